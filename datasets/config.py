@@ -1,0 +1,54 @@
+"""What a run reads: the data settings, checked before anything is opened."""
+
+from dataclasses import dataclass
+
+from datasets.errors import UserError, unknown
+
+MODES = ("cached", "streamed")
+DEGRADATIONS = ("matlab", "matlab_replicate", "matlab_float", "pil", "torch_antialias")
+ROLES = ("train", "val", "test", "gate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where images come from and how training crops are cut."""
+
+    train: str = "demo"
+    """Training images: a catalogue name, a shard folder or URL, or a plain folder of photographs."""
+    val: str = ""
+    """Images for rungs and checkpoint choice; empty: the val split of data.train."""
+    test: str = ""
+    """Images opened once, by the test stage; empty: the test split of data.train."""
+    gate: str = ""
+    """Images that only promotion sees; empty: the gate split of data.train."""
+    crop_px: int = 96
+    """Side of the square HR training crop in pixels; larger shows more context and costs more."""
+    batch_size: int = 16
+    """HR crops per generator update."""
+    flip: bool = True
+    """Mirror half of the training crops left to right."""
+    mode: str = "cached"
+    """cached: decoded once per node and memory-mapped; streamed: JPEG bytes read from the shards."""
+    degradation: str = "matlab"
+    """How the network input is made from HR; numbers of different degradations never meet."""
+    order_seed: int = 0
+    """Decides image order, crop and flip at each index; runs that share it see the same data."""
+    eval_images: int = 64
+    """Val images measured at each evaluation (the first N by key); 0 means all."""
+    eval_crop_px: int = 0
+    """Side of the centred crop measured in val, test and gate; 0 means the whole image."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown("data mode", self.mode, MODES, "data.mode")
+        if self.degradation not in DEGRADATIONS:
+            raise unknown("degradation", self.degradation, DEGRADATIONS, "data.degradation")
+        for name in ("crop_px", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"data.{name} must be at least 1, but got {getattr(self, name)}")
+        if self.eval_images < 0 or self.eval_crop_px < 0:
+            raise UserError("data.eval_images and data.eval_crop_px must be 0 or more")
+
+    def source(self, role: str) -> str:
+        """The dataset that serves `role`: its own field, or data.train where that is empty."""
+        return getattr(self, role) or self.train

@@ -1,0 +1,1 @@
+"""What people run: recipes, search spaces and short scripts."""

@@ -1,0 +1,1 @@
+"""Many trials, one cluster, one record."""

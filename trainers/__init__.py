@@ -1,0 +1,1 @@
+"""Batches -> a trained, measured network. Never imports ray, mlflow or optuna."""

@@ -1,0 +1,307 @@
+"""The tree of settings of one run: frozen, checked on construction, addressed by dotted names.
+
+A recipe (experiments/recipes.py) is a function that returns a `TrainConfig`; everything else reaches a
+setting by its dotted name (`generator.num_blocks`), which is also its command-line flag, its name in a
+search space and its MLflow column.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from datasets.config import DataConfig
+from datasets.errors import UserError, unknown
+
+GENERATORS = ("srresnet",)
+NORMS = ("batch", "none")
+UPSAMPLERS = ("pixel_shuffle", "transposed_conv", "nearest_conv")
+GLOBAL_SKIPS = ("none", "bicubic")
+DISCRIMINATORS = ("size_free",)
+PIXEL_LOSSES = ("l1", "l2", "charbonnier")
+ADVERSARIAL_LOSSES = ("vanilla", "relativistic")
+PERCEPTUAL_NETWORKS = ("vgg16", "vgg19")
+UPDATE_ORDERS = ("d_first", "simultaneous")
+SCHEDULES = ("constant", "cosine", "one_cycle", "multistep")
+PRECISIONS = ("fp32", "bf16")
+
+C = TypeVar("C")
+
+
+def _at_least(section: str, config: object, low: float, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < low:
+            raise UserError(f"{section}.{name} must be at least {low}, but got {getattr(config, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """The network that upscales."""
+
+    kind: str = "srresnet"
+    """Network family."""
+    scale: int = 4
+    """Magnification: HR side over LR side."""
+    num_blocks: int = 16
+    """Residual blocks; more sees more context and costs more."""
+    channels: int = 64
+    """Feature channels of the trunk."""
+    norm: str = "batch"
+    """Normalisation inside the residual blocks: batch or none."""
+    upsampler: str = "pixel_shuffle"
+    """How features grow: pixel_shuffle, transposed_conv or nearest_conv."""
+    icnr: bool = False
+    """Start pixel_shuffle as nearest-neighbour upsampling (Aitken et al., 2017), against checkerboards."""
+    global_skip: str = "none"
+    """none as in the paper; bicubic adds the network's output to the bicubic image (short budgets)."""
+
+    def __post_init__(self) -> None:
+        for kind, option, value, known in (
+            ("generator", "kind", self.kind, GENERATORS),
+            ("norm", "norm", self.norm, NORMS),
+            ("upsampler", "upsampler", self.upsampler, UPSAMPLERS),
+            ("global skip", "global_skip", self.global_skip, GLOBAL_SKIPS),
+        ):
+            if value not in known:
+                raise unknown(kind, value, known, f"generator.{option}")
+        if self.scale not in (1, 2, 3, 4, 8, 16):
+            raise UserError(f"generator.scale must be 1, 2, 3, 4, 8 or 16, but got {self.scale}")
+        if self.icnr and self.upsampler != "pixel_shuffle":
+            raise UserError("generator.icnr belongs to pixel_shuffle only; set generator.icnr False")
+        _at_least("generator", self, 1, "num_blocks", "channels")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """The network that tells generated from real images."""
+
+    kind: str = "size_free"
+    """size_free: a pooled head, any image size."""
+    base_channels: int = 64
+    """Channels of the first layer; later layers hold up to eight times as many."""
+    num_layers: int = 8
+    """3x3 convolutions; every second one halves the image."""
+    norm: str = "batch"
+    """Normalisation after each convolution but the first: batch or none."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in DISCRIMINATORS:
+            raise unknown("discriminator", self.kind, DISCRIMINATORS, "discriminator.kind")
+        if self.norm not in NORMS:
+            raise unknown("norm", self.norm, NORMS, "discriminator.norm")
+        _at_least("discriminator", self, 1, "base_channels", "num_layers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """What the generator is asked for in the GAN phase (the PSNR phase uses the pixel loss alone)."""
+
+    pixel: str = "l2"
+    """Pixel loss of both phases: l1, l2 or charbonnier, on images scaled to [-1, 1]."""
+    pixel_weight: float = 0.0
+    """Weight of the pixel loss in the GAN phase."""
+    content_weight: float = 1.0
+    """Weight of the loss between VGG features of generated and real images."""
+    content_network: str = "vgg19"
+    """Network whose features are compared."""
+    content_layer: str = "conv5_4"
+    """Convolution whose features are compared, as blockB_N of VGG is written convB_N."""
+    content_activation: bool = True
+    """Compare after the ReLU (SRGAN) or before it (ESRGAN)."""
+    content_scale: float = 1 / 12.75
+    """Factor on the features: 1/12.75 in SRGAN (Ledig et al., 2017, sec. 3.2), 1 in ESRGAN."""
+    content_weights: str = "imagenet"
+    """imagenet (downloaded once), a path to a torchvision state file, or random (named so in every table)."""
+    adversarial: str = "vanilla"
+    """Adversarial loss: vanilla or relativistic (average)."""
+    adversarial_weight: float = 1e-3
+    """Weight of the adversarial loss; larger looks sharper and strays further from the target."""
+    tv_weight: float = 0.0
+    """Weight of total variation; larger is smoother."""
+
+    def __post_init__(self) -> None:
+        if self.pixel not in PIXEL_LOSSES:
+            raise unknown("pixel loss", self.pixel, PIXEL_LOSSES, "loss.pixel")
+        if self.adversarial not in ADVERSARIAL_LOSSES:
+            raise unknown("adversarial loss", self.adversarial, ADVERSARIAL_LOSSES, "loss.adversarial")
+        if self.content_network not in PERCEPTUAL_NETWORKS:
+            raise unknown("content network", self.content_network, PERCEPTUAL_NETWORKS, "loss.content_network")
+        _at_least("loss", self, 0, "pixel_weight", "content_weight", "adversarial_weight", "tv_weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """Adam for both networks, a schedule per phase."""
+
+    lr_psnr: float = 1e-4
+    """Peak learning rate of the generator in the PSNR phase."""
+    lr_g: float = 1e-4
+    """Peak learning rate of the generator in the GAN phase."""
+    lr_d: float = 1e-4
+    """Peak learning rate of the discriminator."""
+    beta1: float = 0.9
+    """Adam's first moment decay."""
+    beta2: float = 0.999
+    """Adam's second moment decay."""
+    psnr_schedule: str = "constant"
+    """Learning rate over the PSNR phase: constant, cosine, one_cycle or multistep."""
+    gan_schedule: str = "multistep"
+    """Learning rate over the full GAN phase, for both networks."""
+    milestones: tuple[float, ...] = (0.5,)
+    """Fractions of the phase at which multistep multiplies the learning rate by optim.gamma."""
+    gamma: float = 0.1
+    """Factor of multistep."""
+    update_order: str = "d_first"
+    """d_first as in the papers; simultaneous computes D(fake) once for both losses."""
+
+    def __post_init__(self) -> None:
+        for option in ("psnr_schedule", "gan_schedule"):
+            if getattr(self, option) not in SCHEDULES:
+                raise unknown("schedule", getattr(self, option), SCHEDULES, f"optim.{option}")
+        if self.update_order not in UPDATE_ORDERS:
+            raise unknown("update order", self.update_order, UPDATE_ORDERS, "optim.update_order")
+        if any(not 0 < m < 1 for m in self.milestones):
+            raise UserError(f"optim.milestones are fractions between 0 and 1, but got {self.milestones}")
+        for name in ("lr_psnr", "lr_g", "lr_d"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"optim.{name} must be above 0, but got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Lengths, cadence and the machine side of a run. Cadence counts generator updates (steps)."""
+
+    psnr_steps: int = 1_000_000
+    """Steps of the PSNR phase."""
+    gan_steps: int = 200_000
+    """Steps of the GAN phase."""
+    eval_every_steps: int = 5_000
+    """Steps between evaluations on val; a rung is the median of the last three."""
+    log_every_steps: int = 100
+    """Steps between logged losses; each one waits for the device once."""
+    checkpoint_every_steps: int = 5_000
+    """Steps between checkpoints that a killed run resumes from."""
+    ema_decay: float = 0.999
+    """Decay of the averaged generator weights, which are what is measured; 0 switches averaging off."""
+    bn_recalibration_batches: int = 8
+    """Training batches that refresh the averaged generator's BN statistics before it is measured."""
+    precision: str = "fp32"
+    """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
+    compile: bool = False
+    """Compile the step with torch.compile (pays on a GPU)."""
+    seed: int = 0
+    """Seed of weights; data order has its own (data.order_seed)."""
+    device: str = "auto"
+    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+    threads: int = 0
+    """CPU threads of torch; 0 leaves torch's choice."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS, "run.precision")
+        _at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
+        _at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"run.ema_decay must be in [0, 1), but got {self.ema_decay}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """The two objectives of a sweep, fixed at its start and stored with every row."""
+
+    distortion: str = "psnr_y"
+    """The metric that goes up (dB)."""
+    perceptual: str = "lpips_alex"
+    """The metric that goes down; its weights must be at hand, or another one is named."""
+    delta_db: float = 1.5
+    """Feasible: at most this far below the warm start in the distortion metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run, whole."""
+
+    recipe: str = "custom"
+    """The recipe these settings started from."""
+    data: DataConfig = field(default_factory=DataConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("crop_px", "eval_crop_px"):
+            side = getattr(self.data, name)
+            if side % self.generator.scale:
+                raise UserError(
+                    f"data.{name} must be a multiple of generator.scale={self.generator.scale}, but got {side}"
+                )
+
+
+def flatten(config: object, prefix: str = "") -> dict[str, Any]:
+    """`{"generator.num_blocks": 16, ...}`, every leaf of the tree under its dotted name."""
+    flat: dict[str, Any] = {}
+    for f in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f"{prefix}{f.name}."))
+        else:
+            flat[prefix + f.name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
+    """`config` with the dotted names in `values` replaced and everything checked again.
+
+    UserError for a name that does not exist (with the nearest one), for a value of the wrong type, and
+    for anything the dataclasses refuse.
+    """
+    known = flatten(config)
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise UserError(f"no setting '{name}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+    return _replace(config, values, "")
+
+
+def _replace(config: C, values: Mapping[str, Any], prefix: str) -> C:
+    hints = get_type_hints(type(config))
+    changed: dict[str, Any] = {}
+    for f in dataclasses.fields(config):  # type: ignore[arg-type]
+        name = prefix + f.name
+        current = getattr(config, f.name)
+        if dataclasses.is_dataclass(current):
+            changed[f.name] = _replace(current, values, name + ".")
+        elif name in values:
+            changed[f.name] = _coerce(name, values[name], hints[f.name])
+    return dataclasses.replace(config, **changed)  # type: ignore[type-var]
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the field's type; JSON turns tuples into lists and whole floats into ints."""
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return tuple(value)
+    expected = hint if isinstance(hint, type) else tuple
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise UserError(f"{name} must be {getattr(hint, '__name__', hint)}, but got {value!r}")
+    return value
+
+
+def from_flat(values: Mapping[str, Any]) -> TrainConfig:
+    """The inverse of `flatten`."""
+    return override(TrainConfig(), values)
+
+
+def digest(values: Any) -> str:
+    """16 hex digits of the SHA-256 of canonical JSON: the same settings give the same digest everywhere."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Distortion and perception, each metric with its protocol."""
