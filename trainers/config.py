@@ -24,6 +24,7 @@ DISCRIMINATORS = ("size_free",)
 PIXEL_LOSSES = ("l1", "l2", "charbonnier")
 ADVERSARIAL_LOSSES = ("vanilla", "relativistic")
 PERCEPTUAL_NETWORKS = ("vgg16", "vgg19")
+CONTENT_CRITERIA = ("l2", "l1")
 UPDATE_ORDERS = ("d_first", "simultaneous")
 SCHEDULES = ("constant", "cosine", "one_cycle", "multistep")
 PRECISIONS = ("fp32", "bf16")
@@ -113,6 +114,8 @@ class LossConfig:
     """Compare after the ReLU (SRGAN) or before it (ESRGAN)."""
     content_scale: float = 1 / 12.75
     """Factor on the features: 1/12.75 in SRGAN (Ledig et al., 2017, sec. 3.2), 1 in ESRGAN."""
+    content_criterion: str = "l2"
+    """Distance of the features: l2 (SRGAN) or l1 (ESRGAN)."""
     content_weights: str = "imagenet"
     """imagenet (downloaded once), a path to a torchvision state file, or random (named so in every table)."""
     adversarial: str = "vanilla"
@@ -128,7 +131,13 @@ class LossConfig:
         if self.adversarial not in ADVERSARIAL_LOSSES:
             raise unknown("adversarial loss", self.adversarial, ADVERSARIAL_LOSSES, "loss.adversarial")
         if self.content_network not in PERCEPTUAL_NETWORKS:
-            raise unknown("content network", self.content_network, PERCEPTUAL_NETWORKS, "loss.content_network")
+            raise unknown(
+                "content network", self.content_network, PERCEPTUAL_NETWORKS, "loss.content_network"
+            )
+        if self.content_criterion not in CONTENT_CRITERIA:
+            raise unknown(
+                "content criterion", self.content_criterion, CONTENT_CRITERIA, "loss.content_criterion"
+            )
         _at_least("loss", self, 0, "pixel_weight", "content_weight", "adversarial_weight", "tv_weight")
 
 
@@ -239,7 +248,8 @@ class TrainConfig:
             side = getattr(self.data, name)
             if side % self.generator.scale:
                 raise UserError(
-                    f"data.{name} must be a multiple of generator.scale={self.generator.scale}, but got {side}"
+                    f"data.{name} must be a multiple of generator.scale={self.generator.scale}, "
+                    f"but got {side}"
                 )
 
 

@@ -1,0 +1,124 @@
+"""Ways in which features grow inside a generator, and the bicubic image a generator may add to.
+
+One stage multiplies height and width by its factor and keeps the channels; `upsampling` chains the stages
+of a whole magnification. What surrounds the stages is the generator's business.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+STAGES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
+
+
+def upsampling(name: str, scale: int, channels: int, *, icnr: bool = False) -> nn.Sequential:
+    """(N, C, H, W) -> (N, C, scale*H, scale*W): doublings (one tripling for 3), each ended by a PReLU.
+
+    The layout is that of SRResNet (Ledig et al., 2017, fig. 4); scale 1 has no stage at all.
+    """
+    layers: list[nn.Module] = []
+    for factor in STAGES[scale]:
+        layers += [UPSAMPLERS[name](channels, factor, icnr), nn.PReLU()]
+    return nn.Sequential(*layers)
+
+
+def pixel_shuffle(channels: int, factor: int, icnr: bool = False) -> nn.Module:
+    """Sub-pixel convolution (Shi et al., 2016): a 3x3 convolution to factor^2 times the channels, folded out.
+
+    With `icnr` the factor^2 kernels of one output channel start equal, so that the stage starts as
+    nearest-neighbour upsampling (Aitken et al., 2017, sec. 3).
+    """
+    conv = nn.Conv2d(channels, channels * factor**2, 3, padding=1)
+    if icnr:
+        _repeat_kernels(conv, factor**2)
+    return nn.Sequential(conv, nn.PixelShuffle(factor))
+
+
+def _repeat_kernels(conv: nn.Conv2d, times: int) -> None:
+    with torch.no_grad():
+        conv.weight.copy_(conv.weight[::times].repeat_interleave(times, dim=0))
+        assert conv.bias is not None
+        conv.bias.copy_(conv.bias[::times].repeat_interleave(times))
+
+
+def transposed_conv(channels: int, factor: int, icnr: bool = False) -> nn.Module:
+    """Transposed convolution whose kernel is a multiple of its stride (4 for 2, 9 for 3).
+
+    Every output pixel then sums equally many taps (Odena et al., 2016), and the kernels start as bilinear
+    interpolation times a random channel mixing, so that the first outputs show no grid either.
+    """
+    kernel = factor * (2 + factor % 2)  # odd factors need three taps for the padding to be whole
+    conv = nn.ConvTranspose2d(channels, channels, kernel, factor, padding=(kernel - factor) // 2)
+    _bilinear_start(conv, factor)
+    return conv
+
+
+def _bilinear_start(conv: nn.ConvTranspose2d, factor: int) -> None:
+    kernel = conv.kernel_size[0]
+    distance = (torch.arange(kernel) - (kernel - 1) / 2).abs()
+    tent = (1 - distance / factor).clamp(min=0)
+    mixing = torch.empty(conv.in_channels, conv.out_channels)
+    nn.init.kaiming_uniform_(mixing, a=5**0.5, mode="fan_in")
+    with torch.no_grad():
+        conv.weight.copy_(mixing[:, :, None, None] * torch.outer(tent, tent))
+
+
+def nearest_conv(channels: int, factor: int, icnr: bool = False) -> nn.Module:
+    """Nearest-neighbour upsampling, then a 3x3 convolution (Odena et al., 2016; ESRGAN's code)."""
+    return nn.Sequential(
+        nn.Upsample(scale_factor=factor, mode="nearest"), nn.Conv2d(channels, channels, 3, padding=1)
+    )
+
+
+UPSAMPLERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
+    "pixel_shuffle": pixel_shuffle,
+    "transposed_conv": transposed_conv,
+    "nearest_conv": nearest_conv,
+}
+
+
+class Bicubic(nn.Module):
+    """Bicubic upsampling (Keys, 1981, a = -0.5; MATLAB's positions and mirrored borders), unrounded.
+
+    One fixed convolution per output phase and a pixel shuffle: any H and W >= 1, differentiable, and
+    exportable with every dimension dynamic. (N, C, H, W) -> (N, C, scale*H, scale*W), same range apart
+    from the overshoot of the cubic at edges.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("kernel", _phase_kernels(scale), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.scale == 1:
+            return x
+        x = _mirror(_mirror(x, 2), 3)
+        channels = x.shape[1]
+        kernel = self.kernel.to(x.dtype).repeat(channels, 1, 1, 1)
+        return nn.functional.pixel_shuffle(nn.functional.conv2d(x, kernel, groups=channels), self.scale)
+
+
+def _phase_kernels(scale: int) -> Tensor:
+    """(scale^2, 1, 5, 5): the 5x5 taps around an input pixel, for each output pixel inside it."""
+    centre = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
+    taps = _cubic(centre[:, None] - torch.arange(-2, 3))
+    kernels = torch.einsum("pi,qj->pqij", taps, taps)
+    return kernels.reshape(scale**2, 1, 5, 5).float()
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    d = distance.abs()
+    near = 1.5 * d**3 - 2.5 * d**2 + 1
+    far = -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+    return torch.where(d <= 1, near, torch.where(d < 2, far, torch.zeros_like(d)))
+
+
+def _mirror(x: Tensor, dim: int) -> Tensor:
+    """Two pixels more on each side of `dim`, the edge pixel repeated, for any side >= 1."""
+    size = x.shape[dim]
+    index = torch.arange(-2, size + 2, device=x.device) % (2 * size)
+    return x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
