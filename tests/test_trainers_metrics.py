@@ -1,0 +1,29 @@
+"""The table of metrics is complete, and what cannot be measured is said in one sentence."""
+
+import pytest
+
+from datasets.errors import UserError
+from trainers.metrics import METRICS, require
+from trainers.metrics.weights import VARIABLE
+
+
+def test_each_entry_carries_its_key_a_direction_and_a_protocol():
+    for name, metric in METRICS.items():
+        assert metric.name == name
+        assert metric.direction in ("max", "min")
+        assert metric.level in ("image", "set")
+        assert metric.protocol
+
+
+def test_unknown_metric_names_the_nearest_and_the_option():
+    with pytest.raises(UserError, match=r"no metric 'psnry'.*did you mean 'psnr_y'.*objective.distortion"):
+        require(["psnry"], "objective.distortion")
+
+
+def test_absent_weights_are_said_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"lpips_alex is unavailable: .*UPSWEEP_WEIGHTS.*objective.perceptual swd"
+    ):
+        require(["psnr_y", "lpips_alex"])

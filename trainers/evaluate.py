@@ -1,0 +1,183 @@
+"""Generator x images x metrics -> per-image values, a summary, and the protocol that goes with each number.
+
+The network runs on its device over batches of same-shaped images; its output is clipped and rounded to 8
+bit before anything is measured. What only depends on the HR images is computed once per evaluator. How a
+pair was made is the loader's business, what a number means is trainers/metrics'.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from datasets.errors import UserError, unknown
+from trainers.metrics import Metric, require
+from trainers.metrics.view import View, Views
+
+BATCH_PIXELS = 1 << 17  # input pixels per forward pass: eight 128 x 128 inputs, or one larger image
+RESIZERS = ("bicubic", "nearest", "lanczos")
+
+
+class Pair(Protocol):
+    """What is used of datasets.loader.Pair: HR uint8 (H, W, 3) and input uint8 (h, w, 3)."""
+
+    key: str
+    hr: np.ndarray
+    lr_image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measured values with what they mean."""
+
+    keys: list[str]
+    """Image keys in the order of the per-image values."""
+    per_image: dict[str, list[float]]
+    """Metric -> one value per image; set-level metrics have none."""
+    summary: dict[str, float]
+    """Metric -> mean over images, or the value of the set."""
+    protocol: dict[str, str]
+    """Metric -> what must be equal before two values may be compared."""
+
+
+def to_uint8(x: Tensor) -> np.ndarray:
+    """(N, 3, H, W) in [0, 1] as uint8 (N, H, W, 3): clipped, rounded half up."""
+    pixels = x.float().clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
+    """uint8 (H, W, 3) images of one shape as float32 (N, 3, H, W) in [0, 1]."""
+    stacked = torch.from_numpy(np.stack(images)).to(device)
+    return stacked.permute(0, 3, 1, 2).float().div(255)
+
+
+@contextmanager
+def _measuring(generator: object):
+    """No gradients, and a module in eval mode that is put back into the mode it had."""
+    training = isinstance(generator, nn.Module) and generator.training
+    if training:
+        generator.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        if training:
+            generator.train()
+
+
+class Evaluator:
+    """Measures generators and classical resizers on one fixed set of pairs.
+
+    `protocol` names what the pairs are (role, digest, degradation, ...); it is appended, with scale and
+    number of images, to the protocol of every metric. UserError for no pairs, a pair whose sizes do not
+    fit `scale`, an unknown metric or one whose weights are absent.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        metrics: Sequence[str],
+        *,
+        scale: int,
+        device: torch.device | str = "cpu",
+        protocol: Mapping[str, object] | None = None,
+    ) -> None:
+        if not pairs:
+            raise UserError("there are no images to measure; check data.val and data.eval_images")
+        self.metrics = require(metrics)
+        self.scale, self.device = scale, torch.device(device)
+        self.keys = [pair.key for pair in pairs]
+        self._inputs = [pair.lr_image for pair in pairs]
+        self._hr = Views(View(pair.hr, scale, pair.lr_image) for pair in pairs)
+        for pair in pairs:
+            _check_sizes(pair, scale)
+        self._batches = _same_shaped(self._inputs)
+        facts = {**(protocol or {}), "scale": scale, "n": len(pairs)}
+        suffix = "; ".join(f"{k}={v}" for k, v in facts.items())
+        self.protocol = {m.name: f"{m.protocol}; {suffix}" for m in self.metrics}
+
+    def measure(self, generator: Callable[[Tensor], Tensor]) -> Evaluation:
+        """The metrics of `generator`, a function of (N, 3, h, w) in [0, 1] to (N, 3, s h, s w).
+
+        FloatingPointError naming an image where the output is not finite: such a network is not measured.
+        """
+        return self.measure_images(self.upscale(generator))
+
+    def measure_resizer(self, kind: str) -> Evaluation:
+        """The metrics of bicubic (MATLAB's, the baseline of every table), nearest or lanczos (Pillow's)."""
+        if kind not in RESIZERS:
+            raise unknown("resizer", kind, RESIZERS)
+        return self.measure_images([resize_up(image, self.scale, kind) for image in self._inputs])
+
+    def upscale(self, generator: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
+        """The generated images, uint8 (H, W, 3), in the order of `keys`."""
+        out: dict[int, np.ndarray] = {}
+        with _measuring(generator):
+            for batch in self._batches:
+                sr = generator(to_tensor([self._inputs[i] for i in batch], self.device))
+                if not torch.isfinite(sr).all():  # waits for the device, as fetching the pixels does
+                    keys = ", ".join(self.keys[i] for i in batch)
+                    raise FloatingPointError(f"the generator's output is not finite for {keys}")
+                out.update(zip(batch, to_uint8(sr), strict=True))
+        return [out[i] for i in range(len(self.keys))]
+
+    def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
+        """The metrics of ready uint8 images in the order of `keys`; ValueError if a shape is not the HR's."""
+        for key, image, hr in zip(self.keys, images, self._hr, strict=True):
+            if image.shape != hr.pixels.shape:
+                raise ValueError(f"{key} must be {hr.pixels.shape} like its HR image, but got {image.shape}")
+        sr = Views(View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
+        per_image: dict[str, list[float]] = {}
+        summary: dict[str, float] = {}
+        for metric in self.metrics:
+            _measure(metric, sr, self._hr, per_image, summary)
+        return Evaluation(self.keys, per_image, summary, self.protocol)
+
+
+def _measure(
+    metric: Metric, sr: Views, hr: Views, per_image: dict[str, list[float]], summary: dict[str, float]
+) -> None:
+    value = metric.function(sr, hr)
+    if isinstance(value, list):
+        per_image[metric.name] = value
+        value = float(np.mean(value))
+    summary[metric.name] = value
+
+
+def _check_sizes(pair: Pair, scale: int) -> None:
+    wanted = (pair.lr_image.shape[0] * scale, pair.lr_image.shape[1] * scale)
+    if pair.hr.shape[:2] != wanted:
+        raise UserError(
+            f"the HR image of {pair.key} must be {wanted} for generator.scale={scale}, "
+            f"but is {pair.hr.shape[:2]}"
+        )
+
+
+def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
+    """Indices of `images` in batches of one shape and at most BATCH_PIXELS pixels (at least one image)."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, image in enumerate(images):
+        groups[image.shape].append(i)
+    batches = []
+    for shape, members in groups.items():
+        n = max(1, BATCH_PIXELS // (shape[0] * shape[1]))
+        batches += [members[k : k + n] for k in range(0, len(members), n)]
+    return batches
+
+
+def resize_up(image: np.ndarray, scale: int, kind: str) -> np.ndarray:
+    """uint8 (h, w, 3) -> uint8 (scale h, scale w, 3) by a kernel of RESIZERS."""
+    if kind == "bicubic":
+        from datasets.degrade import up
+
+        return up(torch.from_numpy(image.copy()).permute(2, 0, 1)[None], scale)[0].permute(1, 2, 0).numpy()
+    size = (image.shape[1] * scale, image.shape[0] * scale)
+    kernel = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS}[kind]
+    return np.asarray(Image.fromarray(image).resize(size, kernel))

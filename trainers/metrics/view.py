@@ -1,0 +1,68 @@
+"""One image as the metrics see it: 8-bit pixels and the few planes that several metrics share.
+
+A view computes each plane at most once, so an evaluator that keeps the views of the HR images pays for
+their side of every metric once. No metric is defined here.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+# ITU-R BT.601 studio swing as MATLAB's rgb2ycbcr has it, in thousandths.
+_Y_THOUSANDTHS = (65481, 128553, 24966)
+
+
+def luma(rgb: np.ndarray) -> np.ndarray:
+    """Y of uint8 RGB (..., 3) in 16..235, rounded half up to uint8 as MATLAB's rgb2ycbcr(uint8) does.
+
+    Integer arithmetic, so a tie never depends on the order of floating-point additions.
+    """
+    r, g, b = (rgb[..., c].astype(np.int32) * k for c, k in enumerate(_Y_THOUSANDTHS))
+    return ((r + g + b + 16 * 255_000 + 127_500) // 255_000).astype(np.uint8)
+
+
+class View:
+    """`pixels` uint8, (H, W, 3) RGB or (H, W) for a one-channel file; `border` pixels are shaved for metrics.
+
+    A one-channel image is its own luminance: MATLAB's benchmark code does not convert it to YCbCr, and
+    the published Set14 means depend on that. `lr_image` is the network's input, for metrics that compare
+    against it.
+    """
+
+    def __init__(self, pixels: np.ndarray, border: int = 0, lr_image: np.ndarray | None = None) -> None:
+        self.pixels = pixels
+        self.border = border
+        self.lr_image = lr_image
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Shaved luminance, uint8 (H - 2 border, W - 2 border)."""
+        shaved = self.shaved
+        return shaved if shaved.ndim == 2 else luma(shaved)
+
+    @property
+    def shaved(self) -> np.ndarray:
+        """The pixels without their border."""
+        b, (height, width) = self.border, self.pixels.shape[:2]
+        return self.pixels[b : height - b, b : width - b]
+
+    @property
+    def rgb(self) -> np.ndarray:
+        """Unshaved pixels as (H, W, 3), a grey image repeated."""
+        return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)
+
+
+class Views(list[View]):
+    """A set of views, with what a metric wants to compute once per set."""
+
+    def __init__(self, views: Iterable[View]) -> None:
+        super().__init__(views)
+        self._kept: dict[Hashable, Any] = {}
+
+    def keep(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """The value kept under `key`, computed on the first call."""
+        if key not in self._kept:
+            self._kept[key] = compute()
+        return self._kept[key]
