@@ -1,0 +1,108 @@
+"""Early stopping that understands GANs: asynchronous successive halving on the GAN phase.
+
+Trials are ranked at rungs of a geometric budget (Li et al., 2020, ASHA) by a rule for two objectives:
+feasible first (distortion within delta of the trial's own warm start), then perception. The PSNR phase
+is never ranked: loss weights have no effect there, so its rungs would rank noise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from orchestrator.selection import Objectives, order_feasible_first
+
+STEP = "gan_step"
+MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained by its second rung
+
+
+def rungs(max_steps: int, eval_every: int, reduction: int, count: int) -> list[int]:
+    """`count` budgets below `max_steps`, a factor apart, on the grid of evaluations.
+
+    A rung value is a median of three evaluations, so no rung comes before the third.
+    """
+    first_possible = 3 * eval_every
+    wanted = [max_steps / reduction**k for k in range(count, 0, -1)]
+    on_grid = [max(first_possible, round(w / eval_every) * eval_every) for w in wanted]
+    return sorted({r for r in on_grid if r < max_steps})
+
+
+@dataclass
+class Entry:
+    """One trial at one rung: its point (larger is better) and the distortion it has to keep."""
+
+    point: tuple[float, float]
+    floor: float
+
+    def key(self) -> tuple[bool, float, float]:
+        """Smaller is better."""
+        return order_feasible_first(self.point, self.floor)
+
+
+class FeasibleFirst(FIFOScheduler):
+    """Stops a trial at a rung unless it is among the best 1/`reduction` that ever reached it."""
+
+    def __init__(self, objectives: Objectives, milestones: list[int], reduction: int = 2) -> None:
+        super().__init__()
+        self.objectives, self.milestones, self.reduction = objectives, milestones, reduction
+        self.recorded: dict[int, dict[str, Entry]] = {m: {} for m in milestones}
+        self.stopped: dict[str, int] = {}
+        """Trial id -> the rung that stopped it."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
+        """CONTINUE or STOP; asking twice about the same trial and rung gives the same answer."""
+        if result.get("phase") != "gan":
+            return TrialScheduler.CONTINUE
+        return self.decide(trial.trial_id, result)
+
+    def decide(self, trial_id: str, result: Mapping[str, Any]) -> str:
+        """The decision for one report, without Ray."""
+        step = result[STEP]
+        for index, milestone in enumerate(self.milestones):
+            if step < milestone or trial_id in self.recorded[milestone]:
+                continue
+            entry = self._entry(result)
+            self.recorded[milestone][trial_id] = entry
+            if not self.survives(milestone, entry) or (index >= 1 and not self._moved(result)):
+                self.stopped[trial_id] = milestone
+                return TrialScheduler.STOP
+        return TrialScheduler.CONTINUE
+
+    def survives(self, milestone: int, entry: Entry) -> bool:
+        """Whether fewer than n // reduction (at least one) of the n recorded here are strictly better.
+
+        A trial that nobody beats always goes on; equal trials share one fate in any order of arrival.
+        """
+        others = list(self.recorded[milestone].values())
+        better = sum(other.key() < entry.key() for other in others)
+        return better < max(1, len(others) // self.reduction)
+
+    def _entry(self, result: Mapping[str, Any]) -> Entry:
+        return Entry(self.objectives.point(result), self._warm(result)[0] - self.objectives.delta_db)
+
+    def _warm(self, result: Mapping[str, Any]) -> tuple[float, float]:
+        names = self.objectives.distortion, self.objectives.perceptual
+        return self.objectives.point({m: result[f"warm/{m}"] for m in names})
+
+    def _moved(self, result: Mapping[str, Any]) -> bool:
+        """Whether perception gained on the trial's own warm start: a trial that does nothing keeps the
+        best distortion for ever, and only this rule sees it."""
+        now, start = self.objectives.point(result)[1], self._warm(result)[1]
+        return now - start >= MIN_GAIN * abs(start)
+
+    def get_state(self) -> dict[str, Any]:
+        """Plain data; travels with the sweep's callback, because Tune does not save schedulers."""
+        table = {
+            m: {t: [*e.point, e.floor] for t, e in entries.items()} for m, entries in self.recorded.items()
+        }
+        return {"recorded": table, "stopped": dict(self.stopped)}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `get_state`."""
+        self.recorded = {
+            m: {t: Entry((a, b), floor) for t, (a, b, floor) in entries.items()}
+            for m, entries in state["recorded"].items()
+        }
+        self.stopped = dict(state["stopped"])

@@ -1,0 +1,107 @@
+"""Files of a sweep on a local or shared folder, or an object store (s3://, gs://) through pyarrow.
+
+Folders are published with their manifest.json last, so a reader never takes half of one for a whole.
+"""
+
+import shutil
+import uuid
+from pathlib import Path
+
+from pyarrow import fs
+
+from datasets.errors import UserError
+
+MARKER = "manifest.json"
+
+
+class Storage:
+    """A place under one root; names inside it are relative and use '/'."""
+
+    def __init__(self, root: str) -> None:
+        self.is_local = "://" not in root
+        if self.is_local:
+            self.root = str(Path(root).expanduser().resolve())
+            self.files: fs.FileSystem = fs.LocalFileSystem()
+        else:
+            self.root = root.rstrip("/")
+            try:
+                self.files, self.base = fs.FileSystem.from_uri(self.root)
+            except (ValueError, OSError) as error:
+                raise UserError(f"--storage {root} cannot be opened: {error}") from None
+
+    def url(self, name: str) -> str:
+        """The full path or URL of `name`."""
+        return f"{self.root}/{name}"
+
+    def _path(self, name: str) -> str:
+        return f"{self.root if self.is_local else self.base}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder of that name is there."""
+        return self.files.get_file_info(self._path(name)).type != fs.FileType.NotFound
+
+    def read_text(self, name: str) -> str:
+        """The whole file; FileNotFoundError where there is none."""
+        with self.files.open_input_stream(self._path(name)) as f:
+            return f.read().decode()
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write the whole file; on a local folder it takes its name only when complete."""
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write the whole file; on a local folder it takes its name only when complete."""
+        path = self._path(name)
+        if not self.is_local:
+            with self.files.open_output_stream(path) as f:
+                f.write(content)
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        new = Path(f"{path}.{uuid.uuid4().hex[:8]}")
+        new.write_bytes(content)
+        new.replace(path)
+
+    def local_or(self, name: str, scratch: Path) -> Path:
+        """Where to write a folder that will be published as `name`: there itself on a local root."""
+        return Path(self._path(name)) if self.is_local else scratch / name
+
+    def publish(self, folder: Path, name: str) -> str:
+        """Copy a finished folder to `name`, its manifest last; returns the URL. Replaces nothing whole."""
+        if self.is_local and Path(self._path(name)) == folder:
+            return self.url(name)
+        if not self.exists(f"{name}/{MARKER}"):
+            self.files.create_dir(self._path(name), recursive=True)
+            for path in sorted(folder.iterdir(), key=lambda p: (p.name == MARKER, p.name)):
+                fs.copy_files(str(path), self._path(f"{name}/{path.name}"), destination_filesystem=self.files)
+        return self.url(name)
+
+    def fetch(self, name: str, scratch: Path) -> Path:
+        """A local folder holding `name`: itself on a local root, else a copy under `scratch`."""
+        if self.is_local:
+            return Path(self._path(name))
+        target = scratch / name
+        if not (target / MARKER).exists():
+            fs.copy_files(self._path(name), str(target), source_filesystem=self.files)
+        return target
+
+    def remove(self, name: str) -> None:
+        """Delete a folder, whatever is left of it."""
+        if self.is_local:
+            shutil.rmtree(self._path(name), ignore_errors=True)
+        elif self.exists(name):
+            self.files.delete_dir(self._path(name))
+
+    def check_writable(self) -> None:
+        """Write, read and delete a probe. UserError with the reason where that fails; leaves nothing."""
+        created = not self.exists("")
+        try:
+            if self.is_local:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+            self.write_text(".probe", "upsweep")
+            if self.read_text(".probe") != "upsweep":
+                raise OSError("what was read is not what was written")
+            self.files.delete_file(self._path(".probe"))
+        except OSError as error:
+            raise UserError(f"--storage {self.root} cannot be written: {error}") from None
+        if created and self.is_local:
+            shutil.rmtree(self.root, ignore_errors=True)

@@ -1,0 +1,55 @@
+"""Pictures that people compare: input, bicubic, warm start, ours and target side by side at fixed crops."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import nn
+
+from datasets.degrade import up
+
+CELL_PX = 192
+ROWS = 2
+LABEL_PX = 18
+
+
+def draw(
+    pairs: Sequence[Any], models: Mapping[str, nn.Module], scale: int, device: torch.device, rows: int = ROWS
+) -> bytes:
+    """A PNG with one row per image and the columns input, bicubic, each model, target.
+
+    `pairs` are HR/LR pairs of uint8 (H, W, 3); the most detailed ones are shown, the same for every
+    trial, each cut to its centre.
+    """
+    chosen = sorted(pairs, key=lambda p: -float(np.asarray(p.hr, np.float32).std()))[:rows]
+    titles = ["input", "bicubic", *models, "target"]
+    sheet = Image.new("RGB", (CELL_PX * len(titles), (CELL_PX + 2) * len(chosen) + LABEL_PX), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        pen.text((column * CELL_PX + 4, 3), title, fill="black")
+    for row, pair in enumerate(chosen):
+        for column, image in enumerate(_cells(pair, models, scale, device)):
+            sheet.paste(_fit(image), (column * CELL_PX, LABEL_PX + row * (CELL_PX + 2)))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@torch.no_grad()
+def _cells(pair: Any, models: Mapping[str, nn.Module], scale: int, device: torch.device) -> list[np.ndarray]:
+    lr_image = torch.from_numpy(np.array(pair.lr_image)).permute(2, 0, 1)[None].to(device)
+    upscaled = [model(lr_image.float() / 255) for model in models.values()]
+    images = [up(lr_image, scale)] + [(sr.clamp(0, 1) * 255).round().to(torch.uint8) for sr in upscaled]
+    return [pair.lr_image, *(i[0].permute(1, 2, 0).cpu().numpy() for i in images), pair.hr]
+
+
+def _fit(image: np.ndarray) -> Image.Image:
+    """The centre square, enlarged without smoothing so that single pixels stay visible."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = Image.fromarray(np.ascontiguousarray(image[top : top + side, left : left + side]))
+    return square.resize((CELL_PX, CELL_PX), Image.Resampling.NEAREST)

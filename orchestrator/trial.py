@@ -1,0 +1,142 @@
+"""One trial on one device (or a share of one): base config + sampled values -> trainers.loop."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from torch import nn
+
+from datasets.loader import TrainLoader, eval_pairs, open_images
+from orchestrator import warmstart
+from orchestrator.storage import Storage
+from orchestrator.tune_monitor import TuneMonitor
+from trainers import checkpoint
+from trainers.config import TrainConfig, flatten, from_flat, override
+from trainers.device import pick_device
+from trainers.evaluate import Evaluator
+from trainers.loop import Run
+from trainers.state import Diverged, Progress, TrainState
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every trial of a stage shares, small enough to travel with each of them."""
+
+    sweep: str
+    stage: str
+    storage: str
+    """Root of all sweeps."""
+    work_dir: str
+    """Where imported images and decoded copies live on a node."""
+    base: dict[str, Any]
+    """The flat config that a trial's own values replace."""
+    digests: dict[str, str]
+    """Digest of the images of each role, as the driver saw them."""
+    designs: tuple[dict[str, Any], ...] = ()
+    """For stages that run a list: the dotted values of each, with its trial_id."""
+    threads: int = 0
+    """CPU threads of a trial; 0 leaves torch's choice."""
+    metrics: tuple[str, ...] = field(default=())
+    """What is measured on val: both objectives first."""
+
+
+def run_trial(params: Mapping[str, Any], job: Job) -> None:
+    """The function that Ray Tune runs."""
+    values = dict(job.designs[params["index"]]) if job.designs else dict(params)
+    trial_id = values.pop("trial_id", None) or f"{job.stage}-{tune.get_context().get_trial_id()}"
+    torch.set_num_threads(job.threads or torch.get_num_threads())
+    Trial(trial_id, override(from_flat(job.base), values), job).run()
+
+
+class Trial:
+    """One design and seed in one stage."""
+
+    def __init__(self, trial_id: str, config: TrainConfig, job: Job) -> None:
+        self.trial_id, self.config, self.job = trial_id, config, job
+        self.storage = Storage(job.storage)
+        self.scratch = Path(job.work_dir) / "scratch" / job.sweep / trial_id
+        self.device = pick_device(config.run.device)
+        self.loader, self.evaluator = _inputs(json.dumps(flatten(config)), job, self.device)
+        self.monitor = TuneMonitor(self)
+
+    def run(self) -> None:
+        """Warm: the PSNR phase, published. Screen: the GAN phase alone. Confirm: both."""
+        run = Run(self.config, self.loader, self.evaluator, self.monitor, self.device)
+        try:
+            state, progress = self._begin(run)
+            run.phase(state, progress)
+            if self.job.stage == "confirm" and state.phase == "psnr":
+                self.storage.publish(self._save_warm(state, progress), self.warm_name)
+                state, progress = run.start("gan", checkpoint.weights_of(state.ema)), Progress()
+                run.phase(state, progress)
+        except Diverged as diverged:
+            self.monitor.report_diverged(diverged)
+            return
+        if self.job.stage == "warm":
+            saved = self.storage.fetch(self.monitor.pointer, self.scratch)
+            warmstart.publish(self.storage, self.warm_key, saved, progress.latest())
+        self.monitor.report_done(state, progress)
+
+    def name(self, part: str) -> str:
+        """The storage name of something of this trial."""
+        return f"{self.job.sweep}/trials/{self.trial_id}/{part}"
+
+    @cached_property
+    def warm_key(self) -> str:
+        """The key of the PSNR phase that this trial trains or starts from."""
+        return warmstart.key(self.config, self.job.digests["train"])
+
+    @property
+    def warm_name(self) -> str:
+        """Where the generator that the GAN phase started from lies."""
+        if self.job.stage == "confirm":
+            return self.name("warm")  # confirmation shares nothing across seeds
+        return f"{warmstart.folder(self.warm_key)}/checkpoint"
+
+    @cached_property
+    def warm_generator(self) -> nn.Module:
+        """That generator, for pictures."""
+        folder = self.storage.fetch(self.warm_name, self.scratch)
+        return checkpoint.load_generator(folder)[0].to(self.device)
+
+    def _begin(self, run: Run) -> tuple[TrainState, Progress]:
+        folder = self.monitor.restore()
+        if folder is not None:
+            return run.resume(folder)
+        if self.job.stage != "screen":
+            return run.start("psnr"), Progress()
+        folder = self.storage.fetch(self.warm_name, self.scratch)
+        return run.start("gan", checkpoint.generator_weights(folder)), Progress()
+
+    def _save_warm(self, state: TrainState, progress: Progress) -> Path:
+        extra = {"step": state.step, "val": progress.latest()}
+        folder = self.storage.local_or(self.warm_name, self.scratch)
+        return checkpoint.save_generator(folder, self.config, state.ema, extra)
+
+
+@lru_cache(maxsize=4)
+def _inputs(flat: str, job: Job, device: torch.device) -> tuple[TrainLoader, Evaluator]:
+    """Data and measure of a config; kept for the next trial of the same worker, since neither changes."""
+    config = from_flat(json.loads(flat))
+    return open_inputs(config, job, device)
+
+
+def open_inputs(config: TrainConfig, job: Job, device: torch.device) -> tuple[TrainLoader, Evaluator]:
+    """The training loader and the val evaluator of `config`; refuses images other than the driver saw."""
+    images = {}
+    for role in ("train", "val"):
+        spec = config.data.source(role)
+        images[role] = open_images(spec, role, work_dir=Path(job.work_dir), data=config.data)
+        if job.digests.get(role) not in (None, images[role].digest):
+            raise RuntimeError(f"data.{role} ({spec}) holds other images on this node than on the driver's")
+    scale = config.generator.scale
+    loader = TrainLoader(images["train"], config.data, scale, device=device)
+    pairs = eval_pairs(images["val"], config.data, scale, limit=config.data.eval_images)
+    return loader, Evaluator(
+        pairs, job.metrics, scale=scale, device=device, protocol={"degradation": config.data.degradation}
+    )

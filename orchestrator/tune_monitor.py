@@ -1,0 +1,179 @@
+"""The loop's Monitor inside a Ray Tune trial: reports, pointers to checkpoints, journal, pictures.
+
+Checkpoint bytes go to STORAGE/NAME/trials/ID/attempt-*/ and Tune carries only a pointer to them.
+"""
+
+import json
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from ray import tune
+from torch import Tensor
+
+from orchestrator import strips
+from orchestrator.journal import Journal
+from trainers import checkpoint
+from trainers.state import Diverged, Progress, TrainState
+
+if TYPE_CHECKING:
+    from orchestrator.trial import Trial
+
+POINTER = "pointer.json"
+# Tune's own snapshot may be older than the last report, so a driver that comes back may ask for an
+# earlier checkpoint than the newest two.
+KEEP_SECONDS = 300.0
+LOGGED_WITH_REPORTS = ("gradient_share/", "data_wait_share", "d_accuracy")
+
+
+class TuneMonitor:
+    """Speaks for one trial."""
+
+    def __init__(self, trial: "Trial") -> None:
+        self.trial = trial
+        # A partitioned attempt that still runs must not overwrite its replacement.
+        self.attempt = f"attempt-{uuid.uuid4().hex[:8]}"
+        self.pointer = ""
+        self.unreported = False
+        self.saved: list[tuple[str, float]] = []
+        self.spent = {"seconds": 0.0, "cpu_seconds": 0.0}
+        self.began = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+        self.logged: dict[str, float] = {}
+        self._journal: Journal | None = None
+
+    @property
+    def journal(self) -> Journal:
+        """Opened at first use, after `restore` has put back what a lost node had written."""
+        if self._journal is None:
+            key = f"{self.trial.job.sweep}/{self.trial.job.stage}/{self.trial.trial_id}"
+            self._journal = Journal(self.trial.scratch / "journal.jsonl", key)
+        return self._journal
+
+    def log(self, phase: str, step: int, values: dict[str, float]) -> None:
+        """Losses to the journal; shares also to the next report."""
+        self.logged = {k: v for k, v in values.items() if k.startswith(LOGGED_WITH_REPORTS)}
+        self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
+
+    def report(self, state: TrainState, progress: Progress) -> None:
+        """The latest values to the journal, the judged ones (medians) to Tune, a picture to storage."""
+        latest = progress.latest()
+        self.journal.metrics(self._axis(state.phase, state.step), {f"val/{k}": v for k, v in latest.items()})
+        if state.phase == "gan":
+            self._draw_strip(state)
+        values = progress.judged() | {f"last/{k}": v for k, v in latest.items()}
+        self._report(state.phase, state.step, values | _warm(state, progress))
+
+    def report_done(self, state: TrainState, progress: Progress) -> None:
+        """The last word of a trial that ran its whole budget: its candidates beside its judged values."""
+        rows = {int(row["step"]): row for row in progress.curve}
+        candidates = [rows[s] | {"checkpoint": self._candidate(s)} for s in progress.candidates]
+        extra = {"done": 1, "candidates": candidates, "checkpoint": self.pointer}
+        self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
+
+    def report_diverged(self, diverged: Diverged) -> None:
+        """Finite worst values, never NaN: those of a mid-grey image, feasible for no rule."""
+        scale = self.trial.config.generator.scale
+        grey = self.trial.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
+        words = {"diverged": 1, "diverged_step": diverged.step, "diverged_term": diverged.term}
+        phase = "psnr" if self.trial.job.stage == "warm" else "gan"
+        self._report(phase, diverged.step, grey | words | {f"warm/{k}": v for k, v in grey.items()})
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """A checkpoint under this attempt's own folder; the next report carries its pointer."""
+        trial = self.trial
+        name = trial.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
+        extra = {"progress": vars(progress), "spent": self._spent(), "journal": self.journal.path.read_text()}
+        folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
+        trial.storage.publish(folder, name)
+        self.pointer, self.unreported = name, True
+        self.saved.append((name, time.monotonic()))
+        self._prune()
+
+    def keep_candidate(self, state: TrainState, progress: Progress) -> None:
+        """The averaged generator as just measured."""
+        trial, name = self.trial, self._candidate(state.step)
+        folder = trial.storage.local_or(name, trial.scratch)
+        extra = {"step": state.step, "val": progress.latest()}
+        trial.storage.publish(checkpoint.save_generator(folder, trial.config, state.ema, extra), name)
+
+    def drop_candidate(self, step: int) -> None:
+        """A candidate that a later one dominates."""
+        self.trial.storage.remove(self._candidate(step))
+
+    def restore(self) -> Path | None:
+        """The checkpoint that Tune's pointer names, with the journal and the time spent before it."""
+        pointer = tune.get_checkpoint()
+        if pointer is None:
+            return None
+        with pointer.as_directory() as folder:
+            self.pointer = json.loads((Path(folder) / POINTER).read_text())["checkpoint"]
+        saved = self.trial.storage.fetch(self.pointer, self.trial.scratch)
+        checkpoint.verify(saved)  # a pointer whose manifest is missing is refused
+        extra = checkpoint.read_extra(saved)
+        self.spent = extra["spent"]
+        journal = self.trial.scratch / "journal.jsonl"
+        if not journal.exists():
+            journal.parent.mkdir(parents=True, exist_ok=True)
+            journal.write_text(extra["journal"])
+        return saved
+
+    # -- parts -----------------------------------------------------------------------------------------
+
+    def _axis(self, phase: str, step: int) -> int:
+        """Steps of both phases on one axis, as MLflow shows them."""
+        return step + (self.trial.config.run.psnr_steps if phase == "gan" else 0)
+
+    def _report(self, phase: str, step: int, values: dict[str, Any]) -> None:
+        trial, run = self.trial, self.trial.config.run
+        payload = {"diverged": 0, "done": 0} | values | self.logged | self._spent()
+        payload |= {
+            "phase": phase,
+            "step": step,
+            "gan_step": step if phase == "gan" else 0,
+            "max_steps": run.gan_steps if phase == "gan" else run.psnr_steps,
+            "upsweep_id": trial.trial_id,
+            "device": trial.device.type,
+            "journal": self.journal.drain(),
+        }
+        if not self.unreported:
+            tune.report(payload)
+            return
+        folder = trial.scratch / "pointer"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / POINTER).write_text(json.dumps({"checkpoint": self.pointer}))
+        self.unreported = False
+        tune.report(payload, checkpoint=tune.Checkpoint.from_directory(str(folder)))
+
+    def _draw_strip(self, state: TrainState) -> None:
+        trial = self.trial
+        models = {"warm start": trial.warm_generator, "ours": state.ema}
+        picture = strips.draw(trial.evaluator.pairs, models, trial.config.generator.scale, trial.device)
+        trial.storage.write_bytes(trial.name("strip.png"), picture)
+
+    def _candidate(self, step: int) -> str:
+        return self.trial.name(f"candidates/{step:08d}")
+
+    def _prune(self) -> None:
+        now = time.monotonic()
+        old = [name for name, at in self.saved[:-2] if now - at > KEEP_SECONDS]
+        for name in old:
+            self.trial.storage.remove(name)
+        self.saved = [s for s in self.saved if s[0] not in old]
+
+    def _spent(self) -> dict[str, float]:
+        now = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
+        return {k: self.spent[k] + now[k] - self.began[k] for k in now}
+
+
+def _warm(state: TrainState, progress: Progress) -> dict[str, float]:
+    """What the GAN phase started from, under `warm/...`."""
+    if state.phase != "gan":
+        return {}
+    return {f"warm/{k}": v for k, v in progress.curve[0].items() if k != "step"}
+
+
+def _mid_grey(lr_image: Tensor, scale: int) -> Tensor:
+    n, _, h, w = lr_image.shape
+    return torch.full((n, 3, h * scale, w * scale), 0.5, device=lr_image.device)

@@ -1,0 +1,156 @@
+"""A run on disk: a folder written whole or not at all, weights in safetensors, nothing executable inside.
+
+    generator.safetensors  generator_ema.safetensors  [discriminator.safetensors  state.pt]
+    config.json (flat dotted names)  manifest.json (hashes of the others; written last)
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from datasets.errors import UserError
+from trainers.config import TrainConfig, flatten, from_flat
+from trainers.models import build_generator
+from trainers.state import TrainState, new_state
+
+FORMAT = 1
+
+
+def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, Any] | None = None) -> Path:
+    """Write everything that resumes bit for bit; `extra` is small JSON (curves, the journal's position)."""
+    with _Atomic(folder) as new:
+        save_file(weights_of(state.generator), new / "generator.safetensors")
+        save_file(weights_of(state.ema), new / "generator_ema.safetensors")
+        rest: dict[str, Any] = {
+            "phase": state.phase,
+            "step": state.step,
+            "opt_g": state.opt_g.state_dict(),
+            "rng": torch.get_rng_state(),
+        }
+        if state.discriminator is not None and state.opt_d is not None:
+            save_file(weights_of(state.discriminator), new / "discriminator.safetensors")
+            rest["opt_d"] = state.opt_d.state_dict()
+        torch.save(rest, new / "state.pt")
+        _write_json(new / "config.json", flatten(config))
+        _write_json(new / "extra.json", extra or {})
+    return folder
+
+
+def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dict[str, Any]) -> Path:
+    """Write the averaged generator alone: a candidate for promotion, not a place to resume from."""
+    with _Atomic(folder) as new:
+        save_file(weights_of(ema), new / "generator_ema.safetensors")
+        _write_json(new / "config.json", flatten(config))
+        _write_json(new / "extra.json", extra)
+    return folder
+
+
+def load(folder: Path, config: TrainConfig, device: torch.device) -> tuple[TrainState, dict[str, Any]]:
+    """The state saved in `folder`, to continue `config`. UserError where it is damaged or does not fit."""
+    verify(folder)
+    rest = torch.load(folder / "state.pt", weights_only=True, map_location=device)
+    state = new_state(config, rest["phase"], device)
+    _fill(state.generator, folder / "generator.safetensors")
+    _fill(state.ema, folder / "generator_ema.safetensors")
+    state.opt_g.load_state_dict(rest["opt_g"])
+    if state.discriminator is not None and state.opt_d is not None:
+        _fill(state.discriminator, folder / "discriminator.safetensors")
+        state.opt_d.load_state_dict(rest["opt_d"])
+    torch.set_rng_state(rest["rng"].cpu())
+    state.step = rest["step"]
+    return state, read_extra(folder)
+
+
+def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
+    """The averaged generator of a checkpoint, in eval mode on the CPU, and the config it was trained by."""
+    verify(folder)
+    config = from_flat(json.loads((folder / "config.json").read_text()))
+    generator = build_generator(config.generator)
+    _fill(generator, folder / "generator_ema.safetensors")
+    return generator.eval(), config
+
+
+def generator_weights(folder: Path) -> dict[str, Tensor]:
+    """The averaged generator's weights: what a GAN phase starts from."""
+    verify(folder)
+    return load_file(folder / "generator_ema.safetensors")
+
+
+def read_extra(folder: Path) -> dict[str, Any]:
+    """The small JSON that was saved beside the weights."""
+    return json.loads((folder / "extra.json").read_text())
+
+
+def verify(folder: Path) -> None:
+    """UserError unless `folder` holds a whole checkpoint whose files have the hashes of its manifest."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        raise UserError(f"no checkpoint in {folder}: manifest.json is missing")
+    for name, expected in json.loads(manifest.read_text())["sha256"].items():
+        path = folder / name
+        if not path.is_file() or _sha256(path) != expected:
+            raise UserError(f"the checkpoint in {folder} is damaged: {name} does not match its hash")
+
+
+class _Atomic:
+    """A new folder that takes its name only when everything in it is written and hashed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.new = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}"
+
+    def __enter__(self) -> Path:
+        self.new.mkdir(parents=True)
+        return self.new
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            shutil.rmtree(self.new, ignore_errors=True)
+            return
+        hashes = {p.name: _sha256(p) for p in sorted(self.new.iterdir())}
+        _write_json(self.new / "manifest.json", {"format": FORMAT, "sha256": hashes})
+        for path in self.new.iterdir():
+            with open(path, "rb") as f:
+                os.fsync(f.fileno())
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        os.rename(self.new, self.folder)
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """The module's state as plain tensors on the CPU that share nothing with it."""
+    return {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+
+
+def _fill(module: nn.Module, path: Path) -> None:
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a safetensors file: {error}") from None
+    own = module.state_dict()
+    for name in [*own, *weights]:
+        if name not in weights or name not in own or own[name].shape != weights[name].shape:
+            ours = tuple(own[name].shape) if name in own else "nothing"
+            theirs = tuple(weights[name].shape) if name in weights else "nothing"
+            raise UserError(
+                f"{path.parent} was trained as another architecture: {name} is {theirs} there, {ours} here"
+            )
+    module.load_state_dict(weights)
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,0 +1,156 @@
+"""Order and cadence of a run: fetch, step, evaluate, report, save. The mathematics is in steps.py."""
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainers import checkpoint
+from trainers.config import TrainConfig
+from trainers.evaluate import Evaluator
+from trainers.metrics import METRICS
+from trainers.monitor import Monitor
+from trainers.schedule import factor
+from trainers.state import Progress, TrainState, new_state, recalibrate
+from trainers.steps import Step, build_features
+
+class Batches(Protocol):
+    """What the loop needs of a loader: an endless stream that is a pure function of the batch index."""
+
+    def batches(self, start_step: int = 0) -> Iterator[Any]:
+        """Batches from index `start_step` on."""
+
+
+class Run:
+    """One training run on one device: its data, its measure and its monitor."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        loader: Batches,
+        evaluator: Evaluator,
+        monitor: Monitor,
+        device: torch.device,
+    ) -> None:
+        self.config, self.loader, self.evaluator, self.monitor = config, loader, evaluator, monitor
+        self.device = device
+
+    def whole(self) -> tuple[TrainState, Progress]:
+        """Both phases, resumed from the monitor's checkpoint where it has one."""
+        folder = self.monitor.restore()
+        if folder is None:
+            state, progress = self.start("psnr" if self.config.run.psnr_steps else "gan"), Progress()
+        else:
+            state, progress = self.resume(folder)
+        if state.phase == "psnr":
+            self.phase(state, progress)
+            if not self.config.run.gan_steps:
+                return state, progress
+            state, progress = self.start("gan", checkpoint.weights_of(state.ema)), Progress()
+        self.phase(state, progress)
+        return state, progress
+
+    def start(self, phase: str, weights: dict[str, Tensor] | None = None) -> TrainState:
+        """A phase at step 0; the GAN phase starts from the averaged weights of the PSNR phase."""
+        return new_state(self.config, phase, self.device, weights)
+
+    def resume(self, folder: Any) -> tuple[TrainState, Progress]:
+        """The state and progress saved in `folder`."""
+        state, extra = checkpoint.load(folder, self.config, self.device)
+        return state, Progress(**extra["progress"])
+
+    def phase(self, state: TrainState, progress: Progress) -> None:
+        """Run `state`'s phase from where it stands to its end. Raises `Diverged`."""
+        run, gan = self.config.run, state.phase == "gan"
+        total = run.gan_steps if gan else run.psnr_steps
+        offset = run.psnr_steps if gan else 0  # the GAN phase goes on where the PSNR phase's data ended
+        step = Step(self.config, state, build_features(self.config, self.device) if gan else None)
+        if state.step == 0 and gan and not progress.curve:
+            self.evaluate(state, progress)  # the warm start itself
+            self.monitor.report(state, progress)
+        batches = self.loader.batches(offset + state.step)
+        while state.step < total:
+            began = time.perf_counter()
+            batch = next(batches)
+            progress.wait_seconds += time.perf_counter() - began
+            self._set_rates(state, state.step / total)
+            step(batch.hr, batch.lr_image)
+            state.step += 1
+            last = state.step == total
+            if last or state.step % run.log_every_steps == 0:
+                step.check()  # one wait for the device per log
+                self.monitor.log(state.phase, state.step, self._shares(step.read(), progress))
+            progress.seconds += time.perf_counter() - began
+            due = last or state.step % run.eval_every_steps == 0
+            save = last or state.step % run.checkpoint_every_steps == 0
+            if due or save:
+                step.check()
+            if due:
+                self.evaluate(state, progress)
+            if save:
+                self.monitor.save(state, progress)
+            if due:  # after saving: a report may end the run, and carries where to resume
+                self.monitor.report(state, progress)
+
+    def evaluate(self, state: TrainState, progress: Progress) -> None:
+        """Measure the averaged weights on val and keep them where they lie on the run's own front."""
+        self.refresh(state.ema, state.generator)
+        values = self.evaluator.measure(state.ema).summary
+        progress.curve.append({"step": state.step, **values})
+        if state.phase == "gan":
+            self._keep_front(state, progress)
+
+    def refresh(self, ema: nn.Module, live: nn.Module) -> None:
+        """Give the averaged weights BN statistics of their own, from a fixed set of training batches."""
+        count = self.config.run.bn_recalibration_batches
+        if self.config.generator.norm == "batch" and count:
+            recalibrate(ema, (b.lr_image for b in islice(self.loader.batches(0), count)))
+        else:
+            for own, other in zip(ema.buffers(), live.buffers(), strict=True):
+                own.copy_(other)
+
+    def _keep_front(self, state: TrainState, progress: Progress) -> None:
+        front = self_front(progress.curve, self.config)
+        for dropped in set(progress.candidates) - set(front):
+            self.monitor.drop_candidate(dropped)
+        progress.candidates = front
+        if state.step in front:
+            self.monitor.keep_candidate(state, progress)
+
+    def _set_rates(self, state: TrainState, fraction: float) -> None:
+        optim = self.config.optim
+        gan = state.phase == "gan"
+        kind = optim.gan_schedule if gan else optim.psnr_schedule
+        scale = factor(kind, fraction, optim.milestones, optim.gamma)
+        for group in state.opt_g.param_groups:
+            group["lr"] = scale * (optim.lr_g if gan else optim.lr_psnr)
+        if state.opt_d is not None:
+            for group in state.opt_d.param_groups:
+                group["lr"] = scale * optim.lr_d
+
+    def _shares(self, values: dict[str, float], progress: Progress) -> dict[str, float]:
+        """Pulls as shares of their sum: how much each term moves the generator's output."""
+        pulls = {k: v for k, v in values.items() if k.startswith("pull/")}
+        total = sum(pulls.values()) or 1.0
+        shares = {k.replace("pull/", "gradient_share/"): v / total for k, v in pulls.items()}
+        wait = progress.wait_seconds / max(progress.seconds, 1e-9)
+        return {k: v for k, v in values.items() if k not in pulls} | shares | {"data_wait_share": wait}
+
+
+def self_front(curve: Sequence[dict[str, float]], config: TrainConfig) -> list[int]:
+    """Steps of `curve` that no other evaluation beats in both objectives, and the last one."""
+    objective = config.objective
+    signs = [1.0 if METRICS[m].direction == "max" else -1.0 for m in (objective.distortion, objective.perceptual)]
+    points = [
+        (signs[0] * row[objective.distortion], signs[1] * row[objective.perceptual], int(row["step"]))
+        for row in curve
+    ]
+    best = [
+        step
+        for a, b, step in points
+        if not any(x >= a and y >= b and (x > a or y > b) for x, y, _ in points)
+    ]
+    return sorted({*best, points[-1][2]})
