@@ -1,22 +1,22 @@
 """One trial on one device (or a share of one): base config + sampled values -> trainers.loop."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ray import tune
 from torch import nn
 
-from datasets.loader import TrainLoader, eval_pairs, open_images
+from datasets.config import DataConfig
+from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, open_images
 from orchestrator import warmstart
 from orchestrator.storage import Storage
 from orchestrator.tune_monitor import TuneMonitor
 from trainers import checkpoint
-from trainers.config import TrainConfig, flatten, from_flat, override
+from trainers.config import TrainConfig, from_flat, override
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.loop import Run
@@ -45,6 +45,14 @@ class Job:
     """What is measured on val: both objectives first."""
 
 
+class Inputs(NamedTuple):
+    """What a run reads and is measured by."""
+
+    loader: TrainLoader
+    evaluator: Evaluator
+    pairs: list[Pair]
+
+
 def run_trial(params: Mapping[str, Any], job: Job) -> None:
     """The function that Ray Tune runs."""
     values = dict(job.designs[params["index"]]) if job.designs else dict(params)
@@ -61,7 +69,11 @@ class Trial:
         self.storage = Storage(job.storage)
         self.scratch = Path(job.work_dir) / "scratch" / job.sweep / trial_id
         self.device = pick_device(config.run.device)
-        self.loader, self.evaluator = _inputs(json.dumps(flatten(config)), job, self.device)
+        digests = tuple(sorted(job.digests.items()))
+        inputs = open_inputs(
+            config.data, config.generator.scale, job.metrics, job.work_dir, digests, self.device
+        )
+        self.loader, self.evaluator, self.pairs = inputs
         self.monitor = TuneMonitor(self)
 
     def run(self) -> None:
@@ -120,23 +132,31 @@ class Trial:
 
 
 @lru_cache(maxsize=4)
-def _inputs(flat: str, job: Job, device: torch.device) -> tuple[TrainLoader, Evaluator]:
-    """Data and measure of a config; kept for the next trial of the same worker, since neither changes."""
-    config = from_flat(json.loads(flat))
-    return open_inputs(config, job, device)
+def open_inputs(
+    data: DataConfig,
+    scale: int,
+    metrics: tuple[str, ...],
+    work_dir: str,
+    digests: tuple[tuple[str, str], ...],
+    device: torch.device,
+) -> Inputs:
+    """Data and measure of a run; kept for the next trial of the same worker, since neither changes.
 
-
-def open_inputs(config: TrainConfig, job: Job, device: torch.device) -> tuple[TrainLoader, Evaluator]:
-    """The training loader and the val evaluator of `config`; refuses images other than the driver saw."""
-    images = {}
-    for role in ("train", "val"):
-        spec = config.data.source(role)
-        images[role] = open_images(spec, role, work_dir=Path(job.work_dir), data=config.data)
-        if job.digests.get(role) not in (None, images[role].digest):
-            raise RuntimeError(f"data.{role} ({spec}) holds other images on this node than on the driver's")
-    scale = config.generator.scale
-    loader = TrainLoader(images["train"], config.data, scale, device=device)
-    pairs = eval_pairs(images["val"], config.data, scale, limit=config.data.eval_images)
-    return loader, Evaluator(
-        pairs, job.metrics, scale=scale, device=device, protocol={"degradation": config.data.degradation}
+    Refuses images other than those the driver saw.
+    """
+    images = {role: open_role(data, role, work_dir) for role in ("train", "val")}
+    for role, digest in digests:
+        if role in images and images[role].digest != digest:
+            raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
+    pairs = eval_pairs(images["val"], data, scale, limit=data.eval_images)
+    protocol = {"degradation": data.degradation, "images": images["val"].digest}
+    return Inputs(
+        TrainLoader(images["train"], data, scale, device=device),
+        Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol),
+        pairs,
     )
+
+
+def open_role(data: DataConfig, role: str, work_dir: str | Path) -> ImageSet:
+    """The images of one role, imported and decoded under `work_dir` where that was not done before."""
+    return open_images(data.source(role), role, work_dir=Path(work_dir), data=data)

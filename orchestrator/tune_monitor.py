@@ -68,8 +68,9 @@ class TuneMonitor:
     def report_done(self, state: TrainState, progress: Progress) -> None:
         """The last word of a trial that ran its whole budget: its candidates beside its judged values."""
         rows = {int(row["step"]): row for row in progress.curve}
-        candidates = [rows[s] | {"checkpoint": self._candidate(s)} for s in progress.candidates]
-        extra = {"done": 1, "candidates": candidates, "checkpoint": self.pointer}
+        url = self.trial.storage.url
+        candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in progress.candidates]
+        extra = {"done": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
         self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
 
     def report_diverged(self, diverged: Diverged) -> None:
@@ -149,7 +150,7 @@ class TuneMonitor:
     def _draw_strip(self, state: TrainState) -> None:
         trial = self.trial
         models = {"warm start": trial.warm_generator, "ours": state.ema}
-        picture = strips.draw(trial.evaluator.pairs, models, trial.config.generator.scale, trial.device)
+        picture = strips.draw(trial.pairs, models, trial.config.generator.scale, trial.device)
         trial.storage.write_bytes(trial.name("strip.png"), picture)
 
     def _candidate(self, step: int) -> str:

@@ -1,0 +1,52 @@
+"""What every script shares: finding our packages, one sentence per user mistake, config flags by dotted name."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+T = TypeVar("T")
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Call `main` and exit: its code, 2 with one sentence for a user's mistake, 130 for Ctrl-C."""
+    from datasets.errors import UserError
+
+    try:
+        sys.exit(main() or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USER_MISTAKE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list[str] | None = None) -> T:
+    """Options from the command line. With `base`, `--recipe R` decides the defaults of the config flags.
+
+    Every field of the config is a flag of its own dotted name. UserError for a name or a value that does
+    not exist; `--help` prints all of them.
+    """
+    import tyro
+
+    words = sys.argv[1:] if argv is None else argv
+    default = {}
+    if base is not None:
+        default = {"default": options(config=base(_value_of("--recipe", words) or "demo"))}  # type: ignore[call-arg]
+    return tyro.cli(options, args=words, config=(tyro.conf.FlagConversionOff,), **default)
+
+
+def _value_of(option: str, words: list[str]) -> str | None:
+    for index, word in enumerate(words):
+        if word == option and index + 1 < len(words):
+            return words[index + 1]
+        if word.startswith(option + "="):
+            return word.split("=", 1)[1]
+    return None

@@ -1,0 +1,83 @@
+"""Search spaces: what a sweep varies, under dotted config names (orchestrator/space.py says how)."""
+
+from datasets.errors import unknown
+from orchestrator.space import Choice, Derived, LogFloat, Space
+
+BLOCKS, NORM, UPSAMPLER = "generator.num_blocks", "generator.norm", "generator.upsampler"
+ADVERSARIAL = "loss.adversarial_weight"
+
+# Half of a 2 x 2 x 2 grid in which every value of every axis meets every value of the others.
+DEMO_UPSAMPLER = Derived(
+    (BLOCKS, NORM),
+    (
+        ((2, "batch"), "pixel_shuffle"),
+        ((2, "none"), "transposed_conv"),
+        ((4, "batch"), "transposed_conv"),
+        ((4, "none"), "pixel_shuffle"),
+    ),
+)
+
+DEMO = Space(
+    name="demo",
+    axes={
+        BLOCKS: Choice((2, 4)),
+        NORM: Choice(("batch", "none")),
+        UPSAMPLER: DEMO_UPSAMPLER,
+        ADVERSARIAL: LogFloat(1e-2, 0.2),
+    },
+    points=(
+        {BLOCKS: 4, NORM: "none", ADVERSARIAL: 0.1},
+        {BLOCKS: 2, NORM: "none", ADVERSARIAL: 0.03},
+        {BLOCKS: 4, NORM: "batch", ADVERSARIAL: 0.03},
+        {BLOCKS: 2, NORM: "batch", ADVERSARIAL: 0.1},
+    ),
+    trials=8,
+    confirm_top=2,
+    confirm_seeds=2,
+    reduction=2,
+)
+
+FULL = Space(
+    name="full",
+    axes={
+        BLOCKS: Choice((5, 8, 16)),
+        NORM: Choice(("batch", "none")),
+        UPSAMPLER: Choice(("pixel_shuffle", "transposed_conv")),
+        ADVERSARIAL: LogFloat(1e-4, 1e-1),
+        "loss.pixel_weight": LogFloat(1e-3, 1.0, or_zero=True),
+        "loss.tv_weight": Choice((0.0, 2e-8)),
+    },
+    points=(
+        {
+            BLOCKS: 16,
+            NORM: "batch",
+            UPSAMPLER: "pixel_shuffle",
+            ADVERSARIAL: 1e-3,
+            "loss.pixel_weight?": False,
+            "loss.tv_weight": 0.0,
+        },
+        {
+            BLOCKS: 8,
+            NORM: "batch",
+            UPSAMPLER: "pixel_shuffle",
+            ADVERSARIAL: 1e-3,
+            "loss.pixel_weight?": True,
+            "loss.pixel_weight": 1.0,
+            "loss.tv_weight": 2e-8,
+        },
+    ),
+)
+
+BALANCE = Space(
+    name="balance",
+    axes={k: v for k, v in FULL.axes.items() if k.startswith("loss.")},
+)
+
+SPACES = {"demo": DEMO, "full": FULL, "balance": BALANCE}
+
+
+def build(name: str) -> Space:
+    """The space of that name; UserError for one that does not exist."""
+    if name not in SPACES:
+        raise unknown("space", name, SPACES, "--space")
+    return SPACES[name]

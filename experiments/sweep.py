@@ -1,0 +1,87 @@
+"""Find the best super-resolution GAN for your images: warm starts, screening, confirmation, test, report.
+
+Without options it runs the built-in demo. With your photographs:
+
+    python experiments/sweep.py --train path/to/photos --name mine
+"""
+
+import shlex
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import tyro
+
+from experiments import cli, recipes, spaces
+from trainers.config import TrainConfig
+
+
+@dataclass
+class Options:
+    """Options of a sweep; every setting of a run follows under its dotted name."""
+
+    recipe: str = "demo"
+    """Training that the sweep starts from (experiments/recipes.py)."""
+    space: str = ""
+    """What is varied (experiments/spaces.py); empty: demo for the demo, else full."""
+    trials: int = 0
+    """Designs to screen; 0 takes the space's own number."""
+    confirm_top: int = 0
+    """Designs to confirm with several seeds; 0 takes the space's own number."""
+    confirm_seeds: int = 0
+    """Seeds per confirmed design; 0 takes the space's own number."""
+    name: str = ""
+    """Name of the sweep; empty: the recipe's name."""
+    train: str = ""
+    """Training images: a catalogue name, a shard folder or URL, or a folder of photographs."""
+    val: str = ""
+    """Images for rungs and checkpoint choice; empty: cut from --train."""
+    test: str = ""
+    """Images opened once, at the end; empty: cut from --train."""
+    storage: str = "./runs"
+    """Folder or URL (s3://...) that keeps sweeps, warm starts and checkpoints."""
+    tracking_uri: str = ""
+    """MLflow server or database; empty: an SQLite file in --storage."""
+    seed: int = 0
+    """Seed of the sampler that draws designs."""
+    gpus_per_trial: float = 1.0
+    """Share of a GPU per trial; 0.5 runs two trials on each."""
+    resume: str = ""
+    """Go on with the sweep of this name, with the settings it began with."""
+    dry_run: bool = False
+    """Print the plan and stop."""
+    local: bool = False
+    """Run on this machine even where RAY_ADDRESS names a cluster."""
+    address: str = ""
+    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, else this machine."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=recipes.demo)
+
+
+def main() -> int:
+    """Parse, run, print."""
+    from orchestrator import request as requests
+    from orchestrator import sweep
+    from orchestrator.plan import prepare
+    from orchestrator.tuning import Interrupted
+
+    options = cli.parse(Options, recipes.build)
+    space = spaces.build(options.space or ("demo" if options.recipe == "demo" else "full"))
+    command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
+    request = requests.build(options, options.config, space, command.strip())
+    if options.dry_run:
+        print("\n".join(prepare(request, bool(options.resume)).describe()))
+        return 0
+    try:
+        facts = sweep.run(request, resume=bool(options.resume))
+    except Interrupted:
+        print(f"stopped; go on with: python experiments/sweep.py --resume {request.name}", file=sys.stderr)
+        return cli.INTERRUPTED
+    print("\n".join(sweep.closing_lines(facts, request)))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,96 @@
+"""What the driver does at each event of a stage: record, remember, show; and carry the scheduler's state.
+
+Tune saves searchers and callbacks but not schedulers, so a resumed sweep would rank against empty rungs.
+The callback owns a reference to the scheduler (the two are pickled together) and saves its state.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from orchestrator.scheduler import FeasibleFirst
+
+NOT_KEPT = ("journal", "config", "hist_stats", "pid", "hostname", "node_ip", "date", "timestamp")
+
+
+class Live(Protocol):
+    """The driver's side of a stage: cannot be pickled, so the callback finds it by name."""
+
+    def started(self, trial_id: str, params: dict[str, Any]) -> None:
+        """A trial was given a worker."""
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
+        """A trial measured itself; result["journal"] holds its entries since the last report."""
+
+    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
+        """A trial finished, was stopped, or failed for good."""
+
+
+LIVE: dict[str, Live] = {}
+"""Stage key ("NAME/screen") -> the driver's side, in this process."""
+
+
+class StageCallback(Callback):
+    """One per stage."""
+
+    def __init__(self, key: str, scheduler: FeasibleFirst | None = None) -> None:
+        self.key, self.scheduler = key, scheduler
+        self.results: dict[str, dict[str, Any]] = {}
+        """Tune trial id -> its newest result, without the bulk."""
+        self.curves: dict[str, list[dict[str, Any]]] = {}
+        self.errors: dict[str, str] = {}
+        self.params: dict[str, dict[str, Any]] = {}
+        self.restored = False
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Tell the driver."""
+        self.params[trial.trial_id] = dict(trial.config)
+        LIVE[self.key].started(trial.trial_id, dict(trial.config))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
+    ) -> None:
+        """Keep the newest result and the curve; hand the journal on."""
+        kept = {k: v for k, v in result.items() if k not in NOT_KEPT}
+        self.results[trial.trial_id] = kept
+        curve = self.curves.setdefault(trial.trial_id, [])
+        point = (result.get("phase"), result.get("step"))
+        if not result.get("done") and point not in [(c["phase"], c["step"]) for c in curve]:
+            curve.append({k.removeprefix("last/"): v for k, v in kept.items() if k.startswith("last/")})
+            curve[-1] |= {"phase": point[0], "step": point[1]}
+        LIVE[self.key].reported(trial.trial_id, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Finished or stopped at a rung."""
+        LIVE[self.key].ended(trial.trial_id, self.results.get(trial.trial_id, {}), "")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Failed more often than allowed."""
+        lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
+        self.errors[trial.trial_id] = lines[-1].strip() if lines else "no reason was recorded"
+        LIVE[self.key].ended(
+            trial.trial_id, self.results.get(trial.trial_id, {}), self.errors[trial.trial_id]
+        )
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything a resumed driver needs beside Tune's own snapshot."""
+        return {
+            "results": self.results,
+            "curves": self.curves,
+            "errors": self.errors,
+            "params": self.params,
+            "scheduler": self.scheduler.get_state() if self.scheduler else None,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Comes before any trial is added; the scheduler must not be reset afterwards."""
+        self.results, self.curves = state["results"], state["curves"]
+        self.errors, self.params = state["errors"], state["params"]
+        if self.scheduler is not None and state["scheduler"] is not None:
+            self.scheduler.set_state(state["scheduler"])
+        self.restored = True
+
+
+Say = Callable[[str], None]

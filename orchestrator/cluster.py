@@ -1,0 +1,134 @@
+"""Which Ray a sweep runs on, said out loud; and the lock that keeps two local sweeps apart."""
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+from datasets.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+OBJECT_STORE_BYTES = 200 * 1024 * 1024  # trials exchange pointers, not arrays
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where trials run, and what is there now."""
+
+    description: str
+    local: bool
+    nodes: int
+    cpus: int
+    gpus: int
+
+    def slots(self, gpus_per_trial: float, cpus_per_trial: int) -> int:
+        """How many trials run at once."""
+        if self.gpus:
+            return max(1, min(int(self.gpus / gpus_per_trial), self.cpus // cpus_per_trial))
+        return max(1, self.cpus // cpus_per_trial)
+
+
+def check_origin() -> None:
+    """UserError where `datasets` is not ours: Hugging Face's package has the same name."""
+    ours = ROOT / "datasets"
+    found = Path(datasets.__file__).resolve().parent
+    if found != ours:
+        raise UserError(
+            f"the package 'datasets' was imported from {found} instead of {ours}; install Upsweep in an "
+            f"environment of its own (make sweep does)"
+        )
+
+
+@contextmanager
+def connect(address: str | None) -> Iterator[Place]:
+    """Ray at `address`, or a private one on this machine that ends with the block.
+
+    UserError within seconds where nothing answers at `address`.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "5")
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    import logging
+
+    import ray
+
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # Workers import our packages from here, whatever folder the driver stands in.
+    path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
+    settings = {"env_vars": {"PYTHONPATH": path}}
+    try:
+        if address is None:
+            ray.init(
+                address="local",
+                num_cpus=available_cpus(),
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=settings,
+            )
+        else:
+            _reach(address)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=settings)
+    except (ConnectionError, OSError) as error:
+        raise UserError(f"no Ray cluster answers at {address}: {error}; use --local to run here") from None
+    try:
+        alive = [n for n in ray.nodes() if n["Alive"]]
+        total = ray.cluster_resources()
+        cpus, gpus = int(total.get("CPU", 0)), int(total.get("GPU", 0))
+        where = "this machine" if address is None else f"the Ray cluster at {address}"
+        words = f"{where}: {len(alive)} node{'s' * (len(alive) > 1)}, {gpus} GPUs, {cpus} CPU cores"
+        yield Place(words, address is None, len(alive), cpus, gpus)
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str, timeout_s: float = 5.0) -> None:
+    import socket
+
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"--address must be HOST:PORT, but got '{address}'")
+    socket.create_connection((host, int(port)), timeout=timeout_s).close()
+
+
+def available_cpus() -> int:
+    """Cores this process may use (containers and taskset count)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def local_lock(name: str) -> Iterator[None]:
+    """Hold this machine for one sweep; the kernel frees it when the holder dies.
+
+    UserError naming the holder where another local sweep runs: both would fight for the same devices.
+    """
+    path = Path(tempfile.gettempdir()) / f"upsweep-{os.getuid()}.lock"
+    with open(path, "a+") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            f.seek(0)
+            raise UserError(_held_by(f.read())) from None
+        f.truncate(0)
+        f.write(json.dumps({"name": name, "pid": os.getpid()}))
+        f.flush()
+        yield
+
+
+def _held_by(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        who = f"sweep '{holder['name']}' (process {holder['pid']})"
+    except (ValueError, KeyError):
+        who = "another sweep"
+    return f"{who} holds this machine's devices; wait for it, stop it, or run on a cluster with --address"

@@ -1,0 +1,105 @@
+"""Rows of a sweep: what each trial was, measured, cost, and what became of it in words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from orchestrator.selection import Objectives, order_feasible_first
+from orchestrator.space import USED, label
+from orchestrator.storage import Storage
+
+Row = dict[str, Any]
+BOOKKEEPING = ("phase", "step", "gan_step", "max_steps", "upsweep_id", "device", "done", "diverged")
+
+
+def metrics_of(result: Mapping[str, Any], measured: Sequence[str]) -> dict[str, float]:
+    """The numbers of a result that belong into a row: measures, warm start's, shares."""
+    names = [*measured, *(f"warm/{m}" for m in measured)]
+    shares = [k for k in result if k.startswith(("gradient_share/", "data_wait_share", "d_accuracy"))]
+    return {k: float(result[k]) for k in [*names, *shares] if k in result}
+
+
+def verdict(stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str) -> str:
+    """What became of a trial, in words."""
+    if error:
+        return f"failed: {error}"
+    if result.get("diverged"):
+        return f"diverged: {result['diverged_term']} at step {result['diverged_step']}"
+    if stopped_at is not None:
+        return f"screened out at step {stopped_at} of {result['max_steps']}"
+    if not result.get("done"):
+        return "unfinished"
+    return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")
+
+
+def make_row(
+    *,
+    stage: str,
+    trial_id: str,
+    values: Mapping[str, Any],
+    config: Mapping[str, Any],
+    result: Mapping[str, Any],
+    curve: Sequence[Mapping[str, Any]],
+    measured: Sequence[str],
+    bicubic: Mapping[str, float],
+    protocol: Mapping[str, str],
+    stopped_at: int | None,
+    error: str,
+    gpus: float,
+) -> Row:
+    """One row of leaderboard.json; `values` are the design's own settings, `config` all of them."""
+    seconds = float(result.get("seconds", 0.0))
+    on_gpu = result.get("device") == "cuda"
+    distortion, perceptual = measured[0], measured[1]
+    return {
+        "trial_id": trial_id,
+        "stage": stage,
+        "design": label(values),
+        "config": {k: v for k, v in config.items() if not k.endswith(USED)},
+        "metrics": metrics_of(result, measured) | {f"bicubic/{m}": v for m, v in bicubic.items()},
+        "protocol": dict(protocol),
+        "verdict": verdict(stage, result, stopped_at, error),
+        "seed": config["run.seed"],
+        "gpu_hours": seconds / 3600 * gpus if on_gpu else 0.0,
+        "cpu_hours": float(result.get("cpu_seconds", 0.0)) / 3600,
+        "mlflow_run_id": None,
+        "steps": int(result.get("step", 0)),
+        "max_steps": int(result.get("max_steps", 0)),
+        "rung": stopped_at,
+        "curve": [[c["step"], c[distortion], c[perceptual]] for c in curve if c["phase"] == curve[-1]["phase"]],
+        "candidates": list(result.get("candidates", [])),
+        "checkpoint": result.get("checkpoint"),
+        "strip": None,
+        "diverged": bool(result.get("diverged")),
+        "finished": bool(result.get("done")) and not result.get("diverged") and not error,
+    }
+
+
+def choose_candidate(row: Row, objectives: Objectives) -> Row:
+    """A confirmed row whose metrics are those of its best evaluated checkpoint by the stated rule.
+
+    Feasible first (within delta of its own warm start), then perception. What the last checkpoint would
+    have been is kept under `last`.
+    """
+    candidates = row["candidates"]
+    if not candidates:
+        return row
+    floor = row["metrics"][f"warm/{objectives.distortion}"] - objectives.delta_db
+    best = min(candidates, key=lambda c: (*order_feasible_first(objectives.point(c), floor), -c["step"]))
+    numbers = {k: v for k, v in best.items() if k not in ("step", "checkpoint")}
+    return row | {
+        "metrics": row["metrics"] | numbers,
+        "checkpoint": best["checkpoint"],
+        "chosen_step": best["step"],
+        "last": {k: v for k, v in candidates[-1].items() if k != "checkpoint"},
+    }
+
+
+def write(storage: Storage, sweep: str, rows: Sequence[Row]) -> None:
+    """STORAGE/NAME/leaderboard.json."""
+    storage.write_text(f"{sweep}/leaderboard.json", json.dumps(list(rows), indent=1) + "\n")
+
+
+def read(storage: Storage, sweep: str) -> list[Row]:
+    """The rows of a sweep."""
+    return json.loads(storage.read_text(f"{sweep}/leaderboard.json"))

@@ -1,0 +1,247 @@
+"""What a sweep is asked for, and every check that can be made before anything is spent or written."""
+
+import itertools
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import UserError
+from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs
+from orchestrator import tracking, warmstart
+from orchestrator.progress import StagePlan
+from orchestrator.space import Space, in_warm_key
+from orchestrator.storage import Storage
+from orchestrator.trial import open_role
+from trainers import preflight
+from trainers.config import TrainConfig, override
+from trainers.device import pick_device
+from trainers.evaluate import Evaluator
+from trainers.metrics import METRICS, require
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED = ("warm", "datasets", "cache", "scratch", "mlartifacts", "mlflow.db")
+ALSO_MEASURED = ("ssim_y",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sweep, as its user wants it."""
+
+    config: TrainConfig
+    space: Space
+    name: str
+    storage: str = "./runs"
+    tracking_uri: str = ""
+    """Empty: an SQLite file under the storage root."""
+    trials: int = 0
+    """Screened designs; 0: what the space suggests."""
+    confirm_top: int = 0
+    confirm_seeds: int = 0
+    seed: int = 0
+    gpus_per_trial: float = 1.0
+    address: str | None = None
+    command: str = ""
+
+    def filled(self) -> "Request":
+        """With the space's own suggestions in place of zeros. UserError for what cannot be run."""
+        s = self.space
+        if not NAME.fullmatch(self.name) or self.name in RESERVED:
+            raise UserError(
+                f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
+                f"but got '{self.name}'"
+            )
+        for option in ("trials", "confirm_top", "confirm_seeds", "seed"):
+            if getattr(self, option) < 0:
+                raise UserError(f"--{option.replace('_', '-')} must be 0 or more, but got {getattr(self, option)}")
+        if not 0 < self.gpus_per_trial <= 1:
+            raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
+        trials = self.trials or s.trials
+        return replace(
+            self,
+            trials=trials,
+            confirm_top=min(self.confirm_top or s.confirm_top, trials),
+            confirm_seeds=self.confirm_seeds or s.confirm_seeds,
+            tracking_uri=self.tracking_uri or self.default_tracking_uri(),
+        )
+
+    def default_tracking_uri(self) -> str:
+        """SQLite beside the sweeps; a remote storage has no place for it, so ./runs then."""
+        return tracking.default_uri("./runs" if "://" in self.storage else self.storage)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured: both objectives first."""
+        o = self.config.objective
+        return tuple(dict.fromkeys((o.distortion, o.perceptual, *ALSO_MEASURED)))
+
+    def work_dir(self) -> Path:
+        """Where this node keeps imported images and decoded copies."""
+        return Path("./runs" if "://" in self.storage else self.storage).expanduser().resolve()
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON, to resume from."""
+        return asdict(self)
+
+
+@dataclass
+class Prepared:
+    """A checked request with its images opened and its architectures counted."""
+
+    request: Request
+    storage: Storage
+    images: dict[str, ImageSet]
+    architectures: list[dict[str, Any]]
+    warm_keys: list[str]
+    missing: list[int] = field(default_factory=list)
+    """Indices of architectures whose warm start does not exist yet."""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Role -> digest of its images."""
+        return {role: images.digest for role, images in self.images.items()}
+
+    def stages(self) -> list[StagePlan]:
+        """The expected work of each stage."""
+        r, run = self.request, self.request.config.run
+        # each rung lets 1/reduction of its trials go on
+        reached, share, previous = 1.0, 0.0, 0.0
+        for k in range(r.space.rungs, 0, -1):
+            at = r.space.reduction**-k
+            share += reached * (at - previous)
+            reached, previous = reached / r.space.reduction, at
+        share += reached * (1 - previous)
+        return [
+            StagePlan("warm", len(self.missing), run.psnr_steps, 0),
+            StagePlan("screen", r.trials, 0, run.gan_steps, share),
+            StagePlan("confirm", r.confirm_top * r.confirm_seeds, run.psnr_steps, run.gan_steps),
+        ]
+
+    def describe(self) -> list[str]:
+        """The plan in words, for --dry-run and the start of a sweep."""
+        r, run = self.request, self.request.config.run
+        total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
+        kept = len(self.architectures) - len(self.missing)
+        return [
+            f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
+            + (f" ({kept} more are there already)" if kept else ""),
+            f"screen   {r.trials} trials of up to {run.gan_steps} GAN steps from a shared warm start; at each "
+            f"of {r.space.rungs} rungs one in {r.space.reduction} goes on",
+            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, each with its own PSNR phase, no stopping",
+            f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images nobody saw",
+            f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops",
+        ]
+
+
+def prepare(request: Request, resume: bool = False) -> Prepared:
+    """Check everything and open the images. UserError leaves the disk as it was."""
+    request = request.filled()
+    require([m for m in request.metrics], "objective.perceptual")
+    _check_objective(request.config)
+    request.space.check(request.config)
+    storage = Storage(request.storage)
+    if not resume and storage.exists(f"{request.name}/sweep.json"):
+        raise UserError(
+            f"sweep '{request.name}' exists in {storage.root}: go on with --resume {request.name}, or choose "
+            f"another --name"
+        )
+    storage.check_writable()
+    with _undone_on_error(request):
+        tracking.probe(request.tracking_uri)
+        images = _open_all(request)
+        _preflight(request, images)
+    architectures = _architectures(request)
+    keys = [
+        warmstart.key(override(request.config, a), images["train"].digest) for a in architectures
+    ]
+    missing = [i for i, k in enumerate(keys) if not warmstart.ready(storage, k)]
+    return Prepared(request, storage, images, architectures, keys, missing)
+
+
+def _check_objective(config: TrainConfig) -> None:
+    o = config.objective
+    if METRICS[o.distortion].direction != "max" or METRICS[o.perceptual].direction != "min":
+        raise UserError(
+            f"a sweep needs a distortion metric that goes up and a perceptual one that goes down, but got "
+            f"objective.distortion {o.distortion} and objective.perceptual {o.perceptual}"
+        )
+
+
+def points(request: Request) -> list[dict[str, Any]]:
+    """Designs that screening tries first; all of them where the space has more architectures than trials,
+    so that no trial waits for a warm start that nobody planned."""
+    if len(request.space.architectures()) <= request.trials:
+        return [dict(p) for p in request.space.points[: request.trials]]
+    return list(draw(request))
+
+
+def _architectures(request: Request) -> list[dict[str, Any]]:
+    """All of the space; where there are more than trials, those that the trials will draw."""
+    every = request.space.architectures()
+    if len(every) <= request.trials:
+        return every
+    drawn: list[dict[str, Any]] = []
+    for values in points(request):
+        architecture = {n: v for n, v in values.items() if in_warm_key(n)}
+        if architecture not in drawn:
+            drawn.append(architecture)
+    return drawn
+
+
+def draw(request: Request) -> Iterator[dict[str, Any]]:
+    """Designs drawn before anything is trained: the given points, then at random by the sweep's seed."""
+    import optuna
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=request.seed))
+    for point in request.space.points[: request.trials]:
+        study.enqueue_trial(point)
+    for _ in range(request.trials):
+        trial = study.ask()
+        values = request.space(trial)
+        yield trial.params | values
+
+
+def _open_all(request: Request) -> dict[str, ImageSet]:
+    """Every role's images, no two of which may share a photograph; the loader checks sizes."""
+    data, work_dir = request.config.data, request.work_dir()
+    images = {role: open_role(data, role, work_dir) for role in ("train", "val", "test")}
+    for a, b in itertools.combinations(images, 2):
+        disjoint(images[a], images[b])
+    return images
+
+
+def _preflight(request: Request, images: dict[str, ImageSet]) -> None:
+    """Losses reach the generator, values are in range, one batch can be learnt, val can be measured."""
+    config = request.config
+    device = pick_device(config.run.device)
+    scale = config.generator.scale
+    loader = TrainLoader(images["train"], config.data, scale, device=device)
+    hr, lr_image = preflight.first_batch(loader)
+    # terms that the space switches on must reach the generator too
+    on = {n: a.examples()[-1] for n, a in request.space.axes.items() if n.startswith("loss.")}
+    preflight.check(override(config, {n: v for n, v in on.items() if v}), hr, lr_image)
+    for role in ("val", "test"):
+        Evaluator(eval_pairs(images[role], config.data, scale, limit=2), request.metrics, scale=scale)
+
+
+@contextmanager
+def _undone_on_error(request: Request) -> Iterator[None]:
+    """Remove what the checks created (imports, decoded copies, an empty database) if one of them fails."""
+    root = request.work_dir()
+    existed = root.exists()
+    before = {p for sub in ("datasets", "cache") for p in (root / sub).glob("*")}
+    kept_folders = {sub for sub in ("datasets", "cache") if (root / sub).exists()}
+    try:
+        yield
+    except UserError:
+        for sub in ("datasets", "cache"):
+            for path in set((root / sub).glob("*")) - before:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+            if sub not in kept_folders and (root / sub).exists():
+                shutil.rmtree(root / sub, ignore_errors=True)
+        if not existed and root.exists():
+            shutil.rmtree(root, ignore_errors=True)
+        raise

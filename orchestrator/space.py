@@ -1,0 +1,169 @@
+"""Search spaces as tables of axes under dotted config names; the tables themselves are experiments/spaces.py.
+
+A space is called with an Optuna trial (define-by-run), counts its architectures, and is checked against
+the config before anything starts. Plain data, so that it pickles with a sweep's state.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets.errors import UserError
+from orchestrator.warmstart import IN_KEY_ALL_THE_SAME, NOT_IN_KEY
+from trainers.config import TrainConfig, override
+
+USED = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of finitely many values."""
+
+    values: tuple[Any, ...]
+
+    def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> Any:
+        """Drawn by the sampler."""
+        return trial.suggest_categorical(name, list(self.values))
+
+    def examples(self) -> tuple[Any, ...]:
+        """Values that a check of the space tries."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class LogFloat:
+    """A positive number on a logarithmic scale; with `or_zero` it may also be switched off."""
+
+    low: float
+    high: float
+    or_zero: bool = False
+
+    def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> float:
+        """Drawn by the sampler; the switch is a parameter of its own, so the scale stays logarithmic."""
+        if self.or_zero and not trial.suggest_categorical(name + USED, [False, True]):
+            return 0.0
+        return trial.suggest_float(name, self.low, self.high, log=True)
+
+    def examples(self) -> tuple[float, ...]:
+        """Values that a check of the space tries."""
+        return (self.low, self.high) + ((0.0,) if self.or_zero else ())
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Follows from other axes by a table: a fraction of a full grid that keeps every value in play."""
+
+    of: tuple[str, ...]
+    table: tuple[tuple[tuple[Any, ...], Any], ...]
+
+    def suggest(self, _: Any, name: str, values: Mapping[str, Any]) -> Any:
+        """Looked up, not drawn."""
+        return dict(self.table)[tuple(values[n] for n in self.of)]
+
+    def examples(self) -> tuple[Any, ...]:
+        """Values that a check of the space tries."""
+        return tuple(dict.fromkeys(value for _, value in self.table))
+
+
+Axis = Choice | LogFloat | Derived
+
+
+@dataclass(frozen=True)
+class Space:
+    """Axes by dotted name, points to start from, and the sweep they were made for."""
+
+    name: str
+    axes: dict[str, Axis]
+    points: tuple[dict[str, Any], ...] = ()
+    """Designs tried first: published recipes, or a spread over the architectures."""
+    only_if: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Axis -> settings that must hold for it to be drawn."""
+    trials: int = 64
+    confirm_top: int = 5
+    confirm_seeds: int = 5
+    reduction: int = 3
+    """Early stopping keeps one of this many at each rung."""
+    rungs: int = 2
+
+    def __call__(self, trial: Any) -> dict[str, Any]:
+        """Values for one design. Derived and switched-off axes come back as constants."""
+        values: dict[str, Any] = {}
+        for name, axis in self.axes.items():
+            if self._applies(name, values):
+                values[name] = axis.suggest(trial, name, values)
+        return values
+
+    def architectures(self) -> list[dict[str, Any]]:
+        """Every distinct setting of the axes that decide a PSNR phase. UserError where they are endless."""
+        names = [n for n in self.axes if in_warm_key(n)]
+        found: list[dict[str, Any]] = []
+        for name in names:
+            if isinstance(self.axes[name], LogFloat):
+                raise UserError(
+                    f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
+                )
+        drawn = [n for n in names if isinstance(self.axes[n], Choice)]
+        for combination in itertools.product(*(self.axes[n].examples() for n in drawn)):
+            fixed = _Fixed(dict(zip(drawn, combination, strict=True)))
+            values: dict[str, Any] = {}
+            for name in names:
+                if self._applies(name, values):
+                    values[name] = self.axes[name].suggest(fixed, name, values)
+            if values not in found:
+                found.append(values)
+        return found
+
+    def check(self, config: TrainConfig) -> None:
+        """UserError unless every axis is a setting of `config` and every value is one it takes."""
+        for architecture in self.architectures():
+            override(config, architecture)
+        for name, axis in self.axes.items():
+            if not in_warm_key(name):
+                for value in axis.examples():
+                    override(config, {name: value})
+
+    def _applies(self, name: str, values: Mapping[str, Any]) -> bool:
+        return all(values.get(k) == v for k, v in self.only_if.get(name, {}).items())
+
+
+class _Fixed:
+    """Stands in for an Optuna trial whose categorical draws are given."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    def suggest_categorical(self, name: str, _: Sequence[Any]) -> Any:
+        return self.values[name]
+
+
+def in_warm_key(name: str) -> bool:
+    """Whether a setting decides what the PSNR phase trains."""
+    return name in IN_KEY_ALL_THE_SAME or not name.startswith(NOT_IN_KEY)
+
+
+def label(values: Mapping[str, Any]) -> str:
+    """A readable name for a design: "b4 bn shuffle adv=0.1"."""
+    words = []
+    short = {
+        "generator.norm": {"batch": "bn", "none": "no-bn"},
+        "generator.upsampler": {
+            "pixel_shuffle": "shuffle",
+            "transposed_conv": "transposed",
+            "nearest_conv": "nearest",
+        },
+    }
+    for name, value in values.items():
+        if name.endswith(USED):
+            continue
+        if name == "generator.num_blocks":
+            words.append(f"b{value}")
+        elif name in short:
+            words.append(short[name].get(value, str(value)))
+        else:
+            key = name.split(".")[-1].removesuffix("_weight")
+            words.append(f"{SHORT_NAMES.get(key, key)}={value:.2g}" if isinstance(value, float) else f"{key}={value}")
+    return " ".join(words) or "as the recipe"
+
+
+SHORT_NAMES = {"adversarial": "adv", "content": "vgg", "pixel": "pix"}

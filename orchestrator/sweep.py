@@ -1,0 +1,276 @@
+"""From a request to an answer: prepare, connect, run the stages, pick, write what people read."""
+
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import UserError
+from orchestrator import cluster, leaderboard, selection
+from orchestrator.leaderboard import Row
+from orchestrator.plan import Prepared, Request, prepare
+from orchestrator.progress import Progress, clock
+from orchestrator.record import Record
+from orchestrator.report import build_report
+from orchestrator.storage import Storage
+from orchestrator.tuning import Interrupted, Sweep
+from trainers.config import digest, flatten
+from trainers.device import describe_hardware
+
+PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "webdataset", "numpy")
+
+
+def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, Any]:
+    """The whole sweep; returns sweep.json's content. UserError before anything is spent or written."""
+    cluster.check_origin()
+    with ExitStack() as stack:
+        if request.address is None:
+            stack.enter_context(cluster.local_lock(request.name))
+        prepared = prepare(request, resume)
+        if resume:
+            _same_as_before(prepared)
+        place = stack.enter_context(cluster.connect(request.address))
+        for line in [f"running on {place.description}", *prepared.describe()]:
+            say(line)
+        return _run(prepared, place, say)
+
+
+def _run(prepared: Prepared, place: cluster.Place, say: Any) -> dict[str, Any]:
+    request = prepared.request
+    folder = request.work_dir() / request.name
+    record = Record(folder / "record", request.name, request.tracking_uri)
+    facts = _facts(prepared, place)
+    _write(prepared, facts)
+    record.start(flatten(request.config), _tags(facts), prepared.images)
+    with Progress(prepared.stages(), place.slots(request.gpus_per_trial, 1)) as progress:
+        sweep = Sweep(prepared, place, record, progress)
+        try:
+            rows = sweep.run()
+        except (Interrupted, KeyboardInterrupt):
+            record.finish({"status": "interrupted"}, [], "KILLED")
+            record.close(20)
+            _write(prepared, facts | {"status": "interrupted"})
+            raise Interrupted(request.name) from None
+    facts |= _answer(rows, sweep, prepared) | {"status": "finished", "ended": time.time()}
+    _finish(prepared, record, rows, facts, say)
+    return facts
+
+
+def _finish(
+    prepared: Prepared, record: Record, rows: list[Row], facts: dict[str, Any], say: Any
+) -> None:
+    """Leaderboard, report and MLflow's last word; an MLflow that is away costs nothing but its own pages."""
+    name, storage = prepared.request.name, prepared.storage
+    _write(prepared, facts)
+    leaderboard.write(storage, name, rows)
+    folder = prepared.request.work_dir() / name
+    report = _report(prepared, folder)
+    record.finish(_summary_tags(facts), [str(report), str(folder / "leaderboard.json")])
+    delivered = record.close()
+    for row in rows:
+        stage, trial_id = ("confirm", row["of"]) if row["stage"] == "test" else (row["stage"], row["trial_id"])
+        row["mlflow_run_id"] = record.run_id(stage, trial_id)
+    facts["parent_run_id"] = record.writer.run_ids().get(name)
+    leaderboard.write(storage, name, rows)
+    _write(prepared, facts)
+    _report(prepared, folder)
+    if not delivered:
+        say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
+
+
+def _report(prepared: Prepared, folder: Path) -> Path:
+    """report.html beside the rows; made locally and uploaded where the storage is remote."""
+    name, storage = prepared.request.name, prepared.storage
+    if not storage.is_local:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in ("leaderboard.json", "sweep.json"):
+            (folder / part).write_text(storage.read_text(f"{name}/{part}"))
+    report = build_report(folder)
+    if not storage.is_local:
+        storage.write_bytes(f"{name}/report.html", report.read_bytes())
+    return report
+
+
+def _answer(rows: list[Row], sweep: Sweep, prepared: Prepared) -> dict[str, Any]:
+    """Front and pick over the confirmed designs' seed means on val; their test numbers beside them."""
+    designs = designs_of(rows)
+    objectives = sweep.objectives
+    points = [objectives.point(d["val"]) for d in designs]
+    floor = sweep.bicubic[objectives.distortion]
+    chosen, reason = selection.pick(points, floor) if designs else (None, "no design was confirmed")
+    front = [designs[i] for i in selection.front(points)]
+    return {
+        "designs": designs,
+        "front": [t for d in front for t in d["trial_ids"]],
+        "front_designs": [d["design"] for d in front],
+        "pick": _best_seed(designs[chosen], rows, sweep) if chosen is not None else None,
+        "pick_design": designs[chosen]["design"] if chosen is not None else None,
+        "pick_reason": reason,
+        "bicubic": {
+            "val": sweep.bicubic,
+            "test": next(
+                ({m: r["metrics"][f"bicubic/{m}"] for m in prepared.request.metrics}
+                 for r in rows if r["stage"] == "test"), {},
+            ),
+        },
+        "counts": {s: sum(r["stage"] == s for r in rows) for s in ("warm", "screen", "confirm", "test")}
+        | {"screened_out": sum(r["rung"] is not None for r in rows),
+           "diverged": sum(r["diverged"] for r in rows)},
+        "gpu_hours": sum(r["gpu_hours"] for r in rows),
+        "cpu_hours": sum(r["cpu_hours"] for r in rows),
+    }
+
+
+def designs_of(rows: list[Row]) -> list[dict[str, Any]]:
+    """One entry per confirmed design: its trials, seed-mean val and test metrics."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["stage"] != "confirm" or not row["finished"]:
+            continue
+        key = digest({k: v for k, v in row["values"].items() if k not in ("run.seed", "data.order_seed")})
+        found.setdefault(key, {"design": row["design"], "rows": []})["rows"].append(row)
+    tests = {r["of"]: r for r in rows if r["stage"] == "test"}
+    designs = []
+    for entry in found.values():
+        ids = [r["trial_id"] for r in entry["rows"]]
+        tested = [tests[i] for i in ids if i in tests]
+        designs.append(
+            {
+                "design": entry["design"],
+                "trial_ids": ids,
+                "val": selection.mean_metrics(entry["rows"]),
+                "test": selection.mean_metrics(tested) if tested else {},
+            }
+        )
+    return designs
+
+
+def _best_seed(design: Mapping[str, Any], rows: list[Row], sweep: Sweep) -> str:
+    """Of the picked design's networks, the one that val likes best: that file is what ships."""
+    own = [r for r in rows if r["trial_id"] in design["trial_ids"]]
+    floor = sweep.bicubic[sweep.objectives.distortion]
+    best = min(
+        own, key=lambda r: selection.order_feasible_first(sweep.objectives.point(r["metrics"]), floor)
+    )
+    return best["trial_id"]
+
+
+def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
+    r = prepared.request
+    return {
+        "name": r.name,
+        "recipe": r.config.recipe,
+        "space": r.space.name,
+        "objective": flatten(r.config.objective),
+        "seed": r.seed,
+        "status": "running",
+        "started": time.time(),
+        "ended": None,
+        "command": r.command,
+        "commit": _commit(),
+        "hardware": describe_hardware(),
+        "place": place.description,
+        "versions": {p: version(p) for p in PACKAGES} | {"python": platform.python_version()},
+        "data": {
+            role: {"spec": r.config.data.source(role), "digest": s.digest, "n": len(s)}
+            for role, s in prepared.images.items()
+        },
+        "warm_starts": {
+            "trained": len(prepared.missing),
+            "reused": len(prepared.architectures) - len(prepared.missing),
+        },
+        "tracking_uri": r.tracking_uri,
+        "experiment": f"upsweep/{r.name}",
+        "parent_run_id": None,
+        "request": {
+            "config": flatten(r.config),
+            "trials": r.trials,
+            "confirm_top": r.confirm_top,
+            "confirm_seeds": r.confirm_seeds,
+            "gpus_per_trial": r.gpus_per_trial,
+        },
+    }
+
+
+def _same_as_before(prepared: Prepared) -> None:
+    """UserError where a resumed sweep would read other images or other settings than it began with."""
+    r = prepared.request
+    before = json.loads(prepared.storage.read_text(f"{r.name}/sweep.json"))
+    for role, images in prepared.images.items():
+        if before["data"][role]["digest"] != images.digest:
+            raise UserError(f"data.{role} holds other images than sweep '{r.name}' began with")
+    now = flatten(r.config)
+    changed = [k for k, v in before["request"]["config"].items() if now.get(k) != v]
+    if changed:
+        raise UserError(
+            f"sweep '{r.name}' began with other settings ({', '.join(changed[:3])}); --resume takes them from "
+            f"the sweep itself, so leave them out"
+        )
+
+
+def _write(prepared: Prepared, facts: Mapping[str, Any]) -> None:
+    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+    prepared.storage.write_text(f"{prepared.request.name}/sweep.json", text)
+
+
+def read(storage: Storage, name: str) -> dict[str, Any]:
+    """sweep.json of a sweep; UserError where there is none."""
+    if not storage.exists(f"{name}/sweep.json"):
+        raise UserError(f"no sweep '{name}' in {storage.root}; start it with --name {name}")
+    return json.loads(storage.read_text(f"{name}/sweep.json"))
+
+
+def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("recipe", "space", "seed", "command", "commit", "hardware", "place")
+    return {k: facts[k] for k in names} | {f"version/{k}": v for k, v in facts["versions"].items()}
+
+
+def _summary_tags(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: facts[k] for k in ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours")}
+
+
+def _commit() -> str:
+    """The commit of the working tree, with + where it has changes; empty outside a checkout."""
+    def git(*words: str) -> str:
+        answer = subprocess.run(["git", "-C", str(cluster.ROOT), *words], capture_output=True, text=True)
+        return answer.stdout.strip() if answer.returncode == 0 else ""
+
+    try:
+        head = git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
+    except OSError:
+        return ""
+
+
+def closing_lines(facts: Mapping[str, Any], request: Request, root: str) -> list[str]:
+    """What a finished sweep prints: the front, the pick, and what to do next."""
+    o = request.config.objective
+    lines = ["", f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):"]
+    bicubic = facts["bicubic"]["test"]
+    if bicubic:
+        lines.append(f"  {'bicubic':<44} {bicubic[o.distortion]:7.2f} dB  {o.perceptual} {bicubic[o.perceptual]:8.4g}")
+    for d in facts["designs"]:
+        mark = "*" if d["design"] == facts["pick_design"] else "-" if d["design"] in facts["front_designs"] else " "
+        share = d["val"].get("gradient_share/adversarial")
+        more = f", adversarial gradient share {share:.0%}" if share is not None else ""
+        lines.append(
+            f"{mark} {d['design']:<44} {d['test'][o.distortion]:7.2f} dB  {o.perceptual} "
+            f"{d['test'][o.perceptual]:8.4g} (its warm start {d['test'][f'warm/{o.perceptual}']:.4g}{more})"
+        )
+    where = "" if root.endswith("/runs") else f" --storage {root}"
+    lines += [
+        "  * the pick, - also on the front",
+        f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",
+        f"took {clock(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
+        f"{facts['gpu_hours']:.2f} GPU-hours; {facts['counts']['screened_out']} of "
+        f"{facts['counts']['screen']} trials stopped early",
+        f"report:  {root}/{facts['name']}/report.html",
+        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {facts['tracking_uri']})",
+        f"promote: python experiments/promote.py {facts['name']}{where}",
+    ]
+    return lines

@@ -1,0 +1,60 @@
+"""Measuring finished networks on images they never saw, each in a Ray task of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from orchestrator.cluster import Place
+from orchestrator.storage import Storage
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Request
+
+
+def measure_on(
+    checkpoints: Sequence[tuple[str, str]], role: str, request: "Request", digest: str, place: Place
+) -> list[dict[str, Any]]:
+    """The evaluation of each network and of its warm start (two URLs) on the images of `role`, in order."""
+    resources = {"num_cpus": 1, "num_gpus": request.gpus_per_trial if place.gpus else 0}
+    task = ray.remote(**resources)(_measure)
+    work_dir, metrics = request.work_dir(), request.metrics
+    waiting = [task.remote(url, warm, role, work_dir, metrics, digest) for url, warm in checkpoints]
+    return ray.get(waiting)
+
+
+def _fetch(url: str, work_dir: Path) -> Path:
+    root, _, name = url.rpartition("/")
+    return Storage(root).fetch(name, work_dir / "scratch" / name)
+
+
+def _measure(
+    url: str, warm_url: str, role: str, work_dir: Path, metrics: tuple[str, ...], digest: str
+) -> dict[str, Any]:
+    import torch
+
+    from datasets.loader import eval_pairs
+    from orchestrator.trial import open_role
+    from trainers.checkpoint import load_generator
+    from trainers.device import pick_device
+    from trainers.evaluate import Evaluator
+
+    generator, config = load_generator(_fetch(url, work_dir))
+    device = pick_device(config.run.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    images = open_role(config.data, role, work_dir)
+    if images.digest != digest:
+        raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
+    scale = config.generator.scale
+    pairs = eval_pairs(images, config.data, scale)
+    evaluator = Evaluator(pairs, metrics, scale=scale, device=device)
+    evaluation = evaluator.measure(generator.to(device))
+    warm, _ = load_generator(_fetch(warm_url, work_dir))
+    started = evaluator.measure(warm.to(device)).summary
+    return {
+        "summary": evaluation.summary | {f"warm/{m}": v for m, v in started.items()},
+        "per_image": evaluation.per_image,
+        "keys": evaluation.keys,
+    }

@@ -1,0 +1,354 @@
+"""The sweep: warm -> screen -> confirm -> test, each stage resumable, nothing lost when anything dies."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+
+from datasets.errors import UserError
+from datasets.loader import eval_pairs
+from orchestrator import leaderboard, plan, selection
+from orchestrator.callback import LIVE, StageCallback
+from orchestrator.cluster import Place
+from orchestrator.leaderboard import Row
+from orchestrator.plan import Prepared
+from orchestrator.progress import Progress
+from orchestrator.record import Record
+from orchestrator.scheduler import FeasibleFirst, rungs
+from orchestrator.search import build_search
+from orchestrator.selection import Objectives
+from orchestrator.space import label
+from orchestrator.testing import measure_on
+from orchestrator.trial import Job, run_trial
+from trainers.config import flatten, override
+from trainers.evaluate import Evaluator
+
+MAX_FAILURES = 3  # of the machine; a diverged trial is never retried
+
+
+class Interrupted(Exception):
+    """Ctrl-C: the stage stopped in good order and can be resumed."""
+
+
+@dataclass
+class Stage:
+    """What a stage needs beyond the sweep's own facts."""
+
+    name: str
+    designs: tuple[dict[str, Any], ...] = ()
+    scheduler: FeasibleFirst | None = None
+
+    def stopped_at(self, tune_id: str) -> int | None:
+        """The rung that stopped a trial."""
+        return self.scheduler.stopped.get(tune_id) if self.scheduler else None
+
+
+class Sweep:
+    """Runs a prepared request on a place; `record` tells MLflow, `progress` tells the person."""
+
+    def __init__(self, prepared: Prepared, place: Place, record: Record, progress: Progress) -> None:
+        self.prepared, self.place, self.record, self.progress = prepared, place, record, progress
+        self.request, self.storage = prepared.request, prepared.storage
+        self.objectives = Objectives.of(self.request.config.objective)
+        self.base = flatten(self.request.config)
+        self.rows: list[Row] = []
+        self.bicubic, self.protocol = self._baseline("val")
+
+    # -- the four stages ------------------------------------------------------------------------------
+
+    def run(self) -> list[Row]:
+        """All stages; those that finished before are read back, not run again."""
+        self._stage(Stage("warm", self._warm_designs()))
+        self._stage(Stage("screen", scheduler=self._scheduler()))
+        self._stage(Stage("confirm", self._confirm_designs()))
+        self._test()
+        return self.rows
+
+    def _warm_designs(self) -> tuple[dict[str, Any], ...]:
+        p = self.prepared
+        return tuple(
+            {"trial_id": f"warm-{p.warm_keys[i]}", **p.architectures[i]} for i in p.missing
+        )
+
+    def _scheduler(self) -> FeasibleFirst:
+        run, space = self.request.config.run, self.request.space
+        milestones = rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs)
+        return FeasibleFirst(self.objectives, milestones, space.reduction)
+
+    def _confirm_designs(self) -> tuple[dict[str, Any], ...]:
+        """The best designs of the screen, each with seeds of its own for weights and data order."""
+        screened = [r for r in self.rows if r["stage"] == "screen" and r["finished"]]
+        if not screened:
+            return ()
+        delta = self.objectives.delta_db
+        points = [self.objectives.point(r["metrics"]) for r in screened]
+        floors = [r["metrics"][f"warm/{self.objectives.distortion}"] - delta for r in screened]
+        reference = self.objectives.reference(screened[0]["metrics"])
+        chosen = selection.to_confirm(points, floors, reference, self.request.confirm_top)
+        designs = []
+        for place, index in enumerate(chosen):
+            for k in range(self.request.confirm_seeds):
+                seed = self.request.config.run.seed + 1 + k
+                values = screened[index]["values"] | {"run.seed": seed, "data.order_seed": seed}
+                designs.append({"trial_id": f"confirm-{place}-s{k}", **values})
+        return tuple(designs)
+
+    def _test(self) -> None:
+        """Open the test images once, for the checkpoints that val chose."""
+        confirmed = [r for r in self.rows if r["stage"] == "confirm" and r["finished"]]
+        done = self._finished_rows("test")
+        if done is None:
+            self.progress.begin("test")
+            bicubic, protocol = self._baseline("test")
+            measured = measure_on(
+                [(r["checkpoint"], self._warm_url(r)) for r in confirmed],
+                "test",
+                self.request,
+                self.prepared.digests["test"],
+                self.place,
+            )
+            done = []
+            for row, evaluation in zip(confirmed, measured, strict=True):
+                numbers = evaluation["summary"] | {f"bicubic/{m}": v for m, v in bicubic.items()}
+                done.append(
+                    row
+                    | {
+                        "trial_id": row["trial_id"].replace("confirm", "test"),
+                        "stage": "test",
+                        "of": row["trial_id"],
+                        "metrics": numbers,
+                        "protocol": protocol,
+                        "verdict": "measured on test",
+                        "per_image": evaluation["per_image"],
+                        "keys": evaluation["keys"],
+                        "gpu_hours": 0.0,
+                        "cpu_hours": 0.0,
+                        "curve": [],
+                        "candidates": [],
+                    }
+                )
+                self.record.test(row["trial_id"], numbers)
+            self._keep("test", done)
+        self.rows += done
+
+    def _warm_url(self, row: Row) -> str:
+        return self.storage.url(f"{self.request.name}/trials/{row['trial_id']}/warm")
+
+    # -- one stage under Tune -------------------------------------------------------------------------
+
+    def _stage(self, stage: Stage) -> None:
+        rows = self._finished_rows(stage.name)
+        if rows is None:
+            self.progress.begin(stage.name)
+            rows = []
+            if stage.designs or stage.scheduler is not None:
+                rows = self._rows(stage, self._tune(stage))
+            self._keep(stage.name, rows)
+        self.rows += rows
+        leaderboard.write(self.storage, self.request.name, self.rows)
+
+    def _tune(self, stage: Stage) -> StageCallback:
+        """Run or resume the stage's trials; what they reported is in the callback."""
+        key = f"{self.request.name}/{stage.name}"
+        callback = StageCallback(key, stage.scheduler)
+        path = self.storage.url(f"{self.request.name}/tune/{stage.name}")
+        trainable = tune.with_resources(
+            tune.with_parameters(run_trial, job=self._job(stage)), self._resources()
+        )
+        resumed = tune.Tuner.can_restore(path)
+        if resumed:
+            tuner = tune.Tuner.restore(
+                path, trainable=trainable, resume_unfinished=True, resume_errored=True
+            )
+            callback = _callback_of(tuner)
+            stage.scheduler = callback.scheduler  # the one that was pickled with it
+        else:
+            tuner = self._new_tuner(stage, trainable, callback, path)
+        LIVE[key] = _Shown(self, stage)
+        try:
+            grid = tuner.fit()
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        finally:
+            del LIVE[key]
+        if resumed and not callback.restored:
+            raise UserError(
+                f"the state of stage {stage.name} in {path} could not be read, and starting over would lose "
+                f"finished trials; look at it, or start the sweep under another --name"
+            )
+        if any(not _over(t, stage, callback) for t in callback.params) or len(grid) < len(callback.params):
+            raise Interrupted
+        return callback
+
+    def _new_tuner(self, stage: Stage, trainable: Any, callback: StageCallback, path: str) -> tune.Tuner:
+        r = self.request
+        search: dict[str, Any] = {}
+        space: dict[str, Any] = {"index": tune.grid_search(list(range(len(stage.designs))))}
+        if stage.scheduler is not None:
+            search = {
+                "search_alg": build_search(
+                    r.space, r.config.objective, f"{r.name}-{stage.name}", r.seed, plan.points(r), r.trials
+                ),
+                "scheduler": stage.scheduler,
+                "num_samples": r.trials,
+            }
+            space = {}
+        folder, _, name = path.rpartition("/")
+        return tune.Tuner(
+            trainable,
+            param_space=space,
+            tune_config=tune.TuneConfig(
+                max_concurrent_trials=self._slots(), reuse_actors=True, **search
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=folder,
+                verbose=0,
+                callbacks=[callback],
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            ),
+        )
+
+    def _job(self, stage: Stage) -> Job:
+        digests = {role: self.prepared.digests[role] for role in ("train", "val")}
+        return Job(
+            sweep=self.request.name,
+            stage=stage.name,
+            storage=self.storage.root,
+            work_dir=str(self.request.work_dir()),
+            base=self.base,
+            digests=digests,
+            designs=stage.designs,
+            # two trials with one thread each beat one trial with two
+            threads=0 if self.place.gpus else 1,
+            metrics=self.request.metrics,
+        )
+
+    def _resources(self) -> dict[str, float]:
+        return {"cpu": 1, "gpu": self.request.gpus_per_trial} if self.place.gpus else {"cpu": 1}
+
+    def _slots(self) -> int:
+        return self.place.slots(self.request.gpus_per_trial, 1)
+
+    # -- rows ------------------------------------------------------------------------------------------
+
+    def _rows(self, stage: Stage, callback: StageCallback) -> list[Row]:
+        rows = []
+        for tune_id, params in callback.params.items():
+            rows.append(self._row(stage, tune_id, params, callback))
+        return sorted(rows, key=lambda r: r["trial_id"]) if stage.designs else rows
+
+    def _row(
+        self, stage: Stage, tune_id: str, params: Mapping[str, Any], callback: StageCallback
+    ) -> Row:
+        trial_id, values = self.identity(stage, tune_id, params)
+        row = leaderboard.make_row(
+            stage=stage.name,
+            trial_id=trial_id,
+            values=_design(values),
+            config=flatten(override(self.request.config, _settings(values))),
+            result=callback.results.get(tune_id, {}),
+            curve=callback.curves.get(tune_id, []),
+            measured=self.request.metrics,
+            bicubic=self.bicubic,
+            protocol=self.protocol,
+            stopped_at=stage.stopped_at(tune_id),
+            error=callback.errors.get(tune_id, ""),
+            gpus=self.request.gpus_per_trial if self.place.gpus else 0.0,
+        )
+        row["values"] = _settings(values)
+        strip = f"{self.request.name}/trials/{trial_id}/strip.png"
+        row["strip"] = self.storage.url(strip) if self.storage.exists(strip) else None
+        return leaderboard.choose_candidate(row, self.objectives) if stage.name == "confirm" else row
+
+    def identity(
+        self, stage: Stage, tune_id: str, params: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """A trial's own id and its values."""
+        if stage.designs:
+            values = dict(stage.designs[params["index"]])
+            return values.pop("trial_id"), values
+        return f"{stage.name}-{tune_id}", dict(params)
+
+    def _finished_rows(self, stage: str) -> list[Row] | None:
+        name = f"{self.request.name}/stages/{stage}.json"
+        return json.loads(self.storage.read_text(name)) if self.storage.exists(name) else None
+
+    def _keep(self, stage: str, rows: Sequence[Row]) -> None:
+        """The stage's rows, written when all of it is done: a resumed sweep reads them back."""
+        self.storage.write_text(f"{self.request.name}/stages/{stage}.json", json.dumps(list(rows)))
+
+    def _baseline(self, role: str) -> tuple[dict[str, float], dict[str, str]]:
+        """The bicubic row of a role's images, and the protocol of every number measured on them."""
+        config, images = self.request.config, self.prepared.images[role]
+        limit = config.data.eval_images if role == "val" else 0
+        pairs = eval_pairs(images, config.data, config.generator.scale, limit=limit)
+        protocol = {"degradation": config.data.degradation, "images": images.digest}
+        evaluator = Evaluator(
+            pairs, self.request.metrics, scale=config.generator.scale, protocol=protocol
+        )
+        return evaluator.measure_resizer("bicubic").summary, evaluator.protocol
+
+
+class _Shown:
+    """The driver's side of a stage: MLflow entries and the living line."""
+
+    def __init__(self, sweep: Sweep, stage: Stage) -> None:
+        self.sweep, self.stage = sweep, stage
+        self.params: dict[str, dict[str, Any]] = {}
+        self.best: tuple[float, float] | None = None
+
+    def started(self, trial_id: str, params: dict[str, Any]) -> None:
+        self.params[trial_id] = params
+        own_id, values = self.sweep.identity(self.stage, trial_id, params)
+        config = flatten(override(self.sweep.request.config, _settings(values)))
+        self.sweep.record.start_trial(self.stage.name, own_id, label(_design(values)), config)
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
+        sweep, objectives = self.sweep, self.sweep.objectives
+        sweep.record.append(result.get("journal", []))
+        sweep.progress.step(trial_id, result["phase"], result["step"], result["seconds"])
+        if result.get("diverged"):
+            return
+        point = objectives.point(result)
+        if self.best is None or point[1] > self.best[1]:
+            self.best = point
+            sweep.progress.note = (
+                f"best so far {objectives.perceptual} {result[objectives.perceptual]:.4g} at "
+                f"{result[objectives.distortion]:.2f} dB (bicubic {sweep.bicubic[objectives.perceptual]:.4g} at "
+                f"{sweep.bicubic[objectives.distortion]:.2f} dB)"
+            )
+
+    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
+        own_id, _ = self.sweep.identity(self.stage, trial_id, self.params.get(trial_id, {}))
+        words = leaderboard.verdict(self.stage.name, result, self.stage.stopped_at(trial_id), error)
+        strip = f"{self.sweep.request.name}/trials/{own_id}/strip.png"
+        picture = self.sweep.storage.url(strip) if self.sweep.storage.exists(strip) else None
+        self.sweep.record.end_trial(self.stage.name, own_id, words, result, picture, failed=bool(error))
+        self.sweep.progress.end(trial_id)
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that are settings of a config, without a space's switches."""
+    return {k: v for k, v in values.items() if "." in k and not k.endswith("?")}
+
+
+def _design(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that make the design, without the seeds."""
+    return {k: v for k, v in _settings(values).items() if k not in ("run.seed", "data.order_seed")}
+
+
+def _over(tune_id: str, stage: Stage, callback: StageCallback) -> bool:
+    """Whether a trial ended in some way: at its end, at a rung, diverged or failed."""
+    result = callback.results.get(tune_id, {})
+    ended = result.get("done") or result.get("diverged") or tune_id in callback.errors
+    return bool(ended) or stage.stopped_at(tune_id) is not None
+
+
+def _callback_of(tuner: tune.Tuner) -> StageCallback:
+    """The callback that was pickled with a tuner, and with it the scheduler that the tuner uses."""
+    callbacks = tuner._local_tuner.get_run_config().callbacks or []
+    return next(c for c in callbacks if isinstance(c, StageCallback))
