@@ -1,0 +1,152 @@
+"""Bytes <-> pixels: strict decoding, named transforms, and the three hashes. No files, no splits.
+
+Every image is decoded here and nowhere else, so "the pixels of a key" has one meaning; what cannot be
+decoded whole and without a guess is `Rejected` with a reason that ends up in rejected.csv.
+"""
+
+import hashlib
+import io
+import struct
+from collections.abc import Callable
+
+import numpy as np
+from PIL import (
+    Image,
+    ImageOps,
+    MpoImagePlugin,  # noqa: F401  (registers the format)
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+"""MPO, the JPEG of many phones, is found by the JPEG reader; its first picture is the photograph."""
+EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
+MAX_BYTES = 64 << 20
+MAX_PIXELS = 64_000_000
+DECODER = "pillow-rgb8-exif-applied"
+"""Part of every manifest and cache key: another way to decode is another dataset."""
+
+
+class Rejected(Exception):
+    """Why one image does not enter the dataset; the import goes on without it."""
+
+
+def decode(data: bytes, transform: str = "none") -> np.ndarray:
+    """Bytes of one still image -> uint8 (H, W, 3) RGB, turned upright as EXIF says, then transformed.
+
+    The whole file is decoded, so a truncated one is found. Raises Rejected for anything that is not an
+    8-bit still image: what it was is in the message.
+    """
+    return TRANSFORMS[transform](_upright_rgb(_open(data)))
+
+
+def extension(data: bytes) -> str:
+    """The honest file extension, from the content: names lie (LSUN's .webp files hold JPEG)."""
+    return EXTENSIONS[_open(data).format or ""]
+
+
+def mode(data: bytes) -> str:
+    """Pillow's mode of the file itself: L for grey ones, which benchmarks measure without conversion."""
+    return _open(data).mode
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """(height, width) after EXIF rotation, from the header alone."""
+    image = _open(data)
+    turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _open(data: bytes) -> Image.Image:
+    """The header, checked: format, size, depth, frames. Nothing is decoded yet."""
+    if not data:
+        raise Rejected("empty file")
+    if len(data) > MAX_BYTES:
+        raise Rejected(f"{len(data)} bytes, more than {MAX_BYTES}")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except UnidentifiedImageError:
+        raise Rejected(f"not an image: {_looks_like(data)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Rejected(f"more than {MAX_PIXELS} pixels in the header") from None
+    except Exception as error:  # Pillow's parsers raise many kinds on broken headers
+        raise Rejected(f"broken header: {type(error).__name__}: {error}") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise Rejected(f"{image.width}x{image.height} px, more than {MAX_PIXELS} pixels")
+    if frames > 1:
+        raise Rejected(f"animated, {frames} frames")
+    return image
+
+
+def _looks_like(data: bytes) -> str:
+    start = data[:512].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return "it starts like a web page (was a download refused?)"
+    return f"starts with {data[:8].hex(' ')}"
+
+
+def _upright_rgb(image: Image.Image) -> np.ndarray:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        raise Rejected(f"mode {image.mode}: more than 8 bits per channel")
+    if image.mode == "CMYK":
+        raise Rejected("CMYK: its colours depend on a profile; convert it to RGB")
+    try:
+        image.load()
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = _opaque(image)
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except Rejected:
+        raise
+    except Exception as error:  # a decoder may fail in any way on broken bytes; none may end the import
+        raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from None
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    rgba = image.convert("RGBA")
+    if rgba.getchannel("A").getextrema()[0] < 255:
+        raise Rejected("transparent pixels have no colour; flatten it first")
+    exif = image.getexif()
+    rgb = rgba.convert("RGB")
+    rgb.getexif().update(exif)
+    return rgb
+
+
+def _celeba128(pixels: np.ndarray) -> np.ndarray:
+    """Centre 178x178 of an aligned CelebA image, to 128x128 (antialiased bicubic)."""
+    height, width = pixels.shape[:2]
+    if (height, width) != (218, 178):
+        raise Rejected(f"{width}x{height} px, but aligned CelebA images are 178x218")
+    square = Image.fromarray(pixels).crop((0, 20, 178, 198))
+    return np.asarray(square.resize((128, 128), Image.Resampling.BICUBIC))
+
+
+TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda pixels: pixels,
+    "celeba128": _celeba128,
+}
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """uint8 (H, W, 3) -> PNG bytes, the same ones each time."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def pixel_hash(pixels: np.ndarray) -> str:
+    """SHA-256 of shape and pixels: equal for the same picture in another file format."""
+    shape = struct.pack("<3I", *pixels.shape)
+    return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def difference_hash(pixels: np.ndarray) -> int:
+    """64-bit dHash: is each of 8x8 cells of a 9x8 grey thumbnail brighter than its right neighbour?
+
+    Small edits (scaling, recompression) change few bits; a distance of at most 4 counts as the same
+    picture (protocol of the splits).
+    """
+    grey = Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX)
+    cells = np.asarray(grey, dtype=np.int16)
+    bits = np.packbits(cells[:, :-1] > cells[:, 1:])
+    return int.from_bytes(bits.tobytes(), "big")

@@ -1,0 +1,130 @@
+"""HR -> network input: the one bicubic definition, and the others by name. No file access, no randomness.
+
+MATLAB's imresize is two matrix products: each output pixel is a weighted sum of input pixels along one
+axis, the border reflection is folded into the weights, rows come first, and uint8 input is rounded and
+clipped to 8 bit between the passes and at the end. With that order, shipped LR files are met to the pixel.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from datasets.config import DEGRADATIONS
+from datasets.errors import UserError, unknown
+
+# kind -> (border, rounded to 8 bit between the passes); the kinds that are not matrix products follow below.
+MATRIX_KINDS = {
+    "matlab": ("symmetric", True),
+    "matlab_replicate": ("replicate", True),
+    "matlab_float": ("symmetric", False),
+}
+
+
+def down(hr: Tensor, scale: int, kind: str = "matlab") -> Tensor:
+    """uint8 (N, 3, H, W) -> uint8 (N, 3, H/scale, W/scale) on the same device.
+
+    UserError for an unknown kind; ValueError where H or W is no multiple of `scale` (crop first).
+    """
+    height, width = hr.shape[-2:]
+    if height % scale or width % scale:
+        raise ValueError(f"an image of {height}x{width} px is no multiple of scale={scale}; crop it first")
+    return _resize(hr, (height // scale, width // scale), kind)
+
+
+def up(lr_image: Tensor, scale: int, kind: str = "matlab") -> Tensor:
+    """uint8 (N, 3, h, w) -> uint8 (N, 3, h*scale, w*scale): the bicubic baseline of the same family."""
+    height, width = lr_image.shape[-2:]
+    return _resize(lr_image, (height * scale, width * scale), kind)
+
+
+def _resize(image: Tensor, size: tuple[int, int], kind: str) -> Tensor:
+    if image.dtype != torch.uint8:
+        raise TypeError(f"images are resized as uint8, but got {image.dtype}")
+    if kind not in DEGRADATIONS:
+        raise unknown("degradation", kind, DEGRADATIONS, "data.degradation")
+    if tuple(image.shape[-2:]) == size:
+        return image
+    if kind == "pil":
+        return _pil(image, size)
+    if kind == "torch_antialias":
+        resized = functional.interpolate(
+            image.float(), size=size, mode="bicubic", antialias=True, align_corners=False
+        )
+        return _to_uint8(resized)
+    return _matlab(image, size, *MATRIX_KINDS[kind])
+
+
+def _matlab(image: Tensor, size: tuple[int, int], border: str, mid_round: bool) -> Tensor:
+    # float64: a product of ties (x.5) must round as MATLAB's doubles do; MPS has none, and for the powers
+    # of two every weight is exact in float32 anyway.
+    dtype = torch.float32 if image.device.type == "mps" else torch.float64
+    rows = _matrix(image.shape[-2], size[0], border, image.device, dtype)
+    columns = _matrix(image.shape[-1], size[1], border, image.device, dtype)
+    half = rows @ image.to(dtype)
+    if mid_round:
+        half = _round_clip(half)
+    return _to_uint8(half @ columns.T)
+
+
+def _round_clip(x: Tensor) -> Tensor:
+    # floor(x + 0.5), not round(): MATLAB rounds halves up, torch rounds them to even.
+    return (x + 0.5).floor_().clamp_(0, 255)
+
+
+def _to_uint8(x: Tensor) -> Tensor:
+    return _round_clip(x).to(torch.uint8)
+
+
+@lru_cache(maxsize=256)
+def _matrix(n_in: int, n_out: int, border: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.from_numpy(resize_matrix(n_in, n_out, border)).to(device=device, dtype=dtype)
+
+
+def resize_matrix(n_in: int, n_out: int, border: str) -> np.ndarray:
+    """(n_out, n_in) float64: one axis of MATLAB's imresize, cubic with a = -0.5, widened when shrinking.
+
+    `border` is symmetric (the edge pixel is repeated, then mirrored) or replicate (clamped).
+    """
+    scale = n_out / n_in
+    stretch = min(scale, 1.0)
+    support = 4.0 / stretch
+    centre = np.arange(1, n_out + 1) / scale + 0.5 * (1 - 1 / scale)
+    left = np.floor(centre - support / 2)
+    taps = left[:, None] + np.arange(math.ceil(support) + 2)
+    weights = stretch * _cubic(stretch * (centre[:, None] - taps))
+    weights /= weights.sum(axis=1, keepdims=True)
+    matrix = np.zeros((n_out, n_in))
+    rows = np.broadcast_to(np.arange(n_out)[:, None], taps.shape)
+    np.add.at(matrix, (rows, _fold(taps.astype(np.int64) - 1, n_in, border)), weights)
+    return matrix
+
+
+def _fold(index: np.ndarray, n: int, border: str) -> np.ndarray:
+    if border == "replicate":
+        return np.clip(index, 0, n - 1)
+    if border == "symmetric":
+        period = np.mod(index, 2 * n)
+        return np.minimum(period, 2 * n - 1 - period)
+    raise ValueError(f"border must be symmetric or replicate, but got {border!r}")
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    """Keys' cubic convolution kernel with a = -0.5 (Keys, 1981, eq. 15)."""
+    x = np.abs(x)
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return near * (x <= 1) + far * ((x > 1) & (x <= 2))
+
+
+def _pil(image: Tensor, size: tuple[int, int]) -> Tensor:
+    arrays = image.movedim(1, -1).contiguous().cpu().numpy()
+    if arrays.shape[-1] != 3:
+        raise UserError(f"data.degradation=pil takes RGB images, but got {arrays.shape[-1]} channels")
+    resized = [Image.fromarray(a).resize(size[::-1], Image.Resampling.BICUBIC) for a in arrays]
+    stacked = torch.from_numpy(np.stack([np.asarray(r) for r in resized]))
+    return stacked.movedim(-1, 1).contiguous().to(image.device)

@@ -1,0 +1,62 @@
+"""Which image, crop and flip at (seed, epoch, index): pure functions, no state, no files.
+
+Positions count samples from the start of the run and run over epochs without a gap: position p is slot
+p % n of epoch p // n. Resuming is therefore arithmetic, and ranks agree because they slice one order.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_STREAMS = {"top": 1, "left": 2, "flip": 3}
+
+
+@lru_cache(maxsize=4)
+def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
+    """int64 (n,): the order of n images in `epoch`; another seed or epoch gives an unrelated one."""
+    order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, n]))).permutation(n)
+    order.setflags(write=False)
+    return order
+
+
+def batch_indices(n: int, seed: int, step: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """(image index, epoch) of each of the `batch` samples of batch number `step`, int64 (batch,)."""
+    positions = np.arange(step * batch, (step + 1) * batch)
+    epochs, slots = positions // n, positions % n
+    indices = np.empty(batch, dtype=np.int64)
+    for epoch in np.unique(epochs):
+        inside = epochs == epoch
+        indices[inside] = permutation(n, seed, int(epoch))[slots[inside]]
+    return indices, epochs
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    """splitmix64's finaliser (Steele et al., 2014): neighbouring counters give unrelated 64 bits."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def draw(what: str, seed: int, epochs: Sequence[int] | np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """uint64 (batch,): 64 random bits for `what` ("top", "left", "flip") at each (seed, epoch, index)."""
+    state = np.full(len(indices), np.uint64(seed % (1 << 64)))
+    for word in (np.asarray(epochs), np.asarray(indices), np.full(len(indices), _STREAMS[what])):
+        state = _mix(state * _GOLDEN + word.astype(np.uint64) + np.uint64(1))
+    return state
+
+
+def crops(
+    seed: int, epochs: np.ndarray, indices: np.ndarray, sizes: np.ndarray, crop_px: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(top, left) of each crop, int64 (batch,), uniform over the places that fit in `sizes` (batch, 2)."""
+    room = (sizes - crop_px + 1).astype(np.uint64)
+    top = draw("top", seed, epochs, indices) % room[:, 0]
+    left = draw("left", seed, epochs, indices) % room[:, 1]
+    return top.astype(np.int64), left.astype(np.int64)
+
+
+def flips(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """bool (batch,): which crops are mirrored, half of them on average."""
+    return draw("flip", seed, epochs, indices) >> np.uint64(63) == 1
