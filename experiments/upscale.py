@@ -1,0 +1,84 @@
+"""Upscale pictures with a trained network: files, folders or globs in, PNG, JPEG or WebP out.
+
+    python experiments/upscale.py photo.jpg holiday/
+
+Exit code 0: all done; 1: some pictures could not be done (one sentence each); 2: nothing could start.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+from torch import nn
+
+from datasets.errors import UserError
+from trainers import checkpoint
+from trainers.config import TrainConfig
+from trainers.device import pick_device
+from trainers.upscaling import jobs, upscale_files
+
+
+@dataclass(frozen=True)
+class Args:
+    """Upscale pictures with a trained network."""
+
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE ...")] = ()
+    """Pictures: files, folders (searched below as well) or globs."""
+    out: Path = Path("upscaled")
+    """Folder for the results, named NAME_x4.png."""
+    model: str = "models:/upsweep-demo@champion"
+    """models:/NAME@ALIAS in the registry, or a checkpoint folder."""
+    tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
+    """MLflow store that holds the registry."""
+    format: Literal["png", "jpeg", "webp"] = "png"
+    """File format of the results; png keeps 16-bit grey and has no limit of size."""
+    compare: bool = False
+    """Also write NAME_x4_compare.png: bicubic on the left, the network on the right."""
+    memory_mb: int = 512
+    """Memory for the feature maps of one tile; more is slightly faster on large pictures."""
+    device: str = "auto"
+    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+
+
+def load(args: Args) -> tuple[nn.Module, TrainConfig]:
+    """The network of `args.model` on its device, and its config."""
+    if args.model.startswith("models:/"):
+        from orchestrator.registry import load_generator
+
+        network, config = load_generator(args.model, args.tracking_uri)
+    else:
+        network, config = checkpoint.load_generator(Path(args.model))
+    return network.to(pick_device(args.device)).eval(), config
+
+
+def main(args: Args) -> int:
+    network, config = load(args)
+    scale = config.generator.scale
+    todo = jobs(list(args.images), args.out, args.format, scale)
+    with Progress(console=Console(stderr=True)) as bar:
+        tasks = {job: bar.add_task(job.source.name, total=None) for job in todo}
+        failed = upscale_files(
+            network,
+            todo,
+            scale=scale,
+            memory_mb=args.memory_mb,
+            compare=args.compare,
+            say=lambda sentence: print(sentence, file=sys.stderr),
+            progress=lambda job, done, total: bar.update(tasks[job], completed=done, total=total),
+        )
+    print(f"{len(todo) - failed} of {len(todo)} pictures upscaled x{scale} into {args.out}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Args)))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
