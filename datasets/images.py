@@ -51,6 +51,11 @@ class ImageSet:
         """The shortest side of any image, in pixels."""
         return min((min(row.width, row.height) for row in self.rows), default=0)
 
+    def expect(self, i: int, key: str) -> None:
+        """Nothing, where `key` is image i; UserError where the shards and the index disagree."""
+        if self.keys[i] != key:
+            raise UserError(f"{self.location} holds {key} where its index lists {self.keys[i]}; import again")
+
     def __len__(self) -> int:
         return len(self.rows)
 

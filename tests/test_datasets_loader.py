@@ -66,8 +66,8 @@ def test_starting_at_step_five_equals_running_there(demo: ImageSet) -> None:
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_ranks_together_see_the_same_global_batch(demo: ImageSet, world: int) -> None:
-    whole = loader(demo).batch(3)
-    parts = [loader(demo, rank=r, world=world).batch(3) for r in range(world)]
+    whole = next(loader(demo).batches(3))
+    parts = [next(loader(demo, rank=r, world=world).batches(3)) for r in range(world)]
     for rank, part in enumerate(parts):
         assert torch.equal(part.hr, whole.hr[rank::world])
 
