@@ -4,14 +4,11 @@ The key is the content's digest, so an entry never goes stale. The builder holds
 drops when it dies, and publishes by renaming a finished folder: readers see a whole entry or none.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +16,8 @@ import numpy as np
 
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
+from datasets.files import atomic_write, locked
 from datasets.manifest import Manifest, Row
-from datasets.shards import atomic_write
 from datasets.stream import samples
 
 LAYOUT = 1
@@ -69,14 +66,6 @@ def decoded(location: str, manifest: Manifest, split: str, rows: list[Row], fold
             if not (entry / META).is_file():
                 _build(entry, location, manifest, split, rows)
     return _open(entry, rows)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """An exclusive flock; it goes away with its process, however that ends."""
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _build(entry: Path, location: str, manifest: Manifest, split: str, rows: list[Row]) -> None:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from PIL import (
     Image,
     ImageOps,
@@ -17,13 +18,14 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
+from torchvision.io import ImageReadMode, decode_jpeg
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """MPO, the JPEG of many phones, is found by the JPEG reader; its first picture is the photograph."""
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 64_000_000
-DECODER = "pillow-rgb8-exif-applied"
+DECODER = "libjpeg-turbo or pillow; rgb8; exif applied"
 """Part of every manifest and cache key: another way to decode is another dataset."""
 
 
@@ -37,7 +39,14 @@ def decode(data: bytes, transform: str = "none") -> np.ndarray:
     The whole file is decoded, so a truncated one is found. Raises Rejected for anything that is not an
     8-bit still image: what it was is in the message.
     """
-    return TRANSFORMS[transform](_upright_rgb(_open(data)))
+    return TRANSFORMS[transform](_upright_rgb(_open(data), data))
+
+
+def decode_checked(data: bytes, ext: str, mode: str, transform: str) -> np.ndarray:
+    """`decode` for bytes that an import has accepted and a hash has confirmed: no header check."""
+    if ext == "jpg" and mode in ("RGB", "L"):
+        return TRANSFORMS[transform](_jpeg(data))
+    return decode(data, transform)
 
 
 def extension(data: bytes) -> str:
@@ -86,12 +95,14 @@ def _looks_like(data: bytes) -> str:
     return f"starts with {data[:8].hex(' ')}"
 
 
-def _upright_rgb(image: Image.Image) -> np.ndarray:
+def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise Rejected(f"mode {image.mode}: more than 8 bits per channel")
     if image.mode == "CMYK":
         raise Rejected("CMYK: its colours depend on a profile; convert it to RGB")
     try:
+        if image.format in ("JPEG", "MPO"):
+            return _jpeg(data)
         image.load()
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = _opaque(image)
@@ -100,6 +111,13 @@ def _upright_rgb(image: Image.Image) -> np.ndarray:
         raise
     except Exception as error:  # a decoder may fail in any way on broken bytes; none may end the import
         raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from None
+
+
+def _jpeg(data: bytes) -> np.ndarray:
+    # torchvision's libjpeg-turbo: the same pixels as Pillow's (tested), about twice as fast.
+    raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    pixels = decode_jpeg(raw, ImageReadMode.RGB, apply_exif_orientation=True)
+    return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -46,8 +46,9 @@ class DataConfig:
         for name in ("crop_px", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"data.{name} must be at least 1, but got {getattr(self, name)}")
-        if self.eval_images < 0 or self.eval_crop_px < 0:
-            raise UserError("data.eval_images and data.eval_crop_px must be 0 or more")
+        for name in ("eval_images", "eval_crop_px", "order_seed"):
+            if getattr(self, name) < 0:
+                raise UserError(f"data.{name} must be 0 or more, but got {getattr(self, name)}")
 
     def source(self, role: str) -> str:
         """The dataset that serves `role`: its own field, or data.train where that is empty."""

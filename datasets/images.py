@@ -12,6 +12,7 @@ from datasets.config import ROLES, DataConfig
 from datasets.demo import demo_sources
 from datasets.duplicates import near_pairs
 from datasets.errors import UserError, unknown
+from datasets.files import locked
 from datasets.importers import open_source
 from datasets.manifest import Manifest
 from datasets.shards import PackSettings, Part, pack
@@ -49,6 +50,11 @@ class ImageSet:
     def min_side(self) -> int:
         """The shortest side of any image, in pixels."""
         return min((min(row.width, row.height) for row in self.rows), default=0)
+
+    def expect(self, i: int, key: str) -> None:
+        """Nothing, where `key` is image i; UserError where the shards and the index disagree."""
+        if self.keys[i] != key:
+            raise UserError(f"{self.location} holds {key} where its index lists {self.keys[i]}; import again")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,7 +103,7 @@ def _demo(work_dir: Path) -> str:
     out = work_dir / "datasets" / f"demo-{_short(prints)}"
     if not is_shards(str(out)):
         parts = {role: Part(source, source.members()) for role, source in sources.items()}
-        pack(out, "demo", parts, PackSettings())
+        _pack_once(out, "demo", parts)
     return str(out)
 
 
@@ -108,8 +114,15 @@ def _imported(path: Path, is_cut: bool, work_dir: Path) -> str:
         members = source.members()
         roles = cut(members) if is_cut else {"all": members}
         parts = {role: Part(source, chosen) for role, chosen in roles.items()}
-        pack(out, source.name, parts, PackSettings())
+        _pack_once(out, source.name, parts)
     return str(out)
+
+
+def _pack_once(out: Path, name: str, parts: dict[str, Part]) -> None:
+    """Trials that start together want the same folder: one imports, the others wait and find it done."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with locked(out.with_name(f"{out.name}.lock")):
+        pack(out, name, parts, PackSettings())
 
 
 def _short(text: str) -> str:

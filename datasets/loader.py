@@ -4,17 +4,20 @@ Batch k is a pure function of (order_seed, k), so a run resumes by saying which 
 only copies uint8 crops out of the memory-mapped images; flips and the network input are made on the device.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import order
+from datasets import codec, order, streamed
 from datasets.config import DataConfig
 from datasets.degrade import down
 from datasets.errors import UserError
+from datasets.files import usable_cpus
 from datasets.images import ImageSet, disjoint, open_images
 
 __all__ = ["Batch", "ImageSet", "Pair", "TrainLoader", "disjoint", "eval_pairs", "open_images"]
@@ -53,41 +56,71 @@ class TrainLoader:
     ) -> None:
         _check(images, data, scale, rank, world)
         self.images, self.data, self.scale = images, data, scale
-        self.device, self.rank, self.world = torch.device(device), rank, world
+        self.device, self.mine = torch.device(device), slice(rank, None, world)
         self._sizes = np.array([(row.height, row.width) for row in images.rows])
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
-        """Batch start_step, start_step + 1, ... for ever."""
-        step = start_step
+        """Batch start_step, start_step + 1, ... for ever; the next one is cut while this one is used."""
+        crops = self._streamed(start_step) if self.data.mode == "streamed" else self._cached(start_step)
+        with ThreadPoolExecutor(1) as ahead:
+            upcoming = ahead.submit(next, crops)
+            while True:
+                ready = upcoming.result()
+                upcoming = ahead.submit(next, crops)
+                yield self._batch(ready)
+
+    def _batch(self, cut: "_Crops") -> Batch:
+        data = self.data
+        pixels = torch.from_numpy(cut.pixels)
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()
+        hr = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        if data.flip:
+            mirrored = torch.from_numpy(order.flips(data.order_seed, cut.epochs, cut.indices)).to(self.device)
+            hr = torch.where(mirrored[:, None, None, None], hr.flip(-1), hr)
+        hr = hr.contiguous()
+        lr_image = down(hr, self.scale, data.degradation)
+        return Batch(hr.float() / 255, lr_image.float() / 255, cut.indices)
+
+    def _cached(self, step: int) -> Iterator["_Crops"]:
+        n, size, seed = len(self.images), self.data.batch_size, self.data.order_seed
         while True:
-            yield self.batch(step)
+            indices, epochs = order.batch_indices(n, seed, step, size)
+            yield self._cut(indices[self.mine], epochs[self.mine], self.images.__getitem__)
             step += 1
 
-    def batch(self, step: int) -> Batch:
-        """Batch number `step` of this rank."""
-        data = self.data
-        indices, epochs = order.batch_indices(len(self.images), data.order_seed, step, data.batch_size)
-        mine = slice(self.rank, None, self.world)
-        indices, epochs = indices[mine], epochs[mine]
-        crops = torch.from_numpy(self._crops(indices, epochs))
-        if self.device.type == "cuda":
-            crops = crops.pin_memory()
-        on_device = crops.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
-        if data.flip:
-            mirrored = torch.from_numpy(order.flips(data.order_seed, epochs, indices)).to(self.device)
-            on_device = torch.where(mirrored[:, None, None, None], on_device.flip(-1), on_device)
-        on_device = on_device.contiguous()
-        lr_image = down(on_device, self.scale, data.degradation)
-        return Batch(on_device.float() / 255, lr_image.float() / 255, indices)
+    def _streamed(self, step: int) -> Iterator["_Crops"]:
+        size = self.data.batch_size
+        source = streamed.stream(self.images, self.data.order_seed, step * size)
+        with ThreadPoolExecutor(usable_cpus()) as pool:
+            while True:
+                batch = list(islice(source, size))[self.mine]
+                indices = np.array([s.index for s in batch])
+                epochs = np.array([s.epoch for s in batch])
+                pixels = dict(zip(indices, pool.map(self._decode, batch), strict=True))
+                yield self._cut(indices, epochs, pixels.__getitem__)
 
-    def _crops(self, indices: np.ndarray, epochs: np.ndarray) -> np.ndarray:
+    def _decode(self, sample: streamed.Sample) -> np.ndarray:
+        row = self.images.rows[sample.index]
+        return codec.decode_checked(sample.data, row.ext, row.mode, self.images.manifest.transform)
+
+    def _cut(self, indices: np.ndarray, epochs: np.ndarray, image: Callable[[int], np.ndarray]) -> "_Crops":
         """uint8 (N, crop, crop, 3): only the crops are copied, whatever the size of the images."""
         side = self.data.crop_px
         tops, lefts = order.crops(self.data.order_seed, epochs, indices, self._sizes[indices], side)
         crops = np.empty((len(indices), side, side, 3), dtype=np.uint8)
         for out, i, top, left in zip(crops, indices, tops, lefts, strict=True):
-            out[:] = self.images[i][top : top + side, left : left + side]
-        return crops
+            out[:] = image(i)[top : top + side, left : left + side]
+        return _Crops(crops, epochs, indices)
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """What the host hands to the device: uint8 (N, crop, crop, 3), and which samples they are."""
+
+    pixels: np.ndarray
+    epochs: np.ndarray
+    indices: np.ndarray
 
 
 def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int) -> None:

@@ -16,7 +16,7 @@ _STREAMS = {"top": 1, "left": 2, "flip": 3}
 @lru_cache(maxsize=4)
 def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
     """int64 (n,): the order of n images in `epoch`; another seed or epoch gives an unrelated one."""
-    order = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, epoch, n]))).permutation(n)
+    order = _generator(seed, epoch, n, 0).permutation(n)
     order.setflags(write=False)
     return order
 
@@ -30,6 +30,37 @@ def batch_indices(n: int, seed: int, step: int, batch: int) -> tuple[np.ndarray,
         inside = epochs == epoch
         indices[inside] = permutation(n, seed, int(epoch))[slots[inside]]
     return indices, epochs
+
+
+def stream_order(
+    counts: Sequence[int], seed: int, epoch: int, together: int, buffer: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(read, given), int64 (n,): the order in which shards are read, and in which images are handed out.
+
+    Shards are permuted, read `together` at a time in turn, and each run of `buffer` images is permuted:
+    a shuffle buffer that depends on nothing but the counts, so any position is found by counting.
+    """
+    firsts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
+    runs = []
+    shards = shard_order(len(counts), seed, epoch)
+    for start in range(0, len(shards), together):
+        group = shards[start : start + together]
+        slots = np.concatenate([np.arange(counts[s]) for s in group])
+        lanes = np.repeat(np.arange(len(group)), [counts[s] for s in group])
+        rows = np.concatenate([firsts[s] + np.arange(counts[s]) for s in group])
+        runs.append(rows[np.lexsort((lanes, slots))])
+    read = np.concatenate(runs)
+    chance = _generator(seed, epoch, len(read), 2).random(len(read))
+    return read, read[np.lexsort((chance, np.arange(len(read)) // buffer))]
+
+
+def shard_order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """int64 (n,): the order of the shards in `epoch`."""
+    return _generator(seed, epoch, n, 1).permutation(n)
+
+
+def _generator(*words: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

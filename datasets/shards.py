@@ -9,7 +9,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from datasets import codec
 from datasets.codec import Rejected
 from datasets.duplicates import near_pairs
 from datasets.errors import UserError
+from datasets.files import atomic_write, usable_cpus
 from datasets.importers import Member, Source
 from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, Split, parse_manifest, write_index
 
@@ -281,23 +281,3 @@ def _write_shard(path: Path, source: Source, chunk: list[tuple[Member, Row]]) ->
     atomic_write(path, tar)
     first, last = chunk[0][1].key, chunk[-1][1].key
     return Shard(path.name, hashlib.sha256(tar).hexdigest(), len(tar), len(chunk), first, last)
-
-
-def atomic_write(path: Path, data: bytes) -> None:
-    """The whole file or none: temporary neighbour, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def usable_cpus() -> int:
-    """CPUs that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
