@@ -17,16 +17,17 @@ from typing import Any
 
 from orchestrator.journal import Entry, Lines, read_lines
 from orchestrator.once import Once, clean_name
-from orchestrator.tracking import alone, artifact_root, database_path, read_json, write_json
+from orchestrator.tracking import alone, artifact_root, read_json, write_json
 
 # Our own back-off replaces the client's, which blocks for minutes. Read by mlflow at each request.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_TRUNCATE_LONG_VALUES", "true")
 
-from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+
+from orchestrator.mlflow_store import experiment_id, open_store  # noqa: E402
 
 POLL_S = 0.5
 BACKOFF_S = (0.5, 15.0)
@@ -45,25 +46,14 @@ class Delivery:
         self.spool = spool_dir / "spool.jsonl"
         self.sweep_id = read_json(spool_dir / "identity.json")["identity"]
         self.offset = read_json(spool_dir / "progress.json").get("offset", 0)
-        self.client = MlflowClient(tracking_uri)
-        self.experiment_id = self._experiment(experiment, artifact_root(tracking_uri, spool_dir))
+        self.client = open_store(tracking_uri)
+        self.experiment_id = experiment_id(self.client, experiment, artifact_root(tracking_uri, spool_dir))
         self.once = Once()
         self.run_ids: dict[str, str] = {}
         self._pending: tuple[list[Entry], int] | None = None
         self._unsure = False
         self._find_runs()
         self._recall()
-
-    def _experiment(self, name: str, root: str | None) -> str:
-        try:
-            return self.client.create_experiment(name, artifact_location=root)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        found: Any = self.client.get_experiment_by_name(name)
-        if found.lifecycle_stage == "deleted":  # by hand, in the UI; its name cannot be made again
-            self.client.restore_experiment(found.experiment_id)
-        return found.experiment_id
 
     def _find_runs(self) -> None:
         """Runs of this sweep that exist already: made before a kill, or before the spool was lost."""
@@ -257,15 +247,6 @@ class Starter:
         return time.monotonic() - self.gone_since if self.gone_since is not None else 0.0
 
 
-def connect(spool_dir: Path, tracking_uri: str, experiment: str) -> Delivery:
-    """A Delivery; an sqlite file's tables are made by one process at a time (MLflow's migrations race)."""
-    database = database_path(tracking_uri)
-    if database is None:
-        return Delivery(spool_dir, tracking_uri, experiment)
-    with alone(database.with_name(database.name + ".lock")):
-        return Delivery(spool_dir, tracking_uri, experiment)
-
-
 def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None:
     """Tail the spool until the starting process is gone and nothing is left, or nothing works any more."""
     os.nice(5)  # training shares these cores
@@ -273,7 +254,7 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
     with alone(spool_dir / "writer.lock"):
         while True:
             try:
-                delivery = delivery or connect(spool_dir, tracking_uri, experiment)
+                delivery = delivery or Delivery(spool_dir, tracking_uri, experiment)
                 busy = delivery.step()
                 if busy or pause > BACKOFF_S[0]:
                     write_json(

@@ -35,7 +35,7 @@ def place(tmp_path):
     spool.mkdir()
     write_json(spool / "identity.json", {"identity": "0123abcd"})
     uri = default_uri(tmp_path)
-    return spool, uri, lambda: delivery.connect(spool, uri, "upsweep")
+    return spool, uri, lambda: delivery.Delivery(spool, uri, "upsweep")
 
 
 def fill(spool, key="demo/screen/a", steps=range(5), **settings):
@@ -257,7 +257,9 @@ class Stranger(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         kind = self.server.kind
         if kind == "silent":
-            time.sleep(3)
+            self.server.asked_to_stop.wait(3)
+            self.close_connection = True
+            return
         self.send_response(kind if isinstance(kind, int) else 200)
         self.end_headers()
         self.wfile.write(b"{}" if kind == "json" else b"<html>")
@@ -279,12 +281,13 @@ class Stranger(http.server.BaseHTTPRequestHandler):
 )
 def test_a_server_that_is_something_else_is_told_from_mlflow(kind, sentence):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
-    server.kind, server.daemon_threads = kind, True
+    server.kind, server.daemon_threads, server.asked_to_stop = kind, True, threading.Event()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with pytest.raises(UserError, match=sentence):
             probe(f"http://127.0.0.1:{server.server_port}", timeout_s=0.5)
     finally:
+        server.asked_to_stop.set()
         server.shutdown()
         server.server_close()
 

@@ -1,0 +1,53 @@
+"""First contact with an MLflow store: its tables made by one process at a time, its experiment by name.
+
+Importing this costs seconds, for it imports mlflow; training never does.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.exceptions import MlflowException  # noqa: E402
+
+from orchestrator.tracking import alone, database_path  # noqa: E402
+
+
+def open_store(tracking_uri: str) -> MlflowClient:
+    """A client of both tracking and registry. A new sqlite file gets its tables here, under a lock.
+
+    (MLflow's own migrations race: of eight processes on a new file, seven died.)
+    """
+    client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    if database := database_path(tracking_uri):
+        with alone(database.with_name(database.name + ".lock")):
+            client.search_experiments(max_results=1)
+    return client
+
+
+def experiment_id(client: MlflowClient, name: str, artifact_root: str | None) -> str:
+    """The experiment called `name`, made if need be; one deleted by hand comes back."""
+    try:
+        return client.create_experiment(name, artifact_location=artifact_root)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    found: Any = client.get_experiment_by_name(name)
+    if found.lifecycle_stage == "deleted":  # its name cannot be used again otherwise
+        client.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+@contextmanager
+def fluent_store(tracking_uri: str) -> Iterator[None]:
+    """MLflow's process-wide functions speak to `tracking_uri` inside the block, and as before after it."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)

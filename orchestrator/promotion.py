@@ -1,0 +1,254 @@
+"""The story of a promotion: the pick of a sweep -> measured on the gate set -> registered -> alias moved.
+
+Each part is told elsewhere (gate, gate_set, export, registry, card); here is the order, and that a refused
+candidate is registered too, with its reason, but never becomes champion.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from torch import nn
+
+from datasets.errors import UserError
+from orchestrator.card import model_card
+from orchestrator.export import log_generator
+from orchestrator.gate import Decision, Thresholds, decide, numbers
+from orchestrator.gate_set import GateSet, Measured
+from orchestrator.mlflow_store import experiment_id, fluent_store
+from orchestrator.registry import CHAMPION, Registry, load_generator
+from orchestrator.tracking import alone, artifact_root, database_path, default_uri, probe
+from trainers import checkpoint
+from trainers.config import TrainConfig
+from trainers.device import pick_device
+from trainers.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The model a sweep picked, with everything that is known of it."""
+
+    sweep: dict[str, Any]
+    row: dict[str, Any]
+    folder: Path
+    warm_folder: Path | None
+    generator: nn.Module
+    config: TrainConfig
+
+    @property
+    def default_model(self) -> str:
+        """The registered name where none is given: upsweep-<recipe>."""
+        return f"upsweep-{self.sweep['recipe']}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a promotion came to."""
+
+    decision: Decision
+    model: str
+    version: int | None
+    """The registered version; None for a dry run."""
+    card: str
+
+
+def newest_sweep(storage: Path) -> str:
+    """The name of the sweep in `storage` that ended last and picked a model; UserError where none did."""
+    ended = [
+        (sweep["ended"], path.parent.name)
+        for path in storage.glob("*/sweep.json")
+        if (sweep := json.loads(path.read_text())).get("ended") and sweep["pick"]
+    ]
+    if not ended:
+        raise UserError(f"no finished sweep with a pick in {storage}; set --storage or run a sweep first")
+    return max(ended, key=lambda found: (str(found[0]), found[1]))[1]
+
+
+def find_candidate(storage: Path, name: str) -> Candidate:
+    """The pick of sweep `name`; UserError where there is no such sweep, or it picked nothing."""
+    folder = storage / name
+    if not (folder / "sweep.json").exists():
+        known = ", ".join(sorted(path.parent.name for path in storage.glob("*/sweep.json"))) or "none"
+        raise UserError(f"no sweep '{name}' in {storage}; known: {known}")
+    sweep = json.loads((folder / "sweep.json").read_text())
+    if not sweep["pick"]:
+        raise UserError(f"sweep {name} picked no model ({sweep['pick_reason'] or 'it has not ended'})")
+    rows = json.loads((folder / "leaderboard.json").read_text())
+    row = next((r for r in reversed(rows) if r["trial_id"] == sweep["pick"] and r["checkpoint"]), None)
+    if row is None:
+        raise UserError(f"the pick {sweep['pick']} of sweep {name} has no checkpoint in its leaderboard")
+    path = _place(folder, row["checkpoint"])
+    generator, config = checkpoint.load_generator(path)
+    return Candidate(sweep, row, path, _warm_folder(folder, rows, row), generator, config)
+
+
+def _place(folder: Path, name: str) -> Path:
+    """A checkpoint named in a row: absolute, or below the sweep's folder or the storage beside it."""
+    places = (Path(name), folder / name, folder.parent / name)
+    return next((place for place in places if (place / "manifest.json").exists()), places[0])
+
+
+def _warm_folder(folder: Path, rows: list[dict[str, Any]], row: Mapping[str, Any]) -> Path | None:
+    """The checkpoint of the PSNR phase with the row's generator and seed, where the sweep lists one."""
+
+    def generator(config: Mapping[str, Any]) -> dict[str, Any]:
+        names = [n for n in config if n.startswith("generator.") or n == "run.seed"]
+        return {n: config[n] for n in names}
+
+    wanted = generator(row["config"])
+    for warm in rows:
+        same = warm["stage"] == "warm" and generator(warm["config"]) == wanted
+        if same and warm["checkpoint"]:
+            place = _place(folder, warm["checkpoint"])
+            return place if place.exists() else None
+    return None
+
+
+def measure(
+    candidate: Candidate, gate_set: GateSet, champion_uri: str | None, tracking_uri: str
+) -> tuple[Measured, dict[str, Measured]]:
+    """The candidate and what it must beat, all on the same images."""
+    references = {"bicubic": gate_set.measure_bicubic()}
+    if champion_uri:
+        champion, config = load_generator(champion_uri, tracking_uri)
+        if config.generator.scale != gate_set.scale:
+            raise UserError(
+                f"{champion_uri} upscales {config.generator.scale} times and the candidate "
+                f"{gate_set.scale} times; set --model to another registered name"
+            )
+        references["champion"] = gate_set.measure(champion.to(gate_set.device))
+    elif candidate.warm_folder:
+        warm, _ = checkpoint.load_generator(candidate.warm_folder)
+        references["warm start"] = gate_set.measure(warm.to(gate_set.device))
+    return gate_set.measure(candidate.generator.to(gate_set.device)), references
+
+
+def promote(
+    storage: Path,
+    name: str = "",
+    model: str = "",
+    tracking_uri: str = "",
+    *,
+    dry_run: bool = False,
+    thresholds: Thresholds | None = None,
+) -> Outcome:
+    """Judge the pick of sweep `name` and, unless it is a dry run, register it and act on the decision."""
+    storage = storage.resolve()
+    candidate = find_candidate(storage, name or newest_sweep(storage))
+    uri = tracking_uri or candidate.sweep["tracking_uri"] or default_uri(storage)
+    probe(uri)
+    registry = Registry(uri, model or candidate.default_model)
+    champion = registry.by_alias(CHAMPION)
+    champion_uri = f"models:/{registry.model}/{champion.number}" if champion else None
+    gate_set = GateSet(candidate.config, storage / "work", pick_device(candidate.config.run.device))
+    measured, references = measure(candidate, gate_set, champion_uri, uri)
+    evaluations = {key: reference.evaluation for key, reference in references.items()}
+    differences = gate_set.set_differences(measured, references)
+    decision = decide(
+        measured.evaluation, evaluations, candidate.config.objective, thresholds or Thresholds(), differences
+    )
+    facts = _facts(candidate, gate_set, decision, measured.evaluation, evaluations)
+    card = model_card(registry.model, candidate.sweep, candidate.row, decision, facts)
+    if dry_run:
+        return Outcome(decision, registry.model, None, card)
+    with alone(_lock_file(storage, uri)):
+        version = _register(registry, candidate, uri, storage, facts, card)
+        registry.count_gate_use(gate_set.images.digest)
+        if decision.passed:
+            registry.promote(version, champion.number if champion else None)
+        else:
+            registry.note(version, f"refused by the gate: {decision.reason}")
+    return Outcome(decision, registry.model, version, card)
+
+
+def _lock_file(storage: Path, tracking_uri: str) -> Path:
+    database = database_path(tracking_uri)
+    return (database.parent if database else storage) / "promotion.lock"
+
+
+def _facts(
+    candidate: Candidate,
+    gate_set: GateSet,
+    decision: Decision,
+    measured: Evaluation,
+    evaluations: Mapping[str, Evaluation],
+) -> dict[str, str]:
+    """What is written on the version: decision, numbers, protocol, lineage."""
+    values = {key: f"{value:.6g}" for key, value in numbers(measured, evaluations).items()}
+    protocol = {f"gate/protocol/{metric}": text for metric, text in measured.protocol.items()}
+    lineage = {
+        "sweep": candidate.sweep["name"],
+        "trial_id": candidate.row["trial_id"],
+        "design": candidate.row["design"],
+        "recipe": candidate.sweep["recipe"],
+        "commit": candidate.sweep["commit"],
+        "train.digest": gate_set.train.digest,
+        "gate.digest": gate_set.images.digest,
+        "gate.images": str(len(gate_set.pairs)),
+    }
+    verdict = {"decision": "promoted" if decision.passed else "refused", "reason": decision.reason}
+    return {f"upsweep.{key}": str(value) for key, value in {**verdict, **lineage}.items()} | values | protocol
+
+
+def _register(
+    registry: Registry,
+    candidate: Candidate,
+    tracking_uri: str,
+    storage: Path,
+    facts: Mapping[str, str],
+    card: str,
+) -> int:
+    experiment = candidate.sweep["experiment"]
+    where = experiment_id(registry.client, experiment, artifact_root(tracking_uri, storage))
+    run_name = f"promotion of {candidate.row['design']}"[:250]
+    with fluent_store(tracking_uri), mlflow.start_run(experiment_id=where, run_name=run_name) as run:
+        mlflow.set_tags({"upsweep.kind": "promotion", **facts})
+        mlflow.log_text(card, "model_card.md")
+        model_uri = log_generator(candidate.generator, candidate.config)
+    return registry.register(model_uri, run.info.run_id, facts, card).number
+
+
+def open_registry(storage: Path, name: str, model: str, tracking_uri: str) -> Registry:
+    """The registry that `promote` would use with the same arguments, without looking at any model."""
+    storage = storage.resolve()
+    sweep: dict[str, Any] = {}
+    if not model or not tracking_uri and any(storage.glob("*/sweep.json")):
+        folder = storage / (name or newest_sweep(storage))
+        if not (folder / "sweep.json").exists():
+            raise UserError(f"no sweep '{name}' in {storage}; set --model and --tracking-uri")
+        sweep = json.loads((folder / "sweep.json").read_text())
+    uri = tracking_uri or sweep.get("tracking_uri") or default_uri(storage)
+    probe(uri)
+    return Registry(uri, model or f"upsweep-{sweep['recipe']}")
+
+
+def roll_back(registry: Registry) -> str:
+    """Roll back and say so."""
+    left, restored = registry.rollback()
+    return f"{registry.model}: v{restored} is champion again, v{left} was rolled back"
+
+
+def history(registry: Registry) -> str:
+    """All versions, newest first, with what happened to each."""
+    lines = []
+    for version in registry.versions():
+        aliases = f" [{', '.join(version.aliases)}]" if version.aliases else ""
+        design = version.tags.get("upsweep.design", "")
+        lines.append(f"v{version.number}{aliases} {design} ({version.tags.get('upsweep.decision', '?')})")
+        lines += [f"    {event}" for event in version.events]
+    return "\n".join(lines) or f"no model {registry.model} is registered"
+
+
+def words(outcome: Outcome) -> str:
+    """The decision with each check on its own line."""
+    what = f"{outcome.model} v{outcome.version}" if outcome.version else f"{outcome.model} (dry run)"
+    verdict = "promoted to champion" if outcome.decision.passed else "refused by the gate"
+    if outcome.version is None:
+        verdict = "would be promoted" if outcome.decision.passed else "would be refused"
+    marks = {True: "ok  ", False: "FAIL"}
+    return "\n".join(
+        [f"{what}: {verdict}", *(f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks)]
+    )
