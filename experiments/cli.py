@@ -3,13 +3,20 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+import tyro  # noqa: E402
+
+from trainers.config import TrainConfig  # noqa: E402
+
 T = TypeVar("T")
+
+Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
+"""A whole config whose fields are flags of their own dotted names, `--data.flip False` included."""
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
@@ -34,13 +41,11 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
     Every field of the config is a flag of its own dotted name. UserError for a name or a value that does
     not exist; `--help` prints all of them.
     """
-    import tyro
-
     words = sys.argv[1:] if argv is None else argv
     default = {}
     if base is not None:
         default = {"default": options(config=base(_value_of("--recipe", words) or "demo"))}  # type: ignore[call-arg]
-    return tyro.cli(options, args=words, config=(tyro.conf.FlagConversionOff,), **default)
+    return tyro.cli(options, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default)
 
 
 def _value_of(option: str, words: list[str]) -> str | None:

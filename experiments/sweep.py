@@ -9,22 +9,16 @@ import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import tyro
-
 from experiments import cli, recipes, spaces
-from trainers.config import TrainConfig
 
 
 @dataclass
 class Options:
     """Options of a sweep; every setting of a run follows under its dotted name."""
 
-    recipe: str = "demo"
-    """Training that the sweep starts from (experiments/recipes.py)."""
     space: str = ""
     """What is varied (experiments/spaces.py); empty: demo for the demo, else full."""
     trials: int = 0
@@ -57,7 +51,7 @@ class Options:
     """Run on this machine even where RAY_ADDRESS names a cluster."""
     address: str = ""
     """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, else this machine."""
-    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=recipes.demo)
+    config: cli.Settings = field(default_factory=recipes.demo)
 
 
 def main() -> int:
@@ -68,9 +62,8 @@ def main() -> int:
     from orchestrator.tuning import Interrupted
 
     options = cli.parse(Options, recipes.build)
-    space = spaces.build(options.space or ("demo" if options.recipe == "demo" else "full"))
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
-    request = requests.build(options, options.config, space, command.strip())
+    request = requests.build(options, spaces.build(requests.space_name(options)), command.strip())
     if options.dry_run:
         print("\n".join(prepare(request, bool(options.resume)).describe()))
         return 0

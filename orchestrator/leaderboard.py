@@ -66,7 +66,9 @@ def make_row(
         "steps": int(result.get("step", 0)),
         "max_steps": int(result.get("max_steps", 0)),
         "rung": stopped_at,
-        "curve": [[c["step"], c[distortion], c[perceptual]] for c in curve if c["phase"] == curve[-1]["phase"]],
+        "curve": [
+            [c["step"], c[distortion], c[perceptual]] for c in curve if c["phase"] == curve[-1]["phase"]
+        ],
         "candidates": list(result.get("candidates", [])),
         "checkpoint": result.get("checkpoint"),
         "strip": None,

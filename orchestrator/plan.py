@@ -1,19 +1,18 @@
-"""What a sweep is asked for, and every check that can be made before anything is spent or written."""
+"""The plan of a sweep, and every check that can be made before anything is spent or written."""
 
 import itertools
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from datasets.errors import UserError
 from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs
 from orchestrator import tracking, warmstart
 from orchestrator.progress import StagePlan
-from orchestrator.space import Space, in_warm_key
+from orchestrator.request import Request
+from orchestrator.space import in_warm_key
 from orchestrator.storage import Storage
 from orchestrator.trial import open_role
 from trainers import preflight
@@ -21,70 +20,6 @@ from trainers.config import TrainConfig, override
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS, require
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-RESERVED = ("warm", "datasets", "cache", "scratch", "mlartifacts", "mlflow.db")
-ALSO_MEASURED = ("ssim_y",)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One sweep, as its user wants it."""
-
-    config: TrainConfig
-    space: Space
-    name: str
-    storage: str = "./runs"
-    tracking_uri: str = ""
-    """Empty: an SQLite file under the storage root."""
-    trials: int = 0
-    """Screened designs; 0: what the space suggests."""
-    confirm_top: int = 0
-    confirm_seeds: int = 0
-    seed: int = 0
-    gpus_per_trial: float = 1.0
-    address: str | None = None
-    command: str = ""
-
-    def filled(self) -> "Request":
-        """With the space's own suggestions in place of zeros. UserError for what cannot be run."""
-        s = self.space
-        if not NAME.fullmatch(self.name) or self.name in RESERVED:
-            raise UserError(
-                f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
-                f"but got '{self.name}'"
-            )
-        for option in ("trials", "confirm_top", "confirm_seeds", "seed"):
-            if getattr(self, option) < 0:
-                raise UserError(f"--{option.replace('_', '-')} must be 0 or more, but got {getattr(self, option)}")
-        if not 0 < self.gpus_per_trial <= 1:
-            raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
-        trials = self.trials or s.trials
-        return replace(
-            self,
-            trials=trials,
-            confirm_top=min(self.confirm_top or s.confirm_top, trials),
-            confirm_seeds=self.confirm_seeds or s.confirm_seeds,
-            tracking_uri=self.tracking_uri or self.default_tracking_uri(),
-        )
-
-    def default_tracking_uri(self) -> str:
-        """SQLite beside the sweeps; a remote storage has no place for it, so ./runs then."""
-        return tracking.default_uri("./runs" if "://" in self.storage else self.storage)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """What is measured: both objectives first."""
-        o = self.config.objective
-        return tuple(dict.fromkeys((o.distortion, o.perceptual, *ALSO_MEASURED)))
-
-    def work_dir(self) -> Path:
-        """Where this node keeps imported images and decoded copies."""
-        return Path("./runs" if "://" in self.storage else self.storage).expanduser().resolve()
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON, to resume from."""
-        return asdict(self)
 
 
 @dataclass
@@ -154,9 +89,7 @@ def prepare(request: Request, resume: bool = False) -> Prepared:
         images = _open_all(request)
         _preflight(request, images)
     architectures = _architectures(request)
-    keys = [
-        warmstart.key(override(request.config, a), images["train"].digest) for a in architectures
-    ]
+    keys = [warmstart.key(override(request.config, a), images["train"].digest) for a in architectures]
     missing = [i for i, k in enumerate(keys) if not warmstart.ready(storage, k)]
     return Prepared(request, storage, images, architectures, keys, missing)
 

@@ -162,7 +162,9 @@ def label(values: Mapping[str, Any]) -> str:
             words.append(short[name].get(value, str(value)))
         else:
             key = name.split(".")[-1].removesuffix("_weight")
-            words.append(f"{SHORT_NAMES.get(key, key)}={value:.2g}" if isinstance(value, float) else f"{key}={value}")
+            words.append(
+                f"{SHORT_NAMES.get(key, key)}={value:.2g}" if isinstance(value, float) else f"{key}={value}"
+            )
     return " ".join(words) or "as the recipe"
 
 

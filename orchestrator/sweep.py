@@ -13,10 +13,11 @@ from typing import Any
 from datasets.errors import UserError
 from orchestrator import cluster, leaderboard, selection
 from orchestrator.leaderboard import Row
-from orchestrator.plan import Prepared, Request, prepare
+from orchestrator.plan import Prepared, prepare
 from orchestrator.progress import Progress, clock
 from orchestrator.record import Record
 from orchestrator.report import build_report
+from orchestrator.request import Request, read_facts
 from orchestrator.storage import Storage
 from orchestrator.tuning import Interrupted, Sweep
 from trainers.config import digest, flatten
@@ -61,9 +62,7 @@ def _run(prepared: Prepared, place: cluster.Place, say: Any) -> dict[str, Any]:
     return facts
 
 
-def _finish(
-    prepared: Prepared, record: Record, rows: list[Row], facts: dict[str, Any], say: Any
-) -> None:
+def _finish(prepared: Prepared, record: Record, rows: list[Row], facts: dict[str, Any], say: Any) -> None:
     """Leaderboard, report and MLflow's last word; an MLflow that is away costs nothing but its own pages."""
     name, storage = prepared.request.name, prepared.storage
     _write(prepared, facts)
@@ -73,7 +72,9 @@ def _finish(
     record.finish(_summary_tags(facts), [str(report), str(folder / "leaderboard.json")])
     delivered = record.close()
     for row in rows:
-        stage, trial_id = ("confirm", row["of"]) if row["stage"] == "test" else (row["stage"], row["trial_id"])
+        stage, trial_id = (
+            ("confirm", row["of"]) if row["stage"] == "test" else (row["stage"], row["trial_id"])
+        )
         row["mlflow_run_id"] = record.run_id(stage, trial_id)
     facts["parent_run_id"] = record.writer.run_ids().get(name)
     leaderboard.write(storage, name, rows)
@@ -114,13 +115,19 @@ def _answer(rows: list[Row], sweep: Sweep, prepared: Prepared) -> dict[str, Any]
         "bicubic": {
             "val": sweep.bicubic,
             "test": next(
-                ({m: r["metrics"][f"bicubic/{m}"] for m in prepared.request.metrics}
-                 for r in rows if r["stage"] == "test"), {},
+                (
+                    {m: r["metrics"][f"bicubic/{m}"] for m in prepared.request.metrics}
+                    for r in rows
+                    if r["stage"] == "test"
+                ),
+                {},
             ),
         },
         "counts": {s: sum(r["stage"] == s for r in rows) for s in ("warm", "screen", "confirm", "test")}
-        | {"screened_out": sum(r["rung"] is not None for r in rows),
-           "diverged": sum(r["diverged"] for r in rows)},
+        | {
+            "screened_out": sum(r["rung"] is not None for r in rows),
+            "diverged": sum(r["diverged"] for r in rows),
+        },
         "gpu_hours": sum(r["gpu_hours"] for r in rows),
         "cpu_hours": sum(r["cpu_hours"] for r in rows),
     }
@@ -154,9 +161,7 @@ def _best_seed(design: Mapping[str, Any], rows: list[Row], sweep: Sweep) -> str:
     """Of the picked design's networks, the one that val likes best: that file is what ships."""
     own = [r for r in rows if r["trial_id"] in design["trial_ids"]]
     floor = sweep.bicubic[sweep.objectives.distortion]
-    best = min(
-        own, key=lambda r: selection.order_feasible_first(sweep.objectives.point(r["metrics"]), floor)
-    )
+    best = min(own, key=lambda r: selection.order_feasible_first(sweep.objectives.point(r["metrics"]), floor))
     return best["trial_id"]
 
 
@@ -200,7 +205,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
 def _same_as_before(prepared: Prepared) -> None:
     """UserError where a resumed sweep would read other images or other settings than it began with."""
     r = prepared.request
-    before = json.loads(prepared.storage.read_text(f"{r.name}/sweep.json"))
+    before = read_facts(prepared.storage, r.name)
     for role, images in prepared.images.items():
         if before["data"][role]["digest"] != images.digest:
             raise UserError(f"data.{role} holds other images than sweep '{r.name}' began with")
@@ -218,13 +223,6 @@ def _write(prepared: Prepared, facts: Mapping[str, Any]) -> None:
     prepared.storage.write_text(f"{prepared.request.name}/sweep.json", text)
 
 
-def read(storage: Storage, name: str) -> dict[str, Any]:
-    """sweep.json of a sweep; UserError where there is none."""
-    if not storage.exists(f"{name}/sweep.json"):
-        raise UserError(f"no sweep '{name}' in {storage.root}; start it with --name {name}")
-    return json.loads(storage.read_text(f"{name}/sweep.json"))
-
-
 def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:
     names = ("recipe", "space", "seed", "command", "commit", "hardware", "place")
     return {k: facts[k] for k in names} | {f"version/{k}": v for k, v in facts["versions"].items()}
@@ -236,6 +234,7 @@ def _summary_tags(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _commit() -> str:
     """The commit of the working tree, with + where it has changes; empty outside a checkout."""
+
     def git(*words: str) -> str:
         answer = subprocess.run(["git", "-C", str(cluster.ROOT), *words], capture_output=True, text=True)
         return answer.stdout.strip() if answer.returncode == 0 else ""
@@ -247,22 +246,31 @@ def _commit() -> str:
         return ""
 
 
-def closing_lines(facts: Mapping[str, Any], request: Request, root: str) -> list[str]:
+def closing_lines(facts: Mapping[str, Any], request: Request) -> list[str]:
     """What a finished sweep prints: the front, the pick, and what to do next."""
     o = request.config.objective
     lines = ["", f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):"]
     bicubic = facts["bicubic"]["test"]
     if bicubic:
-        lines.append(f"  {'bicubic':<44} {bicubic[o.distortion]:7.2f} dB  {o.perceptual} {bicubic[o.perceptual]:8.4g}")
+        lines.append(
+            f"  {'bicubic':<44} {bicubic[o.distortion]:7.2f} dB  {o.perceptual} {bicubic[o.perceptual]:8.4g}"
+        )
     for d in facts["designs"]:
-        mark = "*" if d["design"] == facts["pick_design"] else "-" if d["design"] in facts["front_designs"] else " "
+        mark = (
+            "*"
+            if d["design"] == facts["pick_design"]
+            else "-"
+            if d["design"] in facts["front_designs"]
+            else " "
+        )
         share = d["val"].get("gradient_share/adversarial")
         more = f", adversarial gradient share {share:.0%}" if share is not None else ""
         lines.append(
             f"{mark} {d['design']:<44} {d['test'][o.distortion]:7.2f} dB  {o.perceptual} "
             f"{d['test'][o.perceptual]:8.4g} (its warm start {d['test'][f'warm/{o.perceptual}']:.4g}{more})"
         )
-    where = "" if root.endswith("/runs") else f" --storage {root}"
+    root = Storage(request.storage).root
+    where = "" if request.storage == "./runs" else f" --storage {root}"
     lines += [
         "  * the pick, - also on the front",
         f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",

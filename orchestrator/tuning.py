@@ -68,9 +68,7 @@ class Sweep:
 
     def _warm_designs(self) -> tuple[dict[str, Any], ...]:
         p = self.prepared
-        return tuple(
-            {"trial_id": f"warm-{p.warm_keys[i]}", **p.architectures[i]} for i in p.missing
-        )
+        return tuple({"trial_id": f"warm-{p.warm_keys[i]}", **p.architectures[i]} for i in p.missing)
 
     def _scheduler(self) -> FeasibleFirst:
         run, space = self.request.config.run, self.request.space
@@ -159,9 +157,7 @@ class Sweep:
         )
         resumed = tune.Tuner.can_restore(path)
         if resumed:
-            tuner = tune.Tuner.restore(
-                path, trainable=trainable, resume_unfinished=True, resume_errored=True
-            )
+            tuner = tune.Tuner.restore(path, trainable=trainable, resume_unfinished=True, resume_errored=True)
             callback = _callback_of(tuner)
             stage.scheduler = callback.scheduler  # the one that was pickled with it
         else:
@@ -199,9 +195,7 @@ class Sweep:
         return tune.Tuner(
             trainable,
             param_space=space,
-            tune_config=tune.TuneConfig(
-                max_concurrent_trials=self._slots(), reuse_actors=True, **search
-            ),
+            tune_config=tune.TuneConfig(max_concurrent_trials=self._slots(), reuse_actors=True, **search),
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=folder,
@@ -241,9 +235,7 @@ class Sweep:
             rows.append(self._row(stage, tune_id, params, callback))
         return sorted(rows, key=lambda r: r["trial_id"]) if stage.designs else rows
 
-    def _row(
-        self, stage: Stage, tune_id: str, params: Mapping[str, Any], callback: StageCallback
-    ) -> Row:
+    def _row(self, stage: Stage, tune_id: str, params: Mapping[str, Any], callback: StageCallback) -> Row:
         trial_id, values = self.identity(stage, tune_id, params)
         row = leaderboard.make_row(
             stage=stage.name,
@@ -264,9 +256,7 @@ class Sweep:
         row["strip"] = self.storage.url(strip) if self.storage.exists(strip) else None
         return leaderboard.choose_candidate(row, self.objectives) if stage.name == "confirm" else row
 
-    def identity(
-        self, stage: Stage, tune_id: str, params: Mapping[str, Any]
-    ) -> tuple[str, dict[str, Any]]:
+    def identity(self, stage: Stage, tune_id: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """A trial's own id and its values."""
         if stage.designs:
             values = dict(stage.designs[params["index"]])
@@ -287,9 +277,7 @@ class Sweep:
         limit = config.data.eval_images if role == "val" else 0
         pairs = eval_pairs(images, config.data, config.generator.scale, limit=limit)
         protocol = {"degradation": config.data.degradation, "images": images.digest}
-        evaluator = Evaluator(
-            pairs, self.request.metrics, scale=config.generator.scale, protocol=protocol
-        )
+        evaluator = Evaluator(pairs, self.request.metrics, scale=config.generator.scale, protocol=protocol)
         return evaluator.measure_resizer("bicubic").summary, evaluator.protocol
 
 

@@ -53,8 +53,8 @@ def test_gaussian_against_uniform_patches_has_the_distance_of_the_two_laws():
 
     expected = np.abs(ndtri(u) - np.sqrt(12) * (u - 0.5)).mean()
     rng = np.random.default_rng(1)
-    normal = np.sort(swd.standardised(rng.normal(3, 7, (4000, 3, 49)))[:, 0])
-    uniform = np.sort(swd.standardised(rng.uniform(-9, 2, (4000, 3, 49)))[:, 0])
+    normal, uniform = rng.normal(3, 7, (4000, 3, 49)), rng.uniform(-9, 2, (4000, 3, 49))
+    normal, uniform = (np.sort(swd.standardised(x, swd.norm_of(x))[:, 0]) for x in (normal, uniform))
     assert np.abs(normal - uniform).mean() == pytest.approx(expected, rel=0.08)
 
 
@@ -70,3 +70,14 @@ def test_sets_must_be_equally_many_and_large_enough():
         swd.swd(_views(_scenes(3)), _views(_scenes(4)))
     with pytest.raises(ValueError, match="at least 16 pixels"):
         swd.swd(_views(_scenes(4, 12)), _views(_scenes(4, 12)))
+
+
+def test_lost_contrast_counts_in_proportion():
+    """Half the contrast around the mean leaves each sorted projection at half its size: the distance is half
+    of what an image without any contrast is at."""
+    rng = np.random.default_rng(2)
+    patches = rng.normal(100, 20, (2000, 3, 49))
+    norm = swd.norm_of(patches)
+    target = swd.standardised(patches, norm)
+    half = swd.standardised(norm[0] + (patches - norm[0]) / 2, norm)
+    assert np.abs(target - half).mean() == pytest.approx(np.abs(target).mean() / 2)

@@ -1,7 +1,7 @@
 """A run on disk: a folder written whole or not at all, weights in safetensors, nothing executable inside.
 
-    generator.safetensors  generator_ema.safetensors  [discriminator.safetensors  state.pt]
-    config.json (flat dotted names)  manifest.json (hashes of the others; written last)
+generator.safetensors  generator_ema.safetensors  [discriminator.safetensors  state.pt]
+config.json (flat dotted names)  manifest.json (hashes of the others; written last)
 """
 
 import hashlib

@@ -234,7 +234,7 @@ class TrainConfig:
     """One run, whole."""
 
     recipe: str = "custom"
-    """The recipe these settings started from."""
+    """The training that every other setting starts from (experiments/recipes.py)."""
     data: DataConfig = field(default_factory=DataConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)

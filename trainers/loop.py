@@ -17,6 +17,7 @@ from trainers.schedule import factor
 from trainers.state import Progress, TrainState, new_state, recalibrate
 from trainers.steps import Step, build_features
 
+
 class Batches(Protocol):
     """What the loop needs of a loader: an endless stream that is a pure function of the batch index."""
 
@@ -143,14 +144,14 @@ class Run:
 def self_front(curve: Sequence[dict[str, float]], config: TrainConfig) -> list[int]:
     """Steps of `curve` that no other evaluation beats in both objectives, and the last one."""
     objective = config.objective
-    signs = [1.0 if METRICS[m].direction == "max" else -1.0 for m in (objective.distortion, objective.perceptual)]
+    signs = [
+        1.0 if METRICS[m].direction == "max" else -1.0 for m in (objective.distortion, objective.perceptual)
+    ]
     points = [
         (signs[0] * row[objective.distortion], signs[1] * row[objective.perceptual], int(row["step"]))
         for row in curve
     ]
     best = [
-        step
-        for a, b, step in points
-        if not any(x >= a and y >= b and (x > a or y > b) for x, y, _ in points)
+        step for a, b, step in points if not any(x >= a and y >= b and (x > a or y > b) for x, y, _ in points)
     ]
     return sorted({*best, points[-1][2]})

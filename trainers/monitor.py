@@ -57,7 +57,9 @@ class FolderMonitor:
     def save(self, state: TrainState, progress: Progress) -> None:
         """checkpoints/PHASE-STEP, replacing the one before it."""
         folder = self.folder / "checkpoints"
-        kept = save(folder / f"{state.phase}-{state.step:08d}", self.config, state, {"progress": vars(progress)})
+        kept = save(
+            folder / f"{state.phase}-{state.step:08d}", self.config, state, {"progress": vars(progress)}
+        )
         for old in folder.iterdir():
             if old != kept:
                 shutil.rmtree(old)

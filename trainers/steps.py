@@ -82,7 +82,9 @@ class Step:
             )
         if loss.adversarial_weight:
             assert fake is not None
-            terms["adversarial"] = loss.adversarial_weight * losses.adversarial_g(loss.adversarial, real, fake)
+            terms["adversarial"] = loss.adversarial_weight * losses.adversarial_g(
+                loss.adversarial, real, fake
+            )
         if loss.tv_weight:
             terms["tv"] = loss.tv_weight * losses.total_variation(sr)
         return terms

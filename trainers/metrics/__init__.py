@@ -78,7 +78,7 @@ METRICS: dict[str, Metric] = {
         direction="min",
         unit="x1e-3",
         protocol="sliced Wasserstein x1e3, Laplacian levels down to 16 px, 128 7x7 patches each at paired "
-        "places, 512 directions, 8-bit RGB unshaved",
+        "places, standardised by the real set, 512 directions, 8-bit RGB unshaved",
         level="set",
         function=swd.swd,
     ),

@@ -12,9 +12,9 @@ Departures from the paper, because our sets are small and paired:
 - 16 to 2,599 images here, 8,192 and more there. Values of unpaired sets fall with the number of images, so
   they compare only at equal N, and never with the paper's table.
 
-Each set is standardised with its own mean and deviation, as in the paper. Lost contrast of a level is
-therefore not counted as such, only the changed shape of its patches; the gain is that adding noise to a
-blurred image does not look like an improvement.
+- Both sets are standardised with the mean and deviation of the real one; the paper gives each set its own.
+  A generator that loses contrast in a band (a blurred image, the failure that super-resolution has to be
+  judged for) is then far from the target, where the paper's value would scale the loss away.
 """
 
 from functools import cache
@@ -87,20 +87,37 @@ def _directions() -> np.ndarray:
     return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
 
 
-def standardised(patches: np.ndarray) -> np.ndarray:
-    """Patches (n, 3, 49) with mean 0 and deviation 1 in each channel, as (n, 147)."""
+Norm = tuple[np.ndarray, np.ndarray]
+"""Mean and deviation per colour channel of one level's real patches, each (1, 3, 1)."""
+
+
+def norm_of(patches: np.ndarray) -> Norm:
+    """What standardises patches (n, 3, 49): their mean and deviation in each channel."""
     std = np.maximum(patches.std(axis=(0, 2), keepdims=True), 1e-6)
-    return ((patches - patches.mean(axis=(0, 2), keepdims=True)) / std).reshape(len(patches), -1)
+    return patches.mean(axis=(0, 2), keepdims=True), std
 
 
-def _project(patches: np.ndarray) -> np.ndarray:
+def standardised(patches: np.ndarray, norm: Norm) -> np.ndarray:
+    """Patches (n, 3, 49) in units of `norm`, as (n, 147)."""
+    return ((patches - norm[0]) / norm[1]).reshape(len(patches), -1)
+
+
+def _project(patches: np.ndarray, norm: Norm) -> np.ndarray:
     """Sorted projections (DIRECTIONS, n) of patches (n, 3, 49)."""
-    return np.sort(_directions() @ standardised(patches).T, axis=1)
+    return np.sort(_directions() @ standardised(patches, norm).T, axis=1)
 
 
-def _projections(views: Views, levels: int) -> list[np.ndarray]:
+def _levels(views: Views, levels: int) -> list[np.ndarray]:
+    """Patches of all images, per pyramid level (n, 3, 49)."""
     described = [describe(view, i, levels) for i, view in enumerate(views)]
-    return [_project(np.concatenate(level)) for level in zip(*described, strict=True)]
+    return [np.concatenate(level) for level in zip(*described, strict=True)]
+
+
+def _real(views: Views, levels: int) -> list[tuple[Norm, np.ndarray]]:
+    """Norm and sorted projections of the real set, per level."""
+    patches = _levels(views, levels)
+    norms = [norm_of(level) for level in patches]
+    return [(n, _project(level, n)) for n, level in zip(norms, patches, strict=True)]
 
 
 def by_level(sr: Views, hr: Views) -> list[float]:
@@ -109,9 +126,12 @@ def by_level(sr: Views, hr: Views) -> list[float]:
         raise ValueError(f"swd compares equally many images, but got {len(sr)} and {len(hr)}")
     levels = num_levels(min(min(view.pixels.shape[:2]) for view in hr))
     keep = hr.keep if len(hr) <= KEPT_IMAGES else (lambda _, compute: compute())
-    real = keep(("swd", levels), lambda: _projections(hr, levels))
-    made = _projections(sr, levels)
-    return [1000 * float(np.abs(a - b).mean()) for a, b in zip(made, real, strict=True)]
+    real = keep(("swd", levels), lambda: _real(hr, levels))
+    made = _levels(sr, levels)
+    return [
+        1000 * float(np.abs(_project(patches, norm) - target).mean())
+        for patches, (norm, target) in zip(made, real, strict=True)
+    ]
 
 
 def swd(sr: Views, hr: Views) -> float:

@@ -1,0 +1,152 @@
+"""What a sweep is asked for: from command-line options, or from the sweep that is resumed."""
+
+import json
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from datasets.errors import UserError
+from orchestrator import tracking
+from orchestrator.space import Space
+from orchestrator.storage import Storage
+from trainers.config import TrainConfig, from_flat, override
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+RESERVED = ("warm", "datasets", "cache", "scratch", "mlartifacts", "mlflow.db")
+ALSO_MEASURED = ("ssim_y",)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sweep, as its user wants it."""
+
+    config: TrainConfig
+    space: Space
+    name: str
+    storage: str = "./runs"
+    tracking_uri: str = ""
+    """Empty: an SQLite file under the storage root."""
+    trials: int = 0
+    """Screened designs; 0: what the space suggests."""
+    confirm_top: int = 0
+    confirm_seeds: int = 0
+    seed: int = 0
+    gpus_per_trial: float = 1.0
+    address: str | None = None
+    command: str = ""
+
+    def filled(self) -> "Request":
+        """With the space's own suggestions in place of zeros. UserError for what cannot be run."""
+        s = self.space
+        if not NAME.fullmatch(self.name) or self.name in RESERVED:
+            raise UserError(
+                f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
+                f"but got '{self.name}'"
+            )
+        for option in ("trials", "confirm_top", "confirm_seeds", "seed"):
+            if getattr(self, option) < 0:
+                raise UserError(
+                    f"--{option.replace('_', '-')} must be 0 or more, but got {getattr(self, option)}"
+                )
+        if not 0 < self.gpus_per_trial <= 1:
+            raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
+        trials = self.trials or s.trials
+        return replace(
+            self,
+            trials=trials,
+            confirm_top=min(self.confirm_top or s.confirm_top, trials),
+            confirm_seeds=self.confirm_seeds or s.confirm_seeds,
+            tracking_uri=self.tracking_uri or self.default_tracking_uri(),
+        )
+
+    def default_tracking_uri(self) -> str:
+        """SQLite beside the sweeps; a remote storage has no place for it, so ./runs then."""
+        return tracking.default_uri("./runs" if "://" in self.storage else self.storage)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured: both objectives first."""
+        o = self.config.objective
+        return tuple(dict.fromkeys((o.distortion, o.perceptual, *ALSO_MEASURED)))
+
+    def work_dir(self) -> Path:
+        """Where this node keeps imported images and decoded copies."""
+        return Path("./runs" if "://" in self.storage else self.storage).expanduser().resolve()
+
+
+class Options(Protocol):
+    """The options of experiments/sweep.py that become a request."""
+
+    space: str
+    trials: int
+    confirm_top: int
+    confirm_seeds: int
+    name: str
+    train: str
+    val: str
+    test: str
+    storage: str
+    tracking_uri: str
+    seed: int
+    gpus_per_trial: float
+    resume: str
+    local: bool
+    address: str
+    config: TrainConfig
+
+
+def space_name(options: Options) -> str:
+    """The space to sweep: of the resumed sweep, as asked for, or what suits the recipe."""
+    if options.resume:
+        return facts_of(options)["space"]
+    return options.space or ("demo" if options.config.recipe == "demo" else "full")
+
+
+def build(options: Options, space: Space, command: str) -> Request:
+    """A request; a resumed one takes everything that decides results from the sweep itself."""
+    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
+    given = {r: getattr(options, r) for r in ("train", "val", "test") if getattr(options, r)}
+    config = override(options.config, {f"data.{role}": spec for role, spec in given.items()})
+    request = Request(
+        config=config,
+        space=space,
+        name=options.resume or options.name or config.recipe,
+        storage=options.storage,
+        tracking_uri=options.tracking_uri,
+        trials=options.trials,
+        confirm_top=options.confirm_top,
+        confirm_seeds=options.confirm_seeds,
+        seed=options.seed,
+        gpus_per_trial=options.gpus_per_trial,
+        address=address,
+        command=command,
+    )
+    if not options.resume:
+        return request
+    facts = facts_of(options)
+    before = facts["request"]
+    return replace(
+        request,
+        config=from_flat(before["config"]),
+        tracking_uri=options.tracking_uri or facts["tracking_uri"],
+        trials=before["trials"],
+        confirm_top=before["confirm_top"],
+        confirm_seeds=before["confirm_seeds"],
+        seed=facts["seed"],
+        gpus_per_trial=before["gpus_per_trial"],
+        command=facts["command"],
+    )
+
+
+def facts_of(options: Options) -> dict[str, Any]:
+    """sweep.json of the sweep to resume; UserError where there is none."""
+    return read_facts(Storage(options.storage), options.resume)
+
+
+def read_facts(storage: Storage, name: str) -> dict[str, Any]:
+    """sweep.json of a sweep; UserError where there is none."""
+    if not storage.exists(f"{name}/sweep.json"):
+        raise UserError(f"no sweep '{name}' in {storage.root}; start it with --name {name}")
+    return json.loads(storage.read_text(f"{name}/sweep.json"))
