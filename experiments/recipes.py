@@ -23,15 +23,15 @@ def demo() -> TrainConfig:
     """
     return TrainConfig(
         recipe="demo",
-        data=DataConfig(train="demo", crop_px=64, batch_size=16, eval_images=24),
+        data=DataConfig(train="demo", crop_px=64, batch_size=4, eval_images=24),
         generator=GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic"),
         discriminator=DiscriminatorConfig(base_channels=32, num_layers=6),
         loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
         optim=OptimConfig(
-            lr_psnr=6e-4, lr_g=2e-4, lr_d=8e-4, psnr_schedule="one_cycle", gan_schedule="constant"
+            lr_psnr=1e-3, lr_g=2e-4, lr_d=8e-4, psnr_schedule="one_cycle", gan_schedule="constant"
         ),
         run=RunConfig(
-            psnr_steps=240,
+            psnr_steps=480,
             gan_steps=96,
             eval_every_steps=8,
             log_every_steps=8,

@@ -57,7 +57,8 @@ class StageCallback(Callback):
         self.results[trial.trial_id] = kept
         curve = self.curves.setdefault(trial.trial_id, [])
         point = (result.get("phase"), result.get("step"))
-        if not result.get("done") and point not in [(c["phase"], c["step"]) for c in curve]:
+        measured = any(k.startswith("last/") for k in kept)
+        if measured and point not in [(c["phase"], c["step"]) for c in curve]:
             curve.append({k.removeprefix("last/"): v for k, v in kept.items() if k.startswith("last/")})
             curve[-1] |= {"phase": point[0], "step": point[1]}
         LIVE[self.key].reported(trial.trial_id, result)

@@ -55,11 +55,13 @@ def connect(address: str | None) -> Iterator[Place]:
     os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "5")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the newer one prints a table even when told not to
     import logging
 
     import ray
 
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # what failed is told in our own words, by trial
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     # Workers import our packages from here, whatever folder the driver stands in.
     path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
     settings = {"env_vars": {"PYTHONPATH": path}}

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator import selection
 from orchestrator.selection import Objectives, order_feasible_first
 from orchestrator.space import USED, label
 from orchestrator.storage import Storage
 
 Row = dict[str, Any]
-BOOKKEEPING = ("phase", "step", "gan_step", "max_steps", "upsweep_id", "device", "done", "diverged")
 
 
 def metrics_of(result: Mapping[str, Any], measured: Sequence[str]) -> dict[str, float]:
@@ -21,13 +21,13 @@ def metrics_of(result: Mapping[str, Any], measured: Sequence[str]) -> dict[str, 
 
 def verdict(stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str) -> str:
     """What became of a trial, in words."""
-    if error:
-        return f"failed: {error}"
+    if error or result.get("failed"):
+        return f"failed: {error or result['failed']}"
     if result.get("diverged"):
         return f"diverged: {result['diverged_term']} at step {result['diverged_step']}"
     if stopped_at is not None:
         return f"screened out at step {stopped_at} of {result['max_steps']}"
-    if not result.get("done"):
+    if not result.get("complete"):
         return "unfinished"
     return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")
 
@@ -73,7 +73,7 @@ def make_row(
         "checkpoint": result.get("checkpoint"),
         "strip": None,
         "diverged": bool(result.get("diverged")),
-        "finished": bool(result.get("done")) and not result.get("diverged") and not error,
+        "finished": bool(result.get("complete")),
     }
 
 
@@ -95,6 +95,20 @@ def choose_candidate(row: Row, objectives: Objectives) -> Row:
         "chosen_step": best["step"],
         "last": {k: v for k, v in candidates[-1].items() if k != "checkpoint"},
     }
+
+
+def to_confirm(rows: Sequence[Row], objectives: Objectives, count: int) -> list[Row]:
+    """The screened rows worth confirming: of full budget first, then of the trials that got furthest."""
+    screened = [r for r in rows if r["stage"] == "screen" and r["steps"] and not r["diverged"]]
+    chosen: list[Row] = []
+    for steps in sorted({r["steps"] for r in screened}, reverse=True):
+        tier = [r for r in screened if r["steps"] == steps]
+        points = [objectives.point(r["metrics"]) for r in tier]
+        floors = [r["metrics"][f"warm/{objectives.distortion}"] - objectives.delta_db for r in tier]
+        reference = objectives.reference(tier[0]["metrics"])
+        picked = selection.to_confirm(points, floors, reference, count - len(chosen))
+        chosen += [tier[i] for i in picked]
+    return chosen
 
 
 def write(storage: Storage, sweep: str, rows: Sequence[Row]) -> None:

@@ -72,7 +72,7 @@ def to_confirm(points: Sequence[Point], floors: Sequence[float], reference: Poin
     area any more, the rule's order decides.
     """
     left = sorted(range(len(points)), key=lambda i: (*order_feasible_first(points[i], floors[i]), i))
-    chosen = left[:1]
+    chosen = left[: min(1, count)]
     while len(chosen) < min(count, len(points)):
         held = hypervolume([points[i] for i in chosen], reference)
         gains = {

@@ -153,7 +153,7 @@ def label(values: Mapping[str, Any]) -> str:
             "nearest_conv": "nearest",
         },
     }
-    for name, value in values.items():
+    for name, value in sorted(values.items(), key=lambda item: not item[0].startswith("generator.")):
         if name.endswith(USED):
             continue
         if name == "generator.num_blocks":

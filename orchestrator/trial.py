@@ -11,6 +11,7 @@ from ray import tune
 from torch import nn
 
 from datasets.config import DataConfig
+from datasets.errors import UserError
 from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, open_images
 from orchestrator import warmstart
 from orchestrator.storage import Storage
@@ -88,6 +89,9 @@ class Trial:
                 run.phase(state, progress)
         except Diverged as diverged:
             self.monitor.report_diverged(diverged)
+            return
+        except UserError as error:
+            self.monitor.report_failed(str(error))
             return
         if self.job.stage == "warm":
             saved = self.storage.fetch(self.monitor.pointer, self.scratch)

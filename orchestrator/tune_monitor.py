@@ -41,6 +41,7 @@ class TuneMonitor:
         self.spent = {"seconds": 0.0, "cpu_seconds": 0.0}
         self.began = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
         self.logged: dict[str, float] = {}
+        self.journal_path = trial.scratch / "journal.jsonl"
         self._journal: Journal | None = None
 
     @property
@@ -48,7 +49,7 @@ class TuneMonitor:
         """Opened at first use, after `restore` has put back what a lost node had written."""
         if self._journal is None:
             key = f"{self.trial.job.sweep}/{self.trial.job.stage}/{self.trial.trial_id}"
-            self._journal = Journal(self.trial.scratch / "journal.jsonl", key)
+            self._journal = Journal(self.journal_path, key)
         return self._journal
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
@@ -70,7 +71,7 @@ class TuneMonitor:
         rows = {int(row["step"]): row for row in progress.curve}
         url = self.trial.storage.url
         candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in progress.candidates]
-        extra = {"done": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
+        extra = {"complete": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
         self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
 
     def report_diverged(self, diverged: Diverged) -> None:
@@ -78,14 +79,19 @@ class TuneMonitor:
         scale = self.trial.config.generator.scale
         grey = self.trial.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
         words = {"diverged": 1, "diverged_step": diverged.step, "diverged_term": diverged.term}
-        phase = "psnr" if self.trial.job.stage == "warm" else "gan"
-        self._report(phase, diverged.step, grey | words | {f"warm/{k}": v for k, v in grey.items()})
+        self._report(
+            self._first_phase(), diverged.step, grey | words | {f"warm/{k}": v for k, v in grey.items()}
+        )
+
+    def report_failed(self, reason: str) -> None:
+        """The last word of a trial whose request cannot be carried out: trying again would not help."""
+        self._report(self._first_phase(), 0, {"failed": reason})
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """A checkpoint under this attempt's own folder; the next report carries its pointer."""
         trial = self.trial
         name = trial.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
-        extra = {"progress": vars(progress), "spent": self._spent(), "journal": self.journal.path.read_text()}
+        extra = {"progress": vars(progress), "spent": self._spent(), "journal": self.journal_path.read_text()}
         folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
         trial.storage.publish(folder, name)
         self.pointer, self.unreported = name, True
@@ -114,13 +120,15 @@ class TuneMonitor:
         checkpoint.verify(saved)  # a pointer whose manifest is missing is refused
         extra = checkpoint.read_extra(saved)
         self.spent = extra["spent"]
-        journal = self.trial.scratch / "journal.jsonl"
-        if not journal.exists():
-            journal.parent.mkdir(parents=True, exist_ok=True)
-            journal.write_text(extra["journal"])
+        if not self.journal_path.exists():
+            self.journal_path.parent.mkdir(parents=True, exist_ok=True)
+            self.journal_path.write_text(extra["journal"])
         return saved
 
     # -- parts -----------------------------------------------------------------------------------------
+
+    def _first_phase(self) -> str:
+        return "psnr" if self.trial.job.stage == "warm" else "gan"
 
     def _axis(self, phase: str, step: int) -> int:
         """Steps of both phases on one axis, as MLflow shows them."""
@@ -128,7 +136,7 @@ class TuneMonitor:
 
     def _report(self, phase: str, step: int, values: dict[str, Any]) -> None:
         trial, run = self.trial, self.trial.config.run
-        payload = {"diverged": 0, "done": 0} | values | self.logged | self._spent()
+        payload = {"diverged": 0, "complete": 0} | values | self.logged | self._spent()
         payload |= {
             "phase": phase,
             "step": step,

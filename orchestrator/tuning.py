@@ -9,7 +9,7 @@ from ray import tune
 
 from datasets.errors import UserError
 from datasets.loader import eval_pairs
-from orchestrator import leaderboard, plan, selection
+from orchestrator import leaderboard, plan
 from orchestrator.callback import LIVE, StageCallback
 from orchestrator.cluster import Place
 from orchestrator.leaderboard import Row
@@ -77,19 +77,12 @@ class Sweep:
 
     def _confirm_designs(self) -> tuple[dict[str, Any], ...]:
         """The best designs of the screen, each with seeds of its own for weights and data order."""
-        screened = [r for r in self.rows if r["stage"] == "screen" and r["finished"]]
-        if not screened:
-            return ()
-        delta = self.objectives.delta_db
-        points = [self.objectives.point(r["metrics"]) for r in screened]
-        floors = [r["metrics"][f"warm/{self.objectives.distortion}"] - delta for r in screened]
-        reference = self.objectives.reference(screened[0]["metrics"])
-        chosen = selection.to_confirm(points, floors, reference, self.request.confirm_top)
+        chosen = leaderboard.to_confirm(self.rows, self.objectives, self.request.confirm_top)
         designs = []
-        for place, index in enumerate(chosen):
+        for place, row in enumerate(chosen):
             for k in range(self.request.confirm_seeds):
                 seed = self.request.config.run.seed + 1 + k
-                values = screened[index]["values"] | {"run.seed": seed, "data.order_seed": seed}
+                values = row["values"] | {"run.seed": seed, "data.order_seed": seed}
                 designs.append({"trial_id": f"confirm-{place}-s{k}", **values})
         return tuple(designs)
 
@@ -332,7 +325,7 @@ def _design(values: Mapping[str, Any]) -> dict[str, Any]:
 def _over(tune_id: str, stage: Stage, callback: StageCallback) -> bool:
     """Whether a trial ended in some way: at its end, at a rung, diverged or failed."""
     result = callback.results.get(tune_id, {})
-    ended = result.get("done") or result.get("diverged") or tune_id in callback.errors
+    ended = any(result.get(k) for k in ("complete", "diverged", "failed")) or tune_id in callback.errors
     return bool(ended) or stage.stopped_at(tune_id) is not None
 
 

@@ -61,8 +61,13 @@ def term_gradients(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> dict[st
 
 
 def check_overfit(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> None:
-    """UserError unless a few pixel-loss updates on one batch lower that loss: the optimizer is connected."""
+    """UserError unless a few pixel-loss updates on one batch lower that loss: the optimizer is connected.
+
+    At a tenth of the peak learning rate, where schedules with a warm-up begin.
+    """
     state: TrainState = new_state(config, "psnr", hr.device)
+    for group in state.opt_g.param_groups:
+        group["lr"] = config.optim.lr_psnr / 10
     step = Step(config, state)
     seen = []
     for _ in range(OVERFIT_STEPS):
