@@ -158,11 +158,19 @@ def pixel_hash(pixels: np.ndarray) -> str:
     return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
+THUMB = 4
+
+
+def thumbnail(pixels: np.ndarray) -> bytes:
+    """uint8 (4, 4, 3) as 48 bytes: what the picture looks like from far away."""
+    small = Image.fromarray(pixels).resize((THUMB, THUMB), Image.Resampling.BOX)
+    return small.tobytes()
+
+
 def difference_hash(pixels: np.ndarray) -> int:
     """64-bit dHash: is each of 8x8 cells of a 9x8 grey thumbnail brighter than its right neighbour?
 
-    Small edits (scaling, recompression) change few bits; a distance of at most 4 counts as the same
-    picture (protocol of the splits).
+    Small edits (scaling, recompression) change few bits.
     """
     grey = Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX)
     cells = np.asarray(grey, dtype=np.int16)
