@@ -96,8 +96,10 @@ def _looks_like(data: bytes) -> str:
 
 
 def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        raise Rejected(f"mode {image.mode}: more than 8 bits per channel")
+    # Pillow opens a 16-bit RGB PNG as 8-bit RGB; the depth stands in byte 24 of the file.
+    deep = image.format == "PNG" and data[24] > 8
+    if deep or image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        raise Rejected("more than 8 bits per channel; convert it to 8")
     if image.mode == "CMYK":
         raise Rejected("CMYK: its colours depend on a profile; convert it to RGB")
     try:

@@ -61,7 +61,7 @@ def keys_for(names: Iterable[str]) -> list[Member]:
 
 
 def _is_image_name(name: str) -> bool:
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/"))
     hidden = any(p == "__MACOSX" or (p.startswith(".") and p != "..") for p in path.parts)
     return path.suffix.lower() in IMAGE_NAMES and not hidden
 
