@@ -1,25 +1,78 @@
-"""The sets that Upsweep knows by name: counts, terms, where to get them. Only a table."""
+"""The sets that Upsweep knows by name: counts, terms, what to bring, where to get it. Only a table."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the catalogue; `images` is the published count, 0 where it depends on the source."""
+    """One row; `images` is the published count, 0 where it depends on the source."""
 
     images: int
-    layout: str
+    bring: str
     licence: str
     get: str
+    splits: tuple[str, ...] = ("cut", "whole")
+    """Ways to divide it, the default first."""
 
+
+_RESEARCH = "non-commercial research"
+_LSUN = "LSUN: research; images belong to their owners"
+_LSUN_SPLITS = ("matrix", "cut", "whole")
+_SELFEXSR = "https://github.com/jbhuang0604/SelfExSR"
 
 CATALOGUE: dict[str, Entry] = {
-    "demo": Entry(0, "packaged", "public domain and CC (see scikit-image, scikit-learn)", "nothing to fetch"),
+    "demo": Entry(
+        0,
+        "nothing",
+        "public domain and CC, as scikit-image and scikit-learn state",
+        "comes with the installed packages",
+        ("packaged",),
+    ),
     "celeba": Entry(
         202_599,
-        "img_align_celeba.zip (+ list_eval_partition.txt)",
-        "non-commercial research",
+        "img_align_celeba.zip, list_eval_partition.txt beside it",
+        _RESEARCH,
         "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+        ("official", "matrix", "upsampling", "cut", "whole"),
     ),
+    "lsun_dining_room": Entry(
+        657_571,
+        "dining_room_train_lmdb.zip, or its folder",
+        _LSUN,
+        "http://dl.yf.io/lsun/scenes/dining_room_train_lmdb.zip",
+        _LSUN_SPLITS,
+    ),
+    "lsun_tower": Entry(
+        708_264,
+        "tower_train_lmdb.zip, or its folder",
+        _LSUN,
+        "http://dl.yf.io/lsun/scenes/tower_train_lmdb.zip",
+        _LSUN_SPLITS,
+    ),
+    "div2k": Entry(
+        900,
+        "a folder with DIV2K_train_HR.zip and DIV2K_valid_HR.zip, or one of them",
+        "academic research only",
+        "https://data.vision.ee.ethz.ch/cvl/DIV2K/",
+        ("official", "cut"),
+    ),
+    "ffhq": Entry(
+        70_000,
+        "thumbnails128x128.zip",
+        "CC BY-NC-SA 4.0",
+        "https://github.com/NVlabs/ffhq-dataset",
+        ("official", "cut", "whole"),
+    ),
+    "selfie2anime": Entry(
+        6_900,
+        "selfie2anime.zip (the anime half is used)",
+        "not stated; research",
+        "https://github.com/taki0112/UGATIT",
+        ("official", "cut", "whole"),
+    ),
+    "set5": Entry(5, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
+    "set14": Entry(14, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
+    "bsd100": Entry(100, "a folder or zip of the HR images", _RESEARCH, _SELFEXSR, ("whole",)),
+    "urban100": Entry(100, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
     "folder": Entry(0, "any folder or zip of photographs", "yours", "your own photographs"),
 }

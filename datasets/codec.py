@@ -96,8 +96,10 @@ def _looks_like(data: bytes) -> str:
 
 
 def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        raise Rejected(f"mode {image.mode}: more than 8 bits per channel")
+    # Pillow opens a 16-bit RGB PNG as 8-bit RGB; the depth stands in byte 24 of the file.
+    deep = image.format == "PNG" and data[24] > 8
+    if deep or image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        raise Rejected("more than 8 bits per channel; convert it to 8")
     if image.mode == "CMYK":
         raise Rejected("CMYK: its colours depend on a profile; convert it to RGB")
     try:
@@ -158,11 +160,19 @@ def pixel_hash(pixels: np.ndarray) -> str:
     return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
+THUMB = 4
+
+
+def thumbnail(pixels: np.ndarray) -> bytes:
+    """uint8 (4, 4, 3) as 48 bytes: what the picture looks like from far away."""
+    small = Image.fromarray(pixels).resize((THUMB, THUMB), Image.Resampling.BOX)
+    return small.tobytes()
+
+
 def difference_hash(pixels: np.ndarray) -> int:
     """64-bit dHash: is each of 8x8 cells of a 9x8 grey thumbnail brighter than its right neighbour?
 
-    Small edits (scaling, recompression) change few bits; a distance of at most 4 counts as the same
-    picture (protocol of the splits).
+    Small edits (scaling, recompression) change few bits.
     """
     grey = Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX)
     cells = np.asarray(grey, dtype=np.int16)

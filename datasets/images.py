@@ -10,7 +10,7 @@ from datasets.cache import Decoded, decoded
 from datasets.catalogue import CATALOGUE
 from datasets.config import ROLES, DataConfig
 from datasets.demo import demo_sources
-from datasets.duplicates import near_pairs
+from datasets.duplicates import same_pictures
 from datasets.errors import UserError, unknown
 from datasets.files import locked
 from datasets.importers import open_source
@@ -135,7 +135,7 @@ def disjoint(a: ImageSet, b: ImageSet) -> None:
     for key, digest in zip(b.keys, b.hashes, strict=True):
         if digest in known:
             raise _shared(a, known[digest], b, key, "have the same pixels")
-    near = near_pairs([int(r.dhash, 16) for r in a.rows], [int(r.dhash, 16) for r in b.rows])
+    near = same_pictures(a.rows, b.rows)
     if near:
         i, j = near[0]
         raise _shared(a, a.keys[i], b, b.keys[j], "are near duplicates")

@@ -61,7 +61,7 @@ def keys_for(names: Iterable[str]) -> list[Member]:
 
 
 def _is_image_name(name: str) -> bool:
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/"))
     hidden = any(p == "__MACOSX" or (p.startswith(".") and p != "..") for p in path.parts)
     return path.suffix.lower() in IMAGE_NAMES and not hidden
 
@@ -97,6 +97,20 @@ class FolderSource:
         return path.read_bytes()
 
 
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """The archive at `path`. UserError where it is none, with a guess at what it is instead."""
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise UserError(f"no file {path}") from None
+    except Exception as error:  # a broken directory raises many kinds, struct.error among them
+        with open(path, "rb") as file:
+            start = file.read(512).lstrip().lower()
+        page = start.startswith((b"<!doctype", b"<html"))
+        hint = "it is a web page: the server refused the download" if page else "fetch it again"
+        raise UserError(f"{path} is no readable zip ({error}); {hint}") from None
+
+
 class ZipSource:
     """A zip of photographs; members outside `prefix` are not looked at."""
 
@@ -104,19 +118,8 @@ class ZipSource:
         self.path, self.prefix = path, prefix
         self.name = name or path.stem
         self._lock = threading.Lock()
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except FileNotFoundError:
-            raise UserError(f"no file {path}") from None
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UserError(f"{path} is no readable zip ({error}); {self._hint()}") from None
+        self._zip = open_zip(path)
         self._infos = {info.filename: info for info in self._zip.infolist()}
-
-    def _hint(self) -> str:
-        start = self.path.read_bytes()[:512].lstrip().lower() if self.path.is_file() else b""
-        if start.startswith((b"<!doctype", b"<html")):
-            return "it is a web page: the server refused the download, fetch it again in a browser"
-        return "fetch it again"
 
     def members(self) -> list[Member]:
         names = [i.filename for i in self._zip.infolist() if not i.is_dir()]
@@ -144,7 +147,7 @@ class ZipSource:
 
     def read(self, member: Member) -> bytes:
         info = self._infos[member.name]
-        _refuse_hostile(info)
+        check_zip_member(info)
         try:
             # One handle, one reader at a time; decoding, the expensive part, runs beside it.
             with self._lock, self._zip.open(info) as stream:
@@ -156,14 +159,15 @@ class ZipSource:
         return data
 
 
-def _refuse_hostile(info: zipfile.ZipInfo) -> None:
+def check_zip_member(info: zipfile.ZipInfo, max_bytes: int = MAX_BYTES) -> None:
+    """Nothing for an honest member; Rejected for one that leaves the archive, links, or explodes."""
     parts = PurePosixPath(info.filename.replace("\\", "/")).parts
     if info.filename.startswith(("/", "\\")) or ".." in parts or re.match(r"^[A-Za-z]:", info.filename):
         raise Rejected("its name points outside the archive")
     if stat.S_ISLNK(info.external_attr >> 16):
         raise Rejected("a symbolic link, not an image")
-    if info.file_size > MAX_BYTES:
-        raise Rejected(f"{info.file_size} bytes, more than {MAX_BYTES}")
+    if info.file_size > max_bytes:
+        raise Rejected(f"{info.file_size} bytes, more than {max_bytes}")
     if info.file_size > MAX_RATIO * max(info.compress_size, 1):
         raise Rejected(f"unpacks to {info.file_size // max(info.compress_size, 1)} times its size")
 

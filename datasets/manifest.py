@@ -30,6 +30,7 @@ class Row:
     bytes_sha256: str
     pixel_sha256: str
     dhash: str
+    thumb: str
     width: int
     height: int
     mode: str

@@ -1,7 +1,8 @@
 """A catalogue name and its archive -> a shard folder. Which reader, which split, which transform."""
 
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets import splits
@@ -9,11 +10,32 @@ from datasets.catalogue import CATALOGUE
 from datasets.codec import Rejected, size_of
 from datasets.demo import demo_sources
 from datasets.errors import UserError, unknown
-from datasets.importers import FolderSource, Member, Source, ZipSource, open_source
+from datasets.importers import Member, Source, ZipSource, open_source
+from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import Manifest
 from datasets.shards import PackSettings, Part, Progress, pack
+from datasets.tiles import TiledSource
+
+DIV2K_TILE_PX = 256
+FFHQ_TRAIN = 60_000
 
 Parts = dict[str, Part]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asked for."""
+
+    name: str
+    source: Path
+    out: Path
+    split: str
+    limit: int
+    settings: PackSettings
+
+    def first(self, members: Sequence[Member]) -> list[Member]:
+        """The first `limit` members by name, or all."""
+        return list(members[: self.limit or None])
 
 
 def prepare(
@@ -21,6 +43,7 @@ def prepare(
     source: str,
     out: str,
     *,
+    split: str = "",
     limit: int = 0,
     min_px: int = 0,
     max_rejected: float = 0.05,
@@ -28,41 +51,74 @@ def prepare(
 ) -> Manifest:
     """Import the dataset `name` from `source` into the folder `out`; what is done already is kept.
 
-    UserError for an unknown name, a missing or wrong source, and too many broken images.
+    UserError for an unknown name or split, a missing or wrong source, and too many broken images.
     """
     if name not in CATALOGUE:
         raise unknown("dataset", name, CATALOGUE)
+    entry = CATALOGUE[name]
     if not out:
         raise UserError("--out is missing: the folder that the shards go to")
     if not source and name != "demo":
-        raise UserError(f"--source is missing: {CATALOGUE[name].layout}, from {CATALOGUE[name].get}")
+        raise UserError(f"--source is missing: {entry.bring}, from {entry.get}")
+    if split and split not in entry.splits:
+        raise unknown(f"split of {name} called", split, entry.splits, "--split")
     settings = PackSettings(min_px=min_px, max_rejected=max_rejected)
-    parts, settings = PREPARERS[name](Path(source), limit, settings)
-    return pack(Path(out), name if name != "folder" else _title(parts), parts, settings, progress)
+    request = Request(
+        name=name,
+        source=Path(source),
+        out=Path(out),
+        split=split or entry.splits[0],
+        limit=limit,
+        settings=settings,
+    )
+    parts, settings, title = PREPARERS[name](request)
+    manifest = pack(request.out, title, parts, settings, progress)
+    shutil.rmtree(_scratch(request.out), ignore_errors=True)
+    return manifest
 
 
-def _title(parts: Parts) -> str:
-    return next(iter(parts.values())).source.name
+Prepared = tuple[Parts, PackSettings, str]
 
 
-def _demo(source: Path, limit: int, settings: PackSettings) -> tuple[Parts, PackSettings]:
-    return {r: Part(s, _first(s.members(), limit)) for r, s in demo_sources().items()}, settings
+def _scratch(out: Path) -> Path:
+    """Where an archive is unpacked that cannot be read in place."""
+    return out.with_name(f"{out.name}.unpacked")
 
 
-def _folder(path: Path, limit: int, settings: PackSettings) -> tuple[Parts, PackSettings]:
-    source = open_source(path)
-    roles = splits.cut(_first(source.members(), limit))
-    return {role: Part(source, members) for role, members in roles.items()}, settings
+def _parts(source: Source, roles: splits.Split) -> Parts:
+    return {role: Part(source, members) for role, members in roles.items()}
 
 
-def _celeba(path: Path, limit: int, settings: PackSettings) -> tuple[Parts, PackSettings]:
+def _divided(request: Request, source: Source, members: Sequence[Member]) -> Parts:
+    """The splits that every dataset can have."""
+    if request.split == "whole":
+        return _parts(source, {"all": list(members)})
+    if request.split == "cut":
+        return _parts(source, splits.cut(members))
+    return _parts(source, splits.study(members, request.split))
+
+
+def _demo(request: Request) -> Prepared:
+    parts = {role: Part(s, request.first(s.members())) for role, s in demo_sources().items()}
+    return parts, request.settings, "demo"
+
+
+def _folder(request: Request) -> Prepared:
+    source = open_source(request.source)
+    title = source.name if request.name == "folder" else request.name
+    return _divided(request, source, request.first(source.members())), request.settings, title
+
+
+def _celeba(request: Request) -> Prepared:
     """The official zip (or its folder); the partition file may lie in it or beside it."""
-    source = FolderSource(path, "celeba") if path.is_dir() else ZipSource(path, "celeba", "img_align_celeba/")
-    members = [replace(m, photograph=m.key) for m in _first(source.members(), limit)]
-    text = _partition_text(source, path)
-    roles = splits.partition(members, text) if text is not None else splits.cut(members)
-    settings = replace(settings, transform=_celeba_transform(source, members))
-    return {role: Part(source, chosen) for role, chosen in roles.items()}, settings
+    source = open_source(request.source, "celeba", "img_align_celeba/")
+    members = request.first(source.members())
+    settings = replace(request.settings, transform=_celeba_transform(source, members))
+    if request.split != "official":
+        return _divided(request, source, members), settings, "celeba"
+    text = _partition_text(source, request.source)
+    roles = splits.cut(members) if text is None else splits.partition(members, text)
+    return _parts(source, roles), settings, "celeba"
 
 
 def _celeba_transform(source: Source, members: Sequence[Member]) -> str:
@@ -80,12 +136,77 @@ def _partition_text(source: Source, path: Path) -> str | None:
     return source.text("list_eval_partition.txt") if isinstance(source, ZipSource) else None
 
 
-def _first(members: Sequence[Member], limit: int) -> list[Member]:
-    return list(members[: limit or None])
+def _lsun(request: Request) -> Prepared:
+    source = LmdbSource(unpacked(request.source, _scratch(request.out)), request.name)
+    members = request.first(source.members())
+    return _divided(request, source, members), request.settings, request.name
 
 
-PREPARERS: dict[str, Callable[[Path, int, PackSettings], tuple[Parts, PackSettings]]] = {
+def _div2k(request: Request) -> Prepared:
+    """Training photographs as tiles; the 100 validation photographs, whole, are the test set."""
+    train = _div2k_half(request.source, "train")
+    tiles = TiledSource(train, tile_px=DIV2K_TILE_PX, stride_px=DIV2K_TILE_PX)
+    keep = {m.photograph for m in request.first(train.members())}
+    members = [m for m in tiles.members() if m.photograph in keep]
+    if request.split == "cut":
+        return _parts(tiles, splits.cut(members)), request.settings, "div2k"
+    test = _div2k_half(request.source, "valid")
+    chosen = request.first(test.members())
+    parts = _parts(tiles, splits.hold_out(members, []))
+    return parts | {"test": Part(test, chosen)}, request.settings, "div2k"
+
+
+def _div2k_half(path: Path, half: str) -> Source:
+    name = f"DIV2K_{half}_HR"
+    if path.is_file() and name in path.name:
+        return open_source(path, "div2k")
+    for candidate in (path / f"{name}.zip", path / name):
+        if candidate.exists():
+            return open_source(candidate, "div2k")
+    advice = "" if half == "train" else ", or use --split cut"
+    raise UserError(f"{path} holds no {name}.zip and no {name} folder; bring it{advice}")
+
+
+def _ffhq(request: Request) -> Prepared:
+    """Official: the first 60,000 train, the last 10,000 test."""
+    source = open_source(request.source, "ffhq")
+    members = request.first(source.members())
+    if request.split != "official":
+        return _divided(request, source, members), request.settings, "ffhq"
+    numbers = [int(Path(m.name).stem) if Path(m.name).stem.isdigit() else -1 for m in members]
+    if min(numbers) < 0:
+        raise UserError(f"{members[numbers.index(-1)].name} is no FFHQ name such as 00000.png")
+    train = [m for m, i in zip(members, numbers, strict=True) if i < FFHQ_TRAIN]
+    test = [m for m, i in zip(members, numbers, strict=True) if i >= FFHQ_TRAIN]
+    return _parts(source, splits.hold_out(train, test)), request.settings, "ffhq"
+
+
+def _selfie2anime(request: Request) -> Prepared:
+    """The anime half: trainB and testB."""
+    source = open_source(request.source, "selfie2anime")
+    halves = {
+        half: request.first([m for m in source.members() if half in Path(m.name).parts])
+        for half in ("trainB", "testB")
+    }
+    if not all(halves.values()):
+        raise UserError(f"{request.source} has no trainB and testB folders; bring the selfie2anime archive")
+    if request.split != "official":
+        return _divided(request, source, sum(halves.values(), [])), request.settings, "selfie2anime"
+    roles = splits.hold_out(halves["trainB"], halves["testB"])
+    return _parts(source, roles), request.settings, "selfie2anime"
+
+
+PREPARERS: dict[str, Callable[[Request], Prepared]] = {
     "demo": _demo,
     "celeba": _celeba,
+    "lsun_dining_room": _lsun,
+    "lsun_tower": _lsun,
+    "div2k": _div2k,
+    "ffhq": _ffhq,
+    "selfie2anime": _selfie2anime,
+    "set5": _folder,
+    "set14": _folder,
+    "bsd100": _folder,
+    "urban100": _folder,
     "folder": _folder,
 }

@@ -18,7 +18,7 @@ import webdataset
 
 from datasets import codec
 from datasets.codec import Rejected
-from datasets.duplicates import near_pairs
+from datasets.duplicates import same_pictures
 from datasets.errors import UserError
 from datasets.files import atomic_write, usable_cpus
 from datasets.importers import Member, Source
@@ -180,6 +180,7 @@ def _row(member: Member, data: bytes, settings: PackSettings) -> Row:
         bytes_sha256=hashlib.sha256(data).hexdigest(),
         pixel_sha256=codec.pixel_hash(pixels),
         dhash=f"{codec.difference_hash(pixels):016x}",
+        thumb=codec.thumbnail(pixels).hex(),
         width=width,
         height=height,
         mode=codec.mode(data),
@@ -210,7 +211,7 @@ def _settle_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
 
 def _near_to_others(rows: list[Row], kept: Accepted) -> dict[int, str]:
     others = [(f"{split}/{row.key}", row) for split, pairs in kept.items() for _, row in pairs]
-    pairs = near_pairs([int(r.dhash, 16) for r in rows], [int(r.dhash, 16) for _, r in others])
+    pairs = same_pictures(rows, [row for _, row in others])
     return {i: others[j][0] for i, j in reversed(pairs)}
 
 

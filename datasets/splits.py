@@ -1,7 +1,10 @@
-"""Who belongs to which role: cuts by photograph, official partitions, the studies' named sizes."""
+"""Who belongs to which role: cuts by photograph, official partitions, the studies' named sizes.
+
+A hash of the photograph's name decides, never chance: the same set is cut the same way everywhere.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from datasets.errors import UserError
 from datasets.importers import Member
@@ -11,23 +14,60 @@ Split = dict[str, list[Member]]
 SHARES = (("train", 0.80), ("val", 0.08), ("test", 0.08), ("gate", 0.04))
 """Of the photographs, when a plain set is cut into four roles."""
 
+STUDIES: dict[str, dict[str, int]] = {
+    # 200,000 training and 2,599 test images; val and gate are cut from the training images.
+    "matrix": {"test": 2_599, "val": 500, "gate": 500, "train": 199_000},
+    # The upsampling study has no gate; it is cut from what the study leaves unused.
+    "upsampling": {"test": 250, "val": 250, "train": 2_000, "gate": 250},
+}
+HELD_OUT = 50
+"""One photograph in this many of an official training set becomes val, and as many become gate."""
+
 
 def cut(members: Sequence[Member]) -> Split:
-    """Four roles by a hash of the photograph's name: a photograph is on one side, at least one each.
-
-    The hash, not chance, decides: adding pictures moves only a few. UserError below four photographs.
-    """
-    photographs = sorted({m.photograph for m in members}, key=_hash)
-    n = len(photographs)
+    """Four roles by photograph, at least one photograph each. UserError below four photographs."""
+    n = len({m.photograph for m in members})
     if n < len(SHARES):
         raise UserError(f"{n} photographs cannot be cut into train, val, test and gate; bring at least 4")
-    role_of, start = {}, 0
-    sizes = {role: max(1, round(share * n)) for role, share in SHARES}
-    sizes["train"] = n - sum(size for role, size in sizes.items() if role != "train")
+    sizes = {role: max(1, round(share * n)) for role, share in SHARES[1:]}
+    return _in_sizes(members, {"train": n - sum(sizes.values()), **sizes})
+
+
+def study(members: Sequence[Member], name: str) -> Split:
+    """A study's named sizes. UserError where there are fewer photographs than it needs."""
+    sizes = STUDIES[name]
+    n, needed = len({m.photograph for m in members}), sum(sizes.values())
+    if n < needed:
+        raise UserError(f"--split {name} needs {needed:,} photographs, but there are {n:,}; use --split cut")
+    return _in_sizes(members, sizes)
+
+
+def hold_out(train: Sequence[Member], test: Sequence[Member]) -> Split:
+    """An official training and test set: test stays whole, val and gate are cut from train."""
+    order = _by_hash(m.photograph for m in train)
+    size = max(1, len(order) // HELD_OUT)
+    if len(order) < 3:
+        raise UserError(f"{len(order)} training photographs leave nothing for val and gate; bring more")
+    roles = _in_sizes(train, {"val": size, "gate": size, "train": len(order) - 2 * size})
+    return roles | {"test": list(test)}
+
+
+def _in_sizes(members: Sequence[Member], sizes: Mapping[str, int]) -> Split:
+    """The first photographs by hash to the first role, and so on; what is left over is in none."""
+    photographs = _by_hash(m.photograph for m in members)
+    role_of: dict[str, str] = {}
     for role, size in sizes.items():
+        start = len(role_of)
         role_of.update(dict.fromkeys(photographs[start : start + size], role))
-        start += size
-    return {role: [m for m in members if role_of[m.photograph] == role] for role in sizes}
+    found: Split = {role: [] for role in sizes}
+    for member in members:
+        if member.photograph in role_of:
+            found[role_of[member.photograph]].append(member)
+    return found
+
+
+def _by_hash(photographs: Iterable[str]) -> list[str]:
+    return sorted(set(photographs), key=_hash)
 
 
 def _hash(name: str) -> str:
@@ -43,9 +83,7 @@ def partition(members: Sequence[Member], text: str) -> Split:
     numbers = _partition_numbers(text)
     missing = [m.name for m in members if m.name.rsplit("/", 1)[-1] not in numbers]
     if missing:
-        raise UserError(
-            f"{len(missing)} images have no line in the partition file, for instance {missing[0]}"
-        )
+        raise UserError(f"{len(missing)} images have no line in the partition file, such as {missing[0]}")
     found: Split = {"train": [], "val": [], "test": [], "gate": []}
     for member in members:
         role = ("train", "val", "test")[numbers[member.name.rsplit("/", 1)[-1]]]
@@ -62,8 +100,6 @@ def _partition_numbers(text: str) -> dict[str, int]:
         if not words:
             continue
         if len(words) != 2 or words[1] not in ("0", "1", "2"):
-            raise UserError(
-                f"line {i} of the partition file is {line[:60]!r}, not 'NAME 0|1|2'; fetch it again"
-            )
+            raise UserError(f"line {i} of the partition file is {line[:60]!r}, not 'NAME 0|1|2'")
         numbers[words[0]] = int(words[1])
     return numbers

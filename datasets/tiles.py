@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.codec import decode, encode_png, size_of
+from datasets.codec import Rejected, decode, encode_png, size_of
 from datasets.importers import Member, Source
 
 Box = tuple[Member, int, int]
@@ -52,7 +52,12 @@ class TiledSource:
     def members(self) -> list[Member]:
         tiles = []
         for photograph in self._source.members():
-            for top, left in self._places(photograph):
+            try:
+                places = self._places(photograph)
+            except Rejected:
+                tiles.append(photograph)  # read again as it is, it is rejected under its own name
+                continue
+            for top, left in places:
                 key = f"{photograph.key}-y{top:04d}x{left:04d}"
                 self._boxes[key] = (photograph, top, left)
                 tiles.append(Member(key, f"{photograph.name}@{top},{left}", photograph.photograph))
@@ -84,4 +89,6 @@ class TiledSource:
         return self._photo(photograph)[top : top + tile_px, left : left + tile_px]
 
     def read(self, member: Member) -> bytes:
+        if member.key not in self._boxes:
+            return self._source.read(member)
         return encode_png(self._tile(self._boxes[member.key]))

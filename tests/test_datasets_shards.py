@@ -191,10 +191,10 @@ def test_imported_bytes_are_those_of_the_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("celebb", "x", "y"), "no dataset 'celebb'; known: celeba"),
+        (("celebb", "x", "y"), "no dataset 'celebb'; known: .*did you mean 'celeba'"),
         (("celeba", "", "y"), "--source is missing: img_align_celeba.zip"),
         (("celeba", "x", ""), "--out is missing"),
-        (("celeba", "/nowhere.zip", "y"), "no file /nowhere.zip"),
+        (("celeba", "/nowhere.zip", "y"), "no folder or zip at /nowhere.zip"),
         (("folder", "/nowhere", "y"), "no folder or zip at /nowhere"),
     ],
 )

@@ -1,0 +1,415 @@
+"""Malformed and hostile inputs: each leaves a clear reason, none ends the import or the process."""
+
+import io
+import json
+import os
+import stat
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps, PngImagePlugin
+
+from datasets import codec
+from datasets.codec import Rejected, decode
+from datasets.errors import UserError
+from datasets.images import ImageSet
+from datasets.importers import FolderSource, ZipSource, open_source
+from datasets.manifest import MANIFEST, parse_manifest
+from datasets.shards import PackSettings, Part, pack
+from datasets.stream import read_manifest, samples
+
+NOISE = np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)
+SMOOTH = np.asarray(Image.fromarray(NOISE[:6, :5]).resize((40, 48), Image.Resampling.BICUBIC))
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+RGB = Image.fromarray(SMOOTH)
+JPEG, PNG, WEBP = saved(RGB, "JPEG", quality=95), saved(RGB, "PNG"), saved(RGB, "WEBP", lossless=True)
+PROGRESSIVE = saved(RGB, "JPEG", quality=95, progressive=True)
+FRAMES = [Image.fromarray(np.roll(SMOOTH, i)) for i in range(3)]
+ANIMATED: dict = {"save_all": True, "append_images": FRAMES[1:]}
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_header(width: int, height: int, depth: int = 8, colour: int = 2) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header)
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    at = JPEG.index(b"\xff\xc0") + 5
+    return JPEG[:at] + struct.pack(">HH", height, width) + JPEG[at + 4 :]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+
+
+def bomb_png(side: int) -> bytes:
+    rows = zlib.compress(b"\0" * (side * 3 + 1) * side, 9)
+    return png_header(side, side) + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
+
+
+def text_bomb() -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("k", "x" * (80 << 20), zip=True)
+    return saved(RGB, "PNG", pnginfo=info)
+
+
+IMAGES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "empty file"),
+    "one byte": (lambda: b"\xff", "not an image"),
+    "zeros": (lambda: bytes(4096), "not an image"),
+    "html": (lambda: b"<!DOCTYPE html><html>quota", "starts like a web page"),
+    "html after blanks": (lambda: b"\n\n <HTML>", "starts like a web page"),
+    "json": (lambda: b'{"error": 403}', "not an image"),
+    "svg": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+    "pdf": (lambda: saved(RGB, "PDF"), "not an image"),
+    "gif": (lambda: saved(RGB, "GIF"), "not an image"),
+    "tiff": (lambda: saved(RGB, "TIFF"), "not an image"),
+    "ico": (lambda: saved(RGB, "ICO"), "not an image"),
+    "zip": (lambda: b"PK\x03\x04" + bytes(60), "not an image"),
+    "eps": (lambda: saved(RGB, "EPS"), "not an image"),
+    "jpeg magic only": (lambda: b"\xff\xd8\xff\xe0", "not an image|broken header|cannot be decoded"),
+    "jpeg without scan": (lambda: JPEG[: JPEG.index(b"\xff\xda")] + b"\xff\xd9", "cannot be decoded|not an"),
+    "jpeg of 0x0": (lambda: jpeg_header(0, 0), "not an image|broken header|cannot be decoded"),
+    "jpeg 65500x65500": (lambda: jpeg_header(65500, 65500), "pixels"),
+    "png 65500x65500": (lambda: png_header(65500, 65500) + png_chunk(b"IDAT", b""), "pixels"),
+    "png 9000x9000 bomb": (lambda: bomb_png(9000), "more than 64000000 pixels"),
+    "png of 0x0": (lambda: png_header(0, 0), "not an image|broken|cannot be decoded"),
+    "png without data": (lambda: png_header(40, 48) + png_chunk(b"IEND", b""), "cannot be decoded"),
+    "png header crc": (lambda: flipped(PNG, 30), "not an image|broken|cannot be decoded"),
+    "png data flipped": (lambda: flipped(PNG, len(PNG) // 2), "cannot be decoded"),
+    "png text bomb": (text_bomb, "not an image|broken|cannot be decoded"),
+    "png 16 bit grey": (lambda: saved(Image.fromarray(SMOOTH[..., 0].astype(np.uint16)), "PNG"), "8 bits"),
+    "png 16 bit rgb": (
+        lambda: png_header(1, 1, 16) + png_chunk(b"IDAT", zlib.compress(bytes(7))) + png_chunk(b"IEND", b""),
+        "more than 8 bits",
+    ),
+    "bmp cut": (lambda: saved(RGB, "BMP")[:900], "cannot be decoded"),
+    "webp riff only": (lambda: b"RIFF\x10\0\0\0WEBPVP8 ", "not an image|broken|cannot be decoded"),
+    "cmyk jpeg": (lambda: saved(RGB.convert("CMYK"), "JPEG"), "CMYK"),
+    "animated webp": (
+        lambda: saved(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]),
+        "animated, 3",
+    ),
+    "animated png": (lambda: saved(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "animated, 3"),
+    "transparent png": (lambda: saved(Image.new("RGBA", (40, 40), (9, 9, 9, 128)), "PNG"), "transparent"),
+    "transparent palette": (lambda: saved(Image.new("P", (40, 40)), "PNG", transparency=0), "transparent"),
+    "transparent grey": (lambda: saved(Image.new("LA", (40, 40), (9, 0)), "PNG"), "transparent"),
+    **{
+        f"{name} cut at {tenth}/10": (
+            lambda data=data, tenth=tenth: data[: len(data) * tenth // 10],
+            "cannot be decoded|not an image|broken header|empty",
+        )
+        for name, data in (("jpeg", JPEG), ("progressive", PROGRESSIVE), ("png", PNG), ("webp", WEBP))
+        for tenth in range(1, 10)
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", IMAGES)
+def test_a_malformed_image_is_rejected_with_a_reason(case: str) -> None:
+    build, reason = IMAGES[case]
+    with pytest.raises(Rejected, match=reason):
+        decode(build())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_import_survives_all_of_them_together(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, (build, _) in enumerate(IMAGES.values()):
+        (folder / f"bad{i:03d}.jpg").write_bytes(build())
+    (folder / "good.png").write_bytes(PNG)
+    source = FolderSource(folder)
+    manifest = pack(
+        tmp_path / "o", "t", {"all": Part(source, source.members())}, PackSettings(max_rejected=1)
+    )
+    lines = (tmp_path / "o" / "rejected.csv").read_text().splitlines()
+    assert manifest.splits["all"].count == 1 and len(lines) == 1 + len(IMAGES) == 1 + manifest.rejected
+
+
+ACCEPTED: dict[str, tuple[bytes, np.ndarray | None]] = {
+    "grey jpeg": (saved(RGB.convert("L"), "JPEG"), None),
+    "grey png": (saved(RGB.convert("L"), "PNG"), np.stack([np.asarray(RGB.convert("L"))] * 3, -1)),
+    "one bit": (saved(Image.new("1", (40, 48), 1), "PNG"), np.full((48, 40, 3), 255, np.uint8)),
+    "palette": (saved(RGB.quantize(16), "PNG"), np.asarray(RGB.quantize(16).convert("RGB"))),
+    "opaque rgba": (saved(RGB.convert("RGBA"), "PNG"), SMOOTH),
+    "lossless webp": (WEBP, SMOOTH),
+    "bmp": (saved(RGB, "BMP"), SMOOTH),
+    "progressive": (PROGRESSIVE, None),
+    "phone jpeg with two pictures": (saved(RGB, "MPO", save_all=True, append_images=[FRAMES[1]]), None),
+    "trailing bytes": (JPEG + bytes(1000), None),
+    "broken profile": (saved(RGB, "JPEG", icc_profile=b"nonsense" * 9), None),
+}
+
+
+@pytest.mark.parametrize("case", ACCEPTED)
+def test_an_unusual_but_whole_image_is_read(case: str) -> None:
+    data, expected = ACCEPTED[case]
+    pixels = decode(data)
+    assert pixels.shape == (48, 40, 3) and pixels.dtype == np.uint8
+    if expected is not None:
+        assert np.array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_turns_the_picture_upright(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(RGB, kind, exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert np.array_equal(decode(data), expected)
+    assert codec.size_of(data) == expected.shape[:2]
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_both_jpeg_decoders_give_the_same_pixels(quality: int, subsampling: int) -> None:
+    data = saved(Image.fromarray(NOISE), "JPEG", quality=quality, subsampling=subsampling)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(decode(data), np.asarray(image))
+
+
+def link_info(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return info
+
+
+def patched(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in data
+    return data.replace(old, new)
+
+
+def zipped(*members: tuple[str | zipfile.ZipInfo, bytes], compress: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compress) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+BOMB = zipped(("bomb.png", bytes(8 << 20)), compress=zipfile.ZIP_DEFLATED)
+LOCAL = zipped(("x.png", PNG), ("good.png", WEBP))
+
+MEMBERS: dict[str, tuple[bytes, str]] = {
+    "up": (zipped(("../x.png", PNG)), "points outside"),
+    "far up": (zipped(("a/../../../etc/x.png", PNG)), "points outside"),
+    "absolute": (zipped(("/etc/x.png", PNG)), "points outside"),
+    "backslash up": (zipped(("..\\x.png", PNG)), "points outside"),
+    "drive letter": (zipped(("C:\\x.png", PNG)), "points outside"),
+    "link": (zipped((link_info("x.png"), b"/etc/passwd")), "symbolic link"),
+    "bomb": (BOMB, "times its size"),
+    "wrong crc": (flipped(LOCAL, LOCAL.index(PNG) + 60), "Bad CRC"),
+    "unknown compression": (
+        zipped(("x.png", PNG)).replace(b"\x14\x00\x00\x00\x00\x00", b"\x14\x00\x00\x00\x63\x00"),
+        "compression|cannot be read",
+    ),
+    "encrypted": (
+        zipped(("x.png", PNG))
+        .replace(b"PK\x03\x04\x14\x00\x00\x00", b"PK\x03\x04\x14\x00\x01\x00")
+        .replace(b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01\x00"),
+        "encrypted|cannot be read",
+    ),
+    "another local name": (
+        zipped(("x.png", PNG)).replace(b"x.png", b"y.png", 1),
+        "cannot be read",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEMBERS)
+def test_a_hostile_zip_member_is_rejected_with_a_reason(tmp_path: Path, case: str) -> None:
+    data, reason = MEMBERS[case]
+    (tmp_path / "a.zip").write_bytes(data)
+    source = ZipSource(tmp_path / "a.zip")
+    (bad, *_) = [m for m in source.members() if "good" not in m.name]
+    with pytest.raises(Rejected, match=reason):
+        source.read(bad)
+
+
+ARCHIVES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "no readable zip"),
+    "html": (b"<html>Too many users have viewed this file", "it is a web page"),
+    "cut": (LOCAL[: len(LOCAL) // 2], "no readable zip"),
+    "tar": (bytes(10240), "no readable zip"),
+    "no members": (zipped(), "holds no photographs"),
+    "text only": (zipped(("readme.txt", b"hi")), "holds no photographs"),
+    "mac litter only": (zipped(("__MACOSX/._x.png", PNG), (".hidden.png", PNG)), "holds no photographs"),
+    "directory of garbage": (LOCAL[:-22] + bytes(22), "no readable zip"),
+}
+
+
+@pytest.mark.parametrize("case", ARCHIVES)
+def test_a_file_that_is_no_archive_of_photographs_is_named(tmp_path: Path, case: str) -> None:
+    data, reason = ARCHIVES[case]
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(UserError, match=reason):
+        open_source(tmp_path / "a.zip").members()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped(("x.png", PNG), ("x.png", WEBP)))
+    with pytest.raises(UserError, match="two members named 'x.png'"):
+        ZipSource(tmp_path / "a.zip").members()
+
+
+NAMES = [
+    "a#b",
+    "a?b",
+    "a b",
+    "ä漢字",
+    "a.b.c",
+    "-rf",
+    "__x__",
+    "a'b\"c",
+    "a,b",
+    "a\nb",
+    "%41",
+    "x" * 200,
+    "{1..3}",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_file_name_becomes_a_key(tmp_path: Path, name: str) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / f"{name}.png").write_bytes(PNG)
+    source = FolderSource(tmp_path / "p")
+    pack(tmp_path / "o", "t", {"all": Part(source, source.members())}, PackSettings())
+    images = ImageSet(str(tmp_path / "o"), "test", tmp_path / "c")
+    assert len(images) == 1 and np.array_equal(images[0], SMOOTH)
+
+
+def test_a_name_that_is_not_text_becomes_a_key(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / os.fsdecode(b"\xff\xfe.png")).write_bytes(PNG)
+    (tmp_path / "p" / os.fsdecode(b"\xff\xff.png")).write_bytes(b"")
+    source = FolderSource(tmp_path / "p")
+    pack(tmp_path / "o", "t", {"all": Part(source, source.members())}, PackSettings(max_rejected=0.9))
+    assert "empty file" in (tmp_path / "o" / "rejected.csv").read_text()
+
+
+def test_links_pipes_and_folders_named_like_images_are_passed_by(tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "real.png").write_bytes(PNG)
+    assert [m.name for m in FolderSource(tmp_path).members()] == ["real.png"]
+
+
+def test_an_enormous_file_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "a.png", "wb") as file:
+        file.truncate(codec.MAX_BYTES + 1)
+    source = FolderSource(tmp_path)
+    with pytest.raises(Rejected, match="bytes, more than"):
+        source.read(source.members()[0])
+
+
+GOOD = {
+    "schema": 1, "name": "t", "source": {}, "transform": "none", "decoder": "d", "check": "c", "rejected": 0,
+    "notes": {},
+    "splits": {"all": {"count": 0, "index": {"file": "i.csv", "sha256": "", "bytes": 0}, "shards": []}},
+}  # fmt: skip
+SHARD = {"file": "../x.tar", "sha256": "", "bytes": 1, "count": 0, "first_key": "", "last_key": ""}
+
+
+def changed(**values: object) -> str:
+    return json.dumps({**GOOD, **values})
+
+
+MANIFESTS: dict[str, tuple[str, str]] = {
+    "empty": ("", "is not a manifest"),
+    "html": ("<html>", "is not a manifest"),
+    "list": ("[]", "is not a manifest"),
+    "null": ("null", "is not a manifest"),
+    "other schema": (changed(schema=99), "has schema 99, this version reads 1"),
+    "no splits": (json.dumps({"schema": 1}), "is not a manifest"),
+    "unknown field": (changed(surprise=1), "is not a manifest"),
+    "outside": (
+        changed(splits={"all": {**GOOD["splits"]["all"], "shards": [SHARD]}}),  # type: ignore[index]
+        "a file outside the folder",
+    ),
+    "counts": (
+        changed(splits={"all": {**GOOD["splits"]["all"], "count": 5}}),  # type: ignore[index]
+        "do not add up",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MANIFESTS)
+def test_a_manifest_that_is_none_is_refused(case: str) -> None:
+    text, reason = MANIFESTS[case]
+    with pytest.raises(UserError, match=reason):
+        parse_manifest(text, "x/manifest.json")
+
+
+TARS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda tar: b"",
+    "zeros": lambda tar: bytes(10240),
+    "html": lambda tar: b"<html>error</html>",
+    "doubled": lambda tar: tar + tar,
+    "first byte": lambda tar: flipped(tar, 0),
+    "size field": lambda tar: flipped(tar, 128),
+    "type field": lambda tar: tar[:156] + b"2" + tar[157:],
+    "half": lambda tar: tar[: len(tar) // 2],
+    "zip": lambda tar: LOCAL,
+}
+
+
+@pytest.mark.parametrize("case", TARS)
+def test_a_damaged_shard_is_an_error(tmp_path: Path, case: str) -> None:
+    (tmp_path / "p").mkdir()
+    for i, frame in enumerate(FRAMES):
+        frame.save(tmp_path / "p" / f"{i}.png")
+    source = FolderSource(tmp_path / "p")
+    out = tmp_path / "o"
+    pack(out, "t", {"all": Part(source, source.members())}, PackSettings())
+    tar = out / "all-00000.tar"
+    tar.write_bytes(TARS[case](tar.read_bytes()))
+    with pytest.raises(UserError, match="all-00000.tar (gave|is damaged)"):
+        list(samples(str(out), read_manifest(str(out)).splits["all"].shards))
+    assert (out / MANIFEST).is_file()
+
+
+def test_memory_stays_bounded_whatever_a_header_claims(tmp_path: Path) -> None:
+    for name in ("jpeg 65500x65500", "png 65500x65500", "png 9000x9000 bomb", "png text bomb"):
+        (tmp_path / f"{name.replace(' ', '_')}.png").write_bytes(IMAGES[name][0]())
+    (tmp_path / "bomb.zip").write_bytes(BOMB)
+    code = (
+        "import resource, sys, warnings; warnings.simplefilter('ignore');"
+        "from datasets.codec import decode, Rejected; from pathlib import Path\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for p in sorted(Path(sys.argv[1]).glob('*.png')):\n"
+        "    try: decode(p.read_bytes()); sys.exit('accepted ' + p.name)\n"
+        "    except Rejected: pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    root = Path(__file__).parents[1]
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=root, capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, kilobytes here
+    assert int(child.stdout) * unit < 200 << 20
