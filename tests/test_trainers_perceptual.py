@@ -19,12 +19,15 @@ from trainers.perceptual import VGGFeatures, content_loss
         ("vgg19", "conv5_4", False, 35),  # features[:35] is what ESRGAN compares
         ("vgg19", "conv2_2", True, 9),  # VGG22
         ("vgg16", "conv5_3", True, 30),
+        ("vgg16", "pool5", True, 31),  # leftthomas
+        ("vgg19", "pool3", True, 19),
     ],
 )
 def test_network_ends_at_the_named_layer(network, layer, activation, modules):
     features = VGGFeatures(network, layer, activation, "random").features
     assert len(features) == modules
-    assert isinstance(features[-1], nn.ReLU if activation else nn.Conv2d)
+    last = nn.MaxPool2d if layer.startswith("pool") else nn.ReLU if activation else nn.Conv2d
+    assert isinstance(features[-1], last)
 
 
 def test_shape_sign_and_label():
@@ -55,6 +58,13 @@ def test_input_is_normalised_as_imagenet():
     net = VGGFeatures("vgg19", "conv1_1", False, "random")
     mean_image = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
     assert net(mean_image).abs().max() < 1e-6  # zero in, and the random biases are zero
+
+
+def test_without_normalisation_images_go_in_as_they_are():
+    net = VGGFeatures("vgg16", "conv1_1", False, "random", normalise=False)
+    assert net(torch.zeros(1, 3, 6, 6)).abs().max() == 0
+    image = torch.rand(1, 3, 6, 6)
+    assert torch.equal(net(image), net.features(image))
 
 
 def test_content_loss_scales_the_features_not_the_loss():

@@ -24,8 +24,9 @@ RANDOM_SEED = 20_170_525  # constant on purpose: random features are the same in
 class VGGFeatures(nn.Module):
     """(N, 3, H, W) RGB in [0, 1] -> features at one convolution of VGG, before or after its ReLU.
 
-    `layer` is written convB_N, convolution N of block B; layers behind it are never built. The module is
-    frozen and in eval mode; gradients still reach the images.
+    `layer` is written convB_N, convolution N of block B, or poolB, the pool that ends block B; layers behind
+    it are never built. `normalise` False feeds images as they are, as leftthomas' public SRGAN does (its loss
+    is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
 
     Raises:
         UserError: for an unknown network or layer, and when the weights cannot be had.
@@ -34,21 +35,24 @@ class VGGFeatures(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: str, layer: str, activation: bool, weights: str) -> None:
+    def __init__(
+        self, network: str, layer: str, activation: bool, weights: str, *, normalise: bool = True
+    ) -> None:
         super().__init__()
         if network not in CONFIGURATIONS:
             raise unknown("content network", network, CONFIGURATIONS, "loss.content_network")
         self.label, state = _weights(network, weights)
         features = make_layers(cfgs[CONFIGURATIONS[network]])
-        end = _layer_index(network, features, layer) + 1 + activation
+        end = _layer_index(network, features, layer) + 1 + (activation and layer.startswith("conv"))
         self.features = features[:end]
         _fill(self.features, state, weights)
+        self.normalise = normalise
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.features((image - self.mean) / self.std)
+        return self.features((image - self.mean) / self.std if self.normalise else image)
 
 
 def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criterion: str = "l2") -> Tensor:
@@ -61,7 +65,7 @@ def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criteri
 
 
 def _layer_index(network: str, features: nn.Sequential, layer: str) -> int:
-    """Position of convB_N among the modules; pools end the blocks."""
+    """Position of convB_N or poolB among the modules; pools end the blocks."""
     positions: dict[str, int] = {}
     block, number = 1, 1
     for index, module in enumerate(features):
@@ -69,6 +73,7 @@ def _layer_index(network: str, features: nn.Sequential, layer: str) -> int:
             positions[f"conv{block}_{number}"] = index
             number += 1
         elif isinstance(module, nn.MaxPool2d):
+            positions[f"pool{block}"] = index
             block, number = block + 1, 1
     if layer not in positions:
         raise unknown(f"layer of {network}", layer, positions, "loss.content_layer")
