@@ -12,7 +12,6 @@ SRCNN = dict(num_blocks=1, norm="none", upsampler="bicubic_input")
 RRDB = dict(kind="rrdb", norm="none", upsampler="nearest_conv")
 SMALL = {
     "srresnet": dict(num_blocks=2, channels=8),
-    "srresnet_layer_norm": dict(num_blocks=1, channels=8, norm="layer"),
     "srresnet_skip": dict(num_blocks=2, channels=8, norm="none", global_skip="bicubic"),
     "leftthomas": dict(kind="leftthomas", num_blocks=2, channels=8),
     "rrdb": RRDB | dict(num_blocks=1, channels=8, growth=4),

@@ -16,12 +16,53 @@ from typing import Any, TypeVar, get_type_hints
 from datasets.config import DataConfig
 from datasets.errors import UserError, unknown
 from trainers.design import (
+    ACTIVATIONS,
+    ADVERSARIAL_LOSSES,
+    COLORS,
+    CONTENT_CRITERIA,
+    DISCRIMINATOR_NORMS,
+    DISCRIMINATORS,
+    GENERATORS,
+    GLOBAL_SKIPS,
+    NORMS,
+    PERCEPTUAL_NETWORKS,
+    PIXEL_LOSSES,
+    UPSAMPLERS,
     DiscriminatorConfig,
     GeneratorConfig,
     LossConfig,
     at_least,
     check_designs_together,
 )
+
+__all__ = [
+    "ACTIVATIONS",
+    "ADVERSARIAL_LOSSES",
+    "COLORS",
+    "CONTENT_CRITERIA",
+    "DISCRIMINATORS",
+    "DISCRIMINATOR_NORMS",
+    "DiscriminatorConfig",
+    "GENERATORS",
+    "GLOBAL_SKIPS",
+    "GeneratorConfig",
+    "LossConfig",
+    "NORMS",
+    "ObjectiveConfig",
+    "OptimConfig",
+    "PERCEPTUAL_NETWORKS",
+    "PIXEL_LOSSES",
+    "PRECISIONS",
+    "RunConfig",
+    "SCHEDULES",
+    "TrainConfig",
+    "UPDATE_ORDERS",
+    "UPSAMPLERS",
+    "digest",
+    "flatten",
+    "from_flat",
+    "override",
+]
 
 UPDATE_ORDERS = ("d_first", "simultaneous")
 SCHEDULES = ("constant", "cosine", "one_cycle", "multistep")

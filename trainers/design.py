@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datasets.errors import UserError, unknown
 
 GENERATORS = ("srresnet", "leftthomas", "rrdb", "srcnn_915", "srcnn_955")
-NORMS = ("batch", "layer", "none")
+NORMS = ("batch", "none")
 UPSAMPLERS = (
     "pixel_shuffle",
     "transposed_conv",
@@ -22,7 +22,7 @@ UPSAMPLERS = (
 GLOBAL_SKIPS = ("none", "bicubic")
 COLORS = ("rgb", "y")
 DISCRIMINATORS = ("size_free", "paper", "esrgan", "patch", "unet_sn")
-DISCRIMINATOR_NORMS = (*NORMS, "spectral")
+DISCRIMINATOR_NORMS = (*NORMS, "layer", "spectral")
 ACTIVATIONS = ("leaky_relu", "prelu")
 PIXEL_LOSSES = ("l1", "l2", "charbonnier")
 ADVERSARIAL_LOSSES = (
@@ -72,7 +72,7 @@ class GeneratorConfig:
     growth: int = 32
     """Channels that each convolution of a dense block adds; rrdb only."""
     norm: str = "batch"
-    """Normalisation inside the residual blocks: batch, layer (over channels and pixels) or none."""
+    """Normalisation inside the residual blocks: batch or none."""
     upsampler: str = "pixel_shuffle"
     """How features grow: pixel_shuffle, transposed_conv (kernel divisible by stride), transposed_conv_3 (not
     so, as often published), nearest_conv, interp_transposed (nearest neighbour, then one transposed
@@ -150,7 +150,8 @@ class DiscriminatorConfig:
     """Convolutions before the head; every second one halves the image. patch counts all of its own (5 as
     published), unet_sn has 10."""
     norm: str = "batch"
-    """Normalisation after each convolution but the first: batch, layer, none; or spectral, on the weights."""
+    """Normalisation after each convolution but the first: batch, layer (over channels and pixels) or none;
+    spectral instead bounds every weight."""
     activation: str = "leaky_relu"
     """leaky_relu as in the papers, or prelu."""
 

@@ -20,7 +20,8 @@ class RRDBNet(nn.Module):
 
     (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With `unshuffle_input` the input is
     folded to a quarter of the output's side and the network itself always magnifies by 4, as the public
-    weights for scale 1 and 2 were trained; sides that do not divide are padded with their last pixel.
+    weights for scale 1 and 2 were trained; sides that do not divide are padded with their last pixel. `fold`
+    is the number of input pixels that the head reads as one.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
