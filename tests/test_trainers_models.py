@@ -5,7 +5,7 @@ import torch
 
 from trainers import design
 from trainers.config import GeneratorConfig
-from trainers.losses import luma
+from trainers.losses import luma, pixel_loss
 from trainers.models import DISCRIMINATORS, GENERATORS, UPSAMPLERS, build_generator
 
 SRCNN = dict(num_blocks=1, norm="none", upsampler="bicubic_input")
@@ -136,3 +136,20 @@ def test_dense_blocks_start_a_tenth_of_he_and_srcnn_nearly_at_zero():
     assert float(block.convs[0].weight.std().detach()) == pytest.approx(expected, rel=0.05)
     srcnn = build_generator(GeneratorConfig(**SRCNN | dict(kind="srcnn_955")))
     assert float(srcnn.head[0].weight.std().detach()) == pytest.approx(1e-3, rel=0.05)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_batch_is_learnt(name):
+    net = small(name)
+    scale = SMALL[name].get("scale", 4)
+    lr_image = torch.rand(2, 3, 6, 6)
+    hr = 1 - lr_image.repeat_interleave(scale, 2).repeat_interleave(scale, 3)  # the negative
+    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
+    values = []
+    for _ in range(25):
+        loss = pixel_loss("l2", net(lr_image), hr)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(float(loss.detach()))
+    assert values[-1] < 0.9 * values[0]

@@ -6,6 +6,8 @@ from torch import nn
 
 from datasets.errors import UserError
 from trainers.config import DiscriminatorConfig
+from trainers.design import ADVERSARIAL_LOSSES
+from trainers.losses import adversarial_d
 from trainers.models import build_discriminator
 
 ESRGAN = dict(kind="esrgan", image_px=128, num_layers=10)
@@ -110,3 +112,20 @@ def test_gradient_reaches_every_parameter_and_the_image(settings):
     net(image).square().mean().backward()
     assert image.grad.abs().max() > 0
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
+
+
+@pytest.mark.parametrize("game", ADVERSARIAL_LOSSES)
+@pytest.mark.parametrize("settings", [dict(norm="layer", num_layers=4), dict(kind="patch", num_layers=3)])
+def test_every_game_teaches_to_tell_two_batches_apart(settings, game):
+    net = small(**settings)
+    real, fake = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16) * 0.5
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    values = []
+    for _ in range(10):
+        loss = adversarial_d(game, net(real), net(fake))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        values.append(float(loss.detach()))
+    assert values[-1] < values[0]
+    assert net(real).mean() > net(fake).mean()

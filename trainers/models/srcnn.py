@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from trainers.config import GeneratorConfig
 from trainers.losses import luma
-from trainers.models.layers import LastConv
-from trainers.models.upsample import Bicubic
+from trainers.models.layers import LastConv, scale_parameters
+from trainers.models.upsample import BICUBIC_START, Bicubic
 
 WEIGHT_SPREAD = 1e-3  # standard deviation of the first weights (TPAMI 2016, sec. 3.3)
 LUMA_GAIN = 255 / 219  # how much red, green and blue each rise with BT.601 luma at constant chroma
@@ -19,7 +19,8 @@ class SRCNN(nn.Module):
     (N, 3, h, w) RGB in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With colors=y the network
     restores BT.601 luma and chroma stays bicubic, as in the paper; then 9-1-5 has 8,129 parameters and
     9-5-5 57,281. Borders repeat the edge pixel, as the authors' test code does, so that sizes are kept
-    (the paper trains on the valid part only).
+    (the paper trains on the valid part only). With global_skip=bicubic the network restores what bicubic
+    loses and starts from torch's own weights: those of the paper need very many steps to become the identity.
     """
 
     def __init__(self, config: GeneratorConfig, kernels: tuple[int, int, int]) -> None:
@@ -31,6 +32,10 @@ class SRCNN(nn.Module):
         self.blocks = nn.Sequential(_conv(nn.Conv2d, n1, n1 // 2, mapping), nn.ReLU(inplace=True))
         self.tail = _conv(LastConv, n1 // 2, colors, reconstruction)
         self.luma_only, self.residual = config.colors == "y", config.global_skip == "bicubic"
+        if self.residual:
+            scale_parameters(self.tail, BICUBIC_START)
+        else:
+            self.apply(_paper_start)
 
     def forward(self, lr_image: Tensor) -> Tensor:
         image = self.bicubic(lr_image)
@@ -51,8 +56,11 @@ def srcnn_955(config: GeneratorConfig) -> SRCNN:
 
 
 def _conv(kind: Callable[..., nn.Conv2d], channels: int, width: int, kernel: int) -> nn.Conv2d:
-    conv = kind(channels, width, kernel, padding=kernel // 2, padding_mode="replicate")
-    nn.init.normal_(conv.weight, std=WEIGHT_SPREAD)
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
+    return kind(channels, width, kernel, padding=kernel // 2, padding_mode="replicate")
+
+
+def _paper_start(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        assert module.bias is not None
+        nn.init.normal_(module.weight, std=WEIGHT_SPREAD)
+        nn.init.zeros_(module.bias)
