@@ -8,8 +8,9 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError
-from trainers.config import LossConfig
-from trainers.perceptual import VGGFeatures, content_loss
+from trainers.config import PERCEPTUAL_NETWORKS, LossConfig
+from trainers.design import content_layers
+from trainers.perceptual import CONFIGURATIONS, VGGFeatures, content_loss
 
 
 @pytest.mark.parametrize(
@@ -109,5 +110,27 @@ def test_unknown_network_layer_and_criterion():
         VGGFeatures("vgg11", "conv1_1", True, "random")
     with pytest.raises(UserError, match=r"no layer of vgg16 'conv5_4'; known: conv1_1"):
         VGGFeatures("vgg16", "conv5_4", True, "random")
-    with pytest.raises(UserError, match="no content criterion 'l3'"):
-        LossConfig(content_criterion="l3")
+    with pytest.raises(UserError, match=r"no content layer 'conv5_4'; known: .*loss\.content_layer"):
+        LossConfig(content_network="vgg16")
+    for refused in (
+        lambda: LossConfig(content_criterion="l3"),
+        lambda: content_loss(torch.zeros(1), torch.zeros(1), 1.0, "l3"),
+    ):
+        with pytest.raises(UserError, match="no content criterion 'l3'"):
+            refused()
+
+
+@pytest.mark.parametrize("network", PERCEPTUAL_NETWORKS)
+def test_layers_are_named_after_the_convolutions_and_pools_of_torchvision(network):
+    entries = cfgs[CONFIGURATIONS[network]]
+    names = content_layers(network)
+    assert len(names) == len(entries) and names[-1] == "pool5"
+    assert all((entry == "M") == name.startswith("pool") for entry, name in zip(entries, names, strict=True))
+
+
+def test_half_precision_features_are_compared_in_full():
+    half = torch.full((1, 4, 8, 8), 3.0, dtype=torch.bfloat16)
+    loss = content_loss(half, half - 1, 1.0)
+    assert loss.dtype == torch.float32 and float(loss) == 1
+    double = torch.ones(1, 2, 3, 3, dtype=torch.float64)
+    assert content_loss(double, double, 1.0).dtype == torch.float64

@@ -36,7 +36,17 @@ ADVERSARIAL_LOSSES = (
 )
 SMOOTHABLE = ("vanilla", "lsgan")
 PERCEPTUAL_NETWORKS = ("vgg16", "vgg19")
+VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions, ended by a pool each
 CONTENT_CRITERIA = ("l2", "l1")
+
+
+def content_layers(network: str) -> tuple[str, ...]:
+    """Names of the layers of VGG16 or VGG19 in their order: convB_N, and poolB at the end of block B."""
+    return tuple(
+        name
+        for block, convolutions in enumerate(VGG_BLOCKS[network], 1)
+        for name in (*(f"conv{block}_{n}" for n in range(1, convolutions + 1)), f"pool{block}")
+    )
 
 
 def at_least(section: str, config: object, low: float, *names: str) -> None:
@@ -233,6 +243,7 @@ class LossConfig:
         )
         at_least("loss", self, 0, "pixel_weight", "content_weight", "adversarial_weight", "tv_weight")
         at_least("loss", self, 0, "r1_weight", "gradient_penalty_weight")
+        _known("loss", self, ("content layer", "content_layer", content_layers(self.content_network)))
         if self.content_layer.startswith("pool"):
             _must_be("loss", self, "content_activation", True, "a pool comes after its ReLU")
         if not 0 <= self.label_smoothing < 1:
