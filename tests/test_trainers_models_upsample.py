@@ -5,7 +5,15 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.models.upsample import Bicubic, nearest_conv, pixel_shuffle, transposed_conv
+from trainers.models.upsample import (
+    UPSAMPLERS,
+    Bicubic,
+    nearest_conv,
+    pixel_shuffle,
+    transposed_conv,
+    transposed_conv_3,
+    upsampling,
+)
 
 
 def phase_spread(image: torch.Tensor, factor: int) -> float:
@@ -71,3 +79,25 @@ def test_bicubic_of_scale_one_is_the_image_and_a_gradient_passes():
     image = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     assert Bicubic(1)(image) is image
     assert torch.autograd.gradcheck(Bicubic(2), (image,))
+
+
+@pytest.mark.parametrize("name", [n for n in UPSAMPLERS if n not in ("interp_transposed", "bicubic_input")])
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8, 16])
+def test_every_upsampler_reaches_every_scale(name, scale):
+    grown = upsampling(name, scale, 4, torch.nn.PReLU)(torch.rand(2, 4, 5, 7))
+    assert grown.shape == (2, 4, 5 * scale, 7 * scale)
+
+
+def test_interp_transposed_learns_its_last_doubling_only():
+    stages = upsampling("interp_transposed", 8, 4, torch.nn.PReLU)
+    assert stages(torch.rand(1, 4, 3, 5)).shape == (1, 4, 24, 40)
+    transposed = [m for m in stages.modules() if isinstance(m, torch.nn.ConvTranspose2d)]
+    assert len(transposed) == 1 and transposed[0] is stages[-1][0]
+
+
+def test_kernel_three_sums_unequal_numbers_of_taps():
+    conv = transposed_conv_3(1, 2)
+    torch.nn.init.ones_(conv.weight)
+    torch.nn.init.zeros_(conv.bias)
+    inner = conv(torch.ones(1, 1, 9, 9))[..., 4:-4, 4:-4]
+    assert sorted(inner.unique().tolist()) == [1, 2, 4]

@@ -8,8 +8,9 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError
-from trainers.config import LossConfig
-from trainers.perceptual import VGGFeatures, content_loss
+from trainers.config import PERCEPTUAL_NETWORKS, LossConfig
+from trainers.design import content_layers
+from trainers.perceptual import CONFIGURATIONS, VGGFeatures, content_loss
 
 
 @pytest.mark.parametrize(
@@ -19,12 +20,15 @@ from trainers.perceptual import VGGFeatures, content_loss
         ("vgg19", "conv5_4", False, 35),  # features[:35] is what ESRGAN compares
         ("vgg19", "conv2_2", True, 9),  # VGG22
         ("vgg16", "conv5_3", True, 30),
+        ("vgg16", "pool5", True, 31),  # leftthomas
+        ("vgg19", "pool3", True, 19),
     ],
 )
 def test_network_ends_at_the_named_layer(network, layer, activation, modules):
     features = VGGFeatures(network, layer, activation, "random").features
     assert len(features) == modules
-    assert isinstance(features[-1], nn.ReLU if activation else nn.Conv2d)
+    last = nn.MaxPool2d if layer.startswith("pool") else nn.ReLU if activation else nn.Conv2d
+    assert isinstance(features[-1], last)
 
 
 def test_shape_sign_and_label():
@@ -55,6 +59,13 @@ def test_input_is_normalised_as_imagenet():
     net = VGGFeatures("vgg19", "conv1_1", False, "random")
     mean_image = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
     assert net(mean_image).abs().max() < 1e-6  # zero in, and the random biases are zero
+
+
+def test_without_normalisation_images_go_in_as_they_are():
+    net = VGGFeatures("vgg16", "conv1_1", False, "random", normalise=False)
+    assert net(torch.zeros(1, 3, 6, 6)).abs().max() == 0
+    image = torch.rand(1, 3, 6, 6)
+    assert torch.equal(net(image), net.features(image))
 
 
 def test_content_loss_scales_the_features_not_the_loss():
@@ -99,5 +110,27 @@ def test_unknown_network_layer_and_criterion():
         VGGFeatures("vgg11", "conv1_1", True, "random")
     with pytest.raises(UserError, match=r"no layer of vgg16 'conv5_4'; known: conv1_1"):
         VGGFeatures("vgg16", "conv5_4", True, "random")
-    with pytest.raises(UserError, match="no content criterion 'l3'"):
-        LossConfig(content_criterion="l3")
+    with pytest.raises(UserError, match=r"no content layer 'conv5_4'; known: .*loss\.content_layer"):
+        LossConfig(content_network="vgg16")
+    for refused in (
+        lambda: LossConfig(content_criterion="l3"),
+        lambda: content_loss(torch.zeros(1), torch.zeros(1), 1.0, "l3"),
+    ):
+        with pytest.raises(UserError, match="no content criterion 'l3'"):
+            refused()
+
+
+@pytest.mark.parametrize("network", PERCEPTUAL_NETWORKS)
+def test_layers_are_named_after_the_convolutions_and_pools_of_torchvision(network):
+    entries = cfgs[CONFIGURATIONS[network]]
+    names = content_layers(network)
+    assert len(names) == len(entries) and names[-1] == "pool5"
+    assert all((entry == "M") == name.startswith("pool") for entry, name in zip(entries, names, strict=True))
+
+
+def test_half_precision_features_are_compared_in_full():
+    half = torch.full((1, 4, 8, 8), 3.0, dtype=torch.bfloat16)
+    loss = content_loss(half, half - 1, 1.0)
+    assert loss.dtype == torch.float32 and float(loss) == 1
+    double = torch.ones(1, 2, 3, 3, dtype=torch.float64)
+    assert content_loss(double, double, 1.0).dtype == torch.float64

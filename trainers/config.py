@@ -15,130 +15,60 @@ from typing import Any, TypeVar, get_type_hints
 
 from datasets.config import DataConfig
 from datasets.errors import UserError, unknown
+from trainers.design import (
+    ACTIVATIONS,
+    ADVERSARIAL_LOSSES,
+    COLORS,
+    CONTENT_CRITERIA,
+    DISCRIMINATOR_NORMS,
+    DISCRIMINATORS,
+    GENERATORS,
+    GLOBAL_SKIPS,
+    NORMS,
+    PERCEPTUAL_NETWORKS,
+    PIXEL_LOSSES,
+    UPSAMPLERS,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    LossConfig,
+    at_least,
+    check_designs_together,
+)
 
-GENERATORS = ("srresnet",)
-NORMS = ("batch", "none")
-UPSAMPLERS = ("pixel_shuffle", "transposed_conv", "nearest_conv")
-GLOBAL_SKIPS = ("none", "bicubic")
-DISCRIMINATORS = ("size_free",)
-PIXEL_LOSSES = ("l1", "l2", "charbonnier")
-ADVERSARIAL_LOSSES = ("vanilla", "relativistic")
-PERCEPTUAL_NETWORKS = ("vgg16", "vgg19")
-CONTENT_CRITERIA = ("l2", "l1")
+__all__ = [
+    "ACTIVATIONS",
+    "ADVERSARIAL_LOSSES",
+    "COLORS",
+    "CONTENT_CRITERIA",
+    "DISCRIMINATORS",
+    "DISCRIMINATOR_NORMS",
+    "DiscriminatorConfig",
+    "GENERATORS",
+    "GLOBAL_SKIPS",
+    "GeneratorConfig",
+    "LossConfig",
+    "NORMS",
+    "ObjectiveConfig",
+    "OptimConfig",
+    "PERCEPTUAL_NETWORKS",
+    "PIXEL_LOSSES",
+    "PRECISIONS",
+    "RunConfig",
+    "SCHEDULES",
+    "TrainConfig",
+    "UPDATE_ORDERS",
+    "UPSAMPLERS",
+    "digest",
+    "flatten",
+    "from_flat",
+    "override",
+]
+
 UPDATE_ORDERS = ("d_first", "simultaneous")
 SCHEDULES = ("constant", "cosine", "one_cycle", "multistep")
 PRECISIONS = ("fp32", "bf16")
 
 C = TypeVar("C")
-
-
-def _at_least(section: str, config: object, low: float, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < low:
-            raise UserError(f"{section}.{name} must be at least {low}, but got {getattr(config, name)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class GeneratorConfig:
-    """The network that upscales."""
-
-    kind: str = "srresnet"
-    """Network family."""
-    scale: int = 4
-    """Magnification: HR side over LR side."""
-    num_blocks: int = 16
-    """Residual blocks; more sees more context and costs more."""
-    channels: int = 64
-    """Feature channels of the trunk."""
-    norm: str = "batch"
-    """Normalisation inside the residual blocks: batch or none."""
-    upsampler: str = "pixel_shuffle"
-    """How features grow: pixel_shuffle, transposed_conv or nearest_conv."""
-    icnr: bool = False
-    """Start pixel_shuffle as nearest-neighbour upsampling (Aitken et al., 2017), against checkerboards."""
-    global_skip: str = "none"
-    """none as in the paper; bicubic adds the network's output to the bicubic image (short budgets)."""
-
-    def __post_init__(self) -> None:
-        for kind, option, value, known in (
-            ("generator", "kind", self.kind, GENERATORS),
-            ("norm", "norm", self.norm, NORMS),
-            ("upsampler", "upsampler", self.upsampler, UPSAMPLERS),
-            ("global skip", "global_skip", self.global_skip, GLOBAL_SKIPS),
-        ):
-            if value not in known:
-                raise unknown(kind, value, known, f"generator.{option}")
-        if self.scale not in (1, 2, 3, 4, 8, 16):
-            raise UserError(f"generator.scale must be 1, 2, 3, 4, 8 or 16, but got {self.scale}")
-        if self.icnr and self.upsampler != "pixel_shuffle":
-            raise UserError("generator.icnr belongs to pixel_shuffle only; set generator.icnr False")
-        _at_least("generator", self, 1, "num_blocks", "channels")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DiscriminatorConfig:
-    """The network that tells generated from real images."""
-
-    kind: str = "size_free"
-    """size_free: a pooled head, any image size."""
-    base_channels: int = 64
-    """Channels of the first layer; later layers hold up to eight times as many."""
-    num_layers: int = 8
-    """3x3 convolutions; every second one halves the image."""
-    norm: str = "batch"
-    """Normalisation after each convolution but the first: batch or none."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in DISCRIMINATORS:
-            raise unknown("discriminator", self.kind, DISCRIMINATORS, "discriminator.kind")
-        if self.norm not in NORMS:
-            raise unknown("norm", self.norm, NORMS, "discriminator.norm")
-        _at_least("discriminator", self, 1, "base_channels", "num_layers")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossConfig:
-    """What the generator is asked for in the GAN phase (the PSNR phase uses the pixel loss alone)."""
-
-    pixel: str = "l2"
-    """Pixel loss of both phases: l1, l2 or charbonnier, on images scaled to [-1, 1]."""
-    pixel_weight: float = 0.0
-    """Weight of the pixel loss in the GAN phase."""
-    content_weight: float = 1.0
-    """Weight of the loss between VGG features of generated and real images."""
-    content_network: str = "vgg19"
-    """Network whose features are compared."""
-    content_layer: str = "conv5_4"
-    """Convolution whose features are compared, as blockB_N of VGG is written convB_N."""
-    content_activation: bool = True
-    """Compare after the ReLU (SRGAN) or before it (ESRGAN)."""
-    content_scale: float = 1 / 12.75
-    """Factor on the features: 1/12.75 in SRGAN (Ledig et al., 2017, sec. 3.2), 1 in ESRGAN."""
-    content_criterion: str = "l2"
-    """Distance of the features: l2 (SRGAN) or l1 (ESRGAN)."""
-    content_weights: str = "imagenet"
-    """imagenet (downloaded once), a path to a torchvision state file, or random (named so in every table)."""
-    adversarial: str = "vanilla"
-    """Adversarial loss: vanilla or relativistic (average)."""
-    adversarial_weight: float = 1e-3
-    """Weight of the adversarial loss; larger looks sharper and strays further from the target."""
-    tv_weight: float = 0.0
-    """Weight of total variation; larger is smoother."""
-
-    def __post_init__(self) -> None:
-        if self.pixel not in PIXEL_LOSSES:
-            raise unknown("pixel loss", self.pixel, PIXEL_LOSSES, "loss.pixel")
-        if self.adversarial not in ADVERSARIAL_LOSSES:
-            raise unknown("adversarial loss", self.adversarial, ADVERSARIAL_LOSSES, "loss.adversarial")
-        if self.content_network not in PERCEPTUAL_NETWORKS:
-            raise unknown(
-                "content network", self.content_network, PERCEPTUAL_NETWORKS, "loss.content_network"
-            )
-        if self.content_criterion not in CONTENT_CRITERIA:
-            raise unknown(
-                "content criterion", self.content_criterion, CONTENT_CRITERIA, "loss.content_criterion"
-            )
-        _at_least("loss", self, 0, "pixel_weight", "content_weight", "adversarial_weight", "tv_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,8 +141,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS, "run.precision")
-        _at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
-        _at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
+        at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
+        at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"run.ema_decay must be in [0, 1), but got {self.ema_decay}")
 
@@ -251,6 +181,7 @@ class TrainConfig:
                     f"data.{name} must be a multiple of generator.scale={self.generator.scale}, "
                     f"but got {side}"
                 )
+        check_designs_together(self.discriminator, self.loss, self.data.crop_px)
 
 
 def flatten(config: object, prefix: str = "") -> dict[str, Any]:

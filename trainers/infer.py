@@ -74,11 +74,12 @@ def _largest_output(network: nn.Module, x: Tensor) -> tuple[Tensor, int]:
             handle.remove()
 
 
-def plan(height: int, width: int, halo: int, max_pixels: int) -> list[Tile]:
+def plan(height: int, width: int, halo: int, max_pixels: int, align: int = 1) -> list[Tile]:
     """Tiles of at most `max_pixels` input pixels, halo included, in the grid that computes least.
 
     One tile when the image fits. Where `max_pixels` leaves less than a quarter of the halo for the core,
-    tiles of that core are used all the same: an unbounded number of slivers would never end.
+    tiles of that core are used all the same: an unbounded number of slivers would never end. Tiles start at
+    multiples of `align`, for networks that read so many pixels as one.
     """
     smallest = max(1, halo // 4)
     grids = []
@@ -89,7 +90,7 @@ def plan(height: int, width: int, halo: int, max_pixels: int) -> list[Tile]:
         grids.append((_read_pixels(height, width, halo, rows, columns, max_pixels), rows, columns))
     _, rows, columns = min(grids)
     return [
-        Tile((_widen(y, halo, height), _widen(x, halo, width)), (y, x))
+        Tile((_widen(y, halo, height, align), _widen(x, halo, width, align)), (y, x))
         for y in _cut(height, rows)
         for x in _cut(width, columns)
     ]
@@ -111,9 +112,9 @@ def _cut(size: int, parts: int) -> list[slice]:
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 
 
-def _widen(part: slice, halo: int, size: int) -> slice:
+def _widen(part: slice, halo: int, size: int, align: int) -> slice:
     """`part` with its halo, as far as the image goes: beyond it the network pads as for a whole image."""
-    return slice(max(0, part.start - halo), min(size, part.stop + halo))
+    return slice(max(0, part.start - halo) // align * align, min(size, part.stop + halo))
 
 
 def upscale(
@@ -132,7 +133,8 @@ def upscale(
     """
     need = footprint(network, scale)
     height, width = image.shape[:2]
-    tiles = plan(height, width, need.halo, memory_mb * 2**20 // need.bytes_per_pixel)
+    align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input
+    tiles = plan(height, width, need.halo, memory_mb * 2**20 // need.bytes_per_pixel, align)
     out = np.empty((height * scale, width * scale, *image.shape[2:]), image.dtype)
     for done, tile in enumerate(tiles, 1):
         out[tuple(_scaled(part, scale) for part in tile.core)] = _compute(network, image, tile, scale)

@@ -6,10 +6,11 @@ training step.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 from datasets.errors import unknown
 
@@ -18,17 +19,30 @@ CHARBONNIER_EPSILON = 1e-3  # Lai et al., 2017 (LapSRN), sec. 3.2
 Mean = Callable[[Tensor], Tensor]
 
 
-def pixel_loss(kind: str, sr: Tensor, hr: Tensor) -> Tensor:
+def pixel_loss(kind: str, sr: Tensor, hr: Tensor, colors: str = "rgb") -> Tensor:
     """Mean distance of two image batches in [0, 1], measured on [-1, 1] (Ledig et al., 2017, sec. 3.2).
 
-    l1: mean |d|; l2: mean d^2 (eq. 4); charbonnier: mean sqrt(d^2 + 1e-6).
+    l1: mean |d|; l2: mean d^2 (eq. 4); charbonnier: mean sqrt(d^2 + 1e-6). With colors="y" the images' luma
+    is compared, as SRCNN does (Dong et al., 2016, sec. 4.1).
 
     Raises:
-        UserError: for an unknown kind.
+        UserError: for an unknown kind or unknown colors.
     """
     if kind not in PIXEL:
         raise unknown("pixel loss", kind, PIXEL, "loss.pixel")
-    return PIXEL[kind](2 * (sr - hr)).mean()
+    if colors not in COLORS:
+        raise unknown("pixel colors", colors, COLORS, "loss.pixel_colors")
+    return PIXEL[kind](2 * COLORS[colors](sr - hr)).mean()
+
+
+def luma(image: Tensor) -> Tensor:
+    """BT.601 luma of RGB in [0, 1]: (N, 3, H, W) -> (N, 1, H, W) in [16/255, 235/255], MATLAB's rgb2ycbcr."""
+    return _luma_change(image) + 16 / 255
+
+
+def _luma_change(difference: Tensor) -> Tensor:
+    red, green, blue = difference.split(1, dim=1)
+    return (65.481 * red + 128.553 * green + 24.966 * blue) / 255
 
 
 def _charbonnier(difference: Tensor) -> Tensor:
@@ -41,17 +55,22 @@ PIXEL: dict[str, Callable[[Tensor], Tensor]] = {
     "charbonnier": _charbonnier,
 }
 
+COLORS: dict[str, Callable[[Tensor], Tensor]] = {"rgb": lambda difference: difference, "y": _luma_change}
 
-def adversarial_d(kind: str, real: Tensor, fake: Tensor, *, mean: Mean = torch.mean) -> Tensor:
+
+def adversarial_d(
+    kind: str, real: Tensor, fake: Tensor, *, smoothing: float = 0.0, mean: Mean = torch.mean
+) -> Tensor:
     """What the discriminator minimises, from its logits of real and of generated images.
 
-    `mean` averages logits over the whole batch inside relativistic losses; a run over several processes
-    passes one that also averages over them.
+    `smoothing` lowers the target of real images from 1, for the kinds that have one (Salimans et al., 2016,
+    sec. 3.4). `mean` averages logits over the whole batch inside relativistic losses; a run over several
+    processes passes one that also averages over them. WGAN-GP's penalty is `gradient_penalty`.
 
     Raises:
         UserError: for an unknown kind.
     """
-    return _adversarial(kind).discriminator(real, fake, mean)
+    return _adversarial(kind).discriminator(real, fake, smoothing, mean)
 
 
 def adversarial_g(kind: str, real: Tensor | None, fake: Tensor, *, mean: Mean = torch.mean) -> Tensor:
@@ -72,44 +91,120 @@ def needs_real(kind: str) -> bool:
     return _adversarial(kind).needs_real
 
 
-class Vanilla:
-    """The original GAN, non-saturating for G (Goodfellow et al., 2014; Ledig et al., 2017, eq. 6)."""
-
-    needs_real = False
-
-    @staticmethod
-    def discriminator(real: Tensor, fake: Tensor, mean: Mean) -> Tensor:
-        return softplus(-real).mean() + softplus(fake).mean()
-
-    @staticmethod
-    def generator(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
-        return softplus(-fake).mean()
+def _vanilla_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """Goodfellow et al., 2014, eq. 1; with targets 1 - s the cross-entropy of real logits gains s * logit."""
+    return softplus(-real).mean() + smoothing * real.mean() + softplus(fake).mean()
 
 
-class Relativistic:
-    """Relativistic average GAN, both terms summed (Wang et al., 2018, ESRGAN, eq. 1 and 2)."""
-
-    needs_real = True
-
-    @staticmethod
-    def discriminator(real: Tensor, fake: Tensor, mean: Mean) -> Tensor:
-        return softplus(mean(fake) - real).mean() + softplus(fake - mean(real)).mean()
-
-    @staticmethod
-    def generator(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
-        assert real is not None, "a relativistic generator loss reads the logits of real images"
-        return softplus(real - mean(fake)).mean() + softplus(mean(real) - fake).mean()
+def _vanilla_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+    """Non-saturating: -log D(G(x)) (Ledig et al., 2017, eq. 6)."""
+    return softplus(-fake).mean()
 
 
-Adversarial = type[Vanilla] | type[Relativistic]
+def _relativistic_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """Relativistic average, both terms summed (Wang et al., 2018, ESRGAN, eq. 1)."""
+    return softplus(mean(fake) - real).mean() + softplus(fake - mean(real)).mean()
 
-ADVERSARIAL: dict[str, Adversarial] = {"vanilla": Vanilla, "relativistic": Relativistic}
+
+def _relativistic_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+    """The same with the roles exchanged (ESRGAN, eq. 2)."""
+    assert real is not None, "a relativistic generator loss reads the logits of real images"
+    return softplus(real - mean(fake)).mean() + softplus(mean(real) - fake).mean()
+
+
+def _halved_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """BasicSR's code: half of ESRGAN's, so that a weight of 5e-3 there is 2.5e-3 in the paper's notation."""
+    return _relativistic_d(real, fake, smoothing, mean) / 2
+
+
+def _halved_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+    return _relativistic_g(real, fake, mean) / 2
+
+
+def _linear_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """1 - D(x) + D(G(z)) on probabilities, as github.com/leftthomas/SRGAN has it."""
+    return 1 - real.sigmoid().mean() + fake.sigmoid().mean()
+
+
+def _linear_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+    """1 - D(G(z)) on probabilities; unlike -log D its gradient fades where D is certain."""
+    return 1 - fake.sigmoid().mean()
+
+
+def _lsgan_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """Least squares, a = 0 and b = c = 1 (Mao et al., 2017, eq. 9)."""
+    return (real - 1 + smoothing).square().mean() / 2 + fake.square().mean() / 2
+
+
+def _lsgan_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+    return (fake - 1).square().mean() / 2
+
+
+def _hinge_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """Lim & Ye, 2017; Miyato et al., 2018, eq. 16."""
+    return relu(1 - real).mean() + relu(1 + fake).mean()
+
+
+def _wasserstein_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+    """The critic's part without its penalty (Gulrajani et al., 2017, eq. 3)."""
+    return fake.mean() - real.mean()
+
+
+def _negative_logit_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+    """Of hinge (Miyato et al., 2018, eq. 17) and of WGAN-GP alike."""
+    return -fake.mean()
+
+
+class Adversarial(NamedTuple):
+    """The two sides of one adversarial game, and whether the generator's side reads real logits."""
+
+    discriminator: Callable[[Tensor, Tensor, float, Mean], Tensor]
+    generator: Callable[[Tensor | None, Tensor, Mean], Tensor]
+    needs_real: bool = False
+
+
+ADVERSARIAL = {
+    "vanilla": Adversarial(_vanilla_d, _vanilla_g),
+    "relativistic": Adversarial(_relativistic_d, _relativistic_g, needs_real=True),
+    "relativistic_halved": Adversarial(_halved_d, _halved_g, needs_real=True),
+    "linear": Adversarial(_linear_d, _linear_g),
+    "lsgan": Adversarial(_lsgan_d, _lsgan_g),
+    "hinge": Adversarial(_hinge_d, _negative_logit_g),
+    "wgan_gp": Adversarial(_wasserstein_d, _negative_logit_g),
+}
 
 
 def _adversarial(kind: str) -> Adversarial:
     if kind not in ADVERSARIAL:
         raise unknown("adversarial loss", kind, ADVERSARIAL, "loss.adversarial")
     return ADVERSARIAL[kind]
+
+
+def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Half the mean squared gradient norm of D at real images (Mescheder et al., 2018, eq. 9, gamma = 1).
+
+    `logits` must come from `images`, which must require a gradient; logits per place are averaged first.
+    """
+    return _image_gradients(logits, images).square().sum(1).mean() / 2
+
+
+def gradient_penalty(
+    discriminator: Callable[[Tensor], Tensor], hr: Tensor, sr: Tensor, generator: torch.Generator
+) -> Tensor:
+    """How far D's gradient norm is from 1 between real and generated images (Gulrajani et al., 2017, eq. 3).
+
+    One random point on the line between each pair, drawn by `generator` (on the images' device); the norm
+    is that of the whole image's gradient, and the mean over images of (norm - 1)^2 comes back.
+    """
+    share = torch.rand(len(hr), 1, 1, 1, generator=generator, device=hr.device, dtype=hr.dtype)
+    between = torch.lerp(sr.detach(), hr, share).requires_grad_()
+    return (_image_gradients(discriminator(between), between).norm(dim=1) - 1).square().mean()
+
+
+def _image_gradients(logits: Tensor, images: Tensor) -> Tensor:
+    """(N, C*H*W): the gradient of each image's mean logit, itself differentiable."""
+    (gradient,) = torch.autograd.grad(logits.flatten(1).mean(1).sum(), images, create_graph=True)
+    return gradient.flatten(1)
 
 
 def total_variation(x: Tensor) -> Tensor:

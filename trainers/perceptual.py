@@ -5,6 +5,7 @@ by name and carry that name in `label`, since a table must never pass them off a
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,19 +14,22 @@ from torchvision.models import VGG16_Weights, VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError, unknown
+from trainers.design import content_layers
 
 CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # Simonyan & Zisserman, 2015, table 1
 PUBLISHED = {"vgg16": VGG16_Weights.IMAGENET1K_V1, "vgg19": VGG19_Weights.IMAGENET1K_V1}
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1], as torchvision's weights expect
 STD = (0.229, 0.224, 0.225)
+CRITERIA: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torch.abs}
 RANDOM_SEED = 20_170_525  # constant on purpose: random features are the same in every run
 
 
 class VGGFeatures(nn.Module):
     """(N, 3, H, W) RGB in [0, 1] -> features at one convolution of VGG, before or after its ReLU.
 
-    `layer` is written convB_N, convolution N of block B; layers behind it are never built. The module is
-    frozen and in eval mode; gradients still reach the images.
+    `layer` is written convB_N, convolution N of block B, or poolB, the pool that ends block B; layers behind
+    it are never built. `normalise` False feeds images as they are, as leftthomas' public SRGAN does (its loss
+    is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
 
     Raises:
         UserError: for an unknown network or layer, and when the weights cannot be had.
@@ -34,45 +38,47 @@ class VGGFeatures(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: str, layer: str, activation: bool, weights: str) -> None:
+    def __init__(
+        self, network: str, layer: str, activation: bool, weights: str, *, normalise: bool = True
+    ) -> None:
         super().__init__()
         if network not in CONFIGURATIONS:
             raise unknown("content network", network, CONFIGURATIONS, "loss.content_network")
         self.label, state = _weights(network, weights)
-        features = make_layers(cfgs[CONFIGURATIONS[network]])
-        end = _layer_index(network, features, layer) + 1 + activation
-        self.features = features[:end]
+        self.features = _layers(network, layer, activation)
         _fill(self.features, state, weights)
+        self.normalise = normalise
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.features((image - self.mean) / self.std)
+        return self.features((image - self.mean) / self.std if self.normalise else image)
 
 
 def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criterion: str = "l2") -> Tensor:
     """Mean distance of two feature maps, both times `scale` (Ledig et al., 2017, eq. 5, where it is 1/12.75).
 
     l2: mean squared difference (SRGAN); l1: mean absolute difference (ESRGAN, Wang et al., 2018, sec. 3.3).
+    Features of half precision are compared in float32.
+
+    Raises:
+        UserError: for an unknown criterion.
     """
-    difference = scale * (features_sr - features_hr)
-    return difference.abs().mean() if criterion == "l1" else difference.square().mean()
+    if criterion not in CRITERIA:
+        raise unknown("content criterion", criterion, CRITERIA, "loss.content_criterion")
+    precise = torch.promote_types(features_sr.dtype, torch.float32)
+    return CRITERIA[criterion](scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
 
 
-def _layer_index(network: str, features: nn.Sequential, layer: str) -> int:
-    """Position of convB_N among the modules; pools end the blocks."""
-    positions: dict[str, int] = {}
-    block, number = 1, 1
-    for index, module in enumerate(features):
-        if isinstance(module, nn.Conv2d):
-            positions[f"conv{block}_{number}"] = index
-            number += 1
-        elif isinstance(module, nn.MaxPool2d):
-            block, number = block + 1, 1
-    if layer not in positions:
-        raise unknown(f"layer of {network}", layer, positions, "loss.content_layer")
-    return positions[layer]
+def _layers(network: str, layer: str, activation: bool) -> nn.Sequential:
+    """VGG up to and with `layer`, as torchvision lays it out; a convolution without its ReLU if so asked."""
+    known = content_layers(network)
+    if layer not in known:
+        raise unknown(f"layer of {network}", layer, known, "loss.content_layer")
+    entries = cfgs[CONFIGURATIONS[network]][: known.index(layer) + 1]  # one per convolution and pool
+    features = make_layers(entries)
+    return features if activation or layer.startswith("pool") else features[:-1]
 
 
 def _weights(network: str, weights: str) -> tuple[str, dict[str, Tensor] | None]:

@@ -1,35 +1,35 @@
-"""SRResNet, the generator of SRGAN (Ledig et al., 2017, fig. 4), with its design choices as settings.
+"""SRResNet, the generator of SRGAN (Ledig et al., 2017, fig. 4), and its public variant by leftthomas.
 
-No activation bounds the output; losses and metrics see it as it is.
+No activation bounds the output of SRResNet; losses and metrics see it as it is.
 """
 
 import torch
 from torch import Tensor, nn
 
 from trainers.config import GeneratorConfig
-from trainers.models.upsample import Bicubic, upsampling
-
-BICUBIC_START = 0.1  # factor on the last convolution, so that training starts at the bicubic image
+from trainers.models.layers import LastConv, norm_layers, scale_parameters
+from trainers.models.upsample import BICUBIC_START, bicubic_skip, upsampling
 
 
 class SRResNet(nn.Module):
     """Conv 9x9 and PReLU, residual blocks, conv and norm under a long skip, upsampling, conv 9x9.
 
     (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. A convolution before a batch norm
-    has no bias, since the norm would subtract it: 1,547,350 parameters at the paper's 16 blocks.
+    has no bias, since the norm would subtract it: 1,547,350 parameters at the paper's 16 blocks. With
+    `biased` it has one all the same, as in weights published that way.
     """
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: GeneratorConfig, *, biased: bool = False) -> None:
         super().__init__()
-        c = config.channels
+        c, bias = config.channels, biased or config.norm != "batch"
         self.head = nn.Sequential(nn.Conv2d(3, c, 9, padding=4), nn.PReLU())
-        self.blocks = nn.Sequential(*(ResidualBlock(c, config.norm) for _ in range(config.num_blocks)))
-        self.fuse = nn.Sequential(*conv_norm(c, config.norm))
-        self.upsampling = upsampling(config.upsampler, config.scale, c, icnr=config.icnr)
-        self.tail = nn.Conv2d(c, 3, 9, padding=4)
-        self.skip = Bicubic(config.scale) if config.global_skip == "bicubic" else None
+        self.blocks = nn.Sequential(*(ResidualBlock(c, config.norm, bias) for _ in range(config.num_blocks)))
+        self.fuse = nn.Sequential(*_conv_norm(c, config.norm, bias))
+        self.upsampling = upsampling(config.upsampler, config.scale, c, nn.PReLU, icnr=config.icnr)
+        self.tail = LastConv(c, 3, 9, padding=4)
+        self.skip = bicubic_skip(config)
         if self.skip is not None:
-            _scale(self.tail, BICUBIC_START)
+            scale_parameters(self.tail, BICUBIC_START)
 
     def forward(self, lr_image: Tensor) -> Tensor:
         first = self.head(lr_image)
@@ -38,24 +38,31 @@ class SRResNet(nn.Module):
         return sr if self.skip is None else sr + self.skip(lr_image)
 
 
+class LeftThomas(SRResNet):
+    """The generator of github.com/leftthomas/SRGAN: SRResNet with every bias and (tanh + 1) / 2 at its end.
+
+    That repository has 5 blocks (734,219 parameters); the output lies in [0, 1].
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config, biased=True)
+
+    def forward(self, lr_image: Tensor) -> Tensor:
+        return (torch.tanh(super().forward(lr_image)) + 1) / 2
+
+
 class ResidualBlock(nn.Module):
     """Conv, norm, PReLU, conv, norm, plus the input; (N, C, H, W) stays (N, C, H, W)."""
 
-    def __init__(self, channels: int, norm: str) -> None:
+    def __init__(self, channels: int, norm: str, bias: bool) -> None:
         super().__init__()
-        self.body = nn.Sequential(*conv_norm(channels, norm), nn.PReLU(), *conv_norm(channels, norm))
+        self.body = nn.Sequential(
+            *_conv_norm(channels, norm, bias), nn.PReLU(), *_conv_norm(channels, norm, bias)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)
 
 
-def conv_norm(channels: int, norm: str) -> list[nn.Module]:
-    """A 3x3 convolution and, unless `norm` is none, its batch norm."""
-    conv = nn.Conv2d(channels, channels, 3, padding=1, bias=norm == "none")
-    return [conv] if norm == "none" else [conv, nn.BatchNorm2d(channels)]
-
-
-def _scale(conv: nn.Conv2d, factor: float) -> None:
-    with torch.no_grad():
-        for parameter in conv.parameters():
-            parameter.mul_(factor)
+def _conv_norm(channels: int, norm: str, bias: bool) -> list[nn.Module]:
+    return [nn.Conv2d(channels, channels, 3, padding=1, bias=bias), *norm_layers(norm, channels)]

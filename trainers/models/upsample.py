@@ -9,18 +9,21 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-STAGES = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
+from trainers.config import GeneratorConfig
+
+BICUBIC_START = 0.1  # factor on a last convolution, so that training starts at the bicubic image
+STAGES: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
 
 
-def upsampling(name: str, scale: int, channels: int, *, icnr: bool = False) -> nn.Sequential:
-    """(N, C, H, W) -> (N, C, scale*H, scale*W): doublings (one tripling for 3), each ended by a PReLU.
+def upsampling(
+    name: str, scale: int, channels: int, activation: Callable[[], nn.Module], *, icnr: bool = False
+) -> nn.Sequential:
+    """(N, C, H, W) -> (N, C, scale*H, scale*W): doublings (one tripling for 3), each ended by an activation.
 
     The layout is that of SRResNet (Ledig et al., 2017, fig. 4); scale 1 has no stage at all.
     """
-    layers: list[nn.Module] = []
-    for factor in STAGES[scale]:
-        layers += [UPSAMPLERS[name](channels, factor, icnr), nn.PReLU()]
-    return nn.Sequential(*layers)
+    stages = UPSAMPLERS[name](channels, STAGES[scale], icnr)
+    return nn.Sequential(*(nn.Sequential(stage, activation()) for stage in stages))
 
 
 def pixel_shuffle(channels: int, factor: int, icnr: bool = False) -> nn.Module:
@@ -42,7 +45,7 @@ def _repeat_kernels(conv: nn.Conv2d, times: int) -> None:
         conv.bias.copy_(conv.bias[::times].repeat_interleave(times))
 
 
-def transposed_conv(channels: int, factor: int, icnr: bool = False) -> nn.Module:
+def transposed_conv(channels: int, factor: int) -> nn.Module:
     """Transposed convolution whose kernel is a multiple of its stride (4 for 2, 9 for 3).
 
     Every output pixel then sums equally many taps (Odena et al., 2016), and the kernels start as bilinear
@@ -64,18 +67,47 @@ def _bilinear_start(conv: nn.ConvTranspose2d, factor: int) -> None:
         conv.weight.copy_(mixing[:, :, None, None] * torch.outer(tent, tent))
 
 
-def nearest_conv(channels: int, factor: int, icnr: bool = False) -> nn.Module:
-    """Nearest-neighbour upsampling, then a 3x3 convolution (Odena et al., 2016; ESRGAN's code)."""
-    return nn.Sequential(
-        nn.Upsample(scale_factor=factor, mode="nearest"), nn.Conv2d(channels, channels, 3, padding=1)
+def transposed_conv_3(channels: int, factor: int) -> nn.Module:
+    """Transposed convolution of kernel 3 with torch's own start, as often published.
+
+    At factor 2 its outputs sum 1, 2 or 4 taps in turn: the checkerboard that Odena et al. (2016) describe.
+    """
+    padding = factor % 2 == 0
+    return nn.ConvTranspose2d(
+        channels, channels, 3, factor, padding=int(padding), output_padding=int(padding)
     )
 
 
-UPSAMPLERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
-    "pixel_shuffle": pixel_shuffle,
-    "transposed_conv": transposed_conv,
-    "nearest_conv": nearest_conv,
+def nearest_conv(channels: int, factor: int) -> nn.Module:
+    """Nearest-neighbour upsampling, then a 3x3 convolution (Odena et al., 2016; ESRGAN's code)."""
+    return nn.Sequential(_nearest(factor), nn.Conv2d(channels, channels, 3, padding=1))
+
+
+def _nearest(factor: int) -> nn.Module:
+    return nn.Upsample(scale_factor=factor, mode="nearest")
+
+
+def _interp_transposed(channels: int, factors: tuple[int, ...], icnr: bool) -> list[nn.Module]:
+    """Interpolation, and one transposed convolution as the last doubling (the upsampling lab report).
+
+    The report leaves interpolation and kernel open: here nearest neighbour, and a kernel of twice the stride.
+    """
+    return [*map(_nearest, factors[:-1]), transposed_conv(channels, factors[-1])]
+
+
+UPSAMPLERS: dict[str, Callable[[int, tuple[int, ...], bool], list[nn.Module]]] = {
+    "pixel_shuffle": lambda channels, factors, icnr: [pixel_shuffle(channels, f, icnr) for f in factors],
+    "transposed_conv": lambda channels, factors, icnr: [transposed_conv(channels, f) for f in factors],
+    "transposed_conv_3": lambda channels, factors, icnr: [transposed_conv_3(channels, f) for f in factors],
+    "nearest_conv": lambda channels, factors, icnr: [nearest_conv(channels, f) for f in factors],
+    "interp_transposed": _interp_transposed,
+    "bicubic_input": lambda channels, factors, icnr: [],  # the features are born at their final size
 }
+
+
+def bicubic_skip(config: GeneratorConfig) -> nn.Module | None:
+    """The bicubic image that a generator adds its output to, or None where global_skip is none."""
+    return Bicubic(config.scale) if config.global_skip == "bicubic" else None
 
 
 class Bicubic(nn.Module):

@@ -1,0 +1,103 @@
+"""RRDBNet, the generator of ESRGAN (Wang et al., 2018, sec. 3.1): dense blocks, residuals inside residuals.
+
+No batch norm anywhere. 23 blocks have 16,697,987 parameters, 16 have 11.66 million.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pixel_unshuffle
+
+from trainers.config import GeneratorConfig
+from trainers.models.layers import SLOPE, LastConv, nearest_index, scale_parameters
+from trainers.models.upsample import BICUBIC_START, bicubic_skip, upsampling
+
+RESIDUAL_SCALE = 0.2  # beta of ESRGAN, sec. 3.1, inside and outside of the dense blocks
+INITIAL_SCALE = 0.1  # "smaller initialization", ESRGAN, supplementary sec. 4
+
+
+class RRDBNet(nn.Module):
+    """Conv, RRDBs and conv under a long skip, upsampling, conv and LeakyReLU, conv; all of them 3x3.
+
+    (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With `unshuffle_input` the input is
+    folded to a quarter of the output's side and the network itself always magnifies by 4, as the public
+    weights for scale 1 and 2 were trained; sides that do not divide are padded with their last pixel. `fold`
+    is the number of input pixels that the head reads as one.
+    """
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        c, self.scale = config.channels, config.scale
+        self.fold = 4 // config.scale if config.unshuffle_input else 1
+        self.head = nn.Conv2d(3 * self.fold**2, c, 3, padding=1)
+        self.blocks = nn.Sequential(*(RRDB(c, config.growth) for _ in range(config.num_blocks)))
+        self.fuse = nn.Conv2d(c, c, 3, padding=1)
+        self.upsampling = upsampling(
+            config.upsampler, config.scale * self.fold, c, _activation, icnr=config.icnr
+        )
+        self.hr = nn.Sequential(nn.Conv2d(c, c, 3, padding=1), _activation())
+        self.tail = LastConv(c, 3, 3, padding=1)
+        self.skip = bicubic_skip(config)
+        if self.skip is not None:
+            scale_parameters(self.tail, BICUBIC_START)
+
+    def forward(self, lr_image: Tensor) -> Tensor:
+        first = self.head(self._folded(lr_image))
+        features = first + self.fuse(self.blocks(first))
+        sr = self.tail(self.hr(self.upsampling(features)))
+        if self.fold > 1:
+            sr = self._cropped(sr, lr_image)
+        return sr if self.skip is None else sr + self.skip(lr_image)
+
+    def _folded(self, x: Tensor) -> Tensor:
+        if self.fold == 1:
+            return x
+        for dim in (2, 3):
+            x = x.index_select(dim, nearest_index(x.shape[dim], self.fold, x.device))
+        return pixel_unshuffle(x, self.fold)
+
+    def _cropped(self, sr: Tensor, lr_image: Tensor) -> Tensor:
+        # index_select, since an exported program would hold a slice to the contiguity of its example
+        for dim in (2, 3):
+            kept = torch.arange(self.scale * lr_image.shape[dim], device=sr.device)
+            sr = sr.index_select(dim, kept)
+        return sr
+
+
+class RRDB(nn.Module):
+    """Three dense blocks in a row, their result times 0.2 added to the input."""
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*(DenseBlock(channels, growth) for _ in range(3)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.add(x, self.body(x), alpha=RESIDUAL_SCALE)
+
+
+class DenseBlock(nn.Module):
+    """Five convolutions, each reading the input and all earlier outputs; the last one linear, times 0.2.
+
+    Weights start as He's, a tenth as large, and biases at 0 (ESRGAN, supplementary sec. 4, and its code).
+    """
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        widths = [growth] * 4 + [channels]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(channels + growth * i, width, 3, padding=1) for i, width in enumerate(widths)
+        )
+        self.activation = _activation()
+        for conv in self.convs:
+            nn.init.kaiming_normal_(conv.weight)
+            nn.init.zeros_(conv.bias)
+        scale_parameters(self, INITIAL_SCALE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen = [x]
+        for conv in self.convs[:-1]:
+            seen.append(self.activation(conv(torch.cat(seen, 1))))
+        return torch.add(x, self.convs[-1](torch.cat(seen, 1)), alpha=RESIDUAL_SCALE)
+
+
+def _activation() -> nn.Module:
+    return nn.LeakyReLU(SLOPE, inplace=True)
