@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from datasets.errors import UserError
+from experiments import cli
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.device import pick_device
@@ -77,8 +77,4 @@ def main(args: Args) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(tyro.cli(Args)))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    cli.run(lambda: main(cli.parse(Args)))

@@ -112,3 +112,14 @@ def test_mistakes_are_one_sentence():
         Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure_resizer("cubic")
     with pytest.raises(ValueError, match=r"a must be \(32, 32, 3\)"):
         Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure(lambda x: x)
+
+
+def test_images_too_small_for_a_metric_are_refused_at_the_door():
+    with pytest.raises(UserError, match="ms_ssim_y needs images of at least 180 px a side, but a has 32"):
+        Evaluator(PAIRS[:1], ["ms_ssim_y"], scale=2)
+
+
+def test_the_metrics_that_need_no_weights_measure_together():
+    names = ["psnr_rgb", "rmse_y", "lr_consistency", "colour_shift", "checkerboard", "sharpness_gap"]
+    result = Evaluator(PAIRS, [*names, "fd_random"], scale=2).measure(_nearest)
+    assert list(result.per_image) == names and np.isfinite(list(result.summary.values())).all()

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from datasets.degrade import up
-from trainers.metrics import distortion
+from trainers.metrics import distortion, niqe
 from trainers.metrics.view import View, Views
 
 DATA = Path(os.environ.get("UPSWEEP_TEST_DATA", Path(__file__).resolve().parents[2] / "shared/data"))
@@ -57,3 +57,10 @@ def test_bicubic_equals_the_published_table_image_by_image(name, scale):
     assert np.abs(np.array(distortion.ssim_y(sr, hr)) - ssim).max() < 1e-5
     if (name, scale) in QUOTED:
         assert ours.mean() == pytest.approx(QUOTED[name, scale], abs=0.01)
+
+
+@needs_data
+def test_niqe_of_the_reference_image_is_matlabs(monkeypatch):
+    monkeypatch.setenv("UPSWEEP_WEIGHTS", str(DATA / "metric_params"))
+    view = View(_read(DATA / "metric_params/basicsr_baboon.png"))
+    assert niqe.niqe_of(view) == pytest.approx(5.7296, abs=1e-3)

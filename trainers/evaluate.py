@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -76,8 +77,9 @@ class Evaluator:
     """Measures generators and classical resizers on one fixed set of pairs.
 
     `protocol` names what the pairs are (role, digest, degradation, ...); it is appended, with scale and
-    number of images, to the protocol of every metric. UserError for no pairs, a pair whose sizes do not
-    fit `scale`, an unknown metric or one whose weights are absent.
+    number of images, to the protocol of every metric. `cache` is a folder for features of HR images that are
+    dear to compute. UserError for no pairs, a pair whose sizes do not fit `scale` or a metric, an unknown
+    metric or one whose weights are absent.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Evaluator:
         scale: int,
         device: torch.device | str = "cpu",
         protocol: Mapping[str, object] | None = None,
+        cache: Path | None = None,
     ) -> None:
         if not pairs:
             raise UserError("there are no images to measure; check data.val and data.eval_images")
@@ -95,11 +98,16 @@ class Evaluator:
         self.scale, self.device = scale, torch.device(device)
         self.keys = [pair.key for pair in pairs]
         self._inputs = [pair.lr_image for pair in pairs]
-        self._hr = Views(View(pair.hr, scale, pair.lr_image) for pair in pairs)
+        facts = {"degradation": "matlab", **(protocol or {}), "scale": scale, "n": len(pairs)}
+        self._hr = Views(
+            (View(pair.hr, scale, pair.lr_image) for pair in pairs),
+            device=self.device,
+            degradation=str(facts["degradation"]),
+            folder=cache,
+        )
         for pair in pairs:
-            _check_sizes(pair, scale)
+            _check_sizes(pair, scale, self.metrics)
         self._batches = _same_shaped(self._inputs)
-        facts = {**(protocol or {}), "scale": scale, "n": len(pairs)}
         suffix = "; ".join(f"{k}={v}" for k, v in facts.items())
         self.protocol = {m.name: f"{m.protocol}; {suffix}" for m in self.metrics}
 
@@ -133,12 +141,16 @@ class Evaluator:
         for key, image, hr in zip(self.keys, images, self._hr, strict=True):
             if image.shape != hr.pixels.shape:
                 raise ValueError(f"{key} must be {hr.pixels.shape} like its HR image, but got {image.shape}")
-        sr = Views(View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
+        sr = self._views(images)
         per_image: dict[str, list[float]] = {}
         summary: dict[str, float] = {}
         for metric in self.metrics:
             _measure(metric, sr, self._hr, per_image, summary)
         return Evaluation(self.keys, per_image, summary, self.protocol)
+
+    def _views(self, images: Sequence[np.ndarray]) -> Views:
+        views = (View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
+        return Views(views, device=self.device, degradation=self._hr.degradation)
 
 
 def _measure(
@@ -151,13 +163,20 @@ def _measure(
     summary[metric.name] = value
 
 
-def _check_sizes(pair: Pair, scale: int) -> None:
+def _check_sizes(pair: Pair, scale: int, metrics: Sequence[Metric]) -> None:
     wanted = (pair.lr_image.shape[0] * scale, pair.lr_image.shape[1] * scale)
     if pair.hr.shape[:2] != wanted:
         raise UserError(
             f"the HR image of {pair.key} must be {wanted} for generator.scale={scale}, "
             f"but is {pair.hr.shape[:2]}"
         )
+    side = min(pair.hr.shape[:2]) - 2 * scale
+    for metric in metrics:
+        if side < metric.min_side:
+            raise UserError(
+                f"metric {metric.name} needs images of at least {metric.min_side + 2 * scale} px a side, but "
+                f"{pair.key} has {side + 2 * scale}; leave it out or measure larger images"
+            )
 
 
 def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
