@@ -11,11 +11,12 @@ from PIL import Image
 from datasets.degrade import up
 from trainers.metrics import distortion, niqe
 from trainers.metrics.view import View, Views
+from trainers.quoted import QUOTED as QUOTED_ROWS
 
 DATA = Path(os.environ.get("UPSWEEP_TEST_DATA", Path(__file__).resolve().parents[2] / "shared/data"))
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no test images in {DATA}; set UPSWEEP_TEST_DATA")
 
-# Means quoted throughout the literature (Kim et al., 2016, table 2): PSNR-Y in dB.
+# Means quoted throughout the literature : PSNR-Y in dB.
 QUOTED = {("Set5", 4): 28.42, ("Set14", 4): 26.00, ("BSD100", 4): 25.96}
 
 
@@ -64,3 +65,16 @@ def test_niqe_of_the_reference_image_is_matlabs(monkeypatch):
     monkeypatch.setenv("UPSWEEP_WEIGHTS", str(DATA / "metric_params"))
     view = View(_read(DATA / "metric_params/basicsr_baboon.png"))
     assert niqe.niqe_of(view) == pytest.approx(5.7296, abs=1e-3)
+
+
+OF_SELFEXSR = [q for q in QUOTED_ROWS if "SelfExSR" in q.source]
+
+
+@needs_data
+@pytest.mark.parametrize("row", OF_SELFEXSR, ids=lambda q: f"{q.name}-x{q.scale}")
+def test_quoted_rows_are_the_means_of_their_source(row):
+    column = {"bicubic": 0, "ScSR": 1, "SRCNN": 5, "SelfExSR": 7}[row.name]
+    for name, (psnr, ssim) in row.values.items():
+        table = _table(name, row.scale, column)
+        assert (psnr, ssim) == pytest.approx((table[0].mean(), table[1].mean()), abs=0.0051)
+        assert ssim == pytest.approx(table[1].mean(), abs=0.000051)

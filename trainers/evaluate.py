@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from datasets.config import DEGRADATIONS
+from datasets.degrade import up
 from datasets.errors import UserError, unknown
 from trainers.metrics import Metric, require
 from trainers.metrics.view import View, Views
@@ -26,7 +29,10 @@ RESIZERS = ("bicubic", "nearest", "lanczos")
 
 
 class Pair(Protocol):
-    """What is used of datasets.loader.Pair: HR uint8 (H, W, 3) and input uint8 (h, w, 3)."""
+    """What is used of datasets.loader.Pair: HR uint8 (H, W, 3) and input uint8 (h, w, 3).
+
+    Both may be one-channel, (H, W) and (h, w), as some benchmark pictures are.
+    """
 
     key: str
     hr: np.ndarray
@@ -54,8 +60,10 @@ def to_uint8(x: Tensor) -> np.ndarray:
 
 
 def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
-    """uint8 (H, W, 3) images of one shape as float32 (N, 3, H, W) in [0, 1]."""
+    """uint8 (H, W, 3) or (H, W) images of one shape as float32 (N, 3, H, W) in [0, 1]."""
     stacked = torch.from_numpy(np.stack(images)).to(device)
+    if stacked.ndim == 3:
+        stacked = stacked[..., None].expand(-1, -1, -1, 3)
     return stacked.permute(0, 3, 1, 2).float().div(255)
 
 
@@ -119,13 +127,14 @@ class Evaluator:
         return self.measure_images(self.upscale(generator))
 
     def measure_resizer(self, kind: str) -> Evaluation:
-        """The metrics of bicubic (MATLAB's, the baseline of every table), nearest or lanczos (Pillow's)."""
+        """The metrics of bicubic (of the family of the degradation), or Pillow's nearest or lanczos."""
         if kind not in RESIZERS:
             raise unknown("resizer", kind, RESIZERS)
-        return self.measure_images([resize_up(image, self.scale, kind) for image in self._inputs])
+        enlarge = partial(resize_up, scale=self.scale, kind=kind, degradation=self._hr.degradation)
+        return self.measure_images([enlarge(image) for image in self._inputs])
 
     def upscale(self, generator: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
-        """The generated images, uint8 (H, W, 3), in the order of `keys`."""
+        """The generated images in the order of `keys`, uint8 (H, W, 3), or (H, W) as their inputs are."""
         out: dict[int, np.ndarray] = {}
         with _measuring(generator):
             for batch in self._batches:
@@ -133,7 +142,10 @@ class Evaluator:
                 if not torch.isfinite(sr).all():  # waits for the device, as fetching the pixels does
                     keys = ", ".join(self.keys[i] for i in batch)
                     raise FloatingPointError(f"the generator's output is not finite for {keys}")
-                out.update(zip(batch, to_uint8(sr), strict=True))
+                if self._inputs[batch[0]].ndim == 2:
+                    sr = sr.mean(1, keepdim=True)
+                images = to_uint8(sr)
+                out.update(zip(batch, images[..., 0] if images.shape[-1] == 1 else images, strict=True))
         return [out[i] for i in range(len(self.keys))]
 
     def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
@@ -207,12 +219,16 @@ def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
     return batches
 
 
-def resize_up(image: np.ndarray, scale: int, kind: str) -> np.ndarray:
-    """uint8 (h, w, 3) -> uint8 (scale h, scale w, 3) by a kernel of RESIZERS."""
-    if kind == "bicubic":
-        from datasets.degrade import up
+def resize_up(image: np.ndarray, scale: int, kind: str, degradation: str = "matlab") -> np.ndarray:
+    """uint8 (h, w, 3) or (h, w) `scale` times as large by a kernel of RESIZERS.
 
-        return up(torch.from_numpy(image.copy()).permute(2, 0, 1)[None], scale)[0].permute(1, 2, 0).numpy()
+    Bicubic is the inverse of `degradation`, MATLAB's where the inputs came with their set.
+    """
+    if kind == "bicubic":
+        planes = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+        family = degradation if degradation in DEGRADATIONS else DEGRADATIONS[0]
+        sr = up(torch.from_numpy(planes.copy()).permute(2, 0, 1)[None], scale, family)[0]
+        return (sr.permute(1, 2, 0) if image.ndim == 3 else sr[0]).numpy()
     size = (image.shape[1] * scale, image.shape[0] * scale)
     kernel = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS}[kind]
     return np.asarray(Image.fromarray(image).resize(size, kernel))

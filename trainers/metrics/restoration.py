@@ -26,7 +26,7 @@ def _consistency(sr: View, hr: View, kind: str) -> float:
         raise ValueError("lr_consistency needs the network's input beside each image")
     scale = sr.rgb.shape[0] // hr.lr_image.shape[0]
     x = torch.from_numpy(sr.rgb.copy()).permute(2, 0, 1)[None]
-    return psnr(down(x, scale, kind)[0].permute(1, 2, 0).numpy(), hr.lr_image)
+    return psnr(down(x, scale, kind)[0].permute(1, 2, 0).numpy(), View(hr.lr_image).rgb)
 
 
 def colour_shift(sr: Views, hr: Views) -> list[float]:
