@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from datasets.errors import UserError
+from experiments import cli
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.device import pick_device
@@ -46,19 +46,18 @@ class Args:
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
 
-def load(args: Args) -> tuple[nn.Module, TrainConfig]:
-    """The network of `args.model` on its device, and its config."""
-    if args.model.startswith("models:/"):
-        from orchestrator.registry import load_generator
+def load(model: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
+    """The network of a registry name or a checkpoint folder in eval mode, and its config."""
+    if not model.startswith("models:/"):
+        return checkpoint.load_generator(Path(model))
+    from orchestrator.registry import load_generator
 
-        network, config = load_generator(args.model, args.tracking_uri)
-    else:
-        network, config = checkpoint.load_generator(Path(args.model))
-    return network.to(pick_device(args.device)).eval(), config
+    return load_generator(model, tracking_uri)
 
 
 def main(args: Args) -> int:
-    network, config = load(args)
+    network, config = load(args.model, args.tracking_uri)
+    network.to(pick_device(args.device))
     scale = config.generator.scale
     todo = jobs(list(args.images), args.out, args.format, scale)
     with Progress(console=Console(stderr=True)) as bar:
@@ -77,8 +76,4 @@ def main(args: Args) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(tyro.cli(Args)))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    cli.run(lambda: main(cli.parse(Args)))

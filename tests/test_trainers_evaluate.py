@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.evaluate import Evaluator, to_tensor, to_uint8
+from trainers.evaluate import Evaluator, paired, to_tensor, to_uint8
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,31 @@ def test_mistakes_are_one_sentence():
         Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure_resizer("cubic")
     with pytest.raises(ValueError, match=r"a must be \(32, 32, 3\)"):
         Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure(lambda x: x)
+
+
+def test_images_too_small_for_a_metric_are_refused_at_the_door():
+    with pytest.raises(UserError, match="ms_ssim_y needs images of at least 180 px a side, but a has 32"):
+        Evaluator(PAIRS[:1], ["ms_ssim_y"], scale=2)
+
+
+def test_the_metrics_that_need_no_weights_measure_together():
+    names = ["psnr_rgb", "rmse_y", "lr_consistency", "colour_shift", "checkerboard", "sharpness_gap"]
+    result = Evaluator(PAIRS, [*names, "fd_random"], scale=2).measure(_nearest)
+    assert list(result.per_image) == names and np.isfinite(list(result.summary.values())).all()
+
+
+def test_values_meet_only_at_equal_protocol_and_images():
+    def measured(pairs, **protocol):
+        return Evaluator(pairs, ["psnr_y"], scale=2, protocol=protocol).measure(_nearest)
+
+    a, b = measured(PAIRS), measured(PAIRS[::-1])
+    left, right = paired(a, b, "psnr_y")
+    assert left == right == a.per_image["psnr_y"]
+    with pytest.raises(
+        UserError, match="two ways that do not compare: .*degradation=matlab.*degradation=pil"
+    ):
+        paired(a, measured(PAIRS, degradation="pil"), "psnr_y")
+    with pytest.raises(UserError, match="n=3.*n=2"):
+        paired(a, measured(PAIRS[:2]), "psnr_y")
+    with pytest.raises(UserError, match="different images"):
+        paired(a, measured([*PAIRS[:2], _pair("d", seed=2)]), "psnr_y")

@@ -67,3 +67,24 @@ def test_shapes_must_agree_and_hold_a_window():
         distortion.psnr(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
     with pytest.raises(ValueError, match="at least 11 pixels"):
         distortion.ssim(np.zeros((10, 20), np.uint8), np.zeros((10, 20), np.uint8))
+
+
+def test_ms_ssim_of_scaled_images_is_the_product_of_its_scales():
+    a, b = _noise((176, 190), 1), _noise((176, 190), 2)
+    b = (0.8 * a + 0.2 * b).astype(np.uint8)
+    assert distortion.ms_ssim(a, a) == pytest.approx(1.0, abs=1e-12)
+    x, y, value = a.astype(float), b.astype(float), 1.0
+    for i, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        kwargs = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)
+        whole = structural_similarity(x, y, **kwargs)
+        # With K1 huge the luminance factor is 1 and contrast and structure are left.
+        contrast = structural_similarity(x, y, K1=1e6, **kwargs)
+        value *= (whole if i == 4 else contrast) ** weight
+        x, y = (v[: len(v) // 2 * 2, : v.shape[1] // 2 * 2] for v in (x, y))
+        x, y = (v.reshape(len(v) // 2, 2, -1, 2).mean(axis=(1, 3)) for v in (x, y))
+    assert distortion.ms_ssim(a, b) == pytest.approx(value, abs=1e-8)
+
+
+def test_ms_ssim_refuses_what_its_last_window_does_not_fit():
+    with pytest.raises(ValueError, match="at least 176 pixels"):
+        distortion.ms_ssim(np.zeros((175, 300), np.uint8), np.zeros((175, 300), np.uint8))

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from datasets.config import DEGRADATIONS
+from datasets.degrade import up
 from datasets.errors import UserError, unknown
 from trainers.metrics import Metric, require
 from trainers.metrics.view import View, Views
@@ -25,7 +29,10 @@ RESIZERS = ("bicubic", "nearest", "lanczos")
 
 
 class Pair(Protocol):
-    """What is used of datasets.loader.Pair: HR uint8 (H, W, 3) and input uint8 (h, w, 3)."""
+    """What is used of datasets.loader.Pair: HR uint8 (H, W, 3) and input uint8 (h, w, 3).
+
+    Both may be one-channel, (H, W) and (h, w), as some benchmark pictures are.
+    """
 
     key: str
     hr: np.ndarray
@@ -53,8 +60,10 @@ def to_uint8(x: Tensor) -> np.ndarray:
 
 
 def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
-    """uint8 (H, W, 3) images of one shape as float32 (N, 3, H, W) in [0, 1]."""
+    """uint8 (H, W, 3) or (H, W) images of one shape as float32 (N, 3, H, W) in [0, 1]."""
     stacked = torch.from_numpy(np.stack(images)).to(device)
+    if stacked.ndim == 3:
+        stacked = stacked[..., None].expand(-1, -1, -1, 3)
     return stacked.permute(0, 3, 1, 2).float().div(255)
 
 
@@ -76,8 +85,9 @@ class Evaluator:
     """Measures generators and classical resizers on one fixed set of pairs.
 
     `protocol` names what the pairs are (role, digest, degradation, ...); it is appended, with scale and
-    number of images, to the protocol of every metric. UserError for no pairs, a pair whose sizes do not
-    fit `scale`, an unknown metric or one whose weights are absent.
+    number of images, to the protocol of every metric. `cache` is a folder for features of HR images that are
+    dear to compute. UserError for no pairs, a pair whose sizes do not fit `scale` or a metric, an unknown
+    metric or one whose weights are absent.
     """
 
     def __init__(
@@ -88,6 +98,7 @@ class Evaluator:
         scale: int,
         device: torch.device | str = "cpu",
         protocol: Mapping[str, object] | None = None,
+        cache: Path | None = None,
     ) -> None:
         if not pairs:
             raise UserError("there are no images to measure; check data.val and data.eval_images")
@@ -95,11 +106,16 @@ class Evaluator:
         self.scale, self.device = scale, torch.device(device)
         self.keys = [pair.key for pair in pairs]
         self._inputs = [pair.lr_image for pair in pairs]
-        self._hr = Views(View(pair.hr, scale, pair.lr_image) for pair in pairs)
+        facts = {"degradation": "matlab", **(protocol or {}), "scale": scale, "n": len(pairs)}
+        self._hr = Views(
+            (View(pair.hr, scale, pair.lr_image) for pair in pairs),
+            device=self.device,
+            degradation=str(facts["degradation"]),
+            folder=cache,
+        )
         for pair in pairs:
-            _check_sizes(pair, scale)
+            _check_sizes(pair, scale, self.metrics)
         self._batches = _same_shaped(self._inputs)
-        facts = {**(protocol or {}), "scale": scale, "n": len(pairs)}
         suffix = "; ".join(f"{k}={v}" for k, v in facts.items())
         self.protocol = {m.name: f"{m.protocol}; {suffix}" for m in self.metrics}
 
@@ -111,13 +127,14 @@ class Evaluator:
         return self.measure_images(self.upscale(generator))
 
     def measure_resizer(self, kind: str) -> Evaluation:
-        """The metrics of bicubic (MATLAB's, the baseline of every table), nearest or lanczos (Pillow's)."""
+        """The metrics of bicubic (of the family of the degradation), or Pillow's nearest or lanczos."""
         if kind not in RESIZERS:
             raise unknown("resizer", kind, RESIZERS)
-        return self.measure_images([resize_up(image, self.scale, kind) for image in self._inputs])
+        enlarge = partial(resize_up, scale=self.scale, kind=kind, degradation=self._hr.degradation)
+        return self.measure_images([enlarge(image) for image in self._inputs])
 
     def upscale(self, generator: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
-        """The generated images, uint8 (H, W, 3), in the order of `keys`."""
+        """The generated images in the order of `keys`, uint8 (H, W, 3), or (H, W) as their inputs are."""
         out: dict[int, np.ndarray] = {}
         with _measuring(generator):
             for batch in self._batches:
@@ -125,7 +142,10 @@ class Evaluator:
                 if not torch.isfinite(sr).all():  # waits for the device, as fetching the pixels does
                     keys = ", ".join(self.keys[i] for i in batch)
                     raise FloatingPointError(f"the generator's output is not finite for {keys}")
-                out.update(zip(batch, to_uint8(sr), strict=True))
+                if self._inputs[batch[0]].ndim == 2:
+                    sr = sr.mean(1, keepdim=True)
+                images = to_uint8(sr)
+                out.update(zip(batch, images[..., 0] if images.shape[-1] == 1 else images, strict=True))
         return [out[i] for i in range(len(self.keys))]
 
     def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
@@ -133,12 +153,32 @@ class Evaluator:
         for key, image, hr in zip(self.keys, images, self._hr, strict=True):
             if image.shape != hr.pixels.shape:
                 raise ValueError(f"{key} must be {hr.pixels.shape} like its HR image, but got {image.shape}")
-        sr = Views(View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
+        sr = self._views(images)
         per_image: dict[str, list[float]] = {}
         summary: dict[str, float] = {}
         for metric in self.metrics:
             _measure(metric, sr, self._hr, per_image, summary)
         return Evaluation(self.keys, per_image, summary, self.protocol)
+
+    def _views(self, images: Sequence[np.ndarray]) -> Views:
+        views = (View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
+        return Views(views, device=self.device, degradation=self._hr.degradation)
+
+
+def paired(a: Evaluation, b: Evaluation, metric: str) -> tuple[list[float], list[float]]:
+    """The per-image values of `metric` in both, image by image.
+
+    UserError where protocol or images differ: such values must not meet.
+    """
+    if a.protocol[metric] != b.protocol[metric]:
+        raise UserError(
+            f"{metric} was measured in two ways that do not compare: '{a.protocol[metric]}' "
+            f"and '{b.protocol[metric]}'"
+        )
+    if sorted(a.keys) != sorted(b.keys):
+        raise UserError(f"{metric} was measured on different images ({len(a.keys)} and {len(b.keys)})")
+    other = dict(zip(b.keys, b.per_image[metric], strict=True))
+    return a.per_image[metric], [other[key] for key in a.keys]
 
 
 def _measure(
@@ -151,13 +191,20 @@ def _measure(
     summary[metric.name] = value
 
 
-def _check_sizes(pair: Pair, scale: int) -> None:
+def _check_sizes(pair: Pair, scale: int, metrics: Sequence[Metric]) -> None:
     wanted = (pair.lr_image.shape[0] * scale, pair.lr_image.shape[1] * scale)
     if pair.hr.shape[:2] != wanted:
         raise UserError(
             f"the HR image of {pair.key} must be {wanted} for generator.scale={scale}, "
             f"but is {pair.hr.shape[:2]}"
         )
+    side = min(pair.hr.shape[:2]) - 2 * scale
+    for metric in metrics:
+        if side < metric.min_side:
+            raise UserError(
+                f"metric {metric.name} needs images of at least {metric.min_side + 2 * scale} px a side, but "
+                f"{pair.key} has {side + 2 * scale}; leave it out or measure larger images"
+            )
 
 
 def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
@@ -172,12 +219,16 @@ def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
     return batches
 
 
-def resize_up(image: np.ndarray, scale: int, kind: str) -> np.ndarray:
-    """uint8 (h, w, 3) -> uint8 (scale h, scale w, 3) by a kernel of RESIZERS."""
-    if kind == "bicubic":
-        from datasets.degrade import up
+def resize_up(image: np.ndarray, scale: int, kind: str, degradation: str = "matlab") -> np.ndarray:
+    """uint8 (h, w, 3) or (h, w) `scale` times as large by a kernel of RESIZERS.
 
-        return up(torch.from_numpy(image.copy()).permute(2, 0, 1)[None], scale)[0].permute(1, 2, 0).numpy()
+    Bicubic is the inverse of `degradation`, MATLAB's where the inputs came with their set.
+    """
+    if kind == "bicubic":
+        planes = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+        family = degradation if degradation in DEGRADATIONS else DEGRADATIONS[0]
+        sr = up(torch.from_numpy(planes.copy()).permute(2, 0, 1)[None], scale, family)[0]
+        return (sr.permute(1, 2, 0) if image.ndim == 3 else sr[0]).numpy()
     size = (image.shape[1] * scale, image.shape[0] * scale)
     kernel = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS}[kind]
     return np.asarray(Image.fromarray(image).resize(size, kernel))

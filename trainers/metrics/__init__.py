@@ -5,11 +5,12 @@ per image, or one value for the set. Which images they are and how they were mad
 trainers/evaluate.py.
 """
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from datasets.errors import UserError, unknown
-from trainers.metrics import distortion, lpips, swd, weights
+from trainers.metrics import distortion, dists, extractors, frechet, lpips, niqe, restoration, swd, weights
 from trainers.metrics.view import Views
 
 
@@ -29,16 +30,25 @@ class Metric:
     """image: one value per image, the summary is their mean; set: one value for the whole set."""
     needs: tuple[str, ...] = ()
     """Weight files (trainers/metrics/weights.py) without which the metric is unavailable."""
+    package: str = ""
+    """Python module of the `metrics` extra without which the metric is unavailable."""
+    network: str = ""
+    """Published network that it reads; one that serves as loss must not serve as objective too."""
+    min_side: int = 0
+    """Pixels that the shorter side must have, border shaved, for the value to mean anything."""
     function: Callable[[Views, Views], list[float]] | Callable[[Views, Views], float]
 
     def unavailable(self) -> str:
         """The sentence that says what is missing; empty when nothing is."""
+        if self.package and importlib.util.find_spec(self.package) is None:
+            return f"metric {self.name} is unavailable: install it with pip install 'upsweep[metrics]'"
         lacking = weights.missing(self.needs)
         if not lacking:
             return ""
         return (
-            f"metric {self.name} is unavailable: {' and '.join(lacking)} not found; set {weights.VARIABLE} "
-            "to a folder that holds them, or choose objective.perceptual swd, which needs no weights"
+            f"metric {self.name} is unavailable: {' and '.join(lacking)} not found; run "
+            f"python experiments/fetch_weights.py {self.name}, set {weights.VARIABLE} to a folder that holds "
+            "them, or choose objective.perceptual swd, which needs no weights"
         )
 
 
@@ -57,7 +67,16 @@ METRICS: dict[str, Metric] = {
         direction="max",
         unit="",
         protocol=f"Wang 2004 on BT.601 Y rounded to {_SHAVE}, 11x11 gaussian 1.5, valid windows",
+        min_side=distortion.SSIM_MIN_SIDE,
         function=distortion.ssim_y,
+    ),
+    "ms_ssim_y": Metric(
+        name="ms_ssim_y",
+        direction="max",
+        unit="",
+        protocol=f"Wang 2003, 5 scales, on BT.601 Y rounded to {_SHAVE}",
+        min_side=distortion.MS_SSIM_MIN_SIDE,
+        function=distortion.ms_ssim_y,
     ),
     "rmse_y": Metric(
         name="rmse_y",
@@ -73,6 +92,42 @@ METRICS: dict[str, Metric] = {
         protocol=f"RGB {_SHAVE}, peak 255, mean of dB",
         function=distortion.psnr_rgb,
     ),
+    "lpips_alex": Metric(
+        name="lpips_alex",
+        direction="min",
+        unit="",
+        protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
+        needs=lpips.NEEDS_ALEX,
+        network="alexnet",
+        function=lpips.lpips_alex,
+    ),
+    "lpips_vgg": Metric(
+        name="lpips_vgg",
+        direction="min",
+        unit="",
+        protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
+        needs=lpips.NEEDS_VGG,
+        network="vgg16",
+        function=lpips.lpips_vgg,
+    ),
+    "dists": Metric(
+        name="dists",
+        direction="min",
+        unit="",
+        protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
+        needs=dists.NEEDS,
+        network="vgg16",
+        function=dists.dists,
+    ),
+    "niqe": Metric(
+        name="niqe",
+        direction="min",
+        unit="",
+        protocol=f"NIQE, published pristine model, 96 px blocks, BT.601 Y rounded to {_SHAVE}",
+        needs=niqe.NEEDS,
+        min_side=niqe.MIN_SIDE,
+        function=niqe.niqe,
+    ),
     "swd": Metric(
         name="swd",
         direction="min",
@@ -80,15 +135,66 @@ METRICS: dict[str, Metric] = {
         protocol="sliced Wasserstein x1e3, Laplacian levels down to 16 px, 128 7x7 patches each at paired "
         "places, standardised by the real set, 512 directions, 8-bit RGB unshaved",
         level="set",
+        min_side=swd.MIN_SIDE,
         function=swd.swd,
     ),
-    "lpips_alex": Metric(
-        name="lpips_alex",
+    "fid": Metric(
+        name="fid",
         direction="min",
         unit="",
-        protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
-        needs=lpips.NEEDS_ALEX,
-        function=lpips.lpips_alex,
+        protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
+        level="set",
+        needs=extractors.NEEDS_INCEPTION,
+        package="torch_fidelity",
+        network="inception",
+        function=frechet.fid,
+    ),
+    "kid": Metric(
+        name="kid",
+        direction="min",
+        unit="",
+        protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
+        level="set",
+        needs=extractors.NEEDS_INCEPTION,
+        package="torch_fidelity",
+        network="inception",
+        function=frechet.kid,
+    ),
+    "fd_random": Metric(
+        name="fd_random",
+        direction="min",
+        unit="",
+        protocol="FD-random: Frechet distance of 64 features of a constant random network, 8-bit RGB",
+        level="set",
+        function=frechet.fd_random,
+    ),
+    "lr_consistency": Metric(
+        name="lr_consistency",
+        direction="max",
+        unit="dB",
+        protocol="PSNR RGB of the degraded result against the input, 8-bit",
+        function=restoration.lr_consistency,
+    ),
+    "colour_shift": Metric(
+        name="colour_shift",
+        direction="min",
+        unit="grey levels",
+        protocol="distance of mean RGB, 8-bit unshaved",
+        function=restoration.colour_shift,
+    ),
+    "checkerboard": Metric(
+        name="checkerboard",
+        direction="min",
+        unit="",
+        protocol=f"spread of fine energy over the upsampling grid, BT.601 Y rounded to {_SHAVE}",
+        function=restoration.checkerboard,
+    ),
+    "sharpness_gap": Metric(
+        name="sharpness_gap",
+        direction="min",
+        unit="octaves",
+        protocol=f"|log2| of the ratio of mean gradients, BT.601 Y rounded to {_SHAVE}",
+        function=restoration.sharpness_gap,
     ),
 }
 

@@ -13,6 +13,9 @@ from trainers.metrics.view import Views
 
 _PEAK = 255.0
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
+_MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. (2003), sec. 3.2
+SSIM_MIN_SIDE = 11  # the window
+MS_SSIM_MIN_SIDE = SSIM_MIN_SIDE * 2 ** (len(_MS_WEIGHTS) - 1)
 
 
 def _gaussian_11() -> np.ndarray:
@@ -62,14 +65,41 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     covariance, mean of the map, float64. ValueError if shapes differ or a side is below 11 pixels.
     """
     _same_shape(a, b)
-    if min(a.shape) < 11:
+    if min(a.shape) < SSIM_MIN_SIDE:
         raise ValueError(f"SSIM needs at least 11 pixels a side after the border, but got {a.shape}")
-    x, y = a.astype(np.float64), b.astype(np.float64)
+    return _ssim_terms(a.astype(np.float64), b.astype(np.float64))[0]
+
+
+def _ssim_terms(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """(mean SSIM, mean of its contrast-structure factor) of two float64 planes (H, W) in grey levels."""
     # The formula holds the two variances as a sum only, so four filtered planes are enough.
-    mu_x, mu_y, squares, product = _blur(np.stack((x, y, x * x + y * y, x * y)))
-    mu_squares, mu_product = mu_x * mu_x + mu_y * mu_y, mu_x * mu_y
-    upper = (2 * mu_product + _C1) * (2 * (product - mu_product) + _C2)
-    return float(np.mean(upper / ((mu_squares + _C1) * (squares - mu_squares + _C2))))
+    mu_a, mu_b, squares, product = _blur(np.stack((a, b, a * a + b * b, a * b)))
+    mu_squares, mu_product = mu_a * mu_a + mu_b * mu_b, mu_a * mu_b
+    contrast = (2 * (product - mu_product) + _C2) / (squares - mu_squares + _C2)
+    luminance = (2 * mu_product + _C1) / (mu_squares + _C1)
+    return float(np.mean(luminance * contrast)), float(np.mean(contrast))
+
+
+def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Multi-scale SSIM of two uint8 planes (H, W), Wang, Simoncelli, Bovik (2003), five scales.
+
+    Each scale is the 2x2 mean of the one before; a negative contrast term counts as 0. ValueError if
+    shapes differ or a side is below 176 pixels.
+    """
+    _same_shape(a, b)
+    if min(a.shape) < MS_SSIM_MIN_SIDE:
+        raise ValueError(f"MS-SSIM needs at least {MS_SSIM_MIN_SIDE} pixels a side, but got {a.shape}")
+    x, y, value = a.astype(np.float64), b.astype(np.float64), 1.0
+    for i, weight in enumerate(_MS_WEIGHTS):
+        whole, contrast = _ssim_terms(x, y)
+        value *= max(0.0, whole if i == len(_MS_WEIGHTS) - 1 else contrast) ** weight
+        x, y = _halved(x), _halved(y)
+    return value
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    h, w = x.shape[0] // 2, x.shape[1] // 2
+    return x[: 2 * h, : 2 * w].reshape(h, 2, w, 2).mean(axis=(1, 3))
 
 
 def psnr_y(sr: Views, hr: Views) -> list[float]:
@@ -90,3 +120,8 @@ def rmse_y(sr: Views, hr: Views) -> list[float]:
 def ssim_y(sr: Views, hr: Views) -> list[float]:
     """SSIM of rounded luminance, one value per image."""
     return [ssim(a.y, b.y) for a, b in zip(sr, hr, strict=True)]
+
+
+def ms_ssim_y(sr: Views, hr: Views) -> list[float]:
+    """Multi-scale SSIM of rounded luminance, one value per image."""
+    return [ms_ssim(a.y, b.y) for a, b in zip(sr, hr, strict=True)]

@@ -1,7 +1,7 @@
-"""LPIPS v0.1 (Zhang et al., 2018): distance of unit-normalised AlexNet features, weighted by learnt heads.
+"""LPIPS v0.1 (Zhang et al., 2018): distance of unit-normalised network features, weighted by learnt heads.
 
-The backbone is torchvision's AlexNet, the heads are the authors' file; without both files the metric is
-unavailable. Nothing is downloaded here.
+The backbones are torchvision's AlexNet and VGG16, the heads are the authors' files; without them the
+metric is unavailable. Nothing is downloaded here.
 """
 
 from functools import cache
@@ -14,22 +14,27 @@ from trainers.metrics.view import Views
 from trainers.metrics.weights import find
 
 NEEDS_ALEX = ("alexnet-owt-7be5be79.pth", "lpips-v0.1-alex.pth")
+NEEDS_VGG = ("vgg16-397923af.pth", "lpips-v0.1-vgg.pth")
+_ALEX_RELUS = (1, 4, 7, 9, 11)
+VGG_RELUS = (3, 8, 15, 22, 29)  # relu1_2, 2_2, 3_3, 4_3, 5_3
 
 # ImageNet statistics for inputs in [-1, 1], as the authors' scaling layer has them.
-_SHIFT = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
-_SCALE = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
-_ALEX_RELUS = (1, 4, 7, 9, 11)
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
 
 
 class Lpips(nn.Module):
-    """`features` is cut after each layer of `taps`; `heads` holds one (1, C, 1, 1) weight per tap."""
+    """`features` is read after each layer of `taps`; `heads` holds one (1, C, 1, 1) weight per tap."""
 
     def __init__(self, features: nn.Sequential, taps: tuple[int, ...], heads: list[Tensor]) -> None:
         super().__init__()
-        self.features, self.taps, self.heads = features.eval().requires_grad_(False), taps, heads
+        self.features, self.taps = features.eval().requires_grad_(False), taps
+        self.heads = nn.ParameterList([nn.Parameter(head, requires_grad=False) for head in heads])
+        self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
+        self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
 
     def _unit_features(self, x: Tensor) -> list[Tensor]:
-        x, out = (x - _SHIFT) / _SCALE, []
+        x, out = (x - self.shift) / self.scale, []
         for i, layer in enumerate(self.features[: self.taps[-1] + 1]):
             x = layer(x)
             if i in self.taps:
@@ -42,24 +47,56 @@ class Lpips(nn.Module):
         return torch.stack([((p - q).pow(2) * w).sum(1).mean((1, 2)) for p, q, w in pairs]).sum(0)
 
 
+def tensors(path_name: str) -> dict[str, Tensor]:
+    """The tensors of a published weight file; UserError where it is absent or damaged."""
+    return torch.load(find(path_name), map_location="cpu", weights_only=True)
+
+
+def _heads(name: str) -> list[Tensor]:
+    found = tensors(name)
+    return [found[f"lin{k}.model.1.weight"] for k in range(5)]
+
+
 @cache
-def load_alex() -> Lpips:
-    """LPIPS with AlexNet; UserError where a file is absent."""
+def _alex(device: torch.device) -> Lpips:
     from torchvision.models import alexnet
 
     network = alexnet(weights=None)
-    network.load_state_dict(torch.load(find(NEEDS_ALEX[0]), map_location="cpu", weights_only=True))
-    heads = torch.load(find(NEEDS_ALEX[1]), map_location="cpu", weights_only=True)
-    return Lpips(network.features, _ALEX_RELUS, [heads[f"lin{k}.model.1.weight"] for k in range(5)])
+    network.load_state_dict(tensors(NEEDS_ALEX[0]))
+    return Lpips(network.features, _ALEX_RELUS, _heads(NEEDS_ALEX[1])).to(device)
 
 
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """uint8 (H, W, 3) as a (1, 3, H, W) tensor in [-1, 1]."""
-    return torch.from_numpy(np.array(pixels, dtype=np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+@cache
+def _vgg(device: torch.device) -> Lpips:
+    return Lpips(vgg16_features(), VGG_RELUS, _heads(NEEDS_VGG[1])).to(device)
 
 
-@torch.no_grad()
+def vgg16_features() -> nn.Sequential:
+    """The convolutional part of torchvision's VGG16 with its ImageNet weights."""
+    from torchvision.models import vgg16
+
+    network = vgg16(weights=None)
+    network.load_state_dict(tensors(NEEDS_VGG[0]))
+    return network.features
+
+
+@torch.inference_mode()
+def pairwise(network: nn.Module, sr: Views, hr: Views) -> list[float]:
+    """`network` of each pair as (1, 3, H, W) in [-1, 1]; one by one, so that size does not bound memory."""
+    pairs = zip(sr, hr, strict=True)
+    return [float(network(_signed(a.rgb, sr.device), _signed(b.rgb, sr.device))) for a, b in pairs]
+
+
+def _signed(pixels: np.ndarray, device: torch.device) -> Tensor:
+    # A copy: the decoded cache hands out read-only arrays, which torch warns about.
+    return torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None] / 127.5 - 1
+
+
 def lpips_alex(sr: Views, hr: Views) -> list[float]:
-    """LPIPS (alex, v0.1) of whole 8-bit images, one value per image; 0 when equal, larger is worse."""
-    network = load_alex()
-    return [float(network(to_tensor(a.rgb), to_tensor(b.rgb))) for a, b in zip(sr, hr, strict=True)]
+    """LPIPS (AlexNet) of whole 8-bit images, one value per image; 0 when equal, larger is worse."""
+    return pairwise(_alex(sr.device), sr, hr)
+
+
+def lpips_vgg(sr: Views, hr: Views) -> list[float]:
+    """LPIPS (VGG16) of whole 8-bit images, one value per image; 0 when equal, larger is worse."""
+    return pairwise(_vgg(sr.device), sr, hr)

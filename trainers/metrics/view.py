@@ -4,11 +4,17 @@ A view computes each plane at most once, so an evaluator that keeps the views of
 their side of every metric once. No metric is defined here.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Hashable, Iterable
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+
+T = TypeVar("T")
 
 # ITU-R BT.601 studio swing as MATLAB's rgb2ycbcr has it, in thousandths.
 _Y_THOUSANDTHS = (65481, 128553, 24966)
@@ -24,7 +30,7 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 
 class View:
-    """`pixels` uint8, (H, W, 3) RGB or (H, W) for a one-channel file; `border` pixels are shaved for metrics.
+    """`pixels` uint8, (H, W, 3) RGB or (H, W) for a one-channel file; `border` pixels (the scale) are shaved.
 
     A one-channel image is its own luminance: MATLAB's benchmark code does not convert it to YCbCr, and
     the published Set14 means depend on that. `lr_image` is the network's input, for metrics that compare
@@ -55,14 +61,50 @@ class View:
 
 
 class Views(list[View]):
-    """A set of views, with what a metric wants to compute once per set."""
+    """A set of views, with what a metric wants to compute once per set.
 
-    def __init__(self, views: Iterable[View]) -> None:
+    Networks run on `device`; `degradation` is how the inputs of the set were made. Arrays that are dear to
+    compute (features of real images) are also kept as files in `folder`, under the hash of the pixels, so
+    that the next process finds them.
+    """
+
+    def __init__(
+        self,
+        views: Iterable[View],
+        *,
+        device: torch.device | str = "cpu",
+        degradation: str = "matlab",
+        folder: Path | None = None,
+    ) -> None:
         super().__init__(views)
+        self.device, self.degradation, self.folder = torch.device(device), degradation, folder
         self._kept: dict[Hashable, Any] = {}
 
-    def keep(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+    def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
         """The value kept under `key`, computed on the first call."""
         if key not in self._kept:
             self._kept[key] = compute()
         return self._kept[key]
+
+    def keep_array(self, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """As `keep`, for an array that outlives the process where the set has a folder."""
+        if self.folder is None:
+            return self.keep(key, compute)
+        return self.keep(key, lambda: _stored(self.folder / f"{self._digest(key)}.npy", compute))
+
+    def _digest(self, key: Hashable) -> str:
+        digest = hashlib.sha256(repr(key).encode())
+        for view in self:
+            digest.update(repr(view.pixels.shape).encode())
+            digest.update(np.ascontiguousarray(view.pixels))
+        return digest.hexdigest()[:32]
+
+
+def _stored(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array at `path`, computed and written (whole or not at all) where there is none."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part.npy")
+        np.save(part, compute())
+        os.replace(part, path)
+    return np.load(path, allow_pickle=False)

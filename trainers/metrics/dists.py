@@ -1,0 +1,83 @@
+"""DISTS (Ding et al., "Image quality assessment: unifying structure and texture similarity", 2020).
+
+Similarity of means (texture) and of covariances (structure) of VGG16 features, weighted per channel by the
+authors' file. Pooling is a Hann-windowed L2 norm; the image itself is the first of the six feature maps.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainers.metrics.lpips import NEEDS_VGG, VGG_RELUS, pairwise, tensors, vgg16_features
+from trainers.metrics.view import Views
+
+NEEDS = (NEEDS_VGG[0], "dists.pt")
+CHANNELS = (3, 64, 128, 256, 512, 512)
+_STABILISER = 1e-6
+
+
+class L2Pool(nn.Module):
+    """Square, 3x3 Hann window with stride 2, square root: halves (N, C, H, W) without aliasing (eq. 2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        window = torch.from_numpy(np.hanning(5)[1:-1]).float()
+        kernel = torch.outer(window, window)
+        self.register_buffer("kernel", kernel / kernel.sum())
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = self.kernel.expand(x.shape[1], 1, 3, 3)
+        pooled = F.conv2d(x * x, kernel, stride=2, padding=1, groups=x.shape[1])
+        return (pooled + 1e-12).sqrt()
+
+
+class Dists(nn.Module):
+    """`features` is VGG16's; `alpha` and `beta` weigh texture and structure, (1, 1475, 1, 1) each."""
+
+    def __init__(self, features: nn.Sequential, alpha: Tensor, beta: Tensor) -> None:
+        super().__init__()
+        layers = [L2Pool() if isinstance(m, nn.MaxPool2d) else m for m in features]
+        self.features = nn.Sequential(*layers[: VGG_RELUS[-1] + 1]).eval().requires_grad_(False)
+        total = alpha.sum() + beta.sum()
+        self.register_buffer("alpha", alpha.flatten() / total)
+        self.register_buffer("beta", beta.flatten() / total)
+        self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1))
+
+    def _maps(self, x: Tensor) -> list[Tensor]:
+        maps, x = [x], (x - self.mean) / self.std
+        for i, layer in enumerate(self.features):
+            x = layer(x)
+            if i in VGG_RELUS:
+                maps.append(x)
+        return maps
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Distance (N,) of two batches (N, 3, H, W) in [-1, 1]; 0 when equal."""
+        pairs = zip(self._maps((a + 1) / 2), self._maps((b + 1) / 2), strict=True)
+        terms = [_similarities(p, q) for p, q in pairs]
+        texture, structure = (torch.cat(kind, dim=1) for kind in zip(*terms, strict=True))
+        return 1 - (texture * self.alpha).sum(1) - (structure * self.beta).sum(1)
+
+
+def _similarities(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Texture and structure similarity (N, C) of two feature maps (eq. 5 and 6)."""
+    mean_p, mean_q = p.mean((2, 3)), q.mean((2, 3))
+    texture = (2 * mean_p * mean_q + _STABILISER) / (mean_p**2 + mean_q**2 + _STABILISER)
+    covariance = (p * q).mean((2, 3)) - mean_p * mean_q
+    spread = p.var((2, 3), correction=0) + q.var((2, 3), correction=0)
+    return texture, (2 * covariance + _STABILISER) / (spread + _STABILISER)
+
+
+@cache
+def _load(device: torch.device) -> Dists:
+    weights = tensors(NEEDS[1])
+    return Dists(vgg16_features(), weights["alpha"], weights["beta"]).to(device)
+
+
+def dists(sr: Views, hr: Views) -> list[float]:
+    """DISTS of whole 8-bit images, not resized, one value per image; 0 when equal, larger is worse."""
+    return pairwise(_load(sr.device), sr, hr)

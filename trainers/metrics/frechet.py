@@ -1,0 +1,106 @@
+"""Distances between two sets of features: Frechet (FID, FD) and kernel (KID).
+
+FID: Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6. KID: Binkowski et al.,
+"Demystifying MMD GANs", 2018, sec. 3. The Frechet distance is biased by the number of images, so two values
+compare only at equal N. The HR side is computed once per evaluator. Which network gives the features is
+trainers/metrics/extractors.py's business.
+"""
+
+from collections import defaultdict
+from functools import partial
+
+import numpy as np
+import torch
+
+from trainers.metrics.extractors import load_extractor
+from trainers.metrics.view import Views
+
+BATCH = 32  # images per pass of the extractor
+_ROWS = 1024  # rows of the kernel matrix held at once
+
+
+@torch.inference_mode()
+def features(views: Views, extractor: str) -> np.ndarray:
+    """Features of a set as float64 (N, D) in the order of the set, kept by it."""
+    return views.keep_array(("features", extractor), partial(_compute, views, extractor))
+
+
+def _compute(views: Views, extractor: str) -> np.ndarray:
+    network = load_extractor(extractor, views.device)
+    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, view in enumerate(views):
+        by_shape[view.rgb.shape].append(i)
+    rows: dict[int, np.ndarray] = {}
+    for members in by_shape.values():
+        for start in range(0, len(members), BATCH):
+            batch = members[start : start + BATCH]
+            images = torch.from_numpy(np.stack([views[i].rgb for i in batch])).permute(0, 3, 1, 2)
+            rows.update(zip(batch, network(images.to(views.device)).cpu().numpy(), strict=True))
+    return np.stack([rows[i] for i in range(len(views))]).astype(np.float64)
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Squared Frechet distance of the Gaussians with the moments of features `a` (n, D) and `b` (m, D).
+
+    |mean difference|^2 + tr(A) + tr(B) - 2 tr sqrt(A B), without a matrix square root of a product: with
+    fewer images than dimensions the last trace is the nuclear norm of the centred cross product, exact
+    although both covariances are singular. ValueError below two images or for different D.
+    """
+    _check(a, b)
+    mean = a.mean(axis=0) - b.mean(axis=0)
+    a, b = (x - x.mean(axis=0) for x in (a, b))
+    a, b = a / np.sqrt(len(a) - 1), b / np.sqrt(len(b) - 1)
+    if min(len(a), len(b)) < a.shape[1]:
+        overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    else:
+        overlap = _trace_of_root(a.T @ a, b.T @ b)
+    return float(max(0.0, mean @ mean + (a * a).sum() + (b * b).sum() - 2 * overlap))
+
+
+def _trace_of_root(a: np.ndarray, b: np.ndarray) -> float:
+    """tr sqrt(A B) of two covariances by symmetric eigenvalues: the spectrum of A^1/2 B A^1/2."""
+    values, vectors = np.linalg.eigh(a)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    return float(np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum())
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Unbiased squared MMD of features (n, D) and (m, D) with the kernel (x y / D + 1)^3.
+
+    Over all images instead of random subsets: the same expectation with the least variance. It can be
+    below 0. ValueError below two images or for different D.
+    """
+    _check(a, b)
+    n, m = len(a), len(b)
+    within = (_kernel_sum(a, a) - _kernel_diagonal(a)) / (n * (n - 1))
+    within += (_kernel_sum(b, b) - _kernel_diagonal(b)) / (m * (m - 1))
+    return within - 2 * _kernel_sum(a, b) / (n * m)
+
+
+def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
+    parts = (a[i : i + _ROWS] @ b.T / a.shape[1] + 1 for i in range(0, len(a), _ROWS))
+    return float(sum((part**3).sum() for part in parts))
+
+
+def _kernel_diagonal(a: np.ndarray) -> float:
+    return float((((a * a).sum(axis=1) / a.shape[1] + 1) ** 3).sum())
+
+
+def _check(a: np.ndarray, b: np.ndarray) -> None:
+    if min(len(a), len(b)) < 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(f"two sets of at least two equally long features, but got {a.shape} and {b.shape}")
+
+
+def fid(sr: Views, hr: Views) -> float:
+    """Frechet distance of Inception features."""
+    return frechet(features(sr, "inception"), features(hr, "inception"))
+
+
+def kid(sr: Views, hr: Views) -> float:
+    """Kernel distance of Inception features."""
+    return kernel_distance(features(sr, "inception"), features(hr, "inception"))
+
+
+def fd_random(sr: Views, hr: Views) -> float:
+    """Frechet distance of the features of a constant random network; not an FID."""
+    return frechet(features(sr, "random"), features(hr, "random"))

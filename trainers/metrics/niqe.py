@@ -1,0 +1,100 @@
+"""NIQE (Mittal, Soundararajan, Bovik, "Making a completely blind image quality analyzer", 2013).
+
+Statistics of 96x96 blocks of rounded luminance, at full and half size, against those of pristine photographs
+(a published file of 36 means and covariances). No reference image. An image needs at least two blocks a
+side to be meaningful: below 192 pixels the metric is refused by its table entry.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import correlate
+from scipy.special import gamma
+
+from trainers.metrics.view import View, Views
+from trainers.metrics.weights import find
+
+NEEDS = ("niqe_pris_params.npz",)
+BLOCK = 96
+MIN_SIDE = 192
+
+_SHAPES = np.arange(0.2, 10.001, 0.001)
+_RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))  # falls with the shape
+_NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
+
+
+@cache
+def _pristine() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean (36,), covariance (36, 36) and the 7x7 window of the published model."""
+    with np.load(find(NEEDS[0]), allow_pickle=False) as file:
+        return file["mu_pris_param"][0], file["cov_pris_param"], file["gaussian_window"]
+
+
+def halve(plane: np.ndarray) -> np.ndarray:
+    """MATLAB's imresize(plane, 0.5) of float64 (H, W) with even sides, unrounded.
+
+    Mirrored by hand before torch's antialiased bicubic, which would renormalise a cut kernel at the border.
+    """
+    x = torch.from_numpy(np.pad(plane, 8, mode="symmetric"))[None, None]
+    x = F.interpolate(x, scale_factor=0.5, mode="bicubic", antialias=True, align_corners=False)
+    return x[0, 0, 4:-4, 4:-4].numpy()
+
+
+def _normalised(plane: np.ndarray, window: np.ndarray) -> np.ndarray:
+    """Local mean removed, divided by local deviation + 1 (eq. 1 to 3)."""
+    mean = correlate(plane, window, mode="nearest")
+    variance = correlate(plane * plane, window, mode="nearest") - mean * mean
+    return (plane - mean) / (np.sqrt(np.abs(variance)) + 1)
+
+
+def _asymmetric_gaussian(x: np.ndarray) -> tuple[float, float, float]:
+    """(shape, left scale, right scale) of an asymmetric generalised Gaussian by moments (Lasmar, 2009)."""
+    left = np.sqrt(np.mean(x[x < 0] ** 2))
+    right = np.sqrt(np.mean(x[x > 0] ** 2))
+    skew = left / right
+    ratio = np.mean(np.abs(x)) ** 2 / np.mean(x * x)
+    wanted = ratio * (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
+    shape = _SHAPES[np.argmin((_RATIOS - wanted) ** 2)]
+    width = np.sqrt(gamma(1 / shape) / gamma(3 / shape))
+    return float(shape), float(left * width), float(right * width)
+
+
+def _block_features(block: np.ndarray) -> list[float]:
+    """The 18 numbers of one block at one size: shape and scale, then four neighbour products."""
+    shape, left, right = _asymmetric_gaussian(block)
+    features = [shape, (left + right) / 2]
+    for shift in _NEIGHBOURS:
+        shape, left, right = _asymmetric_gaussian(block * np.roll(block, shift, axis=(0, 1)))
+        mean = (right - left) * gamma(2 / shape) / gamma(1 / shape)
+        features += [shape, float(mean), left, right]
+    return features
+
+
+def features(y: np.ndarray) -> np.ndarray:
+    """(blocks, 36) of a luminance plane (H, W) in grey levels; H and W at least 96."""
+    rows, columns = y.shape[0] // BLOCK, y.shape[1] // BLOCK
+    plane = y[: rows * BLOCK, : columns * BLOCK].astype(np.float64)
+    by_size = []
+    for side in (BLOCK, BLOCK // 2):
+        n = _normalised(plane, _pristine()[2])
+        blocks = n.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+        by_size.append([_block_features(block) for block in blocks])
+        plane = halve(plane)
+    return np.concatenate(by_size, axis=1)
+
+
+def niqe_of(view: View) -> float:
+    """NIQE of one image; smaller is more natural."""
+    mean, covariance, _ = _pristine()
+    found = features(view.y)
+    found = found[~np.isnan(found).any(axis=1)]  # a flat block has no shape
+    difference = mean - found.mean(axis=0)
+    spread = np.linalg.pinv((covariance + np.cov(found, rowvar=False)) / 2)
+    return float(np.sqrt(difference @ spread @ difference))
+
+
+def niqe(sr: Views, hr: Views) -> list[float]:
+    """NIQE of the generated images, one value per image; `hr` is not used."""
+    return [niqe_of(view) for view in sr]
