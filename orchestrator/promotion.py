@@ -60,11 +60,11 @@ def newest_sweep(storage: Path) -> str:
     ended = [
         (sweep["ended"], path.parent.name)
         for path in storage.glob("*/sweep.json")
-        if (sweep := json.loads(path.read_text())).get("ended") and sweep["pick"]
+        if (sweep := json.loads(path.read_text()))["ended"] and sweep["pick"]
     ]
     if not ended:
         raise UserError(f"no finished sweep with a pick in {storage}; set --storage or run a sweep first")
-    return max(ended, key=lambda found: (str(found[0]), found[1]))[1]
+    return max(ended)[1]
 
 
 def find_candidate(storage: Path, name: str) -> Candidate:
@@ -74,37 +74,22 @@ def find_candidate(storage: Path, name: str) -> Candidate:
         known = ", ".join(sorted(path.parent.name for path in storage.glob("*/sweep.json"))) or "none"
         raise UserError(f"no sweep '{name}' in {storage}; known: {known}")
     sweep = json.loads((folder / "sweep.json").read_text())
-    if not sweep["pick"]:
-        raise UserError(f"sweep {name} picked no model ({sweep['pick_reason'] or 'it has not ended'})")
+    if not sweep.get("pick"):
+        raise UserError(f"sweep {name} picked no model ({sweep.get('pick_reason') or sweep['status']})")
     rows = json.loads((folder / "leaderboard.json").read_text())
     row = next((r for r in reversed(rows) if r["trial_id"] == sweep["pick"] and r["checkpoint"]), None)
     if row is None:
         raise UserError(f"the pick {sweep['pick']} of sweep {name} has no checkpoint in its leaderboard")
     path = _place(folder, row["checkpoint"])
     generator, config = checkpoint.load_generator(path)
-    return Candidate(sweep, row, path, _warm_folder(folder, rows, row), generator, config)
+    warm = folder / "trials" / row["trial_id"] / "warm"
+    return Candidate(sweep, row, path, warm if warm.is_dir() else None, generator, config)
 
 
 def _place(folder: Path, name: str) -> Path:
     """A checkpoint named in a row: absolute, or below the sweep's folder or the storage beside it."""
     places = (Path(name), folder / name, folder.parent / name)
     return next((place for place in places if (place / "manifest.json").exists()), places[0])
-
-
-def _warm_folder(folder: Path, rows: list[dict[str, Any]], row: Mapping[str, Any]) -> Path | None:
-    """The checkpoint of the PSNR phase with the row's generator and seed, where the sweep lists one."""
-
-    def generator(config: Mapping[str, Any]) -> dict[str, Any]:
-        names = [n for n in config if n.startswith("generator.") or n == "run.seed"]
-        return {n: config[n] for n in names}
-
-    wanted = generator(row["config"])
-    for warm in rows:
-        same = warm["stage"] == "warm" and generator(warm["config"]) == wanted
-        if same and warm["checkpoint"]:
-            place = _place(folder, warm["checkpoint"])
-            return place if place.exists() else None
-    return None
 
 
 def measure(
@@ -143,7 +128,7 @@ def promote(
     registry = Registry(uri, model or candidate.default_model)
     champion = registry.by_alias(CHAMPION)
     champion_uri = f"models:/{registry.model}/{champion.number}" if champion else None
-    gate_set = GateSet(candidate.config, storage / "work", pick_device(candidate.config.run.device))
+    gate_set = GateSet(candidate.config, storage, pick_device(candidate.config.run.device))
     measured, references = measure(candidate, gate_set, champion_uri, uri)
     evaluations = {key: reference.evaluation for key, reference in references.items()}
     differences = gate_set.set_differences(measured, references)

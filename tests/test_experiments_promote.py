@@ -47,7 +47,7 @@ class Judged(GateSet):
         return {("swd", n): Interval(difference(n), difference(n), difference(n), 40) for n in references}
 
 
-def sweep(storage, name, quality, *, ended="2026-11-01T00:00", pick="confirm-1", design="b1 bn"):
+def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn"):
     objective = ObjectiveConfig(perceptual="swd")
     small = GeneratorConfig(num_blocks=1, channels=4)
     config = TrainConfig(recipe="demo", generator=small, objective=objective)
@@ -69,6 +69,7 @@ def sweep(storage, name, quality, *, ended="2026-11-01T00:00", pick="confirm-1",
         "name": name,
         "recipe": "demo",
         "ended": ended,
+        "status": "finished",
         "pick": pick,
         "pick_reason": "no design reached the floor",
         "tracking_uri": default_uri(storage),
@@ -94,16 +95,16 @@ def call(storage, *arguments, monkeypatch):
 
 
 def test_better_models_win_worse_ones_are_refused_and_rollback_restores(storage, monkeypatch, capsys):
-    sweep(storage, "first", 1.0, ended="2026-11-01T00:00")
+    sweep(storage, "first", 1.0, ended=1.0)
     assert call(storage, monkeypatch=monkeypatch) == 0
     assert "upsweep-demo v1: promoted to champion" in capsys.readouterr().out
 
-    sweep(storage, "worse", 0.4, ended="2026-11-02T00:00")
+    sweep(storage, "worse", 0.4, ended=2.0)
     assert call(storage, monkeypatch=monkeypatch) == 3
     told = capsys.readouterr().out
     assert "v2: refused" in told and "FAIL psnr_y -0.6 [-0.6, -0.6] against champion" in told
 
-    sweep(storage, "better", 2.0, ended="2026-11-03T00:00", design="<b>bold</b> | b8")
+    sweep(storage, "better", 2.0, ended=3.0, design="<b>bold</b> | b8")
     assert call(storage, "--dry-run", monkeypatch=monkeypatch) == 0
     assert "(dry run): would be promoted" in capsys.readouterr().out
     assert call(storage, "better", monkeypatch=monkeypatch) == 0

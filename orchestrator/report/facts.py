@@ -1,0 +1,199 @@
+"""What a sweep found, in words and numbers; nothing about how it looks.
+
+Every comparison stays within one role: screening and confirmation were measured on val, the answer on test.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainers.metrics import METRICS
+
+Row = dict[str, Any]
+SEEDS_FOR_A_CLAIM = 5  # below that an interval over seeds covers too little (protocol of verdicts)
+
+
+@dataclass(frozen=True)
+class Design:
+    """One confirmed design: its networks, one per seed."""
+
+    name: str
+    rows: list[Row]
+    """Confirm rows (val)."""
+    tests: list[Row]
+    """Test rows of the same networks; empty before the test stage."""
+    on_front: bool
+    is_pick: bool
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over seeds on test, else on val; None where not every seed has it."""
+        values = self.values(metric)
+        return sum(values) / len(values) if values else None
+
+    def values(self, metric: str) -> list[float]:
+        """One value per seed on test, else on val; empty where a seed lacks it."""
+        found = [row["metrics"].get(metric) for row in self.tests or self.rows]
+        return [] if None in found else [float(value) for value in found]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A sweep's files, with what the page asks of them."""
+
+    folder: Path
+    sweep: dict[str, Any]
+    rows: list[Row]
+    distortion: str
+    perceptual: str
+
+    @property
+    def designs(self) -> list[Design]:
+        """Confirmed designs, the pick first, then by the perceptual metric."""
+        return sorted(_designs(self.sweep, self.rows), key=self._order)
+
+    def _order(self, design: Design) -> tuple[bool, float]:
+        value = design.mean(self.perceptual)
+        sign = 1 if METRICS[self.perceptual].direction == "min" else -1
+        return not design.is_pick, float("inf") if value is None else sign * value
+
+    @property
+    def pick(self) -> Design | None:
+        """The recommended design, if there is one."""
+        return next((design for design in self.designs if design.is_pick), None)
+
+    def of_stage(self, *stages: str) -> list[Row]:
+        """Rows of these stages, diverged and failed ones included."""
+        return [row for row in self.rows if row["stage"] in stages]
+
+    def gain(self, design: Design, reference: str) -> float | None:
+        """How much better `design` is than "bicubic" or "warm" in the perceptual metric, as a share."""
+        ours, theirs = design.mean(self.perceptual), design.mean(f"{reference}/{self.perceptual}")
+        if ours is None or not theirs:
+            return None
+        share = (theirs - ours) / abs(theirs)
+        return share if METRICS[self.perceptual].direction == "min" else -share
+
+    def seeds_better(self, design: Design, reference: str) -> int:
+        """Seeds of `design` that beat "bicubic" or "warm" in the perceptual metric."""
+        ours, theirs = design.values(self.perceptual), design.values(f"{reference}/{self.perceptual}")
+        sign = 1 if METRICS[self.perceptual].direction == "min" else -1
+        return sum(sign * a < sign * b for a, b in zip(ours, theirs, strict=False))
+
+
+def read(folder: Path) -> Facts:
+    """The files of one sweep; a leaderboard that is not there yet is empty."""
+    sweep = json.loads((folder / "sweep.json").read_text())
+    board = folder / "leaderboard.json"
+    rows = json.loads(board.read_text()) if board.exists() else []
+    names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
+    return Facts(folder, sweep, rows, names["distortion"], names["perceptual"])
+
+
+def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
+    tests = {row["of"]: row for row in rows if row["stage"] == "test" and "of" in row}
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["stage"] == "confirm" and not lost(row):
+            groups.setdefault(row["design"], []).append(row)
+    front, pick = set(sweep.get("front") or ()), sweep.get("pick")
+    return [
+        Design(
+            name,
+            group,
+            [tests[row["trial_id"]] for row in group if row["trial_id"] in tests],
+            any(row["trial_id"] in front for row in group),
+            any(row["trial_id"] == pick for row in group),
+        )
+        for name, group in groups.items()
+    ]
+
+
+def lost(row: Row) -> bool:
+    """Whether a trial diverged or failed: its numbers are placeholders."""
+    return bool(row.get("diverged")) or row["verdict"].startswith(("diverged", "failed", "unfinished"))
+
+
+def headline(facts: Facts) -> str:
+    """The answer in one sentence."""
+    pick = facts.pick
+    if pick is None:
+        reason = facts.sweep.get("pick_reason") or f"the sweep is {facts.sweep['status']}"
+        return f"No model is recommended: {reason}."
+    gain, warm = facts.gain(pick, "bicubic"), facts.gain(pick, "warm")
+    parts = [f"{pick.name} wins"]
+    if gain is not None:
+        parts.append(f"{facts.perceptual} {share(gain)} than bicubic")
+    if warm is not None:
+        parts.append(f"{share(warm)} than its warm start")
+    return ", ".join(parts) + "."
+
+
+def share(gain: float) -> str:
+    """A share as people say it: "38 % better"."""
+    return f"{abs(gain):.0%} {'better' if gain >= 0 else 'worse'}"
+
+
+def how_sure(facts: Facts) -> str:
+    """What the number of seeds and images allows to say."""
+    pick = facts.pick
+    if pick is None:
+        return ""
+    n = len(pick.tests or pick.rows)
+    role = "test" if pick.tests else "val"
+    images = facts.sweep["data"].get(role, {}).get("n", "?")
+    counts = [f"{facts.seeds_better(pick, ref)} of {n} beat {word}" for ref, word in REFERENCES.items()]
+    told = f"{n} seed{'s' * (n > 1)}, {images} {role} images: {' and '.join(counts)}."
+    if n < SEEDS_FOR_A_CLAIM:
+        told += f" Fewer than {SEEDS_FOR_A_CLAIM} seeds: an estimate, not a claim."
+    return told
+
+
+REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
+
+
+def cost(facts: Facts) -> str:
+    """What it took."""
+    sweep = facts.sweep
+    counts = Counter(row["stage"] for row in facts.rows)
+    stopped = sum(row["rung"] is not None for row in facts.rows if row["stage"] == "screen")
+    parts = [f"{counts['screen']} trials screened ({stopped} stopped early)"]
+    parts.append(f"{counts['confirm']} confirmation runs")
+    warm = sweep.get("warm_starts") or {"trained": 0, "reused": 0}
+    parts.append(f"{warm['trained']} warm starts trained, {warm['reused']} reused")
+    if broken := sum(lost(row) for row in facts.rows):
+        parts.append(f"{broken} diverged or failed")
+    if sweep.get("ended") and sweep.get("started"):
+        parts.append(f"{duration(sweep['ended'] - sweep['started'])} on the clock")
+    return "; ".join(parts) + "."
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 12 s, 7 min or 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def moment(seconds: float | None) -> str:
+    """A time as people read it, UTC; empty for None."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC") if seconds else ""
+
+
+def number(value: float | None, metric: str = "") -> str:
+    """A metric's value with the digits that mean something; a dash for none."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.2f}" if METRICS.get(metric) and METRICS[metric].unit == "dB" else f"{value:.4g}"
+
+
+def verdicts(facts: Facts) -> list[tuple[str, list[Row]]]:
+    """Rows by what became of them; numbers inside a verdict do not split a group. Largest group first."""
+    groups: dict[str, list[Row]] = {}
+    for row in facts.of_stage("warm", "screen", "confirm"):
+        words = " ".join("…" if any(c.isdigit() for c in w) else w for w in row["verdict"].split())
+        groups.setdefault(words, []).append(row)
+    return sorted(groups.items(), key=lambda group: -len(group[1]))

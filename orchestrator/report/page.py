@@ -1,0 +1,115 @@
+"""report.html: its sections in order, the answer first. No section needs a script; all text is escaped."""
+
+import shlex
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from orchestrator.report import facts as say
+from orchestrator.report.drawings import curves_section, pictures, plane_section
+from orchestrator.report.facts import Design, Facts, number
+from orchestrator.report.markup import cells, section
+from orchestrator.report.tables import designs_table, runs_table, verdicts_section
+from trainers.metrics import METRICS
+
+HERE = Path(__file__).parent
+
+
+def render(facts: Facts) -> str:
+    """The whole page."""
+    sections = (
+        _answer(facts),
+        plane_section(facts),
+        pictures(facts),
+        designs_table(facts),
+        curves_section(facts),
+        runs_table(facts),
+        verdicts_section(facts),
+        _reproduce(facts),
+    )
+    name = escape(facts.sweep["name"])
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{name} – Upsweep</title><style>{_asset('page.css')}</style></head>"
+        f'<body><main>{"".join(sections)}</main><div id="tip" hidden></div>'
+        f"<script>{_asset('page.js')}</script></body></html>"
+    )
+
+
+def _asset(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _answer(facts: Facts) -> str:
+    sweep = facts.sweep
+    when = say.moment(sweep.get("ended")) or f"{sweep['status']}, begun {say.moment(sweep['started'])}"
+    about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
+    return (
+        f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
+        f"<h1>{escape(say.headline(facts))}</h1>{_tiles(facts)}"
+        f"<p>{escape(say.how_sure(facts))}</p><p>{escape(say.cost(facts))}</p></header>"
+    )
+
+
+def _tiles(facts: Facts) -> str:
+    pick = facts.pick
+    if pick is None:
+        return ""
+    tiles = [_tile(facts, pick, metric) for metric in (facts.perceptual, facts.distortion)]
+    gpu, cpu = (facts.sweep.get(f"{kind}_hours") or 0.0 for kind in ("gpu", "cpu"))
+    first = (
+        f"<b>{gpu:.2f}</b><span>GPU-hours</span><small>{cpu:.2f} CPU-hours</small>"
+        if gpu
+        else f"<b>{cpu:.2f}</b><span>CPU-hours</span>"
+    )
+    tiles.append(f"<div>{first}</div>")
+    return f'<div class="tiles">{"".join(tiles)}</div>'
+
+
+def _tile(facts: Facts, pick: Design, metric: str) -> str:
+    unit = escape(METRICS[metric].unit)
+    values = pick.values(metric)
+    spread = f" ({number(min(values), metric)} to {number(max(values), metric)})" if len(values) > 1 else ""
+    better = "lower" if METRICS[metric].direction == "min" else "higher"
+    references = ", ".join(
+        f"{word} {number(pick.mean(f'{key}/{metric}'), metric)}"
+        for key, word in (("bicubic", "bicubic"), ("warm", "warm start"))
+    )
+    return (
+        f"<div><b>{number(pick.mean(metric), metric)} {unit}</b>"
+        f"<span>{escape(metric)}{spread}, {better} is better</span><small>{references}</small></div>"
+    )
+
+
+def _reproduce(facts: Facts) -> str:
+    sweep = facts.sweep
+    commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
+    commands += [sweep["command"], f"python experiments/promote.py {shlex.quote(sweep['name'])}"]
+    data = "".join(
+        cells("td", (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"])))
+        for role, entry in sweep["data"].items()
+    )
+    versions = ", ".join(f"{name} {number_}" for name, number_ in sweep["versions"].items())
+    changed = " (with uncommitted changes)" if str(sweep.get("commit", "")).endswith("+") else ""
+    return section(
+        "Do it again",
+        f"<pre>{escape(chr(10).join(commands))}</pre>"
+        f'<div class="wide"><table><thead>{cells("th", ("role", "images", "count", "digest"))}</thead>'
+        f"<tbody>{data}</tbody></table></div>"
+        f'<p class="small">commit {escape(str(sweep.get("commit") or "unknown"))}{changed}; seed '
+        f"{escape(str(sweep['seed']))}; {escape(versions)}; MLflow {escape(str(sweep['tracking_uri']))}, "
+        f"experiment {escape(str(sweep['experiment']))}</p>" + _settings(facts),
+        "reproduce",
+    )
+
+
+def _settings(facts: Facts) -> str:
+    """The dotted settings of each confirmed design that differ from the recipe."""
+    blocks = []
+    for design in facts.designs:
+        values: dict[str, Any] = design.rows[0].get("values") or {}
+        lines = "\n".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items())
+        title = f"settings of {design.name}"
+        blocks.append(f"<details><summary>{escape(title)}</summary><pre>{escape(lines)}</pre></details>")
+    return "".join(blocks)

@@ -1,0 +1,262 @@
+"""The report tells the answer first, escapes everything, and needs nothing but itself."""
+
+import json
+import random
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from orchestrator.report import build_report
+from orchestrator.report.facts import headline, how_sure, read, verdicts
+from orchestrator.report.plots import Axis, Mark, plane
+
+BICUBIC = {"bicubic/psnr_y": 24.9, "bicubic/ssim_y": 0.71, "bicubic/swd": 50.0}
+
+
+def row(stage, trial_id, design, psnr, swd, **more):
+    steps = [0, 60, 120, 180, 240]
+    rung = more.get("rung")
+    curve = [
+        [s, 26.0 - (26.0 - psnr) * s / 240, 46.0 - (46.0 - swd) * s / 240]
+        for s in steps
+        if s <= (rung or 240)
+    ]
+    return {
+        "trial_id": trial_id,
+        "stage": stage,
+        "design": design,
+        "values": {"loss.adversarial_weight": 0.1},
+        "config": {"generator.num_blocks": 4, "loss.adversarial_weight": 0.1},
+        "metrics": {
+            "psnr_y": curve[-1][1],
+            "ssim_y": 0.74,
+            "swd": curve[-1][2],
+            "warm/psnr_y": 26.0,
+            "warm/swd": 46.0,
+            **BICUBIC,
+        },
+        "protocol": {"psnr_y": "BT.601 Y, border of scale px", "swd": "sliced Wasserstein"},
+        "verdict": "screened to the end",
+        "seed": 0,
+        "gpu_hours": 0.0,
+        "cpu_hours": 0.02,
+        "mlflow_run_id": "0123456789abcdef",
+        "steps": curve[-1][0],
+        "max_steps": 240,
+        "rung": rung,
+        "curve": curve if stage != "test" else [],
+        "checkpoint": None,
+        "strip": None,
+        "diverged": False,
+        **more,
+    }
+
+
+def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
+    """A finished sweep's files, drawn from one constant seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(1)
+    rows = [row("warm", "warm-1", "b4 bn shuffle", 26.0, 46.0, verdict="warm start trained")]
+    for i in range(trials):
+        rung = draw.choice([None, None, 60, 120])
+        words = f"screened out at step {rung} of 240" if rung else "screened to the end"
+        rows.append(
+            row(
+                "screen",
+                f"screen-{i}",
+                f"b{draw.choice([4, 8])} bn shuffle adv={draw.uniform(0.01, 0.3):.2g}",
+                draw.uniform(24.3, 25.9),
+                draw.uniform(28, 46),
+                rung=rung,
+                verdict=words,
+            )
+        )
+    broken = {"diverged": True, "verdict": "diverged: adversarial at step 33"}
+    rows.append(row("screen", "screen-x", "b8 no-bn adv=0.9", 12.0, 300.0, **broken))
+    for place, (design, psnr, swd) in enumerate(
+        [
+            ("b4 bn shuffle adv=0.1", 25.3, 30.0),
+            ("b8 bn transposed adv=0.01", 25.9, 38.0),
+            ("b4 no-bn", 24.95, 33.0),
+        ]
+    ):
+        for seed in range(seeds):
+            noise = draw.uniform(-0.4, 0.4)
+            identity = f"confirm-{place}-s{seed}"
+            numbers = {"seed": seed, "verdict": "confirmed"}
+            rows.append(row("confirm", identity, design, psnr + noise / 4, swd + noise, **numbers))
+            tested = {**numbers, "of": identity, "verdict": "measured on test"}
+            rows.append(row("test", f"test-{place}-s{seed}", design, psnr - 0.1, swd + 1 + noise, **tested))
+    sweep = {
+        "name": name,
+        "recipe": "demo",
+        "status": "finished",
+        "started": 1_763_700_000.0,
+        "ended": 1_763_700_720.0,
+        "objective": {"distortion": "psnr_y", "perceptual": "swd", "delta_db": 1.5},
+        "seed": 0,
+        "command": "python experiments/sweep.py",
+        "commit": "0123456789ab+",
+        "hardware": "2 CPU cores",
+        "versions": {"torch": "2.15.0", "python": "3.11"},
+        "data": {role: {"spec": "demo", "digest": "ab" * 8, "n": 31} for role in ("train", "val", "test")},
+        "warm_starts": {"trained": 1, "reused": 0},
+        "front": [f"confirm-{k}-s{s}" for k in (0, 1) for s in range(seeds)],
+        "pick": "confirm-0-s1",
+        "pick_reason": "best perceptual metric",
+        "gpu_hours": 0.0,
+        "cpu_hours": 0.4,
+        "tracking_uri": "sqlite:////runs/mlflow.db",
+        "experiment": "upsweep/demo",
+    }
+    (folder / "sweep.json").write_text(json.dumps(sweep))
+    (folder / "leaderboard.json").write_text(json.dumps(rows))
+    return sweep, rows
+
+
+def fake_strip(path, columns=5, rows=2):
+    """A sheet laid out as orchestrator.strips does, one colour per column."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = np.full((18 + rows * 194, columns * 192, 3), 255, np.uint8)
+    for column in range(columns):
+        sheet[18:, column * 192 : column * 192 + 192] = (50 * column, 200 - 30 * column, 90)
+    Image.fromarray(sheet).save(path)
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, text outside scripts, and every address."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.words, self.addresses, self.ids = [], [], [], []
+        self.size = path.stat().st_size
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "action", "data") and value:
+                self.addresses.append(value)
+            assert not name.startswith("on"), f"{tag} carries {name}"
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(self.words)
+
+
+def test_the_answer_comes_first_with_gain_seeds_and_cost(tmp_path):
+    fake_sweep(tmp_path)
+    page = Page(build_report(tmp_path))
+    assert re.search(r"adv=0\.1 wins, swd 3\d% better than bicubic, 3\d% better than its warm", page.text)
+    assert "2 seeds, 31 test images: 2 of 2 beat bicubic and 2 of 2 beat their own warm start." in page.text
+    assert "Fewer than 5 seeds: an estimate, not a claim." in page.text
+    assert "15 trials screened" in page.text and "12 min on the clock" in page.text
+    assert page.text.index("wins") < page.text.index("Perception against distortion")
+
+
+def test_the_page_needs_no_network_and_stays_small(tmp_path):
+    fake_sweep(tmp_path)
+    fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
+    page = Page(build_report(tmp_path))
+    assert page.addresses and all(address.startswith("data:image/png") for address in page.addresses)
+    assert page.size < 300_000
+    assert page.tags.count("svg") == 3 and page.tags.count("img") == 1
+
+
+def test_every_run_has_a_line_and_diverged_numbers_are_not_shown(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    page = Page(build_report(tmp_path))
+    assert {r["trial_id"] for r in rows} <= set(page.ids)
+    assert "diverged: adversarial at step 33" in page.text and "300" not in page.text.split()
+
+
+def test_five_seeds_are_enough_for_a_claim(tmp_path):
+    fake_sweep(tmp_path, seeds=5)
+    assert how_sure(read(tmp_path)) == (
+        "5 seeds, 31 test images: 5 of 5 beat bicubic and 5 of 5 beat their own warm start."
+    )
+
+
+POISON = (
+    "<script>alert(1)</script>\n\"'><img src=x onerror=alert(2)> &amp; ]]> --> {{x}} \u202e" + "A" * 10_000
+)
+
+
+def test_poisoned_names_appear_as_text_only(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    clean = Page(build_report(tmp_path))
+    for key in (
+        "name",
+        "recipe",
+        "command",
+        "hardware",
+        "experiment",
+        "tracking_uri",
+        "commit",
+        "pick_reason",
+    ):
+        sweep[key] = POISON
+    sweep["data"] = {POISON: {"spec": POISON, "digest": POISON, "n": 1}}
+    sweep["versions"] = {POISON: POISON}
+    for r in rows:
+        r |= {"verdict": POISON, "mlflow_run_id": POISON, "strip": POISON, "protocol": {POISON: POISON}}
+        r["values"] = {POISON: POISON}
+        r["design"] += POISON
+        r["trial_id"] += POISON
+        if "of" in r:
+            r["of"] += POISON
+    sweep["pick"] += POISON
+    sweep["front"] = [identity + POISON for identity in sweep["front"]]
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    page = Page(build_report(tmp_path))
+    assert page.tags.count("script") == clean.tags.count("script") == 1
+    assert "img" not in page.tags
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_a_strip_that_is_no_picture_is_left_out(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    for r in rows:
+        r["strip"] = "sweep.json"
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert "img" not in Page(build_report(tmp_path)).tags
+
+
+def test_a_sweep_without_a_pick_or_without_rows_says_so(tmp_path):
+    sweep, _ = fake_sweep(tmp_path)
+    sweep |= {"pick": None, "front": [], "pick_reason": "no confirmed design reaches the floor of 24.90 dB"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert headline(read(tmp_path)).startswith(
+        "No model is recommended: no confirmed design reaches the floor"
+    )
+    build_report(tmp_path)
+    (tmp_path / "leaderboard.json").unlink()
+    for key in ("pick", "pick_reason", "front", "cpu_hours", "gpu_hours"):
+        sweep.pop(key, None)
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"status": "running", "ended": None}))
+    assert "No model is recommended: the sweep is running." in Page(build_report(tmp_path)).text
+
+
+def test_verdicts_that_differ_by_a_number_are_one_group(tmp_path):
+    fake_sweep(tmp_path)
+    groups = dict(verdicts(read(tmp_path)))
+    assert len(groups["diverged: adversarial at step …"]) == 1
+    assert len(groups["screened out at step … of …"]) > 1
+
+
+def test_axis_ticks_are_round_and_strays_are_drawn_on_the_border():
+    axis = Axis([24.1, 26.3], 0, 100)
+    assert axis.ticks() == pytest.approx([24.0, 24.5, 25.0, 25.5, 26.0])
+    assert axis(1000) == 100 and axis(-1000) == 0
+    marks = [Mark(x, x, "stopped", "") for x in range(40)] + [Mark(9_999, 1, "stopped", "")]
+    assert 'cx="704.0"' in plane(marks, [], "swd", "psnr_y")
+    assert Axis([5.0, 5.0], 0, 100)(5.0) == pytest.approx(50)
