@@ -1,4 +1,4 @@
-"""What every script shares: finding our packages, one sentence per user mistake, config flags by dotted name."""
+"""What every script shares: our packages on the path, one sentence per user mistake, flags by dotted name."""
 
 import sys
 from collections.abc import Callable

@@ -63,10 +63,12 @@ class Prepared:
         return [
             f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
             + (f" ({kept} more are there already)" if kept else ""),
-            f"screen   {r.trials} trials of up to {run.gan_steps} GAN steps from a shared warm start; at each "
-            f"of {r.space.rungs} rungs one in {r.space.reduction} goes on",
-            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, each with its own PSNR phase, no stopping",
-            f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images nobody saw",
+            f"screen   {r.trials} trials of up to {run.gan_steps} GAN steps from a shared warm start; at "
+            f"each of {r.space.rungs} rungs one in {r.space.reduction} goes on",
+            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, each with its own PSNR phase, "
+            "no stopping",
+            f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
+            "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops",
         ]
 

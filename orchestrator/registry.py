@@ -189,6 +189,7 @@ def _artifacts_of(client: MlflowClient, model_uri: str) -> str:
     else:
         name, _, number = path.rpartition("/")
         found = client.get_model_version(name, number)
-    if not found.source.startswith("models:/"):
-        return found.source
-    return client.get_logged_model(found.source.removeprefix("models:/")).artifact_location
+    source = str(found.source)
+    if not source.startswith("models:/"):
+        return source
+    return client.get_logged_model(source.removeprefix("models:/")).artifact_location

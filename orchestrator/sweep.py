@@ -213,8 +213,8 @@ def _same_as_before(prepared: Prepared) -> None:
     changed = [k for k, v in before["request"]["config"].items() if now.get(k) != v]
     if changed:
         raise UserError(
-            f"sweep '{r.name}' began with other settings ({', '.join(changed[:3])}); --resume takes them from "
-            f"the sweep itself, so leave them out"
+            f"sweep '{r.name}' began with other settings ({', '.join(changed[:3])}); --resume takes them "
+            f"from the sweep itself, so leave them out"
         )
 
 

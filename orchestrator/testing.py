@@ -17,8 +17,8 @@ def measure_on(
     checkpoints: Sequence[tuple[str, str]], role: str, request: "Request", digest: str, place: Place
 ) -> list[dict[str, Any]]:
     """The evaluation of each network and of its warm start (two URLs) on the images of `role`, in order."""
-    resources = {"num_cpus": 1, "num_gpus": request.gpus_per_trial if place.gpus else 0}
-    task = ray.remote(**resources)(_measure)
+    gpus = request.gpus_per_trial if place.gpus else 0
+    task = ray.remote(num_cpus=1, num_gpus=gpus)(_measure)
     work_dir, metrics = request.work_dir(), request.metrics
     waiting = [task.remote(url, warm, role, work_dir, metrics, digest) for url, warm in checkpoints]
     return ray.get(waiting)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
@@ -19,7 +18,7 @@ from orchestrator.record import Record
 from orchestrator.scheduler import FeasibleFirst, rungs
 from orchestrator.search import build_search
 from orchestrator.selection import Objectives
-from orchestrator.space import label
+from orchestrator.stage import Stage, StageView, design_of, settings_of
 from orchestrator.testing import measure_on
 from orchestrator.trial import Job, run_trial
 from trainers.config import flatten, override
@@ -30,19 +29,6 @@ MAX_FAILURES = 3  # of the machine; a diverged trial is never retried
 
 class Interrupted(Exception):
     """Ctrl-C: the stage stopped in good order and can be resumed."""
-
-
-@dataclass
-class Stage:
-    """What a stage needs beyond the sweep's own facts."""
-
-    name: str
-    designs: tuple[dict[str, Any], ...] = ()
-    scheduler: FeasibleFirst | None = None
-
-    def stopped_at(self, tune_id: str) -> int | None:
-        """The rung that stopped a trial."""
-        return self.scheduler.stopped.get(tune_id) if self.scheduler else None
 
 
 class Sweep:
@@ -155,7 +141,7 @@ class Sweep:
             stage.scheduler = callback.scheduler  # the one that was pickled with it
         else:
             tuner = self._new_tuner(stage, trainable, callback, path)
-        LIVE[key] = _Shown(self, stage)
+        LIVE[key] = StageView(self, stage)
         try:
             grid = tuner.fit()
         except KeyboardInterrupt:
@@ -229,12 +215,12 @@ class Sweep:
         return sorted(rows, key=lambda r: r["trial_id"]) if stage.designs else rows
 
     def _row(self, stage: Stage, tune_id: str, params: Mapping[str, Any], callback: StageCallback) -> Row:
-        trial_id, values = self.identity(stage, tune_id, params)
+        trial_id, values = stage.identity(tune_id, params)
         row = leaderboard.make_row(
             stage=stage.name,
             trial_id=trial_id,
-            values=_design(values),
-            config=flatten(override(self.request.config, _settings(values))),
+            values=design_of(values),
+            config=flatten(override(self.request.config, settings_of(values))),
             result=callback.results.get(tune_id, {}),
             curve=callback.curves.get(tune_id, []),
             measured=self.request.metrics,
@@ -244,17 +230,10 @@ class Sweep:
             error=callback.errors.get(tune_id, ""),
             gpus=self.request.gpus_per_trial if self.place.gpus else 0.0,
         )
-        row["values"] = _settings(values)
+        row["values"] = settings_of(values)
         strip = f"{self.request.name}/trials/{trial_id}/strip.png"
         row["strip"] = self.storage.url(strip) if self.storage.exists(strip) else None
         return leaderboard.choose_candidate(row, self.objectives) if stage.name == "confirm" else row
-
-    def identity(self, stage: Stage, tune_id: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """A trial's own id and its values."""
-        if stage.designs:
-            values = dict(stage.designs[params["index"]])
-            return values.pop("trial_id"), values
-        return f"{stage.name}-{tune_id}", dict(params)
 
     def _finished_rows(self, stage: str) -> list[Row] | None:
         name = f"{self.request.name}/stages/{stage}.json"
@@ -274,54 +253,6 @@ class Sweep:
         return evaluator.measure_resizer("bicubic").summary, evaluator.protocol
 
 
-class _Shown:
-    """The driver's side of a stage: MLflow entries and the living line."""
-
-    def __init__(self, sweep: Sweep, stage: Stage) -> None:
-        self.sweep, self.stage = sweep, stage
-        self.params: dict[str, dict[str, Any]] = {}
-        self.best: tuple[float, float] | None = None
-
-    def started(self, trial_id: str, params: dict[str, Any]) -> None:
-        self.params[trial_id] = params
-        own_id, values = self.sweep.identity(self.stage, trial_id, params)
-        config = flatten(override(self.sweep.request.config, _settings(values)))
-        self.sweep.record.start_trial(self.stage.name, own_id, label(_design(values)), config)
-
-    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
-        sweep, objectives = self.sweep, self.sweep.objectives
-        sweep.record.append(result.get("journal", []))
-        sweep.progress.step(trial_id, result["phase"], result["step"], result["seconds"])
-        if result.get("diverged"):
-            return
-        point = objectives.point(result)
-        if self.best is None or point[1] > self.best[1]:
-            self.best = point
-            sweep.progress.note = (
-                f"best so far {objectives.perceptual} {result[objectives.perceptual]:.4g} at "
-                f"{result[objectives.distortion]:.2f} dB (bicubic {sweep.bicubic[objectives.perceptual]:.4g} at "
-                f"{sweep.bicubic[objectives.distortion]:.2f} dB)"
-            )
-
-    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
-        own_id, _ = self.sweep.identity(self.stage, trial_id, self.params.get(trial_id, {}))
-        words = leaderboard.verdict(self.stage.name, result, self.stage.stopped_at(trial_id), error)
-        strip = f"{self.sweep.request.name}/trials/{own_id}/strip.png"
-        picture = self.sweep.storage.url(strip) if self.sweep.storage.exists(strip) else None
-        self.sweep.record.end_trial(self.stage.name, own_id, words, result, picture, failed=bool(error))
-        self.sweep.progress.end(trial_id)
-
-
-def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that are settings of a config, without a space's switches."""
-    return {k: v for k, v in values.items() if "." in k and not k.endswith("?")}
-
-
-def _design(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that make the design, without the seeds."""
-    return {k: v for k, v in _settings(values).items() if k not in ("run.seed", "data.order_seed")}
-
-
 def _over(tune_id: str, stage: Stage, callback: StageCallback) -> bool:
     """Whether a trial ended in some way: at its end, at a rung, diverged or failed."""
     result = callback.results.get(tune_id, {})
@@ -331,5 +262,5 @@ def _over(tune_id: str, stage: Stage, callback: StageCallback) -> bool:
 
 def _callback_of(tuner: tune.Tuner) -> StageCallback:
     """The callback that was pickled with a tuner, and with it the scheduler that the tuner uses."""
-    callbacks = tuner._local_tuner.get_run_config().callbacks or []
+    callbacks = tuner._local_tuner.get_run_config().callbacks or []  # type: ignore[union-attr]
     return next(c for c in callbacks if isinstance(c, StageCallback))

@@ -49,8 +49,8 @@ def refuse_unusable_gpu() -> None:
     if not torch.cuda.is_available():
         needed = MIN_DRIVER.get(cuda.split(".")[0], "a newer one")
         raise UserError(
-            f"this machine has an NVIDIA driver ({driver}) that torch {torch.__version__} (CUDA {cuda}) cannot "
-            f"use; it needs driver {needed} or later: update the driver, or {remedy}"
+            f"this machine has an NVIDIA driver ({driver}) that torch {torch.__version__} (CUDA {cuda}) "
+            f"cannot use; it needs driver {needed} or later: update the driver, or {remedy}"
         )
     capability = torch.cuda.get_device_capability()
     built = [int(m.group(1)) for a in torch.cuda.get_arch_list() if (m := re.match(r"sm_(\d+)", a))]

@@ -34,9 +34,12 @@ class Pair(Protocol):
     Both may be one-channel, (H, W) and (h, w), as some benchmark pictures are.
     """
 
-    key: str
-    hr: np.ndarray
-    lr_image: np.ndarray
+    @property
+    def key(self) -> str: ...
+    @property
+    def hr(self) -> np.ndarray: ...
+    @property
+    def lr_image(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,87 @@
+"""One stage of a sweep: what it runs, who its trials are, and what the driver does as they go."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import leaderboard
+from orchestrator.scheduler import FeasibleFirst
+from orchestrator.selection import Objectives
+from orchestrator.space import USED, label
+from trainers.config import flatten, override
+
+if TYPE_CHECKING:
+    from orchestrator.tuning import Sweep
+
+
+@dataclass
+class Stage:
+    """What a stage needs beyond the sweep's own facts."""
+
+    name: str
+    designs: tuple[dict[str, Any], ...] = ()
+    scheduler: FeasibleFirst | None = None
+
+    def stopped_at(self, tune_id: str) -> int | None:
+        """The rung that stopped a trial."""
+        return self.scheduler.stopped.get(tune_id) if self.scheduler else None
+
+    def identity(self, tune_id: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """A trial's own id and its values, from what Tune calls it and gave it."""
+        if self.designs:
+            values = dict(self.designs[params["index"]])
+            return values.pop("trial_id"), values
+        return f"{self.name}-{tune_id}", dict(params)
+
+
+class StageView:
+    """The driver's side of a stage: MLflow entries and the living line."""
+
+    def __init__(self, sweep: "Sweep", stage: Stage) -> None:
+        self.sweep, self.stage = sweep, stage
+        self.params: dict[str, dict[str, Any]] = {}
+        self.best: tuple[float, float] | None = None
+
+    def started(self, trial_id: str, params: dict[str, Any]) -> None:
+        """Its MLflow run begins."""
+        self.params[trial_id] = params
+        own_id, values = self.stage.identity(trial_id, params)
+        config = flatten(override(self.sweep.request.config, settings_of(values)))
+        self.sweep.record.start_trial(self.stage.name, own_id, label(design_of(values)), config)
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Its entries go to the writer; the living line moves."""
+        sweep, objectives = self.sweep, self.sweep.objectives
+        sweep.record.append(result.get("journal", []))
+        sweep.progress.step(trial_id, result["phase"], result["step"], result["seconds"])
+        if result.get("diverged"):
+            return
+        point = objectives.point(result)
+        if self.best is None or point[1] > self.best[1]:
+            self.best = point
+            best, bicubic = _in_words(result, objectives), _in_words(sweep.bicubic, objectives)
+            sweep.progress.note = f"best {best} (bicubic {bicubic})"
+
+    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
+        """Verdict, picture, end of its run."""
+        own_id, _ = self.stage.identity(trial_id, self.params.get(trial_id, {}))
+        words = leaderboard.verdict(self.stage.name, result, self.stage.stopped_at(trial_id), error)
+        strip = f"{self.sweep.request.name}/trials/{own_id}/strip.png"
+        picture = self.sweep.storage.url(strip) if self.sweep.storage.exists(strip) else None
+        self.sweep.record.end_trial(self.stage.name, own_id, words, result, picture, failed=bool(error))
+        self.sweep.progress.end(trial_id)
+
+
+def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:
+    perceptual, distortion = objectives.perceptual, objectives.distortion
+    return f"{perceptual} {metrics[perceptual]:.4g} at {metrics[distortion]:.2f} dB"
+
+
+def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that are settings of a config, without a space's switches."""
+    return {k: v for k, v in values.items() if "." in k and not k.endswith(USED)}
+
+
+def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that make the design, without the seeds."""
+    return {k: v for k, v in settings_of(values).items() if k not in ("run.seed", "data.order_seed")}
