@@ -12,10 +12,10 @@ from datasets.config import ROLES, DataConfig
 from datasets.demo import demo_sources
 from datasets.duplicates import same_pictures
 from datasets.errors import UserError, unknown
-from datasets.files import locked
+from datasets.examine import Part
 from datasets.importers import open_source
 from datasets.manifest import Manifest
-from datasets.shards import PackSettings, Part, pack
+from datasets.shards import PackSettings, pack
 from datasets.splits import cut
 from datasets.stream import is_shards, read_index, read_manifest
 
@@ -103,7 +103,7 @@ def _demo(work_dir: Path) -> str:
     out = work_dir / "datasets" / f"demo-{_short(prints)}"
     if not is_shards(str(out)):
         parts = {role: Part(source, source.members()) for role, source in sources.items()}
-        _pack_once(out, "demo", parts)
+        pack(out, "demo", parts, PackSettings())
     return str(out)
 
 
@@ -114,15 +114,8 @@ def _imported(path: Path, is_cut: bool, work_dir: Path) -> str:
         members = source.members()
         roles = cut(members) if is_cut else {"all": members}
         parts = {role: Part(source, chosen) for role, chosen in roles.items()}
-        _pack_once(out, source.name, parts)
+        pack(out, source.name, parts, PackSettings())
     return str(out)
-
-
-def _pack_once(out: Path, name: str, parts: dict[str, Part]) -> None:
-    """Trials that start together want the same folder: one imports, the others wait and find it done."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with locked(out.with_name(f"{out.name}.lock")):
-        pack(out, name, parts, PackSettings())
 
 
 def _short(text: str) -> str:

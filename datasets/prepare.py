@@ -10,10 +10,11 @@ from datasets.catalogue import CATALOGUE
 from datasets.codec import Rejected, size_of
 from datasets.demo import demo_sources
 from datasets.errors import UserError, unknown
+from datasets.examine import Part, Progress
 from datasets.importers import Member, Source, ZipSource, open_source
 from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import Manifest
-from datasets.shards import PackSettings, Part, Progress, pack
+from datasets.shards import PackSettings, pack
 from datasets.tiles import TiledSource
 
 DIV2K_TILE_PX = 256

@@ -19,10 +19,11 @@ from PIL import Image, ImageOps, PngImagePlugin
 from datasets import codec
 from datasets.codec import Rejected, decode
 from datasets.errors import UserError
+from datasets.examine import Part
 from datasets.images import ImageSet
 from datasets.importers import FolderSource, ZipSource, open_source
 from datasets.manifest import MANIFEST, parse_manifest
-from datasets.shards import PackSettings, Part, pack
+from datasets.shards import PackSettings, pack
 from datasets.stream import read_manifest, samples
 
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 40, 3), dtype=np.uint8)

@@ -12,10 +12,11 @@ import webdataset
 from PIL import Image
 
 from datasets.errors import UserError
+from datasets.examine import Part
 from datasets.importers import FolderSource, ZipSource, keys_for
 from datasets.manifest import MANIFEST
 from datasets.prepare import prepare
-from datasets.shards import PackSettings, Part, pack
+from datasets.shards import PackSettings, pack
 from datasets.stream import read_index, read_manifest, samples
 
 DATA = Path(os.environ.get("UPSWEEP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -10,11 +10,12 @@ from PIL import Image
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
+from datasets.examine import Part
 from datasets.images import ImageSet
 from datasets.importers import FolderSource
 from datasets.loader import TrainLoader
 from datasets.order import stream_order
-from datasets.shards import PackSettings, Part, pack
+from datasets.shards import PackSettings, pack
 from datasets.streamed import buffer_size, stream
 
 IMAGES = 45

@@ -15,9 +15,10 @@ import webdataset
 from PIL import Image
 
 from datasets.errors import UserError
+from datasets.examine import Part
 from datasets.images import ImageSet, open_images
 from datasets.importers import FolderSource
-from datasets.shards import PackSettings, Part, pack
+from datasets.shards import PackSettings, pack
 from datasets.stream import samples
 from datasets.streamed import stream
 
