@@ -18,7 +18,7 @@ from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
 from datasets.files import atomic_write, locked
 from datasets.manifest import Manifest, Row
-from datasets.stream import samples
+from datasets.stream import Location, samples
 
 LAYOUT = 1
 PIXELS, META = "pixels.u8", "meta.json"
@@ -53,7 +53,7 @@ def key_of(manifest: Manifest, split: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def decoded(location: str, manifest: Manifest, split: str, rows: list[Row], folder: Path) -> Decoded:
+def decoded(location: Location, manifest: Manifest, split: str, rows: list[Row], folder: Path) -> Decoded:
     """The cache entry of one split under `folder`, built by this process if nobody has yet.
 
     UserError where a decoded image is not the one that the index describes.
@@ -68,7 +68,7 @@ def decoded(location: str, manifest: Manifest, split: str, rows: list[Row], fold
     return _open(entry, rows)
 
 
-def _build(entry: Path, location: str, manifest: Manifest, split: str, rows: list[Row]) -> None:
+def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows: list[Row]) -> None:
     for leftover in entry.parent.glob(f".{entry.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)  # we hold the lock: its builder is dead
     building = entry.parent / f".{entry.name}.{uuid.uuid4().hex}"

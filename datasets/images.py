@@ -15,9 +15,10 @@ from datasets.errors import UserError, unknown
 from datasets.examine import Part
 from datasets.importers import open_source
 from datasets.manifest import Manifest
+from datasets.remote import is_url
 from datasets.shards import PackSettings, pack
 from datasets.splits import cut
-from datasets.stream import is_shards, read_index, read_manifest
+from datasets.stream import is_shards, located, read_index, read_manifest
 
 
 class ImageSet:
@@ -30,12 +31,12 @@ class ImageSet:
     def __init__(self, location: str, role: str, cache: Path) -> None:
         if role not in ROLES:
             raise unknown("role", role, ROLES)
-        self.location, self.role = location, role
-        self.manifest: Manifest = read_manifest(location)
+        self.location, self.role = located(location, cache), role
+        self.manifest: Manifest = read_manifest(self.location)
         self.split = self.manifest.split_for(role)
         self.name = self.manifest.name
         self.digest = self.manifest.digest(role)
-        self.rows = read_index(location, self.manifest, self.split)
+        self.rows = read_index(self.location, self.manifest, self.split)
         self.keys = [row.key for row in self.rows]
         self.hashes = [row.pixel_sha256 for row in self.rows]
         self.sources = [row.source for row in self.rows]
@@ -67,10 +68,10 @@ class ImageSet:
 def open_images(spec: str, role: str, *, work_dir: Path, data: DataConfig | None = None) -> ImageSet:
     """The images of `spec` for `role`.
 
-    `spec` is a catalogue name, a shard folder, or a plain folder or zip of photographs, which is imported
-    once under `work_dir`. A plain folder that serves train (or another role only because its own field is
-    empty) is cut into four roles by photograph; one that is named for a role is that role, whole.
-    UserError where there is nothing to read, or no such role in it.
+    `spec` is a catalogue name, a shard folder or its URL (s3, gs, https), or a plain folder or zip of
+    photographs, which is imported once under `work_dir`. A plain folder that serves train (or another role
+    only because its own field is empty) is cut into four roles by photograph; one that is named for a role
+    is that role, whole. UserError where there is nothing to read, or no such role in it.
     """
     if role not in ROLES:
         raise unknown("role", role, ROLES)
@@ -79,7 +80,7 @@ def open_images(spec: str, role: str, *, work_dir: Path, data: DataConfig | None
 
 
 def _location(spec: str, role: str, work_dir: Path, data: DataConfig | None) -> str:
-    if is_shards(spec):
+    if is_shards(spec) or is_url(spec):
         return spec
     if spec == "demo":
         return _demo(work_dir)

@@ -1,6 +1,9 @@
 """A catalogue name and its archive -> a shard folder. Which reader, which split, which transform."""
 
+import hashlib
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +16,9 @@ from datasets.errors import UserError, unknown
 from datasets.examine import Part, Progress
 from datasets.importers import Member, Source, ZipSource, open_source
 from datasets.lsun import LmdbSource, unpacked
-from datasets.manifest import Manifest
-from datasets.shards import PackSettings, pack
+from datasets.manifest import MANIFEST, Manifest
+from datasets.remote import is_url, upload
+from datasets.shards import MARKER, PackSettings, pack
 from datasets.tiles import TiledSource
 
 DIV2K_TILE_PX = 256
@@ -50,7 +54,9 @@ def prepare(
     max_rejected: float = 0.05,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Import the dataset `name` from `source` into the folder `out`; what is done already is kept.
+    """Import the dataset `name` from `source` into `out`, a folder or an s3:// or gs:// URL.
+
+    What is done already is kept.
 
     UserError for an unknown name or split, a missing or wrong source, and too many broken images.
     """
@@ -67,7 +73,7 @@ def prepare(
     request = Request(
         name=name,
         source=Path(source),
-        out=Path(out),
+        out=_staging(out, name, source, split, limit, min_px),
         split=split or entry.splits[0],
         limit=limit,
         settings=settings,
@@ -75,7 +81,18 @@ def prepare(
     parts, settings, title = PREPARERS[name](request)
     manifest = pack(request.out, title, parts, settings, progress)
     shutil.rmtree(_scratch(request.out), ignore_errors=True)
+    if is_url(out):
+        upload(request.out, out, MARKER, MANIFEST)
+        shutil.rmtree(request.out)
     return manifest
+
+
+def _staging(out: str, *wishes: object) -> Path:
+    """The folder that is packed first: `out` itself, or a temporary one that a second try finds again."""
+    if not is_url(out):
+        return Path(out)
+    digest = hashlib.sha256(repr((out, *wishes)).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"upsweep-{os.getuid()}-{digest}"
 
 
 Prepared = tuple[Parts, PackSettings, str]

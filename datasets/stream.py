@@ -12,7 +12,11 @@ from typing import BinaryIO
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from datasets.errors import UserError
-from datasets.manifest import MANIFEST, Manifest, Row, Shard, parse_index, parse_manifest
+from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, parse_index, parse_manifest
+from datasets.remote import Remote, is_url
+
+Location = str | Remote
+"""A local shard folder, or one behind a URL."""
 
 _BLOCK = 1 << 20
 
@@ -22,24 +26,34 @@ def is_shards(location: str) -> bool:
     return (Path(location) / MANIFEST).is_file()
 
 
-def open_file(location: str, name: str) -> BinaryIO:
-    """The file `name` of the shard folder `location`, for reading."""
+def located(spec: str, cache: Path) -> Location:
+    """Where the shards of `spec` are read from: a folder, or a URL whose files are kept in `cache`."""
+    return Remote(spec, cache) if is_url(spec) else spec
+
+
+def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:
+    if isinstance(location, Remote):
+        return location.open(entry)
     try:
-        return open(Path(location) / name, "rb")
+        return open(Path(location) / entry.file, "rb")
     except OSError as error:
-        raise UserError(f"cannot read {name} of {location}: {error.strerror}") from None
+        raise UserError(f"cannot read {entry.file} of {location}: {error.strerror}") from None
 
 
-def read_manifest(location: str) -> Manifest:
-    """The manifest of a shard folder."""
-    with open_file(location, MANIFEST) as file:
-        return parse_manifest(file.read(), f"{location}/{MANIFEST}")
+def read_manifest(location: Location) -> Manifest:
+    """The manifest of a shard folder. UserError where there is none, or a damaged one."""
+    if isinstance(location, Remote):
+        return parse_manifest(location.read(MANIFEST), f"{location}/{MANIFEST}")
+    try:
+        return parse_manifest((Path(location) / MANIFEST).read_bytes(), f"{location}/{MANIFEST}")
+    except OSError as error:
+        raise UserError(f"cannot read {MANIFEST} of {location}: {error.strerror}") from None
 
 
-def read_index(location: str, manifest: Manifest, split: str) -> list[Row]:
+def read_index(location: Location, manifest: Manifest, split: str) -> list[Row]:
     """The rows of one split, checked."""
     entry = manifest.splits[split]
-    with open_file(location, entry.index.file) as file:
+    with _open(location, entry.index) as file:
         return parse_index(file.read(), entry, f"{location}/{entry.index.file}")
 
 
@@ -61,13 +75,13 @@ class _Hashed:
         return self._hash.hexdigest()
 
 
-def samples(location: str, shards: Iterable[Shard]) -> Iterator[tuple[str, bytes]]:
+def samples(location: Location, shards: Iterable[Shard]) -> Iterator[tuple[str, bytes]]:
     """(key, image bytes) of each shard in turn, in the order of the tar.
 
     UserError where a shard is not the file that the manifest describes: another length, hash or count.
     """
     for shard in shards:
-        with open_file(location, shard.file) as stream:
+        with _open(location, shard) as stream:
             yield from _shard_samples(stream, shard, f"{location}/{shard.file}")
 
 

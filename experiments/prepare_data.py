@@ -27,7 +27,7 @@ class Options:
     source: str = ""
     """The archive or folder as it was downloaded."""
     out: str = ""
-    """The folder that the shards go to."""
+    """The folder, or s3:// or gs:// URL, that the shards go to."""
     split: str = ""
     """How it is divided (see --list); empty: the first way listed."""
     limit: int = 0

@@ -1,0 +1,249 @@
+"""Shards behind URLs: an S3 server and a misbehaving web server, both on loopback."""
+
+import http.server
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets import remote
+from datasets.config import DataConfig
+from datasets.errors import UserError
+from datasets.images import ImageSet, open_images
+from datasets.loader import TrainLoader
+from datasets.prepare import prepare
+from datasets.remote import is_url
+
+Answer = Callable[[http.server.SimpleHTTPRequestHandler, bytes], bool]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(20):
+        pixels = np.random.default_rng(i).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def shards(photos: Path, tmp_path: Path) -> Path:
+    prepare("folder", str(photos), str(tmp_path / "web" / "shards"))
+    return tmp_path / "web" / "shards"
+
+
+class Web:
+    """A file server on loopback whose next answers can be spoilt."""
+
+    def __init__(self, root: Path) -> None:
+        self.spoil: list[Answer] = []
+        self.requests: list[str] = []
+        web = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *args: object) -> None:
+                super().__init__(*args, directory=str(root))  # type: ignore[arg-type]
+
+            def do_GET(self) -> None:
+                web.requests.append(f"{self.path} {self.headers.get('Range', '')}".strip())
+                data = Path(self.translate_path(self.path))
+                tar = self.path.endswith(".tar")
+                if tar and web.spoil and web.spoil.pop(0)(self, data.read_bytes()):
+                    return
+                super().do_GET()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/shards"
+
+
+@pytest.fixture
+def web(shards: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    running = Web(shards.parent)
+    yield running
+    running.server.shutdown()
+    running.server.server_close()
+
+
+def dropped(handler: http.server.SimpleHTTPRequestHandler, data: bytes) -> bool:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data[: len(data) // 3])
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
+    return True
+
+
+def truncated(handler: http.server.SimpleHTTPRequestHandler, data: bytes) -> bool:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "512")
+    handler.end_headers()
+    handler.wfile.write(data[:512])
+    return True
+
+
+def page(handler: http.server.SimpleHTTPRequestHandler, data: bytes) -> bool:
+    text = b"<html>Please log in</html>".ljust(len(data))
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(text)))
+    handler.end_headers()
+    handler.wfile.write(text)
+    return True
+
+
+def altered(handler: http.server.SimpleHTTPRequestHandler, data: bytes) -> bool:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data[:-1] + b"!")
+    return True
+
+
+def refused(code: int) -> Answer:
+    def answer(handler: http.server.SimpleHTTPRequestHandler, data: bytes) -> bool:
+        handler.send_error(code)
+        return True
+
+    return answer
+
+
+def test_shards_behind_a_url_equal_those_on_disk(web: Web, shards: Path, tmp_path: Path) -> None:
+    far = open_images(web.url, "train", work_dir=tmp_path / "far")
+    near = open_images(str(shards), "train", work_dir=tmp_path / "near")
+    assert far.digest == near.digest and far.keys == near.keys
+    assert all(np.array_equal(far[i], near[i]) for i in range(len(near)))
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_dropped_connection_is_taken_up_again(web: Web, tmp_path: Path, failures: int) -> None:
+    web.spoil = [dropped] * failures
+    assert open_images(web.url, "train", work_dir=tmp_path)[0].shape == (48, 48, 3)
+    assert sum("bytes=" in request for request in web.requests) == failures
+
+
+def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
+    web.spoil = [refused(503), refused(500)]
+    assert open_images(web.url, "train", work_dir=tmp_path)[0].shape == (48, 48, 3)
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        ([truncated] * 9, "512 bytes came|bytes came, the manifest says"),
+        ([page] * 9, "it is a web page, not a shard|its hash differs"),
+        ([altered] * 9, "its hash differs from the manifest"),
+        ([refused(403)], "HTTP 403"),
+        ([refused(404)], "HTTP 404"),
+        ([refused(500)] * 9, "cannot fetch .*HTTP 500"),
+    ],
+)
+def test_a_wrong_answer_is_an_error_and_leaves_nothing(
+    web: Web, tmp_path: Path, spoil: list[Answer], message: str
+) -> None:
+    web.spoil = list(spoil)
+    with pytest.raises(UserError, match=message):
+        open_images(web.url, "train", work_dir=tmp_path)[0]
+    web.spoil = []
+    assert open_images(web.url, "train", work_dir=tmp_path)[0].shape == (48, 48, 3)
+
+
+def test_an_error_page_instead_of_the_manifest_is_named(web: Web, shards: Path, tmp_path: Path) -> None:
+    (shards / "manifest.json").write_text("<html>Please log in</html>")
+    with pytest.raises(UserError, match="is not a manifest of shards"):
+        open_images(web.url, "train", work_dir=tmp_path)
+
+
+def test_a_shard_is_fetched_once_for_any_number_of_readers(web: Web, tmp_path: Path) -> None:
+    data = DataConfig(crop_px=16, batch_size=4, mode="streamed")
+    for _ in range(3):
+        images = open_images(web.url, "train", work_dir=tmp_path)
+        list(islice(TrainLoader(images, data, 4, device="cpu").batches(), 8))
+    assert sum(request.endswith(".tar") for request in web.requests) == 1
+
+
+@pytest.mark.parametrize("spec", ["pipe:cat x", "http://example.org/a", "ftp://h/a", "hf://d/a", "s3:/a"])
+def test_other_schemes_are_refused(spec: str) -> None:
+    with pytest.raises(UserError, match="shards are read from folders, s3, gs, https"):
+        is_url(spec)
+
+
+@pytest.mark.parametrize("spec", ["demo", "/a/b", "a b", "./x:y"])
+def test_paths_and_names_are_no_urls(spec: str) -> None:
+    assert not is_url(spec)
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    if find_spec("moto") is None:
+        pytest.skip("moto[server] is not installed; pip install 'upsweep[dev]'")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    remote._file_system.cache_clear()
+    try:
+        _wait_for(port)
+        import boto3
+
+        boto3.client("s3").create_bucket(Bucket="photos")
+        yield "s3://photos"
+    finally:
+        server.kill()
+        server.wait()
+        remote._file_system.cache_clear()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"no server on port {port}")
+
+
+def test_from_photographs_to_batches_through_s3(photos: Path, tmp_path: Path, s3: str) -> None:
+    here = prepare("folder", str(photos), str(tmp_path / "here"))
+    there = prepare("folder", str(photos), f"{s3}/set one/shards")
+    assert here.to_json() == there.to_json()
+    far = ImageSet(f"{s3}/set one/shards", "train", tmp_path / "far")
+    near = ImageSet(str(tmp_path / "here"), "train", tmp_path / "near")
+    for mode in ("cached", "streamed"):
+        data = DataConfig(crop_px=16, batch_size=4, mode=mode)
+        pairs = zip(*(TrainLoader(s, data, 4, device="cpu").batches() for s in (far, near)), strict=False)
+        assert all(torch.equal(a.hr, b.hr) for a, b in islice(pairs, 6))
+
+
+def test_a_missing_bucket_or_set_is_one_sentence(photos: Path, tmp_path: Path, s3: str) -> None:
+    with pytest.raises(UserError, match="there is no s3://photos/nothing/manifest.json"):
+        open_images(f"{s3}/nothing", "train", work_dir=tmp_path)
+    prepare("folder", str(photos), f"{s3}/taken")
+    prepare("folder", str(photos), f"{s3}/taken")
+    with pytest.raises(UserError, match="s3://photos/taken already holds something else"):
+        prepare("folder", str(photos), f"{s3}/taken", limit=9)
+    with pytest.raises(UserError, match="cannot write s3://nowhere/x"):
+        prepare("folder", str(photos), "s3://nowhere/x")
