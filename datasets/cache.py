@@ -11,17 +11,19 @@ import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
+from datasets.evict import META, evict, lease
 from datasets.files import atomic_write, locked
 from datasets.manifest import Manifest, Row
 from datasets.stream import Location, samples
 
 LAYOUT = 1
-PIXELS, META = "pixels.u8", "meta.json"
+PIXELS = "pixels.u8"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Decoded:
     flat: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray
+    in_use: BinaryIO
+    """Keeps the entry from being evicted as long as this object lives."""
 
     @property
     def uniform(self) -> np.ndarray | None:
@@ -53,19 +57,30 @@ def key_of(manifest: Manifest, split: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def decoded(location: Location, manifest: Manifest, split: str, rows: list[Row], folder: Path) -> Decoded:
+def decoded(
+    location: Location, manifest: Manifest, split: str, rows: list[Row], folder: Path, limit_bytes: int = 0
+) -> Decoded:
     """The cache entry of one split under `folder`, built by this process if nobody has yet.
 
-    UserError where a decoded image is not the one that the index describes.
+    With a limit, entries that no process has open make room. UserError where a decoded image is not the one
+    that the index describes, and where the set alone is larger than the limit.
     """
     entry = folder / key_of(manifest, split)
-    if not (entry / META).is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+    needed = sum(row.width * row.height * 3 for row in rows)
+    if 0 < limit_bytes < needed:
+        raise UserError(
+            f"data.cache_gb={limit_bytes / 1e9:g} is too small for {manifest.name}, which takes "
+            f"{needed / 1e9:.3g} GB decoded; raise it or set data.mode streamed"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    while (in_use := lease(entry)) is None:
         with locked(folder / f"{entry.name}.lock"):
             # Whoever waited for the lock finds the entry that its holder published.
             if not (entry / META).is_file():
+                if limit_bytes:
+                    evict(folder, limit_bytes - needed)
                 _build(entry, location, manifest, split, rows)
-    return _open(entry, rows)
+    return _open(entry, rows, in_use)
 
 
 def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows: list[Row]) -> None:
@@ -105,11 +120,11 @@ def _checked_pixels(row: Row, key: str, data: bytes, transform: str) -> np.ndarr
     return pixels
 
 
-def _open(entry: Path, rows: list[Row]) -> Decoded:
+def _open(entry: Path, rows: list[Row], in_use: BinaryIO) -> Decoded:
     shapes = np.array([(row.height, row.width) for row in rows], dtype=np.int64).reshape(-1, 2)
     sizes = shapes.prod(axis=1) * 3
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     expected = int(sizes.sum())
     if (entry / PIXELS).stat().st_size != expected:
         raise UserError(f"{entry / PIXELS} is not {expected} bytes long; delete {entry} to build it again")
-    return Decoded(np.memmap(entry / PIXELS, dtype=np.uint8, mode="r"), offsets, shapes)
+    return Decoded(np.memmap(entry / PIXELS, dtype=np.uint8, mode="r"), offsets, shapes, in_use)

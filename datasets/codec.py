@@ -148,9 +148,9 @@ TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) -> PNG bytes, the same ones each time."""
+    """uint8 (H, W, 3) -> PNG bytes, the same ones each time; level 1, since tiles hardly shrink beyond it."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 

@@ -6,6 +6,7 @@ from datasets.errors import UserError, unknown
 
 MODES = ("cached", "streamed")
 DEGRADATIONS = ("matlab", "matlab_replicate", "matlab_float", "pil", "torch_antialias")
+INPUTS = ("image", "grey", "edges")
 ROLES = ("train", "val", "test", "gate")
 
 
@@ -31,22 +32,39 @@ class DataConfig:
     """cached: decoded once per node and memory-mapped; streamed: JPEG bytes read from the shards."""
     degradation: str = "matlab"
     """How the network input is made from HR; numbers of different degradations never meet."""
+    input: str = "image"
+    """What is made smaller for the network: the image, its grey version (colouring) or its Canny edges."""
+    canny_sigma: float = 1.0
+    """Blur before edges are found, in pixels; larger keeps only coarse outlines."""
+    canny_low: float = 0.1
+    """Gradient that continues an edge, for images in [0, 1]."""
+    canny_high: float = 0.2
+    """Gradient that starts an edge; larger gives fewer."""
     order_seed: int = 0
     """Decides image order, crop and flip at each index; runs that share it see the same data."""
     eval_images: int = 64
     """Val images measured at each evaluation (the first N by key); 0 means all."""
     eval_crop_px: int = 0
     """Side of the centred crop measured in val, test and gate; 0 means the whole image."""
+    cache_gb: float = 0.0
+    """Disk for decoded images and fetched shards per machine; the longest unused go first; 0: no limit."""
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise unknown("data mode", self.mode, MODES, "data.mode")
         if self.degradation not in DEGRADATIONS:
             raise unknown("degradation", self.degradation, DEGRADATIONS, "data.degradation")
+        if self.input not in INPUTS:
+            raise unknown("network input", self.input, INPUTS, "data.input")
+        if not 0 <= self.canny_low <= self.canny_high or self.canny_sigma < 0:
+            raise UserError(
+                f"data.canny_low and data.canny_high must be 0 or more in this order and data.canny_sigma "
+                f"0 or more, but got {self.canny_low}, {self.canny_high} and {self.canny_sigma}"
+            )
         for name in ("crop_px", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"data.{name} must be at least 1, but got {getattr(self, name)}")
-        for name in ("eval_images", "eval_crop_px", "order_seed"):
+        for name in ("eval_images", "eval_crop_px", "order_seed", "cache_gb"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name} must be 0 or more, but got {getattr(self, name)}")
 

@@ -28,10 +28,10 @@ class ImageSet:
     parallel lists; `digest` names the content and the role in 16 hex digits.
     """
 
-    def __init__(self, location: str, role: str, cache: Path) -> None:
+    def __init__(self, location: str, role: str, cache: Path, cache_gb: float = 0.0) -> None:
         if role not in ROLES:
             raise unknown("role", role, ROLES)
-        self.location, self.role = located(location, cache), role
+        self.location, self.role = located(location, cache, int(cache_gb * 1e9)), role
         self.manifest: Manifest = read_manifest(self.location)
         self.split = self.manifest.split_for(role)
         self.name = self.manifest.name
@@ -40,12 +40,12 @@ class ImageSet:
         self.keys = [row.key for row in self.rows]
         self.hashes = [row.pixel_sha256 for row in self.rows]
         self.sources = [row.source for row in self.rows]
-        self._cache = cache
+        self._cache, self._limit = cache, int(cache_gb * 1e9)
 
     @cached_property
     def pixels(self) -> Decoded:
         """The decoded images; the first process on a machine that asks decodes them."""
-        return decoded(self.location, self.manifest, self.split, self.rows, self._cache)
+        return decoded(self.location, self.manifest, self.split, self.rows, self._cache, self._limit)
 
     @cached_property
     def min_side(self) -> int:
@@ -76,7 +76,8 @@ def open_images(spec: str, role: str, *, work_dir: Path, data: DataConfig | None
     if role not in ROLES:
         raise unknown("role", role, ROLES)
     work_dir = Path(work_dir)
-    return ImageSet(_location(spec, role, work_dir, data), role, work_dir / "cache")
+    cache_gb = data.cache_gb if data else 0.0
+    return ImageSet(_location(spec, role, work_dir, data), role, work_dir / "cache", cache_gb)
 
 
 def _location(spec: str, role: str, work_dir: Path, data: DataConfig | None) -> str:

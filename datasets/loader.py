@@ -15,10 +15,10 @@ from torch import Tensor
 
 from datasets import codec, order, streamed
 from datasets.config import DataConfig
-from datasets.degrade import down
 from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.images import ImageSet, disjoint, open_images
+from datasets.inputs import network_input
 
 __all__ = ["Batch", "ImageSet", "Pair", "TrainLoader", "disjoint", "eval_pairs", "open_images"]
 
@@ -79,7 +79,7 @@ class TrainLoader:
             mirrored = torch.from_numpy(order.flips(data.order_seed, cut.epochs, cut.indices)).to(self.device)
             hr = torch.where(mirrored[:, None, None, None], hr.flip(-1), hr)
         hr = hr.contiguous()
-        lr_image = down(hr, self.scale, data.degradation)
+        lr_image = network_input(hr, self.scale, data)
         return Batch(hr.float() / 255, lr_image.float() / 255, cut.indices)
 
     def _cached(self, step: int) -> Iterator["_Crops"]:
@@ -158,5 +158,5 @@ def _pair(key: str, image: np.ndarray, data: DataConfig, scale: int) -> Pair:
         image = image[top : top + side, left : left + side]
     height, width = (n // scale * scale for n in image.shape[:2])
     hr = image[:height, :width].copy()
-    small = down(torch.from_numpy(hr).permute(2, 0, 1)[None], scale, data.degradation)
+    small = network_input(torch.from_numpy(hr).permute(2, 0, 1)[None], scale, data)
     return Pair(key, hr, np.ascontiguousarray(small[0].permute(1, 2, 0).numpy()))

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from datasets.errors import UserError
+from datasets.evict import evict
 from datasets.files import locked
 from datasets.manifest import IndexFile, Shard
 
@@ -44,6 +45,7 @@ class Remote:
 
     url: str
     cache: Path
+    limit_bytes: int = 0
 
     def __str__(self) -> str:
         return self.url
@@ -59,8 +61,11 @@ class Remote:
         while True:
             with locked(path.with_name(f"{path.name}.lock")):
                 if not path.is_file():
+                    if self.limit_bytes:
+                        evict(self.cache, self.limit_bytes - entry.bytes)
                     _fetch(f"{self.url.rstrip('/')}/{entry.file}", entry, path)
             try:
+                os.utime(path)
                 return open(path, "rb")
             except FileNotFoundError:
                 continue  # evicted between the two lines

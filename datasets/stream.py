@@ -26,9 +26,9 @@ def is_shards(location: str) -> bool:
     return (Path(location) / MANIFEST).is_file()
 
 
-def located(spec: str, cache: Path) -> Location:
+def located(spec: str, cache: Path, limit_bytes: int = 0) -> Location:
     """Where the shards of `spec` are read from: a folder, or a URL whose files are kept in `cache`."""
-    return Remote(spec, cache) if is_url(spec) else spec
+    return Remote(spec, cache, limit_bytes) if is_url(spec) else spec
 
 
 def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:

@@ -1,8 +1,6 @@
 """Batches are a pure function of (order seed, step); roles and sizes are guarded."""
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -151,17 +149,3 @@ def test_an_unknown_dataset_names_the_known_ones(work: Path) -> None:
 def test_a_catalogue_set_that_is_not_prepared_says_how(work: Path) -> None:
     with pytest.raises(UserError, match="celeba is not prepared in .*prepare_data.py celeba --source"):
         open_images("celeba", "train", work_dir=work)
-
-
-def test_processes_that_start_together_import_and_decode_once(tmp_path: Path) -> None:
-    folder = photographs(tmp_path / "p", 12)
-    code = (
-        "import sys; from pathlib import Path; from datasets.loader import open_images;"
-        "s = open_images(sys.argv[1], 'train', work_dir=Path(sys.argv[2])); print(s.digest, int(s[3].sum()))"
-    )
-    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "w")]
-    root = Path(__file__).parents[1]
-    children = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    outputs = {child.communicate()[0] for child in children}
-    assert all(child.returncode == 0 for child in children) and len(outputs) == 1
-    assert not list((tmp_path / "w" / "cache").glob(".*"))

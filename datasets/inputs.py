@@ -1,0 +1,47 @@
+"""What the network is given for each task: the image itself, its grey version, or its edges, made smaller.
+
+The bicubic that makes it smaller is in degrade.py. All inputs keep three channels, so that any generator
+takes them; grey and edges repeat one.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.config import DataConfig
+from datasets.degrade import down
+
+
+def network_input(hr: Tensor, scale: int, data: DataConfig) -> Tensor:
+    """uint8 (N, 3, H, W) -> uint8 (N, 3, H/scale, W/scale), as data.input says.
+
+    Edges are found at full size and then made smaller, so that every scale sees the same ones.
+    """
+    return down(_CONTENT[data.input](hr, data), scale, data.degradation)
+
+
+def grey(hr: Tensor) -> Tensor:
+    """uint8 (N, 3, H, W) -> the same shape, each channel the luma of ITU-R BT.601, rounded half up."""
+    red, green, blue = hr.to(torch.int32).unbind(1)
+    luma = (299 * red + 587 * green + 114 * blue + 500).div(1000, rounding_mode="floor")
+    return luma.to(torch.uint8).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
+
+
+def edges(hr: Tensor, sigma: float, low: float, high: float) -> Tensor:
+    """uint8 (N, 3, H, W) -> 0 or 255: Canny (1986) on the grey image.
+
+    `sigma` in pixels, thresholds `low` and `high` on the gradient of an image in [0, 1].
+    """
+    from skimage.feature import canny  # a second to import, and most runs have no edges
+
+    planes = grey(hr)[:, 0].cpu().numpy() / 255.0
+    found = [canny(p, sigma=sigma, low_threshold=low, high_threshold=high) for p in planes]
+    lines = torch.from_numpy(np.stack(found)).to(torch.uint8) * 255
+    return lines.to(hr.device).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
+
+
+_CONTENT = {
+    "image": lambda hr, data: hr,
+    "grey": lambda hr, data: grey(hr),
+    "edges": lambda hr, data: edges(hr, data.canny_sigma, data.canny_low, data.canny_high),
+}
