@@ -17,9 +17,10 @@ class LastConv(nn.Conv2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        if not torch.is_autocast_enabled(input.device.type):
+        device = input.device.type
+        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
             return self._convolved(input)
-        with torch.autocast(input.device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             return self._convolved(input.float())
 
     def _convolved(self, x: Tensor) -> Tensor:
