@@ -51,6 +51,8 @@ def test_parameters_are_as_many_as_published(settings, published):
     with torch.device("meta"):
         net = build_generator(GeneratorConfig(**settings))
     assert sum(p.numel() for p in net.parameters()) == published
+    with torch.device("meta"):  # where costs are counted without computing
+        assert net(torch.rand(1, 3, 9, 7)).device.type == "meta"
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -1,0 +1,37 @@
+"""The last convolution takes short cuts that must not show in its results."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainers.models.layers import LastConv
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "replicate"])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("kernel", "channels"), [(9, 3), (5, 1), (3, 3)])
+@pytest.mark.parametrize("size", [(12, 8), (7, 10)])
+def test_values_and_gradients_are_those_of_a_plain_convolution(
+    padding_mode, memory_format, kernel, channels, size
+):
+    torch.manual_seed(0)
+    settings = dict(padding=kernel // 2, padding_mode=padding_mode, dtype=torch.float64)
+    ours = LastConv(4, channels, kernel, **settings).to(memory_format=memory_format)
+    plain = nn.Conv2d(4, channels, kernel, **settings)
+    plain.load_state_dict(ours.state_dict())
+    results = []
+    for conv in (ours, plain):
+        x = torch.rand(2, 4, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        x = x.contiguous(memory_format=memory_format).requires_grad_()
+        out = conv(x)
+        (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)).sum().backward()
+        results.append((out, x.grad, conv.weight.grad, conv.bias.grad))
+    for a, b in zip(*results, strict=True):
+        assert a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_full_precision_under_autocast():
+    conv, x = LastConv(4, 3, 9, padding=4), torch.rand(1, 4, 8, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(conv(x.bfloat16()), conv(x.bfloat16().float()))
+        assert conv(x).dtype == torch.float32
