@@ -14,10 +14,11 @@ import tyro
 
 from experiments import cli
 from experiments.upscale import load
+from orchestrator.log_table import log_table
 from trainers.benchmark import open_test_set
 from trainers.device import pick_device
 from trainers.quoted import quoted_blocks
-from trainers.report_table import Model, measure_all, write_all
+from trainers.report_table import Model, measure_all, numbers, write_all
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Args:
     out: Path = Path("runs/benchmark")
     """Folder for table.md, table.csv, table.tex and per_image.parquet."""
     tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
-    """MLflow store that holds the registry."""
+    """MLflow store that holds the registry and gets the table."""
+    track: bool = True
+    """Log the table to MLflow (experiment upsweep-benchmarks)."""
     device: str = "auto"
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
@@ -56,6 +59,9 @@ def main(args: Args) -> int:
     table = measure_all(models, sets, args.metrics, scale=scale, device=device, say=print)
     quoted = quoted_blocks(scale, [s.name for s in sets]) if args.quoted else []
     print(write_all(args.out, table, quoted))
+    if args.track:
+        run_id = log_table(args.out, args.tracking_uri, args.out.name, numbers(table), table.protocols)
+        print(f"logged to {args.tracking_uri} as run {run_id}")
     return 0
 
 

@@ -30,7 +30,9 @@ def _model(folder, scale=4):
 
 
 def test_a_checkpoint_stands_beside_the_resizers_and_apart_from_quoted_rows(tmp_path, photos, capsys):
-    args = Args((f"ours={_model(tmp_path / 'm')}",), sets=(photos,), out=tmp_path / "out", device="cpu")
+    args = Args(
+        (f"ours={_model(tmp_path / 'm')}",), sets=(photos,), out=tmp_path / "out", device="cpu", track=False
+    )
     assert main(args) == 0
     text = (tmp_path / "out/table.md").read_text()
     assert text in capsys.readouterr().out
@@ -45,6 +47,21 @@ def test_a_checkpoint_stands_beside_the_resizers_and_apart_from_quoted_rows(tmp_
 def test_models_of_another_scale_and_equal_names_are_refused(tmp_path, photos):
     four, two = _model(tmp_path / "four"), _model(tmp_path / "two", 2)
     with pytest.raises(UserError, match="upscales x2, the table is x4"):
-        main(Args((four, two), sets=(photos,), out=tmp_path / "out", device="cpu"))
+        main(Args((four, two), sets=(photos,), out=tmp_path / "out", device="cpu", track=False))
     with pytest.raises(UserError, match="would be called bicubic; name one as NAME"):
-        main(Args((f"bicubic={four}",), sets=(photos,), out=tmp_path / "out", device="cpu"))
+        main(Args((f"bicubic={four}",), sets=(photos,), out=tmp_path / "out", device="cpu", track=False))
+
+
+@pytest.mark.slow
+def test_the_table_is_one_mlflow_run_with_its_files(tmp_path, photos):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    main(Args(sets=(photos,), out=tmp_path / "out", device="cpu", tracking_uri=uri))
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("upsweep-benchmarks")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.metrics["Set5/psnr_y/bicubic"] > 5
+    assert "degradation=matlab" in run.data.params["Set5 psnr_y"]
+    names = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"table.md", "table.csv", "table.tex", "per_image.parquet"} <= names

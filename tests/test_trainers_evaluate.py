@@ -140,3 +140,15 @@ def test_values_meet_only_at_equal_protocol_and_images():
         paired(a, measured(PAIRS[:2]), "psnr_y")
     with pytest.raises(UserError, match="different images"):
         paired(a, measured([*PAIRS[:2], _pair("d", seed=2)]), "psnr_y")
+
+
+def test_set_level_differences_are_those_of_the_summaries_on_all_images():
+    evaluator = Evaluator(PAIRS, ["swd", "fd_random", "psnr_y"], scale=2)
+    a, b = evaluator.upscale(_nearest), evaluator.upscale(lambda x: _nearest(x) * 0.5)
+    for metric in ("swd", "fd_random"):
+        one, two = (evaluator.measure_images(images).summary[metric] for images in (a, b))
+        whole = evaluator.difference(metric, a, b)(np.arange(3))
+        assert whole == pytest.approx(one - two, rel=1e-6)
+        assert evaluator.difference(metric, a, a)(np.array([0, 2])) == 0.0
+    with pytest.raises(UserError, match="psnr_y is not a set-level metric"):
+        evaluator.difference("psnr_y", a, b)

@@ -163,6 +163,22 @@ class Evaluator:
             _measure(metric, sr, self._hr, per_image, summary)
         return Evaluation(self.keys, per_image, summary, self.protocol)
 
+    def difference(
+        self, metric: str, a: Sequence[np.ndarray], b: Sequence[np.ndarray]
+    ) -> Callable[[np.ndarray], float]:
+        """Set-level `metric` of images `a` minus that of `b`, as a function of image indices.
+
+        The same images count for both, as orchestrator.statistics.jackknife_difference wants it. UserError
+        for a metric that is not a set's.
+        """
+        on_subsets = next((m.on_subsets for m in self.metrics if m.name == metric), None)
+        if on_subsets is None:
+            raise UserError(
+                f"{metric} is not a set-level metric of this evaluation; compare it image by image"
+            )
+        first, second = (on_subsets(self._views(images), self._hr) for images in (a, b))
+        return lambda indices: first(indices) - second(indices)
+
     def _views(self, images: Sequence[np.ndarray]) -> Views:
         views = (View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
         return Views(views, device=self.device, degradation=self._hr.degradation)

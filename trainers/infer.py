@@ -122,7 +122,7 @@ def upscale(
     image: np.ndarray,
     *,
     scale: int,
-    memory_mb: int = 512,
+    memory_mb: float = 512,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """`image` uint8 or uint16, (h, w, 3) RGB or (h, w) grey, `scale` times as large in the same type.
@@ -134,7 +134,8 @@ def upscale(
     need = footprint(network, scale)
     height, width = image.shape[:2]
     align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input
-    tiles = plan(height, width, need.halo, memory_mb * 2**20 // need.bytes_per_pixel, align)
+    max_pixels = int(memory_mb * 2**20 / need.bytes_per_pixel)
+    tiles = plan(height, width, need.halo, max_pixels, align)
     out = np.empty((height * scale, width * scale, *image.shape[2:]), image.dtype)
     for done, tile in enumerate(tiles, 1):
         out[tuple(_scaled(part, scale) for part in tile.core)] = _compute(network, image, tile, scale)

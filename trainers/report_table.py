@@ -110,3 +110,10 @@ def write_all(out: Path, table: Table, quoted: Sequence[Block]) -> str:
     (out / "table.tex").write_text(latex(blocks))
     pq.write_table(table.per_image, out / "per_image.parquet")
     return text
+
+
+def numbers(table: Table) -> dict[str, float]:
+    """Every measured value under SET/METRIC/MODEL, every cost under COST/MODEL."""
+    rows = table.block.rows
+    values = {f"{s}/{m}/{row.name}": v for row in rows for (s, m), v in row.values.items()}
+    return values | {f"{cost}/{row.name}": v for row in rows for cost, v in row.costs.items()}

@@ -8,6 +8,9 @@ trainers/evaluate.py.
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from datasets.errors import UserError, unknown
 from trainers.metrics import distortion, dists, extractors, frechet, lpips, niqe, restoration, swd, weights
@@ -37,6 +40,8 @@ class Metric:
     min_side: int = 0
     """Pixels that the shorter side must have, border shaved, for the value to mean anything."""
     function: Callable[[Views, Views], list[float]] | Callable[[Views, Views], float]
+    on_subsets: Callable[[Views, Views], Callable[[np.ndarray], float]] | None = None
+    """Set level: the distance as a function of image indices, for intervals by resampling."""
 
     def unavailable(self) -> str:
         """The sentence that says what is missing; empty when nothing is."""
@@ -137,6 +142,7 @@ METRICS: dict[str, Metric] = {
         level="set",
         min_side=swd.MIN_SIDE,
         function=swd.swd,
+        on_subsets=swd.on_subsets,
     ),
     "fid": Metric(
         name="fid",
@@ -148,6 +154,7 @@ METRICS: dict[str, Metric] = {
         package="torch_fidelity",
         network="inception",
         function=frechet.fid,
+        on_subsets=partial(frechet.on_subsets, frechet.frechet, "inception"),
     ),
     "kid": Metric(
         name="kid",
@@ -159,6 +166,7 @@ METRICS: dict[str, Metric] = {
         package="torch_fidelity",
         network="inception",
         function=frechet.kid,
+        on_subsets=partial(frechet.on_subsets, frechet.kernel_distance, "inception"),
     ),
     "fd_random": Metric(
         name="fd_random",
@@ -167,6 +175,7 @@ METRICS: dict[str, Metric] = {
         protocol="FD-random: Frechet distance of 64 features of a constant random network, 8-bit RGB",
         level="set",
         function=frechet.fd_random,
+        on_subsets=partial(frechet.on_subsets, frechet.frechet, "random"),
     ),
     "lr_consistency": Metric(
         name="lr_consistency",

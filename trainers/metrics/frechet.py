@@ -7,6 +7,7 @@ trainers/metrics/extractors.py's business.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -89,6 +90,14 @@ def _kernel_diagonal(a: np.ndarray) -> float:
 def _check(a: np.ndarray, b: np.ndarray) -> None:
     if min(len(a), len(b)) < 2 or a.shape[1] != b.shape[1]:
         raise ValueError(f"two sets of at least two equally long features, but got {a.shape} and {b.shape}")
+
+
+def on_subsets(
+    distance: Callable[[np.ndarray, np.ndarray], float], extractor: str, sr: Views, hr: Views
+) -> Callable[[np.ndarray], float]:
+    """`distance` of the features of the images whose indices it is given; each image is extracted once."""
+    a, b = features(sr, extractor), features(hr, extractor)
+    return lambda indices: distance(a[indices], b[indices])
 
 
 def fid(sr: Views, hr: Views) -> float:

@@ -11,12 +11,12 @@ Departures from the paper, because our sets are small and paired:
 - Images of any size: the pyramid has as many levels as leave 16 pixels on the smallest image's short side.
 - 16 to 2,599 images here, 8,192 and more there. Values of unpaired sets fall with the number of images, so
   they compare only at equal N, and never with the paper's table.
-
 - Both sets are standardised with the mean and deviation of the real one; the paper gives each set its own.
   A generator that loses contrast in a band (a blurred image, the failure that super-resolution has to be
   judged for) is then far from the target, where the paper's value would scale the loss away.
 """
 
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
@@ -107,33 +107,54 @@ def _project(patches: np.ndarray, norm: Norm) -> np.ndarray:
     return np.sort(_directions() @ standardised(patches, norm).T, axis=1)
 
 
-def _levels(views: Views, levels: int) -> list[np.ndarray]:
+def _described(views: Views, levels: int) -> list[list[np.ndarray]]:
+    return [describe(view, i, levels) for i, view in enumerate(views)]
+
+
+def _joined(described: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
     """Patches of all images, per pyramid level (n, 3, 49)."""
-    described = [describe(view, i, levels) for i, view in enumerate(views)]
     return [np.concatenate(level) for level in zip(*described, strict=True)]
 
 
-def _real(views: Views, levels: int) -> list[tuple[Norm, np.ndarray]]:
+def _real(patches: list[np.ndarray]) -> list[tuple[Norm, np.ndarray]]:
     """Norm and sorted projections of the real set, per level."""
-    patches = _levels(views, levels)
     norms = [norm_of(level) for level in patches]
     return [(n, _project(level, n)) for n, level in zip(norms, patches, strict=True)]
 
 
-def by_level(sr: Views, hr: Views) -> list[float]:
-    """The distance at each pyramid level, finest first; ValueError for sets of different size."""
-    if len(sr) != len(hr):
-        raise ValueError(f"swd compares equally many images, but got {len(sr)} and {len(hr)}")
-    levels = num_levels(min(min(view.pixels.shape[:2]) for view in hr))
-    keep = hr.keep if len(hr) <= KEPT_IMAGES else (lambda _, compute: compute())
-    real = keep(("swd", levels), lambda: _real(hr, levels))
-    made = _levels(sr, levels)
+def _distances(made: list[np.ndarray], real: list[tuple[Norm, np.ndarray]]) -> list[float]:
     return [
         1000 * float(np.abs(_project(patches, norm) - target).mean())
         for patches, (norm, target) in zip(made, real, strict=True)
     ]
 
 
+def _levels_of(sr: Views, hr: Views) -> int:
+    if len(sr) != len(hr):
+        raise ValueError(f"swd compares equally many images, but got {len(sr)} and {len(hr)}")
+    return num_levels(min(min(view.pixels.shape[:2]) for view in hr))
+
+
+def by_level(sr: Views, hr: Views) -> list[float]:
+    """The distance at each pyramid level, finest first; ValueError for sets of different size."""
+    levels = _levels_of(sr, hr)
+    keep = hr.keep if len(hr) <= KEPT_IMAGES else (lambda _, compute: compute())
+    real = keep(("swd", levels), lambda: _real(_joined(_described(hr, levels))))
+    return _distances(_joined(_described(sr, levels)), real)
+
+
 def swd(sr: Views, hr: Views) -> float:
     """Mean over pyramid levels of the sliced Wasserstein distance x 1000; 0 when the sets are equal."""
     return float(np.mean(by_level(sr, hr)))
+
+
+def on_subsets(sr: Views, hr: Views) -> Callable[[np.ndarray], float]:
+    """The distance of the images whose indices it is given; the patches of each image are read once."""
+    levels = _levels_of(sr, hr)
+    a, b = _described(sr, levels), _described(hr, levels)
+
+    def distance(indices: np.ndarray) -> float:
+        made, real = (_joined(described[i] for i in indices) for described in (a, b))
+        return float(np.mean(_distances(made, _real(real))))
+
+    return distance
