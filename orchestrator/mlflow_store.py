@@ -6,6 +6,7 @@ Importing this costs seconds, for it imports mlflow; training never does.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -22,11 +23,23 @@ def open_store(tracking_uri: str) -> MlflowClient:
 
     (MLflow's own migrations race: of eight processes on a new file, seven died.)
     """
-    client = MlflowClient(tracking_uri, registry_uri=tracking_uri)
-    if database := database_path(tracking_uri):
-        with alone(database.with_name(database.name + ".lock")):
-            client.search_experiments(max_results=1)
-    return client
+    database = database_path(tracking_uri)
+    if database is None:
+        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    with alone(database.with_name(database.name + ".lock")):
+        if not database.exists() or not database.stat().st_size:
+            _make_tables(database)
+        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def _make_tables(database: Path) -> None:
+    """A migrated database takes its name when it is whole: half a migration can never be repaired."""
+    new = database.with_name(f".{database.name}.new")
+    for leftover in (new, new.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    store: Any = MlflowClient(f"sqlite:///{new}")._tracking_client.store
+    store.engine.dispose()
+    new.replace(database)
 
 
 def experiment_id(client: MlflowClient, name: str, artifact_root: str | None) -> str:

@@ -1,6 +1,7 @@
 """From a sweep's folder to a champion by command line: promoted, refused, rolled back, listed."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -84,8 +85,10 @@ def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn"
 
 
 @pytest.fixture
-def storage(tmp_path, monkeypatch):
+def storage(tmp_path, monkeypatch, migrated_database):
     monkeypatch.setattr(promotion, "GateSet", Judged)
+    (tmp_path / "runs").mkdir()
+    shutil.copy(migrated_database, tmp_path / "runs")
     return tmp_path / "runs"
 
 
@@ -133,7 +136,7 @@ def test_a_sweep_that_does_not_exist_or_picked_nothing_is_a_users_mistake(storag
     assert "no finished sweep with a pick" in capsys.readouterr().err
     sweep(storage, "empty", 1.0, pick=None)
     assert call(storage, "other", monkeypatch=monkeypatch) == 2
-    assert "no sweep 'other'" in capsys.readouterr().err and not (storage / "mlflow.db").exists()
+    assert "no sweep 'other'" in capsys.readouterr().err
     assert call(storage, "empty", monkeypatch=monkeypatch) == 2
     assert "picked no model (no design reached the floor)" in capsys.readouterr().err
 

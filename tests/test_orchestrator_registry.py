@@ -1,5 +1,7 @@
 """Aliases move only after a look at who is champion; every move is written down; the way back exists."""
 
+import shutil
+
 import mlflow
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ from trainers.models import build_generator
 
 
 @pytest.fixture
-def uri(tmp_path):
+def uri(tmp_path, migrated_database):
+    shutil.copy(migrated_database, tmp_path)
     return default_uri(tmp_path)
 
 

@@ -1,6 +1,7 @@
 """The report tells the answer first, escapes everything, and needs nothing but itself."""
 
 import json
+import math
 import random
 import re
 from html.parser import HTMLParser
@@ -12,6 +13,7 @@ from PIL import Image
 from orchestrator.report import build_report
 from orchestrator.report.facts import headline, how_sure, read, verdicts
 from orchestrator.report.plots import Axis, Mark, plane
+from orchestrator.report.settings import column, importances, varied
 
 BICUBIC = {"bicubic/psnr_y": 24.9, "bicubic/ssim_y": 0.71, "bicubic/swd": 50.0}
 
@@ -28,7 +30,7 @@ def row(stage, trial_id, design, psnr, swd, **more):
         "trial_id": trial_id,
         "stage": stage,
         "design": design,
-        "values": {"loss.adversarial_weight": 0.1},
+        "values": more.get("values", {"loss.adversarial_weight": 0.1}),
         "config": {"generator.num_blocks": 4, "loss.adversarial_weight": 0.1},
         "metrics": {
             "psnr_y": curve[-1][1],
@@ -63,17 +65,17 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
     for i in range(trials):
         rung = draw.choice([None, None, 60, 120])
         words = f"screened out at step {rung} of 240" if rung else "screened to the end"
-        rows.append(
-            row(
-                "screen",
-                f"screen-{i}",
-                f"b{draw.choice([4, 8])} bn shuffle adv={draw.uniform(0.01, 0.3):.2g}",
-                draw.uniform(24.3, 25.9),
-                draw.uniform(28, 46),
-                rung=rung,
-                verdict=words,
-            )
-        )
+        weight = 10 ** draw.uniform(-3, -0.5)
+        values = {
+            "loss.adversarial_weight": weight,
+            "generator.num_blocks": draw.choice([4, 8, 16]),
+            "generator.norm": draw.choice(["batch", "none"]),
+            "generator.icnr": draw.choice([True, False]),
+        }
+        swd = 24 - 7 * math.log10(weight) + draw.uniform(-1, 1)  # the weight decides, the rest is noise
+        design = f"b{values['generator.num_blocks']} {values['generator.norm']} adv={weight:.2g}"
+        more = {"rung": rung, "verdict": words, "values": values}
+        rows.append(row("screen", f"screen-{i}", design, draw.uniform(24.3, 25.9), swd, **more))
     broken = {"diverged": True, "verdict": "diverged: adversarial at step 33"}
     rows.append(row("screen", "screen-x", "b8 no-bn adv=0.9", 12.0, 300.0, **broken))
     for place, (design, psnr, swd) in enumerate(
@@ -121,8 +123,8 @@ def fake_strip(path, columns=5, rows=2):
     """A sheet laid out as orchestrator.strips does, one colour per column."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet = np.full((18 + rows * 194, columns * 192, 3), 255, np.uint8)
-    for column in range(columns):
-        sheet[18:, column * 192 : column * 192 + 192] = (50 * column, 200 - 30 * column, 90)
+    for k in range(columns):
+        sheet[18:, k * 192 : k * 192 + 192] = (50 * k, 200 - 30 * k, 90)
     Image.fromarray(sheet).save(path)
 
 
@@ -168,7 +170,7 @@ def test_the_page_needs_no_network_and_stays_small(tmp_path):
     page = Page(build_report(tmp_path))
     assert page.addresses and all(address.startswith("data:image/png") for address in page.addresses)
     assert page.size < 300_000
-    assert page.tags.count("svg") == 3 and page.tags.count("img") == 1
+    assert page.tags.count("svg") == 3 + 4 + 1 and page.tags.count("img") == 1
 
 
 def test_every_run_has_a_line_and_diverged_numbers_are_not_shown(tmp_path):
@@ -251,6 +253,28 @@ def test_verdicts_that_differ_by_a_number_are_one_group(tmp_path):
     groups = dict(verdicts(read(tmp_path)))
     assert len(groups["diverged: adversarial at step …"]) == 1
     assert len(groups["screened out at step … of …"]) > 1
+
+
+def test_the_setting_that_decides_is_named_first(tmp_path):
+    fake_sweep(tmp_path, trials=40)
+    facts = read(tmp_path)
+    rows = [r for r in facts.of_stage("screen") if r["rung"] is None and not r["diverged"]]
+    found = importances(facts, rows, varied(rows))
+    assert max(found, key=found.get) == "loss.adversarial_weight"
+    assert found["loss.adversarial_weight"] > 0.7 and sum(found.values()) == pytest.approx(1)
+
+
+def test_settings_that_only_some_trials_have_or_that_never_vary_are_left_out():
+    rows = [{"values": {"a": 1, "b": 2, "c": True}}, {"values": {"a": 1, "b": 3}}]
+    assert varied(rows) == ["b"]
+    assert varied(rows[:1]) == []
+
+
+def test_a_setting_over_decades_lies_on_a_logarithmic_axis_and_names_lie_evenly():
+    assert column("x", [0.001, 0.01, 0.1]).places == pytest.approx([0, 0.5, 1])
+    assert column("x", [1.0, 1.5, 2.0]).places == pytest.approx([0, 0.5, 1])
+    assert column("x", ["none", "batch", "none"]).places == [0, 1, 0]
+    assert column("generator.num_blocks", [16, 4, 8]).labels == [(0.0, "4"), (0.5, "8"), (1.0, "16")]
 
 
 def test_axis_ticks_are_round_and_strays_are_drawn_on_the_border():

@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import shutil
 import signal
 import sqlite3
 import threading
@@ -27,13 +28,14 @@ def points(uri, run_id):
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, migrated_database):
     """A spool folder with an identity, its database address, and a maker of Delivery objects."""
     from orchestrator import delivery
 
     spool = tmp_path / "spool"
     spool.mkdir()
     write_json(spool / "identity.json", {"identity": "0123abcd"})
+    shutil.copy(migrated_database, tmp_path)
     uri = default_uri(tmp_path)
     return spool, uri, lambda: delivery.Delivery(spool, uri, "upsweep")
 
@@ -232,6 +234,17 @@ def test_a_writer_killed_twice_loses_and_doubles_nothing(tmp_path, monkeypatch):
     assert all(len(values) == 1 and values[0][0] == step for (_, step), values in stored.items())
 
 
+def test_a_migration_that_was_killed_half_way_is_begun_again(tmp_path):
+    from orchestrator.mlflow_store import open_store
+
+    half = sqlite3.connect(tmp_path / ".mlflow.db.new")
+    half.execute("CREATE TABLE _alembic_tmp_experiments (experiment_id INTEGER)")
+    half.commit()
+    half.close()
+    assert open_store(default_uri(tmp_path)).search_experiments()[0].name == "Default"
+    assert not (tmp_path / ".mlflow.db.new").exists()
+
+
 def test_the_probe_makes_a_folder_and_leaves_no_file(tmp_path):
     probe(default_uri(tmp_path / "new"))
     assert (tmp_path / "new").is_dir() and not list((tmp_path / "new").iterdir())
@@ -282,7 +295,7 @@ class Stranger(http.server.BaseHTTPRequestHandler):
 def test_a_server_that_is_something_else_is_told_from_mlflow(kind, sentence):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
     server.kind, server.daemon_threads, server.asked_to_stop = kind, True, threading.Event()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         with pytest.raises(UserError, match=sentence):
             probe(f"http://127.0.0.1:{server.server_port}", timeout_s=0.5)

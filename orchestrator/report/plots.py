@@ -11,6 +11,7 @@ from html import escape
 from itertools import pairwise
 
 WIDTH, HEIGHT = 720, 430
+SLICE = (230, 170)
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 46
 
 
@@ -161,3 +162,59 @@ def _shape(mark: Mark, x: float, y: float) -> str:
         return f'<path {about} d="M{x:.1f} {y - 6:.1f}l6 6-6 6-6-6z"/>'
     radius = {"design": 7.5, "pick": 9.0, "seed": 4.0}.get(first, 3.6)
     return f'<circle {about} cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+
+
+@dataclass(frozen=True)
+class Column:
+    """One setting or metric as an axis: where each row lies (0 low, 1 high), and its labels."""
+
+    name: str
+    places: list[float]
+    labels: list[tuple[float, str]]
+
+
+def parallel(
+    columns: Sequence[Column], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
+) -> str:
+    """One line per row across all columns; drawn in order, the last on top."""
+    step = (WIDTH - 2 * LEFT) / max(1, len(columns) - 1)
+    top, bottom = TOP + 26, HEIGHT - 34
+    xs = [LEFT + k * step for k in range(len(columns))]
+    parts = []
+    for i, look in enumerate(looks):
+        points = " ".join(
+            f"{x:.1f},{bottom + (top - bottom) * column.places[i]:.1f}"
+            for x, column in zip(xs, columns, strict=True)
+        )
+        parts.append(f'<g class="line {look}" {_about(tips[i], rows[i])}><polyline points="{points}"/></g>')
+    for k, (x, column) in enumerate(zip(xs, columns, strict=True)):
+        name_y = TOP + 4 if k % 2 else TOP + 18  # two heights, so that long names do not meet
+        parts.append(f'<line class="post" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
+        parts.append(
+            f'<text class="name" x="{x:.1f}" y="{name_y}" text-anchor="middle">{escape(column.name)}</text>'
+        )
+        for place, label in column.labels:
+            y = bottom + (top - bottom) * place + 4
+            parts.append(f'<text class="halo" x="{x + 6:.1f}" y="{y:.1f}">{escape(label)}</text>')
+    return _svg(parts, "parallel coordinates")
+
+
+def small_scatter(
+    column: Column, ys: Sequence[float], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
+) -> str:
+    """One setting against the perceptual metric, small."""
+    width, height = SLICE
+    y = Axis(ys, height - 34, 10)
+    parts = []
+    for place, label in column.labels:
+        x = 40 + place * (width - 60)
+        parts.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{escape(label)}</text>')
+    parts += [
+        f'<text x="28" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>' for tick in y.ticks(3)
+    ]
+    middle, name = width / 2, escape(column.name)
+    parts.append(f'<text class="name" x="{middle}" y="{height - 4}" text-anchor="middle">{name}</text>')
+    for place, value, look, tip, row in zip(column.places, ys, looks, tips, rows, strict=True):
+        at = f'cx="{40 + place * (width - 60):.1f}" cy="{y(value):.1f}"'
+        parts.append(f'<circle class="mark {look}" {_about(tip, row)} {at} r="3.4"/>')
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
