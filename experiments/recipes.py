@@ -25,18 +25,19 @@ def demo() -> TrainConfig:
         recipe="demo",
         data=DataConfig(train="demo", crop_px=64, batch_size=4, eval_images=24),
         generator=GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic"),
-        discriminator=DiscriminatorConfig(base_channels=32, num_layers=6),
+        discriminator=DiscriminatorConfig(base_channels=32, num_layers=6, norm="none"),
         loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
         optim=OptimConfig(
-            lr_psnr=1e-3, lr_g=2e-4, lr_d=8e-4, psnr_schedule="one_cycle", gan_schedule="constant"
+            lr_psnr=1e-3, lr_g=2e-4, lr_d=4e-4, psnr_schedule="one_cycle", gan_schedule="constant"
         ),
         run=RunConfig(
-            psnr_steps=480,
-            gan_steps=96,
+            psnr_steps=400,
+            gan_steps=120,
+            psnr_eval_every_steps=100,
             eval_every_steps=8,
             log_every_steps=8,
-            checkpoint_every_steps=24,
-            ema_decay=0.95,
+            checkpoint_every_steps=40,
+            ema_decay=0.97,
             bn_recalibration_batches=2,
         ),
         objective=ObjectiveConfig(perceptual="swd"),

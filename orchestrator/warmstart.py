@@ -31,12 +31,13 @@ NOT_IN_KEY = (
     "optim.update_order",
     "run.gan_steps",
     "run.eval_every_steps",
+    "run.psnr_eval_every_steps",
     "run.log_every_steps",
     "run.checkpoint_every_steps",
     "run.device",
     "run.threads",
 )
-IN_KEY_ALL_THE_SAME = ("loss.pixel",)
+IN_KEY_ALL_THE_SAME = ("loss.pixel", "loss.pixel_colors")
 
 
 def key(config: TrainConfig, train_digest: str) -> str:

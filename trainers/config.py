@@ -117,8 +117,10 @@ class RunConfig:
     """Steps of the PSNR phase."""
     gan_steps: int = 200_000
     """Steps of the GAN phase."""
+    psnr_eval_every_steps: int = 20_000
+    """Steps between evaluations on val in the PSNR phase."""
     eval_every_steps: int = 5_000
-    """Steps between evaluations on val; a rung is the median of the last three."""
+    """Steps between evaluations on val in the GAN phase; a rung is the median of the last three."""
     log_every_steps: int = 100
     """Steps between logged losses; each one waits for the device once."""
     checkpoint_every_steps: int = 5_000
@@ -142,6 +144,7 @@ class RunConfig:
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS, "run.precision")
         at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
+        at_least("run", self, 1, "psnr_eval_every_steps")
         at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
         if not 0 <= self.ema_decay < 1:
             raise UserError(f"run.ema_decay must be in [0, 1), but got {self.ema_decay}")

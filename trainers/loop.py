@@ -68,6 +68,7 @@ class Run:
         run, gan = self.config.run, state.phase == "gan"
         total = run.gan_steps if gan else run.psnr_steps
         offset = run.psnr_steps if gan else 0  # the GAN phase goes on where the PSNR phase's data ended
+        every = run.eval_every_steps if gan else run.psnr_eval_every_steps
         step = Step(self.config, state, build_features(self.config, self.device) if gan else None)
         if state.step == 0 and gan and not progress.curve:
             self.evaluate(state, progress)  # the warm start itself
@@ -85,7 +86,7 @@ class Run:
                 step.check()  # one wait for the device per log
                 self.monitor.log(state.phase, state.step, self._shares(step.read(), progress))
             progress.seconds += time.perf_counter() - began
-            due = last or state.step % run.eval_every_steps == 0
+            due = last or state.step % every == 0
             save = last or state.step % run.checkpoint_every_steps == 0
             if due or save:
                 step.check()

@@ -51,7 +51,7 @@ def term_gradients(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> dict[st
     step = Step(config, state, build_features(config, device) if phase == "gan" else None)
     sr = state.generator(lr_image).float()
     if phase == "psnr":
-        terms = {"pixel": losses.pixel_loss(config.loss.pixel, sr, hr)}
+        terms = {"pixel": losses.pixel_loss(config.loss.pixel, sr, hr, config.loss.pixel_colors)}
     else:
         assert state.discriminator is not None
         terms = step.terms(sr, hr, state.discriminator(sr), state.discriminator(hr).detach())

@@ -78,7 +78,7 @@ class Step:
             with torch.no_grad():
                 target = self.features(hr)
             terms["content"] = loss.content_weight * content_loss(
-                self.features(sr), target, loss.content_scale
+                self.features(sr), target, loss.content_scale, loss.content_criterion
             )
         if loss.adversarial_weight:
             assert fake is not None
@@ -96,9 +96,12 @@ class Step:
         discriminator = self.state.discriminator
         assert discriminator is not None
         if self.config.loss.adversarial_weight:
+            hr = self._differentiable(hr)
             with self._autocast():
                 real, fake = discriminator(hr).float(), discriminator(sr.detach()).float()
-            self._update_discriminator(real, fake)
+            grads = self._discriminator_gradients(hr, sr, real, fake, retain_graph=False)
+            self._apply(self.state.opt_d, self.d_params, grads, "d_gradient")
+            hr = hr.detach()
             with self._autocast():
                 fake = discriminator(sr).float()
                 real = self._real_for_generator(hr)
@@ -114,9 +117,11 @@ class Step:
         assert discriminator is not None
         real = fake = None
         if self.config.loss.adversarial_weight:
+            hr = self._differentiable(hr)
             with self._autocast():
                 real, fake = discriminator(hr).float(), discriminator(sr).float()
-            d_grads = self._discriminator_gradients(real, fake, retain_graph=True)
+            d_grads = self._discriminator_gradients(hr, sr, real, fake, retain_graph=True)
+            hr = hr.detach()
         with self._autocast():
             terms = self.terms(sr, hr, fake, None if real is None else real.detach())
         self._update_generator(sr, terms)
@@ -141,14 +146,26 @@ class Step:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def _pixel(self, sr: Tensor, hr: Tensor) -> Tensor:
-        return losses.pixel_loss(self.config.loss.pixel, sr, hr)
+        loss = self.config.loss
+        return losses.pixel_loss(loss.pixel, sr, hr, loss.pixel_colors)
 
-    def _update_discriminator(self, real: Tensor, fake: Tensor) -> None:
-        grads = self._discriminator_gradients(real, fake, retain_graph=False)
-        self._apply(self.state.opt_d, self.d_params, grads, "d_gradient")
+    def _differentiable(self, hr: Tensor) -> Tensor:
+        """The real images as R1 needs them: with a gradient of their own."""
+        return hr.detach().requires_grad_() if self.config.loss.r1_weight else hr
 
-    def _discriminator_gradients(self, real: Tensor, fake: Tensor, retain_graph: bool) -> Sequence[Tensor]:
-        loss = losses.adversarial_d(self.config.loss.adversarial, real, fake)
+    def _discriminator_gradients(
+        self, hr: Tensor, sr: Tensor, real: Tensor, fake: Tensor, retain_graph: bool
+    ) -> Sequence[Tensor]:
+        config = self.config.loss
+        loss = losses.adversarial_d(config.adversarial, real, fake, smoothing=config.label_smoothing)
+        if config.r1_weight:
+            loss = loss + config.r1_weight * losses.r1_penalty(real, hr)
+        if config.gradient_penalty_weight:
+            # seeded by run and step: a resumed run draws the same points without carrying a state
+            points = torch.Generator(self.device).manual_seed(self.config.run.seed << 32 | self.state.step)
+            assert self.state.discriminator is not None
+            penalty = losses.gradient_penalty(self.state.discriminator, hr, sr, points)
+            loss = loss + config.gradient_penalty_weight * penalty
         self._note("discriminator", loss)
         self.values["d_real"], self.values["d_fake"] = real.detach().mean(), fake.detach().mean()
         self.values["d_accuracy"] = ((real > 0).float().mean() + (fake < 0).float().mean()).detach() / 2
@@ -218,7 +235,11 @@ def build_features(config: TrainConfig, device: torch.device) -> nn.Module | Non
     if not loss.content_weight:
         return None
     features = VGGFeatures(
-        loss.content_network, loss.content_layer, loss.content_activation, loss.content_weights
+        loss.content_network,
+        loss.content_layer,
+        loss.content_activation,
+        loss.content_weights,
+        normalise=loss.content_normalise,
     )
     return features.to(device=device, memory_format=torch.channels_last)
 
