@@ -60,15 +60,32 @@ def _resize(image: Tensor, size: tuple[int, int], kind: str) -> Tensor:
 
 
 def _matlab(image: Tensor, size: tuple[int, int], border: str, mid_round: bool) -> Tensor:
-    # float64: a product of ties (x.5) must round as MATLAB's doubles do; MPS has none, and for the powers
-    # of two every weight is exact in float32 anyway.
-    dtype = torch.float32 if image.device.type == "mps" else torch.float64
-    rows = _matrix(image.shape[-2], size[0], border, image.device, dtype)
-    columns = _matrix(image.shape[-1], size[1], border, image.device, dtype)
+    sides = ((image.shape[-2], size[0]), (image.shape[-1], size[1]))
+    dtype = _exact_dtype(image.device, sides, border)
+    rows, columns = (_matrix(*side, border, image.device, dtype) for side in sides)
     half = rows @ image.to(dtype)
     if mid_round:
         half = _round_clip(half)
     return _to_uint8(half @ columns.T)
+
+
+def _exact_dtype(device: torch.device, sides: tuple[tuple[int, int], ...], border: str) -> torch.dtype:
+    """The smaller type in which no sum of products is rounded before we round it.
+
+    For x2 and x4 the weights are multiples of 1/4096, so sums of 8-bit pixels are exact in float32, unless
+    matrix products may use TF32 or bfloat16. Others need float64, as MATLAB has; MPS has none.
+    """
+    if device.type == "mps":
+        return torch.float32
+    exact = all(_is_dyadic(*side, border) for side in sides)
+    full = torch.get_float32_matmul_precision() == "highest"
+    return torch.float32 if exact and full else torch.float64
+
+
+@lru_cache(maxsize=256)
+def _is_dyadic(n_in: int, n_out: int, border: str) -> bool:
+    scaled = resize_matrix(n_in, n_out, border) * 4096
+    return bool((scaled == np.round(scaled)).all())
 
 
 def _round_clip(x: Tensor) -> Tensor:

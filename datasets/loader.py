@@ -7,6 +7,7 @@ only copies uint8 crops out of the memory-mapped images; flips and the network i
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -69,6 +70,17 @@ class TrainLoader:
                 upcoming = ahead.submit(next, crops)
                 yield self._batch(ready)
 
+    @cached_property
+    def _windows(self) -> np.ndarray | None:
+        """(N, tops, lefts, crop, 3 * crop): every crop as a view, where all images have one size."""
+        pixels, side = self.images.pixels.uniform, self.data.crop_px
+        if pixels is None:
+            return None
+        n, height, width, channels = pixels.shape
+        shape = (n, height - side + 1, width - side + 1, side, side * channels)
+        strides = (*pixels.strides[:3], pixels.strides[1], 1)
+        return np.lib.stride_tricks.as_strided(pixels, shape, strides, writeable=False)
+
     def _batch(self, cut: "_Crops") -> Batch:
         data = self.data
         pixels = torch.from_numpy(cut.pixels)
@@ -108,6 +120,8 @@ class TrainLoader:
         """uint8 (N, crop, crop, 3): only the crops are copied, whatever the size of the images."""
         side = self.data.crop_px
         tops, lefts = order.crops(self.data.order_seed, epochs, indices, self._sizes[indices], side)
+        if image == self.images.__getitem__ and (same := self._windows) is not None:
+            return _Crops(same[indices, tops, lefts].reshape(-1, side, side, 3), epochs, indices)
         crops = np.empty((len(indices), side, side, 3), dtype=np.uint8)
         for out, i, top, left in zip(crops, indices, tops, lefts, strict=True):
             out[:] = image(i)[top : top + side, left : left + side]

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from datasets import degrade
 from datasets.config import DEGRADATIONS
 from datasets.degrade import down, resize_matrix, up
 from datasets.errors import UserError
@@ -57,6 +58,24 @@ def test_every_kind_keeps_a_constant_image_and_its_shape(kind: str, scale: int) 
     assert small.shape == (2, 3, 96 // scale, 48 // scale) and (small == 137).all()
     large = up(small, scale, kind)
     assert large.shape == grey.shape and (large == 137).all()
+
+
+def test_reduced_precision_of_matrix_products_changes_nothing() -> None:
+    image = torch.randint(0, 256, (4, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    exact = down(image, 4)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert torch.equal(down(image, 4), exact)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_float32_equals_float64_where_it_is_used(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.randint(0, 256, (16, 3, 96, 96), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    small = down(image, scale)
+    monkeypatch.setattr(degrade, "_is_dyadic", lambda *side: False)
+    assert torch.equal(down(image, scale), small)
 
 
 def test_scale_one_is_the_image_itself() -> None:

@@ -1,6 +1,7 @@
 """Batches are a pure function of (order seed, step); roles and sizes are guarded."""
 
 import itertools
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_crops_come_from_the_images_named(demo: ImageSet) -> None:
     batch = next(loader(demo, crop_px=128, flip=False).batches())
     for hr, index in zip(batch.hr, batch.indices, strict=True):
         assert torch.equal((hr * 255).round().to(torch.uint8), torch.tensor(demo[index]).permute(2, 0, 1))
+
+
+def test_both_ways_of_cutting_agree(demo: ImageSet) -> None:
+    fast, slow = loader(demo), loader(demo)
+    assert fast._windows is not None
+    slow.__dict__["_windows"] = None
+    for a, b in zip(islice(fast.batches(), 3), islice(slow.batches(), 3), strict=True):
+        assert torch.equal(a.hr, b.hr)
 
 
 def test_starting_at_step_five_equals_running_there(demo: ImageSet) -> None:
