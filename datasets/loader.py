@@ -86,13 +86,14 @@ class TrainLoader:
         pixels = torch.from_numpy(cut.pixels)
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()
-        hr = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        hr = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
         if data.flip:
-            mirrored = torch.from_numpy(order.flips(data.order_seed, cut.epochs, cut.indices)).to(self.device)
-            hr = torch.where(mirrored[:, None, None, None], hr.flip(-1), hr)
-        hr = hr.contiguous()
+            # Which ones is known on the host: no mask is read back from the device.
+            chosen = np.flatnonzero(order.flips(data.order_seed, cut.epochs, cut.indices))
+            mirrored = torch.from_numpy(chosen).to(self.device)
+            hr[mirrored] = hr[mirrored].flip(-1)
         lr_image = network_input(hr, self.scale, data)
-        return Batch(hr.float() / 255, lr_image.float() / 255, cut.indices)
+        return Batch(hr.float().div_(255), lr_image.float().div_(255), cut.indices)
 
     def _cached(self, step: int) -> Iterator["_Crops"]:
         n, size, seed = len(self.images), self.data.batch_size, self.data.order_seed

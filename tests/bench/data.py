@@ -32,6 +32,8 @@ from datasets.config import DataConfig  # noqa: E402
 from datasets.images import ImageSet  # noqa: E402
 from datasets.loader import TrainLoader  # noqa: E402
 from datasets.prepare import prepare  # noqa: E402
+from trainers.config import GeneratorConfig  # noqa: E402
+from trainers.models import build_generator  # noqa: E402
 
 DATA = Path(os.environ.get("UPSWEEP_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BATCH, SCALE, ROUNDS = 64, 4, 5
@@ -122,30 +124,23 @@ def first_batch(shards: Path, cache: Path, crop: int) -> None:
         print(f"first batch, {what}: {time.perf_counter() - begun:.2f} s for {len(images)} images")
 
 
-def wait_share(images: ImageSet, crop: int) -> None:
-    """Share of a real training step that waits for data: a small network on this CPU."""
-    net = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 32, 3, padding=1),
-        *(torch.nn.Conv2d(32, 32, 3, padding=1) for _ in range(4)),
-        torch.nn.Conv2d(32, 48, 3, padding=1),
-        torch.nn.PixelShuffle(SCALE),
-    )
+def wait_share(images: ImageSet, crop: int, steps: int = 4) -> None:
+    """Share of a real training step (SRResNet, 16 blocks, forward and backward) that waits for data."""
+    net = build_generator(GeneratorConfig())
     adam = torch.optim.Adam(net.parameters())
-    stream = TrainLoader(images, DataConfig(crop_px=crop, batch_size=16), SCALE, device="cpu").batches()
+    stream = TrainLoader(images, DataConfig(crop_px=crop), SCALE, device="cpu").batches()
     waited = begun = 0.0
-    for step in range(31):
+    for step in range(steps + 1):
         before = time.perf_counter()
         batch = next(stream)
         waited += time.perf_counter() - before
         adam.zero_grad()
         torch.nn.functional.mse_loss(net(batch.lr_image), batch.hr).backward()
         adam.step()
-        if step == 0:
+        if step == 0:  # the first step builds the cache and warms up
             waited, begun = 0.0, time.perf_counter()
     total = time.perf_counter() - begun
-    print(
-        f"waiting for data, cached: {waited / total:.1%} of a step of {total / 30 * 1000:.0f} ms (batch 16)"
-    )
+    print(f"waiting for data, cached: {waited / total:.2%} of a {total / steps:.2f} s step (batch 16)")
 
 
 def main() -> None:
