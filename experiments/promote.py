@@ -1,9 +1,9 @@
-"""Promote the pick of a sweep to champion, if it passes the gate; or roll back, or list what happened.
+"""Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export.
 
     python experiments/promote.py [NAME] [--dry-run]
     python experiments/promote.py --model upsweep-demo --rollback
 
-Exit status: 0 promoted (or done), 3 refused by the gate with the numbers, 2 a mistake in the command.
+Exit status: 0 done, 3 refused by the gate (the numbers are printed), 2 a mistake in the command.
 """
 
 import sys
@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import tyro
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from experiments import cli
 
-from datasets.errors import UserError  # noqa: E402
+REFUSED = 3
 
 
 @dataclass(frozen=True)
 class Options:
+    """Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export."""
+
     name: Annotated[str, tyro.conf.Positional] = ""
     """The sweep whose pick is the candidate; the newest finished one where empty."""
     model: str = ""
@@ -30,35 +34,35 @@ class Options:
     """MLflow store; the sweep's own where empty."""
     dry_run: bool = False
     """Measure and judge, register nothing."""
+    force: str = ""
+    """Promote against the gate, for the reason given here; it is written on the version."""
     rollback: bool = False
     """Make the previous champion champion again."""
     list: bool = False
     """Show all versions with what happened to them."""
-
-
-def run(options: Options) -> int:
-    """The exit status; UserError for a mistake in the command."""
-    from orchestrator import promotion  # imports torch and mlflow: not for --help
-
-    if options.rollback or options.list:
-        registry = promotion.open_registry(options.storage, options.name, options.model, options.tracking_uri)
-        print(promotion.roll_back(registry) if options.rollback else promotion.history(registry))
-        return 0
-    outcome = promotion.promote(
-        options.storage, options.name, options.model, options.tracking_uri, dry_run=options.dry_run
-    )
-    print(promotion.words(outcome))
-    return 0 if outcome.decision.passed else 3
+    export: str = ""
+    """Write the champion's weights to this file: *.safetensors, or *.pth in BasicSR's names."""
 
 
 def main() -> int:
-    """Parse, run, say a user's mistake in one sentence."""
-    try:
-        return run(tyro.cli(Options, description=__doc__))
-    except UserError as error:
-        print(f"promote: {error}", file=sys.stderr)
-        return 2
+    """Parse, act, print."""
+    options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
+    from orchestrator import promotion  # imports torch and mlflow: not for --help
+
+    where = (options.storage, options.name, options.model, options.tracking_uri)
+    if options.rollback or options.list or options.export:
+        registry = promotion.open_registry(*where)
+        if options.rollback:
+            print(promotion.roll_back(registry))
+        if options.export:
+            print(promotion.export(registry, Path(options.export)))
+        if options.list:
+            print(promotion.history(registry))
+        return 0
+    outcome = promotion.promote(*where, dry_run=options.dry_run, force=options.force)
+    print(promotion.words(outcome))
+    return 0 if outcome.is_champion else REFUSED
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main)

@@ -5,6 +5,12 @@ from typing import Any
 
 from orchestrator.gate import Decision
 
+DECISIONS = {
+    "promoted": "**Promoted** by the gate.",
+    "refused": "**Refused** by the gate.",
+    "forced": "**Forced** against the gate: ",
+}
+
 
 def model_card(
     model: str,
@@ -17,7 +23,7 @@ def model_card(
     return "\n\n".join(
         [
             f"# {plain(model)}",
-            f"**{facts['upsweep.decision'].capitalize()}** by the gate.",
+            DECISIONS[facts["upsweep.decision"]] + plain(facts.get("upsweep.force", "")),
             "\n".join(
                 f"- {'passed' if c.passed else 'FAILED'}: {plain(c.sentence)}" for c in decision.checks
             ),

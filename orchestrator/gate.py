@@ -3,13 +3,9 @@
 Nothing is measured or registered here: evaluations in, decision out.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from scipy.special import stdtrit
 
 from orchestrator.statistics import Interval, paired_bootstrap
 from trainers.config import ObjectiveConfig
@@ -25,6 +21,12 @@ class Thresholds:
     """Distortion that may be lost against the champion (dB); smaller is stricter."""
     min_images: int = 30
     """Below this many gate images there is not enough evidence for any promotion."""
+    colour_shift: float = 2.0
+    """Mean tint allowed (grey levels of 255)."""
+    checkerboard: float = 1.0
+    """Strength allowed of a grid with the period of the scale (grey levels of 255)."""
+    slowdown: float = 4.0
+    """Time a pixel may take, in multiples of the champion's."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,13 @@ class Decision:
         return "; ".join(c.sentence for c in self.checks if self.passed or not c.passed)
 
 
+FAULTS = {
+    "colour_shift": "mean tint of {value:.2f} grey levels",
+    "checkerboard": "grid of {value:.2f} grey levels",
+    "slowdown": "{value:.2f} times the champion's time",
+}
+"""What is measured beside the objectives, each limited by the threshold of the same name."""
+
 Difference = Mapping[tuple[str, str], Interval]
 """(metric, reference name) -> interval of candidate minus reference, for metrics of a whole set."""
 
@@ -63,13 +72,15 @@ def decide(
     objective: ObjectiveConfig,
     thresholds: Thresholds,
     set_differences: Difference,
+    faults: Mapping[str, float],
 ) -> Decision:
     """The gate (design.md 12, protocol.md 6).
 
     `references` holds "bicubic", and "champion" or, where there is none yet, "warm start" if known. The
     lower end of the distortion interval must reach bicubic's value and the champion's minus the margin; the
     perceptual interval must lie wholly on the better side of the champion, else of bicubic and the warm
-    start. ValueError where an evaluation was made under another protocol.
+    start; every fault measured (names as in FAULTS) must stay within its threshold.
+    ValueError where an evaluation was made under another protocol.
     """
     for name, reference in references.items():
         if reference.protocol != candidate.protocol or reference.keys != candidate.keys:
@@ -88,7 +99,13 @@ def decide(
     rivals = ["champion"] if "champion" in references else list(references)
     for name in rivals:
         checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
+    checks += [_limited(name, value, getattr(thresholds, name)) for name, value in faults.items()]
     return Decision(tuple(checks))
+
+
+def _limited(name: str, value: float, limit: float) -> Check:
+    sentence = FAULTS[name].format(value=value)
+    return Check(name, value <= limit, f"{sentence} (at most {limit:g})")
 
 
 def _enough(images: int, wanted: int) -> Check:
@@ -122,22 +139,6 @@ def _better(metric: str, name: str, interval: Interval) -> Check:
 def words(interval: Interval) -> str:
     """An interval as people read it: +0.12 [+0.05, +0.19]."""
     return f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
-
-
-def block_jackknife(whole: float, without: Sequence[float], n: int, level: float = 0.95) -> Interval:
-    """Interval of a set-level difference from its values with one block of images left out each time.
-
-    `whole` is the difference on all `n` images, `without` the same without block 1, 2, ...; both models
-    lose the same images. Standard error of the delete-a-block jackknife (Efron & Tibshirani, "An
-    Introduction to the Bootstrap", 1993, ch. 11) with Student's t. ValueError below two blocks.
-    """
-    blocks = len(without)
-    if blocks < 2:
-        raise ValueError(f"a jackknife needs at least 2 blocks, but got {blocks}")
-    spread = np.asarray(without, dtype=np.float64)
-    error = math.sqrt((blocks - 1) / blocks * float(((spread - spread.mean()) ** 2).sum()))
-    reach = -float(stdtrit(blocks - 1, (1 - level) / 2)) * error
-    return Interval(whole, whole - reach, whole + reach, n)
 
 
 def numbers(candidate: Evaluation, references: Mapping[str, Evaluation]) -> dict[str, Any]:

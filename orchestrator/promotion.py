@@ -19,7 +19,7 @@ from orchestrator.export import log_generator
 from orchestrator.gate import Decision, Thresholds, decide, numbers
 from orchestrator.gate_set import GateSet, Measured
 from orchestrator.mlflow_store import experiment_id, fluent_store
-from orchestrator.registry import CHAMPION, Registry, load_generator
+from orchestrator.registry import CHAMPION, Registry, Version, export_weights, load_generator
 from orchestrator.tracking import alone, artifact_root, database_path, default_uri, probe
 from trainers import checkpoint
 from trainers.config import TrainConfig
@@ -45,6 +45,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A decision with the numbers behind it."""
+
+    decision: Decision
+    candidate: Evaluation
+    references: dict[str, Evaluation]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a promotion came to."""
 
@@ -53,6 +62,13 @@ class Outcome:
     version: int | None
     """The registered version; None for a dry run."""
     card: str
+    forced: str = ""
+    """Why the gate was overruled; empty where it was not."""
+
+    @property
+    def is_champion(self) -> bool:
+        """Whether the candidate is champion now, or would be."""
+        return self.decision.passed or bool(self.forced)
 
 
 def newest_sweep(storage: Path) -> str:
@@ -118,35 +134,59 @@ def promote(
     tracking_uri: str = "",
     *,
     dry_run: bool = False,
+    force: str = "",
     thresholds: Thresholds | None = None,
 ) -> Outcome:
-    """Judge the pick of sweep `name` and, unless it is a dry run, register it and act on the decision."""
+    """Judge the pick of sweep `name` and, unless it is a dry run, register it and act on the decision.
+
+    `force` is a reason to promote against the gate; it is written on the version. UserError where the
+    champion changed meanwhile: the candidate then stays challenger.
+    """
     storage = storage.resolve()
     candidate = find_candidate(storage, name or newest_sweep(storage))
     uri = tracking_uri or candidate.sweep["tracking_uri"] or default_uri(storage)
     probe(uri)
     registry = Registry(uri, model or candidate.default_model)
     champion = registry.by_alias(CHAMPION)
-    champion_uri = f"models:/{registry.model}/{champion.number}" if champion else None
     gate_set = GateSet(candidate.config, storage, pick_device(candidate.config.run.device))
-    measured, references = measure(candidate, gate_set, champion_uri, uri)
-    evaluations = {key: reference.evaluation for key, reference in references.items()}
-    differences = gate_set.set_differences(measured, references)
-    decision = decide(
-        measured.evaluation, evaluations, candidate.config.objective, thresholds or Thresholds(), differences
-    )
-    facts = _facts(candidate, gate_set, decision, measured.evaluation, evaluations)
-    card = model_card(registry.model, candidate.sweep, candidate.row, decision, facts)
+    judged = _judge(candidate, gate_set, registry, champion, thresholds or Thresholds())
+    facts = _facts(candidate, gate_set, judged, force)
+    card = model_card(registry.model, candidate.sweep, candidate.row, judged.decision, facts)
     if dry_run:
-        return Outcome(decision, registry.model, None, card)
+        return Outcome(judged.decision, registry.model, None, card)
     with alone(_lock_file(storage, uri)):
         version = _register(registry, candidate, uri, storage, facts, card)
         registry.count_gate_use(gate_set.images.digest)
-        if decision.passed:
-            registry.promote(version, champion.number if champion else None)
+        if judged.decision.passed or force:
+            how = "passed the gate" if judged.decision.passed else f"forced against the gate: {force}"
+            registry.promote(version, champion.number if champion else None, how)
         else:
-            registry.note(version, f"refused by the gate: {decision.reason}")
-    return Outcome(decision, registry.model, version, card)
+            registry.note(version, f"refused by the gate: {judged.decision.reason}")
+    return Outcome(judged.decision, registry.model, version, card, force)
+
+
+def _judge(
+    candidate: Candidate,
+    gate_set: GateSet,
+    registry: Registry,
+    champion: Version | None,
+    thresholds: Thresholds,
+) -> Judged:
+    champion_uri = f"models:/{registry.model}/{champion.number}" if champion else None
+    try:
+        measured, references = measure(candidate, gate_set, champion_uri, registry.tracking_uri)
+    except FloatingPointError as error:
+        raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
+    evaluations = {key: reference.evaluation for key, reference in references.items()}
+    decision = decide(
+        measured.evaluation,
+        evaluations,
+        candidate.config.objective,
+        thresholds,
+        gate_set.set_differences(measured, references),
+        gate_set.faults(measured, references.get("champion")),
+    )
+    return Judged(decision, measured.evaluation, evaluations)
 
 
 def _lock_file(storage: Path, tracking_uri: str) -> Path:
@@ -154,16 +194,11 @@ def _lock_file(storage: Path, tracking_uri: str) -> Path:
     return (database.parent if database else storage) / "promotion.lock"
 
 
-def _facts(
-    candidate: Candidate,
-    gate_set: GateSet,
-    decision: Decision,
-    measured: Evaluation,
-    evaluations: Mapping[str, Evaluation],
-) -> dict[str, str]:
+def _facts(candidate: Candidate, gate_set: GateSet, judged: Judged, force: str) -> dict[str, str]:
     """What is written on the version: decision, numbers, protocol, lineage."""
-    values = {key: f"{value:.6g}" for key, value in numbers(measured, evaluations).items()}
-    protocol = {f"gate/protocol/{metric}": text for metric, text in measured.protocol.items()}
+    decision = judged.decision
+    values = {key: f"{value:.6g}" for key, value in numbers(judged.candidate, judged.references).items()}
+    protocol = {f"gate/protocol/{metric}": text for metric, text in judged.candidate.protocol.items()}
     lineage = {
         "sweep": candidate.sweep["name"],
         "trial_id": candidate.row["trial_id"],
@@ -174,7 +209,8 @@ def _facts(
         "gate.digest": gate_set.images.digest,
         "gate.images": str(len(gate_set.pairs)),
     }
-    verdict = {"decision": "promoted" if decision.passed else "refused", "reason": decision.reason}
+    word = "promoted" if decision.passed else "forced" if force else "refused"
+    verdict = {"decision": word, "reason": decision.reason} | ({"force": force} if force else {})
     return {f"upsweep.{key}": str(value) for key, value in {**verdict, **lineage}.items()} | values | protocol
 
 
@@ -216,6 +252,15 @@ def roll_back(registry: Registry) -> str:
     return f"{registry.model}: v{restored} is champion again, v{left} was rolled back"
 
 
+def export(registry: Registry, path: Path) -> str:
+    """Write the champion's weights to a file and say so; UserError where there is no champion."""
+    champion = registry.by_alias(CHAMPION)
+    if champion is None:
+        raise UserError(f"model {registry.model} has no champion to export")
+    export_weights(f"models:/{registry.model}/{champion.number}", registry.tracking_uri, path)
+    return f"{registry.model} v{champion.number} -> {path}"
+
+
 def history(registry: Registry) -> str:
     """All versions, newest first, with what happened to each."""
     lines = []
@@ -229,11 +274,12 @@ def history(registry: Registry) -> str:
 
 def words(outcome: Outcome) -> str:
     """The decision with each check on its own line."""
-    what = f"{outcome.model} v{outcome.version}" if outcome.version else f"{outcome.model} (dry run)"
-    verdict = "promoted to champion" if outcome.decision.passed else "refused by the gate"
+    passed = outcome.decision.passed
     if outcome.version is None:
-        verdict = "would be promoted" if outcome.decision.passed else "would be refused"
+        head = f"{outcome.model} (dry run): would be {'promoted' if passed else 'refused'}"
+    else:
+        verdict = "promoted to champion" if outcome.is_champion else "refused by the gate"
+        against = f" against the gate ({outcome.forced})" if outcome.is_champion and not passed else ""
+        head = f"{outcome.model} v{outcome.version}: {verdict}{against}"
     marks = {True: "ok  ", False: "FAIL"}
-    return "\n".join(
-        [f"{what}: {verdict}", *(f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks)]
-    )
+    return "\n".join([head, *(f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks)])

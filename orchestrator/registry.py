@@ -17,12 +17,14 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from datasets.errors import UserError
 from orchestrator.mlflow_store import fluent_store, open_store
-from trainers.config import TrainConfig, from_flat
+from trainers.checkpoint import weights_of
+from trainers.config import TrainConfig, flatten, from_flat
+from trainers.interop import export_generator
 from trainers.models import build_generator
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -178,6 +180,22 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     generator = build_generator(config.generator)
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     return generator.eval(), config
+
+
+def export_weights(model_uri: str, tracking_uri: str, path: Path) -> None:
+    """Write a registered model's weights to `path`: *.safetensors in our names, *.pth in BasicSR's.
+
+    UserError for another ending, for a folder that does not exist, and for a network BasicSR cannot express.
+    """
+    if path.suffix not in (".safetensors", ".pth"):
+        raise UserError(f"--export needs a file ending in .safetensors or .pth, but got '{path}'")
+    if not path.parent.is_dir():
+        raise UserError(f"--export: there is no folder {path.parent}")
+    generator, config = load_generator(model_uri, tracking_uri)
+    if path.suffix == ".pth":
+        export_generator(generator, config.generator, path)
+    else:
+        save_file(weights_of(generator), path, metadata={"config": json.dumps(flatten(config))})
 
 
 def _artifacts_of(client: MlflowClient, model_uri: str) -> str:

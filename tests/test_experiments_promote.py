@@ -1,14 +1,18 @@
 """From a sweep's folder to a champion by command line: promoted, refused, rolled back, listed."""
 
+import hashlib
 import json
+import pickle
 import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from datasets.errors import UserError
+from experiments import cli
 from experiments import promote as script
 from orchestrator import promotion
 from orchestrator.gate_set import GateSet, Measured
@@ -21,7 +25,7 @@ from trainers.evaluate import Evaluation
 from trainers.models import build_generator
 
 
-class Judged(GateSet):
+class Known(GateSet):
     """A gate set on which a network's quality is the first bias of its last convolution."""
 
     def __init__(self, config, work_dir, device):
@@ -40,6 +44,9 @@ class Judged(GateSet):
         summary = {"psnr_y": float(np.mean(psnr)), "swd": 10 - quality}
         protocol = {"psnr_y": "Y", "swd": "patches"}
         return Measured(Evaluation([str(i) for i in range(40)], {"psnr_y": psnr}, summary, protocol), [])
+
+    def faults(self, candidate, champion):
+        return {}
 
     def set_differences(self, candidate, references):
         def difference(name):
@@ -86,7 +93,7 @@ def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn"
 
 @pytest.fixture
 def storage(tmp_path, monkeypatch, migrated_database):
-    monkeypatch.setattr(promotion, "GateSet", Judged)
+    monkeypatch.setattr(promotion, "GateSet", Known)
     (tmp_path / "runs").mkdir()
     shutil.copy(migrated_database, tmp_path / "runs")
     return tmp_path / "runs"
@@ -94,7 +101,9 @@ def storage(tmp_path, monkeypatch, migrated_database):
 
 def call(storage, *arguments, monkeypatch):
     monkeypatch.setattr("sys.argv", ["promote.py", *arguments, "--storage", str(storage)])
-    return script.main()
+    with pytest.raises(SystemExit) as stop:
+        cli.run(script.main)
+    return stop.value.code
 
 
 def test_better_models_win_worse_ones_are_refused_and_rollback_restores(storage, monkeypatch, capsys):
@@ -149,3 +158,76 @@ def test_a_damaged_checkpoint_and_an_unreachable_store_are_named(storage, monkey
     weights.write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(UserError, match="damaged: generator_ema.safetensors"):
         promotion.promote(storage, "first")
+
+
+def test_a_promotion_that_another_one_overtook_is_refused(storage, monkeypatch, capsys):
+    sweep(storage, "slow", 1.0)
+    sweep(storage, "fast", 2.0)
+
+    class Overtaken(Known):
+        def measure_bicubic(self):
+            monkeypatch.setattr(promotion, "GateSet", Known)
+            promotion.promote(storage, "fast")
+            return super().measure_bicubic()
+
+    monkeypatch.setattr(promotion, "GateSet", Overtaken)
+    assert call(storage, "slow", monkeypatch=monkeypatch) == 2
+    assert "changed from none to v1 while v2 was measured; run" in capsys.readouterr().err
+    registry = Registry(default_uri(storage), "upsweep-demo")
+    assert registry.by_alias("champion").number == 1 and registry.by_alias("challenger").number == 2
+
+
+def test_force_is_recorded_with_its_reason_and_the_champion_can_be_exported(storage, monkeypatch, capsys):
+    sweep(storage, "first", 1.0)
+    sweep(storage, "worse", 0.4)
+    assert call(storage, "first", monkeypatch=monkeypatch) == 0
+    assert call(storage, "worse", "--force", "the first <b>tints</b> skin", monkeypatch=monkeypatch) == 0
+    assert "v2: promoted to champion against the gate (the first <b>" in capsys.readouterr().out
+    registry = Registry(default_uri(storage), "upsweep-demo")
+    version = registry.by_alias("champion")
+    assert version.number == 2 and version.tags["upsweep.decision"] == "forced"
+    assert "forced against the gate: the first <b>tints</b> skin" in version.events[-1]
+    card = registry.client.get_model_version("upsweep-demo", "2").description
+    assert "**Forced** against the gate: the first ‹b›tints‹/b› skin" in card
+
+    target = storage / "best.safetensors"
+    assert call(storage, "--export", str(target), monkeypatch=monkeypatch) == 0
+    assert load_file(target)["tail.bias"][0] == pytest.approx(0.4)
+    assert call(storage, "--export", str(storage / "best.onnx"), monkeypatch=monkeypatch) == 2
+    assert "ending in .safetensors or .pth" in capsys.readouterr().err
+    assert call(storage, "--export", str(storage / "best.pth"), monkeypatch=monkeypatch) == 2
+
+
+def test_a_network_that_puts_out_no_numbers_is_named(storage, monkeypatch, capsys):
+    sweep(storage, "first", float("nan"))
+
+    class Real(Known):
+        def measure(self, generator):
+            raise FloatingPointError("the generator's output is not finite for key 1")
+
+    monkeypatch.setattr(promotion, "GateSet", Real)
+    assert call(storage, monkeypatch=monkeypatch) == 2
+    assert "the pick of sweep first cannot be measured: the generator's output" in capsys.readouterr().err
+
+
+def test_a_pickle_in_place_of_weights_is_refused_and_not_run(storage, tmp_path):
+    sweep(storage, "first", 1.0)
+    folder = storage / "first" / "trials" / "confirm-1" / "best"
+    bomb = pickle.dumps(Bomb(tmp_path / "ran"))
+    (folder / "generator_ema.safetensors").write_bytes(bomb)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"]["generator_ema.safetensors"] = hashlib.sha256(bomb).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match="not a safetensors file"):
+        promotion.promote(storage, "first")
+    assert not (tmp_path / "ran").exists()
+
+
+class Bomb:
+    """Unpickling it leaves a trace."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return open, (str(self.trace), "w")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orchestrator.gate import Thresholds, block_jackknife, decide
+from orchestrator.gate import Thresholds, decide
 from orchestrator.statistics import Interval
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
@@ -22,7 +22,7 @@ def evaluation(psnr, lpips, n=40, protocol="8-bit", noise=0.0):
 
 def judge(candidate, **references):
     named = {name.replace("_", " "): reference for name, reference in references.items()}
-    return decide(candidate, named, OBJECTIVE, Thresholds(), {})
+    return decide(candidate, named, OBJECTIVE, Thresholds(), {}, {})
 
 
 def test_a_first_model_must_beat_bicubic_and_its_warm_start():
@@ -78,16 +78,20 @@ def test_a_metric_of_the_whole_set_is_judged_by_its_difference():
     candidate, bicubic = evaluation(25, 0.3), evaluation(24, 0.5)
     for high, passed in ((-0.1, True), (0.1, False)):
         difference = {("swd", "bicubic"): Interval(-1.0, -2.0, high, 40)}
-        decision = decide(candidate, {"bicubic": bicubic}, SET_OBJECTIVE, Thresholds(), difference)
+        decision = decide(candidate, {"bicubic": bicubic}, SET_OBJECTIVE, Thresholds(), difference, {})
         assert decision.passed == passed
 
 
-def test_the_jackknife_of_a_mean_is_the_interval_of_a_mean():
-    values = np.random.default_rng(0).normal(1.0, 2.0, 10)
-    without = [float(np.delete(values, i).mean()) for i in range(10)]
-    found = block_jackknife(float(values.mean()), without, 10)
-    reach = 2.2622 * values.std(ddof=1) / np.sqrt(10)  # Student's t, 9 degrees of freedom
-    assert found.low == pytest.approx(values.mean() - reach, abs=1e-3)
-    assert found.high == pytest.approx(values.mean() + reach, abs=1e-3)
-    with pytest.raises(ValueError, match="at least 2 blocks"):
-        block_jackknife(1.0, [1.0], 1)
+def test_a_tint_a_grid_and_a_slow_network_are_kept_out():
+    candidate, references = evaluation(25, 0.3), {"bicubic": evaluation(24, 0.5)}
+    limits = {"colour_shift": 2.0, "checkerboard": 1.0, "slowdown": 4.0}
+    assert decide(candidate, references, OBJECTIVE, Thresholds(), {}, limits).passed
+    for name, words in (
+        ("colour_shift", "mean tint of 2.10 grey levels"),
+        ("checkerboard", "grid of 1.10 grey levels"),
+        ("slowdown", "4.10 times the champion's time"),
+    ):
+        decision = decide(
+            candidate, references, OBJECTIVE, Thresholds(), {}, limits | {name: limits[name] + 0.1}
+        )
+        assert not decision.passed and decision.reason.startswith(words)
