@@ -19,7 +19,9 @@ def demo() -> TrainConfig:
     """x4 on the photographs inside scikit-image and scikit-learn, sized for two CPU cores.
 
     A 32-channel SRResNet over a bicubic skip, L1 on [-1, 1] with a small GAN phase; no VGG, because its
-    weights would have to be downloaded, and SWD as the perceptual metric, because it needs none.
+    weights would have to be downloaded, and SWD as the perceptual metric, because it needs none. Batches
+    of 4: in a fixed time many small updates went twice as far as few large ones. At most 0.15 dB may be
+    lost to the GAN phase, which in so few steps is what separates texture from noise.
     """
     return TrainConfig(
         recipe="demo",
@@ -31,16 +33,16 @@ def demo() -> TrainConfig:
             lr_psnr=1e-3, lr_g=2e-4, lr_d=4e-4, psnr_schedule="one_cycle", gan_schedule="constant"
         ),
         run=RunConfig(
-            psnr_steps=400,
+            psnr_steps=480,
             gan_steps=120,
-            psnr_eval_every_steps=100,
+            psnr_eval_every_steps=120,
             eval_every_steps=8,
             log_every_steps=8,
             checkpoint_every_steps=40,
             ema_decay=0.97,
             bn_recalibration_batches=2,
         ),
-        objective=ObjectiveConfig(perceptual="swd"),
+        objective=ObjectiveConfig(perceptual="swd", delta_db=0.15),
     )
 
 

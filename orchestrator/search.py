@@ -1,22 +1,17 @@
 """The sampler of a sweep: Ray's OptunaSearch, told the truth about stopped and diverged trials."""
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import optuna
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial
 from ray.tune.search.optuna import OptunaSearch
 
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
-CONSTRAINT = "constraint"
-
-
-def violations(trial: FrozenTrial) -> Sequence[float]:
-    """How far a trial is from counting fully: <= 0 is feasible (Optuna's convention)."""
-    return trial.user_attrs.get(CONSTRAINT, (0.0,))
+CONSTRAINT = "missing budget"
 
 
 class SweepSearch(OptunaSearch):
@@ -27,11 +22,11 @@ class SweepSearch(OptunaSearch):
     """
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """Attach the constraint, then tell as usual."""
+        """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell as usual."""
         if result and trial_id in self._ot_trials:
             share = result.get("gan_step", 0) / max(1, result.get("max_steps", 1))
             missing = 2.0 if result.get("diverged") else 1.0 - share
-            self._ot_trials[trial_id].set_user_attr(CONSTRAINT, (missing,))
+            self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
         super().on_trial_complete(trial_id, result, error)
 
 
@@ -46,14 +41,15 @@ def build_search(
     """Multivariate, grouped TPE (conditional spaces need both), the study in memory under `name`."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     metrics = [objective.distortion, objective.perceptual]
-    sampler = TPESampler(
-        multivariate=True,
-        group=True,
-        constant_liar=True,
-        seed=seed,
-        n_startup_trials=min(10, max(2, trials // 2)),
-        constraints_func=violations,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group
+        sampler = TPESampler(
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            seed=seed,
+            n_startup_trials=min(10, max(2, trials // 2)),
+        )
     return SweepSearch(
         space=space,
         metric=metrics,
