@@ -28,7 +28,7 @@ class Options:
     confirm_seeds: int = 0
     """Seeds per confirmed design; 0 takes the space's own number."""
     name: str = ""
-    """Name of the sweep; empty: the recipe's name."""
+    """Name of the sweep; empty: the recipe's name, numbered where that exists."""
     train: str = ""
     """Training images: a catalogue name, a shard folder or URL, or a folder of photographs."""
     val: str = ""

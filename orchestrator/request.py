@@ -1,5 +1,6 @@
 """What a sweep is asked for: from command-line options, or from the sweep that is resumed."""
 
+import itertools
 import json
 import os
 import re
@@ -112,7 +113,7 @@ def build(options: Options, space: Space, command: str) -> Request:
     request = Request(
         config=config,
         space=space,
-        name=options.resume or options.name or config.recipe,
+        name=options.resume or options.name or _free_name(options.storage, config.recipe),
         storage=options.storage,
         tracking_uri=options.tracking_uri,
         trials=options.trials,
@@ -138,6 +139,13 @@ def build(options: Options, space: Space, command: str) -> Request:
         gpus_per_trial=before["gpus_per_trial"],
         command=facts["command"],
     )
+
+
+def _free_name(storage: str, recipe: str) -> str:
+    """The recipe's name, or the first of recipe-2, recipe-3, ... that no sweep has."""
+    place = Storage(storage)
+    numbered = (f"{recipe}-{k}" for k in itertools.count(2))
+    return next(n for n in itertools.chain([recipe], numbered) if not place.exists(f"{n}/sweep.json"))
 
 
 def facts_of(options: Options) -> dict[str, Any]:

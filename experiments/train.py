@@ -1,0 +1,41 @@
+"""Train one network on this machine: the PSNR phase, then the GAN phase. No cluster, no tracking server.
+
+Called again with the same --out it goes on where it stopped.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments import cli, recipes
+
+
+@dataclass
+class Options:
+    """Options of a run; every setting follows under its dotted name."""
+
+    out: str = ""
+    """Folder for checkpoints, candidates and metrics.jsonl; empty: runs/train/RECIPE."""
+    storage: str = "./runs"
+    """Folder that keeps imported images and decoded copies."""
+    metrics: tuple[str, ...] = ("ssim_y",)
+    """What is measured on val beside the two objectives."""
+    config: cli.Settings = field(default_factory=recipes.demo)
+
+
+def main() -> int:
+    """Open the data, check the losses, train, say where the result is."""
+    options = cli.parse(Options, recipes.build)
+    from trainers.single import train
+
+    out = Path(options.out or f"{options.storage}/train/{options.config.recipe}").resolve()
+    best = train(options.config, out, Path(options.storage).resolve(), options.metrics)
+    print(f"best checkpoint: {best}")
+    print(f"use it:          python experiments/upscale.py IMAGE --model {best} --out upscaled")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
