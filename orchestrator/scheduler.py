@@ -71,13 +71,13 @@ class FeasibleFirst(FIFOScheduler):
         return TrialScheduler.CONTINUE
 
     def survives(self, milestone: int, entry: Entry) -> bool:
-        """Whether fewer than n // reduction (at least one) of the n recorded here are strictly better.
+        """Whether fewer than n / reduction (rounded up) of the n recorded here are strictly better.
 
         A trial that nobody beats always goes on; equal trials share one fate in any order of arrival.
         """
         others = list(self.recorded[milestone].values())
         better = sum(other.key() < entry.key() for other in others)
-        return better < max(1, len(others) // self.reduction)
+        return better < -(-len(others) // self.reduction)
 
     def _entry(self, result: Mapping[str, Any]) -> Entry:
         return Entry(self.objectives.point(result), self._warm(result)[0] - self.objectives.delta_db)

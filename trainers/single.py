@@ -48,8 +48,8 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
         Run(config, loader, evaluator, monitor, device).whole()
     except Diverged as diverged:
         raise UserError(
-            f"{diverged}; the weights before it are in {monitor.restore() or out}: lower optim.lr_g, optim.lr_d "
-            f"or loss.adversarial_weight"
+            f"{diverged}; the weights before it are in {monitor.restore() or out}: lower "
+            f"optim.lr_g, optim.lr_d or loss.adversarial_weight"
         ) from None
     return best_candidate(config, out)
 
