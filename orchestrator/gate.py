@@ -77,9 +77,10 @@ def decide(
     """The gate (design.md 12, protocol.md 6).
 
     `references` holds "bicubic", and "champion" or, where there is none yet, "warm start" if known. The
-    lower end of the distortion interval must reach bicubic's value and the champion's minus the margin; the
-    perceptual interval must lie wholly on the better side of the champion, else of bicubic and the warm
-    start; every fault measured (names as in FAULTS) must stay within its threshold.
+    lower end of the distortion interval may not fall more than the margin below the champion or bicubic
+    (non-inferiority), and the estimate itself not below bicubic, the floor of every pick; the perceptual
+    interval must lie wholly on the better side of the champion, else of bicubic and the warm start; every
+    fault measured (names as in FAULTS) must stay within its threshold.
     ValueError where an evaluation was made under another protocol.
     """
     for name, reference in references.items():
@@ -92,10 +93,10 @@ def decide(
         return paired_bootstrap(candidate.per_image[metric], references[name].per_image[metric])
 
     checks = [_enough(len(candidate.keys), thresholds.min_images)]
-    margins = {"bicubic": 0.0, "champion": thresholds.margin_db}
-    for name in (n for n in margins if n in references):
+    floors = {"bicubic": 0.0, "champion": -thresholds.margin_db}
+    for name in (n for n in floors if n in references):
         interval = difference(objective.distortion, name)
-        checks.append(_not_worse(objective.distortion, name, interval, margins[name]))
+        checks.append(_not_worse(objective.distortion, name, interval, thresholds.margin_db, floors[name]))
     rivals = ["champion"] if "champion" in references else list(references)
     for name in rivals:
         checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
@@ -113,15 +114,12 @@ def _enough(images: int, wanted: int) -> Check:
     return Check("evidence", images >= wanted, sentence)
 
 
-def _not_worse(metric: str, name: str, interval: Interval, margin: float) -> Check:
-    passed = interval.low >= -margin
-    allowed = f"may not fall more than {margin:g} below" if margin else "may not fall below"
+def _not_worse(metric: str, name: str, interval: Interval, margin: float, floor: float) -> Check:
+    passed = interval.low >= -margin and interval.estimate >= floor
     verdict = "holds" if passed else "fails"
-    return Check(
-        f"{metric} against {name}",
-        passed,
-        f"{metric} {words(interval)} against {name}: {verdict} (the lower end {allowed} {name})",
-    )
+    rule = f"the lower end may not fall below {-margin:+g}, nor the estimate below {floor:+g}"
+    sentence = f"{metric} {words(interval)} against {name}: {verdict} ({rule})"
+    return Check(f"{metric} against {name}", passed, sentence)
 
 
 def _better(metric: str, name: str, interval: Interval) -> Check:

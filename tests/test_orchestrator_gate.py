@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from orchestrator import gate
 from orchestrator.gate import Thresholds, decide
 from orchestrator.statistics import Interval
 from trainers.config import ObjectiveConfig
@@ -95,3 +96,12 @@ def test_a_tint_a_grid_and_a_slow_network_are_kept_out():
             candidate, references, OBJECTIVE, Thresholds(), {}, limits | {name: limits[name] + 0.1}
         )
         assert not decision.passed and decision.reason.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "passes"), [(0.3, -0.05, True), (0.3, -0.6, False), (-0.01, -0.1, False)]
+)
+def test_bicubic_is_a_floor_for_the_estimate_and_the_margin_one_for_its_interval(estimate, low, passes):
+    interval = Interval(estimate, low, estimate + 0.3, 31)
+    check = gate._not_worse("psnr_y", "bicubic", interval, margin=0.5, floor=0.0)
+    assert check.passed is passes
