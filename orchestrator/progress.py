@@ -54,7 +54,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
     def begin(self, stage: str) -> None:
