@@ -192,7 +192,8 @@ def checkpoint_choice(facts: Facts) -> str:
     own, last = (
         ", ".join(f"{m} {number(d.get(m), m)}" for m in names) for d in (row["metrics"], row["last"])
     )
-    return f"The checkpoint at step {row['chosen_step']} of {row['steps']} ships ({own} on val); the last: {last}."
+    shipped = f"The checkpoint at step {row['chosen_step']} of {row['steps']} ships"
+    return f"{shipped} ({own} on val); the last: {last}."
 
 
 REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
