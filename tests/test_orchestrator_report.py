@@ -174,7 +174,7 @@ def test_the_page_needs_no_network_and_stays_small(tmp_path):
     fake_sweep(tmp_path)
     fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
     page = Page(build_report(tmp_path))
-    assert page.addresses and all(address.startswith("data:image/png") for address in page.addresses)
+    assert page.addresses and all(address.startswith("data:image/webp") for address in page.addresses)
     assert page.size < 300_000
     assert page.tags.count("svg") == 3 + 4 + 1 and page.tags.count("img") == 1
 
@@ -254,11 +254,14 @@ def test_poisoned_names_appear_as_text_only(tmp_path):
     assert "<script>alert(1)</script>" in page.text
 
 
-def test_a_strip_that_is_no_picture_is_left_out(tmp_path):
+def test_strips_that_are_no_pictures_or_cut_short_are_left_out(tmp_path):
     _, rows = fake_sweep(tmp_path)
     for r in rows:
         r["strip"] = "sweep.json"
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    cut = tmp_path / "trials" / "confirm-0-s1" / "strip.png"
+    fake_strip(cut)
+    cut.write_bytes(cut.read_bytes()[:300])
     assert "img" not in Page(build_report(tmp_path)).tags
 
 
