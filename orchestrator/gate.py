@@ -74,7 +74,7 @@ def decide(
     set_differences: Difference,
     faults: Mapping[str, float],
 ) -> Decision:
-    """The gate (design.md 12, protocol.md 6).
+    """The gate: not worse in distortion, better in perception, no fault that a mean hides.
 
     `references` holds "bicubic", and "champion" or, where there is none yet, "warm start" if known. The
     lower end of the distortion interval may not fall more than the margin below the champion or bicubic

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from torch import nn
 
 from datasets.errors import UserError
+from orchestrator.candidate import Candidate, find_candidate, newest_sweep
 from orchestrator.card import model_card
 from orchestrator.export import log_generator
 from orchestrator.gate import Decision, Thresholds, decide, numbers
@@ -22,26 +22,8 @@ from orchestrator.mlflow_store import experiment_id, fluent_store
 from orchestrator.registry import CHAMPION, Registry, Version, export_weights, load_generator
 from orchestrator.tracking import alone, artifact_root, database_path, default_uri, probe
 from trainers import checkpoint
-from trainers.config import TrainConfig
 from trainers.device import pick_device
 from trainers.evaluate import Evaluation
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """The model a sweep picked, with everything that is known of it."""
-
-    sweep: dict[str, Any]
-    row: dict[str, Any]
-    folder: Path
-    warm_folder: Path | None
-    generator: nn.Module
-    config: TrainConfig
-
-    @property
-    def default_model(self) -> str:
-        """The registered name where none is given: upsweep-<recipe>."""
-        return f"upsweep-{self.sweep['recipe']}"
 
 
 @dataclass(frozen=True)
@@ -69,43 +51,6 @@ class Outcome:
     def is_champion(self) -> bool:
         """Whether the candidate is champion now, or would be."""
         return self.decision.passed or bool(self.forced)
-
-
-def newest_sweep(storage: Path) -> str:
-    """The name of the sweep in `storage` that ended last and picked a model; UserError where none did."""
-    ended = [
-        (sweep["ended"], path.parent.name)
-        for path in storage.glob("*/sweep.json")
-        if (sweep := json.loads(path.read_text()))["ended"] and sweep["pick"]
-    ]
-    if not ended:
-        raise UserError(f"no finished sweep with a pick in {storage}; set --storage or run a sweep first")
-    return max(ended)[1]
-
-
-def find_candidate(storage: Path, name: str) -> Candidate:
-    """The pick of sweep `name`; UserError where there is no such sweep, or it picked nothing."""
-    folder = storage / name
-    if not (folder / "sweep.json").exists():
-        known = ", ".join(sorted(path.parent.name for path in storage.glob("*/sweep.json"))) or "none"
-        raise UserError(f"no sweep '{name}' in {storage}; known: {known}")
-    sweep = json.loads((folder / "sweep.json").read_text())
-    if not sweep.get("pick"):
-        raise UserError(f"sweep {name} picked no model ({sweep.get('pick_reason') or sweep['status']})")
-    rows = json.loads((folder / "leaderboard.json").read_text())
-    row = next((r for r in reversed(rows) if r["trial_id"] == sweep["pick"] and r["checkpoint"]), None)
-    if row is None:
-        raise UserError(f"the pick {sweep['pick']} of sweep {name} has no checkpoint in its leaderboard")
-    path = _place(folder, row["checkpoint"])
-    generator, config = checkpoint.load_generator(path)
-    warm = folder / "trials" / row["trial_id"] / "warm"
-    return Candidate(sweep, row, path, warm if warm.is_dir() else None, generator, config)
-
-
-def _place(folder: Path, name: str) -> Path:
-    """A checkpoint named in a row: absolute, or below the sweep's folder or the storage beside it."""
-    places = (Path(name), folder / name, folder.parent / name)
-    return next((place for place in places if (place / "manifest.json").exists()), places[0])
 
 
 def measure(
@@ -155,7 +100,7 @@ def promote(
     if dry_run:
         return Outcome(judged.decision, registry.model, None, card)
     with alone(_lock_file(storage, uri)):
-        version = _register(registry, candidate, uri, storage, facts, card)
+        version = _register(registry, candidate, judged, storage, facts, card)
         registry.count_gate_use(gate_set.images.digest)
         if judged.decision.passed or force:
             how = "passed the gate" if judged.decision.passed else f"forced against the gate: {force}"
@@ -217,19 +162,34 @@ def _facts(candidate: Candidate, gate_set: GateSet, judged: Judged, force: str) 
 def _register(
     registry: Registry,
     candidate: Candidate,
-    tracking_uri: str,
+    judged: Judged,
     storage: Path,
     facts: Mapping[str, str],
     card: str,
 ) -> int:
-    experiment = candidate.sweep["experiment"]
-    where = experiment_id(registry.client, experiment, artifact_root(tracking_uri, storage))
+    """A run of its own holds the model, the card and the numbers of every image; then the version."""
+    uri, experiment = registry.tracking_uri, candidate.sweep["experiment"]
+    where = experiment_id(registry.client, experiment, artifact_root(uri, storage))
     run_name = f"promotion of {candidate.row['design']}"[:250]
-    with fluent_store(tracking_uri), mlflow.start_run(experiment_id=where, run_name=run_name) as run:
+    with fluent_store(uri), mlflow.start_run(experiment_id=where, run_name=run_name) as run:
         mlflow.set_tags({"upsweep.kind": "promotion", **facts})
+        mlflow.log_metrics(numbers(judged.candidate, judged.references))
         mlflow.log_text(card, "model_card.md")
+        mlflow.log_table(per_image(judged), "gate_per_image.parquet")
         model_uri = log_generator(candidate.generator, candidate.config)
     return registry.register(model_uri, run.info.run_id, facts, card).number
+
+
+def per_image(judged: Judged) -> dict[str, list[Any]]:
+    """A table with a line for each model, image and metric of the gate set."""
+    table: dict[str, list[Any]] = {"model": [], "image": [], "metric": [], "value": []}
+    for model, evaluation in {"candidate": judged.candidate, **judged.references}.items():
+        for metric, values in evaluation.per_image.items():
+            table["model"] += [model] * len(values)
+            table["image"] += evaluation.keys
+            table["metric"] += [metric] * len(values)
+            table["value"] += values
+    return table
 
 
 def open_registry(storage: Path, name: str, model: str, tracking_uri: str) -> Registry:

@@ -88,7 +88,13 @@ class Registry:
         model_id = model_uri.removeprefix("models:/")
         with fluent_store(self.tracking_uri):  # an sqlite registry looks the model up in the process-wide one
             raw = self.client.create_model_version(
-                self.model, model_uri, run_id, tags=short, description=card, model_id=model_id
+                self.model,
+                model_uri,
+                run_id,
+                tags=short,
+                description=card,
+                model_id=model_id,
+                await_creation_for=0,
             )
         self.client.set_registered_model_alias(self.model, CHALLENGER, raw.version)
         self._note(int(raw.version), "registered as challenger")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from orchestrator.report import build_report
-from orchestrator.report.facts import headline, how_sure, read, verdicts
+from orchestrator.report.facts import against_pick, checkpoint_choice, headline, how_sure, read, verdicts
 from orchestrator.report.plots import Axis, Mark, plane
 from orchestrator.report.settings import column, importances, varied
 
@@ -90,7 +90,13 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
             identity = f"confirm-{place}-s{seed}"
             numbers = {"seed": seed, "verdict": "confirmed"}
             rows.append(row("confirm", identity, design, psnr + noise / 4, swd + noise, **numbers))
-            tested = {**numbers, "of": identity, "verdict": "measured on test"}
+            images = [psnr + noise / 8 + 2 * math.sin(k) for k in range(31)]
+            tested = {
+                **numbers,
+                "of": identity,
+                "verdict": "measured on test",
+                "per_image": {"psnr_y": images},
+            }
             rows.append(row("test", f"test-{place}-s{seed}", design, psnr - 0.1, swd + 1 + noise, **tested))
     sweep = {
         "name": name,
@@ -168,7 +174,7 @@ def test_the_page_needs_no_network_and_stays_small(tmp_path):
     fake_sweep(tmp_path)
     fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
     page = Page(build_report(tmp_path))
-    assert page.addresses and all(address.startswith("data:image/png") for address in page.addresses)
+    assert page.addresses and all(address.startswith("data:image/webp") for address in page.addresses)
     assert page.size < 300_000
     assert page.tags.count("svg") == 3 + 4 + 1 and page.tags.count("img") == 1
 
@@ -185,6 +191,29 @@ def test_five_seeds_are_enough_for_a_claim(tmp_path):
     assert how_sure(read(tmp_path)) == (
         "5 seeds, 31 test images: 5 of 5 beat bicubic and 5 of 5 beat their own warm start."
     )
+
+
+def test_designs_are_told_apart_from_the_pick_only_with_enough_seeds(tmp_path):
+    fake_sweep(tmp_path, seeds=2)
+    metric, words = against_pick(read(tmp_path))
+    assert metric == "psnr_y"
+    assert words["b8 bn transposed adv=0.01"].startswith("not enough evidence (+0.")
+    fake_sweep(tmp_path, seeds=5)
+    words = against_pick(read(tmp_path))[1]
+    assert words["b8 bn transposed adv=0.01"].startswith("beats (+0.")
+    assert words["b4 no-bn"].startswith("loses to (-0.")
+    assert "against the pick, psnr_y" in Page(build_report(tmp_path)).text
+
+
+def test_the_shipped_checkpoint_is_told_from_the_last_one(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    picked = next(r for r in rows if r["trial_id"] == "confirm-0-s1")
+    picked |= {"chosen_step": 180, "last": {"step": 240, "psnr_y": 25.0, "swd": 33.25}}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    told = checkpoint_choice(read(tmp_path))
+    assert told.startswith("The checkpoint at step 180 of 240 ships (swd ")
+    assert told.endswith("the last: swd 33.25, psnr_y 25.00.")
+    assert told in Page(build_report(tmp_path)).text
 
 
 POISON = (
@@ -225,11 +254,14 @@ def test_poisoned_names_appear_as_text_only(tmp_path):
     assert "<script>alert(1)</script>" in page.text
 
 
-def test_a_strip_that_is_no_picture_is_left_out(tmp_path):
+def test_strips_that_are_no_pictures_or_cut_short_are_left_out(tmp_path):
     _, rows = fake_sweep(tmp_path)
     for r in rows:
         r["strip"] = "sweep.json"
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    cut = tmp_path / "trials" / "confirm-0-s1" / "strip.png"
+    fake_strip(cut)
+    cut.write_bytes(cut.read_bytes()[:300])
     assert "img" not in Page(build_report(tmp_path)).tags
 
 

@@ -13,7 +13,7 @@ from orchestrator.report.plots import Line, Mark, curves, plane
 from orchestrator.strips import CELL_PX, LABEL_PX
 from trainers.metrics import METRICS
 
-MAX_STRIPS = 8
+MAX_STRIPS = 4
 
 
 def plane_section(facts: Facts) -> str:
@@ -109,14 +109,13 @@ def _val(facts: Facts, design: Design) -> tuple[float, float] | None:
 
 
 def pictures(facts: Facts) -> str:
-    rows = [design.rows[0] for design in facts.designs]
-    pick = facts.sweep.get("pick")
-    rows = [r for r in facts.of_stage("confirm") if r["trial_id"] == pick] + rows + facts.of_stage("screen")
+    picked = [row for row in facts.of_stage("confirm") if row["trial_id"] == facts.sweep.get("pick")]
+    rows = picked + [row for design in facts.designs for row in design.rows] + facts.of_stage("screen")
     figures: dict[str, str] = {}
-    for row in rows:
-        if row["trial_id"] not in figures and len(figures) < MAX_STRIPS:
+    for row in rows:  # one picture a design: seeds of one design look alike
+        if row["design"] not in figures and len(figures) < MAX_STRIPS:
             if path := _strip_file(facts, row):
-                figures[row["trial_id"]] = _figure(row, path)
+                figures[row["design"]] = _figure(row, path)
     return section("Pictures", "".join(figures.values()), "pictures")
 
 
@@ -125,26 +124,29 @@ def _strip_file(facts: Facts, row: Row) -> Path | None:
     places = [facts.folder / "trials" / row["trial_id"] / "strip.png"]
     if row.get("strip"):
         places = [Path(row["strip"]), facts.folder / row["strip"], *places]
-    return next((place for place in places if _is_png(place)), None)
+    return next((place for place in places if _is_picture(place)), None)
 
 
-def _is_png(path: Path) -> bool:
+def _is_picture(path: Path) -> bool:
     try:
-        with open(path, "rb") as file:
-            return file.read(8) == b"\x89PNG\r\n\x1a\n"
-    except (OSError, ValueError):
+        with Image.open(path, formats=("PNG",)) as picture:
+            picture.load()
+            return True
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 
 
 def _figure(row: Row, path: Path) -> str:
-    content = path.read_bytes()
-    width, height = Image.open(BytesIO(content)).size
+    sheet = Image.open(path)
+    width, height = sheet.size
+    smaller = BytesIO()
+    sheet.save(smaller, "WEBP", lossless=True)  # the slider shows single pixels
     title = f"{row['design']} · {row['stage']} · seed {row['seed']} · {row['verdict']}"
     return (
         f'<figure class="strip" data-cell="{CELL_PX}" data-label="{LABEL_PX}"><figcaption>{escape(title)}'
         f'</figcaption><div class="sheet"><img alt="input, bicubic, warm start, ours, target" '
         f'width="{width}" height="{height}" loading="lazy" '
-        f'src="data:image/png;base64,{base64.b64encode(content).decode()}"></div></figure>'
+        f'src="data:image/webp;base64,{base64.b64encode(smaller.getvalue()).decode()}"></div></figure>'
     )
 
 

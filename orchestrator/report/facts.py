@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator.statistics import hierarchical_bootstrap
+from orchestrator.verdicts import Verdict, between_designs
 from trainers.metrics import METRICS
 
 Row = dict[str, Any]
@@ -117,6 +119,35 @@ def lost(row: Row) -> bool:
     return bool(row.get("diverged")) or row["verdict"].startswith(("diverged", "failed", "unfinished"))
 
 
+def against_pick(facts: Facts) -> tuple[str, dict[str, str]]:
+    """Every other confirmed design against the pick on the test images: the metric, and words by design.
+
+    By the perceptual metric where it has a value per image, else by the distortion metric. Nothing where
+    the test images were not opened.
+    """
+    pick = facts.pick
+    others = [d for d in facts.designs if not d.is_pick and d.tests]
+    if pick is None or not pick.tests or not others:
+        return "", {}
+    held = set.intersection(*(set(row.get("per_image", {})) for d in [pick, *others] for row in d.tests))
+    metric = next((m for m in (facts.perceptual, facts.distortion) if m in held), "")
+    if not metric:
+        return "", {}
+    comparisons = {d.name: hierarchical_bootstrap(_images(d, metric), _images(pick, metric)) for d in others}
+    found = between_designs(comparisons, METRICS[metric].direction)
+    return metric, {name: _against(verdict) for name, verdict in found.items()}
+
+
+def _images(design: Design, metric: str) -> list[list[float]]:
+    return [row["per_image"][metric] for row in design.tests]
+
+
+def _against(verdict: Verdict) -> str:
+    limits = verdict.interval
+    reach = f" [{limits.low:+.3g}, {limits.high:+.3g}]" if limits else ""
+    return f"{verdict.word} ({verdict.estimate:+.3g}{reach})"
+
+
 def headline(facts: Facts) -> str:
     """The answer in one sentence."""
     pick = facts.pick
@@ -150,6 +181,19 @@ def how_sure(facts: Facts) -> str:
     if n < SEEDS_FOR_A_CLAIM:
         told += f" Fewer than {SEEDS_FOR_A_CLAIM} seeds: an estimate, not a claim."
     return told
+
+
+def checkpoint_choice(facts: Facts) -> str:
+    """Which evaluated checkpoint ships, and what the last one would have been, on val."""
+    row = next((r for r in facts.rows if r["trial_id"] == facts.sweep.get("pick")), None)
+    if row is None or "chosen_step" not in row or row["chosen_step"] == row["steps"]:
+        return ""
+    names = (facts.perceptual, facts.distortion)
+    own, last = (
+        ", ".join(f"{m} {number(d.get(m), m)}" for m in names) for d in (row["metrics"], row["last"])
+    )
+    shipped = f"The checkpoint at step {row['chosen_step']} of {row['steps']} ships"
+    return f"{shipped} ({own} on val); the last: {last}."
 
 
 REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}

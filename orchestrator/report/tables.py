@@ -18,10 +18,13 @@ def designs_table(facts: Facts) -> str:
     metrics = [facts.perceptual, facts.distortion]
     metrics += [m for m in METRICS if m not in metrics and all(d.mean(m) is not None for d in designs)]
     head = ["design", "seeds", *(f"{m} {METRICS[m].unit}".strip() for m in metrics)]
+    metric, words = say.against_pick(facts)
+    head += [f"against the pick, {metric}"] if words else []
     body = []
     for d in designs:
         name = f"{d.name}{' – the pick' if d.is_pick else ' – on the front' if d.on_front else ''}"
         body.append([name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)])
+        body[-1] += [words.get(d.name, "")] if words else []
     for key, word in (("warm", "warm start of the first"), ("bicubic", "bicubic")):
         body.append([word, "", *(number(designs[0].mean(f"{key}/{m}"), m) for m in metrics)])
     lines = "".join(cells("td", row) for row in body)
