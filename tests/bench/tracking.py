@@ -8,15 +8,19 @@ whatever the machine's load. Prints a table; asserts nothing.
 
 import argparse
 import multiprocessing
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 
 METRICS = {f"metric_{i}": 0.5 + i for i in range(12)}
 PAUSE_S = 0.02  # a short training step between reports
@@ -96,6 +100,27 @@ def deliver(folder: Path, uri: str) -> float:
     return time.perf_counter() - began
 
 
+def append_while_away(folder: Path, server: Any, reports: int) -> list[float]:
+    """What the driver waits for at each report while the server is dead; nothing is lost by that."""
+    from orchestrator.journal import Journal
+    from orchestrator.tracking import Writer
+
+    writer, told = Writer(folder / "away", server.uri, "away"), Journal(folder / "away.jsonl", "bench/away")
+    told.start("bench away", {}, {})
+    writer.start()
+    server.kill()
+    taken = []
+    for step in range(1, reports + 1):
+        told.metrics(step, METRICS)
+        entries, began = told.drain(), time.perf_counter()
+        writer.append(entries)
+        taken.append((time.perf_counter() - began) * 1000)
+        time.sleep(PAUSE_S)
+    server.start()
+    assert writer.close(300), writer.progress()
+    return sorted(taken)
+
+
 def main() -> None:
     """Measure all ways and print milliseconds per report."""
     from test_orchestrator_tracking_outage import Server
@@ -123,6 +148,10 @@ def main() -> None:
                 print(f"{way} / journal: {medians[way] / medians['journal']:.0f} times")
             seconds = deliver(folder, server.uri)
             print(f"one process delivers all journals in {seconds:.1f} s, its start included")
+            away = append_while_away(folder, server, options.reports)
+            print(
+                f"append while the server is dead: median {statistics.median(away):.3f}, max {away[-1]:.3f}"
+            )
         finally:
             server.kill()
 
