@@ -27,7 +27,7 @@ class Options:
     name: Annotated[str, tyro.conf.Positional] = ""
     """The sweep whose pick is the candidate; the newest finished one where empty."""
     model: str = ""
-    """Registered name; upsweep-<recipe> of the sweep where empty."""
+    """Registered name; upsweep-<sweep> where empty (demo-2 competes with demo)."""
     storage: Path = Path("runs")
     """Folder of all sweeps."""
     tracking_uri: str = ""

@@ -1,6 +1,7 @@
 """The model that a sweep picked: where it lies, and what is known of it. Nothing is measured here."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,13 @@ class Candidate:
 
     @property
     def default_model(self) -> str:
-        """The registered name where none is given: upsweep-<recipe>."""
-        return f"upsweep-{self.sweep['recipe']}"
+        """The registered name where none is given."""
+        return registered_name(self.sweep["name"])
+
+
+def registered_name(sweep: str) -> str:
+    """upsweep-<sweep>: a sweep on other images has a champion of its own; demo-2 competes with demo."""
+    return f"upsweep-{re.sub(r'-[0-9]+$', '', sweep)}"
 
 
 def newest_sweep(storage: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import mlflow
 
 from datasets.errors import UserError
-from orchestrator.candidate import Candidate, find_candidate, newest_sweep
+from orchestrator.candidate import Candidate, find_candidate, newest_sweep, registered_name
 from orchestrator.card import model_card
 from orchestrator.export import log_generator
 from orchestrator.gate import Decision, Thresholds, decide, numbers
@@ -203,7 +203,7 @@ def open_registry(storage: Path, name: str, model: str, tracking_uri: str) -> Re
         sweep = json.loads((folder / "sweep.json").read_text())
     uri = tracking_uri or sweep.get("tracking_uri") or default_uri(storage)
     probe(uri)
-    return Registry(uri, model or f"upsweep-{sweep['recipe']}")
+    return Registry(uri, model or registered_name(sweep["name"]))
 
 
 def roll_back(registry: Registry) -> str:

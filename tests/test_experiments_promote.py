@@ -15,6 +15,7 @@ from datasets.errors import UserError
 from experiments import cli
 from experiments import promote as script
 from orchestrator import promotion
+from orchestrator.candidate import registered_name
 from orchestrator.gate_set import GateSet, Measured
 from orchestrator.registry import Registry
 from orchestrator.statistics import Interval
@@ -100,7 +101,8 @@ def storage(tmp_path, monkeypatch, migrated_database):
 
 
 def call(storage, *arguments, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["promote.py", *arguments, "--storage", str(storage)])
+    where = ["--storage", str(storage), "--model", "upsweep-demo"]
+    monkeypatch.setattr("sys.argv", ["promote.py", *arguments, *where])
     with pytest.raises(SystemExit) as stop:
         cli.run(script.main)
     return stop.value.code
@@ -167,7 +169,7 @@ def test_a_promotion_that_another_one_overtook_is_refused(storage, monkeypatch, 
     class Overtaken(Known):
         def measure_bicubic(self):
             monkeypatch.setattr(promotion, "GateSet", Known)
-            promotion.promote(storage, "fast")
+            promotion.promote(storage, "fast", "upsweep-demo")
             return super().measure_bicubic()
 
     monkeypatch.setattr(promotion, "GateSet", Overtaken)
@@ -231,3 +233,10 @@ class Bomb:
 
     def __reduce__(self):
         return open, (str(self.trace), "w")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "model"), [("demo", "upsweep-demo"), ("demo-2", "upsweep-demo"), ("faces", "upsweep-faces")]
+)
+def test_each_kind_of_images_has_a_champion_of_its_own(sweep, model):
+    assert registered_name(sweep) == model
