@@ -1,5 +1,7 @@
 """What every script shares: our packages on the path, one sentence per user mistake, flags by dotted name."""
 
+import contextlib
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ if str(ROOT) not in sys.path:
 
 import tyro  # noqa: E402
 
+from datasets.errors import UserError  # noqa: E402
 from trainers.config import TrainConfig  # noqa: E402
 
 T = TypeVar("T")
@@ -24,8 +27,6 @@ INTERRUPTED = 130
 
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and exit: its code, 2 with one sentence for a user's mistake, 130 for Ctrl-C."""
-    from datasets.errors import UserError
-
     try:
         sys.exit(main() or 0)
     except UserError as error:
@@ -45,7 +46,23 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
     default = {}
     if base is not None:
         default = {"default": options(config=base(_value_of("--recipe", words) or "demo"))}  # type: ignore[call-arg]
-    return tyro.cli(options, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(options, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default)
+    except SystemExit as end:
+        mistake = _cause(end)
+        if mistake is None:
+            sys.stderr.write(said.getvalue())
+            raise
+        raise mistake from None  # our own sentence, without tyro's frame around it
+
+
+def _cause(error: BaseException | None) -> UserError | None:
+    """The user's mistake that `error` came from."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _value_of(option: str, words: list[str]) -> str | None:

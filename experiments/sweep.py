@@ -56,12 +56,12 @@ class Options:
 
 def main() -> int:
     """Parse, run, print."""
-    from orchestrator import request as requests
+    options = cli.parse(Options, recipes.build)
+    from orchestrator import request as requests  # torch, Ray: seconds that --help need not wait for
     from orchestrator import sweep
     from orchestrator.plan import prepare
     from orchestrator.tuning import Interrupted
 
-    options = cli.parse(Options, recipes.build)
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
     request = requests.build(options, spaces.build(requests.space_name(options)), command.strip())
     if options.dry_run:
@@ -70,7 +70,7 @@ def main() -> int:
     try:
         facts = sweep.run(request, resume=bool(options.resume))
     except Interrupted:
-        print(f"stopped; go on with: python experiments/sweep.py --resume {request.name}", file=sys.stderr)
+        print(f"stopped; go on with: {sweep.resume_command(request)}", file=sys.stderr)
         return cli.INTERRUPTED
     print("\n".join(sweep.closing_lines(facts, request)))
     return 0

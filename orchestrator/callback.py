@@ -4,12 +4,12 @@ Tune saves searchers and callbacks but not schedulers, so a resumed sweep would 
 The callback owns a reference to the scheduler (the two are pickled together) and saves its state.
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from datasets.errors import UserError
 from orchestrator.scheduler import FeasibleFirst
 
 NOT_KEPT = ("journal", "config", "hist_stats", "pid", "hostname", "node_ip", "date", "timestamp")
@@ -42,11 +42,21 @@ class StageCallback(Callback):
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.errors: dict[str, str] = {}
         self.params: dict[str, dict[str, Any]] = {}
-        self.restored = False
+        self.restored = self.must_restore = False
+
+    def setup(self, **info: Any) -> None:
+        """Tune answers a snapshot that it cannot read by starting over, with a line in a log that nobody
+        sees; here that is an error, before any trial runs twice."""
+        if self.must_restore and not self.restored:
+            raise UserError(
+                f"the state of stage {self.key} could not be read, and starting over would lose finished "
+                f"trials; look at its tune/ folder, or start the sweep under another --name"
+            )
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tell the driver."""
         self.params[trial.trial_id] = dict(trial.config)
+        self.errors.pop(trial.trial_id, None)  # a resumed sweep gives it another chance
         LIVE[self.key].started(trial.trial_id, dict(trial.config))
 
     def on_trial_result(
@@ -92,6 +102,3 @@ class StageCallback(Callback):
         if self.scheduler is not None and state["scheduler"] is not None:
             self.scheduler.set_state(state["scheduler"])
         self.restored = True
-
-
-Say = Callable[[str], None]

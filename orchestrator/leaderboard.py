@@ -99,7 +99,7 @@ def choose_candidate(row: Row, objectives: Objectives) -> Row:
 
 def to_confirm(rows: Sequence[Row], objectives: Objectives, count: int) -> list[Row]:
     """The screened rows worth confirming: of full budget first, then of the trials that got furthest."""
-    screened = [r for r in rows if r["stage"] == "screen" and r["steps"] and not r["diverged"]]
+    screened = _each_once([r for r in rows if r["stage"] == "screen" and r["steps"] and not r["diverged"]])
     chosen: list[Row] = []
     for steps in sorted({r["steps"] for r in screened}, reverse=True):
         tier = [r for r in screened if r["steps"] == steps]
@@ -109,6 +109,16 @@ def to_confirm(rows: Sequence[Row], objectives: Objectives, count: int) -> list[
         picked = selection.to_confirm(points, floors, reference, count - len(chosen))
         chosen += [tier[i] for i in picked]
     return chosen
+
+
+def _each_once(rows: Sequence[Row]) -> list[Row]:
+    """One row per design: the one that got furthest, where a sampler drew the same design again."""
+    by_design: dict[str, Row] = {}
+    for row in rows:
+        held = by_design.setdefault(json.dumps(row["values"], sort_keys=True), row)
+        if row["steps"] > held["steps"]:
+            by_design[json.dumps(row["values"], sort_keys=True)] = row
+    return list(by_design.values())
 
 
 def write(storage: Storage, sweep: str, rows: Sequence[Row]) -> None:

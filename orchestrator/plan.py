@@ -5,21 +5,23 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
 from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs
 from orchestrator import tracking, warmstart
 from orchestrator.progress import StagePlan
-from orchestrator.request import Request
-from orchestrator.space import in_warm_key
-from orchestrator.storage import Storage
+from orchestrator.request import Request, read_facts
+from orchestrator.storage import Storage, first_missing
 from orchestrator.trial import open_role
 from trainers import preflight
 from trainers.config import TrainConfig, override
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS, require
+
+GENERATOR_WEIGHTS = tuple(f"loss.{term}_weight" for term in ("pixel", "content", "adversarial", "tv"))
 
 
 @dataclass
@@ -93,6 +95,9 @@ def prepare(request: Request, resume: bool = False) -> Prepared:
     architectures = _architectures(request)
     keys = [warmstart.key(override(request.config, a), images["train"].digest) for a in architectures]
     missing = [i for i, k in enumerate(keys) if not warmstart.ready(storage, k)]
+    if resume:  # as it was planned: the warm trials are known to Tune by their place in this list
+        planned = read_facts(storage, request.name)["plan"]["warm"]
+        missing = [i for i, k in enumerate(keys) if k in planned]
     return Prepared(request, storage, images, architectures, keys, missing)
 
 
@@ -120,7 +125,7 @@ def _architectures(request: Request) -> list[dict[str, Any]]:
         return every
     drawn: list[dict[str, Any]] = []
     for values in points(request):
-        architecture = {n: v for n, v in values.items() if in_warm_key(n)}
+        architecture = {n: v for n, v in values.items() if warmstart.in_key(n)}
         if architecture not in drawn:
             drawn.append(architecture)
     return drawn
@@ -156,8 +161,8 @@ def _preflight(request: Request, images: dict[str, ImageSet]) -> None:
     loader = TrainLoader(images["train"], config.data, scale, device=device)
     hr, lr_image = preflight.first_batch(loader)
     # terms that the space switches on must reach the generator too
-    on = {n: a.examples()[-1] for n, a in request.space.axes.items() if n.startswith("loss.")}
-    preflight.check(override(config, {n: v for n, v in on.items() if v}), hr, lr_image)
+    weights = {n: a for n, a in request.space.axes.items() if n in GENERATOR_WEIGHTS}
+    preflight.check(override(config, {n: max(a.examples()) for n, a in weights.items()}), hr, lr_image)
     for role in ("val", "test"):
         Evaluator(eval_pairs(images[role], config.data, scale, limit=2), request.metrics, scale=scale)
 
@@ -166,17 +171,17 @@ def _preflight(request: Request, images: dict[str, ImageSet]) -> None:
 def _undone_on_error(request: Request) -> Iterator[None]:
     """Remove what the checks created (imports, decoded copies, an empty database) if one of them fails."""
     root = request.work_dir()
-    existed = root.exists()
-    before = {p for sub in ("datasets", "cache") for p in (root / sub).glob("*")}
-    kept_folders = {sub for sub in ("datasets", "cache") if (root / sub).exists()}
+    created = first_missing(root)
+    before = _checked_files(root)
     try:
         yield
-    except UserError:
-        for sub in ("datasets", "cache"):
-            for path in set((root / sub).glob("*")) - before:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
-            if sub not in kept_folders and (root / sub).exists():
-                shutil.rmtree(root / sub, ignore_errors=True)
-        if not existed and root.exists():
-            shutil.rmtree(root, ignore_errors=True)
+    except (UserError, KeyboardInterrupt):
+        for path in [created] if created else sorted(_checked_files(root) - before, reverse=True):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         raise
+
+
+def _checked_files(root: Path) -> set[Path]:
+    """What the checks may create under the root of all sweeps, and nothing that others do."""
+    made = ("datasets", "datasets/*", "cache", "cache/*", "mlflow.db*")
+    return {path for pattern in made for path in root.glob(pattern)}

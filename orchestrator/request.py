@@ -12,10 +12,11 @@ from datasets.errors import UserError
 from orchestrator import tracking
 from orchestrator.space import Space
 from orchestrator.storage import Storage
-from trainers.config import TrainConfig, from_flat, override
+from trainers.config import TrainConfig, flatten, from_flat, override
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-RESERVED = ("warm", "datasets", "cache", "scratch", "mlartifacts", "mlflow.db")
+RESERVED = ("warm", "datasets", "cache", "scratch", "train", "benchmark", "mlartifacts", "mlflow.db")
+MAY_CHANGE = ("storage", "tracking_uri", "address", "local", "dry_run", "resume")
 ALSO_MEASURED = ("ssim_y",)
 
 
@@ -107,6 +108,8 @@ def space_name(options: Options) -> str:
 
 def build(options: Options, space: Space, command: str) -> Request:
     """A request; a resumed one takes everything that decides results from the sweep itself."""
+    if options.resume:
+        _nothing_else(options)
     address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
     given = {r: getattr(options, r) for r in ("train", "val", "test") if getattr(options, r)}
     config = override(options.config, {f"data.{role}": spec for role, spec in given.items()})
@@ -139,6 +142,20 @@ def build(options: Options, space: Space, command: str) -> Request:
         gpus_per_trial=before["gpus_per_trial"],
         command=facts["command"],
     )
+
+
+def _nothing_else(options: Options) -> None:
+    """UserError where a sweep is resumed with options that decide results: they would be ignored."""
+    usual = type(options)()
+    changed = [n for n in vars(usual) if n not in MAY_CHANGE and getattr(options, n) != getattr(usual, n)]
+    if "config" in changed:
+        now, before = flatten(options.config), flatten(usual.config)
+        changed = [n for n in changed if n != "config"] + [n for n in now if now[n] != before[n]]
+    if changed:
+        raise UserError(
+            f"--resume {options.resume} goes on with the settings the sweep began with, so leave out "
+            f"{', '.join('--' + n.replace('_', '-') for n in changed[:3])}"
+        )
 
 
 def _free_name(storage: str, recipe: str) -> str:

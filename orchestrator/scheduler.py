@@ -15,6 +15,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from orchestrator.selection import Objectives, order_feasible_first
 
 STEP = "gan_step"
+SHARE = "gradient_share/"
+GAN_TERMS = ("adversarial", "content")
 MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained by its second rung
 
 
@@ -53,12 +55,15 @@ class FeasibleFirst(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         """CONTINUE or STOP; asking twice about the same trial and rung gives the same answer."""
-        if result.get("phase") != "gan":
-            return TrialScheduler.CONTINUE
         return self.decide(trial.trial_id, result)
 
     def decide(self, trial_id: str, result: Mapping[str, Any]) -> str:
-        """The decision for one report, without Ray."""
+        """The decision for one report, without Ray. A trial that diverged or failed ends by itself and
+        is ranked nowhere, so the others are judged as if it had never been."""
+        if trial_id in self.stopped:
+            return TrialScheduler.STOP
+        if result["phase"] != "gan" or result.get("diverged") or result.get("failed"):
+            return TrialScheduler.CONTINUE
         step = result[STEP]
         for index, milestone in enumerate(self.milestones):
             if step < milestone or trial_id in self.recorded[milestone]:
@@ -87,8 +92,11 @@ class FeasibleFirst(FIFOScheduler):
         return self.objectives.point({m: result[f"warm/{m}"] for m in names})
 
     def _moved(self, result: Mapping[str, Any]) -> bool:
-        """Whether perception gained on the trial's own warm start: a trial that does nothing keeps the
-        best distortion for ever, and only this rule sees it."""
+        """Whether a GAN loss works on the trial and perception gained on its own warm start: one that does
+        nothing keeps the best distortion for ever and its warm start's rank, and only this rule sees it."""
+        shares = {k: v for k, v in result.items() if k.startswith(SHARE)}
+        if shares and not any(shares.get(SHARE + term) for term in GAN_TERMS):
+            return False
         now, start = self.objectives.point(result)[1], self._warm(result)[1]
         return now - start >= MIN_GAIN * abs(start)
 

@@ -23,6 +23,8 @@ class SweepSearch(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell as usual."""
+        if result and result.get("failed"):
+            result, error = None, True  # it measured nothing: Optuna counts it as failed and learns nothing
         if result and trial_id in self._ot_trials:
             share = result.get("gan_step", 0) / max(1, result.get("max_steps", 1))
             missing = 2.0 if result.get("diverged") else 1.0 - share

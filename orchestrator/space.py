@@ -5,14 +5,33 @@ the config before anything starts. Plain data, so that it pickles with a sweep's
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.warmstart import IN_KEY_ALL_THE_SAME, NOT_IN_KEY
+from orchestrator.warmstart import in_key
 from trainers.config import TrainConfig, override
 
+PROTOCOL = (  # what every trial of a sweep has in common
+    "recipe",
+    "objective.",
+    "generator.scale",
+    "data.train",
+    "data.val",
+    "data.test",
+    "data.gate",
+    "data.degradation",
+    "data.input",
+    "data.canny",
+    "data.eval",
+    "data.mode",
+    "run.gan_steps",
+    "run.eval_every_steps",
+)
+CHECKED_DESIGNS = 1000
 USED = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
 
 
@@ -29,6 +48,10 @@ class Choice:
     def examples(self) -> tuple[Any, ...]:
         """Values that a check of the space tries."""
         return self.values
+
+    def holds(self, value: Any) -> bool:
+        """Whether a trial may have `value`."""
+        return value in self.values
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,10 @@ class LogFloat:
     def examples(self) -> tuple[float, ...]:
         """Values that a check of the space tries."""
         return (self.low, self.high) + ((0.0,) if self.or_zero else ())
+
+    def holds(self, value: Any) -> bool:
+        """Whether the sampler may draw `value`; 0 is the switch's business."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
@@ -96,7 +123,7 @@ class Space:
 
     def architectures(self) -> list[dict[str, Any]]:
         """Every distinct setting of the axes that decide a PSNR phase. UserError where they are endless."""
-        names = [n for n in self.axes if in_warm_key(n)]
+        names = [n for n in self.axes if in_key(n)]
         found: list[dict[str, Any]] = []
         for name in names:
             if isinstance(self.axes[name], LogFloat):
@@ -115,31 +142,57 @@ class Space:
         return found
 
     def check(self, config: TrainConfig) -> None:
-        """UserError unless every axis is a setting of `config` and every value is one it takes."""
-        for architecture in self.architectures():
-            override(config, architecture)
-        for name, axis in self.axes.items():
-            if not in_warm_key(name):
-                for value in axis.examples():
-                    override(config, {name: value})
+        """UserError unless every axis is a setting that may differ between the trials of one sweep, and
+        `config` takes every combination of values (a sample of them where there are very many)."""
+        for name in self.axes:
+            if name.startswith(PROTOCOL):
+                raise UserError(
+                    f"space {self.name}: {name} decides how results are measured, so trials that differ in "
+                    f"it cannot be compared; set it for the whole sweep"
+                )
+        self.architectures()
+        for values in self._designs():
+            override(config, values)
+        for point in self.points:
+            self._check_point(point)
+
+    def _check_point(self, point: Mapping[str, Any]) -> None:
+        for name, value in point.items():
+            axis = self.axes.get(name.removesuffix(USED))
+            if axis is None or isinstance(axis, Derived):
+                raise UserError(f"space {self.name}: a point to start from sets {name}, which is no axis")
+            if not name.endswith(USED) and not axis.holds(value):
+                raise UserError(
+                    f"space {self.name}: a point to start from sets {name} to {value}, outside it"
+                )
+
+    def _designs(self) -> Iterator[dict[str, Any]]:
+        """All combinations of example values, or that many of them that a check stays quick."""
+        names = [n for n, a in self.axes.items() if not isinstance(a, Derived)]
+        examples = [self.axes[n].examples() for n in names]
+        if math.prod(len(e) for e in examples) <= CHECKED_DESIGNS:
+            combinations: Iterable[tuple[Any, ...]] = itertools.product(*examples)
+        else:
+            draw = random.Random(0)
+            combinations = (tuple(draw.choice(e) for e in examples) for _ in range(CHECKED_DESIGNS))
+        for combination in combinations:
+            yield self(_Fixed(dict(zip(names, combination, strict=True))))
 
     def _applies(self, name: str, values: Mapping[str, Any]) -> bool:
         return all(values.get(k) == v for k, v in self.only_if.get(name, {}).items())
 
 
 class _Fixed:
-    """Stands in for an Optuna trial whose categorical draws are given."""
+    """Stands in for an Optuna trial whose draws are given; a switch is on where its axis is not 0."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     def suggest_categorical(self, name: str, _: Sequence[Any]) -> Any:
+        return bool(self.values[name.removesuffix(USED)]) if name.endswith(USED) else self.values[name]
+
+    def suggest_float(self, name: str, *_: float, log: bool) -> Any:
         return self.values[name]
-
-
-def in_warm_key(name: str) -> bool:
-    """Whether a setting decides what the PSNR phase trains."""
-    return name in IN_KEY_ALL_THE_SAME or not name.startswith(NOT_IN_KEY)
 
 
 def label(values: Mapping[str, Any]) -> str:

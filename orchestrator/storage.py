@@ -81,7 +81,10 @@ class Storage:
             return Path(self._path(name))
         target = scratch / name
         if not (target / MARKER).exists():
-            fs.copy_files(self._path(name), str(target), source_filesystem=self.files)
+            new = target.parent / f"{target.name}.{uuid.uuid4().hex[:8]}"
+            fs.copy_files(self._path(name), str(new), source_filesystem=self.files)
+            shutil.rmtree(target, ignore_errors=True)
+            new.replace(target)  # whole or not at all
         return target
 
     def remove(self, name: str) -> None:
@@ -93,15 +96,19 @@ class Storage:
 
     def check_writable(self) -> None:
         """Write, read and delete a probe. UserError with the reason where that fails; leaves nothing."""
-        created = not self.exists("")
+        created = first_missing(Path(self.root)) if self.is_local else None
         try:
-            if self.is_local:
-                Path(self.root).mkdir(parents=True, exist_ok=True)
             self.write_text(".probe", "upsweep")
             if self.read_text(".probe") != "upsweep":
                 raise OSError("what was read is not what was written")
             self.files.delete_file(self._path(".probe"))
         except OSError as error:
             raise UserError(f"--storage {self.root} cannot be written: {error}") from None
-        if created and self.is_local:
-            shutil.rmtree(self.root, ignore_errors=True)
+        finally:
+            if created is not None:
+                shutil.rmtree(created, ignore_errors=True)
+
+
+def first_missing(path: Path) -> Path | None:
+    """The topmost folder on the way to `path` that does not exist yet."""
+    return next((p for p in [*reversed(path.parents), path] if not p.exists()), None)

@@ -34,18 +34,18 @@ def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, A
             stack.enter_context(cluster.local_lock(request.name))
         prepared = prepare(request, resume)
         if resume:
-            _same_as_before(prepared)
+            _same_images(prepared)
         place = stack.enter_context(cluster.connect(request.address))
         for line in [f"running on {place.description}", *prepared.describe()]:
             say(line)
-        return _run(prepared, place, say)
+        return _run(prepared, place, say, resume)
 
 
-def _run(prepared: Prepared, place: cluster.Place, say: Any) -> dict[str, Any]:
+def _run(prepared: Prepared, place: cluster.Place, say: Any, resume: bool) -> dict[str, Any]:
     request = prepared.request
     folder = request.work_dir() / request.name
     record = Record(folder / "record", request.name, request.tracking_uri)
-    facts = _facts(prepared, place)
+    facts = _facts(prepared, place) | _kept(prepared, resume)
     _write(prepared, facts)
     record.start(flatten(request.config), _tags(facts), prepared.images)
     with Progress(prepared.stages(), place.slots(request.gpus_per_trial, 1)) as progress:
@@ -57,6 +57,11 @@ def _run(prepared: Prepared, place: cluster.Place, say: Any) -> dict[str, Any]:
             record.close(20)
             _write(prepared, facts | {"status": "interrupted"})
             raise Interrupted(request.name) from None
+        except BaseException:
+            record.finish({"status": "failed"}, [], "FAILED")
+            record.close(20)
+            _write(prepared, facts | {"status": "failed"})
+            raise
     facts |= _answer(rows, sweep, prepared) | {"status": "finished", "ended": time.time()}
     _finish(prepared, record, rows, facts, say)
     return facts
@@ -190,6 +195,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
             "reused": len(prepared.architectures) - len(prepared.missing),
         },
         "tracking_uri": r.tracking_uri,
+        "plan": {"warm": [prepared.warm_keys[i] for i in prepared.missing]},
         "experiment": f"upsweep/{r.name}",
         "parent_run_id": None,
         "request": {
@@ -202,20 +208,21 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
     }
 
 
-def _same_as_before(prepared: Prepared) -> None:
-    """UserError where a resumed sweep would read other images or other settings than it began with."""
-    r = prepared.request
-    before = read_facts(prepared.storage, r.name)
+def _kept(prepared: Prepared, resume: bool) -> dict[str, Any]:
+    """What a resumed sweep says as it did before."""
+    if not resume:
+        return {}
+    before = read_facts(prepared.storage, prepared.request.name)
+    return {k: before[k] for k in ("started", "warm_starts", "commit")}
+
+
+def _same_images(prepared: Prepared) -> None:
+    """UserError where a resumed sweep would read other images than it began with."""
+    name = prepared.request.name
+    before = read_facts(prepared.storage, name)
     for role, images in prepared.images.items():
         if before["data"][role]["digest"] != images.digest:
-            raise UserError(f"data.{role} holds other images than sweep '{r.name}' began with")
-    now = flatten(r.config)
-    changed = [k for k, v in before["request"]["config"].items() if now.get(k) != v]
-    if changed:
-        raise UserError(
-            f"sweep '{r.name}' began with other settings ({', '.join(changed[:3])}); --resume takes them "
-            f"from the sweep itself, so leave them out"
-        )
+            raise UserError(f"data.{role} holds other images than sweep '{name}' began with")
 
 
 def _write(prepared: Prepared, facts: Mapping[str, Any]) -> None:
@@ -246,6 +253,15 @@ def _commit() -> str:
         return ""
 
 
+def _where(request: Request) -> str:
+    return "" if request.storage == "./runs" else f" --storage {Storage(request.storage).root}"
+
+
+def resume_command(request: Request) -> str:
+    """What goes on with a stopped sweep."""
+    return f"python experiments/sweep.py --resume {request.name}{_where(request)}"
+
+
 def closing_lines(facts: Mapping[str, Any], request: Request) -> list[str]:
     """What a finished sweep prints: the front, the pick, and what to do next."""
     o = request.config.objective
@@ -269,8 +285,7 @@ def closing_lines(facts: Mapping[str, Any], request: Request) -> list[str]:
             f"{mark} {d['design']:<44} {d['test'][o.distortion]:7.2f} dB  {o.perceptual} "
             f"{d['test'][o.perceptual]:8.4g} (its warm start {d['test'][f'warm/{o.perceptual}']:.4g}{more})"
         )
-    root = Storage(request.storage).root
-    where = "" if request.storage == "./runs" else f" --storage {root}"
+    root, where = Storage(request.storage).root, _where(request)
     lines += [
         "  * the pick, - also on the front",
         f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",

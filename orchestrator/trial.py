@@ -88,7 +88,7 @@ class Trial:
                 state, progress = run.start("gan", checkpoint.weights_of(state.ema)), Progress()
                 run.phase(state, progress)
         except Diverged as diverged:
-            self.monitor.report_diverged(diverged)
+            self.monitor.report_diverged(diverged, state, progress)
             return
         except UserError as error:
             self.monitor.report_failed(str(error))

@@ -74,14 +74,12 @@ class TuneMonitor:
         extra = {"complete": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
         self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
 
-    def report_diverged(self, diverged: Diverged) -> None:
-        """Finite worst values, never NaN: those of a mid-grey image, feasible for no rule."""
+    def report_diverged(self, diverged: Diverged, state: TrainState, progress: Progress) -> None:
+        """Finite worst values, never NaN: those of a mid-grey image."""
         scale = self.trial.config.generator.scale
         grey = self.trial.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
         words = {"diverged": 1, "diverged_step": diverged.step, "diverged_term": diverged.term}
-        self._report(
-            self._first_phase(), diverged.step, grey | words | {f"warm/{k}": v for k, v in grey.items()}
-        )
+        self._report(state.phase, diverged.step, grey | words | _warm(state, progress))
 
     def report_failed(self, reason: str) -> None:
         """The last word of a trial whose request cannot be carried out: trying again would not help."""
@@ -91,7 +89,8 @@ class TuneMonitor:
         """A checkpoint under this attempt's own folder; the next report carries its pointer."""
         trial = self.trial
         name = trial.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
-        extra = {"progress": vars(progress), "spent": self._spent(), "journal": self.journal_path.read_text()}
+        journal = self.journal_path.read_text() if self.journal_path.exists() else ""
+        extra = {"progress": vars(progress), "spent": self._spent(), "journal": journal}
         folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
         trial.storage.publish(folder, name)
         self.pointer, self.unreported = name, True

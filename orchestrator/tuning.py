@@ -6,7 +6,6 @@ from typing import Any
 
 from ray import tune
 
-from datasets.errors import UserError
 from datasets.loader import eval_pairs
 from orchestrator import leaderboard, plan
 from orchestrator.callback import LIVE, StageCallback
@@ -138,22 +137,19 @@ class Sweep:
         if resumed:
             tuner = tune.Tuner.restore(path, trainable=trainable, resume_unfinished=True, resume_errored=True)
             callback = _callback_of(tuner)
+            callback.must_restore = True
             stage.scheduler = callback.scheduler  # the one that was pickled with it
         else:
             tuner = self._new_tuner(stage, trainable, callback, path)
         LIVE[key] = StageView(self, stage)
         try:
-            grid = tuner.fit()
+            tuner.fit()
         except KeyboardInterrupt:
             raise Interrupted from None
         finally:
             del LIVE[key]
-        if resumed and not callback.restored:
-            raise UserError(
-                f"the state of stage {stage.name} in {path} could not be read, and starting over would lose "
-                f"finished trials; look at it, or start the sweep under another --name"
-            )
-        if any(not _over(t, stage, callback) for t in callback.params) or len(grid) < len(callback.params):
+        expected = len(stage.designs) or self.request.trials
+        if len(callback.params) < expected or any(not _over(t, stage, callback) for t in callback.params):
             raise Interrupted
         return callback
 
@@ -196,7 +192,7 @@ class Sweep:
             digests=digests,
             designs=stage.designs,
             # two trials with one thread each beat one trial with two
-            threads=0 if self.place.gpus else 1,
+            threads=self.request.config.run.threads or (0 if self.place.gpus else 1),
             metrics=self.request.metrics,
         )
 

@@ -3,18 +3,18 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from orchestrator.storage import Storage
-from trainers.checkpoint import generator_weights
 from trainers.config import TrainConfig, digest, flatten
+
+if TYPE_CHECKING:  # spaces need the key's names for --help, where torch and pyarrow would cost seconds
+    from orchestrator.storage import Storage
 
 # Raised by hand whenever the same settings would train other weights than before.
 STEP_SEMANTICS = 1
 
-# Every setting outside these decides the PSNR phase and so belongs to the key.
+# Every setting outside these decides the PSNR phase and so belongs to the key. A name that ends with a dot
+# stands for its whole section.
 NOT_IN_KEY = (
     "recipe",
     "discriminator.",
@@ -24,7 +24,9 @@ NOT_IN_KEY = (
     "data.test",
     "data.gate",
     "data.train",  # stands in the key as the digest of its images
-    "data.eval_",
+    "data.eval_images",
+    "data.eval_crop_px",
+    "data.cache_gb",
     "optim.lr_g",
     "optim.lr_d",
     "optim.gan_schedule",
@@ -40,13 +42,15 @@ NOT_IN_KEY = (
 IN_KEY_ALL_THE_SAME = ("loss.pixel", "loss.pixel_colors")
 
 
+def in_key(name: str) -> bool:
+    """Whether a setting decides what the PSNR phase trains."""
+    section = name.partition(".")[0] + "."
+    return name in IN_KEY_ALL_THE_SAME or not (name in NOT_IN_KEY or section in NOT_IN_KEY)
+
+
 def key(config: TrainConfig, train_digest: str) -> str:
     """16 hex digits that name the PSNR phase of `config` on the images of `train_digest`."""
-    values = {
-        name: value
-        for name, value in flatten(config).items()
-        if name in IN_KEY_ALL_THE_SAME or not name.startswith(NOT_IN_KEY)
-    }
+    values = {name: value for name, value in flatten(config).items() if in_key(name)}
     return digest({"config": values, "train": train_digest, "step_semantics": STEP_SEMANTICS})
 
 
@@ -55,22 +59,12 @@ def folder(warm_key: str) -> str:
     return f"warm/{warm_key}"
 
 
-def ready(storage: Storage, warm_key: str) -> bool:
+def ready(storage: "Storage", warm_key: str) -> bool:
     """Whether it has been trained and published whole."""
     return storage.exists(f"{folder(warm_key)}/done.json")
 
 
-def publish(storage: Storage, warm_key: str, checkpoint: Path, metrics: Mapping[str, float]) -> None:
+def publish(storage: "Storage", warm_key: str, checkpoint: Path, metrics: Mapping[str, float]) -> None:
     """Publish a finished PSNR phase; the marker goes last, so nobody reads half of it."""
     storage.publish(checkpoint, f"{folder(warm_key)}/checkpoint")
     storage.write_text(f"{folder(warm_key)}/done.json", json.dumps({"metrics": dict(metrics)}))
-
-
-def weights(storage: Storage, warm_key: str, scratch: Path) -> dict[str, Tensor]:
-    """The averaged generator weights that a GAN phase starts from."""
-    return generator_weights(storage.fetch(f"{folder(warm_key)}/checkpoint", scratch))
-
-
-def metrics(storage: Storage, warm_key: str) -> dict[str, Any]:
-    """What the warm start measured on val when it was published."""
-    return json.loads(storage.read_text(f"{folder(warm_key)}/done.json"))["metrics"]
