@@ -22,6 +22,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from orchestrator.mlflow_store import fluent_store, open_store
+from orchestrator.tracking import database_path
 from trainers.checkpoint import weights_of
 from trainers.config import TrainConfig, flatten, from_flat
 from trainers.interop import export_generator
@@ -177,6 +178,12 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     UserError where no such model exists.
     """
     uri = tracking_uri or mlflow.get_tracking_uri()
+    database = database_path(uri)
+    if database is not None and not database.exists():  # opening it would make it
+        raise UserError(
+            f"no model at {model_uri}: there is no store at {database}; "
+            f"name another one with --tracking-uri, or a checkpoint folder instead of the model"
+        )
     try:
         place = _artifacts_of(open_store(uri), model_uri)
         folder = Path(mlflow.artifacts.download_artifacts(f"{place}/extra_files", tracking_uri=uri))

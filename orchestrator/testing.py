@@ -49,7 +49,8 @@ def _measure(
         raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
     scale = config.generator.scale
     pairs = eval_pairs(images, config.data, scale)
-    evaluator = Evaluator(pairs, metrics, scale=scale, device=device)
+    protocol = {"degradation": config.data.degradation, "images": images.digest}
+    evaluator = Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol)
     evaluation = evaluator.measure(generator.to(device))
     warm, _ = load_generator(_fetch(warm_url, work_dir))
     started = evaluator.measure(warm.to(device)).summary
@@ -57,4 +58,5 @@ def _measure(
         "summary": evaluation.summary | {f"warm/{m}": v for m, v in started.items()},
         "per_image": evaluation.per_image,
         "keys": evaluation.keys,
+        "protocol": evaluation.protocol,
     }

@@ -77,7 +77,7 @@ class Sweep:
         done = self._finished_rows("test")
         if done is None:
             self.progress.begin("test")
-            bicubic, protocol = self._baseline("test")
+            bicubic, _ = self._baseline("test")
             measured = measure_on(
                 [(r["checkpoint"], self._warm_url(r)) for r in confirmed],
                 "test",
@@ -95,7 +95,7 @@ class Sweep:
                         "stage": "test",
                         "of": row["trial_id"],
                         "metrics": numbers,
-                        "protocol": protocol,
+                        "protocol": evaluation["protocol"],
                         "verdict": "measured on test",
                         "per_image": evaluation["per_image"],
                         "keys": evaluation["keys"],

@@ -108,3 +108,9 @@ def test_a_model_that_does_not_exist_is_named(uri):
     Registry(uri, "x")
     with pytest.raises(UserError, match="no model at models:/upsweep-none@champion"):
         load_generator("models:/upsweep-none@champion", uri)
+
+
+def test_a_store_that_does_not_exist_is_said_and_not_made(tmp_path, capfd):
+    with pytest.raises(UserError, match="no store at .*none.db; name another one with --tracking-uri"):
+        load_generator("models:/upsweep-demo@champion", f"sqlite:///{tmp_path / 'none.db'}")
+    assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")

@@ -30,7 +30,8 @@ class Inception(nn.Module):
         path = find(NEEDS_INCEPTION[0])
         # torch-fidelity unpickles freely; a file that is more than tensors is refused here first.
         torch.load(path, map_location="cpu", weights_only=True)
-        self.network = FeatureExtractorInceptionV3(self.label, ["2048"], feature_extractor_weights_path=path)
+        network = FeatureExtractorInceptionV3(self.label, ["2048"], feature_extractor_weights_path=path)
+        self.network = network.to(memory_format=torch.channels_last)  # a quarter less time on a CPU
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)[0]
