@@ -86,6 +86,18 @@ def generator_weights(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "generator_ema.safetensors")
 
 
+def fitting(folder: Path, module: nn.Module) -> dict[str, Tensor]:
+    """The module's state with every weight of `folder` that has its name and shape.
+
+    UserError where no convolution's does: such a start would be no start.
+    """
+    own, other = weights_of(module), generator_weights(folder)
+    kept = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
+    if not any(v.ndim > 1 for v in kept.values()):
+        raise UserError(f"nothing in {folder} fits this generator; change run.start_from")
+    return own | kept
+
+
 def read_extra(folder: Path) -> dict[str, Any]:
     """The small JSON that was saved beside the weights."""
     return json.loads((folder / "extra.json").read_text())

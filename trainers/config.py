@@ -158,6 +158,8 @@ class RunConfig:
     """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
     compile: bool = False
     """Compile the step with torch.compile (pays on a GPU)."""
+    start_from: str = ""
+    """Checkpoint folder whose generator the first phase starts from, as far as its weights fit."""
     seed: int = 0
     """Seed of weights; data order has its own (data.order_seed)."""
     device: str = "auto"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -48,7 +49,7 @@ class Run:
         """Both phases, resumed from the monitor's checkpoint where it has one."""
         folder = self.monitor.restore()
         if folder is None:
-            state, progress = self.start("psnr" if self.config.run.psnr_steps else "gan"), Progress()
+            state, progress = self.first(), Progress()
         else:
             state, progress = self.resume(folder)
         if state.phase == "psnr":
@@ -58,6 +59,14 @@ class Run:
             state, progress = self.start("gan", checkpoint.weights_of(state.ema)), Progress()
         self.phase(state, progress)
         return state, progress
+
+    def first(self) -> TrainState:
+        """The first phase at step 0: from run.seed, or from what fits of run.start_from."""
+        phase, source = "psnr" if self.config.run.psnr_steps else "gan", self.config.run.start_from
+        if not source:
+            return self.start(phase)
+        seeded = self.start("psnr").generator
+        return self.start(phase, checkpoint.fitting(Path(source), seeded))
 
     def start(self, phase: str, weights: dict[str, Tensor] | None = None) -> TrainState:
         """A phase at step 0; the GAN phase starts from the averaged weights of the PSNR phase."""
