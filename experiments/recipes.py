@@ -1,9 +1,10 @@
-"""Recipes: functions that return a whole config. One per published or shown training."""
+"""Recipes: functions that return a whole config. The demo is here, the published trainings beside it."""
 
 from collections.abc import Callable
 
 from datasets.config import DataConfig
 from datasets.errors import unknown
+from experiments import recipes_esrgan, recipes_srgan
 from trainers.config import (
     DiscriminatorConfig,
     GeneratorConfig,
@@ -46,21 +47,30 @@ def demo() -> TrainConfig:
     )
 
 
-def srgan_8() -> TrainConfig:
-    """SRGAN with 8 residual blocks on 128 px faces, x4 (Takano & Alaghband, 2019, as their text has it).
-
-    Departures: VGG19 conv5_4 with ImageNet normalisation and 1/12.75 as in Ledig et al. (2017), where the
-    text says a 16-layer VGG; a PSNR phase before the GAN phase, where their code has none.
-    """
-    return TrainConfig(
-        recipe="srgan_8",
-        data=DataConfig(train="celeba", crop_px=128, batch_size=16),
-        generator=GeneratorConfig(num_blocks=8),
-        run=RunConfig(psnr_steps=100_000, gan_steps=100_000),
-    )
-
-
-RECIPES: dict[str, Callable[[], TrainConfig]] = {"demo": demo, "srgan_8": srgan_8}
+RECIPES: dict[str, Callable[[], TrainConfig]] = {
+    "demo": demo,
+    "srcnn_915": recipes_esrgan.srcnn_915,
+    "srcnn_915_fast": recipes_esrgan.srcnn_915_fast,
+    "srcnn_955": recipes_esrgan.srcnn_955,
+    "srcnn_955_rgb": recipes_esrgan.srcnn_955_rgb,
+    "srresnet": recipes_srgan.srresnet,
+    "srresnet_vgg22": recipes_srgan.srresnet_vgg22,
+    "srgan_mse": recipes_srgan.srgan_mse,
+    "srgan_vgg22": recipes_srgan.srgan_vgg22,
+    "srgan_vgg54": recipes_srgan.srgan_vgg54,
+    "srgan_8": recipes_srgan.srgan_8,
+    "srgan_leftthomas": recipes_srgan.srgan_leftthomas,
+    "srgan_transposed": recipes_srgan.srgan_transposed,
+    "staged_upsampler": recipes_srgan.staged_upsampler,
+    "staged_upsampler_2": recipes_srgan.staged_upsampler_2,
+    "staged_upsampler_3": recipes_srgan.staged_upsampler_3,
+    "colorize": recipes_srgan.colorize,
+    "edges_to_photo": recipes_srgan.edges_to_photo,
+    "esrgan": recipes_esrgan.esrgan,
+    "esrgan_16": recipes_esrgan.esrgan_16,
+    "esrgan_16_x2": recipes_esrgan.esrgan_16_x2,
+    "esrgan_seed": recipes_esrgan.esrgan_seed,
+}
 
 
 def build(name: str) -> TrainConfig:

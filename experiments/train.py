@@ -1,6 +1,7 @@
 """Train one network on this machine: the PSNR phase, then the GAN phase. No cluster, no tracking server.
 
-Called again with the same --out it goes on where it stopped.
+Called again with the same --out it goes on where it stopped; SIGTERM makes it save itself and stop.
+Over several GPUs of this machine: torchrun --nproc-per-node N experiments/train.py ...
 """
 
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments import cli, recipes
+
+TERMINATED = 143  # 128 + SIGTERM, as shells have it
 
 
 @dataclass
@@ -29,9 +32,14 @@ def main() -> int:
     """Open the data, check the losses, train, say where the result is."""
     options = cli.parse(Options, recipes.build)
     from trainers.single import train
+    from trainers.state import Stopped
 
     out = Path(options.out or f"{options.storage}/train/{options.config.recipe}").resolve()
-    best = train(options.config, out, Path(options.storage).resolve(), options.metrics)
+    try:
+        best = train(options.config, out, Path(options.storage).resolve(), options.metrics)
+    except Stopped as stopped:
+        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        return TERMINATED
     print(f"best checkpoint: {best}")
     print(f"use it:          python experiments/upscale.py IMAGE --model {best} --out upscaled")
     return 0

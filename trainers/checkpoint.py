@@ -7,6 +7,7 @@ config.json (flat dotted names)  manifest.json (hashes of the others; written la
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import uuid
 from pathlib import Path
@@ -57,7 +58,7 @@ def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dic
 def load(folder: Path, config: TrainConfig, device: torch.device) -> tuple[TrainState, dict[str, Any]]:
     """The state saved in `folder`, to continue `config`. UserError where it is damaged or does not fit."""
     verify(folder)
-    rest = torch.load(folder / "state.pt", weights_only=True, map_location=device)
+    rest = _load_plain(folder / "state.pt", device)
     state = new_state(config, rest["phase"], device)
     _fill(state.generator, folder / "generator.safetensors")
     _fill(state.ema, folder / "generator_ema.safetensors")
@@ -85,6 +86,18 @@ def generator_weights(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / "generator_ema.safetensors")
 
 
+def fitting(folder: Path, module: nn.Module) -> dict[str, Tensor]:
+    """The module's state with every weight of `folder` that has its name and shape.
+
+    UserError where no convolution's does: such a start would be no start.
+    """
+    own, other = weights_of(module), generator_weights(folder)
+    kept = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
+    if not any(v.ndim > 1 for v in kept.values()):
+        raise UserError(f"nothing in {folder} fits this generator; change run.start_from")
+    return own | kept
+
+
 def read_extra(folder: Path) -> dict[str, Any]:
     """The small JSON that was saved beside the weights."""
     return json.loads((folder / "extra.json").read_text())
@@ -95,10 +108,19 @@ def verify(folder: Path) -> None:
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         raise UserError(f"no checkpoint in {folder}: manifest.json is missing")
-    for name, expected in json.loads(manifest.read_text())["sha256"].items():
+    try:
+        hashes = dict(json.loads(manifest.read_text())["sha256"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"the checkpoint in {folder} is damaged: manifest.json is not readable") from None
+    for name, expected in hashes.items():
         path = folder / name
         if not path.is_file() or _sha256(path) != expected:
             raise UserError(f"the checkpoint in {folder} is damaged: {name} does not match its hash")
+
+
+def whole(folder: Path) -> list[Path]:
+    """The checkpoints that lie in `folder`, by name; never one that a killed process was still writing."""
+    return sorted(p.parent for p in folder.glob("[!.]*/manifest.json"))
 
 
 class _Atomic:
@@ -118,12 +140,12 @@ class _Atomic:
             return
         hashes = {p.name: _sha256(p) for p in sorted(self.new.iterdir())}
         _write_json(self.new / "manifest.json", {"format": FORMAT, "sha256": hashes})
-        for path in self.new.iterdir():
-            with open(path, "rb") as f:
-                os.fsync(f.fileno())
+        for path in [*self.new.iterdir(), self.new]:
+            _to_disk(path)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         os.rename(self.new, self.folder)
+        _to_disk(self.folder.parent)
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
@@ -145,6 +167,23 @@ def _fill(module: nn.Module, path: Path) -> None:
                 f"{path.parent} was trained as another architecture: {name} is {theirs} there, {ours} here"
             )
     module.load_state_dict(weights)
+
+
+def _load_plain(path: Path, device: torch.device) -> dict[str, Any]:
+    """Tensors and plain values; anything that would run code is refused."""
+    try:
+        return torch.load(path, weights_only=True, map_location=device)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).split(". ")[0].split("\n")[0]
+        raise UserError(f"{path} holds more than tensors and plain values, or is damaged: {reason}") from None
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_json(path: Path, value: object) -> None:

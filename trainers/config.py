@@ -48,6 +48,7 @@ __all__ = [
     "GeneratorConfig",
     "LossConfig",
     "NORMS",
+    "OPTIMIZERS",
     "ObjectiveConfig",
     "OptimConfig",
     "PERCEPTUAL_NETWORKS",
@@ -65,7 +66,8 @@ __all__ = [
 ]
 
 UPDATE_ORDERS = ("d_first", "simultaneous")
-SCHEDULES = ("constant", "cosine", "one_cycle", "multistep")
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "cosine", "cosine_restarts", "one_cycle", "step", "multistep")
 PRECISIONS = ("fp32", "bf16")
 
 C = TypeVar("C")
@@ -73,8 +75,10 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """Adam for both networks, a schedule per phase."""
+    """How both networks are updated, with a schedule per phase."""
 
+    kind: str = "adam"
+    """adam, or sgd with optim.momentum (SRCNN as published)."""
     lr_psnr: float = 1e-4
     """Peak learning rate of the generator in the PSNR phase."""
     lr_g: float = 1e-4
@@ -85,18 +89,32 @@ class OptimConfig:
     """Adam's first moment decay."""
     beta2: float = 0.999
     """Adam's second moment decay."""
+    momentum: float = 0.9
+    """Momentum of sgd; adam has its own."""
+    lr_tail_factor: float = 1.0
+    """What the learning rate of the generator's last convolution is multiplied by (SRCNN: 0.1)."""
+    clip_norm: float = 0.0
+    """Gradients longer than this are shortened to it, each network's alone; 0 leaves them."""
+    micro_batches: int = 1
+    """Parts that a batch is computed in, to save memory; norms and relativistic means see one part."""
     psnr_schedule: str = "constant"
-    """Learning rate over the PSNR phase: constant, cosine, one_cycle or multistep."""
+    """Learning rate over the PSNR phase: constant, cosine, cosine_restarts, one_cycle, step or multistep."""
     gan_schedule: str = "multistep"
     """Learning rate over the full GAN phase, for both networks."""
     milestones: tuple[float, ...] = (0.5,)
     """Fractions of the phase at which multistep multiplies the learning rate by optim.gamma."""
     gamma: float = 0.1
-    """Factor of multistep."""
+    """Factor of step and multistep."""
+    period: float = 0.25
+    """Fraction of the phase between two drops of step, or two restarts of cosine_restarts."""
+    warm_up: float = 0.0
+    """Fraction of the phase in which the learning rate climbs from near 0; one_cycle has its own."""
     update_order: str = "d_first"
     """d_first as in the papers; simultaneous computes D(fake) once for both losses."""
 
     def __post_init__(self) -> None:
+        if self.kind not in OPTIMIZERS:
+            raise unknown("optimizer", self.kind, OPTIMIZERS, "optim.kind")
         for option in ("psnr_schedule", "gan_schedule"):
             if getattr(self, option) not in SCHEDULES:
                 raise unknown("schedule", getattr(self, option), SCHEDULES, f"optim.{option}")
@@ -104,9 +122,16 @@ class OptimConfig:
             raise unknown("update order", self.update_order, UPDATE_ORDERS, "optim.update_order")
         if any(not 0 < m < 1 for m in self.milestones):
             raise UserError(f"optim.milestones are fractions between 0 and 1, but got {self.milestones}")
-        for name in ("lr_psnr", "lr_g", "lr_d"):
+        for name in ("lr_psnr", "lr_g", "lr_d", "lr_tail_factor", "gamma"):
             if not getattr(self, name) > 0:
                 raise UserError(f"optim.{name} must be above 0, but got {getattr(self, name)}")
+        for name in ("beta1", "beta2", "momentum", "warm_up"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"optim.{name} must be in [0, 1), but got {getattr(self, name)}")
+        if not 0 < self.period <= 1:
+            raise UserError(f"optim.period must be in (0, 1], but got {self.period}")
+        at_least("optim", self, 0, "clip_norm")
+        at_least("optim", self, 1, "micro_batches")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +158,8 @@ class RunConfig:
     """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
     compile: bool = False
     """Compile the step with torch.compile (pays on a GPU)."""
+    start_from: str = ""
+    """Checkpoint folder whose generator the first phase starts from, as far as its weights fit."""
     seed: int = 0
     """Seed of weights; data order has its own (data.order_seed)."""
     device: str = "auto"
@@ -185,6 +212,19 @@ class TrainConfig:
                     f"but got {side}"
                 )
         check_designs_together(self.discriminator, self.loss, self.data.crop_px)
+        self._check_step()
+
+    def _check_step(self) -> None:
+        if self.data.batch_size % self.optim.micro_batches:
+            raise UserError(
+                f"data.batch_size={self.data.batch_size} must be a multiple of optim.micro_batches="
+                f"{self.optim.micro_batches}"
+            )
+        if self.run.compile and (self.loss.r1_weight or self.loss.gradient_penalty_weight):
+            raise UserError(
+                "run.compile cannot differentiate twice, as loss.r1_weight and loss.gradient_penalty_weight "
+                "need: set run.compile False"
+            )
 
 
 def flatten(config: object, prefix: str = "") -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Which device a run uses, and a clear stop where the machine has a GPU that torch cannot use."""
 
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -36,7 +38,9 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def refuse_unusable_gpu() -> None:
     """UserError with driver, needed driver and remedy where the system sees a GPU and torch does not."""
-    driver = driver_version()
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
+        return  # hidden on purpose, as Ray does for a task that asked for no GPU
+    driver = driver_version() if has_gpu() else None
     if driver is None:
         return
     cuda = torch.version.cuda
@@ -61,6 +65,11 @@ def refuse_unusable_gpu() -> None:
         )
 
 
+def has_gpu(dev: Path = Path("/dev")) -> bool:
+    """Whether this machine, or this container of it, was given an NVIDIA GPU (through WSL: /dev/dxg)."""
+    return any(dev.glob("nvidia[0-9]*")) or (dev / "dxg").exists()
+
+
 def driver_version(proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     """Version of the loaded NVIDIA kernel driver, or None where there is none."""
     if proc.exists():
@@ -75,9 +84,6 @@ def driver_version(proc: Path = Path("/proc/driver/nvidia/version")) -> str | No
 
 def describe_hardware() -> str:
     """One line for records: GPU names and count, or the CPU with its core count."""
-    import os
-    import platform
-
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     name = platform.processor() or platform.machine()

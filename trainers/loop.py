@@ -1,8 +1,9 @@
 """Order and cadence of a run: fetch, step, evaluate, report, save. The mathematics is in steps.py."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -13,8 +14,9 @@ from trainers.config import TrainConfig
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS
 from trainers.monitor import Monitor
+from trainers.ranks import ALONE, Ranks
 from trainers.schedule import factor
-from trainers.state import Progress, TrainState, new_state, recalibrate
+from trainers.state import Diverged, Progress, Stopped, TrainState, new_state, recalibrate, set_rate
 from trainers.steps import Step, build_features
 
 
@@ -35,15 +37,19 @@ class Run:
         evaluator: Evaluator,
         monitor: Monitor,
         device: torch.device,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+        ranks: Ranks = ALONE,
     ) -> None:
+        """`stop` is asked after each step: a run that it ends saves itself and raises `Stopped`."""
         self.config, self.loader, self.evaluator, self.monitor = config, loader, evaluator, monitor
-        self.device = device
+        self.device, self.stop, self.ranks = device, stop, ranks
 
     def whole(self) -> tuple[TrainState, Progress]:
         """Both phases, resumed from the monitor's checkpoint where it has one."""
         folder = self.monitor.restore()
         if folder is None:
-            state, progress = self.start("psnr" if self.config.run.psnr_steps else "gan"), Progress()
+            state, progress = self.first(), Progress()
         else:
             state, progress = self.resume(folder)
         if state.phase == "psnr":
@@ -53,6 +59,14 @@ class Run:
             state, progress = self.start("gan", checkpoint.weights_of(state.ema)), Progress()
         self.phase(state, progress)
         return state, progress
+
+    def first(self) -> TrainState:
+        """The first phase at step 0: from run.seed, or from what fits of run.start_from."""
+        phase, source = "psnr" if self.config.run.psnr_steps else "gan", self.config.run.start_from
+        if not source:
+            return self.start(phase)
+        seeded = self.start("psnr").generator
+        return self.start(phase, checkpoint.fitting(Path(source), seeded))
 
     def start(self, phase: str, weights: dict[str, Tensor] | None = None) -> TrainState:
         """A phase at step 0; the GAN phase starts from the averaged weights of the PSNR phase."""
@@ -64,12 +78,13 @@ class Run:
         return state, Progress(**extra["progress"])
 
     def phase(self, state: TrainState, progress: Progress) -> None:
-        """Run `state`'s phase from where it stands to its end. Raises `Diverged`."""
+        """Run `state`'s phase from where it stands to its end. Raises `Diverged` or `Stopped`."""
         run, gan = self.config.run, state.phase == "gan"
         total = run.gan_steps if gan else run.psnr_steps
         offset = run.psnr_steps if gan else 0  # the GAN phase goes on where the PSNR phase's data ended
         every = run.eval_every_steps if gan else run.psnr_eval_every_steps
-        step = Step(self.config, state, build_features(self.config, self.device) if gan else None)
+        features = build_features(self.config, self.device) if gan else None
+        step = Step(self.config, state, features, self.ranks)
         if state.step == 0 and gan and not progress.curve:
             self.evaluate(state, progress)  # the warm start itself
             self.monitor.report(state, progress)
@@ -87,7 +102,8 @@ class Run:
                 self.monitor.log(state.phase, state.step, self._shares(step.read(), progress))
             progress.seconds += time.perf_counter() - began
             due = last or state.step % every == 0
-            save = last or state.step % run.checkpoint_every_steps == 0
+            stop = self._asked_to_stop(state.step)
+            save = last or stop or state.step % run.checkpoint_every_steps == 0
             if due or save:
                 step.check()
             if due:
@@ -96,11 +112,22 @@ class Run:
                 self.monitor.save(state, progress)
             if due:  # after saving: a report may end the run, and carries where to resume
                 self.monitor.report(state, progress)
+            if stop and not last:
+                raise Stopped(state.phase, state.step)
+
+    def _asked_to_stop(self, step: int) -> bool:
+        """Several ranks agree at log steps only: each agreement waits for all of them."""
+        if self.ranks.world == 1:
+            return self.stop()
+        return step % self.config.run.log_every_steps == 0 and self.ranks.any(self.stop())
 
     def evaluate(self, state: TrainState, progress: Progress) -> None:
         """Measure the averaged weights on val and keep them where they lie on the run's own front."""
         self.refresh(state.ema, state.generator)
-        values = self.evaluator.measure(state.ema).summary
+        try:
+            values = self.evaluator.measure(state.ema).summary
+        except FloatingPointError:
+            raise Diverged(state.step, "output") from None
         progress.curve.append({"step": state.step, **values})
         if state.phase == "gan":
             self._keep_front(state, progress)
@@ -123,15 +150,18 @@ class Run:
             self.monitor.keep_candidate(state, progress)
 
     def _set_rates(self, state: TrainState, fraction: float) -> None:
-        optim = self.config.optim
-        gan = state.phase == "gan"
-        kind = optim.gan_schedule if gan else optim.psnr_schedule
-        scale = factor(kind, fraction, optim.milestones, optim.gamma)
-        for group in state.opt_g.param_groups:
-            group["lr"] = scale * (optim.lr_g if gan else optim.lr_psnr)
+        optim, gan = self.config.optim, state.phase == "gan"
+        scale = factor(
+            optim.gan_schedule if gan else optim.psnr_schedule,
+            fraction,
+            optim.milestones,
+            optim.gamma,
+            period=optim.period,
+            warm_up=optim.warm_up,
+        )
+        set_rate(state.opt_g, scale * (optim.lr_g if gan else optim.lr_psnr))
         if state.opt_d is not None:
-            for group in state.opt_d.param_groups:
-                group["lr"] = scale * optim.lr_d
+            set_rate(state.opt_d, scale * optim.lr_d)
 
     def _shares(self, values: dict[str, float], progress: Progress) -> dict[str, float]:
         """Pulls as shares of their sum: how much each term moves the generator's output."""

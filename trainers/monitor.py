@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainers.checkpoint import save, save_generator
+from trainers.checkpoint import save, save_generator, whole
 from trainers.config import TrainConfig
 from trainers.state import PHASES, Progress, TrainState
 
@@ -35,11 +35,14 @@ class Monitor(Protocol):
 
 
 class FolderMonitor:
-    """Writes metrics.jsonl, checkpoints/ and candidates/ under one folder; prints one line per report."""
+    """Writes metrics.jsonl, checkpoints/ and candidates/ under one folder; prints one line per report.
+
+    Nothing is written before the first of these. A resumed run repeats the lines of metrics.jsonl that came
+    after its checkpoint: the last line of a phase and step counts.
+    """
 
     def __init__(self, folder: Path, config: TrainConfig, say: Callable[[str], None] = print) -> None:
         self.folder, self.config, self.say = folder, config, say
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.started: tuple[int, float] | None = None
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
@@ -75,10 +78,11 @@ class FolderMonitor:
 
     def restore(self) -> Path | None:
         """The newest checkpoint of this folder."""
-        whole = [p.parent for p in (self.folder / "checkpoints").glob("*-*/manifest.json")]
-        return max(whole, key=lambda p: (PHASES.index(p.name.split("-")[0]), p.name), default=None)
+        saved = whole(self.folder / "checkpoints")
+        return max(saved, key=lambda p: (PHASES.index(p.name.split("-")[0]), p.name), default=None)
 
     def _write(self, entry: dict[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / "metrics.jsonl", "a") as f:
             f.write(json.dumps(entry) + "\n")
 
@@ -91,3 +95,25 @@ class FolderMonitor:
         since, began = self.started
         left = (time.monotonic() - began) / (done - since) * (run.psnr_steps + run.gan_steps - done)
         return f"{int(left // 60)}:{int(left % 60):02d} left"
+
+
+class Follower:
+    """The monitor of every rank but the first: resumes from the same folder and says nothing."""
+
+    def __init__(self, leader: FolderMonitor) -> None:
+        self.restore = leader.restore
+
+    def log(self, phase: str, step: int, values: dict[str, float]) -> None:
+        """The first rank logs."""
+
+    def report(self, state: TrainState, progress: Progress) -> None:
+        """The first rank reports."""
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """The first rank saves."""
+
+    def keep_candidate(self, state: TrainState, progress: Progress) -> None:
+        """The first rank keeps candidates."""
+
+    def drop_candidate(self, step: int) -> None:
+        """The first rank drops them."""

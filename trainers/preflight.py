@@ -6,7 +6,7 @@ from torch import Tensor
 from datasets.errors import UserError
 from trainers import losses
 from trainers.config import TrainConfig
-from trainers.state import TrainState, new_state
+from trainers.state import TrainState, new_state, set_rate
 from trainers.steps import Step, build_features, gradient_at_output
 
 OVERFIT_STEPS = 8
@@ -66,15 +66,14 @@ def check_overfit(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> None:
     At a tenth of the peak learning rate, where schedules with a warm-up begin.
     """
     state: TrainState = new_state(config, "psnr", hr.device)
-    for group in state.opt_g.param_groups:
-        group["lr"] = config.optim.lr_psnr / 10
+    set_rate(state.opt_g, config.optim.lr_psnr / 10)
     step = Step(config, state)
     seen = []
     for _ in range(OVERFIT_STEPS):
         step(hr, lr_image)
         state.step += 1
         seen.append(step.read()["pixel"])
-    step.check()
+    # not a number is not smaller either
     if not min(seen[1:]) < seen[0]:
         raise UserError(
             f"{OVERFIT_STEPS} updates on one batch did not lower the pixel loss "

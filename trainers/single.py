@@ -1,69 +1,116 @@
-"""One run in one folder, from settings to the best checkpoint: what experiments/train.py does."""
+"""One run in one folder, from settings to the best checkpoint: what experiments/train.py does.
+
+Under torchrun it is the same run over several processes, each with its share of every batch.
+"""
 
 import json
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from datasets.errors import UserError
 from datasets.loader import TrainLoader, eval_pairs, open_images
-from trainers import preflight
+from trainers import preflight, ranks
+from trainers.checkpoint import read_extra, whole
 from trainers.config import TrainConfig, flatten
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.loop import Run
 from trainers.metrics import METRICS
-from trainers.monitor import FolderMonitor
+from trainers.monitor import FolderMonitor, Follower, Monitor
+from trainers.ranks import Ranks
 from trainers.state import Diverged
+
+# A run may go on with other values of these: they change where and how it is computed, not what.
+MACHINE = ("run.device", "run.threads")
 
 
 def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = ()) -> Path:
     """Run both phases in `out`, resuming what is there; the folder of the best candidate.
 
-    UserError for settings that cannot be run, for a folder that belongs to other settings, and for a run
-    that diverged.
+    Nothing is written to `out` before the preflight has passed. UserError for settings that cannot be run,
+    for a folder that belongs to other settings, and for a run that diverged; Stopped after a SIGTERM.
     """
     _same_settings(config, out)
     device = pick_device(config.run.device)
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    data, scale = config.data, config.generator.scale
-    images = {
-        role: open_images(data.source(role), role, work_dir=work_dir, data=data) for role in ("train", "val")
-    }
-    loader = TrainLoader(images["train"], data, scale, device=device)
-    metrics = dict.fromkeys((config.objective.distortion, config.objective.perceptual, *also))
-    pairs = eval_pairs(images["val"], data, scale, limit=data.eval_images)
-    protocol = {"degradation": data.degradation, "images": images["val"].digest}
-    evaluator = Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)
-    monitor = FolderMonitor(out, config)
-    if monitor.restore() is None:
-        preflight.check(config, *preflight.first_batch(loader))
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "config.json").write_text(json.dumps(flatten(config), indent=1) + "\n")
-        bicubic = evaluator.measure_resizer("bicubic").summary
-        print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
-    try:
-        Run(config, loader, evaluator, monitor, device).whole()
-    except Diverged as diverged:
-        raise UserError(
-            f"{diverged}; the weights before it are in {monitor.restore() or out}: lower "
-            f"optim.lr_g, optim.lr_d or loss.adversarial_weight"
-        ) from None
+    with ranks.joined(config, device) as (ours, device), _sigterm() as asked:
+        loader, evaluator = _inputs(config, work_dir, also, device, ours)
+        leader = FolderMonitor(out, config)
+        if ours.rank == 0 and leader.restore() is None:
+            _begin(config, out, loader, evaluator)
+        monitor: Monitor = leader if ours.rank == 0 else Follower(leader)
+        try:
+            Run(config, loader, evaluator, monitor, device, stop=asked.is_set, ranks=ours).whole()
+        except Diverged as diverged:
+            raise UserError(_advice(diverged, leader)) from None
+        ours.wait()
     return best_candidate(config, out)
 
 
 def best_candidate(config: TrainConfig, out: Path) -> Path:
-    """Feasible first (within objective.delta_db of the start), then perception; else the last checkpoint."""
+    """Feasible first (within objective.delta_db of the warm start), then perception; else the last one."""
     o = config.objective
     sign = -1 if METRICS[o.perceptual].direction == "max" else 1
-    measured = {p.parent: json.loads(p.read_text())["val"] for p in out.glob("candidates/*/extra.json")}
+    measured = {p: read_extra(p)["val"] for p in whole(out / "candidates")}
+    last = FolderMonitor(out, config).restore()
+    if last is None:
+        raise UserError(f"{out} holds no checkpoint of a run")
     if not measured:
-        return max((out / "checkpoints").iterdir())
-    start = max(v[o.distortion] for v in measured.values())
-    feasible = {p: v for p, v in measured.items() if v[o.distortion] >= start - o.delta_db}
-    return min(feasible, key=lambda p: sign * feasible[p][o.perceptual])
+        return last
+    floor = read_extra(last)["progress"]["curve"][0][o.distortion] - o.delta_db
+    feasible = [p for p, values in measured.items() if values[o.distortion] >= floor]
+    if not feasible:
+        return max(measured, key=lambda p: measured[p][o.distortion])
+    return min(feasible, key=lambda p: sign * measured[p][o.perceptual])
+
+
+def _inputs(
+    config: TrainConfig, work_dir: Path, also: Sequence[str], device: torch.device, ours: Ranks
+) -> tuple[TrainLoader, Evaluator]:
+    data, scale = config.data, config.generator.scale
+    train_images, val_images = (
+        open_images(data.source(role), role, work_dir=work_dir, data=data) for role in ("train", "val")
+    )
+    loader = TrainLoader(train_images, data, scale, device=device, rank=ours.rank, world=ours.world)
+    metrics = dict.fromkeys((config.objective.distortion, config.objective.perceptual, *also))
+    pairs = eval_pairs(val_images, data, scale, limit=data.eval_images)
+    protocol = {"degradation": data.degradation, "images": val_images.digest}
+    return loader, Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)
+
+
+def _begin(config: TrainConfig, out: Path, loader: TrainLoader, evaluator: Evaluator) -> None:
+    """What a new run does once: the preflight, the settings on disk, the numbers to beat."""
+    preflight.check(config, *preflight.first_batch(loader))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(flatten(config), indent=1) + "\n")
+    bicubic = evaluator.measure_resizer("bicubic").summary
+    print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
+
+
+@contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, so that the run can save itself; only a main thread may listen."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _advice(diverged: Diverged, monitor: FolderMonitor) -> str:
+    saved = monitor.restore()
+    where = f"the last weights saved before it are in {saved}; " if saved else ""
+    return f"{diverged}; {where}lower optim.lr_psnr, optim.lr_g, optim.lr_d or loss.adversarial_weight"
 
 
 def _same_settings(config: TrainConfig, out: Path) -> None:
@@ -71,7 +118,7 @@ def _same_settings(config: TrainConfig, out: Path) -> None:
     if not path.exists():
         return
     before, now = json.loads(path.read_text()), flatten(config)
-    changed = [k for k in now if before.get(k) != now[k]]
+    changed = [k for k in now if before.get(k) != now[k] and k not in MACHINE]
     if changed:
         raise UserError(
             f"{out} holds a run with other settings ({', '.join(changed[:3])}); choose another --out"

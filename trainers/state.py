@@ -16,7 +16,7 @@ RUNG_WINDOW = 3  # a rung value is the median of this many evaluations
 
 
 class Diverged(Exception):
-    """A loss or gradient stopped being finite: which term, at which step. Weights are those before it."""
+    """A loss, gradient or output stopped being finite: which term, at which step (see steps.Step)."""
 
     def __init__(self, step: int, term: str) -> None:
         super().__init__(f"diverged at step {step}: {term} is not finite")
@@ -24,6 +24,14 @@ class Diverged(Exception):
 
     def __reduce__(self) -> tuple:
         return Diverged, (self.step, self.term)
+
+
+class Stopped(Exception):
+    """A run was asked to end; everything up to here is saved, and it goes on from there when called again."""
+
+    def __init__(self, phase: str, step: int) -> None:
+        super().__init__(f"stopped at step {step} of the {phase} phase")
+        self.phase, self.step = phase, step
 
 
 @dataclass
@@ -69,7 +77,7 @@ def new_state(
     generator = _on(generator, device)
     ema = copy.deepcopy(generator).requires_grad_(False).eval()
     if phase == "psnr":
-        return TrainState(phase, 0, generator, ema, _adam(generator, config.optim, config.optim.lr_psnr))
+        return TrainState(phase, 0, generator, ema, _optimizer(generator, config.optim, config.optim.lr_psnr))
     discriminator = _seeded(lambda: build_discriminator(config.discriminator), config.run.seed + 1)
     discriminator = _on(discriminator, device)
     return TrainState(
@@ -77,9 +85,9 @@ def new_state(
         0,
         generator,
         ema,
-        _adam(generator, config.optim, config.optim.lr_g),
+        _optimizer(generator, config.optim, config.optim.lr_g),
         discriminator,
-        _adam(discriminator, config.optim, config.optim.lr_d),
+        _optimizer(discriminator, config.optim, config.optim.lr_d),
     )
 
 
@@ -95,10 +103,31 @@ def _on(module: nn.Module, device: torch.device) -> nn.Module:
     return module.to(device=device, memory_format=torch.channels_last).train()
 
 
-def _adam(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
+def _optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
     # fused: takes the device flag that skips an update which is not finite
-    betas = (optim.beta1, optim.beta2)
-    return torch.optim.Adam(module.parameters(), lr=peak, betas=betas, fused=True)
+    groups = _groups(module, optim.lr_tail_factor)
+    made: torch.optim.Optimizer
+    if optim.kind == "sgd":
+        made = torch.optim.SGD(groups, lr=peak, momentum=optim.momentum, fused=True)
+    else:
+        made = torch.optim.Adam(groups, lr=peak, betas=(optim.beta1, optim.beta2), fused=True)
+    set_rate(made, peak)
+    return made
+
+
+def _groups(module: nn.Module, tail_factor: float) -> list[dict]:
+    """All parameters in one group, or those of the last convolution of a generator in one of their own."""
+    if tail_factor == 1.0 or not isinstance(tail := getattr(module, "tail", None), nn.Module):
+        return [{"params": list(module.parameters()), "factor": 1.0}]
+    apart = list(tail.parameters())
+    body = [p for p in module.parameters() if all(p is not q for q in apart)]
+    return [{"params": body, "factor": 1.0}, {"params": apart, "factor": tail_factor}]
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its learning rate: `rate` times the group's own factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 @torch.no_grad()

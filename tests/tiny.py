@@ -1,0 +1,92 @@
+"""What the tests of training share: a run small enough for milliseconds, with real networks and losses."""
+
+from types import SimpleNamespace
+
+import torch
+
+from trainers.config import TrainConfig, override
+
+SMALL = {
+    "data.crop_px": 16,
+    "data.batch_size": 4,
+    "generator.num_blocks": 1,
+    "generator.channels": 8,
+    "generator.norm": "batch",
+    "discriminator.base_channels": 4,
+    "discriminator.num_layers": 4,
+    "discriminator.norm": "batch",
+    "loss.pixel_weight": 0.5,
+    "loss.content_weight": 0.0,
+    "loss.content_layer": "conv2_1",
+    "loss.content_weights": "random",
+    "loss.adversarial_weight": 0.1,
+    "optim.lr_psnr": 1e-3,
+    "optim.lr_g": 1e-3,
+    "optim.lr_d": 1e-3,
+    "run.psnr_steps": 6,
+    "run.gan_steps": 6,
+    "run.psnr_eval_every_steps": 3,
+    "run.eval_every_steps": 3,
+    "run.log_every_steps": 2,
+    "run.checkpoint_every_steps": 2,
+    "run.ema_decay": 0.9,
+    "run.bn_recalibration_batches": 2,
+    "run.device": "cpu",
+    "objective.perceptual": "swd",
+}
+
+
+def tiny(**changes) -> TrainConfig:
+    """The small run with some settings changed; `__` stands for the dot."""
+    values = {name.replace("__", "."): value for name, value in changes.items()}
+    return override(TrainConfig(), SMALL | values)
+
+
+def batch(index: int = 0, count: int = 4, side: int = 16, dtype: torch.dtype = torch.float32):
+    """hr and lr_image in [0, 1], a pure function of `index`."""
+    draw = torch.Generator().manual_seed(index)
+    hr = torch.rand(count, 3, side, side, generator=draw, dtype=dtype)
+    return hr, torch.nn.functional.avg_pool2d(hr, 4)
+
+
+class Loader:
+    """An endless stream like datasets.loader.TrainLoader's; `spoil` maps an index to a changed batch."""
+
+    def __init__(self, spoil=None, **sizes) -> None:
+        self.spoil, self.sizes = spoil or {}, sizes
+
+    def batches(self, start_step: int = 0):
+        index = start_step
+        while True:
+            hr, lr_image = batch(index, **self.sizes)
+            if index in self.spoil:
+                hr, lr_image = self.spoil[index](hr, lr_image)
+            yield SimpleNamespace(hr=hr, lr_image=lr_image)
+            index += 1
+
+
+class Measure:
+    """Stands for the evaluator: distortion against one fixed batch, and a second number."""
+
+    def measure(self, generator):
+        hr, lr_image = batch(10_000)
+        with torch.no_grad():
+            sr = generator(lr_image)
+        mse = (sr - hr).square().mean()
+        return SimpleNamespace(summary={"psnr_y": -10 * mse.log10().item(), "swd": sr.std().item()})
+
+
+def snapshot(*modules) -> dict[str, torch.Tensor]:
+    """Every parameter and buffer of the modules, copied."""
+    return {f"{i}.{k}": v.clone() for i, m in enumerate(modules) if m for k, v in m.state_dict().items()}
+
+
+def moments(optimizer) -> dict[str, torch.Tensor]:
+    """Every tensor an optimizer remembers, copied."""
+    state = optimizer.state_dict()["state"]
+    return {f"{i}.{k}": v.clone() for i, s in state.items() for k, v in s.items() if torch.is_tensor(v)}
+
+
+def same(a: dict, b: dict) -> bool:
+    """Bit for bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)

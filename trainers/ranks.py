@@ -1,0 +1,97 @@
+"""Several processes that train one network: what they average. One process averages nothing."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+from datasets.errors import UserError
+from trainers.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `world`; each holds an equal share of every batch."""
+
+    rank: int = 0
+    world: int = 1
+
+    def mean(self, x: Tensor) -> Tensor:
+        """The mean of `x` over all ranks; its gradient reaches every rank's share."""
+        if self.world == 1:
+            return x.mean()
+        return all_reduce(x.mean()) / self.world
+
+    def sum(self, x: Tensor) -> Tensor:
+        """The sum over ranks, without a gradient: what is not finite on one is so on all."""
+        if self.world > 1:
+            dist.all_reduce(x)
+        return x
+
+    def average(self, grads: list[Tensor]) -> list[Tensor]:
+        """Gradients averaged over ranks, in one message."""
+        if self.world == 1:
+            return grads
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        dist.all_reduce(flat)
+        parts = (flat / self.world).split([g.numel() for g in grads])
+        return [torch.empty_like(g).copy_(p.view(g.shape)) for g, p in zip(grads, parts, strict=True)]
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` holds on any rank; every rank must ask."""
+        if self.world == 1:
+            return flag
+        answer = torch.tensor(float(flag), device=_collective_device())
+        dist.all_reduce(answer)
+        return bool(answer.item())
+
+    def wait(self) -> None:
+        """Until every rank is here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined(config: TrainConfig, device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
+    """The ranks that torchrun started and this one's device; this process alone where it started none.
+
+    UserError for batch norm over several ranks, whose moments are not synchronised.
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield ALONE, device
+        return
+    refuse_unsynchronised(config)
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), world), device
+    finally:
+        dist.destroy_process_group()
+
+
+def refuse_unsynchronised(config: TrainConfig) -> None:
+    """UserError where a network has batch norm, since each rank would see the moments of its share alone."""
+    norms = [("generator.norm", config.generator.norm)]
+    if config.run.gan_steps:
+        norms.append(("discriminator.norm", config.discriminator.norm))
+    for option, value in norms:
+        if value == "batch":
+            raise UserError(
+                f"{option} batch is not synchronised over several processes: set {option} none, or train "
+                f"in one process"
+            )
+
+
+def _collective_device() -> torch.device:
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
