@@ -32,6 +32,8 @@ def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, A
     with ExitStack() as stack:
         if request.address is None:
             stack.enter_context(cluster.local_lock(request.name))
+        else:
+            cluster.reach(request.address)
         prepared = prepare(request, resume)
         if resume:
             _same_images(prepared)
