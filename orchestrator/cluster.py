@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,10 +78,10 @@ def connect(address: str | None) -> Iterator[Place]:
                 runtime_env=settings,
             )
         else:
-            _reach(address)
+            reach(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=settings)
     except (ConnectionError, OSError) as error:
-        raise UserError(f"no Ray cluster answers at {address}: {error}; use --local to run here") from None
+        raise _no_answer(address, error) from None
     try:
         alive = [n for n in ray.nodes() if n["Alive"]]
         total = ray.cluster_resources()
@@ -92,13 +93,19 @@ def connect(address: str | None) -> Iterator[Place]:
         ray.shutdown()
 
 
-def _reach(address: str, timeout_s: float = 5.0) -> None:
-    import socket
-
+def reach(address: str, timeout_s: float = 5.0) -> None:
+    """UserError within seconds unless something answers at `address` (HOST:PORT)."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"--address must be HOST:PORT, but got '{address}'")
-    socket.create_connection((host, int(port)), timeout=timeout_s).close()
+    try:
+        socket.create_connection((host, int(port)), timeout=timeout_s).close()
+    except OSError as error:
+        raise _no_answer(address, error) from None
+
+
+def _no_answer(address: str | None, error: Exception) -> UserError:
+    return UserError(f"no Ray cluster answers at {address}: {error}; use --local to run here")
 
 
 def available_cpus() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.selection import Objectives, order_feasible_first
+from orchestrator.selection import Objectives, dominates, order_feasible_first
 
 STEP = "gan_step"
 SHARE = "gradient_share/"
@@ -64,13 +64,13 @@ class FeasibleFirst(FIFOScheduler):
             return TrialScheduler.STOP
         if result["phase"] != "gan" or result.get("diverged") or result.get("failed"):
             return TrialScheduler.CONTINUE
-        step = result[STEP]
+        step, second = result[STEP], min(1, len(self.milestones) - 1)
         for index, milestone in enumerate(self.milestones):
             if step < milestone or trial_id in self.recorded[milestone]:
                 continue
             entry = self._entry(result)
             self.recorded[milestone][trial_id] = entry
-            if not self.survives(milestone, entry) or (index >= 1 and not self._moved(result)):
+            if not self.survives(milestone, entry) or (index >= second and not self._moved(result)):
                 self.stopped[trial_id] = milestone
                 return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
@@ -78,10 +78,12 @@ class FeasibleFirst(FIFOScheduler):
     def survives(self, milestone: int, entry: Entry) -> bool:
         """Whether fewer than n / reduction (rounded up) of the n recorded here are strictly better.
 
-        A trial that nobody beats always goes on; equal trials share one fate in any order of arrival.
+        A trial that nobody beats always goes on, and so does one that dominates all others though it fell
+        below its own floor. Equal trials are no better than each other, so the answer depends on the values
+        recorded, never on names or on the order in which they came.
         """
         others = list(self.recorded[milestone].values())
-        better = sum(other.key() < entry.key() for other in others)
+        better = sum(o.key() < entry.key() and not dominates(entry.point, o.point) for o in others)
         return better < -(-len(others) // self.reduction)
 
     def _entry(self, result: Mapping[str, Any]) -> Entry:

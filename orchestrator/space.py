@@ -163,7 +163,7 @@ class Space:
                 raise UserError(f"space {self.name}: a point to start from sets {name}, which is no axis")
             if not name.endswith(USED) and not axis.holds(value):
                 raise UserError(
-                    f"space {self.name}: a point to start from sets {name} to {value}, outside it"
+                    f"space {self.name}: a point to start from sets {name} to {value}, off its axis"
                 )
 
     def _designs(self) -> Iterator[dict[str, Any]]:

@@ -82,6 +82,7 @@ class Storage:
         target = scratch / name
         if not (target / MARKER).exists():
             new = target.parent / f"{target.name}.{uuid.uuid4().hex[:8]}"
+            new.mkdir(parents=True)
             fs.copy_files(self._path(name), str(new), source_filesystem=self.files)
             shutil.rmtree(target, ignore_errors=True)
             new.replace(target)  # whole or not at all

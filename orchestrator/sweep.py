@@ -32,6 +32,8 @@ def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, A
     with ExitStack() as stack:
         if request.address is None:
             stack.enter_context(cluster.local_lock(request.name))
+        else:
+            cluster.reach(request.address)
         prepared = prepare(request, resume)
         if resume:
             _same_images(prepared)
@@ -272,13 +274,8 @@ def closing_lines(facts: Mapping[str, Any], request: Request) -> list[str]:
             f"  {'bicubic':<44} {bicubic[o.distortion]:7.2f} dB  {o.perceptual} {bicubic[o.perceptual]:8.4g}"
         )
     for d in facts["designs"]:
-        mark = (
-            "*"
-            if d["design"] == facts["pick_design"]
-            else "-"
-            if d["design"] in facts["front_designs"]
-            else " "
-        )
+        on_front = set(d["trial_ids"]) & set(facts["front"])
+        mark = "*" if facts["pick"] in d["trial_ids"] else "-" if on_front else " "
         share = d["val"].get("gradient_share/adversarial")
         more = f", adversarial gradient share {share:.0%}" if share is not None else ""
         lines.append(

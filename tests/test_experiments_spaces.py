@@ -1,0 +1,64 @@
+"""Every space against every recipe it may be swept with."""
+
+import pickle
+
+import optuna
+import pytest
+
+from datasets.errors import UserError
+from experiments.recipes import RECIPES
+from experiments.spaces import SPACES, build
+from trainers.config import flatten, override
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_fits_every_recipe(name, recipe):
+    build(name).check(RECIPES[recipe]())
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_points_to_start_from_are_drawn_as_written(name):
+    space = SPACES[name]
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for point in space.points:
+        study.enqueue_trial(point)
+    for point in space.points:
+        trial = study.ask()
+        values = space(trial)
+        assert {k: v for k, v in point.items() if not k.endswith("?")}.items() <= values.items()
+        assert set(point) == set(trial.params), "a point that leaves an axis open is not a published recipe"
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_spaces_are_named_described_and_plain_data(name):
+    space = SPACES[name]
+    assert space.name == name
+    assert pickle.loads(pickle.dumps(space)) == space
+    assert set(space.only_if) <= set(space.axes)
+
+
+def test_the_demo_varies_all_four_of_the_house_and_warms_four_architectures():
+    axes = SPACES["demo"].axes
+    assert {"generator.num_blocks", "generator.norm", "generator.upsampler"} <= set(axes)
+    assert any(n.startswith("loss.") and n.endswith("_weight") for n in axes)
+    assert len(SPACES["demo"].architectures()) == 4
+    assert SPACES["demo"].trials >= 8
+
+
+def test_full_holds_the_published_values():
+    full = SPACES["full"]
+    assert len(full.architectures()) == 3 * 2 * 2
+    assert full.axes["loss.adversarial_weight"].examples() == (1e-4, 1e-1)
+    assert "loss.content_weight" not in full.axes, "Adam hardly sees a common factor on all losses"
+
+
+def test_every_axis_is_a_setting():
+    known = flatten(RECIPES["demo"]())
+    assert all(n in known for s in SPACES.values() for n in s.axes)
+    override(RECIPES["demo"](), {})
+
+
+def test_an_unknown_space_is_named_with_the_known_ones():
+    with pytest.raises(UserError, match=r"no space 'ful'; known: .*full.*; did you mean 'full'"):
+        build("ful")

@@ -1,0 +1,86 @@
+"""Where a sweep runs: slots, the lock between local sweeps, addresses that nobody answers at."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import datasets
+from datasets.errors import UserError
+from orchestrator import cluster
+from orchestrator.cluster import Place, check_origin, connect, local_lock
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "per_trial", "slots"),
+    [(0, 2, 1.0, 2), (1, 8, 1.0, 1), (1, 8, 0.5, 2), (4, 3, 0.5, 3), (8, 64, 0.25, 32), (0, 0, 1.0, 1)],
+)
+def test_slots(gpus, cpus, per_trial, slots):
+    assert Place("here", True, 1, cpus, gpus).slots(per_trial, 1) == slots
+
+
+@pytest.fixture
+def lock_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.tempfile, "gettempdir", lambda: str(tmp_path))
+    return tmp_path
+
+
+HOLDER = """
+import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from orchestrator.cluster import local_lock
+with local_lock("first"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_local_sweep_is_told_who_holds_the_machine(lock_folder):
+    command = [sys.executable, "-c", HOLDER, str(lock_folder)]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cluster.ROOT)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match=rf"sweep 'first' \(process {holder.pid}\) holds this machine"):
+            with local_lock("second"):
+                pass
+        holder.kill()  # the kernel frees what a killed sweep held
+        holder.wait()
+        with local_lock("second"):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_the_lock_opens_for_the_next_one(lock_folder):
+    for name in ("a", "b"):
+        with local_lock(name):
+            (path,) = lock_folder.iterdir()
+            assert f'"name": "{name}", "pid": {os.getpid()}' in path.read_text()
+
+
+def test_a_foreign_datasets_package_is_named_with_the_remedy(monkeypatch, tmp_path):
+    check_origin()
+    monkeypatch.setattr(datasets, "__file__", str(tmp_path / "site-packages" / "datasets" / "__init__.py"))
+    with pytest.raises(
+        UserError, match=r"'datasets' was imported from .*site-packages.* environment of its own"
+    ):
+        check_origin()
+
+
+def test_an_address_that_nobody_answers_at_is_one_sentence(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(UserError, match=rf"no Ray cluster answers at {address}: .*; use --local to run here"):
+        with connect(address):
+            pass
+    with pytest.raises(UserError, match="--address must be HOST:PORT, but got 'head'"):
+        with connect("head"):
+            pass
+
+
+def test_cores_that_this_process_may_use():
+    assert 1 <= cluster.available_cpus() <= (os.cpu_count() or 1)

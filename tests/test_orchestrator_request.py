@@ -1,0 +1,153 @@
+"""What a sweep is asked for: filled in, named, refused, resumed."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from datasets.errors import UserError
+from experiments import recipes, spaces
+from orchestrator import request as requests
+from orchestrator.request import Request
+from trainers.config import TrainConfig, flatten, override
+
+
+@dataclass
+class Options:
+    """As experiments/sweep.py has them."""
+
+    space: str = ""
+    trials: int = 0
+    confirm_top: int = 0
+    confirm_seeds: int = 0
+    name: str = ""
+    train: str = ""
+    val: str = ""
+    test: str = ""
+    storage: str = "./runs"
+    tracking_uri: str = ""
+    seed: int = 0
+    gpus_per_trial: float = 1.0
+    resume: str = ""
+    dry_run: bool = False
+    local: bool = False
+    address: str = ""
+    config: TrainConfig = field(default_factory=recipes.demo)
+
+
+@pytest.fixture(autouse=True)
+def no_cluster(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+
+def build(tmp_path, **options):
+    given = Options(storage=str(tmp_path / "runs"), **options)
+    return requests.build(given, spaces.build(requests.space_name(given)), "the command")
+
+
+def existing(tmp_path, name, **facts):
+    """A sweep that began before."""
+    folder = tmp_path / "runs" / name
+    folder.mkdir(parents=True)
+    config = override(recipes.demo(), {"run.gan_steps": 40})
+    before = {"config": flatten(config), "trials": 3, "confirm_top": 1, "confirm_seeds": 2}
+    told = {"space": "balance", "seed": 9, "command": "as typed", "tracking_uri": "sqlite:////x/mlflow.db"}
+    told |= {"request": before | {"gpus_per_trial": 0.5}} | facts
+    (folder / "sweep.json").write_text(json.dumps(told))
+    return config
+
+
+def test_zeros_take_the_spaces_own_numbers(tmp_path):
+    filled = build(tmp_path).filled()
+    assert (filled.trials, filled.confirm_top, filled.confirm_seeds) == (8, 2, 2)
+    assert filled.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    few = build(tmp_path, trials=1, confirm_top=5).filled()
+    assert (few.trials, few.confirm_top) == (1, 1), "no more can be confirmed than were screened"
+
+
+def test_the_space_follows_the_recipe(tmp_path):
+    assert build(tmp_path).space.name == "demo"
+    assert build(tmp_path, config=recipes.srgan_8()).space.name == "full"
+    assert build(tmp_path, space="balance").space.name == "balance"
+
+
+def test_data_options_are_short_for_the_dotted_names(tmp_path):
+    config = build(tmp_path, train="faces", test="towers").config
+    assert (config.data.train, config.data.val, config.data.test) == ("faces", "", "towers")
+
+
+def test_a_free_name_is_found(tmp_path):
+    assert build(tmp_path).name == "demo"
+    existing(tmp_path, "demo")
+    assert build(tmp_path).name == "demo-2"
+    existing(tmp_path, "demo-2")
+    assert build(tmp_path).name == "demo-3"
+    (tmp_path / "runs" / "demo-3").mkdir()
+    assert build(tmp_path).name == "demo-3", "a folder without a sweep is no sweep"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b", "x" * 65, "warm", "cache", "train", "é"])
+def test_names_that_would_not_do(tmp_path, name):
+    with pytest.raises(UserError, match="--name must be letters, digits"):
+        build(tmp_path, name=name).filled()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"trials": -1}, "--trials must be 0 or more, but got -1"),
+        ({"confirm_top": -2}, "--confirm-top must be 0 or more, but got -2"),
+        ({"seed": -1}, "--seed must be 0 or more, but got -1"),
+        ({"gpus_per_trial": 0.0}, r"--gpus-per-trial must be in \(0, 1\], but got 0.0"),
+        ({"gpus_per_trial": 2.0}, r"--gpus-per-trial must be in \(0, 1\], but got 2.0"),
+    ],
+)
+def test_numbers_that_cannot_be_run(tmp_path, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        build(tmp_path, **options).filled()
+
+
+def test_a_resumed_sweep_takes_everything_from_itself(tmp_path):
+    config = existing(tmp_path, "mine")
+    again = build(tmp_path, resume="mine")
+    assert again.config == config
+    assert (again.trials, again.confirm_top, again.confirm_seeds, again.seed) == (3, 1, 2, 9)
+    assert (again.name, again.space.name, again.gpus_per_trial) == ("mine", "balance", 0.5)
+    assert (again.command, again.tracking_uri) == ("as typed", "sqlite:////x/mlflow.db")
+    moved = build(tmp_path, resume="mine", tracking_uri="http://10.0.0.1:5000")
+    assert moved.tracking_uri == "http://10.0.0.1:5000", "a server may have moved meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"trials": 20}, "--trials"),
+        ({"name": "other"}, "--name"),
+        ({"train": "faces"}, "--train"),
+        ({"config": override(recipes.demo(), {"optim.lr_g": 1e-3})}, "--optim.lr-g"),
+    ],
+)
+def test_settings_beside_resume_are_refused_rather_than_ignored(tmp_path, options, named):
+    existing(tmp_path, "mine")
+    with pytest.raises(UserError, match=f"--resume mine goes on with the settings .* leave out {named}"):
+        build(tmp_path, resume="mine", **options)
+
+
+def test_a_sweep_that_is_not_there_cannot_be_resumed(tmp_path):
+    with pytest.raises(UserError, match=r"no sweep 'gone' in .*/runs"):
+        build(tmp_path, resume="gone")
+
+
+def test_which_cluster(tmp_path, monkeypatch):
+    assert build(tmp_path).address is None
+    assert build(tmp_path, address="10.0.0.1:6379").address == "10.0.0.1:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
+    assert build(tmp_path).address == "10.0.0.2:6379"
+    assert build(tmp_path, address="10.0.0.1:6379").address == "10.0.0.1:6379"
+    assert build(tmp_path, local=True).address is None
+
+
+def test_both_objectives_are_measured_first(tmp_path):
+    assert build(tmp_path).metrics == ("psnr_y", "swd", "ssim_y")
+    other = override(recipes.demo(), {"objective.distortion": "ssim_y"})
+    assert Request(other, spaces.DEMO, "x").metrics == ("ssim_y", "swd")

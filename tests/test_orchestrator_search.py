@@ -1,0 +1,89 @@
+"""What Optuna is told about trials that stopped early, diverged or failed."""
+
+import optuna
+import pytest
+
+from orchestrator.search import CONSTRAINT, build_search
+from orchestrator.space import Choice, LogFloat, Space
+from trainers.config import ObjectiveConfig
+
+SPACE = Space("s", {"generator.num_blocks": Choice((2, 4)), "loss.adversarial_weight": LogFloat(1e-3, 1)})
+OBJECTIVE = ObjectiveConfig(perceptual="swd")
+
+
+def search(name="sweep-screen", points=()):
+    return build_search(SPACE, OBJECTIVE, name, seed=0, points=list(points), trials=8)
+
+
+def result(psnr, swd, step=120, **more):
+    return {"psnr_y": psnr, "swd": swd, "gan_step": step, "max_steps": 120} | more
+
+
+def test_a_stopped_trial_never_outranks_a_full_one():
+    s = search()
+    for trial_id in ("full", "stopped"):
+        s.suggest(trial_id)
+    s.on_trial_complete("full", result(28.0, 150.0))
+    s.on_trial_complete("stopped", result(33.0, 50.0, step=32))  # better in both, but half trained
+    assert [t.values for t in s._ot_study.best_trials] == [[28.0, 150.0]]
+
+
+def test_a_diverged_trial_is_worse_than_a_stopped_one():
+    s = search()
+    ends = {
+        "full": result(28.0, 150.0),
+        "late": result(28.0, 150.0, step=64),
+        "early": result(28.0, 150.0, step=32),
+        "diverged": result(12.0, 900.0, step=119, diverged=1),
+    }
+    for trial_id in ends:
+        s.suggest(trial_id)
+    for trial_id, end in ends.items():
+        s.on_trial_complete(trial_id, end)
+    missing = [t.constraints[CONSTRAINT] for t in s._ot_study.trials]
+    assert missing[0] == 0, "0 is feasible in Optuna's convention"
+    assert 0 < missing[1] < missing[2] < missing[3]
+
+
+def test_the_sampler_learns_from_constraints_and_suggests_on(recwarn):
+    s = search()
+    for k in range(30):
+        values = s.suggest(f"t{k}")
+        step = 120 if k % 3 else 32
+        s.on_trial_complete(f"t{k}", result(28.0, 200 * values["loss.adversarial_weight"] + 50, step=step))
+    assert {t.state for t in s._ot_study.trials} == {optuna.trial.TrialState.COMPLETE}
+    full = [t for t in s._ot_study.best_trials if t.constraints[CONSTRAINT] <= 0]
+    assert full == s._ot_study.best_trials
+
+
+def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever():
+    s = search()
+    for trial_id in ("refused", "crashed"):
+        s.suggest(trial_id)
+    s.on_trial_complete("refused", {"failed": "no such weights", "gan_step": 0, "max_steps": 120})
+    s.on_trial_complete("crashed", None, error=True)
+    assert [t.state.name for t in s._ot_study.trials] == ["FAIL", "FAIL"]
+
+
+def test_points_to_start_from_come_first():
+    point = {"generator.num_blocks": 4, "loss.adversarial_weight": 0.3}
+    assert search(points=[point]).suggest("t0") == point
+
+
+def test_a_restored_search_goes_on_as_it_would_have(tmp_path):
+    s, again = search(), search()
+    for k in range(12):
+        values = s.suggest(f"t{k}")
+        s.on_trial_complete(f"t{k}", result(28.0 + k, 150.0 * values["loss.adversarial_weight"]))
+    s.save(str(tmp_path / "state"))
+    again.restore(str(tmp_path / "state"))
+    assert [t.params for t in again._ot_study.trials] == [t.params for t in s._ot_study.trials]
+    assert again.suggest("next") == s.suggest("next")
+    assert again._ot_study.study_name == "sweep-screen", "two sweeps never share a study"
+
+
+@pytest.mark.parametrize("metric", ["swd", "lpips_alex"])
+def test_directions_follow_the_metrics(metric):
+    s = build_search(SPACE, ObjectiveConfig(perceptual=metric), "x", seed=0, points=[], trials=8)
+    s.suggest("t")
+    assert [d.name for d in s._ot_study.directions] == ["MAXIMIZE", "MINIMIZE"]

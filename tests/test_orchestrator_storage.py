@@ -1,0 +1,112 @@
+"""Files of a sweep on a folder and on an object store: whole or not there, and nothing left behind."""
+
+import pytest
+from pyarrow import fs
+
+from datasets.errors import UserError
+from orchestrator.storage import Storage, first_missing
+
+
+def remote(tmp_path):
+    """A storage that goes through pyarrow as an object store does, without one."""
+    tmp_path.mkdir(exist_ok=True)
+    storage = Storage(str(tmp_path))
+    storage.is_local, storage.root, storage.base = False, "mock://bucket", "bucket"
+    storage.files = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    storage.files.create_dir("bucket/s")  # object stores need no folders
+    return storage
+
+
+@pytest.fixture(params=["local", "remote"])
+def storage(request, tmp_path):
+    return Storage(str(tmp_path / "runs")) if request.param == "local" else remote(tmp_path / "far")
+
+
+def folder(tmp_path, **files):
+    made = tmp_path / "made"
+    made.mkdir()
+    for name, text in {"manifest.json": "{}", "a.bin": "aaaa"}.items() | files.items():
+        (made / name).write_text(text)
+    return made
+
+
+def test_text_comes_back_and_a_second_one_replaces_it(storage):
+    assert not storage.exists("s/sweep.json")
+    storage.write_text("s/sweep.json", "one")
+    storage.write_text("s/sweep.json", "two")
+    assert storage.exists("s/sweep.json") and storage.exists("s")
+    assert storage.read_text("s/sweep.json") == "two"
+    with pytest.raises(FileNotFoundError):
+        storage.read_text("s/other.json")
+
+
+def test_a_folder_goes_out_and_comes_back(storage, tmp_path):
+    assert storage.publish(folder(tmp_path), "s/trials/t/best") == storage.url("s/trials/t/best")
+    back = storage.fetch("s/trials/t/best", tmp_path / "scratch")
+    assert {p.name: p.read_text() for p in back.iterdir()} == {"manifest.json": "{}", "a.bin": "aaaa"}
+    storage.remove("s/trials/t/best")
+    assert not storage.exists("s/trials/t/best/manifest.json")
+    storage.remove("s/trials/t/best")
+
+
+def test_the_manifest_is_published_last(storage, tmp_path, monkeypatch):
+    order = []
+    copy = fs.copy_files
+
+    def watched(source, target, **more):
+        order.append(target.rpartition("/")[2])
+        copy(source, target, **more)
+
+    monkeypatch.setattr(fs, "copy_files", watched)
+    storage.publish(folder(tmp_path, z="z"), "s/x")
+    assert order == ["a.bin", "z", "manifest.json"]
+
+
+def test_what_is_published_whole_is_left_alone(storage, tmp_path):
+    made = folder(tmp_path)
+    storage.publish(made, "warm/k/checkpoint")
+    (made / "a.bin").write_text("other")
+    storage.publish(made, "warm/k/checkpoint")
+    assert storage.read_text("warm/k/checkpoint/a.bin") == "aaaa", "two sweeps may train one warm start"
+
+
+def test_a_fetch_that_was_cut_short_is_made_again(tmp_path):
+    storage = remote(tmp_path / "far")
+    storage.publish(folder(tmp_path), "s/x")
+    half = tmp_path / "scratch" / "s" / "x"
+    half.mkdir(parents=True)
+    (half / "a.bin").write_text("a")
+    assert (storage.fetch("s/x", tmp_path / "scratch") / "a.bin").read_text() == "aaaa"
+    assert [p.name for p in half.parent.iterdir()] == ["x"], "no half copies beside it"
+
+
+def test_a_local_fetch_is_the_folder_itself(tmp_path):
+    storage = Storage(str(tmp_path))
+    assert storage.fetch("s/x", tmp_path / "scratch") == tmp_path / "s" / "x"
+    assert storage.local_or("s/x", tmp_path / "scratch") == tmp_path / "s" / "x"
+
+
+def test_the_probe_leaves_nothing(storage, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    storage.check_writable()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("below", ["", "deep/er"])
+def test_a_file_in_the_way_is_one_sentence(tmp_path, below):
+    (tmp_path / "file").write_text("precious")
+    storage = Storage(str(tmp_path / "file" / below))
+    assert not storage.exists("s/sweep.json")
+    with pytest.raises(UserError, match=r"--storage .*/file.* cannot be written: .*"):
+        storage.check_writable()
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_an_address_that_no_store_has_is_one_sentence():
+    with pytest.raises(UserError, match="--storage nonsense://bucket cannot be opened"):
+        Storage("nonsense://bucket")
+
+
+def test_first_missing(tmp_path):
+    assert first_missing(tmp_path / "a" / "b") == tmp_path / "a"
+    assert first_missing(tmp_path) is None

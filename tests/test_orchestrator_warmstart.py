@@ -1,0 +1,134 @@
+"""The key of a PSNR phase: every setting either changes it or stands on the list of those that cannot."""
+
+import json
+
+import pytest
+
+from datasets.config import DataConfig
+from orchestrator import warmstart
+from orchestrator.storage import Storage
+from trainers.config import GeneratorConfig, TrainConfig, flatten, override
+
+BASE = TrainConfig(
+    data=DataConfig(crop_px=96, input="edges"),
+    generator=GeneratorConfig(kind="rrdb", scale=2, norm="none", num_blocks=2, unshuffle_input=False),
+)
+# name -> (settings to start from, another value); for the rest a value is made from the one there
+OTHER = {
+    "generator.kind": ({}, "srresnet"),
+    "generator.norm": ({"generator.kind": "srresnet"}, "batch"),
+    "generator.upsampler": ({}, "nearest_conv"),
+    "generator.icnr": ({}, True),
+    "generator.global_skip": ({}, "bicubic"),
+    "generator.unshuffle_input": ({}, True),
+    "generator.scale": ({}, 4),
+    "generator.colors": (
+        {"generator.kind": "srcnn_915", "generator.upsampler": "bicubic_input", "generator.num_blocks": 1},
+        "y",
+    ),
+    "discriminator.kind": ({"discriminator.num_layers": 5}, "patch"),
+    "discriminator.norm": ({}, "none"),
+    "discriminator.activation": ({}, "prelu"),
+    "data.mode": ({}, "streamed"),
+    "data.degradation": ({}, "pil"),
+    "data.input": ({}, "grey"),
+    "data.crop_px": ({}, 128),
+    "data.eval_crop_px": ({}, 32),
+    "data.canny_low": ({}, 0.05),
+    "loss.pixel": ({}, "l1"),
+    "loss.pixel_colors": ({}, "y"),
+    "loss.content_network": ({"loss.content_layer": "conv4_3"}, "vgg16"),
+    "loss.content_layer": ({}, "conv2_2"),
+    "loss.content_criterion": ({}, "l1"),
+    "loss.adversarial": ({}, "hinge"),
+    "loss.gradient_penalty_weight": (
+        {
+            "loss.adversarial": "wgan_gp",
+            "loss.gradient_penalty_weight": 10.0,
+            "discriminator.norm": "none",
+        },
+        5.0,
+    ),
+    "loss.label_smoothing": ({}, 0.1),
+    "optim.psnr_schedule": ({}, "cosine"),
+    "optim.gan_schedule": ({}, "cosine"),
+    "optim.milestones": ({}, [0.25]),
+    "optim.update_order": ({}, "simultaneous"),
+    "run.precision": ({}, "bf16"),
+    "run.ema_decay": ({}, 0.5),
+    "run.device": ({}, "cpu"),
+}
+CANNOT_MATTER = {
+    "recipe",
+    "data.train",  # its images' digest is in the key
+    "data.val",
+    "data.test",
+    "data.gate",
+    "data.eval_images",
+    "data.eval_crop_px",
+    "data.cache_gb",  # describes the machine
+    "optim.lr_g",
+    "optim.lr_d",
+    "optim.gan_schedule",
+    "optim.update_order",
+    "run.gan_steps",
+    "run.eval_every_steps",
+    "run.psnr_eval_every_steps",
+    "run.log_every_steps",
+    "run.checkpoint_every_steps",
+    "run.device",
+    "run.threads",
+}
+SECTIONS_THAT_CANNOT = ("discriminator.", "objective.", "loss.")
+MATTER_ALL_THE_SAME = {"loss.pixel", "loss.pixel_colors"}
+
+
+def another(name, value):
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return type(value)(value + 1) if value or isinstance(value, int) else 0.5
+    return f"{value}-other"
+
+
+@pytest.mark.parametrize("name", sorted(flatten(BASE)))
+def test_every_setting_changes_the_key_or_is_known_not_to_matter(name):
+    start, value = OTHER.get(name, ({}, None))
+    before = override(BASE, start)
+    if value is None:
+        value = another(name, flatten(before)[name])
+        if name in ("optim.beta1", "optim.beta2", "optim.gamma"):
+            value = 0.77
+        if name == "generator.growth":
+            value = 16
+    after = override(before, {name: value})
+    cannot = (
+        name in CANNOT_MATTER or name.startswith(SECTIONS_THAT_CANNOT) and name not in MATTER_ALL_THE_SAME
+    )
+    same = warmstart.key(before, "images") == warmstart.key(after, "images")
+    assert same == cannot, f"{name}: {'not ' * (not same)}the same key"
+
+
+def test_other_images_or_other_arithmetic_are_another_key(monkeypatch):
+    key = warmstart.key(BASE, "images")
+    assert warmstart.key(BASE, "other images") != key
+    monkeypatch.setattr(warmstart, "STEP_SEMANTICS", warmstart.STEP_SEMANTICS + 1)
+    assert warmstart.key(BASE, "images") != key
+
+
+def test_the_key_is_the_same_in_every_process_and_year():
+    assert warmstart.key(BASE, "images") == warmstart.key(override(BASE, {}), "images")
+    assert len(warmstart.key(BASE, "images")) == 16
+
+
+def test_a_warm_start_is_there_only_when_its_marker_is(tmp_path):
+    storage = Storage(str(tmp_path / "runs"))
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "generator_ema.safetensors").write_bytes(b"weights")
+    (made / "manifest.json").write_text("{}")
+    storage.publish(made, "warm/k1/checkpoint")
+    assert not warmstart.ready(storage, "k1"), "a copy that was cut short is no warm start"
+    warmstart.publish(storage, "k1", made, {"psnr_y": 30.0})
+    assert warmstart.ready(storage, "k1")
+    assert json.loads(storage.read_text("warm/k1/done.json")) == {"metrics": {"psnr_y": 30.0}}
