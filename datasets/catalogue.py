@@ -30,7 +30,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "celeba": Entry(
         202_599,
-        "img_align_celeba.zip, list_eval_partition.txt beside it",
+        "img_align_celeba.zip; beside it list_eval_partition.txt and, to cut by person, identity_CelebA.txt",
         _RESEARCH,
         "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         ("official", "matrix", "upsampling", "cut", "whole"),

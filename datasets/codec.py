@@ -20,6 +20,8 @@ from PIL import (
 )
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from datasets import region
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """MPO, the JPEG of many phones, is found by the JPEG reader; its first picture is the photograph."""
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
@@ -47,6 +49,19 @@ def decode_checked(data: bytes, ext: str, mode: str, transform: str) -> np.ndarr
     if ext == "jpg" and mode in ("RGB", "L"):
         return TRANSFORMS[transform](_jpeg(data))
     return decode(data, transform)
+
+
+def decode_crop(
+    data: bytes, ext: str, mode: str, transform: str, top: int, left: int, side: int
+) -> np.ndarray:
+    """The square of `side` px at (top, left) of `decode_checked`, without decoding the rest where it can."""
+    regions = region.find() if transform == "none" and ext == "jpg" and mode in ("RGB", "L") else None
+    part = None
+    if regions and b"Exif\0\0" not in data:  # EXIF may turn the picture, and its places with it
+        part = regions.crop(data, top, left, side)
+    if part is None:
+        part = decode_checked(data, ext, mode, transform)[top : top + side, left : left + side]
+    return part
 
 
 def extension(data: bytes) -> str:

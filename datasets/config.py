@@ -1,5 +1,7 @@
 """What a run reads: the data settings, checked before anything is opened."""
 
+import dataclasses
+import warnings
 from dataclasses import dataclass
 
 from datasets.errors import UserError, unknown
@@ -7,6 +9,7 @@ from datasets.errors import UserError, unknown
 MODES = ("cached", "streamed")
 DEGRADATIONS = ("matlab", "matlab_replicate", "matlab_float", "pil", "torch_antialias")
 INPUTS = ("image", "grey", "edges")
+EVAL_CROPS = ("centre", "key")
 ROLES = ("train", "val", "test", "gate")
 
 
@@ -45,7 +48,9 @@ class DataConfig:
     eval_images: int = 64
     """Val images measured at each evaluation (the first N by key); 0 means all."""
     eval_crop_px: int = 0
-    """Side of the centred crop measured in val, test and gate; 0 means the whole image."""
+    """Side of the square crop measured in val, test and gate; 0 means the whole image."""
+    eval_crop_at: str = "centre"
+    """Where that crop lies: centre, or key: at random, but for one image at the same place in every run."""
     cache_gb: float = 0.0
     """Disk for decoded images and fetched shards per machine; the longest unused go first; 0: no limit."""
 
@@ -56,6 +61,8 @@ class DataConfig:
             raise unknown("degradation", self.degradation, DEGRADATIONS, "data.degradation")
         if self.input not in INPUTS:
             raise unknown("network input", self.input, INPUTS, "data.input")
+        if self.eval_crop_at not in EVAL_CROPS:
+            raise unknown("place of evaluation crops", self.eval_crop_at, EVAL_CROPS, "data.eval_crop_at")
         if not 0 <= self.canny_low <= self.canny_high or self.canny_sigma < 0:
             raise UserError(
                 f"data.canny_low and data.canny_high must be 0 or more in this order and data.canny_sigma "
@@ -67,6 +74,18 @@ class DataConfig:
         for name in ("eval_images", "eval_crop_px", "order_seed", "cache_gb"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name} must be 0 or more, but got {getattr(self, name)}")
+        self._warn_of_ignored()
+
+    def _warn_of_ignored(self) -> None:
+        """Say which settings were given that change nothing here."""
+        idle = {"eval_crop_at": "data.eval_crop_px is 0"} if not self.eval_crop_px else {}
+        if self.input != "edges":
+            canny = ("canny_sigma", "canny_low", "canny_high")
+            idle |= dict.fromkeys(canny, f"data.input is {self.input}, not edges")
+        for field in dataclasses.fields(self):
+            if field.name in idle and getattr(self, field.name) != field.default:
+                text = f"data.{field.name} is ignored: {idle[field.name]}"
+                warnings.warn(text, stacklevel=4)  # the line that made the configuration
 
     def source(self, role: str) -> str:
         """The dataset that serves `role`: its own field, or data.train where that is empty."""

@@ -4,10 +4,9 @@ Batch k is a pure function of (order_seed, k), so a run resumes by saying which 
 only copies uint8 crops out of the memory-mapped images; flips and the network input are made on the device.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -70,17 +69,6 @@ class TrainLoader:
                 upcoming = ahead.submit(next, crops)
                 yield self._batch(ready)
 
-    @cached_property
-    def _windows(self) -> np.ndarray | None:
-        """(N, tops, lefts, crop, 3 * crop): every crop as a view, where all images have one size."""
-        pixels, side = self.images.pixels.uniform, self.data.crop_px
-        if pixels is None:
-            return None
-        n, height, width, channels = pixels.shape
-        shape = (n, height - side + 1, width - side + 1, side, side * channels)
-        strides = (*pixels.strides[:3], pixels.strides[1], 1)
-        return np.lib.stride_tricks.as_strided(pixels, shape, strides, writeable=False)
-
     def _batch(self, cut: "_Crops") -> Batch:
         data = self.data
         pixels = torch.from_numpy(cut.pixels)
@@ -89,44 +77,40 @@ class TrainLoader:
         hr = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
         if data.flip:
             # Which ones is known on the host: no mask is read back from the device.
-            chosen = np.flatnonzero(order.flips(data.order_seed, cut.epochs, cut.indices))
-            mirrored = torch.from_numpy(chosen).to(self.device)
-            hr[mirrored] = hr[mirrored].flip(-1)
+            _mirror(hr, np.flatnonzero(order.flips(data.order_seed, cut.epochs, cut.indices)))
         lr_image = network_input(hr, self.scale, data)
         return Batch(hr.float().div_(255), lr_image.float().div_(255), cut.indices)
 
     def _cached(self, step: int) -> Iterator["_Crops"]:
         n, size, seed = len(self.images), self.data.batch_size, self.data.order_seed
         while True:
-            indices, epochs = order.batch_indices(n, seed, step, size)
-            yield self._cut(indices[self.mine], epochs[self.mine], self.images.__getitem__)
+            indices, epochs = (part[self.mine] for part in order.batch_indices(n, seed, step, size))
+            pixels = self.images.pixels.crops(indices, *self._places(indices, epochs), self.data.crop_px)
+            yield _Crops(pixels, epochs, indices)
             step += 1
 
     def _streamed(self, step: int) -> Iterator["_Crops"]:
-        size = self.data.batch_size
+        size, side, threads = self.data.batch_size, self.data.crop_px, usable_cpus()
         source = streamed.stream(self.images, self.data.order_seed, step * size)
-        with ThreadPoolExecutor(usable_cpus()) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             while True:
                 batch = list(islice(source, size))[self.mine]
                 indices = np.array([s.index for s in batch])
                 epochs = np.array([s.epoch for s in batch])
-                pixels = dict(zip(indices, pool.map(self._decode, batch), strict=True))
-                yield self._cut(indices, epochs, pixels.__getitem__)
+                pixels = np.empty((len(batch), side, side, 3), dtype=np.uint8)
+                crops = list(zip(pixels, batch, *self._places(indices, epochs), strict=True))
+                # One task a thread, not one an image: handing over costs a tenth of a decode.
+                list(pool.map(self._decode, (crops[i::threads] for i in range(threads))))
+                yield _Crops(pixels, epochs, indices)
 
-    def _decode(self, sample: streamed.Sample) -> np.ndarray:
-        row = self.images.rows[sample.index]
-        return codec.decode_checked(sample.data, row.ext, row.mode, self.images.manifest.transform)
+    def _decode(self, crops: list[tuple[np.ndarray, streamed.Sample, int, int]]) -> None:
+        transform, side = self.images.manifest.transform, self.data.crop_px
+        for out, sample, top, left in crops:
+            row = self.images.rows[sample.index]
+            out[:] = codec.decode_crop(sample.data, row.ext, row.mode, transform, int(top), int(left), side)
 
-    def _cut(self, indices: np.ndarray, epochs: np.ndarray, image: Callable[[int], np.ndarray]) -> "_Crops":
-        """uint8 (N, crop, crop, 3): only the crops are copied, whatever the size of the images."""
-        side = self.data.crop_px
-        tops, lefts = order.crops(self.data.order_seed, epochs, indices, self._sizes[indices], side)
-        if image == self.images.__getitem__ and (same := self._windows) is not None:
-            return _Crops(same[indices, tops, lefts].reshape(-1, side, side, 3), epochs, indices)
-        crops = np.empty((len(indices), side, side, 3), dtype=np.uint8)
-        for out, i, top, left in zip(crops, indices, tops, lefts, strict=True):
-            out[:] = image(i)[top : top + side, left : left + side]
-        return _Crops(crops, epochs, indices)
+    def _places(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return order.crops(self.data.order_seed, epochs, indices, self._sizes[indices], self.data.crop_px)
 
 
 @dataclass(frozen=True)
@@ -136,6 +120,16 @@ class _Crops:
     pixels: np.ndarray
     epochs: np.ndarray
     indices: np.ndarray
+
+
+def _mirror(hr: Tensor, chosen: np.ndarray) -> None:
+    """Turn the chosen images of a batch left to right, in place."""
+    if hr.device.type == "cpu":
+        for i in chosen.tolist():  # indexing a uint8 batch on the CPU takes ten times as long
+            hr[i] = hr[i].flip(-1)
+        return
+    mirrored = torch.from_numpy(chosen).to(hr.device)
+    hr[mirrored] = hr[mirrored].flip(-1)
 
 
 def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int) -> None:
@@ -157,7 +151,8 @@ def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int
 def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0) -> list[Pair]:
     """HR and input of the first `limit` images by key (0: all), cropped to a multiple of `scale`.
 
-    With data.eval_crop_px the centred square is measured. UserError where an image is smaller than that.
+    With data.eval_crop_px a square is measured: the centre, or one that only the key decides. UserError
+    where an image is smaller than that.
     """
     chosen = sorted(range(len(images)), key=images.keys.__getitem__)[: limit or None]
     return [_pair(images.keys[i], images[i], data, scale) for i in chosen]
@@ -169,7 +164,7 @@ def _pair(key: str, image: np.ndarray, data: DataConfig, scale: int) -> Pair:
     if side:
         if min(height, width) < side:
             raise UserError(f"data.eval_crop_px={side} is larger than image {key} ({width}x{height} px)")
-        top, left = (height - side) // 2, (width - side) // 2
+        top, left = order.eval_place(key, height - side, width - side, data.eval_crop_at)
         image = image[top : top + side, left : left + side]
     height, width = (n // scale * scale for n in image.shape[:2])
     hr = image[:height, :width].copy()

@@ -4,6 +4,7 @@ Positions count samples from the start of the run and run over epochs without a 
 p % n of epoch p // n. Resuming is therefore arithmetic, and ranks agree because they slice one order.
 """
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -91,3 +92,19 @@ def crops(
 def flips(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """bool (batch,): which crops are mirrored, half of them on average."""
     return draw("flip", seed, epochs, indices) >> np.uint64(63) == 1
+
+
+EVAL_SEED = 0
+"""Of the crops that are measured: never the run's own, so that all runs are measured on the same pixels."""
+
+
+def eval_place(key: str, room_down: int, room_right: int, where: str) -> tuple[int, int]:
+    """(top, left) of the crop measured in image `key`, at most (room_down, room_right).
+
+    `where` is "centre", or "key": uniform over all places, decided by the key alone.
+    """
+    if where == "centre":
+        return room_down // 2, room_right // 2
+    digest = hashlib.sha256(f"{EVAL_SEED}/{key}".encode()).digest()
+    down, right = (int.from_bytes(part, "big") for part in (digest[:8], digest[8:16]))
+    return down % (room_down + 1), right % (room_right + 1)

@@ -128,13 +128,16 @@ def _folder(request: Request) -> Prepared:
 
 
 def _celeba(request: Request) -> Prepared:
-    """The official zip (or its folder); the partition file may lie in it or beside it."""
+    """The official zip (or its folder); partition and identity files may lie in it or beside it."""
     source = open_source(request.source, "celeba", "img_align_celeba/")
     members = request.first(source.members())
     settings = replace(request.settings, transform=_celeba_transform(source, members))
+    people = _list_text(source, request.source, "identity_CelebA.txt")
+    if people is not None:
+        members = splits.by_identity(members, people)
     if request.split != "official":
         return _divided(request, source, members), settings, "celeba"
-    text = _partition_text(source, request.source)
+    text = _list_text(source, request.source, "list_eval_partition.txt")
     roles = splits.cut(members) if text is None else splits.partition(members, text)
     return _parts(source, roles), settings, "celeba"
 
@@ -147,11 +150,11 @@ def _celeba_transform(source: Source, members: Sequence[Member]) -> str:
         raise UserError(f"the first image {members[0].name} cannot be read: {error}") from None
 
 
-def _partition_text(source: Source, path: Path) -> str | None:
-    beside = (path if path.is_dir() else path.parent) / "list_eval_partition.txt"
+def _list_text(source: Source, path: Path, name: str) -> str | None:
+    beside = (path if path.is_dir() else path.parent) / name
     if beside.is_file():
         return beside.read_text(errors="replace")
-    return source.text("list_eval_partition.txt") if isinstance(source, ZipSource) else None
+    return source.text(name) if isinstance(source, ZipSource) else None
 
 
 def _lsun(request: Request) -> Prepared:

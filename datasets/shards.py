@@ -84,7 +84,8 @@ def _plan(name: str, parts: dict[str, Part], settings: PackSettings) -> bytes:
             prints[id(part.source)] = part.source.fingerprint()
         plan.update(f"{split} {prints[id(part.source)]}\n".encode())
         for member in part.members:
-            plan.update(f"{member.key}\0{member.name}\n".encode("utf-8", "surrogateescape"))
+            line = f"{member.key}\0{member.name}\0{member.photograph}\n"
+            plan.update(line.encode("utf-8", "surrogateescape"))
     values = {"name": name, "plan": plan.hexdigest(), "settings": settings.identity()}
     return json.dumps(values, sort_keys=True).encode()
 

@@ -4,7 +4,9 @@ A hash of the photograph's name decides, never chance: the same set is cut the s
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from datasets.errors import UserError
 from datasets.importers import Member
@@ -34,12 +36,38 @@ def cut(members: Sequence[Member]) -> Split:
 
 
 def study(members: Sequence[Member], name: str) -> Split:
-    """A study's named sizes. UserError where there are fewer photographs than it needs."""
+    """A study's named sizes, in images; those of one photograph or person stay together.
+
+    UserError where there are fewer images than it needs.
+    """
     sizes = STUDIES[name]
-    n, needed = len({m.photograph for m in members}), sum(sizes.values())
+    n, needed = len(members), sum(sizes.values())
     if n < needed:
         raise UserError(f"--split {name} needs {needed:,} photographs, but there are {n:,}; use --split cut")
-    return _in_sizes(members, sizes)
+    together = Counter(m.photograph for m in members)
+    left = _by_hash(together)
+    role_of: dict[str, str] = {}
+    for role, size in sizes.items():
+        chosen = _filling(left, together, size)
+        if sum(together[p] for p in chosen) < size:
+            raise UserError(
+                f"--split {name}: no whole groups make {size:,} images of {role}; use --split cut"
+            )
+        role_of.update(dict.fromkeys(chosen, role))
+        left = [p for p in left if p not in role_of]
+    return _by_role(members, role_of, sizes)
+
+
+def _filling(photographs: Sequence[str], together: Mapping[str, int], size: int) -> list[str]:
+    """The first ones in order that fit into what is left of `size` images."""
+    chosen = []
+    for photograph in photographs:
+        if together[photograph] <= size:
+            chosen.append(photograph)
+            size -= together[photograph]
+        if not size:
+            break
+    return chosen
 
 
 def hold_out(train: Sequence[Member], test: Sequence[Member]) -> Split:
@@ -59,7 +87,11 @@ def _in_sizes(members: Sequence[Member], sizes: Mapping[str, int]) -> Split:
     for role, size in sizes.items():
         start = len(role_of)
         role_of.update(dict.fromkeys(photographs[start : start + size], role))
-    found: Split = {role: [] for role in sizes}
+    return _by_role(members, role_of, sizes)
+
+
+def _by_role(members: Sequence[Member], role_of: Mapping[str, str], roles: Iterable[str]) -> Split:
+    found: Split = {role: [] for role in roles}
     for member in members:
         if member.photograph in role_of:
             found[role_of[member.photograph]].append(member)
@@ -80,26 +112,39 @@ def partition(members: Sequence[Member], text: str) -> Split:
     Train and test keep their official images. UserError where the text is no such list, or an image has
     no line in it.
     """
-    numbers = _partition_numbers(text)
-    missing = [m.name for m in members if m.name.rsplit("/", 1)[-1] not in numbers]
-    if missing:
-        raise UserError(f"{len(missing)} images have no line in the partition file, such as {missing[0]}")
     found: Split = {"train": [], "val": [], "test": [], "gate": []}
-    for member in members:
-        role = ("train", "val", "test")[numbers[member.name.rsplit("/", 1)[-1]]]
+    numbers = _numbers(members, text, "partition file", {"0", "1", "2"})
+    for member, number in zip(members, numbers, strict=True):
+        role = ("train", "val", "test")[number]
         if role == "val" and int(_hash(member.photograph)[:8], 16) % 10 == 0:
             role = "gate"
         found[role].append(member)
     return {role: chosen for role, chosen in found.items() if chosen}
 
 
-def _partition_numbers(text: str) -> dict[str, int]:
+def by_identity(members: Sequence[Member], text: str) -> list[Member]:
+    """The members with their person, of CelebA's identity_CelebA.txt, as their photograph.
+
+    All images of a person then stay on one side of every split. UserError where the text is no such list,
+    or an image has no line in it.
+    """
+    numbers = _numbers(members, text, "identity file")
+    return [replace(m, photograph=f"person-{n}") for m, n in zip(members, numbers, strict=True)]
+
+
+def _numbers(members: Sequence[Member], text: str, what: str, known: Collection[str] = ()) -> list[int]:
+    """The number of each member in a list of lines "NAME NUMBER"; `known`: the only ones there are."""
     numbers = {}
     for i, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words:
             continue
-        if len(words) != 2 or words[1] not in ("0", "1", "2"):
-            raise UserError(f"line {i} of the partition file is {line[:60]!r}, not 'NAME 0|1|2'")
+        if len(words) != 2 or not words[1].isdecimal() or (known and words[1] not in known):
+            meant = "0|1|2" if known else "NUMBER"
+            raise UserError(f"line {i} of the {what} is {line[:60]!r}, not 'NAME {meant}'")
         numbers[words[0]] = int(words[1])
-    return numbers
+    names = [m.name.rsplit("/", 1)[-1] for m in members]
+    missing = [m.name for m, name in zip(members, names, strict=True) if name not in numbers]
+    if missing:
+        raise UserError(f"{len(missing)} images have no line in the {what}, such as {missing[0]}")
+    return [numbers[name] for name in names]

@@ -4,8 +4,8 @@ The order is order.stream_order, so a position is reached by counting: whole sha
 opened. Decoding and cropping are in loader.py.
 """
 
-from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from datasets.images import ImageSet
 from datasets.order import shard_order, stream_order
-from datasets.stream import samples
+from datasets.stream import prefetch, samples
 
 SHARDS_TOGETHER = 4
 BUFFER_IMAGES = 2048
@@ -67,18 +67,25 @@ def _read(
 ) -> Iterator[tuple[int, bytes]]:
     """(index, bytes) of read[first:], opening the shards group by group and no group that lies before."""
     shards = images.manifest.splits[images.split].shards
-    queue = deque(shard_order(len(shards), seed, epoch).tolist())
-    place = 0
-    while queue:
-        group = [shards[queue.popleft()] for _ in range(min(SHARDS_TOGETHER, len(queue)))]
-        size = sum(shard.count for shard in group)
-        if place + size > first:
-            lanes = [samples(images.location, [shard]) for shard in group]
-            taken = islice(_in_turn(lanes), max(0, first - place), None)
-            for index, (key, data) in zip(read[max(first, place) :], taken, strict=False):
+    order = [shards[i] for i in shard_order(len(shards), seed, epoch)]
+    groups = [order[i : i + SHARDS_TOGETHER] for i in range(0, len(order), SHARDS_TOGETHER)]
+    ends = np.cumsum([sum(shard.count for shard in group) for group in groups])
+    ahead = ThreadPoolExecutor(1)
+    try:
+        for i in range(int(np.searchsorted(ends, first, "right")), len(groups)):
+            # This group is needed now; the next one is fetched while this one is used.
+            prefetch(images.location, groups[i])
+            ahead.submit(
+                prefetch, images.location, [shard for group in groups[i + 1 : i + 2] for shard in group]
+            )
+            start = int(ends[i - 1]) if i else 0
+            lanes = [samples(images.location, [shard]) for shard in groups[i]]
+            taken = islice(_in_turn(lanes), max(0, first - start), None)
+            for index, (key, data) in zip(read[max(first, start) : ends[i]], taken, strict=True):
                 images.expect(int(index), key)
                 yield int(index), data
-        place += size
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
 
 
 def _in_turn(lanes: list[Iterator[tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:

@@ -1,7 +1,7 @@
 """Batches are a pure function of (order seed, step); roles and sizes are guarded."""
 
+import dataclasses
 import itertools
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from datasets.config import DataConfig
 from datasets.degrade import down
 from datasets.errors import UserError
 from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs, open_images
+from datasets.order import eval_place
 
 DATA = DataConfig(crop_px=32, batch_size=8)
 
@@ -56,12 +57,19 @@ def test_crops_come_from_the_images_named(demo: ImageSet) -> None:
         assert torch.equal((hr * 255).round().to(torch.uint8), torch.tensor(demo[index]).permute(2, 0, 1))
 
 
-def test_both_ways_of_cutting_agree(demo: ImageSet) -> None:
-    fast, slow = loader(demo), loader(demo)
-    assert fast._windows is not None
-    slow.__dict__["_windows"] = None
-    for a, b in zip(islice(fast.batches(), 3), islice(slow.batches(), 3), strict=True):
-        assert torch.equal(a.hr, b.hr)
+def test_crops_are_those_of_the_images_whatever_their_sizes(
+    work: Path, demo: ImageSet, tmp_path: Path
+) -> None:
+    folder = photographs(tmp_path / "p", 4, side=40)
+    photographs(tmp_path / "q", 4, side=56, seed=9)
+    for i, file in enumerate((tmp_path / "q").iterdir()):
+        file.rename(folder / f"larger{i}.png")
+    varied = open_images(str(folder), "val", work_dir=work)
+    for images in (demo, varied):
+        picks, tops, lefts = np.array([3, 0, 2, 7]), np.array([0, 5, 8, 1]), np.array([8, 0, 3, 4])
+        crops = images.pixels.crops(picks, tops, lefts, 32)
+        for crop, i, top, left in zip(crops, picks, tops, lefts, strict=True):
+            assert np.array_equal(crop, images[i][top : top + 32, left : left + 32])
 
 
 def test_starting_at_step_five_equals_running_there(demo: ImageSet) -> None:
@@ -146,8 +154,20 @@ def test_pairs_are_sorted_cropped_and_limited(work: Path, tmp_path: Path) -> Non
     assert pairs[1].hr.shape == (48, 48, 3) and pairs[1].lr_image.shape == (12, 12, 3)
     (centre,) = eval_pairs(images, DataConfig(eval_crop_px=16), 4, limit=1)
     assert np.array_equal(centre.hr, images[0][16:32, 16:32])
+    at_key = DataConfig(eval_crop_px=16, eval_crop_at="key")
+    (once,) = eval_pairs(images, at_key, 4, limit=1)
+    (again,) = eval_pairs(images, dataclasses.replace(at_key, order_seed=7), 4, limit=1)
+    top, left = eval_place(once.key, 32, 32, "key")
+    assert np.array_equal(once.hr, again.hr)
+    assert np.array_equal(once.hr, images[0][top : top + 16, left : left + 16])
     with pytest.raises(UserError, match="data.eval_crop_px=64 is larger than image photo_0_v1"):
         eval_pairs(images, DataConfig(eval_crop_px=64), 4)
+
+
+def test_places_decided_by_keys_cover_the_image_evenly() -> None:
+    places = np.array([eval_place(f"{i:06d}", 9, 4, "key") for i in range(4000)])
+    assert np.bincount(places[:, 0]).tolist() == pytest.approx([400] * 10, rel=0.2)
+    assert np.bincount(places[:, 1]).tolist() == pytest.approx([800] * 5, rel=0.2)
 
 
 def test_an_unknown_dataset_names_the_known_ones(work: Path) -> None:

@@ -17,13 +17,16 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets import remote
+from datasets import remote, streamed
 from datasets.config import DataConfig
 from datasets.errors import UserError
+from datasets.examine import Part
 from datasets.images import ImageSet, open_images
+from datasets.importers import FolderSource
 from datasets.loader import TrainLoader
 from datasets.prepare import prepare
 from datasets.remote import is_url
+from datasets.shards import PackSettings, pack
 
 Answer = Callable[[http.server.SimpleHTTPRequestHandler, bytes], bool]
 
@@ -175,6 +178,24 @@ def test_a_shard_is_fetched_once_for_any_number_of_readers(web: Web, tmp_path: P
         images = open_images(web.url, "train", work_dir=tmp_path)
         list(islice(TrainLoader(images, data, 4, device="cpu").batches(), 8))
     assert sum(request.endswith(".tar") for request in web.requests) == 1
+
+
+def test_the_next_shard_is_fetched_while_this_one_is_used(
+    web: Web, photos: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "SHARDS_TOGETHER", 1)
+    source = FolderSource(photos)
+    parts = {"train": Part(source, source.members())}
+    pack(shards.with_name("many"), "many", parts, PackSettings(images_per_shard=4))
+    images = ImageSet(web.url.replace("shards", "many"), "train", tmp_path)
+    monkeypatch.setattr(streamed, "BUFFER_IMAGES", 16)
+    samples = streamed.stream(images, 0, 0)
+    next(samples)  # fills the buffer with four shards of the five
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and sum(r.endswith(".tar") for r in web.requests) < 5:
+        pass
+    assert sum(request.endswith(".tar") for request in web.requests) == 5
+    samples.close()
 
 
 @pytest.mark.parametrize("spec", ["pipe:cat x", "http://example.org/a", "ftp://h/a", "hf://d/a", "s3:/a"])

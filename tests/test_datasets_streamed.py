@@ -13,7 +13,7 @@ from datasets.errors import UserError
 from datasets.examine import Part
 from datasets.images import ImageSet
 from datasets.importers import FolderSource
-from datasets.loader import TrainLoader
+from datasets.loader import TrainLoader, _Crops
 from datasets.order import stream_order
 from datasets.shards import PackSettings, pack
 from datasets.streamed import buffer_size, stream
@@ -90,8 +90,8 @@ def test_a_crop_is_the_same_in_both_modes(images: ImageSet) -> None:
     streamed = next(loader(images).batches())
     epochs = np.zeros(4, dtype=np.int64)
     cached = loader(images, mode="cached")
-    crops = cached._cut(streamed.indices, epochs, images.__getitem__)
-    assert torch.equal(cached._batch(crops).hr, streamed.hr)
+    pixels = images.pixels.crops(streamed.indices, *cached._places(streamed.indices, epochs), 16)
+    assert torch.equal(cached._batch(_Crops(pixels, epochs, streamed.indices)).hr, streamed.hr)
 
 
 def test_images_are_mixed_beyond_their_shard() -> None:

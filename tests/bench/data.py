@@ -9,6 +9,7 @@ compared, rows take turns, the median counts; wall time is only shown. No row is
 import argparse
 import io
 import os
+import platform
 import statistics
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from PIL import Image  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 from torchvision.transforms import functional  # noqa: E402
 
+from datasets import region  # noqa: E402
 from datasets.config import DataConfig  # noqa: E402
 from datasets.images import ImageSet  # noqa: E402
 from datasets.loader import TrainLoader  # noqa: E402
@@ -143,6 +145,14 @@ def wait_share(images: ImageSet, crop: int, steps: int = 4) -> None:
     print(f"waiting for data, cached: {waited / total:.2%} of a {total / steps:.2f} s step (batch 16)")
 
 
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
 def main() -> None:
     """All rows; needs the test images."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -154,6 +164,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    print(f"{processor()}, {options.threads} core; webdataset {webdataset.__version__}, ", end="")
+    print(
+        f"torch {torch.__version__}; crops of JPEGs are decoded {'alone' if region.find() else 'from the whole'}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         faces = packed(

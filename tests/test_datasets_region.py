@@ -1,0 +1,88 @@
+"""Crops decoded alone are those of the whole image, bit for bit; without the library nothing changes."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import codec, region
+
+DATA = Path(os.environ.get("UPSWEEP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+needs_library = pytest.mark.skipif(
+    region.find() is None, reason="no libjpeg-turbo 3 here: pip install 'upsweep[region]'"
+)
+
+
+def jpeg(mode: str = "RGB", size: tuple[int, int] = (75, 61), **options: object) -> bytes:
+    noise = np.random.default_rng(size[0]).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    smooth = Image.fromarray(noise).resize((size[0] // 4, size[1] // 4)).resize(size)
+    smooth.convert(mode).save(buffer, "JPEG", **{"quality": 75, **options})
+    return buffer.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return jpeg(exif=exif)
+
+
+KINDS = {
+    "4:2:0": jpeg(subsampling=2),
+    "4:2:2": jpeg(subsampling=1),
+    "4:4:4": jpeg(subsampling=0),
+    "grey": jpeg("L"),
+    "progressive": jpeg(progressive=True),
+    "with restarts": jpeg(restart_marker_blocks=3),
+    "turned": turned(),
+}
+
+
+def every_crop_agrees(data: bytes, side: int, step: int) -> None:
+    mode = codec.mode(data)
+    whole = codec.decode(data)
+    for top in range(0, whole.shape[0] - side + 1, step):
+        for left in range(0, whole.shape[1] - side + 1, step):
+            part = codec.decode_crop(data, "jpg", mode, "none", top, left, side)
+            assert np.array_equal(part, whole[top : top + side, left : left + side]), (top, left)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_crop_is_that_of_the_whole_image(kind: str) -> None:
+    every_crop_agrees(KINDS[kind], 32, 3)
+
+
+def test_without_the_library_the_crop_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(region, "find", lambda: None)
+    every_crop_agrees(KINDS["4:2:0"], 32, 7)
+
+
+@needs_library
+@pytest.mark.skipif(not DATA.is_dir(), reason="no test images; set UPSWEEP_TEST_DATA")
+def test_photographs_agree() -> None:
+    with zipfile.ZipFile(DATA / "houses_kitchen.zip") as archive:
+        names = [n for n in archive.namelist() if n.endswith(".jpg")][:12]
+        for name in names:
+            every_crop_agrees(archive.read(name), 128, 31)
+
+
+@needs_library
+def test_what_the_library_cannot_do_for_certain_is_left_to_the_whole_decode() -> None:
+    regions = region.find()
+    assert regions is not None
+    assert regions.crop(KINDS["4:2:0"], 0, 0, 32) is not None
+    assert regions.crop(b"no image", 0, 0, 32) is None
+    assert regions.crop(KINDS["4:2:0"], 40, 0, 32) is None
+    assert regions.crop(KINDS["4:2:0"][:300], 0, 0, 32) is None
+
+
+def test_a_library_that_decodes_otherwise_is_not_used() -> None:
+    class Other:
+        def crop(self, data: bytes, top: int, left: int, side: int) -> np.ndarray:
+            return np.zeros((side, side, 3), dtype=np.uint8)
+
+    assert not region._agrees(Other())  # type: ignore[arg-type]
