@@ -37,7 +37,7 @@ class Args:
     tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp"] = "png"
-    """File format of the results; png keeps 16-bit grey and has no limit of size."""
+    """File format of the results; png keeps 16 bit and has no limit of size."""
     compare: bool = False
     """Also write NAME_x4_compare.png: bicubic on the left, the network on the right."""
     memory_mb: int = 512

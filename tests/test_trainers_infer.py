@@ -64,21 +64,25 @@ _DESIGNS = {
     "rrdb": _RRDB,
     "rrdb folded by 2": _RRDB | dict(unshuffle_input=True),
     "rrdb folded by 4": _RRDB | dict(unshuffle_input=True, scale=1),
-    "srcnn": _SRCNN | dict(kind="srcnn_915", colors="y"),
+    "srcnn 9-1-5 on luma": _SRCNN | dict(kind="srcnn_915", colors="y"),
+    "srcnn 9-5-5": _SRCNN | dict(kind="srcnn_955", scale=3, global_skip="bicubic"),
+    "bicubic skip": dict(global_skip="bicubic", scale=3),
 }
 
 
+_DRAWN = [tuple(int(n) for n in size) for size in np.random.default_rng(0).integers(16, 64, size=(2, 2))]
+
+
 @pytest.mark.parametrize("design", _DESIGNS)
-@pytest.mark.parametrize("size", [(61, 47), (37, 83), (7, 101)])
+@pytest.mark.parametrize("size", [(53, 31), (37, 61), (5, 307), *_DRAWN])
 def test_tiles_equal_the_whole_picture(design, size):
     smallest = 4 if design == "interp_transposed" else 2
     network, scale = _network(**{"scale": smallest} | _DESIGNS[design])
     image, calls = _image(*size), []
-    tiled = upscale(
-        network, image, scale=scale, memory_mb=max(1, scale**2 // 4), progress=lambda *a: calls.append(a)
-    )
+    memory_mb = footprint(network, scale).bytes_per_pixel * size[0] * size[1] / 3 / 2**20
+    tiled = upscale(network, image, scale=scale, memory_mb=memory_mb, progress=lambda *a: calls.append(a))
     assert np.abs(tiled - _whole(network, image)).max() <= 1
-    assert calls[-1][0] == calls[-1][1] == len(calls)
+    assert calls[-1][0] == calls[-1][1] == len(calls) > 1
 
 
 @pytest.mark.parametrize("scale", [1, 3, 4, 8])

@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from datasets.errors import UserError
 from trainers.pictures import Picture, expand, read, write
+from trainers.png16 import read_pixels, write_pixels
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -39,6 +40,46 @@ def test_png_gives_back_each_mode(tmp_path, mode):
     write(tmp_path / "b.png", read(tmp_path / "a.png"))
     with Image.open(tmp_path / "b.png") as again:
         assert again.mode == mode and np.array_equal(np.asarray(again), np.asarray(original))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_16_bit_colour_is_kept_with_what_belongs_to_it(tmp_path, channels, orientation):
+    deep = np.random.default_rng(0).integers(65_536, size=(12, 20, channels)).astype(np.uint16)
+    deep[..., -1] = deep[..., -1] // 257 * 257 if channels != 3 else deep[..., -1]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist] = orientation, "someone"
+    write_pixels(tmp_path / "a.png", deep, SRGB, exif.tobytes())
+    picture = read(tmp_path / "a.png")
+    write(tmp_path / "b.png", picture)
+    again = read_pixels(tmp_path / "b.png")
+    assert again.dtype == np.uint16 and picture.pixels.dtype == np.uint16
+    with Image.open(tmp_path / "a.png") as eight:
+        upright = ImageOps.exif_transpose(eight)
+        assert np.array_equal(again[..., 0] >> 8, np.asarray(upright)[..., 0])
+    if orientation == 1:
+        assert np.array_equal(again, deep)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.info["icc_profile"] == SRGB and image.size == upright.size
+        assert dict(image.getexif()) == {ExifTags.Base.Artist: "someone"}
+
+
+def test_rows_beyond_one_block_and_16_bit_grey_come_back(tmp_path):
+    deep = np.random.default_rng(0).integers(65_536, size=(600, 7)).astype(np.uint16)
+    write(tmp_path / "a.png", Picture(deep))
+    assert np.array_equal(read(tmp_path / "a.png").pixels, deep)
+
+
+def test_16_bit_colour_elsewhere_is_noted_and_damage_is_said(tmp_path):
+    tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image")
+    deep = np.full((4, 5, 3), 1000, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    picture = read(tmp_path / "a.tif")
+    assert picture.pixels.dtype == np.uint8 and "16-bit colour is read as 8-bit" in picture.notes[0]
+    write(tmp_path / "b.png", Picture(np.repeat(np.repeat(deep, 99, 0), 99, 1)))
+    (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes()[:200])
+    with pytest.raises(UserError, match="c.png: damaged or cut off"):
+        read(tmp_path / "c.png")
 
 
 def test_a_palette_with_transparency_becomes_rgb_with_alpha(tmp_path):

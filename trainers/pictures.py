@@ -7,18 +7,30 @@ cannot be used is one clear sentence (UserError). No network is known here.
 import glob
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from datasets.errors import UserError
+from trainers import png16
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_SIDE = {"jpeg": 65_535, "webp": 16_383}  # pixels; limits of the file formats
 QUALITY = 95
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what undoes it
+    2: np.fliplr,
+    3: partial(np.rot90, k=2),
+    4: np.flipud,
+    5: partial(np.swapaxes, axis1=0, axis2=1),
+    6: partial(np.rot90, k=-1),
+    7: lambda pixels: np.rot90(np.swapaxes(pixels, 0, 1), 2),
+    8: np.rot90,
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Picture:
     """Upright pixels and what travels with them."""
 
     pixels: np.ndarray
-    """uint8 (H, W, 3) RGB, or uint8 or uint16 (H, W) grey."""
+    """uint8 or uint16, (H, W, 3) RGB or (H, W) grey."""
     alpha: np.ndarray | None = None
     """uint8 (H, W) opacity."""
     icc: bytes | None = None
@@ -63,7 +75,7 @@ def read(path: Path) -> Picture:
             # Pillow warns at 89 megapixels and refuses at 179; the refusal is enough here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return _decode(image)
+                return _decode_deep(image, path) if _is_deep_png(image) else _decode(image)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -95,13 +107,39 @@ def _decode(image: Image.Image) -> Picture:
     )
 
 
+def _is_deep_png(image: Image.Image) -> bool:
+    return image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    return str(image.tile[0][3]) if image.tile else ""
+
+
+def _decode_deep(image: Image.Image, path: Path) -> Picture:
+    """A 16-bit colour PNG, of which Pillow reads only what is not pixels."""
+    notes, exif = _notes(image), image.getexif()
+    planes = _UPRIGHT.get(exif.pop(ExifTags.Base.Orientation, 1), np.asarray)(png16.read_pixels(path))
+    alpha = None
+    if planes.shape[2] in (2, 4):
+        alpha = _eight(planes[..., -1])
+        planes = planes[..., :-1]
+        notes.append("16-bit transparency is read as 8-bit")
+    pixels = np.ascontiguousarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+    exif_bytes = exif.tobytes() if len(exif) else None
+    return Picture(pixels, alpha, image.info.get("icc_profile"), exif_bytes, tuple(notes))
+
+
+def _eight(values: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, rounded."""
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
 def _notes(image: Image.Image) -> list[str]:
     notes = []
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"only the first of {image.n_frames} frames is read")
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
-    if image.mode in ("RGB", "RGBA", "LA") and ";16" in raw_mode:
-        notes.append("16-bit colour is read as 8-bit")
+    if image.format != "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image):
+        notes.append("16-bit colour is read as 8-bit; a PNG keeps it")
     if image.mode == "CMYK":
         notes.append("CMYK is converted to RGB without its profile")
     return notes
@@ -155,14 +193,17 @@ def write(path: Path, picture: Picture) -> list[str]:
     notes = []
     if picture.pixels.dtype == np.uint16 and kind != "png":
         notes.append(f"{kind} holds 8 bit; --format png keeps 16")
-        picture = replace(picture, pixels=((picture.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8))
+        picture = replace(picture, pixels=_eight(picture.pixels))
     options = {} if kind == "png" else {"quality": QUALITY}
     carried = {"icc_profile": picture.icc, "exif": picture.exif}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        image = _to_image(picture)
-        image.save(part, format=kind, **options, **{k: v for k, v in carried.items() if v})
+        if picture.pixels.dtype == np.uint16:
+            png16.write_pixels(part, _deep_planes(picture), picture.icc, picture.exif)
+        else:
+            image = _to_image(picture)
+            image.save(part, format=kind, **options, **{k: v for k, v in carried.items() if v})
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
@@ -174,6 +215,13 @@ def _to_image(picture: Picture) -> Image.Image:
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     return image
+
+
+def _deep_planes(picture: Picture) -> np.ndarray:
+    pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
+    if picture.alpha is None:
+        return pixels
+    return np.concatenate([pixels, picture.alpha[..., None].astype(np.uint16) * 257], axis=2)
 
 
 def enlarge(plane: np.ndarray, scale: int) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""The scripts use what was promoted: a picture upscaled and a table made by a champion's name."""
+
+import shutil
+
+import mlflow
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from datasets.errors import UserError
+from experiments import benchmark_table, upscale
+from orchestrator.export import log_generator
+from orchestrator.mlflow_store import fluent_store
+from orchestrator.registry import Registry
+from orchestrator.tracking import default_uri
+from trainers.config import GeneratorConfig, TrainConfig
+from trainers.evaluate import to_tensor, to_uint8
+from trainers.models import build_generator
+
+CHAMPION = "models:/upsweep-demo@champion"
+CONFIG = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=2, global_skip="bicubic"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, migrated_database):
+    """A registry whose champion is a small network, and that network."""
+    folder = tmp_path_factory.mktemp("registry")
+    shutil.copy(migrated_database, folder)
+    uri = default_uri(folder)
+    torch.manual_seed(0)
+    network = build_generator(CONFIG.generator).eval()
+    registry = Registry(uri, "upsweep-demo")
+    experiment = registry.client.create_experiment("e", artifact_location=(folder / "art").as_uri())
+    with fluent_store(uri), mlflow.start_run(experiment_id=experiment) as run:
+        model_uri = log_generator(network, CONFIG)
+    registry.register(model_uri, run.info.run_id, {}, "card")
+    registry.promote(1, None)
+    return uri, network
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(30, 42, 3), dtype=np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "photos/a.png")
+    return pixels
+
+
+def test_a_picture_is_upscaled_by_the_champion(store, photo, tmp_path):
+    uri, network = store
+    names = (str(tmp_path / "photos"),)
+    args = upscale.Args(names, out=tmp_path / "out", model=CHAMPION, tracking_uri=uri, device="cpu")
+    assert upscale.main(args) == 0
+    with torch.inference_mode():
+        expected = to_uint8(network(to_tensor([photo], "cpu")))[0]
+    found = np.asarray(Image.open(tmp_path / "out/a_x2.png"))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_the_champion_is_a_row_of_the_table_beside_a_version_of_itself(store, photo, tmp_path):
+    uri, _ = store
+    args = benchmark_table.Args(
+        (CHAMPION, "first=models:/upsweep-demo/1"),
+        sets=(f"mine={tmp_path / 'photos'}",),
+        out=tmp_path / "out",
+        tracking_uri=uri,
+        track=False,
+        device="cpu",
+    )
+    assert benchmark_table.main(args) == 0
+    rows = pq.read_table(tmp_path / "out/per_image.parquet").to_pylist()
+    values = {row["model"]: row["value"] for row in rows if row["metric"] == "psnr_y"}
+    assert values[CHAMPION] == values["first"] and "scale=2" in rows[0]["protocol"]
+
+
+def test_an_alias_that_nothing_carries_is_one_sentence(store, tmp_path):
+    args = upscale.Args(("a.png",), model="models:/upsweep-demo@best", tracking_uri=store[0])
+    with pytest.raises(UserError, match="no model at models:/upsweep-demo@best in sqlite"):
+        upscale.main(args)
