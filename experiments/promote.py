@@ -1,11 +1,13 @@
 """Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export.
 
     python experiments/promote.py [NAME] [--dry-run]
+    python experiments/promote.py --checkpoint FOLDER --model upsweep-demo
     python experiments/promote.py --model upsweep-demo --rollback
 
 Exit status: 0 done, 3 refused by the gate (the numbers are printed), 2 a mistake in the command.
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +30,20 @@ class Options:
     """The sweep whose pick is the candidate; the newest finished one where empty."""
     model: str = ""
     """Registered name; upsweep-<sweep> where empty (demo-2 competes with demo)."""
-    storage: Path = Path("runs")
-    """Folder of all sweeps."""
+    run: str = ""
+    """Promote the network of this MLflow run of a sweep instead of a pick."""
+    checkpoint: str = ""
+    """Promote the network in this checkpoint folder instead."""
+    storage: str = "./runs"
+    """Folder or URL of all sweeps."""
     tracking_uri: str = ""
     """MLflow store; the sweep's own where empty."""
     dry_run: bool = False
     """Measure and judge, register nothing."""
+    address: str = ""
+    """HOST:PORT of a Ray cluster to measure on; empty: RAY_ADDRESS, else this machine."""
+    local: bool = False
+    """Measure on this machine even where RAY_ADDRESS names a cluster."""
     force: str = ""
     """Promote against the gate, for the reason given here; it is written on the version."""
     rollback: bool = False
@@ -49,9 +59,10 @@ def main() -> int:
     options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
     from orchestrator import promotion  # imports torch and mlflow: not for --help
 
-    where = (options.storage, options.name, options.model, options.tracking_uri)
+    named = ("storage", "name", "model", "tracking_uri", "run", "checkpoint")
+    source = promotion.Source(**{name: getattr(options, name) for name in named})
     if options.rollback or options.list or options.export:
-        registry = promotion.open_registry(*where)
+        registry = promotion.open_registry(source)
         if options.rollback:
             print(promotion.roll_back(registry))
         if options.export:
@@ -59,7 +70,8 @@ def main() -> int:
         if options.list:
             print(promotion.history(registry))
         return 0
-    outcome = promotion.promote(*where, dry_run=options.dry_run, force=options.force)
+    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
+    outcome = promotion.promote(source, address=address, dry_run=options.dry_run, force=options.force)
     print(promotion.words(outcome))
     return 0 if outcome.is_champion else REFUSED
 

@@ -43,6 +43,8 @@ class Options:
     """Seed of the sampler that draws designs."""
     gpus_per_trial: float = 1.0
     """Share of a GPU per trial; 0.5 runs two trials on each."""
+    price_per_gpu_hour: float = 0.0
+    """What an hour of a GPU costs, in any currency; 0 leaves costs out."""
     resume: str = ""
     """Go on with the sweep of this name, with the settings it began with."""
     dry_run: bool = False

@@ -12,7 +12,18 @@ from ray.tune.experiment import Trial
 from datasets.errors import UserError
 from orchestrator.scheduler import FeasibleFirst
 
-NOT_KEPT = ("journal", "config", "hist_stats", "pid", "hostname", "node_ip", "date", "timestamp")
+NOT_KEPT = (
+    "journal",
+    "attempt",
+    "attempt_spent",
+    "config",
+    "hist_stats",
+    "pid",
+    "hostname",
+    "node_ip",
+    "date",
+    "timestamp",
+)
 
 
 class Live(Protocol):
@@ -42,6 +53,8 @@ class StageCallback(Callback):
         self.curves: dict[str, list[dict[str, Any]]] = {}
         self.errors: dict[str, str] = {}
         self.params: dict[str, dict[str, Any]] = {}
+        self.attempts: dict[str, dict[str, dict[str, float]]] = {}
+        """Tune trial id -> attempt -> seconds and cpu_seconds it had taken at its last report."""
         self.restored = self.must_restore = False
 
     def setup(self, **info: Any) -> None:
@@ -63,7 +76,7 @@ class StageCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
         """Keep the newest result and the curve; hand the journal on."""
-        kept = {k: v for k, v in result.items() if k not in NOT_KEPT}
+        kept = {k: v for k, v in result.items() if k not in NOT_KEPT} | self._bill(trial.trial_id, result)
         self.results[trial.trial_id] = kept
         curve = self.curves.setdefault(trial.trial_id, [])
         point = (result.get("phase"), result.get("step"))
@@ -72,6 +85,14 @@ class StageCallback(Callback):
             curve.append({k.removeprefix("last/"): v for k, v in kept.items() if k.startswith("last/")})
             curve[-1] |= {"phase": point[0], "step": point[1]}
         LIVE[self.key].reported(trial.trial_id, result)
+
+    def _bill(self, trial_id: str, result: dict) -> dict[str, float]:
+        """Time of all attempts so far: a retry repeats work that was paid for once already."""
+        if "attempt" not in result:
+            return {}
+        attempts = self.attempts.setdefault(trial_id, {})
+        attempts[result["attempt"]] = dict(result["attempt_spent"])
+        return {k: sum(spent[k] for spent in attempts.values()) for k in result["attempt_spent"]}
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Finished or stopped at a rung."""
@@ -92,6 +113,7 @@ class StageCallback(Callback):
             "curves": self.curves,
             "errors": self.errors,
             "params": self.params,
+            "attempts": self.attempts,
             "scheduler": self.scheduler.get_state() if self.scheduler else None,
         }
 
@@ -99,6 +121,7 @@ class StageCallback(Callback):
         """Comes before any trial is added; the scheduler must not be reset afterwards."""
         self.results, self.curves = state["results"], state["curves"]
         self.errors, self.params = state["errors"], state["params"]
+        self.attempts = state.get("attempts", {})
         if self.scheduler is not None and state["scheduler"] is not None:
             self.scheduler.set_state(state["scheduler"])
         self.restored = True

@@ -1,28 +1,38 @@
-"""The model that a sweep picked: where it lies, and what is known of it. Nothing is measured here."""
+"""The model that is to be promoted: the pick of a sweep, the network of a run, or a checkpoint folder.
+
+Where it lies and what is known of it; nothing is measured here.
+"""
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from torch import nn
 
 from datasets.errors import UserError
+from orchestrator.storage import MARKER, Storage
+from orchestrator.tracking import KEY_TAG
 from trainers import checkpoint
 from trainers.config import TrainConfig
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """The model a sweep picked, with everything that is known of it."""
+    """A network with everything that is known of it."""
 
     sweep: dict[str, Any]
-    row: dict[str, Any]
-    folder: Path
-    warm_folder: Path | None
+    row: Row
     generator: nn.Module
     config: TrainConfig
+    warm_generator: nn.Module | None
+    """What its GAN phase started from, where that was kept."""
 
     @property
     def default_model(self) -> str:
@@ -35,38 +45,83 @@ def registered_name(sweep: str) -> str:
     return f"upsweep-{re.sub(r'-[0-9]+$', '', sweep)}"
 
 
-def newest_sweep(storage: Path) -> str:
+def newest_sweep(storage: Storage) -> str:
     """The name of the sweep in `storage` that ended last and picked a model; UserError where none did."""
-    ended = [
-        (sweep["ended"], path.parent.name)
-        for path in storage.glob("*/sweep.json")
-        if (sweep := json.loads(path.read_text()))["ended"] and sweep["pick"]
-    ]
+    sweeps = {name: _read(storage, name, "sweep.json") for name in sweep_names(storage)}
+    ended = [(facts["ended"], name) for name, facts in sweeps.items() if facts["ended"] and facts["pick"]]
     if not ended:
-        raise UserError(f"no finished sweep with a pick in {storage}; set --storage or run a sweep first")
+        raise UserError(
+            f"no finished sweep with a pick in {storage.root}; set --storage or run a sweep first"
+        )
     return max(ended)[1]
 
 
-def find_candidate(storage: Path, name: str) -> Candidate:
+def sweep_names(storage: Storage) -> list[str]:
+    """All sweeps of a storage."""
+    return [name for name in storage.names() if storage.exists(f"{name}/sweep.json")]
+
+
+def read_sweep(storage: Storage, name: str) -> dict[str, Any]:
+    """sweep.json of a sweep; UserError where there is none."""
+    if not storage.exists(f"{name}/sweep.json"):
+        known = ", ".join(sweep_names(storage)) or "none"
+        raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
+    return _read(storage, name, "sweep.json")
+
+
+def find_candidate(storage: Storage, name: str, work_dir: Path) -> Candidate:
     """The pick of sweep `name`; UserError where there is no such sweep, or it picked nothing."""
-    folder = storage / name
-    if not (folder / "sweep.json").exists():
-        known = ", ".join(sorted(path.parent.name for path in storage.glob("*/sweep.json"))) or "none"
-        raise UserError(f"no sweep '{name}' in {storage}; known: {known}")
-    sweep = json.loads((folder / "sweep.json").read_text())
+    sweep = read_sweep(storage, name)
     if not sweep.get("pick"):
         raise UserError(f"sweep {name} picked no model ({sweep.get('pick_reason') or sweep['status']})")
-    rows = json.loads((folder / "leaderboard.json").read_text())
-    row = next((r for r in reversed(rows) if r["trial_id"] == sweep["pick"] and r["checkpoint"]), None)
+    return _of_row(storage, sweep, lambda row: row["trial_id"] == sweep["pick"], work_dir)
+
+
+def candidate_of_run(storage: Storage, client: MlflowClient, run_id: str, work_dir: Path) -> Candidate:
+    """The network of one MLflow run of a sweep; UserError where the run is no trial of one."""
+    try:
+        key = client.get_run(run_id).data.tags.get(KEY_TAG, "")
+    except MlflowException as error:
+        raise UserError(f"no MLflow run {run_id}: {error}") from None
+    if key.count("/") != 2:
+        raise UserError(f"MLflow run {run_id} is no trial of a sweep; set --run to one that is")
+    name, stage, trial_id = key.split("/")
+    sweep = read_sweep(storage, name)
+    return _of_row(storage, sweep, lambda r: (r["stage"], r["trial_id"]) == (stage, trial_id), work_dir)
+
+
+def candidate_of_folder(folder: Path) -> Candidate:
+    """The network in a checkpoint folder, whatever trained it; UserError where it cannot be loaded."""
+    generator, config = checkpoint.load_generator(folder)
+    facts: dict[str, Any] = {"name": folder.name, "recipe": config.recipe, "experiment": "upsweep/promotions"}
+    facts |= {"tracking_uri": "", "command": "", "commit": "", "gpu_hours": "unknown", "data": {}}
+    row: Row = {"trial_id": str(folder), "design": folder.name, "seed": config.run.seed}
+    row |= {"steps": "unknown", "max_steps": config.run.gan_steps}
+    return Candidate(facts, row, generator, config, None)
+
+
+def _of_row(
+    storage: Storage, sweep: dict[str, Any], wanted: Callable[[Row], bool], work_dir: Path
+) -> Candidate:
+    """The network of the last row that is `wanted`: test rows follow those they measure."""
+    name, rows = sweep["name"], _read(storage, sweep["name"], "leaderboard.json")
+    row = next((r for r in reversed(rows) if wanted(r) and r["checkpoint"]), None)
     if row is None:
-        raise UserError(f"the pick {sweep['pick']} of sweep {name} has no checkpoint in its leaderboard")
-    path = _place(folder, row["checkpoint"])
-    generator, config = checkpoint.load_generator(path)
-    warm = folder / "trials" / row["trial_id"] / "warm"
-    return Candidate(sweep, row, path, warm if warm.is_dir() else None, generator, config)
+        raise UserError(f"what sweep {name} is to promote has no checkpoint in its leaderboard")
+    scratch = work_dir / "scratch"
+    generator, config = checkpoint.load_generator(_fetch(storage, name, row["checkpoint"], scratch))
+    warm = f"{name}/trials/{row['trial_id']}/warm"
+    kept = storage.exists(f"{warm}/{MARKER}")
+    started = checkpoint.load_generator(storage.fetch(warm, scratch))[0] if kept else None
+    return Candidate(sweep, row, generator, config, started)
 
 
-def _place(folder: Path, name: str) -> Path:
-    """A checkpoint named in a row: absolute, or below the sweep's folder or the storage beside it."""
-    places = (Path(name), folder / name, folder.parent / name)
-    return next((place for place in places if (place / "manifest.json").exists()), places[0])
+def _read(storage: Storage, name: str, part: str) -> Any:
+    return json.loads(storage.read_text(f"{name}/{part}"))
+
+
+def _fetch(storage: Storage, sweep: str, place: str, scratch: Path) -> Path:
+    """A local folder with a checkpoint named in a row: by its place below the sweep, so that a storage that
+    was moved or copied still works; else the path itself."""
+    name = f"{sweep}/trials/{place.rpartition(f'{sweep}/trials/')[2]}"
+    return storage.fetch(name, scratch) if storage.exists(f"{name}/{MARKER}") else Path(place)

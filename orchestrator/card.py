@@ -67,7 +67,8 @@ def _lineage(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[st
         "Command": sweep["command"],
         "Commit": sweep["commit"],
         "Data": data,
-        "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}",
+        "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}, consulted "
+        f"{facts['upsweep.gate.uses']} times for this model, this one included",
         "Steps": f"{row['steps']} of {row['max_steps']}",
         "GPU-hours of the sweep": sweep["gpu_hours"],
     }

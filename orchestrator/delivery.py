@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.journal import Entry, Lines, read_lines
 from orchestrator.once import Once, clean_name
-from orchestrator.tracking import alone, artifact_root, read_json, write_json
+from orchestrator.tracking import KEY_TAG, alone, artifact_root, read_json, write_json
 
 # Our own back-off replaces the client's, which blocks for minutes. Read by mlflow at each request.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -32,7 +32,6 @@ from orchestrator.mlflow_store import experiment_id, open_store  # noqa: E402
 POLL_S = 0.5
 BACKOFF_S = (0.5, 15.0)
 ORPHAN_GRACE_S = 60.0
-KEY_TAG = "upsweep.run_key"
 SWEEP_TAG = "upsweep.sweep_id"
 NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"}
 """Answers that no repetition changes: the entry is put aside with the reason, delivery goes on."""

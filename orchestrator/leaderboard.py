@@ -32,6 +32,13 @@ def verdict(stage: str, result: Mapping[str, Any], stopped_at: int | None, error
     return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")
 
 
+def spent(result: Mapping[str, Any], gpus: float, price: float) -> dict[str, float]:
+    """gpu_hours, cpu_hours and cost of all attempts of a trial that holds `gpus` of a GPU."""
+    gpu_hours = result.get("seconds", 0.0) / 3600 * gpus if result.get("device") == "cuda" else 0.0
+    cpu_hours = float(result.get("cpu_seconds", 0.0)) / 3600
+    return {"gpu_hours": gpu_hours, "cpu_hours": cpu_hours, "cost": gpu_hours * price}
+
+
 def make_row(
     *,
     stage: str,
@@ -46,10 +53,13 @@ def make_row(
     stopped_at: int | None,
     error: str,
     gpus: float,
+    price: float = 0.0,
 ) -> Row:
-    """One row of leaderboard.json; `values` are the design's own settings, `config` all of them."""
-    seconds = float(result.get("seconds", 0.0))
-    on_gpu = result.get("device") == "cuda"
+    """One row of leaderboard.json; `values` are the design's own settings, `config` all of them.
+
+    `gpus` is the share of a GPU held, `price` that of an hour of a whole one. The result's times are those
+    of all attempts of the trial.
+    """
     distortion, perceptual = measured[0], measured[1]
     return {
         "trial_id": trial_id,
@@ -60,8 +70,7 @@ def make_row(
         "protocol": dict(protocol),
         "verdict": verdict(stage, result, stopped_at, error),
         "seed": config["run.seed"],
-        "gpu_hours": seconds / 3600 * gpus if on_gpu else 0.0,
-        "cpu_hours": float(result.get("cpu_seconds", 0.0)) / 3600,
+        **spent(result, gpus, price),
         "mlflow_run_id": None,
         "steps": int(result.get("step", 0)),
         "max_steps": int(result.get("max_steps", 0)),

@@ -4,8 +4,8 @@ Each part is told elsewhere (gate, gate_set, export, registry, card); here is th
 candidate is registered too, with its reason, but never becomes champion.
 """
 
-import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,59 @@ from typing import Any
 import mlflow
 
 from datasets.errors import UserError
-from orchestrator.candidate import Candidate, find_candidate, newest_sweep, registered_name
+from orchestrator import candidate as candidates
+from orchestrator.candidate import Candidate, registered_name
 from orchestrator.card import model_card
 from orchestrator.export import log_generator
-from orchestrator.gate import Decision, Thresholds, decide, numbers
-from orchestrator.gate_set import GateSet, Measured
-from orchestrator.mlflow_store import experiment_id, fluent_store
-from orchestrator.registry import CHAMPION, Registry, Version, export_weights, load_generator
+from orchestrator.gate import Decision, Thresholds, numbers
+from orchestrator.judgement import Champion, Judged, judge_at
+from orchestrator.mlflow_store import experiment_id, fluent_store, open_store
+from orchestrator.registry import CHAMPION, Registry, export_weights, load_generator
+from orchestrator.storage import Storage
 from orchestrator.tracking import alone, artifact_root, database_path, default_uri, probe
-from trainers import checkpoint
-from trainers.device import pick_device
-from trainers.evaluate import Evaluation
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A decision with the numbers behind it."""
+class Source:
+    """Where candidates and their record lie, and which one is meant."""
 
-    decision: Decision
-    candidate: Evaluation
-    references: dict[str, Evaluation]
+    storage: str = "./runs"
+    """Folder or URL of all sweeps."""
+    name: str = ""
+    """The sweep whose pick is meant; the newest finished one where nothing is named."""
+    model: str = ""
+    """Registered name; upsweep-<sweep> where empty."""
+    tracking_uri: str = ""
+    """MLflow store; the sweep's own where empty."""
+    run: str = ""
+    """An MLflow run of a sweep, whose network is meant instead of a pick."""
+    checkpoint: str = ""
+    """A checkpoint folder that is meant instead."""
+
+    @property
+    def work_dir(self) -> Path:
+        """Where imported images and copies lie on this machine."""
+        return Path("./runs" if "://" in self.storage else self.storage).expanduser().resolve()
+
+    def candidate(self) -> Candidate:
+        """Load what is meant; UserError where it does not exist or more than one thing is named."""
+        if sum(map(bool, (self.name, self.run, self.checkpoint))) > 1:
+            raise UserError("a sweep's name, --run and --checkpoint exclude each other")
+        if self.checkpoint:
+            return candidates.candidate_of_folder(Path(self.checkpoint).expanduser().resolve())
+        storage = Storage(self.storage)
+        if self.run:
+            uri = self.tracking_uri or default_uri(self.work_dir)
+            probe(uri)
+            return candidates.candidate_of_run(storage, open_store(uri), self.run, self.work_dir)
+        name = self.name or candidates.newest_sweep(storage)
+        return candidates.find_candidate(storage, name, self.work_dir)
+
+    def registry(self, sweep: Mapping[str, Any]) -> Registry:
+        """The registry that holds the model's versions; UserError where it cannot be reached."""
+        uri = self.tracking_uri or sweep.get("tracking_uri") or default_uri(self.work_dir)
+        probe(uri)
+        return Registry(uri, self.model or registered_name(sweep["name"]))
 
 
 @dataclass(frozen=True)
@@ -53,93 +86,58 @@ class Outcome:
         return self.decision.passed or bool(self.forced)
 
 
-def measure(
-    candidate: Candidate, gate_set: GateSet, champion_uri: str | None, tracking_uri: str
-) -> tuple[Measured, dict[str, Measured]]:
-    """The candidate and what it must beat, all on the same images."""
-    references = {"bicubic": gate_set.measure_bicubic()}
-    if champion_uri:
-        champion, config = load_generator(champion_uri, tracking_uri)
-        if config.generator.scale != gate_set.scale:
-            raise UserError(
-                f"{champion_uri} upscales {config.generator.scale} times and the candidate "
-                f"{gate_set.scale} times; set --model to another registered name"
-            )
-        references["champion"] = gate_set.measure(champion.to(gate_set.device))
-    elif candidate.warm_folder:
-        warm, _ = checkpoint.load_generator(candidate.warm_folder)
-        references["warm start"] = gate_set.measure(warm.to(gate_set.device))
-    return gate_set.measure(candidate.generator.to(gate_set.device)), references
-
-
 def promote(
-    storage: Path,
-    name: str = "",
-    model: str = "",
-    tracking_uri: str = "",
+    source: Source,
     *,
+    address: str | None = None,
     dry_run: bool = False,
     force: str = "",
     thresholds: Thresholds | None = None,
 ) -> Outcome:
-    """Judge the pick of sweep `name` and, unless it is a dry run, register it and act on the decision.
+    """Judge a candidate and, unless it is a dry run, register it and act on the decision.
 
-    `force` is a reason to promote against the gate; it is written on the version. UserError where the
-    champion changed meanwhile: the candidate then stays challenger.
+    `address` of a Ray cluster measures there. `force` is a reason to promote against the gate; it is
+    written on the version. UserError where the champion changed meanwhile: the candidate then stays
+    challenger.
     """
-    storage = storage.resolve()
-    candidate = find_candidate(storage, name or newest_sweep(storage))
-    uri = tracking_uri or candidate.sweep["tracking_uri"] or default_uri(storage)
-    probe(uri)
-    registry = Registry(uri, model or candidate.default_model)
-    champion = registry.by_alias(CHAMPION)
-    gate_set = GateSet(candidate.config, storage, pick_device(candidate.config.run.device))
-    judged = _judge(candidate, gate_set, registry, champion, thresholds or Thresholds())
-    facts = _facts(candidate, gate_set, judged, force)
-    card = model_card(registry.model, candidate.sweep, candidate.row, judged.decision, facts)
-    if dry_run:
-        return Outcome(judged.decision, registry.model, None, card)
-    with alone(_lock_file(storage, uri)):
-        version = _register(registry, candidate, judged, storage, facts, card)
-        registry.count_gate_use(gate_set.images.digest)
+    candidate = source.candidate()
+    registry = source.registry(candidate.sweep)
+    champion = _champion(registry)
+    held = champion[0] if champion else None
+    rival = champion[1] if champion else None
+    judged = judge_at(address, candidate, rival, source.work_dir, thresholds or Thresholds())
+    lock = nullcontext() if dry_run else alone(_lock_file(source.work_dir, registry.tracking_uri))
+    with lock:
+        uses = registry.gate_uses(judged.gate_digest) + 1
+        facts = _facts(candidate, judged, force, uses)
+        card = model_card(registry.model, candidate.sweep, candidate.row, judged.decision, facts)
+        if dry_run:
+            return Outcome(judged.decision, registry.model, None, card)
+        version = _register(registry, candidate, judged, source.work_dir, facts, card)
+        registry.count_gate_use(judged.gate_digest)
         if judged.decision.passed or force:
             how = "passed the gate" if judged.decision.passed else f"forced against the gate: {force}"
-            registry.promote(version, champion.number if champion else None, how)
+            registry.promote(version, held, how)
         else:
             registry.note(version, f"refused by the gate: {judged.decision.reason}")
     return Outcome(judged.decision, registry.model, version, card, force)
 
 
-def _judge(
-    candidate: Candidate,
-    gate_set: GateSet,
-    registry: Registry,
-    champion: Version | None,
-    thresholds: Thresholds,
-) -> Judged:
-    champion_uri = f"models:/{registry.model}/{champion.number}" if champion else None
-    try:
-        measured, references = measure(candidate, gate_set, champion_uri, registry.tracking_uri)
-    except FloatingPointError as error:
-        raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
-    evaluations = {key: reference.evaluation for key, reference in references.items()}
-    decision = decide(
-        measured.evaluation,
-        evaluations,
-        candidate.config.objective,
-        thresholds,
-        gate_set.set_differences(measured, references),
-        gate_set.faults(measured, references.get("champion")),
-    )
-    return Judged(decision, measured.evaluation, evaluations)
+def _champion(registry: Registry) -> tuple[int, Champion] | None:
+    """The champion's version and its network, where there is one."""
+    version = registry.by_alias(CHAMPION)
+    if version is None:
+        return None
+    uri = f"models:/{registry.model}/{version.number}"
+    return version.number, Champion(uri, *load_generator(uri, registry.tracking_uri))
 
 
-def _lock_file(storage: Path, tracking_uri: str) -> Path:
+def _lock_file(work_dir: Path, tracking_uri: str) -> Path:
     database = database_path(tracking_uri)
-    return (database.parent if database else storage) / "promotion.lock"
+    return (database.parent if database else work_dir) / "promotion.lock"
 
 
-def _facts(candidate: Candidate, gate_set: GateSet, judged: Judged, force: str) -> dict[str, str]:
+def _facts(candidate: Candidate, judged: Judged, force: str, uses: int) -> dict[str, str]:
     """What is written on the version: decision, numbers, protocol, lineage."""
     decision = judged.decision
     values = {key: f"{value:.6g}" for key, value in numbers(judged.candidate, judged.references).items()}
@@ -150,9 +148,10 @@ def _facts(candidate: Candidate, gate_set: GateSet, judged: Judged, force: str) 
         "design": candidate.row["design"],
         "recipe": candidate.sweep["recipe"],
         "commit": candidate.sweep["commit"],
-        "train.digest": gate_set.train.digest,
-        "gate.digest": gate_set.images.digest,
-        "gate.images": str(len(gate_set.pairs)),
+        "train.digest": judged.train_digest,
+        "gate.digest": judged.gate_digest,
+        "gate.images": str(len(judged.candidate.keys)),
+        "gate.uses": str(uses),
     }
     word = "promoted" if decision.passed else "forced" if force else "refused"
     verdict = {"decision": word, "reason": decision.reason} | ({"force": force} if force else {})
@@ -163,13 +162,13 @@ def _register(
     registry: Registry,
     candidate: Candidate,
     judged: Judged,
-    storage: Path,
+    work_dir: Path,
     facts: Mapping[str, str],
     card: str,
 ) -> int:
     """A run of its own holds the model, the card and the numbers of every image; then the version."""
     uri, experiment = registry.tracking_uri, candidate.sweep["experiment"]
-    where = experiment_id(registry.client, experiment, artifact_root(uri, storage))
+    where = experiment_id(registry.client, experiment, artifact_root(uri, work_dir))
     run_name = f"promotion of {candidate.row['design']}"[:250]
     with fluent_store(uri), mlflow.start_run(experiment_id=where, run_name=run_name) as run:
         mlflow.set_tags({"upsweep.kind": "promotion", **facts})
@@ -192,18 +191,12 @@ def per_image(judged: Judged) -> dict[str, list[Any]]:
     return table
 
 
-def open_registry(storage: Path, name: str, model: str, tracking_uri: str) -> Registry:
+def open_registry(source: Source) -> Registry:
     """The registry that `promote` would use with the same arguments, without looking at any model."""
-    storage = storage.resolve()
-    sweep: dict[str, Any] = {}
-    if not model or not tracking_uri and any(storage.glob("*/sweep.json")):
-        folder = storage / (name or newest_sweep(storage))
-        if not (folder / "sweep.json").exists():
-            raise UserError(f"no sweep '{name}' in {storage}; set --model and --tracking-uri")
-        sweep = json.loads((folder / "sweep.json").read_text())
-    uri = tracking_uri or sweep.get("tracking_uri") or default_uri(storage)
-    probe(uri)
-    return Registry(uri, model or registered_name(sweep["name"]))
+    storage, sweep = Storage(source.storage), {"name": ""}
+    if not source.model or not source.tracking_uri and candidates.sweep_names(storage):
+        sweep = candidates.read_sweep(storage, source.name or candidates.newest_sweep(storage))
+    return source.registry(sweep)
 
 
 def roll_back(registry: Registry) -> str:

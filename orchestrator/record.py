@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+from pyarrow import parquet
+
 from orchestrator.journal import Entry, Journal
 from orchestrator.tracking import Writer
 
@@ -26,6 +29,12 @@ class Record:
             journal.input(image_set.name, image_set.digest, image_set.name, role)
         self.writer.append(journal.drain())
 
+    def submission(self, folder: Path) -> None:
+        """What the sweep was started from, with its parent run."""
+        journal = self._journal(self.sweep)
+        journal.artifact(folder, "submission")
+        self.writer.append(journal.drain())
+
     def append(self, entries: Sequence[Entry]) -> None:
         """Entries that a trial sent with a report."""
         if entries:
@@ -44,31 +53,41 @@ class Record:
         stage: str,
         trial_id: str,
         verdict: str,
-        result: Mapping[str, Any],
-        strip: str | None,
+        spent: Mapping[str, float],
+        strip: Path | None,
+        checkpoint: str | None,
         failed: bool,
     ) -> None:
         """Verdict, cost and picture; then the run ends."""
         journal = self._journal(self.key(stage, trial_id))
-        tags = {"verdict": verdict, "cpu_hours": round(result.get("cpu_seconds", 0.0) / 3600, 5)}
-        if result.get("checkpoint"):
-            tags["checkpoint"] = result["checkpoint"]
-        journal.tags(tags)
+        journal.tags({"verdict": verdict} | ({"checkpoint": checkpoint} if checkpoint else {}))
+        journal.metrics(0, {f"cost/{k}": v for k, v in bill(spent).items()})
         if strip:
             journal.artifact(strip, "images")
         journal.end("FAILED" if failed else "FINISHED")
         self.writer.append(journal.drain())
 
-    def test(self, confirm_id: str, numbers: Mapping[str, float]) -> None:
-        """Test numbers belong to the run whose network they measure."""
+    def test(
+        self,
+        confirm_id: str,
+        numbers: Mapping[str, float],
+        keys: Sequence[str],
+        per_image: Mapping[str, Sequence[float]],
+    ) -> None:
+        """Test numbers, and a table of every image's, belong to the run whose network they measure."""
         journal = self._journal(self.key("confirm", confirm_id))
         journal.metrics(0, {f"test/{k}": v for k, v in numbers.items()})
+        path = self.folder / "tables" / confirm_id / "test_per_image.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(per_image_table(keys, per_image), path)
+        journal.artifact(path, "tables")
         self.writer.append(journal.drain())
 
     def finish(self, tags: Mapping[str, Any], files: Sequence[str], status: str = "FINISHED") -> None:
         """The sweep's answer on the parent run."""
         journal = self._journal(self.sweep)
         journal.tags(tags)
+        journal.metrics(0, {f"cost/{k}": v for k, v in bill(tags).items()})
         for path in files:
             journal.artifact(path)
         journal.end(status)
@@ -93,3 +112,26 @@ class Record:
             name = key.replace("/", "--")
             self.journals[key] = Journal(self.folder / "driver" / f"{name}.jsonl", key)
         return self.journals[key]
+
+
+def bill(values: Mapping[str, Any]) -> dict[str, float]:
+    """What was spent, of values that may hold more; a cost only where a price was given."""
+    found = {k: values[k] for k in ("gpu_hours", "cpu_hours") if k in values}
+    return found | ({"total": values["cost"]} if values.get("cost") else {})
+
+
+MODELS = {"warm": "warm start", "bicubic": "bicubic"}
+
+
+def per_image_table(keys: Sequence[str], per_image: Mapping[str, Sequence[float]]) -> pa.Table:
+    """A line for each image, model and metric; `per_image` names ours "psnr_y", others "warm/psnr_y"."""
+    lines = []
+    for name, values in per_image.items():
+        model, slash, metric = name.rpartition("/")
+        model = MODELS.get(model, model) if slash else "ours"
+        lines += [
+            {"image": key, "model": model, "metric": metric, "value": float(value)}
+            for key, value in zip(keys, values, strict=True)
+        ]
+    types = {"image": pa.string(), "model": pa.string(), "metric": pa.string(), "value": pa.float64()}
+    return pa.Table.from_pylist(lines, schema=pa.schema(types))

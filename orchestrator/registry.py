@@ -31,6 +31,7 @@ from trainers.models import build_generator
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 EVENTS = "upsweep.events"
 REPLACED = "upsweep.replaced_version"
+GATE_USES = "upsweep.gate_uses."
 TAG_LIMIT = 8000
 
 
@@ -151,10 +152,19 @@ class Registry:
 
         Kept on the registered model; a set consulted often is no longer held out.
         """
-        name = f"upsweep.gate_uses.{digest}"
-        uses = int(self.client.get_registered_model(self.model).tags.get(name, "0")) + 1
-        self.client.set_registered_model_tag(self.model, name, str(uses))
+        uses = self.gate_uses(digest) + 1
+        self.client.set_registered_model_tag(self.model, GATE_USES + digest, str(uses))
         return uses
+
+    def gate_uses(self, digest: str) -> int:
+        """How often the gate set `digest` has been consulted for this model so far."""
+        try:
+            tags = self.client.get_registered_model(self.model).tags
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return 0
+        return int(tags.get(GATE_USES + digest, "0"))
 
     def _note(self, version: int, event: str) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")

@@ -16,7 +16,7 @@ from trainers.config import TrainConfig, flatten, from_flat, override
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = ("warm", "datasets", "cache", "scratch", "train", "benchmark", "mlartifacts", "mlflow.db")
-MAY_CHANGE = ("storage", "tracking_uri", "address", "local", "dry_run", "resume")
+MAY_CHANGE = ("storage", "tracking_uri", "address", "local", "dry_run", "resume", "price_per_gpu_hour")
 ALSO_MEASURED = ("ssim_y",)
 
 
@@ -36,6 +36,8 @@ class Request:
     confirm_seeds: int = 0
     seed: int = 0
     gpus_per_trial: float = 1.0
+    price_per_gpu_hour: float = 0.0
+    """In any currency; it changes no result."""
     address: str | None = None
     command: str = ""
 
@@ -54,6 +56,8 @@ class Request:
                 )
         if not 0 < self.gpus_per_trial <= 1:
             raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
+        if not 0 <= self.price_per_gpu_hour < float("inf"):
+            raise UserError(f"--price-per-gpu-hour must be 0 or more, but got {self.price_per_gpu_hour}")
         trials = self.trials or s.trials
         return replace(
             self,
@@ -93,6 +97,7 @@ class Options(Protocol):
     tracking_uri: str
     seed: int
     gpus_per_trial: float
+    price_per_gpu_hour: float
     resume: str
     local: bool
     address: str
@@ -124,6 +129,7 @@ def build(options: Options, space: Space, command: str) -> Request:
         confirm_seeds=options.confirm_seeds,
         seed=options.seed,
         gpus_per_trial=options.gpus_per_trial,
+        price_per_gpu_hour=options.price_per_gpu_hour,
         address=address,
         command=command,
     )
@@ -140,6 +146,7 @@ def build(options: Options, space: Space, command: str) -> Request:
         confirm_seeds=before["confirm_seeds"],
         seed=facts["seed"],
         gpus_per_trial=before["gpus_per_trial"],
+        price_per_gpu_hour=options.price_per_gpu_hour or before.get("price_per_gpu_hour", 0.0),
         command=facts["command"],
     )
 

@@ -67,8 +67,12 @@ class StageView:
         own_id, _ = self.stage.identity(trial_id, self.params.get(trial_id, {}))
         words = leaderboard.verdict(self.stage.name, result, self.stage.stopped_at(trial_id), error)
         strip = f"{self.sweep.request.name}/trials/{own_id}/strip.png"
-        picture = self.sweep.storage.url(strip) if self.sweep.storage.exists(strip) else None
-        self.sweep.record.end_trial(self.stage.name, own_id, words, result, picture, failed=bool(error))
+        storage, work_dir = self.sweep.storage, self.sweep.request.work_dir()
+        picture = storage.fetch_file(strip, work_dir) if storage.exists(strip) else None
+        spent = leaderboard.spent(result, self.sweep.gpus, self.sweep.request.price_per_gpu_hour)
+        self.sweep.record.end_trial(
+            self.stage.name, own_id, words, spent, picture, result.get("checkpoint"), failed=bool(error)
+        )
         self.sweep.progress.end(trial_id)
 
 

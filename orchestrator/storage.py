@@ -88,6 +88,21 @@ class Storage:
             new.replace(target)  # whole or not at all
         return target
 
+    def fetch_file(self, name: str, scratch: Path) -> Path:
+        """A local file holding `name`: itself on a local root, else a fresh copy under `scratch`."""
+        if self.is_local:
+            return Path(self._path(name))
+        (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+        with self.files.open_input_stream(self._path(name)) as f:
+            (scratch / name).write_bytes(f.read())
+        return scratch / name
+
+    def names(self) -> list[str]:
+        """The folders of the root, in order; none where the root does not exist."""
+        selector = fs.FileSelector(self.root if self.is_local else self.base, allow_not_found=True)
+        infos = self.files.get_file_info(selector)
+        return sorted(i.base_name for i in infos if i.type == fs.FileType.Directory)
+
     def remove(self, name: str) -> None:
         """Delete a folder, whatever is left of it."""
         if self.is_local:

@@ -1,17 +1,14 @@
 """From a request to an answer: prepare, connect, run the stages, pick, write what people read."""
 
 import json
-import platform
-import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator import cluster, leaderboard, selection
+from orchestrator import cluster, leaderboard, selection, submission
 from orchestrator.leaderboard import Row
 from orchestrator.plan import Prepared, prepare
 from orchestrator.progress import Progress, clock
@@ -22,8 +19,6 @@ from orchestrator.storage import Storage
 from orchestrator.tuning import Interrupted, Sweep
 from trainers.config import digest, flatten
 from trainers.device import describe_hardware
-
-PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "webdataset", "numpy")
 
 
 def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, Any]:
@@ -50,6 +45,8 @@ def _run(prepared: Prepared, place: cluster.Place, say: Any, resume: bool) -> di
     facts = _facts(prepared, place) | _kept(prepared, resume)
     _write(prepared, facts)
     record.start(flatten(request.config), _tags(facts), prepared.images)
+    if not resume:
+        record.submission(submission.write(prepared.storage, request.name, folder / "submission", facts))
     with Progress(prepared.stages(), place.slots(request.gpus_per_trial, 1)) as progress:
         sweep = Sweep(prepared, place, record, progress)
         try:
@@ -135,8 +132,7 @@ def _answer(rows: list[Row], sweep: Sweep, prepared: Prepared) -> dict[str, Any]
             "screened_out": sum(r["rung"] is not None for r in rows),
             "diverged": sum(r["diverged"] for r in rows),
         },
-        "gpu_hours": sum(r["gpu_hours"] for r in rows),
-        "cpu_hours": sum(r["cpu_hours"] for r in rows),
+        **{k: sum(r[k] for r in rows) for k in ("gpu_hours", "cpu_hours", "cost")},
     }
 
 
@@ -184,10 +180,10 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
         "started": time.time(),
         "ended": None,
         "command": r.command,
-        "commit": _commit(),
+        "commit": submission.commit(),
         "hardware": describe_hardware(),
         "place": place.description,
-        "versions": {p: version(p) for p in PACKAGES} | {"python": platform.python_version()},
+        "versions": submission.versions(),
         "data": {
             role: {"spec": r.config.data.source(role), "digest": s.digest, "n": len(s)}
             for role, s in prepared.images.items()
@@ -206,6 +202,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
             "confirm_top": r.confirm_top,
             "confirm_seeds": r.confirm_seeds,
             "gpus_per_trial": r.gpus_per_trial,
+            "price_per_gpu_hour": r.price_per_gpu_hour,
         },
     }
 
@@ -238,25 +235,18 @@ def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary_tags(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: facts[k] for k in ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours")}
-
-
-def _commit() -> str:
-    """The commit of the working tree, with + where it has changes; empty outside a checkout."""
-
-    def git(*words: str) -> str:
-        answer = subprocess.run(["git", "-C", str(cluster.ROOT), *words], capture_output=True, text=True)
-        return answer.stdout.strip() if answer.returncode == 0 else ""
-
-    try:
-        head = git("rev-parse", "--short=12", "HEAD")
-        return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
-    except OSError:
-        return ""
+    return {
+        k: facts[k]
+        for k in ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours", "cost")
+    }
 
 
 def _where(request: Request) -> str:
     return "" if request.storage == "./runs" else f" --storage {Storage(request.storage).root}"
+
+
+def _cost(facts: Mapping[str, Any]) -> str:
+    return f" (cost {facts['cost']:.2f})" if facts["cost"] else ""
 
 
 def resume_command(request: Request) -> str:
@@ -287,7 +277,7 @@ def closing_lines(facts: Mapping[str, Any], request: Request) -> list[str]:
         "  * the pick, - also on the front",
         f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",
         f"took {clock(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
-        f"{facts['gpu_hours']:.2f} GPU-hours; {facts['counts']['screened_out']} of "
+        f"{facts['gpu_hours']:.2f} GPU-hours{_cost(facts)}; {facts['counts']['screened_out']} of "
         f"{facts['counts']['screen']} trials stopped early",
         f"report:  {root}/{facts['name']}/report.html",
         f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {facts['tracking_uri']})",

@@ -1,5 +1,6 @@
 """Measuring finished networks on images they never saw, each in a Ray task of its own."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 def measure_on(
     checkpoints: Sequence[tuple[str, str]], role: str, request: "Request", digest: str, place: Place
 ) -> list[dict[str, Any]]:
-    """The evaluation of each network and of its warm start (two URLs) on the images of `role`, in order."""
+    """The evaluation of each network, of its warm start (two URLs) and of bicubic on `role`, in order."""
     gpus = request.gpus_per_trial if place.gpus else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus)(_measure)
     work_dir, metrics = request.work_dir(), request.metrics
-    waiting = [task.remote(url, warm, role, work_dir, metrics, digest) for url, warm in checkpoints]
+    waiting = [task.remote(url, warm, role, work_dir, metrics, digest, gpus) for url, warm in checkpoints]
     return ray.get(waiting)
 
 
@@ -30,8 +31,15 @@ def _fetch(url: str, work_dir: Path) -> Path:
 
 
 def _measure(
-    url: str, warm_url: str, role: str, work_dir: Path, metrics: tuple[str, ...], digest: str
+    url: str,
+    warm_url: str,
+    role: str,
+    work_dir: Path,
+    metrics: tuple[str, ...],
+    digest: str,
+    gpus: float,
 ) -> dict[str, Any]:
+    began, cpu_began = time.monotonic(), time.process_time()
     import torch
 
     from datasets.loader import eval_pairs
@@ -53,10 +61,17 @@ def _measure(
     evaluator = Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol)
     evaluation = evaluator.measure(generator.to(device))
     warm, _ = load_generator(_fetch(warm_url, work_dir))
-    started = evaluator.measure(warm.to(device)).summary
+    per_image, summary = dict(evaluation.per_image), dict(evaluation.summary)
+    others = {"warm": evaluator.measure(warm.to(device)), "bicubic": evaluator.measure_resizer("bicubic")}
+    for name, other in others.items():  # on the same images, so that differences can be paired
+        summary |= {f"{name}/{m}": v for m, v in other.summary.items()}
+        per_image |= {f"{name}/{m}": v for m, v in other.per_image.items()}
+    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
     return {
-        "summary": evaluation.summary | {f"warm/{m}": v for m, v in started.items()},
-        "per_image": evaluation.per_image,
+        "summary": summary,
+        "per_image": per_image,
         "keys": evaluation.keys,
         "protocol": evaluation.protocol,
+        "gpu_hours": seconds / 3600 * gpus if device.type == "cuda" else 0.0,
+        "cpu_hours": cpu_seconds / 3600,
     }

@@ -30,6 +30,8 @@ from orchestrator.journal import Entry, Lines
 
 PROBE_TIMEOUT_S = 5.0
 RESTART_EVERY_S = 2.0
+KEY_TAG = "upsweep.run_key"
+"""The tag that names a run as the journals do: sweep/stage/trial."""
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -143,6 +143,8 @@ class TuneMonitor:
             "max_steps": run.gan_steps if phase == "gan" else run.psnr_steps,
             "upsweep_id": trial.trial_id,
             "device": trial.device.type,
+            "attempt": self.attempt,
+            "attempt_spent": self._spent_here(),
             "journal": self.journal.drain(),
         }
         if not self.unreported:
@@ -171,8 +173,13 @@ class TuneMonitor:
         self.saved = [s for s in self.saved if s[0] not in old]
 
     def _spent(self) -> dict[str, float]:
+        """Behind this network: a retry starts from its checkpoint's time."""
+        return {k: self.spent[k] + here for k, here in self._spent_here().items()}
+
+    def _spent_here(self) -> dict[str, float]:
+        """By this attempt alone: what the driver adds up to the bill, lost work included."""
         now = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
-        return {k: self.spent[k] + now[k] - self.began[k] for k in now}
+        return {k: now[k] - self.began[k] for k in now}
 
 
 def _warm(state: TrainState, progress: Progress) -> dict[str, float]:

@@ -99,13 +99,14 @@ class Sweep:
                         "verdict": "measured on test",
                         "per_image": evaluation["per_image"],
                         "keys": evaluation["keys"],
-                        "gpu_hours": 0.0,
-                        "cpu_hours": 0.0,
+                        "gpu_hours": evaluation["gpu_hours"],
+                        "cpu_hours": evaluation["cpu_hours"],
+                        "cost": evaluation["gpu_hours"] * self.request.price_per_gpu_hour,
                         "curve": [],
                         "candidates": [],
                     }
                 )
-                self.record.test(row["trial_id"], numbers)
+                self.record.test(row["trial_id"], numbers, evaluation["keys"], evaluation["per_image"])
             self._keep("test", done)
         self.rows += done
 
@@ -199,6 +200,11 @@ class Sweep:
     def _resources(self) -> dict[str, float]:
         return {"cpu": 1, "gpu": self.request.gpus_per_trial} if self.place.gpus else {"cpu": 1}
 
+    @property
+    def gpus(self) -> float:
+        """Share of a GPU that each trial holds."""
+        return self.request.gpus_per_trial if self.place.gpus else 0.0
+
     def _slots(self) -> int:
         return self.place.slots(self.request.gpus_per_trial, 1)
 
@@ -224,7 +230,8 @@ class Sweep:
             protocol=self.protocol,
             stopped_at=stage.stopped_at(tune_id),
             error=callback.errors.get(tune_id, ""),
-            gpus=self.request.gpus_per_trial if self.place.gpus else 0.0,
+            gpus=self.gpus,
+            price=self.request.price_per_gpu_hour,
         )
         row["values"] = settings_of(values)
         strip = f"{self.request.name}/trials/{trial_id}/strip.png"

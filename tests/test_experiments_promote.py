@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from datasets.errors import UserError
 from experiments import cli
 from experiments import promote as script
-from orchestrator import promotion
+from orchestrator import judgement, promotion
 from orchestrator.candidate import registered_name
 from orchestrator.gate_set import GateSet, Measured
+from orchestrator.promotion import Source
 from orchestrator.registry import Registry
 from orchestrator.statistics import Interval
 from orchestrator.tracking import default_uri
@@ -94,7 +95,7 @@ def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn"
 
 @pytest.fixture
 def storage(tmp_path, monkeypatch, migrated_database):
-    monkeypatch.setattr(promotion, "GateSet", Known)
+    monkeypatch.setattr(judgement, "GateSet", Known)
     (tmp_path / "runs").mkdir()
     shutil.copy(migrated_database, tmp_path / "runs")
     return tmp_path / "runs"
@@ -159,7 +160,7 @@ def test_a_damaged_checkpoint_and_an_unreachable_store_are_named(storage, monkey
     weights = storage / "first" / "trials" / "confirm-1" / "best" / "generator_ema.safetensors"
     weights.write_bytes(b"\x80\x04cos\nsystem\n")
     with pytest.raises(UserError, match="damaged: generator_ema.safetensors"):
-        promotion.promote(storage, "first")
+        promotion.promote(Source(str(storage), "first"))
 
 
 def test_a_promotion_that_another_one_overtook_is_refused(storage, monkeypatch, capsys):
@@ -168,11 +169,11 @@ def test_a_promotion_that_another_one_overtook_is_refused(storage, monkeypatch, 
 
     class Overtaken(Known):
         def measure_bicubic(self):
-            monkeypatch.setattr(promotion, "GateSet", Known)
-            promotion.promote(storage, "fast", "upsweep-demo")
+            monkeypatch.setattr(judgement, "GateSet", Known)
+            promotion.promote(Source(str(storage), "fast", "upsweep-demo"))
             return super().measure_bicubic()
 
-    monkeypatch.setattr(promotion, "GateSet", Overtaken)
+    monkeypatch.setattr(judgement, "GateSet", Overtaken)
     assert call(storage, "slow", monkeypatch=monkeypatch) == 2
     assert "changed from none to v1 while v2 was measured; run" in capsys.readouterr().err
     registry = Registry(default_uri(storage), "upsweep-demo")
@@ -207,7 +208,7 @@ def test_a_network_that_puts_out_no_numbers_is_named(storage, monkeypatch, capsy
         def measure(self, generator):
             raise FloatingPointError("the generator's output is not finite for key 1")
 
-    monkeypatch.setattr(promotion, "GateSet", Real)
+    monkeypatch.setattr(judgement, "GateSet", Real)
     assert call(storage, monkeypatch=monkeypatch) == 2
     assert "the pick of sweep first cannot be measured: the generator's output" in capsys.readouterr().err
 
@@ -221,7 +222,7 @@ def test_a_pickle_in_place_of_weights_is_refused_and_not_run(storage, tmp_path):
     manifest["sha256"]["generator_ema.safetensors"] = hashlib.sha256(bomb).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="not a safetensors file"):
-        promotion.promote(storage, "first")
+        promotion.promote(Source(str(storage), "first"))
     assert not (tmp_path / "ran").exists()
 
 

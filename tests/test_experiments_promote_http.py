@@ -5,21 +5,25 @@ import pytest
 from test_experiments_promote import Known, sweep
 from test_orchestrator_tracking_outage import Server
 
-from orchestrator import promotion
+from orchestrator import judgement, promotion
+from orchestrator.promotion import Source
 from orchestrator.registry import Registry, load_generator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_promote_refuse_load_and_roll_back_over_http(tmp_path, monkeypatch):
-    monkeypatch.setattr(promotion, "GateSet", Known)
+    monkeypatch.setattr(judgement, "GateSet", Known)
     storage = tmp_path / "runs"
     for name, quality in (("first", 1.0), ("worse", 0.4), ("better", 2.0)):
         sweep(storage, name, quality)
     server = Server(tmp_path)
     server.start()
     try:
-        outcomes = [promotion.promote(storage, name, "", server.uri) for name in ("first", "worse", "better")]
+        outcomes = [
+            promotion.promote(Source(str(storage), name, "", server.uri))
+            for name in ("first", "worse", "better")
+        ]
         assert [outcome.is_champion for outcome in outcomes] == [True, False, True]
         generator, _ = load_generator("models:/upsweep-demo@champion", server.uri)
         assert float(generator.tail.bias[0].detach()) == 2.0
