@@ -57,7 +57,13 @@ class StageCallback(Callback):
         """Tune trial id -> attempt -> seconds and cpu_seconds it had taken at its last report."""
         self.restored = self.must_restore = False
 
-    def setup(self, **info: Any) -> None:
+    def setup(
+        self,
+        stop: Any = None,
+        num_samples: int | None = None,
+        total_num_samples: int | None = None,
+        **info: Any,
+    ) -> None:
         """Tune answers a snapshot that it cannot read by starting over, with a line in a log that nobody
         sees; here that is an error, before any trial runs twice."""
         if self.must_restore and not self.restored:

@@ -165,9 +165,8 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     print(f"{processor()}, {options.threads} core; webdataset {webdataset.__version__}, ", end="")
-    print(
-        f"torch {torch.__version__}; crops of JPEGs are decoded {'alone' if region.find() else 'from the whole'}"
-    )
+    how = "alone" if region.find() else "from the whole"
+    print(f"torch {torch.__version__}; crops of JPEGs are decoded {how}")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         faces = packed(
