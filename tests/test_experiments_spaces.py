@@ -11,10 +11,21 @@ from experiments.spaces import SPACES, build
 from trainers.config import flatten, override
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+def is_gan_of_srresnets(recipe):
+    config = RECIPES[recipe]()
+    return config.generator.kind == "srresnet" and config.run.gan_steps > 0
+
+
+@pytest.mark.parametrize("recipe", filter(is_gan_of_srresnets, RECIPES))
 @pytest.mark.parametrize("name", SPACES)
-def test_every_space_fits_every_recipe(name, recipe):
+def test_every_space_fits_every_srgan(name, recipe):
     build(name).check(RECIPES[recipe]())
+
+
+@pytest.mark.parametrize("recipe", ["srcnn_915", "esrgan"])
+def test_a_space_of_another_network_is_refused_in_a_sentence(recipe):
+    with pytest.raises(UserError, match="generator[.]"):
+        build("full").check(RECIPES[recipe]())
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -178,7 +178,7 @@ def test_a_second_sweep_is_told_of_the_first(place, capsys, monkeypatch):
 
 def test_a_loss_that_never_reaches_the_generator_is_named(place, capsys, monkeypatch):
     honest = losses.adversarial_g
-    monkeypatch.setattr(losses, "adversarial_g", lambda *a: honest(*a).detach() + 0 * a[-1].sum())
+    monkeypatch.setattr(losses, "adversarial_g", lambda *a, **k: honest(*a, **k).detach() + 0 * a[-1].sum())
     before = tree(place)
     answer = here([*SMALL, "--train", "photos"], capsys, monkeypatch)
     check(*answer, r"the adversarial loss is enabled .* but its gradient never reaches the generator")

@@ -28,6 +28,7 @@ class Options:
     tracking_uri: str = ""
     seed: int = 0
     gpus_per_trial: float = 1.0
+    price_per_gpu_hour: float = 0.0
     resume: str = ""
     dry_run: bool = False
     local: bool = False
@@ -67,7 +68,7 @@ def test_zeros_take_the_spaces_own_numbers(tmp_path):
 
 def test_the_space_follows_the_recipe(tmp_path):
     assert build(tmp_path).space.name == "demo"
-    assert build(tmp_path, config=recipes.srgan_8()).space.name == "full"
+    assert build(tmp_path, config=recipes.build("srgan_8")).space.name == "full"
     assert build(tmp_path, space="balance").space.name == "balance"
 
 
