@@ -39,14 +39,14 @@ def srcnn_915_fast() -> TrainConfig:
     """SRCNN 9-1-5 on luma, x3, within CPU minutes: Adam 1e-3, last layer 1e-4, one cosine, averaged weights.
 
     Departures from the paper: the optimizer; a bicubic skip, so that the first step is bicubic and not a
-    network that must become the identity; crops of 48 px, 16 a batch.
+    network that must become the identity; crops of 48 px, 8 a batch.
     """
     return derived(
         srcnn_915,
         "srcnn_915_fast",
         {
             "data.crop_px": 48,
-            "data.batch_size": 16,
+            "data.batch_size": 8,
             "generator.global_skip": "bicubic",
             "optim.kind": "adam",
             "optim.lr_psnr": 1e-3,

@@ -4,6 +4,7 @@ Called again with the same --out it goes on where it stopped; SIGTERM makes it s
 Over several GPUs of this machine: torchrun --nproc-per-node N experiments/train.py ...
 """
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ def main() -> int:
     except Stopped as stopped:
         print(f"{stopped}; the same command goes on from there", file=sys.stderr)
         return TERMINATED
+    if os.environ.get("RANK", "0") != "0":
+        return 0
     print(f"best checkpoint: {best}")
     print(f"use it:          python experiments/upscale.py IMAGE --model {best} --out upscaled")
     return 0

@@ -165,6 +165,20 @@ def test_sigterm_saves_and_the_same_command_ends_bit_for_bit(photographs, storag
 
 
 @pytest.mark.slow
+def test_torchrun_trains_over_two_processes_and_ends_as_one_process_does(photographs, storage, tmp_path):
+    """Through the command line, in fp32: sums in another order, so nearly and not exactly."""
+    config = small(photographs, generator__norm="none", discriminator__norm="none", run__gan_steps=2)
+    assert start(command(config, tmp_path / "one", storage)).wait() == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*torchrun, str(ROOT / "experiments" / "train.py"), *command(config, tmp_path / "two", storage)]
+    told = subprocess.run(words, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.count("best checkpoint: ") == 1
+    one, two = (final(tmp_path / name) for name in ("one", "two"))
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_a_run_killed_at_twenty_random_moments_ends_bit_for_bit(norm, photographs, storage, tmp_path):
