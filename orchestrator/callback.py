@@ -44,7 +44,7 @@ class StageCallback(Callback):
         self.params: dict[str, dict[str, Any]] = {}
         self.restored = self.must_restore = False
 
-    def setup(self, **info: Any) -> None:
+    def setup(self, *args: Any, **info: Any) -> None:
         """Tune answers a snapshot that it cannot read by starting over, with a line in a log that nobody
         sees; here that is an error, before any trial runs twice."""
         if self.must_restore and not self.restored:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import leaderboard
 from orchestrator.scheduler import FeasibleFirst
 from orchestrator.selection import Objectives
-from orchestrator.space import USED, label
+from orchestrator.space import design_of, label, settings_of
 from trainers.config import flatten, override
 
 if TYPE_CHECKING:
@@ -75,13 +75,3 @@ class StageView:
 def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:
     perceptual, distortion = objectives.perceptual, objectives.distortion
     return f"{perceptual} {metrics[perceptual]:.4g} at {metrics[distortion]:.2f} dB"
-
-
-def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that are settings of a config, without a space's switches."""
-    return {k: v for k, v in values.items() if "." in k and not k.endswith(USED)}
-
-
-def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that make the design, without the seeds."""
-    return {k: v for k, v in settings_of(values).items() if k not in ("run.seed", "data.order_seed")}

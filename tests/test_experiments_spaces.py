@@ -8,6 +8,8 @@ import pytest
 from datasets.errors import UserError
 from experiments.recipes import RECIPES
 from experiments.spaces import SPACES, build
+from orchestrator.search import build_search
+from orchestrator.space import settings_of
 from trainers.config import flatten, override
 
 
@@ -28,6 +30,15 @@ def test_points_to_start_from_are_drawn_as_written(name):
         values = space(trial)
         assert {k: v for k, v in point.items() if not k.endswith("?")}.items() <= values.items()
         assert set(point) == set(trial.params), "a point that leaves an axis open is not a published recipe"
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_what_ray_is_given_becomes_a_config(name):
+    """Ray hands on Optuna's own parameters, a space's switches included, beside the values it returns."""
+    config, space = RECIPES["demo"](), SPACES[name]
+    search = build_search(space, config.objective, name, 0, list(space.points), 20)
+    for k in range(20):
+        override(config, settings_of(search.suggest(f"t{k}")))
 
 
 @pytest.mark.parametrize("name", SPACES)
