@@ -62,14 +62,16 @@ class StageView:
             best, bicubic = _in_words(result, objectives), _in_words(sweep.bicubic, objectives)
             sweep.progress.note = f"best {best} (bicubic {bicubic})"
 
-    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
+    def ended(self, trial_id: str, result: dict[str, Any], curve: list[dict[str, Any]], error: str) -> None:
         """Verdict, picture, end of its run."""
         own_id, _ = self.stage.identity(trial_id, self.params.get(trial_id, {}))
-        words = leaderboard.verdict(self.stage.name, result, self.stage.stopped_at(trial_id), error)
-        strip = f"{self.sweep.request.name}/trials/{own_id}/strip.png"
-        picture = self.sweep.storage.url(strip) if self.sweep.storage.exists(strip) else None
-        self.sweep.record.end_trial(self.stage.name, own_id, words, result, picture, failed=bool(error))
-        self.sweep.progress.end(trial_id)
+        sweep, stopped_at = self.sweep, self.stage.stopped_at(trial_id)
+        remarks = leaderboard.remarks(result, curve, sweep.objectives, sweep.bicubic)
+        words = leaderboard.verdict(self.stage.name, result, stopped_at, error, remarks)
+        strip = f"{sweep.request.name}/trials/{own_id}/strip.png"
+        picture = sweep.storage.url(strip) if sweep.storage.exists(strip) else None
+        sweep.record.end_trial(self.stage.name, own_id, words, result, picture, failed=bool(error))
+        sweep.progress.end(trial_id)
 
 
 def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:

@@ -224,6 +224,7 @@ class Sweep:
             stopped_at=stage.stopped_at(tune_id),
             error=callback.errors.get(tune_id, ""),
             gpus=self.request.gpus_per_trial if self.place.gpus else 0.0,
+            objectives=self.objectives,
         )
         row["values"] = settings_of(values)
         strip = f"{self.request.name}/trials/{trial_id}/strip.png"

@@ -64,6 +64,16 @@ def test_full_holds_the_published_values():
     assert "loss.content_weight" not in full.axes, "Adam hardly sees a common factor on all losses"
 
 
+def test_a_grid_is_tried_whole_and_an_ablation_stops_nobody():
+    for name in ("architecture", "ablation"):
+        space = SPACES[name]
+        assert len(space.points) == space.trials == len({str(p) for p in space.points})
+    ablation = SPACES["ablation"]
+    assert (ablation.rungs, ablation.confirm_top, ablation.confirm_seeds) == (0, 8, 5)
+    assert len(SPACES["architecture"].architectures()) == 18
+    assert SPACES["optimizer"].architectures() == [{}]
+
+
 def test_every_axis_is_a_setting():
     known = flatten(RECIPES["demo"]())
     assert all(n in known for s in SPACES.values() for n in s.axes)
