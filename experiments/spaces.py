@@ -1,7 +1,10 @@
 """Search spaces: what a sweep varies, under dotted config names (orchestrator/space.py says how)."""
 
+import itertools
+from typing import Any
+
 from datasets.errors import unknown
-from orchestrator.space import Choice, Derived, LogFloat, Space
+from orchestrator.space import Axis, Choice, Derived, LogFloat, Space
 
 BLOCKS, NORM, UPSAMPLER = "generator.num_blocks", "generator.norm", "generator.upsampler"
 ADVERSARIAL = "loss.adversarial_weight"
@@ -73,7 +76,44 @@ BALANCE = Space(
     axes={k: v for k, v in FULL.axes.items() if k.startswith("loss.")},
 )
 
-SPACES = {"demo": DEMO, "full": FULL, "balance": BALANCE}
+
+def grid(axes: dict[str, Axis]) -> tuple[dict[str, Any], ...]:
+    """Every combination of axes that are lists of values, to start from."""
+    combinations = itertools.product(*(axis.examples() for axis in axes.values()))
+    return tuple(dict(zip(axes, values, strict=True)) for values in combinations)
+
+
+NETWORKS: dict[str, Axis] = {
+    BLOCKS: Choice((5, 8, 16)),
+    NORM: Choice(("batch", "none")),
+    UPSAMPLER: Choice(("pixel_shuffle", "transposed_conv", "nearest_conv")),
+}
+
+ARCHITECTURE = Space(name="architecture", axes=NETWORKS, points=grid(NETWORKS), trials=18)
+
+OPTIMIZER = Space(
+    name="optimizer",
+    axes={
+        "optim.lr_g": LogFloat(1e-5, 1e-3),
+        "optim.lr_d": LogFloat(1e-5, 1e-3),
+        "optim.gan_schedule": Choice(("constant", "multistep", "cosine")),
+        "optim.update_order": Choice(("d_first", "simultaneous")),
+    },
+    trials=48,
+)
+
+ARMS: dict[str, Axis] = {
+    NORM: Choice(("batch", "none")),
+    UPSAMPLER: Choice(("pixel_shuffle", "transposed_conv")),
+    "loss.pixel_weight": Choice((0.0, 1e-2)),
+}
+
+# Every arm to its end with five seeds: what a claim about one setting needs, and what stopping would bend.
+ABLATION = Space(
+    name="ablation", axes=ARMS, points=grid(ARMS), trials=8, confirm_top=8, confirm_seeds=5, rungs=0
+)
+
+SPACES = {s.name: s for s in (DEMO, FULL, BALANCE, ARCHITECTURE, OPTIMIZER, ABLATION)}
 
 
 def build(name: str) -> Space:

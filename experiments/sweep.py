@@ -59,8 +59,8 @@ class Options:
 def main() -> int:
     """Parse, run, print."""
     options = cli.parse(Options, recipes.build)
-    from orchestrator import request as requests  # torch, Ray: seconds that --help need not wait for
-    from orchestrator import sweep
+    from orchestrator import closing, sweep  # torch, Ray: seconds that --help need not wait for
+    from orchestrator import request as requests
     from orchestrator.plan import prepare
     from orchestrator.tuning import Interrupted
 
@@ -72,9 +72,9 @@ def main() -> int:
     try:
         facts = sweep.run(request, resume=bool(options.resume))
     except Interrupted:
-        print(f"stopped; go on with: {sweep.resume_command(request)}", file=sys.stderr)
+        print(f"stopped; go on with: {closing.resume_command(request)}", file=sys.stderr)
         return cli.INTERRUPTED
-    print("\n".join(sweep.closing_lines(facts, request)))
+    print("\n".join(closing.lines(facts, request)))
     return 0
 
 

@@ -35,7 +35,7 @@ class Live(Protocol):
     def reported(self, trial_id: str, result: dict[str, Any]) -> None:
         """A trial measured itself; result["journal"] holds its entries since the last report."""
 
-    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
+    def ended(self, trial_id: str, result: dict[str, Any], curve: list[dict[str, Any]], error: str) -> None:
         """A trial finished, was stopped, or failed for good."""
 
 
@@ -102,15 +102,17 @@ class StageCallback(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Finished or stopped at a rung."""
-        LIVE[self.key].ended(trial.trial_id, self.results.get(trial.trial_id, {}), "")
+        self._ended(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Failed more often than allowed."""
         lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
         self.errors[trial.trial_id] = lines[-1].strip() if lines else "no reason was recorded"
-        LIVE[self.key].ended(
-            trial.trial_id, self.results.get(trial.trial_id, {}), self.errors[trial.trial_id]
-        )
+        self._ended(trial.trial_id)
+
+    def _ended(self, trial_id: str) -> None:
+        result, curve = self.results.get(trial_id, {}), self.curves.get(trial_id, [])
+        LIVE[self.key].ended(trial_id, result, curve, self.errors.get(trial_id, ""))
 
     def get_state(self) -> dict[str, Any]:
         """Everything a resumed driver needs beside Tune's own snapshot."""

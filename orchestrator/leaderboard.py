@@ -1,6 +1,7 @@
 """Rows of a sweep: what each trial was, measured, cost, and what became of it in words."""
 
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from orchestrator.space import USED, label
 from orchestrator.storage import Storage
 
 Row = dict[str, Any]
+LOADER_BOUND = 0.2  # share of a trial's time spent waiting for data
+STILL_IMPROVING = 0.1  # share of the whole gain that came in the last quarter
 
 
 def metrics_of(result: Mapping[str, Any], measured: Sequence[str]) -> dict[str, float]:
@@ -19,8 +22,48 @@ def metrics_of(result: Mapping[str, Any], measured: Sequence[str]) -> dict[str, 
     return {k: float(result[k]) for k in [*names, *shares] if k in result}
 
 
-def verdict(stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str) -> str:
-    """What became of a trial, in words."""
+def verdict(
+    stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str, remarks: Sequence[str] = ()
+) -> str:
+    """What became of a trial, in words; `remarks` on how it ran stand behind a semicolon."""
+    return "; ".join([_ending(stage, result, stopped_at, error), *remarks])
+
+
+def remarks(
+    result: Mapping[str, Any],
+    curve: Sequence[Mapping[str, Any]],
+    objectives: Objectives,
+    bicubic: Mapping[str, float],
+) -> list[str]:
+    """What a reader should know about how a trial ran: collapsed, undertrained, loader-bound.
+
+    `curve` holds one entry per evaluation: phase, step and the metrics at that step.
+    """
+    found = []
+    points = [objectives.point(c) for c in curve if c["phase"] == "gan"]
+    if points and not result.get("diverged"):
+        start, last = points[0], points[-1]
+        if last[1] < start[1] and last[0] < min(start[0], objectives.point(bicubic)[0]):
+            found.append("collapsed: worse than its warm start in both objectives, and than bicubic")
+        elif result.get("complete") and _still_improving([p[1] for p in points]):
+            found.append("undertrained: still improving at the end")
+    wait = result.get("data_wait_share", 0.0)
+    if wait > LOADER_BOUND:
+        found.append(f"loader-bound: {wait:.0%} of its time it waited for data")
+    return found
+
+
+def _still_improving(values: Sequence[float]) -> bool:
+    """Whether the last quarter of a curve (larger is better) gained a tenth or more of the whole gain."""
+    if len(values) < 8:
+        return False
+    quarter = len(values) // 4
+    late, before = values[-quarter:], values[-2 * quarter : -quarter]
+    gain = statistics.median(late) - statistics.median(before)
+    return gain > 0 and gain >= STILL_IMPROVING * (max(values) - values[0])
+
+
+def _ending(stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str) -> str:
     if error or result.get("failed"):
         return f"failed: {error or result['failed']}"
     if result.get("diverged"):
@@ -53,6 +96,7 @@ def make_row(
     stopped_at: int | None,
     error: str,
     gpus: float,
+    objectives: Objectives,
     price: float = 0.0,
 ) -> Row:
     """One row of leaderboard.json; `values` are the design's own settings, `config` all of them.
@@ -68,7 +112,7 @@ def make_row(
         "config": {k: v for k, v in config.items() if not k.endswith(USED)},
         "metrics": metrics_of(result, measured) | {f"bicubic/{m}": v for m, v in bicubic.items()},
         "protocol": dict(protocol),
-        "verdict": verdict(stage, result, stopped_at, error),
+        "verdict": verdict(stage, result, stopped_at, error, remarks(result, curve, objectives, bicubic)),
         "seed": config["run.seed"],
         **spent(result, gpus, price),
         "mlflow_run_id": None,

@@ -13,6 +13,7 @@ from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs
 from orchestrator import tracking, warmstart
 from orchestrator.progress import StagePlan
 from orchestrator.request import Request, read_facts
+from orchestrator.scheduler import rungs
 from orchestrator.storage import Storage, first_missing
 from orchestrator.trial import open_role
 from trainers import preflight
@@ -41,16 +42,21 @@ class Prepared:
         """Role -> digest of its images."""
         return {role: images.digest for role, images in self.images.items()}
 
+    @property
+    def milestones(self) -> list[int]:
+        """GAN steps of the rungs of early stopping."""
+        run, space = self.request.config.run, self.request.space
+        return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs)
+
     def stages(self) -> list[StagePlan]:
         """The expected work of each stage."""
         r, run = self.request, self.request.config.run
         # each rung lets 1/reduction of its trials go on
-        reached, share, previous = 1.0, 0.0, 0.0
-        for k in range(r.space.rungs, 0, -1):
-            at = r.space.reduction**-k
-            share += reached * (at - previous)
-            reached, previous = reached / r.space.reduction, at
-        share += reached * (1 - previous)
+        reached, share, previous = 1.0, 0.0, 0
+        for milestone in self.milestones:
+            share += reached * (milestone - previous) / run.gan_steps
+            reached, previous = reached / r.space.reduction, milestone
+        share += reached * (1 - previous / max(1, run.gan_steps))
         return [
             StagePlan("warm", len(self.missing), run.psnr_steps, 0),
             StagePlan("screen", r.trials, 0, run.gan_steps, share),
@@ -65,8 +71,8 @@ class Prepared:
         return [
             f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
             + (f" ({kept} more are there already)" if kept else ""),
-            f"screen   {r.trials} trials of up to {run.gan_steps} GAN steps from a shared warm start; at "
-            f"each of {r.space.rungs} rungs one in {r.space.reduction} goes on",
+            f"screen   {r.trials} trials of up to {run.gan_steps} GAN steps from a shared warm start"
+            + "".join(f"; one in {r.space.reduction} goes on at step {m}" for m in self.milestones),
             f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, each with its own PSNR phase, "
             "no stopping",
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "

@@ -195,6 +195,16 @@ class _Fixed:
         return self.values[name]
 
 
+def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that are settings of a config, without a space's switches."""
+    return {k: v for k, v in values.items() if "." in k and not k.endswith(USED)}
+
+
+def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that make the design, without the seeds."""
+    return {k: v for k, v in settings_of(values).items() if k not in ("run.seed", "data.order_seed")}
+
+
 def label(values: Mapping[str, Any]) -> str:
     """A readable name for a design: "b4 bn shuffle adv=0.1"."""
     words = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import leaderboard
 from orchestrator.scheduler import FeasibleFirst
 from orchestrator.selection import Objectives
-from orchestrator.space import USED, label
+from orchestrator.space import design_of, label, settings_of
 from trainers.config import flatten, override
 
 if TYPE_CHECKING:
@@ -62,30 +62,23 @@ class StageView:
             best, bicubic = _in_words(result, objectives), _in_words(sweep.bicubic, objectives)
             sweep.progress.note = f"best {best} (bicubic {bicubic})"
 
-    def ended(self, trial_id: str, result: dict[str, Any], error: str) -> None:
+    def ended(self, trial_id: str, result: dict[str, Any], curve: list[dict[str, Any]], error: str) -> None:
         """Verdict, picture, end of its run."""
         own_id, _ = self.stage.identity(trial_id, self.params.get(trial_id, {}))
-        words = leaderboard.verdict(self.stage.name, result, self.stage.stopped_at(trial_id), error)
-        strip = f"{self.sweep.request.name}/trials/{own_id}/strip.png"
-        storage, work_dir = self.sweep.storage, self.sweep.request.work_dir()
-        picture = storage.fetch_file(strip, work_dir) if storage.exists(strip) else None
-        spent = leaderboard.spent(result, self.sweep.gpus, self.sweep.request.price_per_gpu_hour)
-        self.sweep.record.end_trial(
+        sweep, stopped_at = self.sweep, self.stage.stopped_at(trial_id)
+        remarks = leaderboard.remarks(result, curve, sweep.objectives, sweep.bicubic)
+        words = leaderboard.verdict(self.stage.name, result, stopped_at, error, remarks)
+        strip = f"{sweep.request.name}/trials/{own_id}/strip.png"
+        picture = None
+        if sweep.storage.exists(strip):
+            picture = sweep.storage.fetch_file(strip, sweep.request.work_dir())
+        spent = leaderboard.spent(result, sweep.gpus, sweep.request.price_per_gpu_hour)
+        sweep.record.end_trial(
             self.stage.name, own_id, words, spent, picture, result.get("checkpoint"), failed=bool(error)
         )
-        self.sweep.progress.end(trial_id)
+        sweep.progress.end(trial_id)
 
 
 def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:
     perceptual, distortion = objectives.perceptual, objectives.distortion
     return f"{perceptual} {metrics[perceptual]:.4g} at {metrics[distortion]:.2f} dB"
-
-
-def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that are settings of a config, without a space's switches."""
-    return {k: v for k, v in values.items() if "." in k and not k.endswith(USED)}
-
-
-def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that make the design, without the seeds."""
-    return {k: v for k, v in settings_of(values).items() if k not in ("run.seed", "data.order_seed")}

@@ -11,11 +11,10 @@ from datasets.errors import UserError
 from orchestrator import cluster, leaderboard, selection, submission
 from orchestrator.leaderboard import Row
 from orchestrator.plan import Prepared, prepare
-from orchestrator.progress import Progress, clock
+from orchestrator.progress import Progress
 from orchestrator.record import Record
 from orchestrator.report import build_report
 from orchestrator.request import Request, read_facts
-from orchestrator.storage import Storage
 from orchestrator.tuning import Interrupted, Sweep
 from trainers.config import digest, flatten
 from trainers.device import describe_hardware
@@ -132,6 +131,7 @@ def _answer(rows: list[Row], sweep: Sweep, prepared: Prepared) -> dict[str, Any]
             "screened_out": sum(r["rung"] is not None for r in rows),
             "diverged": sum(r["diverged"] for r in rows),
         },
+        "failures": sorted({r["verdict"] for r in rows if r["verdict"].startswith("failed")}),
         **{k: sum(r[k] for r in rows) for k in ("gpu_hours", "cpu_hours", "cost")},
     }
 
@@ -235,52 +235,5 @@ def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _summary_tags(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        k: facts[k]
-        for k in ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours", "cost")
-    }
-
-
-def _where(request: Request) -> str:
-    return "" if request.storage == "./runs" else f" --storage {Storage(request.storage).root}"
-
-
-def _cost(facts: Mapping[str, Any]) -> str:
-    return f" (cost {facts['cost']:.2f})" if facts["cost"] else ""
-
-
-def resume_command(request: Request) -> str:
-    """What goes on with a stopped sweep."""
-    return f"python experiments/sweep.py --resume {request.name}{_where(request)}"
-
-
-def closing_lines(facts: Mapping[str, Any], request: Request) -> list[str]:
-    """What a finished sweep prints: the front, the pick, and what to do next."""
-    o = request.config.objective
-    lines = ["", f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):"]
-    bicubic = facts["bicubic"]["test"]
-    if bicubic:
-        lines.append(
-            f"  {'bicubic':<44} {bicubic[o.distortion]:7.2f} dB  {o.perceptual} {bicubic[o.perceptual]:8.4g}"
-        )
-    for d in facts["designs"]:
-        on_front = set(d["trial_ids"]) & set(facts["front"])
-        mark = "*" if facts["pick"] in d["trial_ids"] else "-" if on_front else " "
-        share = d["val"].get("gradient_share/adversarial")
-        more = f", adversarial gradient share {share:.0%}" if share is not None else ""
-        lines.append(
-            f"{mark} {d['design']:<44} {d['test'][o.distortion]:7.2f} dB  {o.perceptual} "
-            f"{d['test'][o.perceptual]:8.4g} (its warm start {d['test'][f'warm/{o.perceptual}']:.4g}{more})"
-        )
-    root, where = Storage(request.storage).root, _where(request)
-    lines += [
-        "  * the pick, - also on the front",
-        f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",
-        f"took {clock(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
-        f"{facts['gpu_hours']:.2f} GPU-hours{_cost(facts)}; {facts['counts']['screened_out']} of "
-        f"{facts['counts']['screen']} trials stopped early",
-        f"report:  {root}/{facts['name']}/report.html",
-        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {facts['tracking_uri']})",
-        f"promote: python experiments/promote.py {facts['name']}{where}",
-    ]
-    return lines
+    names = ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours", "cost")
+    return {k: facts[k] for k in names}

@@ -14,6 +14,7 @@ from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, open_images
 from orchestrator import warmstart
+from orchestrator.space import settings_of
 from orchestrator.storage import Storage
 from orchestrator.tune_monitor import TuneMonitor
 from trainers import checkpoint
@@ -59,7 +60,7 @@ def run_trial(params: Mapping[str, Any], job: Job) -> None:
     values = dict(job.designs[params["index"]]) if job.designs else dict(params)
     trial_id = values.pop("trial_id", None) or f"{job.stage}-{tune.get_context().get_trial_id()}"
     torch.set_num_threads(job.threads or torch.get_num_threads())
-    Trial(trial_id, override(from_flat(job.base), values), job).run()
+    Trial(trial_id, override(from_flat(job.base), settings_of(values)), job).run()
 
 
 class Trial:
@@ -126,6 +127,8 @@ class Trial:
             return run.resume(folder)
         if self.job.stage != "screen":
             return run.start("psnr"), Progress()
+        if not warmstart.ready(self.storage, self.warm_key):
+            raise UserError(f"the PSNR phase that it starts from (warm-{self.warm_key}) did not finish")
         folder = self.storage.fetch(self.warm_name, self.scratch)
         return run.start("gan", checkpoint.generator_weights(folder)), Progress()
 

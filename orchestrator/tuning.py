@@ -14,10 +14,11 @@ from orchestrator.leaderboard import Row
 from orchestrator.plan import Prepared
 from orchestrator.progress import Progress
 from orchestrator.record import Record
-from orchestrator.scheduler import FeasibleFirst, rungs
+from orchestrator.scheduler import FeasibleFirst
 from orchestrator.search import build_search
 from orchestrator.selection import Objectives
-from orchestrator.stage import Stage, StageView, design_of, settings_of
+from orchestrator.space import design_of, settings_of
+from orchestrator.stage import Stage, StageView
 from orchestrator.testing import measure_on
 from orchestrator.trial import Job, run_trial
 from trainers.config import flatten, override
@@ -56,9 +57,7 @@ class Sweep:
         return tuple({"trial_id": f"warm-{p.warm_keys[i]}", **p.architectures[i]} for i in p.missing)
 
     def _scheduler(self) -> FeasibleFirst:
-        run, space = self.request.config.run, self.request.space
-        milestones = rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs)
-        return FeasibleFirst(self.objectives, milestones, space.reduction)
+        return FeasibleFirst(self.objectives, self.prepared.milestones, self.request.space.reduction)
 
     def _confirm_designs(self) -> tuple[dict[str, Any], ...]:
         """The best designs of the screen, each with seeds of its own for weights and data order."""
@@ -231,6 +230,7 @@ class Sweep:
             stopped_at=stage.stopped_at(tune_id),
             error=callback.errors.get(tune_id, ""),
             gpus=self.gpus,
+            objectives=self.objectives,
             price=self.request.price_per_gpu_hour,
         )
         row["values"] = settings_of(values)

@@ -8,6 +8,8 @@ import pytest
 from datasets.errors import UserError
 from experiments.recipes import RECIPES
 from experiments.spaces import SPACES, build
+from orchestrator.search import build_search
+from orchestrator.space import settings_of
 from trainers.config import flatten, override
 
 
@@ -42,6 +44,15 @@ def test_points_to_start_from_are_drawn_as_written(name):
 
 
 @pytest.mark.parametrize("name", SPACES)
+def test_what_ray_is_given_becomes_a_config(name):
+    """Ray hands on Optuna's own parameters, a space's switches included, beside the values it returns."""
+    config, space = RECIPES["demo"](), SPACES[name]
+    search = build_search(space, config.objective, name, 0, list(space.points), 20)
+    for k in range(20):
+        override(config, settings_of(search.suggest(f"t{k}")))
+
+
+@pytest.mark.parametrize("name", SPACES)
 def test_spaces_are_named_described_and_plain_data(name):
     space = SPACES[name]
     assert space.name == name
@@ -62,6 +73,16 @@ def test_full_holds_the_published_values():
     assert len(full.architectures()) == 3 * 2 * 2
     assert full.axes["loss.adversarial_weight"].examples() == (1e-4, 1e-1)
     assert "loss.content_weight" not in full.axes, "Adam hardly sees a common factor on all losses"
+
+
+def test_a_grid_is_tried_whole_and_an_ablation_stops_nobody():
+    for name in ("architecture", "ablation"):
+        space = SPACES[name]
+        assert len(space.points) == space.trials == len({str(p) for p in space.points})
+    ablation = SPACES["ablation"]
+    assert (ablation.rungs, ablation.confirm_top, ablation.confirm_seeds) == (0, 8, 5)
+    assert len(SPACES["architecture"].architectures()) == 18
+    assert SPACES["optimizer"].architectures() == [{}]
 
 
 def test_every_axis_is_a_setting():

@@ -33,6 +33,7 @@ def row(trial_id="screen-1", stage="screen", **more):
         stopped_at=more.pop("stopped_at", None),
         error=more.pop("error", ""),
         gpus=more.pop("gpus", 0.0),
+        objectives=SWD,
     )
     return made | {"values": {"generator.num_blocks": 4, "at": trial_id}} | more
 
@@ -78,6 +79,34 @@ def test_a_confirmed_row_shows_the_curve_of_its_last_phase():
 def test_verdicts_in_words(stage, more, stopped_at, error, words):
     expected = words or "diverged: adversarial at step 41"
     assert verdict(stage, result(**more), stopped_at, error) == expected
+
+
+BICUBIC = {"psnr_y": 29.0, "swd": 230.0}
+
+
+def curve_of(swds, psnr=30.0):
+    return [{"phase": "gan", "step": 8 * k, "psnr_y": psnr, "swd": swd} for k, swd in enumerate(swds)]
+
+
+@pytest.mark.parametrize(
+    ("curve", "more", "words"),
+    [
+        (curve_of([190, 150, 130, 121, 119, 120, 119, 120]), {}, []),
+        (curve_of([190, 180, 170, 160, 150, 140, 130, 120]), {}, ["undertrained"]),
+        (curve_of([190, 180, 170, 160, 150, 140, 130, 120]), {"complete": 0}, []),
+        (curve_of([190, 180, 170, 120]), {}, []),  # too few evaluations to say
+        (curve_of([190, 260]) + curve_of([300], psnr=20.0), {}, ["collapsed"]),
+        (curve_of([190]) + curve_of([100], psnr=20.0), {}, []),  # sharper: strayed, not collapsed
+        (curve_of([190]), {"data_wait_share": 0.45}, ["loader-bound: 45%"]),
+        (curve_of([190]), {"data_wait_share": 0.05}, []),
+        ([], {}, []),
+    ],
+)
+def test_remarks_on_how_a_trial_ran(curve, more, words):
+    found = leaderboard.remarks(result(**more), curve, SWD, BICUBIC)
+    assert len(found) == len(words)
+    assert all(f.startswith(w) for f, w in zip(found, words, strict=True))
+    assert verdict("confirm", result(), None, "", found).startswith("confirmed")
 
 
 def test_a_confirmed_trial_is_its_best_evaluated_checkpoint():

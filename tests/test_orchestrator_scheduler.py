@@ -171,8 +171,8 @@ def test_the_callback_keeps_curve_and_newest_result_without_the_bulk(monkeypatch
         def reported(self, trial_id, result):
             seen.append(("reported", result["journal"]))
 
-        def ended(self, trial_id, result, error):
-            seen.append(("ended", error))
+        def ended(self, trial_id, result, curve, error):
+            seen.append(("ended", len(curve)))
 
     monkeypatch.setitem(LIVE, "s/screen", Driver())
     callback, trial = StageCallback("s/screen"), FakeTrial("t1")
