@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from datasets import splits
+from datasets import order, splits
 from datasets.catalogue import CATALOGUE
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.images import ImageSet, disjoint
 from datasets.importers import Member
-from datasets.loader import eval_pairs, open_images
+from datasets.loader import TrainLoader, eval_pairs, open_images
 from datasets.prepare import PREPARERS, prepare
 from datasets.stream import samples
 
@@ -201,3 +202,23 @@ def test_real_rooms_and_faces_from_archive_to_cache(tmp_path: Path) -> None:
                 assert np.array_equal(images[i], np.asarray(Image.open(io.BytesIO(source)).convert("RGB")))
         for held_out in sets[1:]:
             disjoint(sets[0], held_out)
+        streamed_crops_are_cut_from(sets[0])
+    faces = DATA / "celeba_half" / "img_align_celeba.zip"
+    prepare("celeba", str(faces), str(tmp_path / "faces"), limit=400)
+    images = ImageSet(str(tmp_path / "faces"), "train", tmp_path / "c")
+    with zipfile.ZipFile(faces) as archive:
+        for i in range(0, len(images), 7):
+            source = archive.read(f"img_align_celeba/{images.keys[i]}.jpg")
+            assert np.array_equal(images[i], np.asarray(Image.open(io.BytesIO(source)).convert("RGB")))
+    streamed_crops_are_cut_from(images)
+
+
+def streamed_crops_are_cut_from(images: ImageSet) -> None:
+    side = images.min_side // 8 * 4
+    data = DataConfig(crop_px=side, batch_size=16, mode="streamed", flip=False)
+    batch = next(TrainLoader(images, data, 4, device="cpu").batches())
+    sizes = np.array([images[i].shape[:2] for i in batch.indices])
+    tops, lefts = order.crops(0, np.zeros(16, dtype=np.int64), batch.indices, sizes, side)
+    for hr, i, top, left in zip(batch.hr, batch.indices, tops, lefts, strict=True):
+        crop = (hr * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        assert np.array_equal(crop, images[i][top : top + side, left : left + side])

@@ -171,21 +171,21 @@ def test_a_web_page_in_place_of_a_zip_is_named(tmp_path: Path) -> None:
 
 @needs_data
 def test_celeba_layout_with_and_without_the_partition(tmp_path: Path) -> None:
-    cut = prepare("celeba", str(CELEBA), str(tmp_path / "cut"), limit=100)
-    assert {s: e.count for s, e in cut.splits.items()} == {"train": 80, "val": 8, "test": 8, "gate": 4}
+    cut = prepare("celeba", str(CELEBA), str(tmp_path / "cut"), limit=50)
+    assert {s: e.count for s, e in cut.splits.items()} == {"train": 40, "val": 4, "test": 4, "gate": 2}
     folder = tmp_path / "celeba"
     folder.mkdir()
     (folder / CELEBA.name).symlink_to(CELEBA)
-    lines = [f"{i:06d}.jpg {(i > 60) + (i > 80)}" for i in range(1, 101)]
+    lines = [f"{i:06d}.jpg {(i > 20) + (i > 40)}" for i in range(1, 51)]
     (folder / "list_eval_partition.txt").write_text("\n".join(lines))
-    official = prepare("celeba", str(folder / CELEBA.name), str(tmp_path / "official"), limit=100)
+    official = prepare("celeba", str(folder / CELEBA.name), str(tmp_path / "official"), limit=50)
     counts = {s: e.count for s, e in official.splits.items()}
-    assert counts["train"] == 60 and counts["test"] == 20 and counts["val"] + counts["gate"] == 20
-    people = [f"{i:06d}.jpg {i // 5}" for i in range(1, 101)]
+    assert counts["train"] == 20 and counts["test"] == 10 and counts["val"] + counts["gate"] == 20
+    people = [f"{i:06d}.jpg {i // 5}" for i in range(1, 41)]
     (folder / "identity_CelebA.txt").write_text("\n".join(people))
-    prepare("celeba", str(folder / CELEBA.name), str(tmp_path / "people"), limit=100, split="cut")
+    prepare("celeba", str(folder / CELEBA.name), str(tmp_path / "people"), limit=40, split="cut")
     roles = [ImageSet(str(tmp_path / "people"), role, tmp_path / "cache") for role in ROLES]
-    assert len(set().union(*(r.sources for r in roles))) == sum(len(set(r.sources)) for r in roles) == 21
+    assert len(set().union(*(r.sources for r in roles))) == sum(len(set(r.sources)) for r in roles) == 9
 
 
 @needs_data

@@ -164,9 +164,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    decoded = "alone" if region.find() else "out of the whole image"
     print(f"{processor()}, {options.threads} core; webdataset {webdataset.__version__}, ", end="")
-    how = "alone" if region.find() else "from the whole"
-    print(f"torch {torch.__version__}; crops of JPEGs are decoded {how}")
+    print(f"torch {torch.__version__}; the crop of a JPEG is decoded {decoded}")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         faces = packed(
