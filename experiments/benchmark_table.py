@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 
 from experiments import cli
-from experiments.upscale import load
 from orchestrator.log_table import log_table
+from orchestrator.named_model import load_named
 from trainers.benchmark import open_test_set
 from trainers.device import pick_device
 from trainers.quoted import quoted_blocks
@@ -26,7 +26,7 @@ class Args:
     """One table of models and classical resizers on test sets."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL ...]")] = ()
-    """Checkpoint folders or models:/NAME@ALIAS, each also as NAME=...; all of one scale."""
+    """models:/NAME@ALIAS or folders of sweeps, runs, checkpoints, each also as NAME=...; all of one scale."""
     sets: tuple[str, ...] = ("demo",)
     """Test sets: folders (HR and LR pairs, or photographs) as NAME=FOLDER, or catalogue names."""
     scale: int = 4
@@ -52,7 +52,7 @@ def main(args: Args) -> int:
     models = []
     for word in args.models:
         name, _, place = word.rpartition("=")
-        network, config = load(place, args.tracking_uri)
+        network, config = load_named(place, args.tracking_uri)
         models.append(Model(name or place, network.to(device), config.generator.scale))
     scale = models[0].scale if models else args.scale
     sets = [open_test_set(s, scale, args.degradation, args.out / "work") for s in args.sets]

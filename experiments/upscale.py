@@ -15,11 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from rich.console import Console
 from rich.progress import Progress
-from torch import nn
 
 from experiments import cli
-from trainers import checkpoint
-from trainers.config import TrainConfig
+from orchestrator.named_model import load_named
 from trainers.device import pick_device
 from trainers.upscaling import jobs, upscale_files
 
@@ -33,7 +31,7 @@ class Args:
     out: Path = Path("upscaled")
     """Folder for the results, named NAME_x4.png."""
     model: str = "models:/upsweep-demo@champion"
-    """models:/NAME@ALIAS in the registry, or a checkpoint folder."""
+    """models:/NAME@ALIAS in the registry, or the folder of a sweep, a run or a checkpoint."""
     tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp"] = "png"
@@ -46,17 +44,8 @@ class Args:
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
 
-def load(model: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
-    """The network of a registry name or a checkpoint folder in eval mode, and its config."""
-    if not model.startswith("models:/"):
-        return checkpoint.load_generator(Path(model))
-    from orchestrator.registry import load_generator
-
-    return load_generator(model, tracking_uri)
-
-
 def main(args: Args) -> int:
-    network, config = load(args.model, args.tracking_uri)
+    network, config = load_named(args.model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale
     todo = jobs(list(args.images), args.out, args.format, scale)

@@ -24,6 +24,8 @@ def test_shipped_pairs_are_used_as_they_are(tmp_path):
     found = open_test_set(str(tmp_path / "Set"), 4, "matlab", tmp_path)
     assert (found.name, found.degradation) == ("Set", "shipped")
     assert found.pairs[0].lr_image.shape == (8, 6, 3)
+    with pytest.raises(UserError, match="ships pairs for x4, not for x3; name a folder of photographs"):
+        open_test_set(str(tmp_path / "Set"), 3, "matlab", tmp_path)
 
 
 def test_photographs_are_cropped_and_degraded_and_grey_stays_grey(tmp_path):

@@ -20,6 +20,11 @@ def test_unknown_metric_names_the_nearest_and_the_option():
         require(["psnry"], "objective.distortion")
 
 
+def test_pi_is_said_to_be_out_of_reach_and_never_replaced():
+    with pytest.raises(UserError, match="metric pi is unavailable: .* measure niqe, its other half"):
+        require(["psnr_y", "pi"])
+
+
 def test_absent_weights_are_said_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -123,7 +123,8 @@ def test_fid_and_kid_are_the_distances_of_inception_features(inception_file, mon
     (sr, hr), theirs = _through_inception(inception_file, monkeypatch)
     a, b = (x.numpy() for x in theirs)
     assert frechet.fid(sr, hr) == pytest.approx(frechet.frechet(a, b), rel=1e-6)
-    assert frechet.kid(sr, hr) == pytest.approx(frechet.kernel_distance(a, b), rel=1e-6)
+    # Next to 0 the order of additions in float32 shows; on equal features the test above has no slack.
+    assert frechet.kid(sr, hr) == pytest.approx(frechet.kernel_distance(a, b), rel=1e-6, abs=1e-8)
 
 
 @pytest.mark.slow

@@ -50,6 +50,11 @@ def open_test_set(spec: str, scale: int, degradation: str, work_dir: Path) -> Te
     for root in (path / f"x{scale}", path):
         if (root / "HR").is_dir() and (root / "LR").is_dir():
             return TestSet(name or path.name, _shipped(root, scale), SHIPPED)
+    if shipped := sorted(p.parent.name for p in path.glob("x*/LR")):
+        raise UserError(
+            f"{path} ships pairs for {', '.join(shipped)}, not for x{scale}; name a folder of photographs "
+            f"to have the inputs made here"
+        )
     return TestSet(name or path.name, _degraded(path, scale, degradation), degradation)
 
 

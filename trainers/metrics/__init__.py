@@ -208,6 +208,13 @@ METRICS: dict[str, Metric] = {
 }
 
 
+NOT_HERE = {
+    "pi": "it is the mean of niqe and 10 - Ma, and Ma's score needs a published random forest that this "
+    "project does not read; measure niqe, its other half",
+}
+"""Metrics that people ask for and that cannot be had here, with the sentence that says why."""
+
+
 def require(names: Sequence[str], option: str = "objective.perceptual") -> list[Metric]:
     """The metrics called `names`; UserError for a name that is unknown or a metric whose weights are absent.
 
@@ -215,6 +222,8 @@ def require(names: Sequence[str], option: str = "objective.perceptual") -> list[
     """
     chosen = []
     for name in names:
+        if name in NOT_HERE:
+            raise UserError(f"metric {name} is unavailable: {NOT_HERE[name]}")
         if name not in METRICS:
             raise unknown("metric", name, METRICS, option)
         if sentence := METRICS[name].unavailable():

@@ -1,6 +1,8 @@
-"""The scripts use what was promoted: a picture upscaled and a table made by a champion's name."""
+"""The scripts find a network by its registered name, its sweep or its run."""
 
+import json
 import shutil
+from dataclasses import replace
 
 import mlflow
 import numpy as np
@@ -13,9 +15,11 @@ from datasets.errors import UserError
 from experiments import benchmark_table, upscale
 from orchestrator.export import log_generator
 from orchestrator.mlflow_store import fluent_store
+from orchestrator.named_model import load_named
 from orchestrator.registry import Registry
 from orchestrator.tracking import default_uri
-from trainers.config import GeneratorConfig, TrainConfig
+from trainers import checkpoint
+from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
 from trainers.evaluate import to_tensor, to_uint8
 from trainers.models import build_generator
 
@@ -73,6 +77,23 @@ def test_the_champion_is_a_row_of_the_table_beside_a_version_of_itself(store, ph
     rows = pq.read_table(tmp_path / "out/per_image.parquet").to_pylist()
     values = {row["model"]: row["value"] for row in rows if row["metric"] == "psnr_y"}
     assert values[CHAMPION] == values["first"] and "scale=2" in rows[0]["protocol"]
+
+
+def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
+    config = replace(CONFIG, objective=ObjectiveConfig(perceptual="swd"))
+    for step, psnr, swd in ((10, 30.0, 90.0), (20, 29.5, 50.0), (30, 20.0, 10.0)):
+        network = build_generator(config.generator)
+        torch.nn.init.constant_(network.tail.bias, step)
+        found = {"val": {"psnr_y": psnr, "swd": swd}}
+        checkpoint.save_generator(tmp_path / f"run/candidates/{step}", config, network, found)
+    (tmp_path / "run/checkpoints").mkdir()
+    (tmp_path / "run/config.json").write_text(json.dumps(flatten(config)))
+    assert load_named(str(tmp_path / "run"), "")[0].tail.bias[0] == 20
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/sweep.json").write_text(json.dumps({"name": "mine", "pick": "confirm-0"}))
+    row = {"trial_id": "confirm-0", "checkpoint": str(tmp_path / "run/candidates/30")}
+    (tmp_path / "mine/leaderboard.json").write_text(json.dumps([row]))
+    assert load_named(str(tmp_path / "mine"), "")[0].tail.bias[0] == 30
 
 
 def test_an_alias_that_nothing_carries_is_one_sentence(store, tmp_path):
