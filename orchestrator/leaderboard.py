@@ -9,6 +9,7 @@ from orchestrator import selection
 from orchestrator.selection import Objectives, order_feasible_first
 from orchestrator.space import USED, label
 from orchestrator.storage import Storage
+from trainers.config import digest
 
 Row = dict[str, Any]
 LOADER_BOUND = 0.2  # share of a trial's time spent waiting for data
@@ -73,6 +74,11 @@ def _ending(stage: str, result: Mapping[str, Any], stopped_at: int | None, error
     if not result.get("complete"):
         return "unfinished"
     return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")
+
+
+def design_key(row: Row) -> str:
+    """The same for all seeds of one design, and for no other: labels may leave a setting out."""
+    return digest({k: v for k, v in row["values"].items() if k not in ("run.seed", "data.order_seed")})
 
 
 def spent(result: Mapping[str, Any], gpus: float, price: float) -> dict[str, float]:

@@ -67,19 +67,13 @@ class Record:
         journal.end("FAILED" if failed else "FINISHED")
         self.writer.append(journal.drain())
 
-    def test(
-        self,
-        confirm_id: str,
-        numbers: Mapping[str, float],
-        keys: Sequence[str],
-        per_image: Mapping[str, Sequence[float]],
-    ) -> None:
+    def test(self, confirm_id: str, evaluation: Mapping[str, Any]) -> None:
         """Test numbers, and a table of every image's, belong to the run whose network they measure."""
         journal = self._journal(self.key("confirm", confirm_id))
-        journal.metrics(0, {f"test/{k}": v for k, v in numbers.items()})
+        journal.metrics(0, {f"test/{k}": v for k, v in evaluation["summary"].items()})
         path = self.folder / "tables" / confirm_id / "test_per_image.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(per_image_table(keys, per_image), path)
+        parquet.write_table(per_image_table(evaluation["keys"], evaluation["per_image"]), path)
         journal.artifact(path, "tables")
         self.writer.append(journal.drain())
 

@@ -16,7 +16,7 @@ from orchestrator.record import Record
 from orchestrator.report import build_report
 from orchestrator.request import Request, read_facts
 from orchestrator.tuning import Interrupted, Sweep
-from trainers.config import digest, flatten
+from trainers.config import flatten
 from trainers.device import describe_hardware
 
 
@@ -142,8 +142,8 @@ def designs_of(rows: list[Row]) -> list[dict[str, Any]]:
     for row in rows:
         if row["stage"] != "confirm" or not row["finished"]:
             continue
-        key = digest({k: v for k, v in row["values"].items() if k not in ("run.seed", "data.order_seed")})
-        found.setdefault(key, {"design": row["design"], "rows": []})["rows"].append(row)
+        entry = found.setdefault(leaderboard.design_key(row), {"design": row["design"], "rows": []})
+        entry["rows"].append(row)
     tests = {r["of"]: r for r in rows if r["stage"] == "test"}
     designs = []
     for entry in found.values():

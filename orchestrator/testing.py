@@ -37,7 +37,7 @@ def _measure(
     work_dir: Path,
     metrics: tuple[str, ...],
     digest: str,
-    gpus: float,
+    gpus: float = 0.0,
 ) -> dict[str, Any]:
     began, cpu_began = time.monotonic(), time.process_time()
     import torch

@@ -76,7 +76,6 @@ class Sweep:
         done = self._finished_rows("test")
         if done is None:
             self.progress.begin("test")
-            bicubic, _ = self._baseline("test")
             measured = measure_on(
                 [(r["checkpoint"], self._warm_url(r)) for r in confirmed],
                 "test",
@@ -86,14 +85,13 @@ class Sweep:
             )
             done = []
             for row, evaluation in zip(confirmed, measured, strict=True):
-                numbers = evaluation["summary"] | {f"bicubic/{m}": v for m, v in bicubic.items()}
                 done.append(
                     row
                     | {
                         "trial_id": row["trial_id"].replace("confirm", "test"),
                         "stage": "test",
                         "of": row["trial_id"],
-                        "metrics": numbers,
+                        "metrics": evaluation["summary"],
                         "protocol": evaluation["protocol"],
                         "verdict": "measured on test",
                         "per_image": evaluation["per_image"],
@@ -105,7 +103,7 @@ class Sweep:
                         "candidates": [],
                     }
                 )
-                self.record.test(row["trial_id"], numbers, evaluation["keys"], evaluation["per_image"])
+                self.record.test(row["trial_id"], evaluation)
             self._keep("test", done)
         self.rows += done
 

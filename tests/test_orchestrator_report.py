@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from orchestrator.report import build_report
-from orchestrator.report.facts import against_pick, checkpoint_choice, headline, how_sure, read, verdicts
+from orchestrator.report.facts import (
+    against_pick,
+    by_image,
+    checkpoint_choice,
+    headline,
+    how_sure,
+    read,
+    verdicts,
+)
 from orchestrator.report.plots import Axis, Mark, plane
 from orchestrator.report.settings import column, importances, varied
 
@@ -88,14 +96,19 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
         for seed in range(seeds):
             noise = draw.uniform(-0.4, 0.4)
             identity = f"confirm-{place}-s{seed}"
-            numbers = {"seed": seed, "verdict": "confirmed"}
+            values = {"loss.adversarial_weight": 0.1 * (place + 1), "run.seed": seed}
+            numbers = {"seed": seed, "verdict": "confirmed", "values": values}
             rows.append(row("confirm", identity, design, psnr + noise / 4, swd + noise, **numbers))
             images = [psnr + noise / 8 + 2 * math.sin(k) for k in range(31)]
+            bases = {
+                "bicubic": [24.0 + 2 * math.sin(k) for k in range(31)],
+                "warm": [v + 0.01 for v in images],
+            }
             tested = {
                 **numbers,
                 "of": identity,
                 "verdict": "measured on test",
-                "per_image": {"psnr_y": images},
+                "per_image": {"psnr_y": images} | {f"{k}/psnr_y": base for k, base in bases.items()},
             }
             rows.append(row("test", f"test-{place}-s{seed}", design, psnr - 0.1, swd + 1 + noise, **tested))
     sweep = {
@@ -203,6 +216,40 @@ def test_designs_are_told_apart_from_the_pick_only_with_enough_seeds(tmp_path):
     assert words["b8 bn transposed adv=0.01"].startswith("beats (+0.")
     assert words["b4 no-bn"].startswith("loses to (-0.")
     assert "against the pick, psnr_y" in Page(build_report(tmp_path)).text
+
+
+def test_the_pick_is_held_against_bicubic_and_its_warm_start_image_by_image(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    told = by_image(read(tmp_path))
+    assert re.match(r"By test image: psnr_y against bicubic: beats \(\+1\.\d+ \[\+1\.", told)
+    assert "psnr_y against its warm start: loses to (-0.01 [" in told
+    assert told in Page(build_report(tmp_path)).text
+    for row in rows:
+        row.pop("per_image", None)
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert by_image(read(tmp_path)) == ""
+
+
+def test_designs_that_share_a_label_are_two_designs(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    for r in rows:
+        if r["stage"] in ("confirm", "test"):
+            r["design"] = "same"
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    designs = read(tmp_path).designs
+    assert sorted(d.name for d in designs) == ["same", "same #2", "same #3"]
+    assert [len(d.rows) for d in designs] == [2, 2, 2]
+
+
+def test_a_price_gives_every_run_and_the_sweep_a_cost(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    assert "cost" not in Page(build_report(tmp_path)).text.split()
+    for r in rows:
+        r |= {"gpu_hours": 0.5, "cost": 1.25}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"gpu_hours": 12.5, "cost": 31.25}))
+    text = Page(build_report(tmp_path)).text
+    assert "cost 31.25 for 12.50 GPU-hours" in text and text.split().count("1.25") == len(rows)
 
 
 def test_the_shipped_checkpoint_is_told_from_the_last_one(tmp_path):

@@ -1,6 +1,7 @@
 """What the test stage measures carries the same protocol as the rows of val."""
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -31,3 +32,7 @@ def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_pa
     assert f"degradation=pil; images={digest}; scale=4; n=2" in found["protocol"]["lr_consistency"]
     assert found["summary"]["warm/psnr_y"] == found["summary"]["psnr_y"]
     assert len(found["keys"]) == len(found["per_image"]["psnr_y"]) == 2
+    for name in ("warm", "bicubic"):  # on the same images, so that differences can be paired
+        mean = sum(found["per_image"][f"{name}/psnr_y"]) / 2
+        assert mean == pytest.approx(found["summary"][f"{name}/psnr_y"])
+    assert found["cpu_hours"] > 0 and found["gpu_hours"] == 0

@@ -213,6 +213,7 @@ def test_a_deleted_run_costs_its_own_entries_only(place):
     assert '"step": 99' in (spool / "rejected.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_writer_killed_twice_loses_and_doubles_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "RESTART_EVERY_S", 0.0)
     uri = default_uri(tmp_path / "storage with space")
@@ -234,6 +235,7 @@ def test_a_writer_killed_twice_loses_and_doubles_nothing(tmp_path, monkeypatch):
     assert all(len(values) == 1 and values[0][0] == step for (_, step), values in stored.items())
 
 
+@pytest.mark.slow
 def test_a_migration_that_was_killed_half_way_is_begun_again(tmp_path):
     from orchestrator.mlflow_store import open_store
 

@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.statistics import hierarchical_bootstrap
-from orchestrator.verdicts import Verdict, between_designs
+import numpy as np
+
+from orchestrator.leaderboard import design_key
+from orchestrator.statistics import hierarchical_bootstrap, paired_bootstrap
+from orchestrator.verdicts import NOT_ENOUGH, Verdict, between_checkpoints, between_designs
 from trainers.metrics import METRICS
 
 Row = dict[str, Any]
@@ -100,7 +103,8 @@ def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row["stage"] == "confirm" and not lost(row):
-            groups.setdefault(row["design"], []).append(row)
+            groups.setdefault(design_key(row), []).append(row)
+    names = _distinct([group[0]["design"] for group in groups.values()])
     front, pick = set(sweep.get("front") or ()), sweep.get("pick")
     return [
         Design(
@@ -110,8 +114,18 @@ def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
             any(row["trial_id"] in front for row in group),
             any(row["trial_id"] == pick for row in group),
         )
-        for name, group in groups.items()
+        for name, group in zip(names, groups.values(), strict=True)
     ]
+
+
+def _distinct(labels: Sequence[str]) -> list[str]:
+    """Labels with a number where an earlier design has the same one."""
+    seen: Counter[str] = Counter()
+    names = []
+    for text in labels:
+        seen[text] += 1
+        names.append(f"{text} #{seen[text]}" if seen[text] > 1 else text)
+    return names
 
 
 def lost(row: Row) -> bool:
@@ -142,7 +156,27 @@ def _images(design: Design, metric: str) -> list[list[float]]:
     return [row["per_image"][metric] for row in design.tests]
 
 
+def by_image(facts: Facts) -> str:
+    """The pick against bicubic and its warm starts on each test image, mean over seeds, with intervals.
+
+    Empty where no objective has a value per image.
+    """
+    tests = facts.pick.tests if facts.pick else []
+    told = []
+    for metric in (facts.perceptual, facts.distortion):
+        for key, word in (("bicubic", "bicubic"), ("warm", "its warm start")):
+            names = (metric, f"{key}/{metric}")
+            if not tests or any(name not in r.get("per_image", {}) for r in tests for name in names):
+                continue
+            ours, theirs = (np.mean([r["per_image"][name] for r in tests], axis=0) for name in names)
+            found = between_checkpoints(paired_bootstrap(ours, theirs), METRICS[metric].direction)
+            told.append(f"{metric} against {word}: {_against(found)}")
+    return f"By test image: {'; '.join(told)}." if told else ""
+
+
 def _against(verdict: Verdict) -> str:
+    if verdict.word == NOT_ENOUGH:
+        return f"{NOT_ENOUGH} ({verdict.estimate:+.3g})"
     limits = verdict.interval
     reach = f" [{limits.low:+.3g}, {limits.high:+.3g}]" if limits else ""
     return f"{verdict.word} ({verdict.estimate:+.3g}{reach})"
@@ -208,6 +242,8 @@ def cost(facts: Facts) -> str:
     parts.append(f"{counts['confirm']} confirmation runs")
     warm = sweep.get("warm_starts") or {"trained": 0, "reused": 0}
     parts.append(f"{warm['trained']} warm starts trained, {warm['reused']} reused")
+    if sweep.get("cost"):
+        parts.append(f"cost {sweep['cost']:.2f} for {sweep['gpu_hours']:.2f} GPU-hours")
     if broken := sum(lost(row) for row in facts.rows):
         parts.append(f"{broken} diverged or failed")
     if sweep.get("ended") and sweep.get("started"):

@@ -47,7 +47,7 @@ def _answer(facts: Facts) -> str:
     sweep = facts.sweep
     when = say.moment(sweep.get("ended")) or f"{sweep['status']}, begun {say.moment(sweep['started'])}"
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
-    told = (say.how_sure(facts), say.checkpoint_choice(facts), say.cost(facts))
+    told = (say.how_sure(facts), say.by_image(facts), say.checkpoint_choice(facts), say.cost(facts))
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
         f"<h1>{escape(say.headline(facts))}</h1>{_tiles(facts)}"

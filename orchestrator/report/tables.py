@@ -55,10 +55,12 @@ def runs_table(facts: Facts) -> str:
         return ""
     metrics = [facts.perceptual, facts.distortion]
     metrics += [m for m in METRICS if m not in metrics and any(m in r["metrics"] for r in facts.rows)]
-    head = ["design", "stage", "seed", *metrics, "warm start", "step", "hours", "verdict", "run"]
+    priced = any(row.get("cost") for row in facts.rows)
+    head = ["design", "stage", "seed", *metrics, "warm start", "step", "hours"]
+    head += [*(["cost"] if priced else []), "verdict", "run"]
     titles = "".join(f'<th aria-sort="none"><button>{escape(text)}</button></th>' for text in head)
     order = sorted(facts.rows, key=lambda row: STAGES.index(row["stage"]))
-    body = "".join(_trial(facts, row, metrics) for row in order)
+    body = "".join(_trial(facts, row, metrics, priced) for row in order)
     stages = "".join(f'<option value="{s}">{s}</option>' for s in STAGES)
     return section(
         "All runs",
@@ -73,7 +75,7 @@ def runs_table(facts: Facts) -> str:
     )
 
 
-def _trial(facts: Facts, row: Row, metrics: list[str]) -> str:
+def _trial(facts: Facts, row: Row, metrics: list[str], priced: bool) -> str:
     values = row["metrics"]
     gone = lost(row)
     hours = row["gpu_hours"] or row["cpu_hours"]
@@ -84,6 +86,7 @@ def _trial(facts: Facts, row: Row, metrics: list[str]) -> str:
         (number(warm, facts.perceptual), warm),
         (f"{row['steps']} of {row['max_steps']}", row["steps"]),
         (f"{hours:.3f} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
+        *([(number(row.get("cost")), row.get("cost"))] if priced else []),
         (row["verdict"], None),
         ((row["mlflow_run_id"] or "")[:8], None),
     ]
