@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from orchestrator.candidate import find_candidate
+from orchestrator.storage import Storage
 from trainers import checkpoint
 from trainers.config import TrainConfig, from_flat
 from trainers.single import best_candidate
@@ -24,7 +25,7 @@ def load_named(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
         return load_generator(name, tracking_uri)
     folder = Path(name).resolve()
     if (folder / "sweep.json").is_file():
-        pick = find_candidate(folder.parent, folder.name)
+        pick = find_candidate(Storage(str(folder.parent)), folder.name, folder.parent)
         return pick.generator, pick.config
     if (folder / "checkpoints").is_dir():
         folder = best_candidate(from_flat(json.loads((folder / "config.json").read_text())), folder)
