@@ -142,6 +142,18 @@ def test_a_resumed_run_may_use_another_device_or_other_threads(photographs, stor
         torch.set_num_threads(before)
 
 
+def test_a_run_begun_before_a_setting_existed_goes_on(photographs, storage, tmp_path):
+    config = small(photographs, run__gan_steps=0)
+    single.train(config, tmp_path / "out", storage)
+    path = tmp_path / "out" / "config.json"
+    stored = json.loads(path.read_text())
+    del stored["optim.clip_norm"]
+    path.write_text(json.dumps(stored))
+    single.train(config, tmp_path / "out", storage)
+    with pytest.raises(UserError, match=r"other settings \(optim.clip_norm\)"):
+        single.train(override(config, {"optim.clip_norm": 1.0}), tmp_path / "out", storage)
+
+
 def start(words) -> subprocess.Popen:
     script = [sys.executable, str(ROOT / "experiments" / "train.py"), *words]
     return subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

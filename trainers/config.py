@@ -158,6 +158,8 @@ class RunConfig:
     """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
     compile: bool = False
     """Compile the step with torch.compile (pays on a GPU)."""
+    cache_content: bool = False
+    """Keep the content features of real images; only where images are as large as the crop."""
     start_from: str = ""
     """Checkpoint folder whose generator the first phase starts from, as far as its weights fit."""
     seed: int = 0

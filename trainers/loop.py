@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainers import checkpoint
 from trainers.config import TrainConfig
+from trainers.content_cache import ContentCache
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS
 from trainers.monitor import Monitor
@@ -85,6 +86,7 @@ class Run:
         every = run.eval_every_steps if gan else run.psnr_eval_every_steps
         features = build_features(self.config, self.device) if gan else None
         step = Step(self.config, state, features, self.ranks)
+        cache = ContentCache(self.loader, step.content_of) if features and run.cache_content else None
         if state.step == 0 and gan and not progress.curve:
             self.evaluate(state, progress)  # the warm start itself
             self.monitor.report(state, progress)
@@ -94,7 +96,8 @@ class Run:
             batch = next(batches)
             progress.wait_seconds += time.perf_counter() - began
             self._set_rates(state, state.step / total)
-            step(batch.hr, batch.lr_image)
+            target = cache.target(offset + state.step, batch.hr) if cache else None
+            step(batch.hr, batch.lr_image, target)
             state.step += 1
             last = state.step == total
             if last or state.step % run.log_every_steps == 0:

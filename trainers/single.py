@@ -117,7 +117,8 @@ def _same_settings(config: TrainConfig, out: Path) -> None:
     path = out / "config.json"
     if not path.exists():
         return
-    before, now = json.loads(path.read_text()), flatten(config)
+    # a setting that did not exist yet when the run began had what is now its default
+    before, now = flatten(TrainConfig()) | json.loads(path.read_text()), flatten(config)
     changed = [k for k in now if before.get(k) != now[k] and k not in MACHINE]
     if changed:
         raise UserError(

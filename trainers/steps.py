@@ -90,6 +90,11 @@ class Step:
         numbers = torch.stack([v.float() for v in values.values()]).tolist()
         return dict(zip(values, numbers, strict=True))
 
+    def content_of(self, hr: Tensor) -> Tensor:
+        """What the generated images' features are compared with; no gradient."""
+        with torch.no_grad(), self._autocast():
+            return self.features(hr.contiguous(memory_format=torch.channels_last))
+
     def terms(
         self,
         sr: Tensor,
@@ -198,9 +203,7 @@ class Step:
 
     def _content(self, sr: Tensor, hr: Tensor, target: Tensor | None) -> Tensor:
         loss = self.config.loss
-        if target is None:
-            with torch.no_grad():
-                target = self.features(hr)
+        target = self.content_of(hr) if target is None else target
         return content_loss(self.features(sr), target, loss.content_scale, loss.content_criterion)
 
     def _differentiable(self, hr: Tensor) -> Tensor:

@@ -98,6 +98,8 @@ def basicsr(path: str) -> Rival:
     lr_image = torch.nn.functional.avg_pool2d(hr, 4)
     model.feed_data({"lq": lr_image, "gt": hr})
     networks = copy.deepcopy((model.net_g, model.net_d))
+    # its forward flattens with view(), which a channels_last tensor does not have
+    networks[1].bn4_1.register_forward_hook(lambda module, args, out: out.contiguous())
     step = lambda: model.optimize_parameters(1)  # noqa: E731
     vgg = model.cri_perceptual.vgg
     config = override(

@@ -166,10 +166,7 @@ def ratios(rival: Rival, rounds: int) -> dict[str, list[float]]:
 def _ours(rival: Rival, precision: str, cached: bool = False) -> Callable[[], None]:
     config = override(rival.config, {"run.precision": precision})
     step = Step(config, rival.state(config), rival.features)
-    target = None
-    if cached:
-        with torch.no_grad(), step._autocast():
-            target = rival.features(rival.hr)
+    target = step.content_of(rival.hr) if cached else None
     return lambda: step(rival.hr, rival.lr_image, target)
 
 
