@@ -77,7 +77,9 @@ def new_state(
     generator = _on(generator, device)
     ema = copy.deepcopy(generator).requires_grad_(False).eval()
     if phase == "psnr":
-        return TrainState(phase, 0, generator, ema, _optimizer(generator, config.optim, config.optim.lr_psnr))
+        return TrainState(
+            phase, 0, generator, ema, build_optimizer(generator, config.optim, config.optim.lr_psnr)
+        )
     discriminator = _seeded(lambda: build_discriminator(config.discriminator), config.run.seed + 1)
     discriminator = _on(discriminator, device)
     return TrainState(
@@ -85,9 +87,9 @@ def new_state(
         0,
         generator,
         ema,
-        _optimizer(generator, config.optim, config.optim.lr_g),
+        build_optimizer(generator, config.optim, config.optim.lr_g),
         discriminator,
-        _optimizer(discriminator, config.optim, config.optim.lr_d),
+        build_optimizer(discriminator, config.optim, config.optim.lr_d),
     )
 
 
@@ -103,8 +105,11 @@ def _on(module: nn.Module, device: torch.device) -> nn.Module:
     return module.to(device=device, memory_format=torch.channels_last).train()
 
 
-def _optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
-    # fused: takes the device flag that skips an update which is not finite
+def build_optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
+    """Adam or SGD over `module`, at the rate `peak` times each group's own factor.
+
+    Fused, because that form takes the device flag that skips an update which is not finite.
+    """
     groups = _groups(module, optim.lr_tail_factor)
     made: torch.optim.Optimizer
     if optim.kind == "sgd":

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from experiments.recipes import build
 from trainers.config import TrainConfig, override
-from trainers.state import TrainState, _optimizer
+from trainers.state import TrainState, build_optimizer
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Rival:
         ema = copy.deepcopy(g).requires_grad_(False).eval()
         optim = config.optim
         return TrainState(
-            "gan", 0, g, ema, _optimizer(g, optim, optim.lr_g), d, _optimizer(d, optim, optim.lr_d)
+            "gan", 0, g, ema, build_optimizer(g, optim, optim.lr_g), d, build_optimizer(d, optim, optim.lr_d)
         )
 
 
