@@ -19,8 +19,8 @@ class Latch:
     def __init__(self, state: TrainState, ranks: Ranks = ALONE) -> None:
         self.state, self.ranks = state, ranks
         device = next(state.generator.parameters()).device
-        self.bad = torch.zeros((), device=device)
-        self.one = torch.ones((), device=device)
+        self.bad = torch.zeros((), dtype=torch.float32, device=device)  # as GradScaler has it
+        self.one = torch.ones_like(self.bad)
         self.values: dict[str, Tensor] = {}
         self.open: list[str] = []
         self.rows: list[tuple[int, list[str], Tensor]] = []

@@ -33,6 +33,9 @@ class Stopped(Exception):
         super().__init__(f"stopped at step {step} of the {phase} phase")
         self.phase, self.step = phase, step
 
+    def __reduce__(self) -> tuple:
+        return Stopped, (self.phase, self.step)
+
 
 @dataclass
 class TrainState:
