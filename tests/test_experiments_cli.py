@@ -59,7 +59,7 @@ def test_flags_reach_the_config():
 @pytest.mark.parametrize("words", [["--recipe", "srgan_8"], ["--recipe=srgan_8"]])
 def test_the_recipe_decides_every_default(words):
     options = cli.parse(sweep.Options, recipes.build, words)
-    assert options.config == recipes.srgan_8()
+    assert options.config == recipes.build("srgan_8")
 
 
 def test_a_value_the_config_refuses_is_its_own_sentence(capsys):
