@@ -47,6 +47,8 @@ class Options:
     """What an hour of a GPU costs, in any currency; 0 leaves costs out."""
     resume: str = ""
     """Go on with the sweep of this name, with the settings it began with."""
+    status: str = ""
+    """Say how far the sweep of this name has come, and stop."""
     dry_run: bool = False
     """Print the plan and stop."""
     local: bool = False
@@ -62,8 +64,12 @@ def main() -> int:
     from orchestrator import closing, sweep  # torch, Ray: seconds that --help need not wait for
     from orchestrator import request as requests
     from orchestrator.plan import prepare
+    from orchestrator.storage import Storage
     from orchestrator.tuning import Interrupted
 
+    if options.status:
+        print("\n".join(closing.status(Storage(options.storage), options.status)))
+        return 0
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
     request = requests.build(options, spaces.build(requests.space_name(options)), command.strip())
     if options.dry_run:

@@ -29,6 +29,9 @@ NOT_KEPT = (
 class Live(Protocol):
     """The driver's side of a stage: cannot be pickled, so the callback finds it by name."""
 
+    def resumed(self, callback: "StageCallback") -> None:
+        """A stage goes on: `callback` knows what was there before."""
+
     def started(self, trial_id: str, params: dict[str, Any]) -> None:
         """A trial was given a worker."""
 
@@ -71,6 +74,8 @@ class StageCallback(Callback):
                 f"the state of stage {self.key} could not be read, and starting over would lose finished "
                 f"trials; look at its tune/ folder, or start the sweep under another --name"
             )
+        if self.restored:
+            LIVE[self.key].resumed(self)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Tell the driver."""

@@ -1,20 +1,52 @@
 """What a sweep prints when it ends or is stopped: the front, the pick, and the next commands."""
 
+import json
+import time
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from orchestrator.progress import clock
-from orchestrator.request import Request
+from orchestrator.request import Request, read_facts
 from orchestrator.storage import Storage
 
+STAGES = ("warm", "screen", "confirm", "test")
 
-def _where(request: Request) -> str:
-    return "" if request.storage == "./runs" else f" --storage {Storage(request.storage).root}"
+
+def _where(storage: Storage) -> str:
+    return "" if storage.root == str(Path("runs").resolve()) else f" --storage {storage.root}"
 
 
 def resume_command(request: Request) -> str:
     """What goes on with a stopped sweep."""
-    return f"python experiments/sweep.py --resume {request.name}{_where(request)}"
+    return f"python experiments/sweep.py --resume {request.name}{_where(Storage(request.storage))}"
+
+
+def status(storage: Storage, name: str) -> list[str]:
+    """How far a sweep has come, read from what it wrote: nothing is asked of a running one."""
+    facts = read_facts(storage, name)
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"]))
+    said = [f"{name}: {facts['status']}, began {began} ({facts['recipe']} over space {facts['space']})"]
+    for stage in STAGES:
+        kept = f"{name}/stages/{stage}.json"
+        if storage.exists(kept):
+            endings = Counter(_brief(r["verdict"]) for r in json.loads(storage.read_text(kept)))
+            words = ", ".join(f"{n} {ending}" for ending, n in endings.most_common()) or "nothing to do"
+            said.append(f"  {stage:<8} done: {words}")
+        else:
+            begun = sum(t.startswith(f"{stage}-") for t in storage.listing(f"{name}/trials"))
+            said.append(f"  {stage:<8} {f'{begun} trials begun' if begun else 'not begun'}")
+    if facts["status"] != "finished":
+        said.append(
+            f"  where it no longer runs: python experiments/sweep.py --resume {name}{_where(storage)}"
+        )
+    return said
+
+
+def _brief(verdict: str) -> str:
+    """The kind of a verdict, without its numbers."""
+    return verdict.partition(":")[0].partition(";")[0].partition(" at step")[0]
 
 
 def _failures(facts: Mapping[str, Any]) -> list[str]:
@@ -46,7 +78,8 @@ def lines(facts: Mapping[str, Any], request: Request) -> list[str]:
             f"{mark} {d['design']:<44} {d['test'][o.distortion]:7.2f} dB  {o.perceptual} "
             f"{d['test'][o.perceptual]:8.4g} (its warm start {d['test'][f'warm/{o.perceptual}']:.4g}{more})"
         )
-    root, where = Storage(request.storage).root, _where(request)
+    storage = Storage(request.storage)
+    root, where = storage.root, _where(storage)
     lines += [
         "  * the pick, - also on the front",
         f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",

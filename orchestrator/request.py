@@ -16,7 +16,16 @@ from trainers.config import TrainConfig, flatten, from_flat, override
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = ("warm", "datasets", "cache", "scratch", "train", "benchmark", "mlartifacts", "mlflow.db")
-MAY_CHANGE = ("storage", "tracking_uri", "address", "local", "dry_run", "resume", "price_per_gpu_hour")
+MAY_CHANGE = (
+    "storage",
+    "tracking_uri",
+    "address",
+    "local",
+    "dry_run",
+    "resume",
+    "status",
+    "price_per_gpu_hour",
+)
 ALSO_MEASURED = ("ssim_y",)
 
 

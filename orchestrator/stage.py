@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import leaderboard
+from orchestrator.callback import StageCallback
 from orchestrator.scheduler import FeasibleFirst
 from orchestrator.selection import Objectives
 from orchestrator.space import design_of, label, settings_of
@@ -26,6 +27,12 @@ class Stage:
         """The rung that stopped a trial."""
         return self.scheduler.stopped.get(tune_id) if self.scheduler else None
 
+    def over(self, tune_id: str, callback: StageCallback) -> bool:
+        """Whether a trial ended in some way: at its end, at a rung, diverged or failed."""
+        result = callback.results.get(tune_id, {})
+        ended = any(result.get(k) for k in ("complete", "diverged", "failed"))
+        return ended or tune_id in callback.errors or self.stopped_at(tune_id) is not None
+
     def identity(self, tune_id: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """A trial's own id and its values, from what Tune calls it and gave it."""
         if self.designs:
@@ -41,6 +48,13 @@ class StageView:
         self.sweep, self.stage = sweep, stage
         self.params: dict[str, dict[str, Any]] = {}
         self.best: tuple[float, float] | None = None
+
+    def resumed(self, callback: StageCallback) -> None:
+        """Trials that ended before a restart count as done."""
+        self.params |= callback.params
+        for tune_id in callback.params:
+            if self.stage.over(tune_id, callback):
+                self.sweep.progress.end(tune_id)
 
     def started(self, trial_id: str, params: dict[str, Any]) -> None:
         """Its MLflow run begins."""

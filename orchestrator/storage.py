@@ -40,6 +40,11 @@ class Storage:
         """Whether a file or folder of that name is there."""
         return self.files.get_file_info(self._path(name)).type != fs.FileType.NotFound
 
+    def listing(self, folder: str) -> list[str]:
+        """What lies in a folder; nothing where there is none."""
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        return sorted(info.base_name for info in self.files.get_file_info(selector))
+
     def read_text(self, name: str) -> str:
         """The whole file; FileNotFoundError where there is none."""
         with self.files.open_input_stream(self._path(name)) as f:

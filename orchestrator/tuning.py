@@ -147,7 +147,7 @@ class Sweep:
         finally:
             del LIVE[key]
         expected = len(stage.designs) or self.request.trials
-        if len(callback.params) < expected or any(not _over(t, stage, callback) for t in callback.params):
+        if len(callback.params) < expected or any(not stage.over(t, callback) for t in callback.params):
             raise Interrupted
         return callback
 
@@ -252,13 +252,6 @@ class Sweep:
         protocol = {"degradation": config.data.degradation, "images": images.digest}
         evaluator = Evaluator(pairs, self.request.metrics, scale=config.generator.scale, protocol=protocol)
         return evaluator.measure_resizer("bicubic").summary, evaluator.protocol
-
-
-def _over(tune_id: str, stage: Stage, callback: StageCallback) -> bool:
-    """Whether a trial ended in some way: at its end, at a rung, diverged or failed."""
-    result = callback.results.get(tune_id, {})
-    ended = any(result.get(k) for k in ("complete", "diverged", "failed")) or tune_id in callback.errors
-    return bool(ended) or stage.stopped_at(tune_id) is not None
 
 
 def _callback_of(tuner: tune.Tuner) -> StageCallback:

@@ -26,6 +26,7 @@ NOT_IN_KEY = (
     "data.train",  # stands in the key as the digest of its images
     "data.eval_images",
     "data.eval_crop_px",
+    "data.eval_crop_at",
     "data.cache_gb",
     "optim.lr_g",
     "optim.lr_d",

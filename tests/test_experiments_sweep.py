@@ -3,6 +3,7 @@
 Run in this process, where torch is loaded once; -m slow runs them through the command line as well.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -182,6 +183,30 @@ def test_a_loss_that_never_reaches_the_generator_is_named(place, capsys, monkeyp
     before = tree(place)
     answer = here([*SMALL, "--train", "photos"], capsys, monkeypatch)
     check(*answer, r"the adversarial loss is enabled .* but its gradient never reaches the generator")
+    assert tree(place) == before
+
+
+def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch):
+    folder = place / "runs" / "taken"
+    facts = {"space": "demo", "recipe": "demo", "status": "running", "started": 0}
+    (folder / "sweep.json").write_text(json.dumps(facts))
+    (folder / "stages").mkdir()
+    verdicts = ["warm start trained", "warm start trained", "diverged: pixel at step 9"]
+    (folder / "stages" / "warm.json").write_text(json.dumps([{"verdict": v} for v in verdicts]))
+    (folder / "trials" / "screen-1").mkdir(parents=True)
+    before = tree(place)
+    monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", "--status", "taken"])
+    assert script.main() == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("taken: running, began 19")
+    assert said[1].split() == "warm done: 2 warm start trained, 1 diverged".split()
+    assert [line.split(None, 1) for line in said[2:5]] == [
+        ["screen", "1 trials begun"],
+        ["confirm", "not begun"],
+        ["test", "not begun"],
+    ]
+    assert "--resume taken" in said[5]
+    check(*here(["--status", "gone"], capsys, monkeypatch), "no sweep 'gone' in .*/runs")
     assert tree(place) == before
 
 

@@ -30,6 +30,7 @@ class Options:
     gpus_per_trial: float = 1.0
     price_per_gpu_hour: float = 0.0
     resume: str = ""
+    status: str = ""
     dry_run: bool = False
     local: bool = False
     address: str = ""

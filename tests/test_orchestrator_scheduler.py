@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import random
+from types import SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import TrialScheduler
@@ -133,7 +134,9 @@ def test_a_trial_that_ended_badly_leaves_the_others_as_they_were(end):
     assert with_it.get_state() == without.get_state()
 
 
-def test_state_survives_with_the_callback_that_carries_it():
+def test_state_survives_with_the_callback_that_carries_it(monkeypatch):
+    seen = []
+    monkeypatch.setitem(LIVE, "sweep/screen", SimpleNamespace(resumed=seen.append))
     s = scheduler()
     callback = StageCallback("sweep/screen", s)
     for k in range(6):
@@ -143,6 +146,7 @@ def test_state_survives_with_the_callback_that_carries_it():
     again.must_restore = True
     again.set_state(state)  # Tune's order: state, then every trial, then setup
     again.setup()
+    assert seen == [again], "the driver hears what was done before"
     assert again.scheduler.get_state() == s.get_state()
     nxt = [x.decide("new", report(30, 29.0, 152.5)) for x in (s, again.scheduler)]
     assert nxt[0] == nxt[1]

@@ -36,6 +36,7 @@ def test_text_comes_back_and_a_second_one_replaces_it(storage):
     storage.write_text("s/sweep.json", "two")
     assert storage.exists("s/sweep.json") and storage.exists("s")
     assert storage.read_text("s/sweep.json") == "two"
+    assert storage.listing("s") == ["sweep.json"] and storage.listing("nowhere") == []
     with pytest.raises(FileNotFoundError):
         storage.read_text("s/other.json")
 

@@ -1,0 +1,152 @@
+"""One trial without Ray: what it reports, publishes and says when it cannot go on."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.config import DataConfig
+from orchestrator import trial as trials
+from orchestrator import tune_monitor, warmstart
+from orchestrator.storage import Storage
+from orchestrator.trial import Job, Trial
+from trainers import checkpoint
+from trainers.config import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    LossConfig,
+    ObjectiveConfig,
+    RunConfig,
+    TrainConfig,
+    flatten,
+    override,
+)
+
+CONFIG = TrainConfig(
+    generator=GeneratorConfig(num_blocks=1, channels=4, norm="none", global_skip="bicubic"),
+    discriminator=DiscriminatorConfig(base_channels=4, num_layers=4, norm="none"),
+    loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
+    objective=ObjectiveConfig(perceptual="swd"),
+    # checkpoints come before the first log, as a user may set them
+    run=RunConfig(
+        psnr_steps=6,
+        gan_steps=6,
+        psnr_eval_every_steps=3,
+        eval_every_steps=2,
+        log_every_steps=4,
+        checkpoint_every_steps=2,
+    ),
+)
+
+
+class FakeTune:
+    """Stands where Ray Tune does: keeps reports, hands out the last pointer."""
+
+    def __init__(self):
+        self.reports, self.pointer = [], None
+        self.Checkpoint = SimpleNamespace(from_directory=self._read)
+
+    def _read(self, folder):
+        return json.loads(open(f"{folder}/{tune_monitor.POINTER}").read())["checkpoint"]
+
+    def report(self, values, checkpoint=None):
+        self.reports.append(values)
+
+    def get_checkpoint(self):
+        return None
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    draw = np.random.default_rng(0)
+    for k in range(12):
+        Image.fromarray(draw.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, photographs, monkeypatch):
+    """run(stage, **settings) -> (reports, trial)"""
+    fake = FakeTune()
+    monkeypatch.setattr(tune_monitor, "tune", fake)
+
+    def go(stage, **settings):
+        fake.reports.clear()
+        data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
+        config = override(CONFIG, flatten(data, "data.") | settings)
+        digests = {r: trials.open_role(config.data, r, tmp_path).digest for r in ("train", "val")}
+        storage = str(tmp_path / "runs")
+        metrics = ("psnr_y", "swd")
+        job = Job("s", stage, storage, str(tmp_path), flatten(config), digests, metrics=metrics)
+        trial = Trial(f"{stage}-1", config, job)
+        trial.run()
+        for report in fake.reports:
+            numbers = [v for v in report.values() if isinstance(v, float)]
+            assert all(map(math.isfinite, numbers)), "nothing but finite numbers ever reaches Tune"
+            assert {"phase", "step", "gan_step", "max_steps", "seconds"} <= set(report)
+        return list(fake.reports), trial
+
+    return go
+
+
+def test_warm_then_screen_then_confirm(run, tmp_path):
+    storage = Storage(str(tmp_path / "runs"))
+    reports, warm = run("warm")
+    assert [(r["phase"], r["step"], r["complete"]) for r in reports] == [
+        ("psnr", 3, 0),
+        ("psnr", 6, 0),
+        ("psnr", 6, 1),
+    ]
+    assert warmstart.ready(storage, warm.warm_key)
+
+    reports, screen = run("screen")
+    assert [(r["gan_step"], r["complete"]) for r in reports] == [(0, 0), (2, 0), (4, 0), (6, 0), (6, 1)]
+    first, last = reports[0], reports[-1]
+    assert first["psnr_y"] == first["warm/psnr_y"] == last["warm/psnr_y"], "step 0 is the warm start itself"
+    assert last["gradient_share/adversarial"] > 0
+    assert {c["step"] for c in last["candidates"]} >= {6}
+    for candidate in last["candidates"]:
+        checkpoint.load_generator(Path(candidate["checkpoint"]))
+    assert storage.exists("s/trials/screen-1/strip.png")
+
+    reports, confirm = run("confirm", **{"run.seed": 3})
+    assert [r["phase"] for r in reports] == ["psnr"] * 2 + ["gan"] * 5
+    assert storage.exists("s/trials/confirm-1/warm/manifest.json"), "its own PSNR phase, shared with nobody"
+    assert not warmstart.ready(storage, confirm.warm_key)
+
+
+def test_the_journal_travels_with_the_checkpoint(run, tmp_path):
+    _, trial = run("warm")
+    extra = checkpoint.read_extra(tmp_path / "runs" / trial.monitor.pointer)
+    entries = [json.loads(line) for line in extra["journal"].splitlines()]
+    assert {e["run_key"] for e in entries} == {"s/warm/warm-1"}
+    assert max(e["step"] for e in entries) == 6
+
+
+@pytest.mark.parametrize("stage", ["warm", "screen"])
+def test_a_diverged_trial_reports_finite_values_the_term_and_the_step(run, stage):
+    if stage == "screen":
+        run("warm")
+    name = "optim.lr_psnr" if stage == "warm" else "optim.lr_g"
+    reports, trial = run(stage, **{name: 1e30})
+    last = reports[-1]
+    assert last["diverged"] == 1 and last["complete"] == 0
+    assert 1 <= last["diverged_step"] <= 6 and last["diverged_term"]
+    assert last["psnr_y"] < 20, "the values of a mid-grey image"
+    assert last["phase"] == ("psnr" if stage == "warm" else "gan")
+    if stage == "screen":
+        assert last["warm/psnr_y"] == reports[0]["warm/psnr_y"], "feasible for no rule"
+    else:
+        assert not warmstart.ready(trial.storage, trial.warm_key), "nobody starts from it"
+
+
+def test_a_trial_whose_warm_start_failed_says_so_and_is_not_tried_again(run):
+    reports, trial = run("screen")
+    assert [r["failed"] for r in reports] == [
+        f"the PSNR phase that it starts from (warm-{trial.warm_key}) did not finish"
+    ]
