@@ -15,6 +15,7 @@ from experiments.upscale import Args, main
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
+from trainers.png16 import read_pixels, write_pixels
 from trainers.upscaling import jobs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,16 @@ def test_a_folder_keeps_its_shape_in_the_format_asked_for(model, tmp_path):
     assert main(Args((str(tmp_path / "in"),), out=tmp_path / "out", model=model, format="webp")) == 0
     found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
     assert found == ["a_x4.webp", "sub/b_x4.webp"]
+
+
+def test_16_bit_colour_goes_in_and_comes_out(model, tmp_path):
+    deep = np.random.default_rng(0).integers(65_536, size=(9, 13, 3)).astype(np.uint16)
+    write_pixels(tmp_path / "a.png", deep, None, None)
+    args = Args((str(tmp_path / "a.png"),), out=tmp_path / "out", model=model, compare=True)
+    assert main(args) == 0
+    found = read_pixels(tmp_path / "out/a_x4.png")
+    assert found.shape == (36, 52, 3) and len(np.unique(found % 257)) > 50
+    assert Image.open(tmp_path / "out/a_x4_compare.png").size == (104, 36)
 
 
 def test_nothing_to_do_and_clashing_names_are_refused(tmp_path):
