@@ -22,6 +22,7 @@ from trainers import checkpoint
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
 from trainers.evaluate import to_tensor, to_uint8
 from trainers.models import build_generator
+from trainers.state import new_state
 
 CHAMPION = "models:/upsweep-demo@champion"
 CONFIG = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=2, global_skip="bicubic"))
@@ -86,7 +87,9 @@ def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
         torch.nn.init.constant_(network.tail.bias, step)
         found = {"val": {"psnr_y": psnr, "swd": swd}}
         checkpoint.save_generator(tmp_path / f"run/candidates/{step}", config, network, found)
-    (tmp_path / "run/checkpoints").mkdir()
+    curve = {"progress": {"curve": [{"step": 0, "psnr_y": 30.0, "swd": 90.0}]}}
+    state = new_state(config, "gan", torch.device("cpu"))
+    checkpoint.save(tmp_path / "run/checkpoints/gan-00000030", config, state, curve)
     (tmp_path / "run/config.json").write_text(json.dumps(flatten(config)))
     assert load_named(str(tmp_path / "run"), "")[0].tail.bias[0] == 20
     (tmp_path / "mine").mkdir()

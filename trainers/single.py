@@ -59,15 +59,11 @@ def best_candidate(config: TrainConfig, out: Path) -> Path:
     sign = -1 if METRICS[o.perceptual].direction == "max" else 1
     measured = {p: read_extra(p)["val"] for p in whole(out / "candidates")}
     last = FolderMonitor(out, config).restore()
+    if last is None:
+        raise UserError(f"{out} holds no checkpoint of a run")
     if not measured:
-        if last is None:
-            raise UserError(f"{out} holds no checkpoint of a run")
         return last
-    # a run copied without its checkpoints has lost its curve; its best candidate stands for the warm start
-    start = max(v[o.distortion] for v in measured.values())
-    if last is not None:
-        start = read_extra(last)["progress"]["curve"][0][o.distortion]
-    floor = start - o.delta_db
+    floor = read_extra(last)["progress"]["curve"][0][o.distortion] - o.delta_db
     feasible = [p for p, values in measured.items() if values[o.distortion] >= floor]
     if not feasible:
         return max(measured, key=lambda p: measured[p][o.distortion])
