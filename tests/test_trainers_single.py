@@ -160,6 +160,7 @@ def start(words) -> subprocess.Popen:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_sigterm_saves_and_the_same_command_ends_bit_for_bit(photographs, storage, tmp_path):
     """In a process of its own, through the command line."""
     config = small(photographs, run__psnr_steps=300, run__gan_steps=300, run__checkpoint_every_steps=1000)
@@ -177,6 +178,7 @@ def test_sigterm_saves_and_the_same_command_ends_bit_for_bit(photographs, storag
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_torchrun_trains_over_two_processes_and_ends_as_one_process_does(photographs, storage, tmp_path):
     """Through the command line, in fp32: sums in another order, so nearly and not exactly."""
     config = small(photographs, generator__norm="none", discriminator__norm="none", run__gan_steps=2)
