@@ -1,0 +1,74 @@
+"""A real sweep whose MLflow server is dead for a minute in the middle leaves the record of a quiet one."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from test_orchestrator_tracking_outage import Server, wait_for
+
+from orchestrator.tracking import database_path, default_uri
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+ROOT = Path(__file__).resolve().parent.parent
+OUTAGE_S = 60
+SMALL = "--name s --trials 2 --confirm-top 1 --confirm-seeds 1 --run.psnr-steps 80 --run.gan-steps 48"
+OF_THE_CLOCK = ("cost/", "data_wait_share")
+
+
+def start(folder, uri):
+    """A sweep on one core, so that trials run one after the other and the sampler sees the same history."""
+    folder.mkdir()
+    short = tempfile.mkdtemp(prefix="up")  # Ray's sockets lie below it: 107 characters are the limit
+    command = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *SMALL.split(), "--local"]
+    command += ["--storage", str(folder / "runs"), "--tracking-uri", uri]
+    core = min(os.sched_getaffinity(0))
+    with open(folder / "sweep.log", "wb") as log:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "TMPDIR": short, "OMP_NUM_THREADS": "1"},
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+
+
+def points(database):
+    """[(run name, metric, step, value)] of everything but measured times."""
+    rows = sqlite3.connect(database).execute(
+        "SELECT runs.name, metrics.key, metrics.step, metrics.value FROM metrics JOIN runs USING (run_uuid)"
+    )
+    return sorted(row for row in rows.fetchall() if not any(word in row[1] for word in OF_THE_CLOCK))
+
+
+def test_a_sweep_through_an_outage_is_recorded_like_a_quiet_one(tmp_path):
+    server = Server(tmp_path)
+    server.start()
+    quiet_uri = default_uri(tmp_path / "quiet")
+    quiet = loud = None
+    try:
+        loud = start(tmp_path / "loud", server.uri)
+        wait_for(lambda: points(server.database) or loud.poll() is not None, 240)
+        assert loud.poll() is None, (tmp_path / "loud" / "sweep.log").read_text()[-2000:]
+        server.kill()
+        quiet = start(tmp_path / "quiet", quiet_uri)
+        time.sleep(OUTAGE_S)
+        assert "waiting" in (tmp_path / "loud/runs/s/record/spool/progress.json").read_text()
+        server.start()
+        for sweep, folder in ((loud, "loud"), (quiet, "quiet")):
+            assert sweep.wait(400) == 0, (tmp_path / folder / "sweep.log").read_text()[-2000:]
+    finally:
+        server.kill()
+        for sweep in (loud, quiet):
+            if sweep and sweep.poll() is None:
+                sweep.send_signal(signal.SIGINT)
+                sweep.wait(60)
+    found, wanted = points(server.database), points(database_path(quiet_uri))
+    assert len(wanted) > 100 and found == wanted
+    assert len(found) == len({row[:3] for row in found})
