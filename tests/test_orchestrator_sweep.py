@@ -28,7 +28,7 @@ class Place:
     """A storage of its own, and a temporary folder whose path is short enough for Ray's sockets."""
 
     def __init__(self, folder):
-        self.folder, self.storage = Path(folder), Path(folder) / "runs"
+        self.folder, self.storage = Path(folder), Path(folder) / "store"
         self.env = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TMPDIR": str(folder)}
         self.env.pop("RAY_ADDRESS", None)
 
