@@ -25,7 +25,7 @@ def demo() -> TrainConfig:
     lost to the GAN phase, which in so few steps is what separates texture from noise.
 
     Budget in CPU-seconds of one core: PSNR phase 20 (480 steps), GAN phase 20 (120 steps and 16
-    evaluations), so a whole sweep of 4 warm starts, 8 trials and 4 confirmations is about 330, under three
+    evaluations), so a whole sweep of 4 warm starts, 8 trials and 4 confirmations is about 310, under three
     minutes on two cores, and one more for starting workers, checks, test and report.
     """
     return TrainConfig(
