@@ -48,6 +48,7 @@ class Args:
 
 
 def main(args: Args) -> int:
+    """Parse, measure, print and write the table."""
     device = pick_device(args.device)
     models = []
     for word in args.models:

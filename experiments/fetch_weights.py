@@ -27,6 +27,7 @@ class Args:
 
 
 def main(args: Args) -> int:
+    """Parse, fetch, say what is there."""
     for name in args.metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)

@@ -45,6 +45,7 @@ class Args:
 
 
 def main(args: Args) -> int:
+    """Parse, upscale, exit with 1 where a picture failed."""
     network, config = load_named(args.model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale

@@ -17,6 +17,7 @@ MAX_STRIPS = 4
 
 
 def plane_section(facts: Facts) -> str:
+    """Perception against distortion: every trial, the confirmed means, the front and the pick."""
     marks = [*_screened(facts), *_references(facts), *_confirmed(facts)]
     shown = [design for design in facts.designs if design.on_front]
     front = sorted(point for design in shown if (point := _val(facts, design)))
@@ -109,6 +110,7 @@ def _val(facts: Facts, design: Design) -> tuple[float, float] | None:
 
 
 def pictures(facts: Facts) -> str:
+    """Image strips, the pick first, with a slider against bicubic."""
     picked = [row for row in facts.of_stage("confirm") if row["trial_id"] == facts.sweep.get("pick")]
     rows = picked + [row for design in facts.designs for row in design.rows] + facts.of_stage("screen")
     figures: dict[str, str] = {}
@@ -151,6 +153,7 @@ def _figure(row: Row, path: Path) -> str:
 
 
 def curves_section(facts: Facts) -> str:
+    """Learning curves of the GAN phase, with the rungs."""
     rows = [row for row in facts.of_stage("screen", "confirm") if row["curve"] and not lost(row)]
     rungs = sorted({row["rung"] for row in rows if row["rung"] is not None})
     drawings = []

@@ -51,6 +51,7 @@ def _protocol(rows: list[Row]) -> str:
 
 
 def runs_table(facts: Facts) -> str:
+    """Every run in a table that sorts and filters."""
     if not facts.rows:
         return ""
     metrics = [facts.perceptual, facts.distortion]
@@ -99,6 +100,7 @@ def _trial(facts: Facts, row: Row, metrics: list[str], priced: bool) -> str:
 
 
 def verdicts_section(facts: Facts) -> str:
+    """What became of the trials that did not go on, in words."""
     items = []
     for words, rows in say.verdicts(facts):
         details = "".join(
