@@ -1,4 +1,4 @@
-"""Two processes train as one: the same weights, and what cannot be the same is refused."""
+"""Two processes train as one: the same weights, batch norm included; what cannot be the same is refused."""
 
 import socket
 from pathlib import Path
@@ -9,23 +9,26 @@ import torch.distributed as dist
 from tiny import batch, snapshot, tiny
 
 from datasets.errors import UserError
-from trainers.ranks import ALONE, Ranks, joined, refuse_unsynchronised
-from trainers.state import Diverged, new_state
+from trainers.models.batch_norm import synchronise
+from trainers.models.layers import norm_layers
+from trainers.ranks import ALONE, Ranks, joined
+from trainers.state import Diverged, new_state, recalibrate
 from trainers.steps import Step, build_features
 
 CPU = torch.device("cpu")
-FREE = {"generator__norm": "none", "discriminator__norm": "none", "loss__adversarial": "relativistic"}
 ORDERS = ("d_first", "simultaneous")
+CASES = [(order, norm) for order in ORDERS for norm in ("none", "batch")]
 
 
-def config(order):
+def config(order, norm):
     content = {"loss__content_weight": 0.3, "loss__tv_weight": 1e-3, "optim__clip_norm": 0.5}
-    return tiny(optim__update_order=order, **FREE, **content)
+    norms = {"generator__norm": norm, "discriminator__norm": norm, "loss__adversarial": "relativistic"}
+    return tiny(optim__update_order=order, **norms, **content)
 
 
-def trained(order, ranks, spoilt=False):
-    """Three steps on this rank's share of the batches, in fp64."""
-    settings = config(order)
+def trained(order, norm, ranks, spoilt=False):
+    """Three steps on this rank's share of the batches, in fp64; averaged weights get moments of their own."""
+    settings = config(order, norm)
     state = new_state(settings, "gan", CPU)
     for module in (state.generator, state.ema, state.discriminator):
         module.double()
@@ -38,7 +41,9 @@ def trained(order, ranks, spoilt=False):
         step(hr, lr_image)
         state.step += 1
     step.check()
-    return snapshot(state.generator, state.discriminator, state.ema)
+    recalibrate(state.ema, [batch(index, dtype=torch.float64)[1][mine] for index in range(2)])
+    ended = snapshot(state.generator, state.discriminator, state.ema)
+    return {name: value for name, value in ended.items() if "num_batches_tracked" not in name}
 
 
 def work(rank, port, folder):
@@ -46,9 +51,9 @@ def work(rank, port, folder):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     ranks = Ranks(rank, 2)
-    ended = {order: trained(order, ranks) for order in ORDERS}
+    ended = {case: trained(*case, ranks) for case in CASES}
     try:
-        trained("d_first", ranks, spoilt=True)
+        trained("d_first", "none", ranks, spoilt=True)
     except Diverged as diverged:
         ended["diverged"] = (diverged.step, diverged.term)
     ended["any"] = (ranks.any(rank == 1), ranks.any(False))
@@ -69,11 +74,11 @@ def two(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("order", ORDERS)
-def test_two_processes_end_as_one_does(two, order):
-    alone = trained(order, ALONE)
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_two_processes_end_as_one_does(two, case):
+    alone = trained(*case, ALONE)
     for ended in two:
-        torch.testing.assert_close(ended[order], alone, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(ended[case], alone, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.slow
@@ -86,22 +91,23 @@ def test_ranks_agree_on_a_flag(two):
     assert [ended["any"] for ended in two] == [(True, False)] * 2
 
 
-def test_norms_over_a_share_of_the_batch_are_refused():
-    with pytest.raises(
-        UserError, match="discriminator.norm batch is not synchronised.* set discriminator.norm none"
-    ):
-        refuse_unsynchronised(tiny(generator__norm="none"))
-    with pytest.raises(UserError, match="generator.norm batch is not synchronised"):
-        refuse_unsynchronised(tiny())
-    refuse_unsynchronised(tiny(generator__norm="none", run__gan_steps=0))
+def test_a_batch_norm_that_sees_its_share_alone_is_refused():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    with pytest.raises(UserError, match="BatchNorm2d '1' is not synchronised over several processes"):
+        synchronise(module, Ranks(0, 2))
+    synchronise(module, ALONE)
+
+
+def test_batch_norm_is_torchs_own_but_for_the_counter():
+    ours, theirs = norm_layers("batch", 4)[0], torch.nn.BatchNorm2d(4)
+    for index in range(3):
+        image = batch(index)[0].repeat(1, 2, 1, 1)[:, :4]
+        assert torch.equal(ours(image), theirs(image))
+    ours.eval(), theirs.eval()
+    assert torch.equal(ours(image), theirs(image)) and torch.equal(ours.running_var, theirs.running_var)
+    assert int(ours.num_batches_tracked) == 0 and int(theirs.num_batches_tracked) == 3
 
 
 def test_without_torchrun_one_process_is_alone():
-    with joined(tiny(), CPU) as (ranks, device):
+    with joined(CPU) as (ranks, device):
         assert ranks is ALONE and device == CPU and ranks.any(True) and not ranks.any(False)
-
-
-def test_torchrun_with_batch_norm_is_refused_before_anything_starts(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="generator.norm batch"), joined(tiny(), CPU):
-        pass

@@ -10,9 +10,6 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
-from datasets.errors import UserError
-from trainers.config import TrainConfig
-
 
 @dataclass(frozen=True)
 class Ranks:
@@ -23,9 +20,11 @@ class Ranks:
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean of `x` over all ranks; its gradient reaches every rank's share."""
-        if self.world == 1:
-            return x.mean()
-        return all_reduce(x.mean()) / self.world
+        return self.means(x.mean())
+
+    def means(self, x: Tensor) -> Tensor:
+        """The mean of each element of `x` over all ranks; its gradient reaches every rank."""
+        return x if self.world == 1 else all_reduce(x) / self.world
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum over ranks, without a gradient: what is not finite on one is so on all."""
@@ -60,16 +59,12 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined(config: TrainConfig, device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
-    """The ranks that torchrun started and this one's device; this process alone where it started none.
-
-    UserError for batch norm over several ranks, whose moments are not synchronised.
-    """
+def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
+    """The ranks that torchrun started and this one's device; this process alone where it started none."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield ALONE, device
         return
-    refuse_unsynchronised(config)
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
@@ -78,19 +73,6 @@ def joined(config: TrainConfig, device: torch.device) -> Iterator[tuple[Ranks, t
         yield Ranks(dist.get_rank(), world), device
     finally:
         dist.destroy_process_group()
-
-
-def refuse_unsynchronised(config: TrainConfig) -> None:
-    """UserError where a network has batch norm, since each rank would see the moments of its share alone."""
-    norms = [("generator.norm", config.generator.norm)]
-    if config.run.gan_steps:
-        norms.append(("discriminator.norm", config.discriminator.norm))
-    for option, value in norms:
-        if value == "batch":
-            raise UserError(
-                f"{option} batch is not synchronised over several processes: set {option} none, or train "
-                f"in one process"
-            )
 
 
 def _collective_device() -> torch.device:

@@ -39,7 +39,7 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
     device = pick_device(config.run.device)
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    with ranks.joined(config, device) as (ours, device), _sigterm() as asked:
+    with ranks.joined(device) as (ours, device), _sigterm() as asked:
         loader, evaluator = _inputs(config, work_dir, also, device, ours)
         leader = FolderMonitor(out, config)
         if ours.rank == 0 and leader.restore() is None:

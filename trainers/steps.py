@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from trainers import losses
 from trainers.config import TrainConfig
 from trainers.latch import Latch
+from trainers.models.batch_norm import synchronise
 from trainers.perceptual import VGGFeatures, content_loss
 from trainers.ranks import ALONE, Ranks
 from trainers.state import TrainState
@@ -39,6 +40,8 @@ class Step:
         ranks: Ranks = ALONE,
     ) -> None:
         self.config, self.state, self.ranks = config, state, ranks
+        for module in filter(None, (state.generator, state.ema, state.discriminator)):
+            synchronise(module, ranks)
         self.device = next(state.generator.parameters()).device
         self.generator = _compiled(state.generator, config)
         self.discriminator = _compiled(state.discriminator, config)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
 from datasets.errors import unknown
+from trainers.models.batch_norm import BatchNorm
 
 SLOPE = 0.2  # of every LeakyReLU (Ledig et al., 2017, sec. 2.1.1; Wang et al., 2018)
 
@@ -62,7 +63,7 @@ def norm_layers(name: str, channels: int) -> list[nn.Module]:
 
 
 NORM_LAYERS = {
-    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+    "batch": lambda channels: [BatchNorm(channels)],
     "layer": lambda channels: [nn.GroupNorm(1, channels)],
     "none": lambda channels: [],
     "spectral": lambda channels: [],

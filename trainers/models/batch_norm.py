@@ -1,0 +1,63 @@
+"""Batch norm as every network here uses it: one operation less, and the same on one rank as on several."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+from datasets.errors import UserError
+from trainers.ranks import ALONE, Ranks
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm whose moments are those of the whole batch, also where several ranks share it.
+
+    It does not count its batches while its running mean is exponential: torch reads that counter for a plain
+    mean alone, yet raises it at each call, which was one in fifteen of a step's operations on the device.
+    """
+
+    ranks: Ranks = ALONE
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and self.ranks.world > 1:
+            return self._shared(input)
+        if not self.training or self.momentum is None:
+            return super().forward(input)
+        running = self.running_mean, self.running_var
+        return batch_norm(input, *running, self.weight, self.bias, True, self.momentum, self.eps)
+
+    def _shared(self, x: Tensor) -> Tensor:
+        """As over the ranks' shares in one process; the gradient of the moments reaches every rank."""
+        with torch.autocast(x.device.type, enabled=False):
+            exact = x if x.dtype == torch.float64 else x.float()
+            mean = self.ranks.means(exact.mean((0, 2, 3)))
+            centred = exact - mean[:, None, None]
+            variance = self.ranks.means(centred.square().mean((0, 2, 3)))  # of the centred: no cancellation
+            self._remember(mean.detach(), variance.detach(), self.ranks.world * x.numel() // x.shape[1])
+            scale = self.weight * (variance + self.eps).rsqrt()
+            return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running moments, whose variance is the unbiased one of `count` values."""
+        weight = self.momentum
+        if weight is None:
+            self.num_batches_tracked.add_(1)
+            weight = 1 / self.num_batches_tracked.item()
+        self.running_mean.lerp_(mean, weight)
+        self.running_var.lerp_(variance * (count / (count - 1)), weight)
+
+
+def synchronise(module: nn.Module, ranks: Ranks) -> None:
+    """Let the batch norms of `module` see the batches of all `ranks`.
+
+    Raises:
+        UserError: for several ranks and a batch norm of another make, which would see its own share alone.
+    """
+    for name, part in module.named_modules():
+        if isinstance(part, BatchNorm):
+            part.ranks = ranks
+        elif ranks.world > 1 and isinstance(part, nn.modules.batchnorm._BatchNorm):
+            raise UserError(
+                f"{type(part).__name__} '{name}' is not synchronised over several processes: build it with "
+                f"norm_layers (trainers/models/layers.py), or train in one process"
+            )
