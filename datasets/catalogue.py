@@ -70,6 +70,7 @@ CATALOGUE: dict[str, Entry] = {
         "https://github.com/taki0112/UGATIT",
         ("official", "cut", "whole"),
     ),
+    "t91": Entry(91, "a folder or zip of the images", "research", _SELFEXSR, ("cut", "whole")),
     "set5": Entry(5, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
     "set14": Entry(14, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
     "bsd100": Entry(100, "a folder or zip of the HR images", _RESEARCH, _SELFEXSR, ("whole",)),

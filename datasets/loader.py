@@ -20,7 +20,16 @@ from datasets.files import usable_cpus
 from datasets.images import ImageSet, disjoint, open_images
 from datasets.inputs import network_input
 
-__all__ = ["Batch", "ImageSet", "Pair", "TrainLoader", "disjoint", "eval_pairs", "open_images"]
+__all__ = [
+    "Batch",
+    "ImageSet",
+    "Pair",
+    "TrainLoader",
+    "disjoint",
+    "eval_pairs",
+    "eval_protocol",
+    "open_images",
+]
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,21 @@ def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0
     """
     chosen = sorted(range(len(images)), key=images.keys.__getitem__)[: limit or None]
     return [_pair(images.keys[i], images[i], data, scale) for i in chosen]
+
+
+def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
+    """What a number measured on `eval_pairs(images, data, ...)` depends on, beside the metric itself.
+
+    Numbers of unequal protocols never meet. What has its plain value is left out: a whole image, in colour.
+    """
+    facts: dict[str, object] = {"degradation": data.degradation, "images": images.digest}
+    if data.input != "image":
+        facts["input"] = data.input
+    if data.input == "edges":
+        facts["canny"] = f"{data.canny_sigma:g}/{data.canny_low:g}/{data.canny_high:g}"
+    if data.eval_crop_px:
+        facts["crop"] = f"{data.eval_crop_px} px, {data.eval_crop_at}"
+    return facts
 
 
 def _pair(key: str, image: np.ndarray, data: DataConfig, scale: int) -> Pair:

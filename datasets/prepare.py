@@ -229,5 +229,6 @@ PREPARERS: dict[str, Callable[[Request], Prepared]] = {
     "set14": _folder,
     "bsd100": _folder,
     "urban100": _folder,
+    "t91": _folder,
     "folder": _folder,
 }

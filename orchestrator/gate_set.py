@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.loader import disjoint, eval_pairs, open_images
+from datasets.loader import disjoint, eval_pairs, eval_protocol, open_images
 from orchestrator.artefacts import checkerboard, colour_shift
 from orchestrator.statistics import Interval, jackknife_difference
 from trainers.config import TrainConfig
@@ -48,7 +48,7 @@ class GateSet:
         self.metrics = (config.objective.distortion, config.objective.perceptual)
         self.pairs = eval_pairs(self.images, data, scale)
         self.scale, self.device = scale, device
-        facts = {"role": "gate", "images": self.images.digest, "degradation": data.degradation}
+        facts = {"role": "gate", **eval_protocol(self.images, data)}
         self.evaluator = Evaluator(self.pairs, self.metrics, scale=scale, device=device, protocol=facts)
 
     def measure(self, generator: Callable[[Tensor], Tensor]) -> Measured:

@@ -42,7 +42,7 @@ def _measure(
     began, cpu_began = time.monotonic(), time.process_time()
     import torch
 
-    from datasets.loader import eval_pairs
+    from datasets.loader import eval_pairs, eval_protocol
     from orchestrator.trial import open_role
     from trainers.checkpoint import load_generator
     from trainers.device import pick_device
@@ -57,7 +57,7 @@ def _measure(
         raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
     scale = config.generator.scale
     pairs = eval_pairs(images, config.data, scale)
-    protocol = {"degradation": config.data.degradation, "images": images.digest}
+    protocol = eval_protocol(images, config.data)
     evaluator = Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol)
     evaluation = evaluator.measure(generator.to(device))
     warm, _ = load_generator(_fetch(warm_url, work_dir))

@@ -12,7 +12,7 @@ from torch import nn
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
-from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, open_images
+from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, eval_protocol, open_images
 from orchestrator import warmstart
 from orchestrator.space import settings_of
 from orchestrator.storage import Storage
@@ -156,7 +156,7 @@ def open_inputs(
         if role in images and images[role].digest != digest:
             raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
     pairs = eval_pairs(images["val"], data, scale, limit=data.eval_images)
-    protocol = {"degradation": data.degradation, "images": images["val"].digest}
+    protocol = eval_protocol(images["val"], data)
     return Inputs(
         TrainLoader(images["train"], data, scale, device=device),
         Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol),

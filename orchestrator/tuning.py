@@ -6,7 +6,7 @@ from typing import Any
 
 from ray import tune
 
-from datasets.loader import eval_pairs
+from datasets.loader import eval_pairs, eval_protocol
 from orchestrator import leaderboard, plan
 from orchestrator.callback import LIVE, StageCallback
 from orchestrator.cluster import Place
@@ -249,7 +249,7 @@ class Sweep:
         config, images = self.request.config, self.prepared.images[role]
         limit = config.data.eval_images if role == "val" else 0
         pairs = eval_pairs(images, config.data, config.generator.scale, limit=limit)
-        protocol = {"degradation": config.data.degradation, "images": images.digest}
+        protocol = eval_protocol(images, config.data)
         evaluator = Evaluator(pairs, self.request.metrics, scale=config.generator.scale, protocol=protocol)
         return evaluator.measure_resizer("bicubic").summary, evaluator.protocol
 

@@ -12,7 +12,7 @@ from PIL import Image
 from datasets.config import DataConfig
 from datasets.degrade import down
 from datasets.errors import UserError
-from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs, open_images
+from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs, eval_protocol, open_images
 from datasets.order import eval_place
 
 DATA = DataConfig(crop_px=32, batch_size=8)
@@ -162,6 +162,22 @@ def test_pairs_are_sorted_cropped_and_limited(work: Path, tmp_path: Path) -> Non
     assert np.array_equal(once.hr, images[0][top : top + 16, left : left + 16])
     with pytest.raises(UserError, match="data.eval_crop_px=64 is larger than image photo_0_v1"):
         eval_pairs(images, DataConfig(eval_crop_px=64), 4)
+
+
+def test_the_protocol_names_all_that_decides_what_is_measured(work: Path, tmp_path: Path) -> None:
+    images = open_images(str(photographs(tmp_path / "p", 5)), "test", work_dir=work)
+    whole = eval_protocol(images, DataConfig())
+    assert whole == {"degradation": "matlab", "images": images.digest}
+    changes = (
+        {"degradation": "pil"},
+        {"input": "grey"},
+        {"input": "edges"},
+        {"input": "edges", "canny_sigma": 2.0},
+        {"eval_crop_px": 16},
+        {"eval_crop_px": 16, "eval_crop_at": "key"},
+    )
+    told = [str(eval_protocol(images, DataConfig(**values))) for values in ({}, *changes)]
+    assert len(set(told)) == len(told)
 
 
 def test_places_decided_by_keys_cover_the_image_evenly() -> None:

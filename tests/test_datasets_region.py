@@ -13,7 +13,7 @@ from datasets import codec, region
 
 DATA = Path(os.environ.get("UPSWEEP_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_library = pytest.mark.skipif(
-    region.find() is None, reason="no libjpeg-turbo 3 here: pip install 'upsweep[region]'"
+    region.find() is None, reason="no libjpeg-turbo 3 here: pip install turbojpeg"
 )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from datasets.errors import UserError
-from datasets.loader import TrainLoader, eval_pairs, open_images
+from datasets.loader import TrainLoader, eval_pairs, eval_protocol, open_images
 from trainers import preflight, ranks
 from trainers.checkpoint import read_extra, whole
 from trainers.config import TrainConfig, flatten
@@ -80,7 +80,7 @@ def _inputs(
     loader = TrainLoader(train_images, data, scale, device=device, rank=ours.rank, world=ours.world)
     metrics = dict.fromkeys((config.objective.distortion, config.objective.perceptual, *also))
     pairs = eval_pairs(val_images, data, scale, limit=data.eval_images)
-    protocol = {"degradation": data.degradation, "images": val_images.digest}
+    protocol = eval_protocol(val_images, data)
     return loader, Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)
 
 
