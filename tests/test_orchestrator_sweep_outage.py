@@ -1,5 +1,6 @@
-"""A real sweep whose MLflow server is dead for a minute in the middle leaves the record of a quiet one."""
+"""A sweep through an outage of its MLflow server, with a trial killed meanwhile, is recorded like a quiet one."""
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parent.parent
 OUTAGE_S = 60
 SMALL = "--name s --trials 2 --confirm-top 1 --confirm-seeds 1 --run.psnr-steps 80 --run.gan-steps 48"
+TRIAL = "ray::ImplicitFunc"  # what Ray calls the process of a trial
 OF_THE_CLOCK = ("cost/", "data_wait_share")
 
 
@@ -47,6 +49,32 @@ def points(database):
     return sorted(row for row in rows.fetchall() if not any(word in row[1] for word in OF_THE_CLOCK))
 
 
+def pauses(database):
+    """Median, 95th percentile and longest time in ms between the reports of one trial: a wait would show."""
+    rows = sqlite3.connect(database).execute(
+        "SELECT run_uuid, timestamp FROM metrics WHERE key LIKE '%loss%' GROUP BY run_uuid, step, timestamp"
+    )
+    times: dict[str, list[int]] = {}
+    for run, stamp in rows.fetchall():
+        times.setdefault(run, []).append(stamp)
+    gaps = sorted(b - a for t in times.values() for a, b in itertools.pairwise(sorted(set(t))))
+    return gaps[len(gaps) // 2], gaps[int(0.95 * len(gaps))], gaps[-1]
+
+
+def trials_of(sweep):
+    """Process ids of the trials that a sweep's own Ray runs now."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    lines = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    parents = {int(pid): int(parent) for pid, parent, _ in lines}
+
+    def belongs(pid):
+        while pid in parents and pid != sweep.pid:
+            pid = parents[pid]
+        return pid == sweep.pid
+
+    return [int(pid) for pid, _, what in lines if what.startswith(TRIAL) and belongs(int(pid))]
+
+
 def test_a_sweep_through_an_outage_is_recorded_like_a_quiet_one(tmp_path):
     server = Server(tmp_path)
     server.start()
@@ -57,6 +85,8 @@ def test_a_sweep_through_an_outage_is_recorded_like_a_quiet_one(tmp_path):
         wait_for(lambda: points(server.database) or loud.poll() is not None, 240)
         assert loud.poll() is None, (tmp_path / "loud" / "sweep.log").read_text()[-2000:]
         server.kill()
+        wait_for(lambda: trials_of(loud), 120)
+        os.kill(trials_of(loud)[0], signal.SIGKILL)
         quiet = start(tmp_path / "quiet", quiet_uri)
         time.sleep(OUTAGE_S)
         assert "waiting" in (tmp_path / "loud/runs/s/record/spool/progress.json").read_text()
@@ -69,6 +99,8 @@ def test_a_sweep_through_an_outage_is_recorded_like_a_quiet_one(tmp_path):
             if sweep and sweep.poll() is None:
                 sweep.send_signal(signal.SIGINT)
                 sweep.wait(60)
+    for what, database in (("outage", server.database), ("quiet", database_path(quiet_uri))):
+        print(f"{what}: %d, %d and %d ms between reports (median, 95 %%, longest)" % pauses(database))
     found, wanted = points(server.database), points(database_path(quiet_uri))
     assert len(wanted) > 100 and found == wanted
     assert len(found) == len({row[:3] for row in found})

@@ -208,6 +208,7 @@ def test_a_run_without_a_psnr_phase_starts_with_the_gan_phase(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads resident memory from /proc")
+@pytest.mark.timeout(1200)
 def test_memory_stays_flat_over_a_thousand_steps_on_real_images(tmp_path):
     """Resident memory of its own at the end is that after 100 steps, within what the allocator keeps."""
     cadence = {"run__eval_every_steps": 50, "run__log_every_steps": 10}
