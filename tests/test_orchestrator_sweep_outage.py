@@ -1,4 +1,4 @@
-"""A sweep through an outage of its MLflow server, with a trial killed meanwhile, is recorded like a quiet one."""
+"""A sweep through an outage of its MLflow server, with a trial killed then, is recorded like a quiet one."""
 
 import itertools
 import os
