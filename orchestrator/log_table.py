@@ -11,8 +11,6 @@ from datasets.errors import UserError
 from orchestrator.journal import Journal
 from orchestrator.tracking import Writer
 
-EXPERIMENT = "upsweep-benchmarks"
-
 
 def log_table(
     folder: Path,
@@ -21,19 +19,23 @@ def log_table(
     metrics: Mapping[str, float],
     params: Mapping[str, str],
     timeout_s: float = 120.0,
+    kind: str = "benchmark",
 ) -> str:
-    """Log every file of `folder` and `metrics` as one new run; its id. UserError where the store refuses."""
+    """Log every file of `folder` and `metrics` as one new run of experiment upsweep-KINDs; its id.
+
+    UserError where the store refuses.
+    """
     files = sorted(path for path in folder.iterdir() if path.is_file())
     spool = folder / "tracking" / uuid.uuid4().hex[:12]
-    run_key = f"benchmark/{spool.name}"
+    run_key = f"{kind}/{spool.name}"
     spool.mkdir(parents=True)
     journal = Journal(spool / "journal.jsonl", run_key)
-    journal.start(name, params, {"kind": "benchmark"})
+    journal.start(name, params, {"kind": kind})
     journal.metrics(0, metrics)
     for path in files:
         journal.artifact(path)
     journal.end()
-    writer = Writer(spool, tracking_uri, EXPERIMENT)
+    writer = Writer(spool, tracking_uri, f"upsweep-{kind}s")
     writer.start()
     writer.append(journal.drain())
     journal.close()

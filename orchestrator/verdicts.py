@@ -41,13 +41,17 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def between_designs(
-    comparisons: Mapping[str, Comparison], direction: str, *, level: float = 0.95
+    comparisons: Mapping[str, Comparison],
+    direction: str,
+    *,
+    level: float = 0.95,
+    min_images: int = MIN_IMAGES,
 ) -> dict[str, Verdict]:
     """The verdict on each arm's difference to the same reference; `direction` is the metric's, max or min.
 
     Only arms with enough evidence are counted by the correction.
     """
-    judged = {name: c for name, c in comparisons.items() if c.seeds >= MIN_SEEDS and c.images >= MIN_IMAGES}
+    judged = {name: c for name, c in comparisons.items() if c.seeds >= MIN_SEEDS and c.images >= min_images}
     p_values = holm({name: c.p for name, c in judged.items()})
     out = {}
     for name, c in comparisons.items():

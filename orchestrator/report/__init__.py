@@ -2,6 +2,7 @@
 
 facts.py   what is said: rows -> the answer in words and numbers
 plots.py   drawings as SVG
+opinions.py  what raters said
 page.py    sections of the page, everything escaped
 page.css, page.js   how it looks; sorting, filtering, tooltips, the slider
 """

@@ -9,6 +9,7 @@ from orchestrator.report import facts as say
 from orchestrator.report.drawings import curves_section, pictures, plane_section
 from orchestrator.report.facts import Design, Facts, number
 from orchestrator.report.markup import cells, section
+from orchestrator.report.opinions import opinions_section
 from orchestrator.report.settings import settings_section
 from orchestrator.report.tables import designs_table, runs_table, verdicts_section
 from trainers.metrics import METRICS
@@ -23,6 +24,7 @@ def render(facts: Facts) -> str:
         plane_section(facts),
         pictures(facts),
         designs_table(facts),
+        opinions_section(facts),
         curves_section(facts),
         settings_section(facts),
         runs_table(facts),

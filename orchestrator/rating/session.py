@@ -1,0 +1,73 @@
+"""The two things people do with a study: let others rate, and read the results."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from datasets.errors import UserError
+from orchestrator.named_model import load_named
+from orchestrator.rating import publish
+from orchestrator.rating.ledger import sittings
+from orchestrator.rating.pictures import Sources, named, reference
+from orchestrator.rating.server import App, Server
+from orchestrator.rating.study import Request, Study, held, make_study, open_study
+
+Say = Callable[[str], None]
+
+
+def study_of(folder: Path, request: Request, tracking_uri: str, device: torch.device, say: Say) -> Study:
+    """The study in `folder`, made from `request` where there is none yet. UserError where that cannot be."""
+    if study := open_study(folder, request):
+        return study
+    if not request.images and not request.model:
+        raise UserError(
+            f"there is no study in {folder}; name models by --images NAME=FOLDER or --model NAME=CHECKPOINT"
+        )
+    folders = {name: Path(place) for name, place in named(request.images, "--images").items()}
+    places = named(request.model, "--model")
+    if twice := sorted(folders.keys() & places.keys()):
+        raise UserError(f"--images and --model both name {twice[0]}; each model needs a name of its own")
+    networks, scales = {}, {}
+    for name, place in places.items():
+        network, config = load_named(place, tracking_uri)
+        networks[name], scales[name] = network.to(device), config.generator.scale
+    if len(set(scales.values())) > 1:
+        told = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
+        raise UserError(f"models of one study share one scale, but got {told}")
+    scale = next(iter(scales.values()), request.scale)
+    sources = Sources(folders, networks, request.resizers, scale, request.degradation)
+    work = folder / "work"
+    pairs = reference(request.hr, request.test, scale, request.degradation, work)
+    return make_study(folder, sources, pairs, request, say)
+
+
+def serve(study: Study, port: int, session: int, say: Say) -> None:
+    """Let people rate until Ctrl-C. UserError where the port or the study is in use."""
+    with held(study.folder):
+        app = App(study, session)
+        with Server(app, port) as server:
+            say(f"{app.total} pictures a rater; rate at {server.address} (this machine only; Ctrl-C ends it)")
+            try:
+                server.serve_forever(poll_interval=0.2)
+            except KeyboardInterrupt:
+                pass
+    said = [len(s.ratings) for s in sittings(study.folder)]
+    say(f"\n{sum(said)} scores by {sum(map(bool, said))} raters are in {study.folder}")
+    say(f"results: python experiments/rate.py --out {study.folder} --results")
+
+
+def tell(
+    study: Study, against: str, min_consistency: float, sweep: str, tracking_uri: str, track: bool, say: Say
+) -> None:
+    """Print the results and write them: CSV, MLflow where `track`, the report where a sweep is named."""
+    place = Path("runs") / sweep if sweep and not Path(sweep).is_dir() else Path(sweep)
+    results = publish.results_of(study, against, min_consistency)
+    say(publish.text(results, names=True))
+    folder = publish.write(study, results)
+    say(f"tables and every score: {folder}")
+    if sweep:
+        say(f"report: {publish.into_report(study, results, place)}")
+    if track:
+        run_id = publish.log(study, results, folder, tracking_uri, sweep)
+        say(f"logged to {tracking_uri} as run {run_id}")
