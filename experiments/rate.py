@@ -20,7 +20,6 @@ import tyro
 from experiments import cli
 from orchestrator.rating.session import serve, study_of, tell
 from orchestrator.rating.study import Request
-from trainers.device import pick_device
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Args:
 def main(args: Args) -> int:
     """Parse, then serve the page or tell the results."""
     say = partial(print, flush=True)
-    study = study_of(args.out, args.request, args.tracking_uri, pick_device(args.device), say)
+    study = study_of(args.out, args.request, args.tracking_uri, args.device, say)
     if args.results:
         tell(study, args.against, args.min_consistency, args.sweep, args.tracking_uri, args.track, say)
     else:

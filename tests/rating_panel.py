@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -44,7 +43,7 @@ def request_of(folder: Path, **more) -> Request:
 def make(folder: Path, **more):
     """The study of `request_of` in `folder`/study."""
     request = request_of(folder, **more)
-    return study_of(folder / "study", request, "", torch.device("cpu"), lambda _: None)
+    return study_of(folder / "study", request, "", "cpu", lambda _: None)
 
 
 def sit(ledger, name: str, score, session: int = 1, until: int | None = None):

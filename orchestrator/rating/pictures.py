@@ -12,13 +12,11 @@ from torch import nn
 
 from datasets.errors import UserError, unknown
 from datasets.loader import Pair
+from orchestrator.rating.study import HR, NEAREST
 from trainers.benchmark import open_test_set
 from trainers.evaluate import RESIZERS, resize_up
 from trainers.infer import upscale
 from trainers.pictures import expand, read
-
-HR = "HR"
-NEAREST = "nearest"
 
 
 @dataclass(frozen=True)

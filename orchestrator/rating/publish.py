@@ -12,10 +12,8 @@ from typing import Any
 from datasets.errors import UserError
 from orchestrator.log_table import log_table
 from orchestrator.rating.ledger import Sitting, sittings
-from orchestrator.rating.pictures import HR
 from orchestrator.rating.results import Panel, Rater, Results, Score, judge, metrics, words
-from orchestrator.rating.study import Study
-from orchestrator.report import build_report
+from orchestrator.rating.study import HR, Study
 from orchestrator.tracking import write_json
 
 CONSISTENCY = "within one point"
@@ -141,6 +139,8 @@ def into_report(study: Study, results: Results, sweep: Path) -> Path:
     """The results as a section of the report of the sweep in folder `sweep`; the report's path."""
     if not (sweep / "sweep.json").is_file():
         raise UserError(f"no sweep in {sweep}; --sweep is the name of one in runs/, or its folder")
+    from orchestrator.report import build_report  # imports Optuna: seconds
+
     head = ["model", "mean opinion score", "95 % interval", "ratings", f"against {results.reference}"]
     panels = [
         {

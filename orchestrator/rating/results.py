@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.rating.ledger import SCORES, Sitting
-from orchestrator.rating.pictures import HR, NEAREST
+from orchestrator.rating.study import HR, NEAREST
 from orchestrator.statistics import Comparison, Interval, hierarchical_bootstrap
 from orchestrator.verdicts import MIN_SEEDS, NOT_ENOUGH, SEEDS_TO_BEAT, Verdict, between_designs
 

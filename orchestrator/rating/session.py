@@ -3,20 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from datasets.errors import UserError
-from orchestrator.named_model import load_named
 from orchestrator.rating import publish
 from orchestrator.rating.ledger import sittings
-from orchestrator.rating.pictures import Sources, named, reference
 from orchestrator.rating.server import App, Server
-from orchestrator.rating.study import Request, Study, held, make_study, open_study
+from orchestrator.rating.study import Request, Study, held, open_study
 
 Say = Callable[[str], None]
 
 
-def study_of(folder: Path, request: Request, tracking_uri: str, device: torch.device, say: Say) -> Study:
+def study_of(folder: Path, request: Request, tracking_uri: str, device: str, say: Say) -> Study:
     """The study in `folder`, made from `request` where there is none yet. UserError where that cannot be."""
     if study := open_study(folder, request):
         return study
@@ -24,22 +20,9 @@ def study_of(folder: Path, request: Request, tracking_uri: str, device: torch.de
         raise UserError(
             f"there is no study in {folder}; name models by --images NAME=FOLDER or --model NAME=CHECKPOINT"
         )
-    folders = {name: Path(place) for name, place in named(request.images, "--images").items()}
-    places = named(request.model, "--model")
-    if twice := sorted(folders.keys() & places.keys()):
-        raise UserError(f"--images and --model both name {twice[0]}; each model needs a name of its own")
-    networks, scales = {}, {}
-    for name, place in places.items():
-        network, config = load_named(place, tracking_uri)
-        networks[name], scales[name] = network.to(device), config.generator.scale
-    if len(set(scales.values())) > 1:
-        told = ", ".join(f"{name} x{scale}" for name, scale in scales.items())
-        raise UserError(f"models of one study share one scale, but got {told}")
-    scale = next(iter(scales.values()), request.scale)
-    sources = Sources(folders, networks, request.resizers, scale, request.degradation)
-    work = folder / "work"
-    pairs = reference(request.hr, request.test, scale, request.degradation, work)
-    return make_study(folder, sources, pairs, request, say)
+    from orchestrator.rating.make import make_study  # imports torch: seconds
+
+    return make_study(folder, request, tracking_uri, device, say)
 
 
 def serve(study: Study, port: int, session: int, say: Say) -> None:

@@ -5,27 +5,18 @@ once it is made: other pictures are another study.
 """
 
 import fcntl
-import hashlib
-import io
 import json
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from datasets.errors import UserError
-from datasets.loader import Pair
-from orchestrator.rating.order import choose
-from orchestrator.rating.pictures import HR, NEAREST, Sources, check, of_pair
-from orchestrator.tracking import write_json
 
 FILE = "study.json"
+HR = "HR"
+NEAREST = "nearest"
 
 
 @dataclass(frozen=True)
@@ -108,60 +99,6 @@ def open_study(folder: Path, request: Request) -> Study | None:
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-
-
-def make_study(
-    folder: Path,
-    sources: Sources,
-    pairs: Sequence[Pair],
-    request: Request,
-    say: Callable[[str], None],
-) -> Study:
-    """Write a new study: it appears whole or not at all. UserError where pictures do not fit each other."""
-    files = check(sources, pairs)
-    secret = secrets.token_hex(16)
-    keys = [pair.key for pair in pairs]
-    calibration, images = choose(keys, request.calibration, request.max_images, secret)
-    if not images:
-        raise UserError(f"{len(keys)} images leave none to rate beside --calibration {request.calibration}")
-    say(f"pictures of {len(images) + len(calibration)} images by {', '.join(sources.names)}")
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "pictures").mkdir(parents=True)
-    models = tuple(sources.names)
-    study = Study(part, models, images, calibration, request.repeats, secret, "", asdict(request))
-    digest = hashlib.sha256()
-    for path, pixels in _pictures(study, {pair.key: pair for pair in pairs}, sources, files):
-        path.write_bytes(data := png(pixels))
-        digest.update(data)
-    values = {name: value for name, value in asdict(study).items() if name != "folder"}
-    write_json(part / FILE, values | {"digest": digest.hexdigest()[:16]})
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "pictures", ignore_errors=True)  # of a start that was killed
-    for item in ("pictures", FILE):  # the last one makes it a study
-        (part / item).replace(folder / item)
-    shutil.rmtree(part)
-    return replace(study, folder=folder, digest=digest.hexdigest()[:16])
-
-
-def _pictures(
-    study: Study, pairs: Mapping[str, Pair], sources: Sources, files: Mapping[str, Mapping[str, Path]]
-) -> Iterator[tuple[Path, np.ndarray]]:
-    for image, key in enumerate(study.calibration):
-        found = of_pair(pairs[key], sources, files)
-        yield study.example(image, 1), found[NEAREST]
-        yield study.example(image, 5), found[HR]
-    for image, key in enumerate(study.images):
-        found = of_pair(pairs[key], sources, files)
-        for model, name in enumerate(study.models):
-            yield study.picture(image, model), found[name]
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) as a PNG of nothing but pixels: no text, no time, no profile."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @contextmanager
