@@ -31,13 +31,14 @@ def write_pictures(folder: Path, noise: float, side: int = 48) -> Path:
     return folder
 
 
-def request_of(folder: Path, **more) -> Request:
+def request_of(folder: Path, side: int = 48, **more) -> Request:
     """Two models and HR in folders below `folder`."""
     images = tuple(
-        f"{name}={write_pictures(folder / name, noise)}" for name, noise in (("sharpnet", 5), ("softnet", 40))
+        f"{name}={write_pictures(folder / name, noise, side)}"
+        for name, noise in (("sharpnet", 5), ("softnet", 40))
     )
     settings = {"calibration": 1, "repeats": 4, **more}
-    return Request(images=images, hr=str(write_pictures(folder / "HR", 0)), **settings)
+    return Request(images=images, hr=str(write_pictures(folder / "HR", 0, side)), **settings)
 
 
 def make(folder: Path, **more):

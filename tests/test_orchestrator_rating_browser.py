@@ -187,6 +187,28 @@ def test_a_page_fits_the_screen(tmp_path, width, height, phone, dark):
         stop(process)
 
 
+def test_a_large_picture_is_seen_whole_and_pixel_by_pixel_on_request(tmp_path):
+    study = make(tmp_path, side=1200, max_images=1, resizers=())
+    process, port = start(tmp_path)
+    try:
+        with Drivers() as drivers:
+            window = drivers.window(tmp_path / "profile")
+            window.screen(1000, 700)
+            begin(window, f"http://127.0.0.1:{port}/", "Ada")
+            width = "return document.querySelector('#picture').getBoundingClientRect().width"
+            small = window.run(width)
+            assert small < 700 and "z or a tap for full size" in window.source
+            window.press("z")
+            assert window.run(width) == 1200 and "full size" in window.source
+            window.press("z")
+            window.press("4")
+            window.until_title("Picture 2 of .*")
+    finally:
+        stop(process)
+    (sitting,) = sittings(study.folder)
+    assert sitting.ratings[0]["shown"] == pytest.approx(small / 1200, abs=0.001)
+
+
 def fits(window):
     assert window.run("return document.documentElement.scrollWidth - innerWidth") <= 0
 

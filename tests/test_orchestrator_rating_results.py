@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from rating_panel import make, sit
 from test_orchestrator_report import fake_sweep
@@ -11,7 +12,8 @@ from datasets.errors import UserError
 from orchestrator.rating import publish
 from orchestrator.rating.ledger import Ledger
 from orchestrator.rating.order import Trial
-from orchestrator.rating.results import judge, metrics, words
+from orchestrator.rating.results import Results, _interval, judge, metrics, words
+from orchestrator.report import build_report
 
 MODELS = ("sharpnet", "softnet", "nearest", "HR")
 IMAGES = tuple("abcdef")
@@ -109,8 +111,6 @@ def test_scores_that_are_all_equal_have_no_interval():
 
 
 def results_with(panel):
-    from orchestrator.rating.results import Results
-
     return Results("sharpnet", (), (panel,), ())
 
 
@@ -214,6 +214,18 @@ def test_text_of_a_study_cannot_break_the_report(rated, tmp_path):
     told = json.loads(file.read_text())
     told["panels"][0]["rows"][0][0] = "<b>bold</b>"
     file.write_text(json.dumps(told))
-    from orchestrator.report import build_report
-
     assert "&lt;b&gt;bold" in build_report(tmp_path / "sweep").read_text()
+
+
+@pytest.mark.parametrize(("raters", "images"), [(3, 5), (5, 10), (10, 5)])
+def test_intervals_cover_the_truth(raters, images):
+    """Raters and images of normal effects, scores rounded to 1 to 5: 95 % intervals cover about so often."""
+    draw = np.random.default_rng(0)
+
+    def panel(raters, images):
+        effects = draw.normal(0, 0.4, (raters, 1)) + draw.normal(0, 0.6, (1, images))
+        return np.clip(np.rint(3.4 + effects + draw.normal(0, 0.75, (raters, images))), 1, 5)
+
+    truth = np.mean([panel(300, 3000).mean() for _ in range(5)])
+    found = [_interval(panel(raters, images)) for _ in range(200)]
+    assert 0.9 <= np.mean([i.low <= truth <= i.high for i in found]) <= 0.995
