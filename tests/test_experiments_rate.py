@@ -5,8 +5,10 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from datasets.errors import UserError
 from experiments import cli
 from experiments.rate import Args, main
 from orchestrator.rating.ledger import Ledger, sittings
+from orchestrator.rating.server import App, Server
 from orchestrator.rating.study import Request, open_study
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
@@ -78,6 +81,27 @@ def listeners():
                 address, port = local.split(":")
                 shown = socket.inet_ntoa(bytes.fromhex(address)[::-1]) if len(address) == 8 else address
                 yield shown, int(port, 16)
+
+
+def test_a_browser_that_leaves_early_is_no_error(tmp_path, capfd):
+    server = Server(App(make(tmp_path)), 0)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    with server:
+        try:
+            for sent in (
+                b"POST /begin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\n\r\nhalf",
+                b"GET /",
+            ):
+                with socket.create_connection(("127.0.0.1", server.server_port)) as left:
+                    left.sendall(sent)
+                    left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+            connection = http.client.HTTPConnection("localhost", server.server_port, timeout=10)
+            connection.request("GET", "/")
+            assert connection.getresponse().status == 200
+            connection.close()
+        finally:
+            server.shutdown()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, capsys):

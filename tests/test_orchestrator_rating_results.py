@@ -217,7 +217,7 @@ def test_text_of_a_study_cannot_break_the_report(rated, tmp_path):
     assert "&lt;b&gt;bold" in build_report(tmp_path / "sweep").read_text()
 
 
-@pytest.mark.parametrize(("raters", "images"), [(3, 5), (5, 10), (10, 5)])
+@pytest.mark.parametrize(("raters", "images"), [(3, 5), (5, 10)])
 def test_intervals_cover_the_truth(raters, images):
     """Raters and images of normal effects, scores rounded to 1 to 5: 95 % intervals cover about so often."""
     draw = np.random.default_rng(0)

@@ -39,7 +39,7 @@ addEventListener("keydown", (event) => {
   const digit = /^(?:Digit|Numpad)([1-5])$/.exec(event.code) || /^([1-5])$/.exec(event.key);
   const target = digit ? one(`.scores button[value="${digit[1]}"]`)
     : event.key === "Backspace" || event.key === "ArrowLeft" ? one("a.back")
-    : event.key === "Enter" || event.key === "ArrowRight" ? one("a.next") : null;
+    : event.key === "ArrowRight" || (event.key === "Enter" && !event.target.matches("a, button")) ? one("a.next") : null;
   if (event.key === "z" && stage) zoom();
   if (!target) return;
   event.preventDefault();

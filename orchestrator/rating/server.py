@@ -8,6 +8,7 @@ rebinding); forms that another page sent are refused by Origin and by a token of
 
 import hmac
 import re
+import sys
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from datasets.errors import UserError
 from orchestrator.rating import pages
@@ -271,6 +273,11 @@ class Server(ThreadingHTTPServer):
             super().__init__((HOST, port), Handler)
         except (OSError, OverflowError) as error:
             raise UserError(f"port {port} cannot be used ({error}); name another with --port") from None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that left early is no error; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

@@ -43,12 +43,17 @@ def serve(study: Study, port: int, session: int, say: Say) -> None:
 def tell(
     study: Study, against: str, min_consistency: float, sweep: str, tracking_uri: str, track: bool, say: Say
 ) -> None:
-    """Print the results and write them: CSV, MLflow where `track`, the report where a sweep is named."""
+    """Print the results and write them: CSV, MLflow where `track`, the report where a sweep is named.
+
+    MLflow and the report get nothing before somebody has finished.
+    """
     place = Path("runs") / sweep if sweep and not Path(sweep).is_dir() else Path(sweep)
     results = publish.results_of(study, against, min_consistency)
     say(publish.text(results, names=True))
     folder = publish.write(study, results)
     say(f"tables and every score: {folder}")
+    if not results.panels:
+        return  # nothing that a record should hold
     if sweep:
         say(f"report: {publish.into_report(study, results, place)}")
     if track:
