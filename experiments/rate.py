@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
+from datasets.errors import UserError
 from experiments import cli
 from orchestrator.rating.session import serve, study_of, tell
 from orchestrator.rating.study import Request
@@ -52,6 +53,8 @@ class Args:
 
 def main(args: Args) -> int:
     """Parse, then serve the page or tell the results."""
+    if not args.results and (args.against or args.sweep):
+        raise UserError("--against and --sweep say how results are told; add --results")
     say = partial(print, flush=True)
     study = study_of(args.out, args.request, args.tracking_uri, args.device, say)
     if args.results:

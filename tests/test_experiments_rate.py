@@ -111,6 +111,11 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, capsys):
     assert re.fullmatch(r"error: there is no study in .*\n", capsys.readouterr().err)
 
 
+def test_what_only_results_need_is_not_ignored_in_silence(tmp_path):
+    with pytest.raises(UserError, match="--against and --sweep say how results are told; add --results"):
+        main(Args(out=tmp_path / "study", sweep="demo"))
+
+
 def test_a_port_in_use_is_said(tmp_path):
     make(tmp_path)
     with socket.socket() as taken:

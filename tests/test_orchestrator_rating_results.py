@@ -227,5 +227,5 @@ def test_intervals_cover_the_truth(raters, images):
         return np.clip(np.rint(3.4 + effects + draw.normal(0, 0.75, (raters, images))), 1, 5)
 
     truth = np.mean([panel(300, 3000).mean() for _ in range(5)])
-    found = [_interval(panel(raters, images)) for _ in range(200)]
+    found = [_interval(panel(raters, images)) for _ in range(100)]
     assert 0.9 <= np.mean([i.low <= truth <= i.high for i in found]) <= 0.995
