@@ -1,4 +1,4 @@
-"""Shards behind URLs: an S3 server and a misbehaving web server, both on loopback."""
+"""Shards behind URLs: S3, Google's store and a misbehaving web server, all on loopback."""
 
 import http.server
 import socket
@@ -247,11 +247,30 @@ def _wait_for(port: int) -> None:
     raise TimeoutError(f"no server on port {port}")
 
 
-def test_from_photographs_to_batches_through_s3(photos: Path, tmp_path: Path, s3: str) -> None:
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    double = Path(__file__).with_name("gcs_double.py")
+    server = subprocess.Popen([sys.executable, str(double)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.stdout.readline().strip())
+    remote._file_system.cache_clear()
+    yield "gs://photos"
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    remote._file_system.cache_clear()
+
+
+@pytest.fixture(params=["s3", "gs"])
+def store(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(request.param)
+
+
+def test_from_photographs_to_batches_through_a_store(photos: Path, tmp_path: Path, store: str) -> None:
     here = prepare("folder", str(photos), str(tmp_path / "here"))
-    there = prepare("folder", str(photos), f"{s3}/set one/shards")
+    there = prepare("folder", str(photos), f"{store}/set one/shards")
     assert here.to_json() == there.to_json()
-    far = ImageSet(f"{s3}/set one/shards", "train", tmp_path / "far")
+    far = ImageSet(f"{store}/set one/shards", "train", tmp_path / "far")
     near = ImageSet(str(tmp_path / "here"), "train", tmp_path / "near")
     for mode in ("cached", "streamed"):
         data = DataConfig(crop_px=16, batch_size=4, mode=mode)
@@ -259,12 +278,12 @@ def test_from_photographs_to_batches_through_s3(photos: Path, tmp_path: Path, s3
         assert all(torch.equal(a.hr, b.hr) for a, b in islice(pairs, 6))
 
 
-def test_a_missing_bucket_or_set_is_one_sentence(photos: Path, tmp_path: Path, s3: str) -> None:
-    with pytest.raises(UserError, match="there is no s3://photos/nothing/manifest.json"):
-        open_images(f"{s3}/nothing", "train", work_dir=tmp_path)
-    prepare("folder", str(photos), f"{s3}/taken")
-    prepare("folder", str(photos), f"{s3}/taken")
-    with pytest.raises(UserError, match="s3://photos/taken already holds something else"):
-        prepare("folder", str(photos), f"{s3}/taken", limit=9)
-    with pytest.raises(UserError, match="cannot write s3://nowhere/x"):
-        prepare("folder", str(photos), "s3://nowhere/x")
+def test_a_missing_bucket_or_set_is_one_sentence(photos: Path, tmp_path: Path, store: str) -> None:
+    with pytest.raises(UserError, match=f"there is no {store}/nothing/manifest.json"):
+        open_images(f"{store}/nothing", "train", work_dir=tmp_path)
+    prepare("folder", str(photos), f"{store}/taken")
+    prepare("folder", str(photos), f"{store}/taken")
+    with pytest.raises(UserError, match=f"{store}/taken already holds something else"):
+        prepare("folder", str(photos), f"{store}/taken", limit=9)
+    with pytest.raises(UserError, match="cannot write .*://nowhere/x"):
+        prepare("folder", str(photos), f"{store[:5]}nowhere/x")
