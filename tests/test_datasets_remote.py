@@ -4,11 +4,9 @@ import http.server
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -207,44 +205,6 @@ def test_other_schemes_are_refused(spec: str) -> None:
 @pytest.mark.parametrize("spec", ["demo", "/a/b", "a b", "./x:y"])
 def test_paths_and_names_are_no_urls(spec: str) -> None:
     assert not is_url(spec)
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    if find_spec("moto") is None:
-        pytest.skip("moto[server] is not installed; pip install 'upsweep[dev]'")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    remote._file_system.cache_clear()
-    try:
-        _wait_for(port)
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket="photos")
-        yield "s3://photos"
-    finally:
-        server.kill()
-        server.wait()
-        remote._file_system.cache_clear()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"no server on port {port}")
 
 
 @pytest.fixture

@@ -85,8 +85,9 @@ def test_a_sweep_through_an_outage_is_recorded_like_a_quiet_one(tmp_path):
         wait_for(lambda: points(server.database) or loud.poll() is not None, 240)
         assert loud.poll() is None, (tmp_path / "loud" / "sweep.log").read_text()[-2000:]
         server.kill()
-        wait_for(lambda: trials_of(loud), 120)
-        os.kill(trials_of(loud)[0], signal.SIGKILL)
+        running: list[int] = []
+        wait_for(lambda: running.extend(trials_of(loud)) or running, 120)
+        os.kill(running[0], signal.SIGKILL)
         quiet = start(tmp_path / "quiet", quiet_uri)
         time.sleep(OUTAGE_S)
         assert "waiting" in (tmp_path / "loud/runs/s/record/spool/progress.json").read_text()

@@ -70,17 +70,17 @@ def wait_for(condition, seconds=60):
 class Server:
     """An MLflow server on loopback that can be killed and started again on the same database."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, artifacts=""):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.folder, self.uri = folder, f"http://127.0.0.1:{self.port}"
-        self.database = folder / "server.db"
+        self.database, self.artifacts = folder / "server.db", artifacts or str(folder / "artifacts")
 
     def start(self):
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.database}"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += ["--artifacts-destination", self.artifacts]
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         wait_for(self.answers, 120)
@@ -92,8 +92,9 @@ class Server:
             return False
 
     def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
 
 
 @pytest.fixture
