@@ -92,22 +92,25 @@ def test_the_command_line_says_what_is_missing_and_exits_with_2(tmp_path):
 
 
 _WATCHED = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from experiments.upscale import Args, main
 code = main(Args((sys.argv[1],), out=Path(sys.argv[2]), model=sys.argv[3], device="cpu"))
-print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# not getrusage: its peak is inherited from the process that started this one
+print(code, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak from /proc")
 def test_an_output_of_100_megapixels_stays_within_one_and_a_half_gigabytes(model, tmp_path):
     coarse = np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8)
     Image.fromarray(coarse).resize((2500, 2500)).save(tmp_path / "a.png")
     command = [sys.executable, "-c", _WATCHED, str(tmp_path / "a.png"), str(tmp_path / "out"), model]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     code, peak_kb = done.stdout.split("\n")[-2].split()
+    print(f"peak {int(peak_kb) / 2**20:.2f} GB")
     assert code == "0" and int(peak_kb) < 1.5 * 2**20
     header = (tmp_path / "out/a_x4.png").read_bytes()[16:24]  # Pillow warns at 89 megapixels
     assert struct.unpack(">2I", header) == (10_000, 10_000)
