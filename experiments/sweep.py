@@ -7,55 +7,12 @@ Without options it runs the built-in demo. With your photographs:
 
 import shlex
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments import cli, recipes, spaces
-
-
-@dataclass
-class Options:
-    """Options of a sweep; every setting of a run follows under its dotted name."""
-
-    space: str = ""
-    """What is varied (experiments/spaces.py); empty: demo for the demo, else full."""
-    trials: int = 0
-    """Designs to screen; 0 takes the space's own number."""
-    confirm_top: int = 0
-    """Designs to confirm with several seeds; 0 takes the space's own number."""
-    confirm_seeds: int = 0
-    """Seeds per confirmed design; 0 takes the space's own number."""
-    name: str = ""
-    """Name of the sweep; empty: the recipe's name, numbered where that exists."""
-    train: str = ""
-    """Training images: a catalogue name, a shard folder or URL, or a folder of photographs."""
-    val: str = ""
-    """Images for rungs and checkpoint choice; empty: cut from --train."""
-    test: str = ""
-    """Images opened once, at the end; empty: cut from --train."""
-    storage: str = "./runs"
-    """Folder or URL (s3://...) that keeps sweeps, warm starts and checkpoints."""
-    tracking_uri: str = ""
-    """MLflow server or database; empty: an SQLite file in --storage."""
-    seed: int = 0
-    """Seed of the sampler that draws designs."""
-    gpus_per_trial: float = 1.0
-    """Share of a GPU per trial; 0.5 runs two trials on each."""
-    price_per_gpu_hour: float = 0.0
-    """What an hour of a GPU costs, in any currency; 0 leaves costs out."""
-    resume: str = ""
-    """Go on with the sweep of this name, with the settings it began with."""
-    status: str = ""
-    """Say how far the sweep of this name has come, and stop."""
-    dry_run: bool = False
-    """Print the plan and stop."""
-    local: bool = False
-    """Run on this machine even where RAY_ADDRESS names a cluster."""
-    address: str = ""
-    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, else this machine."""
-    config: cli.Settings = field(default_factory=recipes.demo)
+from experiments.sweep_options import Options
 
 
 def main() -> int:
@@ -71,7 +28,7 @@ def main() -> int:
         print("\n".join(closing.status(Storage(options.storage), options.status)))
         return 0
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
-    request = requests.build(options, spaces.build(requests.space_name(options)), command.strip())
+    request = requests.build(options, spaces.build, command.strip())
     if options.dry_run:
         print("\n".join(prepare(request, bool(options.resume)).describe()))
         return 0

@@ -4,14 +4,16 @@ import itertools
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from datasets.errors import UserError
-from orchestrator import tracking
+from orchestrator import tracking, user_space
 from orchestrator.space import Space
 from orchestrator.storage import Storage
+from orchestrator.user_space import SpaceFile
 from trainers.config import TrainConfig, flatten, from_flat, override
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -49,6 +51,8 @@ class Request:
     """In any currency; it changes no result."""
     address: str | None = None
     command: str = ""
+    space_file: SpaceFile | None = None
+    """Where `space` came from, if it is not one of ours."""
 
     def filled(self) -> "Request":
         """With the space's own suggestions in place of zeros. UserError for what cannot be run."""
@@ -113,15 +117,29 @@ class Options(Protocol):
     config: TrainConfig
 
 
-def space_name(options: Options) -> str:
-    """The space to sweep: of the resumed sweep, as asked for, or what suits the recipe."""
+def find_space(options: Options, named: Callable[[str], Space]) -> tuple[Space, SpaceFile | None]:
+    """The space: the resumed sweep's, as asked for (a file, or `named`), or what suits the recipe."""
     if options.resume:
-        return facts_of(options)["space"]
-    return options.space or ("demo" if options.config.recipe == "demo" else "full")
+        facts = facts_of(options)
+        kept = facts.get("space_file")
+        if not kept:
+            return named(facts["space"]), None
+        file = SpaceFile(kept, "")
+        text = Storage(options.storage).read_text(f"{options.resume}/submission/{file.kept_as}")
+        file = replace(file, text=text)
+        return file.space(), file
+    if user_space.is_file(options.space):
+        file = user_space.read(options.space)
+        return file.space(), file
+    return named(options.space or ("demo" if options.config.recipe == "demo" else "full")), None
 
 
-def build(options: Options, space: Space, command: str) -> Request:
-    """A request; a resumed one takes everything that decides results from the sweep itself."""
+def build(options: Options, named: Callable[[str], Space], command: str) -> Request:
+    """A request; a resumed one takes everything that decides results from the sweep itself.
+
+    `named` finds one of our own spaces.
+    """
+    space, space_file = find_space(options, named)
     if options.resume:
         _nothing_else(options)
     address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
@@ -141,6 +159,7 @@ def build(options: Options, space: Space, command: str) -> Request:
         price_per_gpu_hour=options.price_per_gpu_hour,
         address=address,
         command=command,
+        space_file=space_file,
     )
     if not options.resume:
         return request

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasets.errors import UserError
+from datasets.errors import UserError, unknown
 from orchestrator.warmstart import in_key
 from trainers.config import TrainConfig, override
 
@@ -32,6 +32,7 @@ PROTOCOL = (  # what every trial of a sweep has in common
     "run.eval_every_steps",
 )
 CHECKED_DESIGNS = 1000
+SMALLEST = {"trials": 1, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
 USED = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
 
 
@@ -112,6 +113,10 @@ class Space:
     reduction: int = 3
     """Early stopping keeps one of this many at each rung."""
     rungs: int = 2
+    sampler: str = "tpe"
+    """What draws designs where --sampler does not say (orchestrator/search.py)."""
+    stopping: str = "feasible_first"
+    """The rule of early stopping where --stopping does not say (orchestrator/scheduler.py)."""
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Values for one design. Derived and switched-off axes come back as constants."""
@@ -130,6 +135,29 @@ class Space:
                 raise UserError(
                     f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
                 )
+        for values in self._combinations(names):
+            if values not in found:
+                found.append(values)
+        return found
+
+    def grid(self) -> tuple[dict[str, Any], ...]:
+        """Every design, as points to start from. UserError where an axis is continuous."""
+        for name, axis in self.axes.items():
+            if isinstance(axis, LogFloat):
+                raise UserError(
+                    f"space {self.name}: {name} runs from {axis.low} to {axis.high} and has no grid; give it "
+                    f"a list of values, or choose another --sampler"
+                )
+        drawn = [n for n, a in self.axes.items() if isinstance(a, Choice)]
+        points: list[dict[str, Any]] = []
+        for values in self._combinations(list(self.axes)):
+            point = {n: v for n, v in values.items() if n in drawn}
+            if point not in points:
+                points.append(point)
+        return tuple(points)
+
+    def _combinations(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Values of these axes for every combination of those that are drawn; some may be equal."""
         drawn = [n for n in names if isinstance(self.axes[n], Choice)]
         for combination in itertools.product(*(self.axes[n].examples() for n in drawn)):
             fixed = _Fixed(dict(zip(drawn, combination, strict=True)))
@@ -137,13 +165,12 @@ class Space:
             for name in names:
                 if self._applies(name, values):
                     values[name] = self.axes[name].suggest(fixed, name, values)
-            if values not in found:
-                found.append(values)
-        return found
+            yield values
 
     def check(self, config: TrainConfig) -> None:
         """UserError unless every axis is a setting that may differ between the trials of one sweep, and
         `config` takes every combination of values (a sample of them where there are very many)."""
+        self._check_itself()
         for name in self.axes:
             if name.startswith(PROTOCOL):
                 raise UserError(
@@ -155,6 +182,30 @@ class Space:
             override(config, values)
         for point in self.points:
             self._check_point(point)
+
+    def _check_itself(self) -> None:
+        """What a file of the user's own may get wrong without any config."""
+        if not self.axes:
+            raise UserError(f"space {self.name}: it needs at least one axis")
+        for option, least in SMALLEST.items():
+            value = getattr(self, option)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(
+                    f"space {self.name}: {option} must be a number of {least} or more, but got {value}"
+                )
+        for name, axis in self.axes.items():
+            if isinstance(axis, LogFloat) and not 0 < axis.low < axis.high:
+                raise UserError(
+                    f"space {self.name}: {name} on a logarithmic scale needs 0 < low < high, but got "
+                    f"{axis.low} and {axis.high}"
+                )
+        order = list(self.axes)
+        for name, condition in self.only_if.items():
+            for other in (name, *condition):
+                if other not in self.axes:
+                    raise unknown("axis", other, self.axes, f"only_if of space {self.name}")
+                if order.index(other) > order.index(name):
+                    raise UserError(f"space {self.name}: {name} depends on {other}, so it must come after it")
 
     def _check_point(self, point: Mapping[str, Any]) -> None:
         for name, value in point.items():

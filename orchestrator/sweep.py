@@ -42,6 +42,9 @@ def _run(prepared: Prepared, place: cluster.Place, say: Any, resume: bool) -> di
     folder = request.work_dir() / request.name
     record = Record(folder / "record", request.name, request.tracking_uri)
     facts = _facts(prepared, place) | _kept(prepared, resume)
+    if request.space_file:  # before sweep.json, which a resumed sweep needs it for
+        kept_as = f"{request.name}/submission/{request.space_file.kept_as}"
+        prepared.storage.write_text(kept_as, request.space_file.text)
     _write(prepared, facts)
     record.start(flatten(request.config), _tags(facts), prepared.images)
     if not resume:
@@ -174,6 +177,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
         "name": r.name,
         "recipe": r.config.recipe,
         "space": r.space.name,
+        "space_file": r.space_file.spec if r.space_file else None,
         "objective": flatten(r.config.objective),
         "seed": r.seed,
         "status": "running",

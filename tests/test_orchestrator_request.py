@@ -44,7 +44,7 @@ def no_cluster(monkeypatch):
 
 def build(tmp_path, **options):
     given = Options(storage=str(tmp_path / "runs"), **options)
-    return requests.build(given, spaces.build(requests.space_name(given)), "the command")
+    return requests.build(given, spaces.build, "the command")
 
 
 def existing(tmp_path, name, **facts):
