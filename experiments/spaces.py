@@ -1,8 +1,5 @@
 """Search spaces: what a sweep varies, under dotted config names (orchestrator/space.py says how)."""
 
-import itertools
-from typing import Any
-
 from datasets.errors import unknown
 from orchestrator.space import Axis, Choice, Derived, LogFloat, Space
 
@@ -77,19 +74,13 @@ BALANCE = Space(
 )
 
 
-def grid(axes: dict[str, Axis]) -> tuple[dict[str, Any], ...]:
-    """Every combination of axes that are lists of values, to start from."""
-    combinations = itertools.product(*(axis.examples() for axis in axes.values()))
-    return tuple(dict(zip(axes, values, strict=True)) for values in combinations)
-
-
 NETWORKS: dict[str, Axis] = {
     BLOCKS: Choice((5, 8, 16)),
     NORM: Choice(("batch", "none")),
     UPSAMPLER: Choice(("pixel_shuffle", "transposed_conv", "nearest_conv")),
 }
 
-ARCHITECTURE = Space(name="architecture", axes=NETWORKS, points=grid(NETWORKS), trials=18)
+ARCHITECTURE = Space(name="architecture", axes=NETWORKS, trials=18, sampler="grid")
 
 OPTIMIZER = Space(
     name="optimizer",
@@ -110,7 +101,13 @@ ARMS: dict[str, Axis] = {
 
 # Every arm to its end with five seeds: what a claim about one setting needs, and what stopping would bend.
 ABLATION = Space(
-    name="ablation", axes=ARMS, points=grid(ARMS), trials=8, confirm_top=8, confirm_seeds=5, rungs=0
+    name="ablation",
+    axes=ARMS,
+    trials=8,
+    confirm_top=8,
+    confirm_seeds=5,
+    sampler="grid",
+    stopping="none",
 )
 
 SPACES = {s.name: s for s in (DEMO, FULL, BALANCE, ARCHITECTURE, OPTIMIZER, ABLATION)}

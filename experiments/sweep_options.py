@@ -18,6 +18,8 @@ class Options:
     """Designs to confirm with several seeds; 0 takes the space's own number."""
     confirm_seeds: int = 0
     """Seeds per confirmed design; 0 takes the space's own number."""
+    sampler: str = ""
+    """What draws designs: tpe, nsga2, random or grid (every combination); empty: what the space suggests."""
     name: str = ""
     """Name of the sweep; empty: the recipe's name, numbered where that exists."""
     train: str = ""

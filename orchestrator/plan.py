@@ -1,6 +1,7 @@
 """The plan of a sweep, and every check that can be made before anything is spent or written."""
 
 import itertools
+import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,8 +118,12 @@ def _check_objective(config: TrainConfig) -> None:
 
 
 def points(request: Request) -> list[dict[str, Any]]:
-    """Designs that screening tries first; all of them where the space has more architectures than trials,
-    so that no trial waits for a warm start that nobody planned."""
+    """Designs that screening tries first; all of them for a grid, and where the space has more architectures
+    than trials, so that no trial waits for a warm start that nobody planned."""
+    if request.sampler == "grid":
+        every = request.space.grid()
+        few = request.trials < len(every)  # a part of a grid is drawn, or its first axis would stand still
+        return random.Random(request.seed).sample(every, request.trials) if few else list(every)
     if len(request.space.architectures()) <= request.trials:
         return [dict(p) for p in request.space.points[: request.trials]]
     return list(draw(request))

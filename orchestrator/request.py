@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from datasets.errors import UserError
+from datasets.errors import UserError, unknown
 from orchestrator import tracking, user_space
-from orchestrator.space import Space
+from orchestrator.space import SAMPLERS, Space
 from orchestrator.storage import Storage
 from orchestrator.user_space import SpaceFile
 from trainers.config import TrainConfig, flatten, from_flat, override
@@ -47,6 +47,8 @@ class Request:
     confirm_seeds: int = 0
     seed: int = 0
     gpus_per_trial: float = 1.0
+    sampler: str = ""
+    """What draws designs; empty: what the space suggests."""
     price_per_gpu_hour: float = 0.0
     """In any currency; it changes no result."""
     address: str | None = None
@@ -71,9 +73,15 @@ class Request:
             raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
         if not 0 <= self.price_per_gpu_hour < float("inf"):
             raise UserError(f"--price-per-gpu-hour must be 0 or more, but got {self.price_per_gpu_hour}")
+        sampler = self.sampler or s.sampler
+        if sampler not in SAMPLERS:
+            raise unknown("sampler", sampler, SAMPLERS, "--sampler")
         trials = self.trials or s.trials
+        if sampler == "grid":
+            trials = min(self.trials or len(s.grid()), len(s.grid()))
         return replace(
             self,
+            sampler=sampler,
             trials=trials,
             confirm_top=min(self.confirm_top or s.confirm_top, trials),
             confirm_seeds=self.confirm_seeds or s.confirm_seeds,
@@ -111,6 +119,7 @@ class Options(Protocol):
     seed: int
     gpus_per_trial: float
     price_per_gpu_hour: float
+    sampler: str
     resume: str
     local: bool
     address: str
@@ -157,6 +166,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         seed=options.seed,
         gpus_per_trial=options.gpus_per_trial,
         price_per_gpu_hour=options.price_per_gpu_hour,
+        sampler=options.sampler,
         address=address,
         command=command,
         space_file=space_file,
@@ -174,6 +184,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         confirm_seeds=before["confirm_seeds"],
         seed=facts["seed"],
         gpus_per_trial=before["gpus_per_trial"],
+        sampler=before.get("sampler", ""),
         price_per_gpu_hour=options.price_per_gpu_hour or before.get("price_per_gpu_hour", 0.0),
         command=facts["command"],
     )

@@ -33,6 +33,8 @@ PROTOCOL = (  # what every trial of a sweep has in common
 )
 CHECKED_DESIGNS = 1000
 SMALLEST = {"trials": 1, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
+SAMPLERS = ("tpe", "nsga2", "random", "grid")
+STOPPING = ("feasible_first", "front", "asha", "none")
 USED = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
 
 
@@ -193,6 +195,9 @@ class Space:
                 raise UserError(
                     f"space {self.name}: {option} must be a number of {least} or more, but got {value}"
                 )
+        for option, table in (("sampler", SAMPLERS), ("stopping", STOPPING)):
+            if getattr(self, option) not in table:
+                raise unknown(option, getattr(self, option), table, f"{option} of space {self.name}")
         for name, axis in self.axes.items():
             if isinstance(axis, LogFloat) and not 0 < axis.low < axis.high:
                 raise UserError(

@@ -15,10 +15,11 @@ from orchestrator.plan import Prepared
 from orchestrator.progress import Progress
 from orchestrator.record import Record
 from orchestrator.scheduler import FeasibleFirst
-from orchestrator.search import build_search
+from orchestrator.search import SNAPSHOTS, build_search
 from orchestrator.selection import Objectives
 from orchestrator.space import design_of, settings_of
 from orchestrator.stage import Stage, StageView
+from orchestrator.study_export import StudyExport
 from orchestrator.testing import measure_on
 from orchestrator.trial import Job, run_trial
 from trainers.config import flatten, override
@@ -140,16 +141,22 @@ class Sweep:
         else:
             tuner = self._new_tuner(stage, trainable, callback, path)
         LIVE[key] = StageView(self, stage)
+        export = SNAPSHOTS[self._study(stage)] = StudyExport(self.storage, self.request.name)
         try:
             tuner.fit()
         except KeyboardInterrupt:
             raise Interrupted from None
         finally:
-            del LIVE[key]
+            export.write()
+            del LIVE[key], SNAPSHOTS[self._study(stage)]
         expected = len(stage.designs) or self.request.trials
         if len(callback.params) < expected or any(not stage.over(t, callback) for t in callback.params):
             raise Interrupted
         return callback
+
+    def _study(self, stage: Stage) -> str:
+        """The name of a stage's study: no two sweeps share one."""
+        return f"{self.request.name}-{stage.name}"
 
     def _new_tuner(self, stage: Stage, trainable: Any, callback: StageCallback, path: str) -> tune.Tuner:
         r = self.request
@@ -158,7 +165,13 @@ class Sweep:
         if stage.scheduler is not None:
             search = {
                 "search_alg": build_search(
-                    r.space, r.config.objective, f"{r.name}-{stage.name}", r.seed, plan.points(r), r.trials
+                    r.space,
+                    r.config.objective,
+                    self._study(stage),
+                    r.seed,
+                    plan.points(r),
+                    r.trials,
+                    r.sampler,
                 ),
                 "scheduler": stage.scheduler,
                 "num_samples": r.trials,

@@ -78,9 +78,10 @@ def test_full_holds_the_published_values():
 def test_a_grid_is_tried_whole_and_an_ablation_stops_nobody():
     for name in ("architecture", "ablation"):
         space = SPACES[name]
-        assert len(space.points) == space.trials == len({str(p) for p in space.points})
+        assert space.sampler == "grid"
+        assert len(space.grid()) == space.trials == len({str(p) for p in space.grid()})
     ablation = SPACES["ablation"]
-    assert (ablation.rungs, ablation.confirm_top, ablation.confirm_seeds) == (0, 8, 5)
+    assert (ablation.stopping, ablation.confirm_top, ablation.confirm_seeds) == ("none", 8, 5)
     assert len(SPACES["architecture"].architectures()) == 18
     assert SPACES["optimizer"].architectures() == [{}]
 

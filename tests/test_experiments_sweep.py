@@ -81,6 +81,8 @@ MISTAKES = {
     "a value out of range": ("--generator.scale 5", "generator.scale must be 1, 2, 3, 4, 8 or 16, but got 5"),
     "a recipe that does not exist": ("--recipe dmo", "no recipe 'dmo'; known: .*; did you mean 'demo'?"),
     "a space that does not exist": ("--space ful", "no space 'ful'; known: .*; did you mean 'full'?"),
+    "a space file that is not there": ("--space mine.yaml", "--space mine.yaml: .*cannot be read"),
+    "a grid over a continuous axis": ("--sampler grid", "loss.adversarial_weight runs from .* has no grid"),
     "a dataset that is not there": ("--train nowhere/photos", "nowhere/photos"),
     "a folder without images": ("--train empty", "empty"),
     "images smaller than the crop": (

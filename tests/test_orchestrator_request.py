@@ -1,40 +1,16 @@
 """What a sweep is asked for: filled in, named, refused, resumed."""
 
 import json
-from dataclasses import dataclass, field
 
 import pytest
 
 from datasets.errors import UserError
 from experiments import recipes, spaces
+from experiments.sweep_options import Options
 from orchestrator import request as requests
+from orchestrator.plan import points
 from orchestrator.request import Request
-from trainers.config import TrainConfig, flatten, override
-
-
-@dataclass
-class Options:
-    """As experiments/sweep.py has them."""
-
-    space: str = ""
-    trials: int = 0
-    confirm_top: int = 0
-    confirm_seeds: int = 0
-    name: str = ""
-    train: str = ""
-    val: str = ""
-    test: str = ""
-    storage: str = "./runs"
-    tracking_uri: str = ""
-    seed: int = 0
-    gpus_per_trial: float = 1.0
-    price_per_gpu_hour: float = 0.0
-    resume: str = ""
-    status: str = ""
-    dry_run: bool = False
-    local: bool = False
-    address: str = ""
-    config: TrainConfig = field(default_factory=recipes.demo)
+from trainers.config import flatten, override
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +129,21 @@ def test_both_objectives_are_measured_first(tmp_path):
     assert build(tmp_path).metrics == ("psnr_y", "swd", "ssim_y")
     other = override(recipes.demo(), {"objective.distortion": "ssim_y"})
     assert Request(other, spaces.DEMO, "x").metrics == ("ssim_y", "swd")
+
+
+def test_a_grid_has_as_many_trials_as_designs(tmp_path):
+    request = build(tmp_path, space="ablation").filled()
+    assert (request.sampler, request.trials) == ("grid", 8)
+    assert len(points(request)) == 8
+    part = build(tmp_path, space="architecture", trials=5).filled()
+    assert part.trials == len(points(part)) == 5
+    assert len({p["generator.num_blocks"] for p in points(part)}) > 1, "a part spreads over the axes"
+    assert build(tmp_path, space="ablation", trials=100).filled().trials == 8
+    with pytest.raises(UserError, match="has no grid; give it a list of values, or choose another --sampler"):
+        build(tmp_path, space="full", sampler="grid").filled()
+
+
+def test_a_sampler_that_does_not_exist(tmp_path):
+    with pytest.raises(UserError, match="no sampler 'nsga'; known: .*; did you mean 'nsga2'"):
+        build(tmp_path, sampler="nsga").filled()
+    assert build(tmp_path).filled().sampler == "tpe"

@@ -3,16 +3,18 @@
 import optuna
 import pytest
 
-from orchestrator.search import CONSTRAINT, build_search
+from orchestrator.search import CONSTRAINT, SNAPSHOTS, build_search
 from orchestrator.space import Choice, LogFloat, Space
+from orchestrator.storage import Storage
+from orchestrator.study_export import StudyExport
 from trainers.config import ObjectiveConfig
 
 SPACE = Space("s", {"generator.num_blocks": Choice((2, 4)), "loss.adversarial_weight": LogFloat(1e-3, 1)})
 OBJECTIVE = ObjectiveConfig(perceptual="swd")
 
 
-def search(name="sweep-screen", points=()):
-    return build_search(SPACE, OBJECTIVE, name, seed=0, points=list(points), trials=8)
+def search(name="sweep-screen", points=(), sampler="tpe"):
+    return build_search(SPACE, OBJECTIVE, name, seed=0, points=list(points), trials=8, sampler=sampler)
 
 
 def result(psnr, swd, step=120, **more):
@@ -45,8 +47,9 @@ def test_a_diverged_trial_is_worse_than_a_stopped_one():
     assert 0 < missing[1] < missing[2] < missing[3]
 
 
-def test_the_sampler_learns_from_constraints_and_suggests_on(recwarn):
-    s = search()
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_every_sampler_takes_constraints_and_suggests_on(sampler, recwarn):
+    s = search(sampler=sampler)
     for k in range(30):
         values = s.suggest(f"t{k}")
         step = 120 if k % 3 else 32
@@ -70,8 +73,9 @@ def test_points_to_start_from_come_first():
     assert search(points=[point]).suggest("t0") == point
 
 
-def test_a_restored_search_goes_on_as_it_would_have(tmp_path):
-    s, again = search(), search()
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_a_restored_search_goes_on_as_it_would_have(sampler, tmp_path):
+    s, again = search(sampler=sampler), search(sampler=sampler)
     for k in range(12):
         values = s.suggest(f"t{k}")
         s.on_trial_complete(f"t{k}", result(28.0 + k, 150.0 * values["loss.adversarial_weight"]))
@@ -87,3 +91,40 @@ def test_directions_follow_the_metrics(metric):
     s = build_search(SPACE, ObjectiveConfig(perceptual=metric), "x", seed=0, points=[], trials=8)
     s.suggest("t")
     assert [d.name for d in s._ot_study.directions] == ["MAXIMIZE", "MINIMIZE"]
+
+
+def test_the_study_is_exported_for_those_who_look_at_it(tmp_path, monkeypatch):
+    storage = Storage(str(tmp_path / "runs"))
+    s, export = search(), StudyExport(storage, "sweep")
+    monkeypatch.setitem(SNAPSHOTS, "sweep-screen", export)
+    for trial_id in ("full", "stopped", "crashed", "runs still"):
+        s.suggest(trial_id)
+    s.on_trial_complete("full", result(28.0, 150.0))
+    s.on_trial_complete("stopped", result(29.0, 140.0, step=30))
+    s.on_trial_complete("crashed", None, error=True)
+    s.save(str(tmp_path / "state"))
+
+    path = tmp_path / "runs" / "sweep" / "study.db"
+    seen = optuna.load_study(study_name="sweep-screen", storage=f"sqlite:///{path}")
+    assert seen.directions == s._ot_study.directions
+    assert [t.state.name for t in seen.trials] == ["COMPLETE", "COMPLETE", "FAIL"], "none runs for ever"
+    assert [t.user_attrs["trial"] for t in seen.trials] == ["full", "stopped", "crashed"]
+    assert [t.values for t in seen.trials[:2]] == [[28.0, 150.0], [29.0, 140.0]]
+    assert [t.constraints for t in seen.trials[:2]] == [{CONSTRAINT: 0.0}, {CONSTRAINT: 0.75}]
+    assert [t.params for t in seen.trials] == [t.params for t in s._ot_study.trials[:3]]
+    assert [t.number for t in seen.best_trials] == [0], "the dashboard's front holds whole trials only"
+
+
+def test_the_export_waits_between_snapshots_but_not_at_the_end(tmp_path):
+    storage = Storage(str(tmp_path / "runs"))
+    s, export = search(), StudyExport(storage, "sweep")
+    written = []
+    for k in range(3):
+        s.suggest(f"t{k}")
+        s.on_trial_complete(f"t{k}", result(28.0 + k, 150.0))
+        export(s._ot_study)
+        written.append(export.finished)
+    assert written == [1, 1, 1]
+    export.write()
+    assert export.finished == 3
+    assert [p.name for p in (tmp_path / "runs" / "sweep").iterdir()] == ["study.db"]

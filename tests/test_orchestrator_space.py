@@ -111,6 +111,25 @@ def test_a_space_is_plain_data():
     assert pickle.loads(pickle.dumps(s)) == s
 
 
+def test_a_grid_holds_every_design_once_as_the_sampler_knows_it():
+    table = (((2,), "batch"), ((4,), "none"))
+    axes = {BLOCKS: Choice((2, 4)), NORM: Derived((BLOCKS,), table)}
+    axes |= {UP: Choice(("pixel_shuffle", "transposed_conv")), "generator.icnr": Choice((True, False))}
+    s = space(axes, only_if={"generator.icnr": {UP: "pixel_shuffle"}})
+    assert len(s.grid()) == 2 * 3 == len({str(p) for p in s.grid()})
+    s = space(axes, only_if=s.only_if, points=s.grid())
+    s.check(TrainConfig())
+    study = optuna.create_study()
+    for point in s.grid():
+        study.enqueue_trial(point)
+        assert point.items() <= s(study.ask()).items()
+
+
+def test_a_grid_over_a_continuous_axis_is_refused():
+    with pytest.raises(UserError, match="adversarial_weight runs from 0.001 to 1 and has no grid; give it a"):
+        space({ADV: LogFloat(1e-3, 1)}).grid()
+
+
 def test_labels_say_the_design():
     values = {ADV: 0.1, NORM: "batch", UP: "pixel_shuffle", BLOCKS: 4, PIXEL + "?": True, PIXEL: 0.0}
     assert label(values) == "bn shuffle b4 adv=0.1 pix=0"
