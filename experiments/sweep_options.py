@@ -20,6 +20,9 @@ class Options:
     """Seeds per confirmed design; 0 takes the space's own number."""
     sampler: str = ""
     """What draws designs: tpe, nsga2, random or grid (every combination); empty: what the space suggests."""
+    stopping: str = ""
+    """Who goes on at a rung: feasible_first, front, asha (perceptual metric alone) or none (everybody);
+    empty: what the space suggests."""
     name: str = ""
     """Name of the sweep; empty: the recipe's name, numbered where that exists."""
     train: str = ""

@@ -10,7 +10,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from datasets.errors import UserError
-from orchestrator.scheduler import FeasibleFirst
+from orchestrator.scheduler import Halving
 
 NOT_KEPT = (
     "journal",
@@ -49,7 +49,7 @@ LIVE: dict[str, Live] = {}
 class StageCallback(Callback):
     """One per stage."""
 
-    def __init__(self, key: str, scheduler: FeasibleFirst | None = None) -> None:
+    def __init__(self, key: str, scheduler: Halving | None = None) -> None:
         self.key, self.scheduler = key, scheduler
         self.results: dict[str, dict[str, Any]] = {}
         """Tune trial id -> its newest result, without the bulk."""

@@ -47,6 +47,8 @@ class Prepared:
     def milestones(self) -> list[int]:
         """GAN steps of the rungs of early stopping."""
         run, space = self.request.config.run, self.request.space
+        if self.request.stopping == "none":
+            return []
         return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs)
 
     def stages(self) -> list[StagePlan]:

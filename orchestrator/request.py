@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from datasets.errors import UserError, unknown
 from orchestrator import tracking, user_space
-from orchestrator.space import SAMPLERS, Space
+from orchestrator.space import SAMPLERS, STOPPING, Space
 from orchestrator.storage import Storage
 from orchestrator.user_space import SpaceFile
 from trainers.config import TrainConfig, flatten, from_flat, override
@@ -49,6 +49,8 @@ class Request:
     gpus_per_trial: float = 1.0
     sampler: str = ""
     """What draws designs; empty: what the space suggests."""
+    stopping: str = ""
+    """The rule of early stopping; empty: what the space suggests."""
     price_per_gpu_hour: float = 0.0
     """In any currency; it changes no result."""
     address: str | None = None
@@ -76,12 +78,16 @@ class Request:
         sampler = self.sampler or s.sampler
         if sampler not in SAMPLERS:
             raise unknown("sampler", sampler, SAMPLERS, "--sampler")
+        stopping = self.stopping or s.stopping
+        if stopping not in STOPPING:
+            raise unknown("stopping rule", stopping, STOPPING, "--stopping")
         trials = self.trials or s.trials
         if sampler == "grid":
             trials = min(self.trials or len(s.grid()), len(s.grid()))
         return replace(
             self,
             sampler=sampler,
+            stopping=stopping,
             trials=trials,
             confirm_top=min(self.confirm_top or s.confirm_top, trials),
             confirm_seeds=self.confirm_seeds or s.confirm_seeds,
@@ -120,6 +126,7 @@ class Options(Protocol):
     gpus_per_trial: float
     price_per_gpu_hour: float
     sampler: str
+    stopping: str
     resume: str
     local: bool
     address: str
@@ -167,6 +174,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         gpus_per_trial=options.gpus_per_trial,
         price_per_gpu_hour=options.price_per_gpu_hour,
         sampler=options.sampler,
+        stopping=options.stopping,
         address=address,
         command=command,
         space_file=space_file,
@@ -185,6 +193,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         seed=facts["seed"],
         gpus_per_trial=before["gpus_per_trial"],
         sampler=before.get("sampler", ""),
+        stopping=before.get("stopping", ""),
         price_per_gpu_hour=options.price_per_gpu_hour or before.get("price_per_gpu_hour", 0.0),
         command=facts["command"],
     )

@@ -1,18 +1,17 @@
 """Early stopping that understands GANs: asynchronous successive halving on the GAN phase.
 
-Trials are ranked at rungs of a geometric budget (Li et al., 2020, ASHA) by a rule for two objectives:
-feasible first (distortion within delta of the trial's own warm start), then perception. The PSNR phase
-is never ranked: loss weights have no effect there, so its rungs would rank noise.
+Trials are ranked at rungs of a geometric budget (Li et al., 2020, ASHA) by a rule of stopping.py. The PSNR
+phase is never ranked: loss weights have no effect there, so its rungs would rank noise.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from orchestrator.selection import Objectives, dominates, order_feasible_first
+from orchestrator.selection import Objectives
+from orchestrator.stopping import RULES, Entry
 
 STEP = "gan_step"
 SHARE = "gradient_share/"
@@ -31,24 +30,22 @@ def rungs(max_steps: int, eval_every: int, reduction: int, count: int) -> list[i
     return sorted({r for r in on_grid if r < max_steps})
 
 
-@dataclass
-class Entry:
-    """One trial at one rung: its point (larger is better) and the distortion it has to keep."""
+class Halving(FIFOScheduler):
+    """Stops a trial at a rung unless it is among the best 1/`reduction` that ever reached it.
 
-    point: tuple[float, float]
-    floor: float
+    `rule` names who is ahead of whom (stopping.py). Without milestones nobody is ever stopped.
+    """
 
-    def key(self) -> tuple[bool, float, float]:
-        """Smaller is better."""
-        return order_feasible_first(self.point, self.floor)
-
-
-class FeasibleFirst(FIFOScheduler):
-    """Stops a trial at a rung unless it is among the best 1/`reduction` that ever reached it."""
-
-    def __init__(self, objectives: Objectives, milestones: list[int], reduction: int = 2) -> None:
+    def __init__(
+        self,
+        objectives: Objectives,
+        milestones: list[int],
+        reduction: int = 2,
+        rule: str = "feasible_first",
+    ) -> None:
         super().__init__()
-        self.objectives, self.milestones, self.reduction = objectives, milestones, reduction
+        self.objectives, self.milestones = objectives, milestones
+        self.reduction, self.rule = reduction, rule
         self.recorded: dict[int, dict[str, Entry]] = {m: {} for m in milestones}
         self.stopped: dict[str, int] = {}
         """Trial id -> the rung that stopped it."""
@@ -70,21 +67,19 @@ class FeasibleFirst(FIFOScheduler):
                 continue
             entry = self._entry(result)
             self.recorded[milestone][trial_id] = entry
-            if not self.survives(milestone, entry) or (index >= second and not self._moved(result)):
+            idle = self.rule == "feasible_first" and index >= second and not self._moved(result)
+            if idle or not self.survives(milestone, entry):
                 self.stopped[trial_id] = milestone
                 return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
     def survives(self, milestone: int, entry: Entry) -> bool:
-        """Whether fewer than n / reduction (rounded up) of the n recorded here are strictly better.
+        """Whether fewer than n / reduction (rounded up) of the n recorded here are ahead.
 
-        A trial that nobody beats always goes on, and so does one that dominates all others though it fell
-        below its own floor. Equal trials are no better than each other, so the answer depends on the values
-        recorded, never on names or on the order in which they came.
+        A trial that nobody beats always goes on, and equal trials are never ahead of each other.
         """
-        others = list(self.recorded[milestone].values())
-        better = sum(o.key() < entry.key() and not dominates(entry.point, o.point) for o in others)
-        return better < -(-len(others) // self.reduction)
+        recorded = list(self.recorded[milestone].values())
+        return RULES[self.rule](entry, recorded) < -(-len(recorded) // self.reduction)
 
     def _entry(self, result: Mapping[str, Any]) -> Entry:
         return Entry(self.objectives.point(result), self._warm(result)[0] - self.objectives.delta_db)

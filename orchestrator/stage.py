@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import leaderboard
 from orchestrator.callback import StageCallback
-from orchestrator.scheduler import FeasibleFirst
+from orchestrator.scheduler import Halving
 from orchestrator.selection import Objectives
 from orchestrator.space import design_of, label, settings_of
 from trainers.config import flatten, override
@@ -21,7 +21,7 @@ class Stage:
 
     name: str
     designs: tuple[dict[str, Any], ...] = ()
-    scheduler: FeasibleFirst | None = None
+    scheduler: Halving | None = None
 
     def stopped_at(self, tune_id: str) -> int | None:
         """The rung that stopped a trial."""

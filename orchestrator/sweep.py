@@ -207,6 +207,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
             "confirm_seeds": r.confirm_seeds,
             "gpus_per_trial": r.gpus_per_trial,
             "sampler": r.sampler,
+            "stopping": r.stopping,
             "price_per_gpu_hour": r.price_per_gpu_hour,
         },
     }

@@ -14,7 +14,7 @@ from orchestrator.leaderboard import Row
 from orchestrator.plan import Prepared
 from orchestrator.progress import Progress
 from orchestrator.record import Record
-from orchestrator.scheduler import FeasibleFirst
+from orchestrator.scheduler import Halving
 from orchestrator.search import SNAPSHOTS, build_search
 from orchestrator.selection import Objectives
 from orchestrator.space import design_of, settings_of
@@ -57,8 +57,10 @@ class Sweep:
         p = self.prepared
         return tuple({"trial_id": f"warm-{p.warm_keys[i]}", **p.architectures[i]} for i in p.missing)
 
-    def _scheduler(self) -> FeasibleFirst:
-        return FeasibleFirst(self.objectives, self.prepared.milestones, self.request.space.reduction)
+    def _scheduler(self) -> Halving:
+        r = self.request
+        rule = "feasible_first" if r.stopping == "none" else r.stopping  # then there are no milestones
+        return Halving(self.objectives, self.prepared.milestones, r.space.reduction, rule)
 
     def _confirm_designs(self) -> tuple[dict[str, Any], ...]:
         """The best designs of the screen, each with seeds of its own for weights and data order."""

@@ -147,3 +147,11 @@ def test_a_sampler_that_does_not_exist(tmp_path):
     with pytest.raises(UserError, match="no sampler 'nsga'; known: .*; did you mean 'nsga2'"):
         build(tmp_path, sampler="nsga").filled()
     assert build(tmp_path).filled().sampler == "tpe"
+
+
+def test_a_stopping_rule_follows_the_space_or_is_asked_for(tmp_path):
+    assert build(tmp_path).filled().stopping == "feasible_first"
+    assert build(tmp_path, space="ablation").filled().stopping == "none"
+    assert build(tmp_path, space="ablation", stopping="asha").filled().stopping == "asha"
+    with pytest.raises(UserError, match="no stopping rule 'fronts'; known: .*; did you mean 'front'"):
+        build(tmp_path, stopping="fronts").filled()

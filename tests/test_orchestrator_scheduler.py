@@ -9,15 +9,16 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from orchestrator.callback import LIVE, StageCallback
-from orchestrator.scheduler import Entry, FeasibleFirst, rungs
-from orchestrator.selection import Objectives
+from orchestrator.scheduler import Halving, rungs
+from orchestrator.selection import Objectives, dominates
+from orchestrator.stopping import RULES, Entry, epsilon_net, front_ranks
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 SWD = Objectives("psnr_y", "swd", delta_db=1.5)
 
 
-def scheduler(milestones=(30, 60), reduction=2):
-    return FeasibleFirst(SWD, list(milestones), reduction)
+def scheduler(milestones=(30, 60), reduction=2, rule="feasible_first"):
+    return Halving(SWD, list(milestones), reduction, rule)
 
 
 def report(step, psnr, swd, warm_psnr=30.0, warm_swd=200.0, **more):
@@ -30,10 +31,11 @@ class FakeTrial:
         self.trial_id, self.config = trial_id, {}
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("seed", range(20))
-def test_a_trial_that_dominates_all_recorded_ones_is_never_stopped(seed):
+def test_a_trial_that_dominates_all_recorded_ones_is_never_stopped(seed, rule):
     draw = random.Random(seed)
-    s = scheduler(reduction=draw.choice([2, 3, 4]))
+    s = scheduler(reduction=draw.choice([2, 3, 4]), rule=rule)
     best = [0.0, 1000.0]
     for k in range(40):
         psnr, swd, warm = draw.uniform(20, 30), draw.uniform(100, 190), draw.uniform(25, 35)
@@ -80,19 +82,55 @@ def test_feasible_first_then_perception():
     assert sorted([below, near, kept, sharp], key=Entry.key) == [sharp, kept, near, below]
 
 
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("reduction", [2, 3])
-def test_ties_are_decided_the_same_way_in_any_order_of_arrival(reduction):
-    recorded = {"a": 150.0, "b": 150.0, "c": 140.0, "d": 160.0}
-    for newcomer in (140.0, 150.0, 160.0):
+def test_ties_are_decided_the_same_way_in_any_order_of_arrival(reduction, rule):
+    recorded = {"a": (29.0, 150.0), "b": (29.0, 150.0), "c": (28.9, 140.0), "d": (29.1, 160.0)}
+    for newcomer in ((28.9, 140.0), (29.0, 150.0), (29.1, 160.0), (29.0, 155.0)):
         answers = set()
         for order in itertools.permutations(recorded):
-            s = scheduler(reduction=reduction)
+            s = scheduler(reduction=reduction, rule=rule)
             for name in order:
-                s.decide(name, report(30, 29.0, recorded[name]))
-            answers.add(s.decide("new", report(30, 29.0, newcomer)))
+                s.decide(name, report(30, *recorded[name]))
+            answers.add(s.decide("new", report(30, *newcomer)))
         assert len(answers) == 1
-    same = scheduler(reduction=reduction)
+    same = scheduler(reduction=reduction, rule=rule)
     assert {same.decide(f"t{k}", report(30, 29.0, 150.0)) for k in range(12)} == {GO}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_front_is_counted_not_sorted(seed):
+    """Against the definition: front k is what nothing dominates once the fronts before it are gone."""
+    draw = random.Random(seed)
+    points = sorted({(draw.randint(0, 9), draw.randint(0, 9)) for _ in range(60)}, reverse=True)
+    found, left, rank = dict(zip(points, front_ranks(points), strict=True)), set(points), 0
+    while left:
+        layer = {p for p in left if not any(dominates(q, p) for q in left)}
+        assert {p for p in left if found[p] == rank} == layer
+        left, rank = left - layer, rank + 1
+
+
+def test_by_front_prefers_an_earlier_front_then_what_lies_apart():
+    def ahead(point):
+        return RULES["front"](Entry(point, 0.0), recorded)
+
+    first = [(30.0, -200.0), (29.9, -198.0), (29.0, -150.0), (28.0, -100.0)]
+    recorded = [Entry(p, 0.0) for p in [*first, (28.5, -160.0), (27.0, -120.0)]]
+    assert [ahead(p) for p in first] == [1, 3, 2, 0], "the twin of an extreme comes last of its front"
+    assert ahead((28.5, -160.0)) >= 4 and ahead((27.0, -120.0)) >= 4
+    assert epsilon_net([(1.0, 1.0)]) == [(1.0, 1.0)]
+
+
+def test_plain_asha_asks_perception_alone():
+    s = scheduler(rule="asha")
+    assert s.decide("sharp", report(30, 20.0, 100.0)) == GO, "far below its warm start's distortion"
+    assert s.decide("true", report(30, 29.9, 150.0)) == STOP
+    assert s.decide("idle", report(60, 30.0, 90.0, warm_swd=90.0)) == GO, "and nothing but rank stops it"
+
+
+def test_without_rungs_nobody_is_stopped():
+    s = scheduler(milestones=())
+    assert {s.decide(f"t{k}", report(60, 20.0 - k, 200.0 + k)) for k in range(9)} == {GO}
 
 
 def test_keeps_about_one_of_reduction():
@@ -134,15 +172,16 @@ def test_a_trial_that_ended_badly_leaves_the_others_as_they_were(end):
     assert with_it.get_state() == without.get_state()
 
 
-def test_state_survives_with_the_callback_that_carries_it(monkeypatch):
+@pytest.mark.parametrize("rule", RULES)
+def test_state_survives_with_the_callback_that_carries_it(rule, monkeypatch):
     seen = []
     monkeypatch.setitem(LIVE, "sweep/screen", SimpleNamespace(resumed=seen.append))
-    s = scheduler()
+    s = scheduler(rule=rule)
     callback = StageCallback("sweep/screen", s)
     for k in range(6):
         s.decide(f"t{k}", report(30, 29.0, 150.0 + k))
     state = pickle.loads(pickle.dumps(callback.get_state()))
-    again = pickle.loads(pickle.dumps(StageCallback("sweep/screen", scheduler())))
+    again = pickle.loads(pickle.dumps(StageCallback("sweep/screen", scheduler(rule=rule))))
     again.must_restore = True
     again.set_state(state)  # Tune's order: state, then every trial, then setup
     again.setup()
