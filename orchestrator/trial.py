@@ -126,7 +126,7 @@ class Trial:
         if folder is not None:
             return run.resume(folder)
         if self.job.stage != "screen":
-            return run.start("psnr"), Progress()
+            return run.first(), Progress()  # run.start_from counts, as it does without a sweep
         if not warmstart.ready(self.storage, self.warm_key):
             raise UserError(f"the PSNR phase that it starts from (warm-{self.warm_key}) did not finish")
         folder = self.storage.fetch(self.warm_name, self.scratch)

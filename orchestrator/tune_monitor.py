@@ -6,6 +6,7 @@ Checkpoint bytes go to STORAGE/NAME/trials/ID/attempt-*/ and Tune carries only a
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ POINTER = "pointer.json"
 # Tune's own snapshot may be older than the last report, so a driver that comes back may ask for an
 # earlier checkpoint than the newest two.
 KEEP_SECONDS = 300.0
-LOGGED_WITH_REPORTS = ("gradient_share/", "data_wait_share", "d_accuracy")
+SHARE = "gradient_share/"
+LOGGED_WITH_REPORTS = ("data_wait_share", "d_accuracy")
 
 
 class TuneMonitor:
@@ -41,6 +43,9 @@ class TuneMonitor:
         self.spent = {"seconds": 0.0, "cpu_seconds": 0.0}
         self.began = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
         self.logged: dict[str, float] = {}
+        self.shares: dict[str, list[float]] = {}
+        """Share of a gradient -> sum and number of its logged values in this phase."""
+        self.shares_phase = ""
         self.journal_path = trial.scratch / "journal.jsonl"
         self._journal: Journal | None = None
 
@@ -54,7 +59,8 @@ class TuneMonitor:
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Losses to the journal; shares also to the next report."""
-        self.logged = {k: v for k, v in values.items() if k.startswith(LOGGED_WITH_REPORTS)}
+        self._count_shares(phase, values)
+        self.logged = {k: v for k, v in values.items() if k.startswith(LOGGED_WITH_REPORTS)} | self._means()
         self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
 
     def report(self, state: TrainState, progress: Progress) -> None:
@@ -91,6 +97,7 @@ class TuneMonitor:
         name = trial.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
         journal = self.journal_path.read_text() if self.journal_path.exists() else ""
         extra = {"progress": vars(progress), "spent": self._spent(), "journal": journal}
+        extra |= {"shares": self.shares, "shares_phase": self.shares_phase}
         folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
         trial.storage.publish(folder, name)
         self.pointer, self.unreported = name, True
@@ -119,12 +126,24 @@ class TuneMonitor:
         checkpoint.verify(saved)  # a pointer whose manifest is missing is refused
         extra = checkpoint.read_extra(saved)
         self.spent = extra["spent"]
+        self.shares, self.shares_phase = extra["shares"], extra["shares_phase"]
         if not self.journal_path.exists():
             self.journal_path.parent.mkdir(parents=True, exist_ok=True)
             self.journal_path.write_text(extra["journal"])
         return saved
 
     # -- parts -----------------------------------------------------------------------------------------
+
+    def _count_shares(self, phase: str, values: Mapping[str, float]) -> None:
+        if phase != self.shares_phase:
+            self.shares, self.shares_phase = {}, phase
+        for name in (k for k in values if k.startswith(SHARE)):
+            total, count = self.shares.get(name, [0.0, 0])
+            self.shares[name] = [total + values[name], count + 1]
+
+    def _means(self) -> dict[str, float]:
+        """Of each gradient share over the phase so far: the last logged step says little of a whole run."""
+        return {name: total / count for name, (total, count) in self.shares.items()}
 
     def _first_phase(self) -> str:
         return "psnr" if self.trial.job.stage == "warm" else "gan"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets.errors import UserError
 from trainers.config import TrainConfig, digest, flatten
 
 if TYPE_CHECKING:  # spaces need the key's names for --help, where torch and pyarrow would cost seconds
@@ -52,7 +53,18 @@ def in_key(name: str) -> bool:
 def key(config: TrainConfig, train_digest: str) -> str:
     """16 hex digits that name the PSNR phase of `config` on the images of `train_digest`."""
     values = {name: value for name, value in flatten(config).items() if in_key(name)}
+    if config.run.start_from:
+        values["run.start_from"] = weights_digest(Path(config.run.start_from))
     return digest({"config": values, "train": train_digest, "step_semantics": STEP_SEMANTICS})
+
+
+def weights_digest(checkpoint: Path) -> str:
+    """What a checkpoint's generator is, wherever it lies. UserError where there is none."""
+    try:
+        hashes = json.loads((checkpoint / "manifest.json").read_text())["sha256"]
+        return hashes["generator_ema.safetensors"]
+    except (OSError, ValueError, KeyError):
+        raise UserError(f"run.start_from: there is no checkpoint in {checkpoint}") from None
 
 
 def folder(warm_key: str) -> str:

@@ -2,11 +2,13 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from datasets.config import DataConfig
@@ -150,3 +152,55 @@ def test_a_trial_whose_warm_start_failed_says_so_and_is_not_tried_again(run):
     assert [r["failed"] for r in reports] == [
         f"the PSNR phase that it starts from (warm-{trial.warm_key}) did not finish"
     ]
+
+
+def test_a_design_gives_the_same_as_first_and_as_later_trial_of_a_worker(run):
+    """A worker keeps its loader and evaluator for the next trial; nothing else may stay behind."""
+
+    def curve(**settings):
+        reports, trial = run("screen", **settings)
+        timed = ("seconds", "cpu_seconds", "attempt", "attempt_spent", "journal", "checkpoint")
+        timed += ("data_wait_share",)
+        shown = [{k: v for k, v in r.items() if k not in timed} for r in reports]
+        state = checkpoint.generator_weights(Path(shown[-1]["candidates"][-1]["checkpoint"]))
+        return shown, {k: v.clone() for k, v in state.items()}
+
+    run("warm")
+    trials.open_inputs.cache_clear()
+    first, weights = curve()
+    curve(**{"loss.adversarial_weight": 3.0, "optim.lr_g": 1e-2})
+    run("screen", **{"optim.lr_g": 1e30})  # diverges
+    again, same = curve()
+    assert again == first
+    assert weights.keys() == same.keys() and all(torch.equal(weights[k], same[k]) for k in weights)
+
+
+def test_a_share_is_the_mean_over_its_phase_and_survives_a_resume(run, tmp_path):
+    run("warm")
+    reports, trial = run("screen", **{"run.log_every_steps": 1})
+    entries = [json.loads(line) for line in trial.monitor.journal_path.read_text().splitlines()]
+    name = "gradient_share/adversarial"
+    logged = [e["values"][f"gan/{name}"] for e in entries if f"gan/{name}" in e.get("values", {})]
+    assert len(logged) == 6 and len(set(logged)) > 1
+    assert reports[-1][name] == pytest.approx(sum(logged) / 6)
+    extra = checkpoint.read_extra(tmp_path / "runs" / trial.monitor.pointer)
+    assert extra["shares"][name] == pytest.approx([sum(logged), 6])
+    again = tune_monitor.TuneMonitor(trial)
+    again.shares, again.shares_phase = extra["shares"], extra["shares_phase"]
+    again.log("gan", 7, {name: 0.0})
+    assert again.logged[name] == pytest.approx(sum(logged) / 7)
+    again.log("psnr", 1, {"gradient_share/pixel": 1.0})
+    assert set(again.logged) == {"gradient_share/pixel"}, "a phase has its own mean"
+
+
+def test_a_warm_start_begins_from_run_start_from(run, tmp_path):
+    """As a run without a sweep does; its key names those weights, not the folder they lie in."""
+    _, first = run("warm")
+    source = tmp_path / "copied"
+    shutil.copytree(tmp_path / "runs" / first.monitor.pointer, source)
+    reports, second = run("warm", **{"run.start_from": str(source)})
+    assert second.warm_key != first.warm_key
+    assert reports[0]["psnr_y"] != first.evaluator.measure(first.warm_generator).summary["psnr_y"]
+    moved = source.rename(tmp_path / "moved")
+    _, third = run("screen", **{"run.start_from": str(moved)})
+    assert third.warm_key == second.warm_key
