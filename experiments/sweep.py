@@ -18,7 +18,7 @@ from experiments.sweep_options import Options
 def main() -> int:
     """Parse, run, print."""
     options = cli.parse(Options, recipes.build)
-    from orchestrator import closing, sweep  # torch, Ray: seconds that --help need not wait for
+    from orchestrator import calibration, closing, sweep  # torch, Ray: seconds that --help need not wait for
     from orchestrator import request as requests
     from orchestrator.plan import prepare
     from orchestrator.storage import Storage
@@ -27,10 +27,15 @@ def main() -> int:
     if options.status:
         print("\n".join(closing.status(Storage(options.storage), options.status)))
         return 0
+    if options.stop:
+        print(closing.stop(Storage(options.storage), options.stop))
+        return 0
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
     request = requests.build(options, spaces.build, command.strip())
     if options.dry_run:
-        print("\n".join(prepare(request, bool(options.resume)).describe()))
+        prepared = prepare(request, bool(options.resume))
+        print("\n".join(prepared.describe()))
+        print("\n".join(calibration.estimate(prepared).describe(request.price_per_gpu_hour)))
         return 0
     try:
         facts = sweep.run(request, resume=bool(options.resume))

@@ -39,14 +39,20 @@ class Options:
     """Seed of the sampler that draws designs."""
     gpus_per_trial: float = 1.0
     """Share of a GPU per trial; 0.5 runs two trials on each."""
+    max_hours: float = 0.0
+    """Draw no new designs after this many hours; the confirmation comes on top. 0: --trials alone decides."""
+    max_gpu_hours: float = 0.0
+    """The same, in hours of a GPU."""
     price_per_gpu_hour: float = 0.0
     """What an hour of a GPU costs, in any currency; 0 leaves costs out."""
     resume: str = ""
     """Go on with the sweep of this name, with the settings it began with."""
     status: str = ""
     """Say how far the sweep of this name has come, and stop."""
+    stop: str = ""
+    """Ask the running sweep of this name to stop in good order, from any shell that reaches the storage."""
     dry_run: bool = False
-    """Print the plan and stop."""
+    """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
     local: bool = False
     """Run on this machine even where RAY_ADDRESS names a cluster."""
     address: str = ""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datasets.errors import UserError
+from orchestrator import life
 from orchestrator.progress import clock
 from orchestrator.request import Request, read_facts
 from orchestrator.storage import Storage
@@ -27,7 +29,9 @@ def status(storage: Storage, name: str) -> list[str]:
     """How far a sweep has come, read from what it wrote: nothing is asked of a running one."""
     facts = read_facts(storage, name)
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"]))
-    said = [f"{name}: {facts['status']}, began {began} ({facts['recipe']} over space {facts['space']})"]
+    running = facts["status"] == "running"
+    state = "died" if running and not life.runs(storage, name) else facts["status"]
+    said = [f"{name}: {state}, began {began} ({facts['recipe']} over space {facts['space']})"]
     for stage in STAGES:
         kept = f"{name}/stages/{stage}.json"
         if storage.exists(kept):
@@ -37,16 +41,36 @@ def status(storage: Storage, name: str) -> list[str]:
         else:
             begun = sum(t.startswith(f"{stage}-") for t in storage.listing(f"{name}/trials"))
             said.append(f"  {stage:<8} {f'{begun} trials begun' if begun else 'not begun'}")
-    if facts["status"] != "finished":
-        said.append(
-            f"  where it no longer runs: python experiments/sweep.py --resume {name}{_where(storage)}"
-        )
+    if state == "running":
+        said.append(f"  to stop it: python experiments/sweep.py --stop {name}{_where(storage)}")
+    elif state != "finished":
+        said.append(f"  to go on: python experiments/sweep.py --resume {name}{_where(storage)}")
     return said
+
+
+def stop(storage: Storage, name: str) -> str:
+    """Ask a running sweep to stop in good order, and say what came of it. UserError where none runs."""
+    facts = read_facts(storage, name)
+    if facts["status"] == "running" and not life.runs(storage, name):
+        raise UserError(
+            f"sweep '{name}' died, so there is nothing to stop; go on with: python experiments/sweep.py "
+            f"--resume {name}{_where(storage)}"
+        )
+    if not life.ask_to_stop(storage, name):
+        raise UserError(f"sweep '{name}' was asked to stop and still runs; see --status {name}")
+    if read_facts(storage, name)["status"] == "finished":
+        return f"sweep '{name}' finished before it could stop"
+    return f"stopped; go on with: python experiments/sweep.py --resume {name}{_where(storage)}"
 
 
 def _brief(verdict: str) -> str:
     """The kind of a verdict, without its numbers."""
     return verdict.partition(":")[0].partition(";")[0].partition(" at step")[0]
+
+
+def _budget(facts: Mapping[str, Any]) -> list[str]:
+    reached, screened = facts["budget_reached"], facts["counts"]["screen"]
+    return [f"{reached} were reached after {screened} designs; no more were drawn"] * bool(reached)
 
 
 def _failures(facts: Mapping[str, Any]) -> list[str]:
@@ -86,6 +110,7 @@ def lines(facts: Mapping[str, Any], request: Request) -> list[str]:
         f"took {clock(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
         f"{facts['gpu_hours']:.2f} GPU-hours{_cost(facts)}; {facts['counts']['screened_out']} of "
         f"{facts['counts']['screen']} trials stopped early",
+        *_budget(facts),
         *_failures(facts),
         f"report:  {root}/{facts['name']}/report.html",
         f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {facts['tracking_uri']})",

@@ -81,7 +81,7 @@ class Prepared:
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops",
-        ]
+        ] + [f"budget   no new designs after {r.budget}; the confirmation comes on top"] * bool(str(r.budget))
 
 
 def prepare(request: Request, resume: bool = False) -> Prepared:

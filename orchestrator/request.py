@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from datasets.errors import UserError, unknown
 from orchestrator import tracking, user_space
+from orchestrator.budget import Budget
 from orchestrator.space import SAMPLERS, STOPPING, Space
 from orchestrator.storage import Storage
 from orchestrator.user_space import SpaceFile
@@ -26,6 +27,7 @@ MAY_CHANGE = (
     "dry_run",
     "resume",
     "status",
+    "stop",
     "price_per_gpu_hour",
 )
 ALSO_MEASURED = ("ssim_y",)
@@ -51,6 +53,8 @@ class Request:
     """What draws designs; empty: what the space suggests."""
     stopping: str = ""
     """The rule of early stopping; empty: what the space suggests."""
+    budget: Budget = Budget()
+    """After which no new designs are drawn."""
     price_per_gpu_hour: float = 0.0
     """In any currency; it changes no result."""
     address: str | None = None
@@ -73,6 +77,10 @@ class Request:
                 )
         if not 0 < self.gpus_per_trial <= 1:
             raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
+        for option in ("hours", "gpu_hours"):
+            value = getattr(self.budget, option)
+            if not 0 <= value < float("inf"):
+                raise UserError(f"--max-{option.replace('_', '-')} must be 0 or more, but got {value}")
         if not 0 <= self.price_per_gpu_hour < float("inf"):
             raise UserError(f"--price-per-gpu-hour must be 0 or more, but got {self.price_per_gpu_hour}")
         sampler = self.sampler or s.sampler
@@ -127,6 +135,8 @@ class Options(Protocol):
     price_per_gpu_hour: float
     sampler: str
     stopping: str
+    max_hours: float
+    max_gpu_hours: float
     resume: str
     local: bool
     address: str
@@ -175,6 +185,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         price_per_gpu_hour=options.price_per_gpu_hour,
         sampler=options.sampler,
         stopping=options.stopping,
+        budget=Budget(options.max_hours, options.max_gpu_hours),
         address=address,
         command=command,
         space_file=space_file,
@@ -194,6 +205,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         gpus_per_trial=before["gpus_per_trial"],
         sampler=before.get("sampler", ""),
         stopping=before.get("stopping", ""),
+        budget=Budget(**before.get("budget", {})),
         price_per_gpu_hour=options.price_per_gpu_hour or before.get("price_per_gpu_hour", 0.0),
         command=facts["command"],
     )

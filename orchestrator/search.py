@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from trainers.config import ObjectiveConfig
@@ -15,6 +16,8 @@ CONSTRAINT = "missing budget"
 TRIAL = "trial"  # attribute of a study's trial: what Tune calls it
 SNAPSHOTS: dict[str, Callable[[optuna.Study], None]] = {}
 """Study name -> who wants to see it whenever Tune saves the search, in this process."""
+ENOUGH: dict[str, Callable[[], bool]] = {}
+"""Study name -> whether no more designs may be drawn."""
 
 
 def _tpe(seed: int, trials: int) -> BaseSampler:
@@ -50,8 +53,11 @@ class SweepSearch(OptunaSearch):
     half-trained point would sit on the sampler's front.
     """
 
-    def suggest(self, trial_id: str) -> dict | None:
-        """The next design; the study notes whose it is."""
+    def suggest(self, trial_id: str) -> Any:
+        """The next design; the study notes whose it is. None are left once there is enough, but one is
+        always drawn."""
+        if self._ot_trials and ENOUGH.get(self._study_name, bool)():
+            return Searcher.FINISHED
         values = super().suggest(trial_id)
         self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
         return values

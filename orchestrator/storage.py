@@ -115,6 +115,10 @@ class Storage:
         elif self.exists(name):
             self.files.delete_dir(self._path(name))
 
+    def remove_file(self, name: str) -> None:
+        """Delete one file that is there."""
+        self.files.delete_file(self._path(name))
+
     def check_writable(self) -> None:
         """Write, read and delete a probe. UserError with the reason where that fails; leaves nothing."""
         created = first_missing(Path(self.root)) if self.is_local else None

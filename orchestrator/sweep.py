@@ -9,7 +9,9 @@ from typing import Any
 
 from datasets.errors import UserError
 from orchestrator import cluster, leaderboard, selection, submission
+from orchestrator.floor import pick_floor
 from orchestrator.leaderboard import Row
+from orchestrator.life import Heartbeat, refuse_second
 from orchestrator.plan import Prepared, prepare
 from orchestrator.progress import Progress
 from orchestrator.record import Record
@@ -30,14 +32,16 @@ def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, A
             cluster.reach(request.address)
         prepared = prepare(request, resume)
         if resume:
+            refuse_second(prepared.storage, request.name)
             _same_images(prepared)
         place = stack.enter_context(cluster.connect(request.address))
         for line in [f"running on {place.description}", *prepared.describe()]:
             say(line)
-        return _run(prepared, place, say, resume)
+        with Heartbeat(prepared.storage, request.name) as life:
+            return _run(prepared, place, life, say, resume)
 
 
-def _run(prepared: Prepared, place: cluster.Place, say: Any, resume: bool) -> dict[str, Any]:
+def _run(prepared: Prepared, place: cluster.Place, life: Heartbeat, say: Any, resume: bool) -> dict[str, Any]:
     request = prepared.request
     folder = request.work_dir() / request.name
     record = Record(folder / "record", request.name, request.tracking_uri)
@@ -49,8 +53,11 @@ def _run(prepared: Prepared, place: cluster.Place, say: Any, resume: bool) -> di
     record.start(flatten(request.config), _tags(facts), prepared.images)
     if not resume:
         record.submission(submission.write(prepared.storage, request.name, folder / "submission", facts))
-    with Progress(prepared.stages(), place.slots(request.gpus_per_trial, 1)) as progress:
-        sweep = Sweep(prepared, place, record, progress)
+    if request.budget.gpu_hours and not place.gpus:
+        say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
+    slots = place.slots(request.gpus_per_trial, 1)
+    with Progress(prepared.stages(), slots) as progress:
+        sweep = Sweep(prepared, place, record, progress, life)
         try:
             rows = sweep.run()
         except (Interrupted, KeyboardInterrupt):
@@ -63,6 +70,7 @@ def _run(prepared: Prepared, place: cluster.Place, say: Any, resume: bool) -> di
             record.close(20)
             _write(prepared, facts | {"status": "failed"})
             raise
+    life.too_late_to_stop()
     facts |= _answer(rows, sweep, prepared) | {"status": "finished", "ended": time.time()}
     _finish(prepared, record, rows, facts, say)
     return facts
@@ -108,16 +116,18 @@ def _answer(rows: list[Row], sweep: Sweep, prepared: Prepared) -> dict[str, Any]
     designs = designs_of(rows)
     objectives = sweep.objectives
     points = [objectives.point(d["val"]) for d in designs]
-    floor = sweep.bicubic[objectives.distortion]
+    bicubic = sweep.bicubic[objectives.distortion]
+    floor, set_by = pick_floor(prepared.request, bicubic, sweep.val_evaluator)
     chosen, reason = selection.pick(points, floor) if designs else (None, "no design was confirmed")
     front = [designs[i] for i in selection.front(points)]
     return {
         "designs": designs,
         "front": [t for d in front for t in d["trial_ids"]],
         "front_designs": [d["design"] for d in front],
-        "pick": _best_seed(designs[chosen], rows, sweep) if chosen is not None else None,
+        "pick": _best_seed(designs[chosen], rows, sweep, floor) if chosen is not None else None,
         "pick_design": designs[chosen]["design"] if chosen is not None else None,
-        "pick_reason": reason,
+        "pick_reason": f"{reason}, {set_by}" if set_by != "bicubic" and designs else reason,
+        "pick_floor": {"value": floor, "set_by": set_by},
         "bicubic": {
             "val": sweep.bicubic,
             "test": next(
@@ -134,6 +144,7 @@ def _answer(rows: list[Row], sweep: Sweep, prepared: Prepared) -> dict[str, Any]
             "screened_out": sum(r["rung"] is not None for r in rows),
             "diverged": sum(r["diverged"] for r in rows),
         },
+        "budget_reached": sweep.enough,
         "failures": sorted({r["verdict"] for r in rows if r["verdict"].startswith("failed")}),
         **{k: sum(r[k] for r in rows) for k in ("gpu_hours", "cpu_hours", "cost")},
     }
@@ -163,10 +174,9 @@ def designs_of(rows: list[Row]) -> list[dict[str, Any]]:
     return designs
 
 
-def _best_seed(design: Mapping[str, Any], rows: list[Row], sweep: Sweep) -> str:
+def _best_seed(design: Mapping[str, Any], rows: list[Row], sweep: Sweep, floor: float) -> str:
     """Of the picked design's networks, the one that val likes best: that file is what ships."""
     own = [r for r in rows if r["trial_id"] in design["trial_ids"]]
-    floor = sweep.bicubic[sweep.objectives.distortion]
     best = min(own, key=lambda r: selection.order_feasible_first(sweep.objectives.point(r["metrics"]), floor))
     return best["trial_id"]
 
@@ -208,6 +218,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
             "gpus_per_trial": r.gpus_per_trial,
             "sampler": r.sampler,
             "stopping": r.stopping,
+            "budget": vars(r.budget),
             "price_per_gpu_hour": r.price_per_gpu_hour,
         },
     }

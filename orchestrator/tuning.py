@@ -4,18 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from ray import tune
 
 from datasets.loader import eval_pairs, eval_protocol
 from orchestrator import leaderboard, plan
+from orchestrator.actors import careful_actors
 from orchestrator.callback import LIVE, StageCallback
 from orchestrator.cluster import Place
 from orchestrator.leaderboard import Row
+from orchestrator.life import Heartbeat
 from orchestrator.plan import Prepared
 from orchestrator.progress import Progress
 from orchestrator.record import Record
 from orchestrator.scheduler import Halving
-from orchestrator.search import SNAPSHOTS, build_search
+from orchestrator.search import ENOUGH, SNAPSHOTS, build_search
 from orchestrator.selection import Objectives
 from orchestrator.space import design_of, settings_of
 from orchestrator.stage import Stage, StageView
@@ -35,13 +38,17 @@ class Interrupted(Exception):
 class Sweep:
     """Runs a prepared request on a place; `record` tells MLflow, `progress` tells the person."""
 
-    def __init__(self, prepared: Prepared, place: Place, record: Record, progress: Progress) -> None:
+    def __init__(
+        self, prepared: Prepared, place: Place, record: Record, progress: Progress, life: Heartbeat
+    ) -> None:
         self.prepared, self.place, self.record, self.progress = prepared, place, record, progress
+        self.life, self.enough = life, ""
         self.request, self.storage = prepared.request, prepared.storage
         self.objectives = Objectives.of(self.request.config.objective)
         self.base = flatten(self.request.config)
         self.rows: list[Row] = []
-        self.bicubic, self.protocol = self._baseline("val")
+        evaluator = self.val_evaluator(torch.device("cpu"))
+        self.bicubic, self.protocol = evaluator.measure_resizer("bicubic").summary, evaluator.protocol
 
     # -- the four stages ------------------------------------------------------------------------------
 
@@ -143,18 +150,28 @@ class Sweep:
         else:
             tuner = self._new_tuner(stage, trainable, callback, path)
         LIVE[key] = StageView(self, stage)
-        export = SNAPSHOTS[self._study(stage)] = StudyExport(self.storage, self.request.name)
+        study = self._study(stage)
+        export = SNAPSHOTS[study] = StudyExport(self.storage, self.request.name)
+        ENOUGH[study] = lambda: self._enough(callback)
         try:
-            tuner.fit()
+            with careful_actors():
+                tuner.fit()
         except KeyboardInterrupt:
             raise Interrupted from None
         finally:
             export.write()
-            del LIVE[key], SNAPSHOTS[self._study(stage)]
-        expected = len(stage.designs) or self.request.trials
+            del LIVE[key], SNAPSHOTS[study], ENOUGH[study]
+        expected = len(stage.designs) or (1 if self.enough else self.request.trials)
         if len(callback.params) < expected or any(not stage.over(t, callback) for t in callback.params):
             raise Interrupted
         return callback
+
+    def _enough(self, callback: StageCallback) -> bool:
+        """Whether the budget for drawing designs is spent; once it is, it stays so."""
+        running = (leaderboard.spent(r, self.gpus, 0.0)["gpu_hours"] for r in callback.results.values())
+        spent = sum(r["gpu_hours"] for r in self.rows) + sum(running)
+        self.enough = self.enough or self.request.budget.reached(self.life.seconds() / 3600, spent)
+        return bool(self.enough)
 
     def _study(self, stage: Stage) -> str:
         """The name of a stage's study: no two sweeps share one."""
@@ -259,14 +276,12 @@ class Sweep:
         """The stage's rows, written when all of it is done: a resumed sweep reads them back."""
         self.storage.write_text(f"{self.request.name}/stages/{stage}.json", json.dumps(list(rows)))
 
-    def _baseline(self, role: str) -> tuple[dict[str, float], dict[str, str]]:
-        """The bicubic row of a role's images, and the protocol of every number measured on them."""
-        config, images = self.request.config, self.prepared.images[role]
-        limit = config.data.eval_images if role == "val" else 0
-        pairs = eval_pairs(images, config.data, config.generator.scale, limit=limit)
-        protocol = eval_protocol(images, config.data)
-        evaluator = Evaluator(pairs, self.request.metrics, scale=config.generator.scale, protocol=protocol)
-        return evaluator.measure_resizer("bicubic").summary, evaluator.protocol
+    def val_evaluator(self, device: torch.device) -> Evaluator:
+        """Measures on val, by the protocol of every row of this sweep before the test."""
+        config, images = self.request.config, self.prepared.images["val"]
+        pairs = eval_pairs(images, config.data, config.generator.scale, limit=config.data.eval_images)
+        scale, protocol = config.generator.scale, eval_protocol(images, config.data)
+        return Evaluator(pairs, self.request.metrics, scale=scale, device=device, protocol=protocol)
 
 
 def _callback_of(tuner: tune.Tuner) -> StageCallback:

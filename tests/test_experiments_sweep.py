@@ -123,6 +123,8 @@ MISTAKES = {
         "--train photos --address 127.0.0.1:9",
         "no Ray cluster answers at 127.0.0.1:9: .*; use --local to run here",
     ),
+    "nothing to stop": ("--stop gone", "no sweep 'gone' in .*/runs"),
+    "a budget below zero": ("--max-hours=-1", "--max-hours must be 0 or more, but got -1.0"),
     "a setting beside --resume": (
         "--resume taken --trials 4",
         "--resume taken goes on with the settings the sweep began with, so leave out .*",
@@ -200,7 +202,7 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
     monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", "--status", "taken"])
     assert script.main() == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("taken: running, began 19")
+    assert said[0].startswith("taken: died, began 19"), "nobody beats"
     assert said[1].split() == "warm done: 2 warm start trained, 1 diverged".split()
     assert [line.split(None, 1) for line in said[2:5]] == [
         ["screen", "1 trials begun"],
@@ -213,11 +215,15 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
 
 
 def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
-    words = [*SMALL, "--train", "photos", "--dry-run", "--name", "mine"]
+    words = [*SMALL, "--train", "photos", "--dry-run", "--name", "mine", "--max-hours", "3"]
     monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", *words])
     assert script.main() == 0
     plan = capsys.readouterr().out
     assert "4 PSNR runs of 480 steps, one per architecture" in plan
     assert "8 trials of up to 120 GAN steps" in plan
     assert "2 designs x 2 seeds" in plan
+    assert re.search(
+        r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm ", plan
+    )
+    assert "no new designs after 3 hours; the confirmation comes on top" in plan
     assert not (place / "runs" / "mine").exists()

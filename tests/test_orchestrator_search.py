@@ -2,8 +2,9 @@
 
 import optuna
 import pytest
+from ray.tune.search import Searcher
 
-from orchestrator.search import CONSTRAINT, SNAPSHOTS, build_search
+from orchestrator.search import CONSTRAINT, ENOUGH, SNAPSHOTS, build_search
 from orchestrator.space import Choice, LogFloat, Space
 from orchestrator.storage import Storage
 from orchestrator.study_export import StudyExport
@@ -66,6 +67,16 @@ def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever(
     s.on_trial_complete("refused", {"failed": "no such weights", "gan_step": 0, "max_steps": 120})
     s.on_trial_complete("crashed", None, error=True)
     assert [t.state.name for t in s._ot_study.trials] == ["FAIL", "FAIL"]
+
+
+def test_no_design_is_drawn_once_there_is_enough_but_one_always(monkeypatch):
+    monkeypatch.setitem(ENOUGH, "sweep-screen", lambda: True)
+    s = search()
+    assert isinstance(s.suggest("t0"), dict)
+    assert s.suggest("t1") == Searcher.FINISHED
+    assert len(s._ot_study.trials) == 1
+    monkeypatch.setitem(ENOUGH, "sweep-screen", lambda: False)
+    assert isinstance(s.suggest("t1"), dict)
 
 
 def test_points_to_start_from_come_first():

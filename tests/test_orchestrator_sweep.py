@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import optuna
 import pytest
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
@@ -215,3 +216,48 @@ def test_ctrl_c_stops_in_good_order_and_says_how_to_go_on(place):
     assert f"stopped; go on with: python experiments/sweep.py --resume tiny --storage {place.storage}" in said
     assert place.facts("tiny")["status"] == "interrupted"
     assert ("KILLED",) in place.ask("select status from runs")
+
+
+MINE = """
+from orchestrator.space import LogFloat, Space
+
+class Mine(Space):
+    def __init__(self):
+        super().__init__(name="mine", axes={"loss.adversarial_weight": LogFloat(0.01, 1)}, trials=3)
+"""
+
+
+@pytest.mark.slow
+def test_another_shell_stops_a_sweep_of_a_users_own_space_and_it_goes_on_without_the_file(place):
+    path = place.folder / "mine.py"
+    path.write_text(MINE)
+    words = [*TINY, "--space", f"{path}:Mine", "--run.gan-steps", "200"]
+    driver = place.start("sweep.py", "--name", "tiny", *words)
+    trials = place.storage / "tiny" / "trials"
+    wait_for(lambda: list(trials.glob("screen-*/attempt-*/*/manifest.json")), driver)
+    assert "tiny: running" in place.run("sweep.py", "--status", "tiny").stdout
+    stopped = place.run("sweep.py", "--stop", "tiny")
+    assert stopped.returncode == 0, stopped.stderr
+    assert stopped.stdout.startswith("stopped; go on with: python experiments/sweep.py --resume tiny")
+    assert driver.wait(timeout=60) == 130
+    assert "Traceback" not in (place.folder / "log.txt").read_text()
+    assert "tiny: interrupted" in place.run("sweep.py", "--status", "tiny").stdout
+    again = place.run("sweep.py", "--stop", "tiny")
+    assert again.returncode == 2 and "is not running, so there is nothing to stop" in again.stderr
+
+    path.unlink()
+    done = place.run("sweep.py", "--resume", "tiny")
+    assert done.returncode == 0, done.stderr
+    stages = [r["stage"] for r in place.rows("tiny")]
+    assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [1, 3, 2, 2]
+    study = optuna.load_study(study_name="tiny-screen", storage=f"sqlite:///{place.storage}/tiny/study.db")
+    assert [t.state.name for t in study.trials] == ["COMPLETE"] * 3
+
+
+@pytest.mark.slow
+def test_a_spent_budget_ends_the_drawing_of_designs_and_what_is_there_is_confirmed(place):
+    done = place.run("sweep.py", "--name", "tiny", *TINY, "--max-hours", "1e-6")
+    assert done.returncode == 0, done.stderr
+    assert "the 1e-06 hours of --max-hours were reached after 1 designs; no more were drawn" in done.stdout
+    stages = [r["stage"] for r in place.rows("tiny")]
+    assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [1, 1, 2, 2]
