@@ -49,6 +49,8 @@ class Halving(FIFOScheduler):
         self.recorded: dict[int, dict[str, Entry]] = {m: {} for m in milestones}
         self.stopped: dict[str, int] = {}
         """Trial id -> the rung that stopped it."""
+        self.events: list[dict[str, Any]] = []
+        """Every report that was ranked, in order, with the answer: `replayed` reproduces them."""
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict) -> str:
         """CONTINUE or STOP; asking twice about the same trial and rung gives the same answer."""
@@ -61,10 +63,17 @@ class Halving(FIFOScheduler):
             return TrialScheduler.STOP
         if result["phase"] != "gan" or result.get("diverged") or result.get("failed"):
             return TrialScheduler.CONTINUE
-        step, second = result[STEP], min(1, len(self.milestones) - 1)
-        for index, milestone in enumerate(self.milestones):
-            if step < milestone or trial_id in self.recorded[milestone]:
-                continue
+        due = [m for m in self.milestones if result[STEP] >= m and trial_id not in self.recorded[m]]
+        answer = self._rank(trial_id, result, due)
+        if due:
+            self.events.append({"trial": trial_id, "told": self._ranked(result), "answer": answer})
+        return answer
+
+    def _rank(self, trial_id: str, result: Mapping[str, Any], due: list[int]) -> str:
+        """Enter the trial at the rungs it has reached, and stop it at the first that it does not survive."""
+        second = min(1, len(self.milestones) - 1)
+        for milestone in due:
+            index = self.milestones.index(milestone)
             entry = self._entry(result)
             self.recorded[milestone][trial_id] = entry
             idle = self.rule == "feasible_first" and index >= second and not self._moved(result)
@@ -81,6 +90,19 @@ class Halving(FIFOScheduler):
         recorded = list(self.recorded[milestone].values())
         return RULES[self.rule](entry, recorded) < -(-len(recorded) // self.reduction)
 
+    def _ranked(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """The part of a report that a decision rests on."""
+        names = (self.objectives.distortion, self.objectives.perceptual)
+        needed = ("phase", STEP, *names, *(f"warm/{m}" for m in names))
+        return {k: v for k, v in result.items() if k in needed or k.startswith(SHARE)}
+
+    def replayed(self) -> "Halving":
+        """A new scheduler that was told the same reports in the same order."""
+        again = Halving(self.objectives, self.milestones, self.reduction, self.rule)
+        for event in self.events:
+            again.decide(event["trial"], event["told"])
+        return again
+
     def _entry(self, result: Mapping[str, Any]) -> Entry:
         return Entry(self.objectives.point(result), self._warm(result)[0] - self.objectives.delta_db)
 
@@ -89,11 +111,12 @@ class Halving(FIFOScheduler):
         return self.objectives.point({m: result[f"warm/{m}"] for m in names})
 
     def _moved(self, result: Mapping[str, Any]) -> bool:
-        """Whether a GAN loss works on the trial and perception gained on its own warm start: one that does
-        nothing keeps the best distortion for ever and its warm start's rank, and only this rule sees it."""
+        """Whether a GAN loss works on the trial, or, where no gradient was measured, whether perception
+        gained on its own warm start. One that does nothing keeps the best distortion for ever and its warm start's
+        rank, and only this rule sees it; how much one gains that does something is the rank's business."""
         shares = {k: v for k, v in result.items() if k.startswith(SHARE)}
-        if shares and not any(shares.get(SHARE + term) for term in GAN_TERMS):
-            return False
+        if shares:
+            return any(shares.get(SHARE + term) for term in GAN_TERMS)
         now, start = self.objectives.point(result)[1], self._warm(result)[1]
         return now - start >= MIN_GAIN * abs(start)
 
@@ -102,7 +125,7 @@ class Halving(FIFOScheduler):
         table = {
             m: {t: [*e.point, e.floor] for t, e in entries.items()} for m, entries in self.recorded.items()
         }
-        return {"recorded": table, "stopped": dict(self.stopped)}
+        return {"recorded": table, "stopped": dict(self.stopped), "events": list(self.events)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of `get_state`."""
@@ -110,4 +133,4 @@ class Halving(FIFOScheduler):
             m: {t: Entry((a, b), floor) for t, (a, b, floor) in entries.items()}
             for m, entries in state["recorded"].items()
         }
-        self.stopped = dict(state["stopped"])
+        self.stopped, self.events = dict(state["stopped"]), list(state["events"])

@@ -129,6 +129,9 @@ class Sweep:
             rows = []
             if stage.designs or stage.scheduler is not None:
                 rows = self._rows(stage, self._tune(stage))
+            if stage.scheduler is not None:
+                name = f"{self.request.name}/stages/{stage.name}-decisions.json"
+                self.storage.write_text(name, json.dumps(stage.scheduler.get_state()))
             self._keep(stage.name, rows)
         self.rows += rows
         leaderboard.write(self.storage, self.request.name, self.rows)

@@ -1,6 +1,7 @@
 """Early stopping: who may never be stopped, who may never survive, and what a restart must not change."""
 
 import itertools
+import json
 import pickle
 import random
 from types import SimpleNamespace
@@ -68,6 +69,13 @@ def test_pixel_loss_alone_is_no_gan_however_much_it_gains():
     assert s.decide("a", report(60, 31, 140, **alone)) == STOP
     assert s.decide("b", report(30, 29, 139, **{"gradient_share/adversarial": 0.2})) == GO
     assert s.decide("b", report(60, 29, 120, **{"gradient_share/adversarial": 0.2})) == GO
+
+
+def test_a_slow_trial_on_which_a_gan_loss_works_is_judged_by_its_rank():
+    """On recorded curves a threshold on its gain left no trial at all, because averaged weights lag behind."""
+    s, works = scheduler(), {"gradient_share/adversarial": 0.02}
+    assert s.decide("slow", report(60, 30.0, 199.9, **works)) == GO
+    assert s.decide("slower", report(60, 30.0, 200.1, **works)) == STOP
 
 
 def test_where_there_is_only_one_rung_doing_nothing_ends_there():
@@ -141,6 +149,19 @@ def test_keeps_about_one_of_reduction():
     # asynchronous halving lets early arrivals pass, by about the logarithm of their number
     assert 10 <= answers.count(GO) <= 22
     assert answers[swds.index(100)] == GO
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_log_of_decisions_reproduces_them(rule):
+    draw, s = random.Random(1), scheduler(rule=rule)
+    for k in range(60):
+        trial, step = f"t{k % 20}", 30 * (1 + k // 20)
+        shares = {"gradient_share/adversarial": draw.choice([0.0, 0.2])}
+        s.decide(trial, report(step, draw.uniform(28, 30), draw.uniform(90, 200), **shares, loss=1.0))
+    again = s.replayed()
+    assert again.get_state() == s.get_state() and s.stopped
+    assert {len(s.events)} == {sum(len(e) for e in s.recorded.values())}
+    assert json.loads(json.dumps(s.events)) == s.events
 
 
 def test_asking_twice_gives_the_same_answer_and_one_entry():
