@@ -112,8 +112,8 @@ class Halving(FIFOScheduler):
 
     def _moved(self, result: Mapping[str, Any]) -> bool:
         """Whether a GAN loss works on the trial, or, where no gradient was measured, whether perception
-        gained on its own warm start. One that does nothing keeps the best distortion for ever and its warm start's
-        rank, and only this rule sees it; how much one gains that does something is the rank's business."""
+        gained on its own warm start. One that does nothing keeps the best distortion for ever and its warm
+        start's rank, and only this rule sees it; how much others gain is the rank's business."""
         shares = {k: v for k, v in result.items() if k.startswith(SHARE)}
         if shares:
             return any(shares.get(SHARE + term) for term in GAN_TERMS)

@@ -72,7 +72,7 @@ def test_pixel_loss_alone_is_no_gan_however_much_it_gains():
 
 
 def test_a_slow_trial_on_which_a_gan_loss_works_is_judged_by_its_rank():
-    """On recorded curves a threshold on its gain left no trial at all, because averaged weights lag behind."""
+    """On recorded curves a threshold on its gain left no trial at all: averaged weights lag behind."""
     s, works = scheduler(), {"gradient_share/adversarial": 0.02}
     assert s.decide("slow", report(60, 30.0, 199.9, **works)) == GO
     assert s.decide("slower", report(60, 30.0, 200.1, **works)) == STOP
