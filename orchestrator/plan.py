@@ -49,7 +49,7 @@ class Prepared:
         run, space = self.request.config.run, self.request.space
         if self.request.stopping == "none":
             return []
-        return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs)
+        return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs, run.ema_decay)
 
     def stages(self) -> list[StagePlan]:
         """The expected work of each stage."""

@@ -19,12 +19,15 @@ GAN_TERMS = ("adversarial", "content")
 MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained by its second rung
 
 
-def rungs(max_steps: int, eval_every: int, reduction: int, count: int) -> list[int]:
+def rungs(max_steps: int, eval_every: int, reduction: int, count: int, ema_decay: float = 0.0) -> list[int]:
     """`count` budgets below `max_steps`, a factor apart, on the grid of evaluations.
 
-    A rung value is a median of three evaluations, so no rung comes before the third.
+    A rung value is a median of three evaluations, so no rung comes before the third; and of averaged weights,
+    so none comes before their average has left the warm start, 1 / (1 - `ema_decay`) steps: on recorded
+    curves ranks before that said as little of the end as those of the PSNR phase.
     """
-    first_possible = 3 * eval_every
+    lag = 1 / (1 - ema_decay) if ema_decay else 0.0
+    first_possible = max(3, round(lag / eval_every)) * eval_every
     wanted = [max_steps / reduction**k for k in range(count, 0, -1)]
     on_grid = [max(first_possible, round(w / eval_every) * eval_every) for w in wanted]
     return sorted({r for r in on_grid if r < max_steps})

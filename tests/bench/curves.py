@@ -1,0 +1,128 @@
+"""Learning curves of a small real problem, recorded once and replayed by tests/bench/sweep.py.
+
+    OMP_NUM_THREADS=1 python tests/bench/curves.py        # writes tests/bench/curves/demo.json
+
+The problem: x4 on the photographs inside scikit-image and scikit-learn, six architectures of SRResNet and
+twelve settings of the GAN phase for each, all from one phase seed, PSNR:GAN steps 5:1. Every design runs to
+its end, so that any rule of early stopping can be replayed on what it would have seen.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT)]
+CURVES = Path(__file__).parent / "curves" / "demo.json"
+
+METRICS = ("psnr_y", "swd")
+BASE = {
+    "data.crop_px": 48,
+    "generator.channels": 24,
+    "discriminator.base_channels": 16,
+    "run.psnr_steps": 400,
+    "run.gan_steps": 80,
+    "run.psnr_eval_every_steps": 40,
+    "run.eval_every_steps": 4,
+    "run.log_every_steps": 4,
+    "run.checkpoint_every_steps": 400,
+}
+ARCHITECTURE = {"generator.num_blocks": (1, 2, 4), "generator.norm": ("batch", "none")}
+GAN = {
+    "loss.adversarial_weight": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "optim.lr_g": (1e-4, 4e-4),
+}
+
+
+def grid(axes: dict[str, tuple]) -> list[dict[str, Any]]:
+    """Every combination of values."""
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def name(values: dict[str, Any]) -> str:
+    """The key of a design in the recorded file."""
+    return json.dumps(values, sort_keys=True)
+
+
+class Recorder:
+    """A monitor that keeps what an evaluation said, and the mean share of the adversarial gradient."""
+
+    def __init__(self) -> None:
+        self.points: list[list[float]] = []
+        self.shares: list[float] = []
+
+    def log(self, phase: str, step: int, values: dict[str, float]) -> None:
+        self.shares += [values[k] for k in ("gradient_share/adversarial",) if k in values]
+
+    def report(self, state: Any, progress: Any) -> None:
+        latest = progress.latest()
+        self.points.append([state.step, *(round(latest[m], 4) for m in METRICS)])
+
+    def save(self, *_: Any) -> None: ...
+    def keep_candidate(self, *_: Any) -> None: ...
+    def drop_candidate(self, *_: Any) -> None: ...
+    def restore(self) -> None: ...
+
+
+def record(say: Any = print) -> dict[str, Any]:
+    """All curves: PSNR phases by architecture, GAN phases by design."""
+    import torch
+
+    from datasets.loader import TrainLoader, eval_pairs, open_images
+    from experiments.recipes import demo
+    from trainers.checkpoint import weights_of
+    from trainers.config import override
+    from trainers.device import describe_hardware
+    from trainers.evaluate import Evaluator
+    from trainers.loop import Run
+    from trainers.state import Diverged, Progress
+
+    torch.set_num_threads(1)
+    base, device, began = override(demo(), BASE), torch.device("cpu"), time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        images = {r: open_images("demo", r, work_dir=Path(folder), data=base.data) for r in ("train", "val")}
+        scale = base.generator.scale
+        loader = TrainLoader(images["train"], base.data, scale, device=device)
+        pairs = eval_pairs(images["val"], base.data, scale, limit=base.data.eval_images)
+        evaluator = Evaluator(pairs, METRICS, scale=scale, device=device)
+        psnr: dict[str, Any] = {}
+        gan: dict[str, Any] = {}
+        for architecture in grid(ARCHITECTURE):
+            config, monitor = override(base, architecture), Recorder()
+            run = Run(config, loader, evaluator, monitor, device)
+            state = run.start("psnr")
+            run.phase(state, Progress())
+            psnr[name(architecture)] = monitor.points
+            weights = {k: v.clone() for k, v in weights_of(state.ema).items()}
+            for settings in grid(GAN):
+                monitor = Recorder()
+                run = Run(override(config, settings), loader, evaluator, monitor, device)
+                diverged = None
+                try:
+                    run.phase(run.start("gan", weights), Progress())
+                except Diverged as error:
+                    diverged = [error.step, error.term]
+                share = sum(monitor.shares) / max(1, len(monitor.shares))
+                entry = {"points": monitor.points, "adversarial_share": round(share, 4)}
+                gan[name(architecture | settings)] = entry | ({"diverged": diverged} if diverged else {})
+            say(f"{len(gan)} designs, {time.process_time() - began:.0f} CPU-seconds")
+        bicubic = evaluator.measure_resizer("bicubic").summary
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
+    about = {"settings": BASE, "commit": commit.stdout.strip(), "hardware": describe_hardware()}
+    about["cpu_seconds"] = round(time.process_time() - began)
+    return {"about": about, "bicubic": {m: bicubic[m] for m in METRICS}, "psnr": psnr, "gan": gan}
+
+
+def read() -> dict[str, Any]:
+    """The recorded curves."""
+    return json.loads(CURVES.read_text())
+
+
+if __name__ == "__main__":
+    CURVES.parent.mkdir(exist_ok=True)
+    CURVES.write_text(json.dumps(record(), separators=(",", ":")) + "\n")
