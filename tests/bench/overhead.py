@@ -1,0 +1,188 @@
+"""What orchestration costs: per image, per trial, per report, and how much the driver grows.
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/overhead.py [--trials 1000] [--reports 10]
+
+Image: CPU seconds per crop of the product's own trial in a Ray worker, over those of the bare loop on the
+same config, both alone on one thread, in turn. Start: seconds from the end of a trial to the first work of
+the next in the same worker. No-op: trials that only report, through the product's callback, scheduler, search
+and record; CPU seconds of the driver per report, second and last tenth, and its memory. Asserts nothing.
+"""
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT)]
+
+import torch  # noqa: E402
+from ray import tune  # noqa: E402
+
+from experiments.recipes import demo  # noqa: E402
+from orchestrator import cluster  # noqa: E402
+from orchestrator.actors import careful_actors  # noqa: E402
+from orchestrator.callback import LIVE, StageCallback  # noqa: E402
+from orchestrator.record import Record  # noqa: E402
+from orchestrator.scheduler import Halving  # noqa: E402
+from orchestrator.search import build_search  # noqa: E402
+from orchestrator.selection import Objectives  # noqa: E402
+from orchestrator.space import LogFloat, Space  # noqa: E402
+from orchestrator.trial import Job, open_inputs, open_role, run_trial  # noqa: E402
+from trainers.config import TrainConfig, flatten, override  # noqa: E402
+from trainers.loop import Run  # noqa: E402
+from trainers.state import Progress  # noqa: E402
+
+CONFIG = override(
+    demo(),
+    {"run.psnr_steps": 240, "run.psnr_eval_every_steps": 120, "run.checkpoint_every_steps": 120},
+)
+METRICS = ("psnr_y", "swd")
+
+
+class Quiet:
+    """A monitor that keeps nothing."""
+
+    def log(self, *_: Any) -> None: ...
+    def report(self, *_: Any) -> None: ...
+    def save(self, *_: Any) -> None: ...
+    def keep_candidate(self, *_: Any) -> None: ...
+    def drop_candidate(self, *_: Any) -> None: ...
+    def restore(self) -> None: ...
+
+
+def bare(config: TrainConfig, folder: Path) -> float:
+    """CPU seconds of the PSNR phase without anything around it."""
+    device = torch.device("cpu")
+    inputs = open_inputs(config.data, config.generator.scale, METRICS, str(folder), (), device)
+    run = Run(config, inputs.loader, inputs.evaluator, Quiet(), device)
+    state = run.start("psnr")
+    began = time.process_time()
+    run.phase(state, Progress())
+    return time.process_time() - began
+
+
+def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str, Any]]:
+    """The same phase as the product's trials: what each of `rounds` in one worker reported last."""
+    digests = {r: open_role(config.data, r, folder).digest for r in ("train", "val")}
+    designs = tuple({"trial_id": f"warm-{k}", "run.seed": k} for k in range(rounds))
+    job = Job("s", "warm", str(folder), str(folder), flatten(config), digests, designs, 1, METRICS)
+
+    def timed(params: dict[str, Any]) -> None:
+        began = {"wall": time.time(), "cpu": time.process_time()}
+        run_trial(params, job)
+        spent = time.process_time() - began["cpu"]
+        tune.report({"began": began["wall"], "ended": time.time(), "cpu": spent, "phase": "psnr", "step": 0})
+
+    with cluster.connect(None), careful_actors():
+        grid = tune.Tuner(
+            tune.with_resources(timed, {"cpu": 1}),
+            param_space={"index": tune.grid_search(list(range(rounds)))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=1, reuse_actors=True),
+            run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0),
+        ).fit()
+    return sorted((r.metrics for r in grid), key=lambda m: m["began"])
+
+
+def images(rounds: int) -> None:
+    """Ratio per image, and what lies between two trials of one worker."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bare(CONFIG, folder)  # fills the cache
+        alone = [bare(CONFIG, folder) for _ in range(rounds)]
+        told = in_workers(CONFIG, folder, rounds + 1)[1:]  # the first imports torch
+        alone += [bare(CONFIG, folder) for _ in range(rounds)]
+    crops = CONFIG.run.psnr_steps * CONFIG.data.batch_size
+    own, other = min(t["cpu"] for t in told), min(alone)
+    print(
+        f"CPU time per crop: in a worker {1000 * own / crops:.3f} ms, bare {1000 * other / crops:.3f} ms, "
+        f"ratio {own / other:.3f} (best of {len(told)} and {len(alone)}); medians "
+        f"{statistics.median(t['cpu'] for t in told) / statistics.median(alone):.3f}"
+    )
+    gaps = [b["began"] - a["ended"] for a, b in zip(told, told[1:], strict=False)]
+    print(
+        f"from the end of a trial to the next in a warm worker: {statistics.median(gaps):.2f} s "
+        f"(longest {max(gaps):.2f})"
+    )
+
+
+class Clock:
+    """Stands where the product's view of a stage does: passes entries to the record, and times reports."""
+
+    def __init__(self, record: Record) -> None:
+        self.record, self.at = record, [time.process_time()]
+
+    def resumed(self, callback: Any) -> None: ...
+
+    def started(self, trial_id: str, params: dict[str, Any]) -> None:
+        self.record.start_trial("screen", trial_id, "no-op", {"run.seed": 0, **params})
+
+    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
+        self.record.append(result.get("journal", []))
+        self.at.append(time.process_time())
+
+    def ended(self, trial_id: str, *_: Any) -> None:
+        spent = {"gpu_hours": 0.0, "cpu_hours": 0.0}
+        self.record.end_trial("screen", trial_id, "no-op", spent, None, None, failed=False)
+
+
+def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
+    """Run trials that only report; CPU seconds of the driver per report and its growth in MB."""
+    space = Space("noop", {"loss.adversarial_weight": LogFloat(1e-3, 1)})
+    objectives = Objectives("psnr_y", "swd", 1.5)
+    callback = StageCallback("noop/screen", Halving(objectives, [3, 6], 2))
+
+    def trial(params: dict[str, Any]) -> None:
+        weight = params["loss.adversarial_weight"]
+        for step in range(1, reports + 1):
+            values = {"psnr_y": 29.0 - weight, "swd": 150.0 - step * weight, "last/psnr_y": 29.0}
+            warm = {"warm/psnr_y": 29.0, "warm/swd": 150.0, "gradient_share/adversarial": 0.2}
+            place = {"phase": "gan", "step": step, "gan_step": step, "max_steps": reports, "seconds": 0.0}
+            tune.report(values | warm | place)
+
+    record = Record(folder / "record", "noop", f"sqlite:///{folder}/mlflow.db")
+    record.start({}, {}, {})
+    clock = LIVE["noop/screen"] = Clock(record)  # type: ignore[assignment]
+    with cluster.connect(None), careful_actors():
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        tune.Tuner(
+            tune.with_resources(trial, {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=build_search(space, demo().objective, "noop", 0, [], trials),
+                scheduler=callback.scheduler,
+                num_samples=trials,
+                max_concurrent_trials=2,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0, callbacks=[callback]),
+        ).fit()
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    del LIVE["noop/screen"]
+    delivered = record.close(120)
+    each = [b - a for a, b in zip(clock.at, clock.at[1:], strict=False)]
+    first, last = each[len(each) // 10 : len(each) // 5], each[-len(each) // 10 :]
+    return {
+        "reports": len(each),
+        "early_ms": 1000 * statistics.fmean(first),
+        "late_ms": 1000 * statistics.fmean(last),
+        "growth_mb": (after - before) / 1024,
+        "delivered": delivered,
+        "ended": len(callback.results),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--reports", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=4)
+    options = parser.parse_args()
+    images(options.rounds)
+    with tempfile.TemporaryDirectory() as name:
+        for key, value in no_op(options.trials, options.reports, Path(name)).items():
+            print(f"{options.trials} no-op trials: {key} {value:.4g}")
