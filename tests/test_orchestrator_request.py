@@ -8,6 +8,7 @@ from datasets.errors import UserError
 from experiments import recipes, spaces
 from experiments.sweep_options import Options
 from orchestrator import request as requests
+from orchestrator.budget import Budget
 from orchestrator.plan import points
 from orchestrator.request import Request
 from trainers.config import flatten, override
@@ -155,3 +156,16 @@ def test_a_stopping_rule_follows_the_space_or_is_asked_for(tmp_path):
     assert build(tmp_path, space="ablation", stopping="asha").filled().stopping == "asha"
     with pytest.raises(UserError, match="no stopping rule 'fronts'; known: .*; did you mean 'front'"):
         build(tmp_path, stopping="fronts").filled()
+
+
+def test_a_resumed_sweep_keeps_its_sampler_its_rule_and_its_budget(tmp_path):
+    existing(tmp_path, "mine")
+    assert build(tmp_path, resume="mine").budget == Budget(), "one that began without"
+    path = tmp_path / "runs" / "mine" / "sweep.json"
+    facts = json.loads(path.read_text())
+    asked = {"sampler": "nsga2", "stopping": "front", "budget": {"hours": 2.0, "gpu_hours": 0.0}}
+    path.write_text(json.dumps(facts | {"request": facts["request"] | asked}))
+    again = build(tmp_path, resume="mine")
+    assert (again.sampler, again.stopping, again.budget) == ("nsga2", "front", Budget(2.0, 0.0))
+    with pytest.raises(UserError, match="leave out --max-hours"):
+        build(tmp_path, resume="mine", max_hours=3.0)
