@@ -164,10 +164,18 @@ class Sweep:
         finally:
             export.write()
             del LIVE[key], SNAPSHOTS[study], ENOUGH[study]
-        expected = len(stage.designs) or (1 if self.enough else self.request.trials)
-        if len(callback.params) < expected or any(not stage.over(t, callback) for t in callback.params):
+        if not self._complete(stage, callback):
             raise Interrupted
         return callback
+
+    def _complete(self, stage: Stage, callback: StageCallback) -> bool:
+        """Whether all trials that the stage was to have are over. A budget may have ended the drawing in an
+        earlier life: then Tune asks for no more designs, and nobody has said why in this one."""
+        expected = len(stage.designs) or self.request.trials
+        drawn = len(callback.params)
+        if drawn < expected and not (drawn and not stage.designs and self._enough(callback)):
+            return False
+        return all(stage.over(t, callback) for t in callback.params)
 
     def _enough(self, callback: StageCallback) -> bool:
         """Whether the budget for drawing designs is spent; once it is, it stays so."""

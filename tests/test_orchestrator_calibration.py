@@ -7,7 +7,6 @@ import torch
 from tiny import Loader, tiny
 
 from orchestrator import calibration
-from orchestrator.budget import Budget
 from orchestrator.calibration import Costs, Estimate
 from orchestrator.progress import StagePlan
 
@@ -55,12 +54,3 @@ def test_the_real_step_of_both_phases_is_timed(monkeypatch):
     costs = calibration.measure(tiny(), prepared, torch.device("cpu"))
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == calibration._parameters(tiny())
-
-
-def test_a_budget_is_reached_by_whichever_limit_comes_first():
-    budget = Budget(hours=2, gpu_hours=10)
-    assert budget.reached(1.9, 9.9) == ""
-    assert budget.reached(2.0, 0.0) == "the 2 hours of --max-hours"
-    assert budget.reached(0.5, 10.0) == "the 10 GPU-hours of --max-gpu-hours"
-    assert str(budget) == "2 hours or 10 GPU-hours"
-    assert Budget().reached(1e9, 1e9) == "" == str(Budget())
