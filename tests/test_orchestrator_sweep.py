@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -261,3 +262,41 @@ def test_a_spent_budget_ends_the_drawing_of_designs_and_what_is_there_is_confirm
     assert "the 1e-06 hours of --max-hours were reached after 1 designs; no more were drawn" in done.stdout
     stages = [r["stage"] for r in place.rows("tiny")]
     assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [1, 1, 2, 2]
+
+
+THIRD = """
+axes:
+  optim.lr_g: [1e-5, 1e30, 1e-4]
+  loss.adversarial_weight: [0.05, 0.2]
+sampler: grid
+trials: 6
+"""
+
+
+def no_constant(word):
+    raise AssertionError(f"{word} reached a file")
+
+
+@pytest.mark.slow
+def test_a_space_of_which_a_third_diverges_is_answered_by_the_rest(place):
+    (place.folder / "third.yaml").write_text(THIRD)
+    done = place.run("sweep.py", "--name", "tiny", *TINY, "--space", "third.yaml", "--trials", "6")
+    assert done.returncode == 0, done.stderr
+    assert "2 trials diverged; report.html names step and term" in done.stdout
+    for name in ("leaderboard.json", "sweep.json", "stages/screen.json", "stages/screen-decisions.json"):
+        json.loads((place.storage / "tiny" / name).read_text(), parse_constant=no_constant)
+    rows = [r for r in place.rows("tiny") if r["stage"] == "screen"]
+    diverged = [r for r in rows if r["diverged"]]
+    assert {r["config"]["optim.lr_g"] for r in diverged} == {1e30} and len(diverged) == 2
+    for row in diverged:
+        assert re.fullmatch(r"diverged: \w+ at step [1-9]\d*", row["verdict"]), row["verdict"]
+        attempts = list((place.storage / "tiny" / "trials" / row["trial_id"]).glob("attempt-*"))
+        assert len(attempts) <= 1, "never tried again"
+    facts = place.facts("tiny")
+    assert all(d["val"]["psnr_y"] > 20 for d in facts["designs"]), "nobody confirms what diverged"
+    study = optuna.load_study(study_name="tiny-screen", storage=f"sqlite:///{place.storage}/tiny/study.db")
+    assert [t.state.name for t in study.trials] == ["COMPLETE"] * 6
+    worst = [t for t in study.trials if t.params["optim.lr_g"] == 1e30]
+    assert all(list(t.constraints.values()) == [2.0] for t in worst)
+    healthy = {t.number for t in study.trials} - {t.number for t in worst}
+    assert {t.number for t in study.best_trials} <= healthy
