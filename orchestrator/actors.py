@@ -1,31 +1,90 @@
-"""Which workers are used again: all but those in which a trial diverged.
+"""Tune's controller with two habits of our own: whom it uses again, and that its snapshots are whole.
 
 A worker that raised (out of memory, an error of its device) is ended by Tune itself before the trial is
 tried again. One that diverged reported finite values and returned, so Tune would hand its process, with
 whatever not-finite state its device holds, to the next trial.
+
+Tune copies a snapshot's files to the storage one after the other and first some seconds after a trial began,
+so a driver killed at the wrong moment finds half of one, or none that knows a trial it has started. Here all
+of them are one file, written at once, and before any trial starts that it does not hold.
 """
 
-from collections.abc import Iterator
+import io
+import tarfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray.tune.tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from orchestrator.storage import Storage
+
+STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
+
 
 class CarefulController(TuneController):
-    """Tune's own, but for who may be kept for the next trial."""
+    """Tune's own, but for what the module says."""
+
+    keep: Callable[[bytes], None]
+    """Takes a snapshot in one piece."""
 
     def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
         return not trial.last_result.get("diverged") and super()._maybe_cache_trial_actor(trial)
 
+    def _update_trial_queue(self, blocking: bool = False, timeout: int = 600) -> bool:
+        added = super()._update_trial_queue(blocking, timeout)
+        if added:  # a trial that nobody remembers would be drawn, recorded and paid for again
+            self.save_to_dir()
+        return added
+
+    def save_to_dir(self) -> None:
+        super().save_to_dir()
+        assert self._storage is not None  # set by its constructor
+        type(self).keep(pack(Path(self._storage.experiment_driver_staging_path)))
+
 
 @contextmanager
-def careful_actors() -> Iterator[None]:
-    """Tuner.fit within this block ends workers as said above; Tune has no public way to ask for that."""
+def careful_controller(keep: Callable[[bytes], None]) -> Iterator[None]:
+    """Tuner.fit within this block uses it; Tune has no public way to ask for one's own."""
+
+    class Controller(CarefulController):
+        pass
+
+    Controller.keep = staticmethod(keep)  # type: ignore[assignment]
     usual = ray.tune.tune.TuneController
-    ray.tune.tune.TuneController = CarefulController  # type: ignore[misc]
+    ray.tune.tune.TuneController = Controller  # type: ignore[misc]
     try:
         yield
     finally:
         ray.tune.tune.TuneController = usual  # type: ignore[misc]
+
+
+def pack(folder: Path) -> bytes:
+    """The newest of each of the files that make a snapshot, as one."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for prefix in STATE_FILES:
+            found = sorted(folder.glob(f"{prefix}*"))  # the names end with their session's time
+            if found:
+                tar.add(found[-1], arcname=found[-1].name)
+    return content.getvalue()
+
+
+def put_back(storage: Storage, snapshot: str, folder: str) -> bool:
+    """Make the storage's `folder` hold the files of `snapshot` and no others of their kind.
+
+    False where there is no snapshot: then no trial had been started.
+    """
+    if not storage.exists(snapshot):
+        return False
+    for name in storage.listing(folder):
+        if name.startswith(STATE_FILES):
+            storage.remove_file(f"{folder}/{name}")
+    with tarfile.open(fileobj=io.BytesIO(storage.read_bytes(snapshot))) as tar:
+        for member in tar.getmembers():
+            content = tar.extractfile(member)
+            if content is not None and member.name.startswith(STATE_FILES):
+                storage.write_bytes(f"{folder}/{member.name}", content.read())
+    return True

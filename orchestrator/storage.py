@@ -47,8 +47,12 @@ class Storage:
 
     def read_text(self, name: str) -> str:
         """The whole file; FileNotFoundError where there is none."""
+        return self.read_bytes(name).decode()
+
+    def read_bytes(self, name: str) -> bytes:
+        """The whole file; FileNotFoundError where there is none."""
         with self.files.open_input_stream(self._path(name)) as f:
-            return f.read().decode()
+            return f.read()
 
     def write_text(self, name: str, text: str) -> None:
         """Write the whole file; on a local folder it takes its name only when complete."""

@@ -9,7 +9,7 @@ from ray import tune
 
 from datasets.loader import eval_pairs, eval_protocol
 from orchestrator import leaderboard, plan
-from orchestrator.actors import careful_actors
+from orchestrator.actors import careful_controller, put_back
 from orchestrator.callback import LIVE, StageCallback
 from orchestrator.cluster import Place
 from orchestrator.leaderboard import Row
@@ -140,24 +140,25 @@ class Sweep:
         """Run or resume the stage's trials; what they reported is in the callback."""
         key = f"{self.request.name}/{stage.name}"
         callback = StageCallback(key, stage.scheduler)
-        path = self.storage.url(f"{self.request.name}/tune/{stage.name}")
+        folder = f"{self.request.name}/tune/{stage.name}"
+        path, snapshot = self.storage.url(folder), f"{folder}.snapshot"
         trainable = tune.with_resources(
             tune.with_parameters(run_trial, job=self._job(stage)), self._resources()
         )
-        resumed = tune.Tuner.can_restore(path)
-        if resumed:
+        if tune.Tuner.can_restore(path) and put_back(self.storage, snapshot, folder):
             tuner = tune.Tuner.restore(path, trainable=trainable, resume_unfinished=True, resume_errored=True)
             callback = _callback_of(tuner)
             callback.must_restore = True
             stage.scheduler = callback.scheduler  # the one that was pickled with it
         else:
+            self.storage.remove(folder)  # what a driver left that was killed before its first trial
             tuner = self._new_tuner(stage, trainable, callback, path)
         LIVE[key] = StageView(self, stage)
         study = self._study(stage)
         export = SNAPSHOTS[study] = StudyExport(self.storage, self.request.name)
         ENOUGH[study] = lambda: self._enough(callback)
         try:
-            with careful_actors():
+            with careful_controller(lambda content: self.storage.write_bytes(snapshot, content)):
                 tuner.fit()
         except KeyboardInterrupt:
             raise Interrupted from None
@@ -218,7 +219,6 @@ class Sweep:
                 verbose=0,
                 callbacks=[callback],
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             ),
         )
 

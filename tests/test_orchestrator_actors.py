@@ -6,12 +6,34 @@ import pytest
 import ray
 from ray import tune
 
-from orchestrator.actors import careful_actors
+from orchestrator.actors import STATE_FILES, careful_controller, pack, put_back
 from orchestrator.cluster import connect
+from orchestrator.storage import Storage
 
-pytestmark = pytest.mark.ray
+
+def test_a_snapshot_is_whole_and_replaces_what_is_torn(tmp_path):
+    staging, storage = tmp_path / "staging", Storage(str(tmp_path / "runs"))
+    staging.mkdir()
+    for prefix in STATE_FILES:
+        for session in ("2026-01-01_10-00-00", "2026-01-01_11-00-00"):
+            (staging / f"{prefix}{session}.x").write_text(f"{prefix} of {session}")
+    (staging / "trial.json").write_text("somebody else's")
+    storage.write_bytes("s/tune/screen.snapshot", pack(staging))
+    storage.write_text("s/tune/screen/experiment_state-2026-01-01_12-00-00.json", "{torn")
+    storage.write_text("s/tune/screen/tuner.pkl", "stays")
+    assert put_back(storage, "s/tune/screen.snapshot", "s/tune/screen")
+    expected = {f"{prefix}2026-01-01_11-00-00.x" for prefix in STATE_FILES} | {"tuner.pkl"}
+    assert set(storage.listing("s/tune/screen")) == expected
+    for prefix in STATE_FILES:
+        text = storage.read_text(f"s/tune/screen/{prefix}2026-01-01_11-00-00.x")
+        assert text == f"{prefix} of 2026-01-01_11-00-00"
 
 
+def test_without_a_snapshot_no_trial_was_started(tmp_path):
+    assert not put_back(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
+
+
+@pytest.mark.ray
 def test_who_is_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.cluster.available_cpus", lambda: 1)
     ways = ["well", "well", "diverged", "well", "out of memory", "well"]
@@ -25,7 +47,8 @@ def test_who_is_used_again(tmp_path, monkeypatch):
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
         tune.report({"pid": os.getpid(), "diverged": int(how == "diverged")})
 
-    with connect(None), careful_actors():
+    kept = []
+    with connect(None), careful_controller(kept.append):
         grid = tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             param_space={"index": tune.grid_search(list(range(len(designs))))},
@@ -36,6 +59,7 @@ def test_who_is_used_again(tmp_path, monkeypatch):
         ).fit()
         pids = {r.metrics["config"]["index"]: r.metrics["pid"] for r in grid}
     assert ray.tune.tune.TuneController.__name__ == "TuneController", "nobody else is affected"
+    assert len(kept) > len(designs), "one before each trial starts, and Tune's own"
     a, b, diverged, after, oom, last = (pids[i] for i in range(6))
     assert a == b == diverged, "reused after a trial that ended well"
     assert after != diverged, "not after one that diverged"

@@ -25,7 +25,7 @@ from ray import tune  # noqa: E402
 
 from experiments.recipes import demo  # noqa: E402
 from orchestrator import cluster  # noqa: E402
-from orchestrator.actors import careful_actors  # noqa: E402
+from orchestrator.actors import careful_controller  # noqa: E402
 from orchestrator.callback import LIVE, StageCallback  # noqa: E402
 from orchestrator.record import Record  # noqa: E402
 from orchestrator.scheduler import Halving  # noqa: E402
@@ -78,7 +78,7 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
         spent = time.process_time() - began["cpu"]
         tune.report({"began": began["wall"], "ended": time.time(), "cpu": spent, "phase": "psnr", "step": 0})
 
-    with cluster.connect(None), careful_actors():
+    with cluster.connect(None), careful_controller(lambda content: None):
         grid = tune.Tuner(
             tune.with_resources(timed, {"cpu": 1}),
             param_space={"index": tune.grid_search(list(range(rounds)))},
@@ -148,7 +148,8 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
     record = Record(folder / "record", "noop", f"sqlite:///{folder}/mlflow.db")
     record.start({}, {}, {})
     clock = LIVE["noop/screen"] = Clock(record)  # type: ignore[assignment]
-    with cluster.connect(None), careful_actors():
+    snapshot = folder / "snapshot"
+    with cluster.connect(None), careful_controller(snapshot.write_bytes):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
