@@ -127,6 +127,7 @@ class TuneMonitor:
         extra = checkpoint.read_extra(saved)
         self.spent = extra["spent"]
         self.shares, self.shares_phase = extra["shares"], extra["shares_phase"]
+        self.logged = self._means()  # a report may come before the next log
         if not self.journal_path.exists():
             self.journal_path.parent.mkdir(parents=True, exist_ok=True)
             self.journal_path.write_text(extra["journal"])
