@@ -5,7 +5,8 @@
 Image: CPU seconds per crop of the product's own trial in a Ray worker, over those of the bare loop on the
 same config, both alone on one thread, in turn. Start: seconds from the end of a trial to the first work of
 the next in the same worker. No-op: trials that only report, through the product's callback, scheduler, search
-and record; CPU seconds of the driver per report, second and last tenth, and its memory. Asserts nothing.
+and record; the driver's CPU time per report, and per trial with all that goes with it (sampler, snapshots,
+Tune), in the second and the last tenth, and its memory. Asserts nothing.
 """
 
 import argparse
@@ -111,11 +112,29 @@ def images(rounds: int) -> None:
     )
 
 
-class Clock:
-    """Stands where the product's view of a stage does: passes entries to the record, and times reports."""
+class Timed(StageCallback):
+    """The product's callback, with the CPU seconds that each report and each new trial took."""
+
+    def __init__(self, key: str, scheduler: Halving) -> None:
+        super().__init__(key, scheduler)
+        self.reports: list[float] = []
+        self.starts: list[float] = [time.process_time()]
+
+    def on_trial_start(self, *words: Any, **info: Any) -> None:
+        super().on_trial_start(*words, **info)
+        self.starts.append(time.process_time())
+
+    def on_trial_result(self, *words: Any, **info: Any) -> None:
+        began = time.process_time()
+        super().on_trial_result(*words, **info)
+        self.reports.append(time.process_time() - began)
+
+
+class View:
+    """Stands where the product's view of a stage does: passes entries to the record."""
 
     def __init__(self, record: Record) -> None:
-        self.record, self.at = record, [time.process_time()]
+        self.record = record
 
     def resumed(self, callback: Any) -> None: ...
 
@@ -124,7 +143,6 @@ class Clock:
 
     def reported(self, trial_id: str, result: dict[str, Any]) -> None:
         self.record.append(result.get("journal", []))
-        self.at.append(time.process_time())
 
     def ended(self, trial_id: str, *_: Any) -> None:
         spent = {"gpu_hours": 0.0, "cpu_hours": 0.0}
@@ -135,7 +153,7 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
     """Run trials that only report; CPU seconds of the driver per report and its growth in MB."""
     space = Space("noop", {"loss.adversarial_weight": LogFloat(1e-3, 1)})
     objectives = Objectives("psnr_y", "swd", 1.5)
-    callback = StageCallback("noop/screen", Halving(objectives, [3, 6], 2))
+    callback = Timed("noop/screen", Halving(objectives, [3, 6], 2))
 
     def trial(params: dict[str, Any]) -> None:
         weight = params["loss.adversarial_weight"]
@@ -147,7 +165,7 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
 
     record = Record(folder / "record", "noop", f"sqlite:///{folder}/mlflow.db")
     record.start({}, {}, {})
-    clock = LIVE["noop/screen"] = Clock(record)  # type: ignore[assignment]
+    LIVE["noop/screen"] = View(record)
     snapshot = folder / "snapshot"
     with cluster.connect(None), careful_controller(snapshot.write_bytes):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -165,16 +183,24 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     del LIVE["noop/screen"]
     delivered = record.close(120)
-    each = [b - a for a, b in zip(clock.at, clock.at[1:], strict=False)]
-    first, last = each[len(each) // 10 : len(each) // 5], each[-len(each) // 10 :]
+    trials_ms = [1000 * (b - a) for a, b in zip(callback.starts, callback.starts[1:], strict=False)]
+    reports_ms = [1000 * seconds for seconds in callback.reports]
     return {
-        "reports": len(each),
-        "early_ms": 1000 * statistics.fmean(first),
-        "late_ms": 1000 * statistics.fmean(last),
+        "reports": len(reports_ms),
+        "report_ms_early": _part(reports_ms, 1),
+        "report_ms_late": _part(reports_ms, 9),
+        "trial_ms_early": _part(trials_ms, 1),
+        "trial_ms_late": _part(trials_ms, 9),
         "growth_mb": (after - before) / 1024,
         "delivered": delivered,
         "ended": len(callback.results),
     }
+
+
+def _part(values: list[float], tenth: int) -> float:
+    """The mean of that tenth of the values."""
+    size = len(values) // 10
+    return statistics.fmean(values[tenth * size : (tenth + 1) * size])
 
 
 if __name__ == "__main__":
