@@ -33,6 +33,7 @@ def test_without_a_snapshot_no_trial_was_started(tmp_path):
     assert not put_back(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_who_is_used_again(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.cluster.available_cpus", lambda: 1)
