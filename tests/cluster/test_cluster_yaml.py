@@ -1,0 +1,114 @@
+"""cluster.yaml through Ray's own launcher against moto, where there is loopback only; and what it promises."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import fence
+import pytest
+import yaml
+
+ROOT = fence.ROOT
+TEXT = (ROOT / "cluster.yaml").read_text()
+CONFIG = yaml.safe_load(TEXT)
+START = ("head_start_ray_commands", "worker_start_ray_commands")
+
+
+def broken(change):
+    """cluster.yaml with one mistake."""
+    config = yaml.safe_load(TEXT)
+    change(config, config["available_node_types"]["gpu_worker"]["node_config"])
+    return yaml.safe_dump(config)
+
+
+BROKEN = {
+    "misspelt": lambda c, n: c.update(max_worker=c.pop("max_workers")),
+    "unknown_type": lambda c, n: n.update(InstanceType="g5.2xlrge"),
+    "bad_parameter": lambda c, n: n.update(InstanceMarketOptions={"MarketTyp": "spot"}),
+    "no_profile": lambda c, n: n.pop("IamInstanceProfile"),
+    "unmade_profile": lambda c, n: n.update(IamInstanceProfile={"Name": "upsweep-wroker"}),
+}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What launcher and moto say to cluster.yaml and to each broken copy."""
+    fence.need_namespaces()
+    home = tmp_path_factory.mktemp("aws")
+    (home / "whole.yaml").write_text(TEXT)
+    for name, change in BROKEN.items():
+        (home / f"{name}.yaml").write_text(broken(change))
+    return fence.check(home, sorted(home.glob("*.yaml")))
+
+
+def test_every_node_type_launches_with_the_profile_that_the_template_makes(answers):
+    assert answers["account"] == ["upsweep-head:upsweep-head", "upsweep-worker:upsweep-worker"]
+    head, worker = answers["whole"]["head"], answers["whole"]["gpu_worker"]
+    assert (head["profile"], head["spot"]) == ("upsweep-head", False)
+    assert (worker["profile"], worker["spot"]) == ("upsweep-worker", True)
+    assert head["resources"] == {"CPU": 0, "head": 1}  # no trials there
+    assert worker["resources"]["GPU"] == 1 and worker["resources"]["CPU"] == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("misspelt", "max_worker.* was unexpected"),
+        # what Ray fills in for an instance type that exists
+        ("unknown_type", "'resources' is a required property"),
+        ("bad_parameter", "MarketTyp"),
+        ("no_profile", "node type gpu_worker has no instance profile"),
+        ("unmade_profile", "upsweep-wroker"),
+    ],
+)
+def test_a_mistake_is_caught_before_anything_is_billed(answers, name, sentence):
+    assert isinstance(answers[name], str), answers[name]
+    assert re.search(sentence, answers[name]), answers[name]
+
+
+def test_only_tracked_small_files_travel_by_file_mounts():
+    assert sorted(CONFIG["file_mounts"].values()) == ["./constraints.txt", "./pyproject.toml"]
+    for source in CONFIG["file_mounts"].values():
+        assert (ROOT / source).is_file()
+
+
+def test_every_start_line_asks_for_the_token():
+    for key in START:
+        lines = [line for line in CONFIG[key] if "ray start" in line]
+        assert len(lines) == 1 and "RAY_AUTH_MODE=token ray start" in lines[0]
+    assert "nightly" not in TEXT and "0.0.0.0" not in TEXT and ".dev0" not in TEXT
+    assert (
+        CONFIG["head_setup_commands"] and CONFIG["worker_setup_commands"] == []
+    )  # else Ray's own, a nightly
+
+
+def test_the_installation_takes_the_project_s_dependencies_with_its_constraints(tmp_path):
+    (line,) = [c for c in CONFIG["setup_commands"] if "tomllib" in c]
+    home = tmp_path / "upsweep"
+    home.mkdir()
+    for name in ("pyproject.toml", "constraints.txt"):
+        (home / name).write_text((ROOT / name).read_text())
+    tools = tmp_path / "venv" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "python").symlink_to(sys.executable)
+    (tools / "pip").write_text('#!/bin/sh\necho "$@" >> ~/pip.log\n')
+    (tools / "pip").chmod(0o755)
+    run = ["bash", "-ec", line]
+    for _ in range(2):  # the second time there is nothing to do
+        subprocess.run(run, env=os.environ | {"HOME": str(tmp_path)}, check=True)
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert (home / "requirements.txt").read_text().split("\n")[:-1] == wanted
+    assert (tmp_path / "pip.log").read_text().count("-c constraints.txt -r requirements.txt") == 1
+
+
+def test_the_token_is_added_to_what_the_head_copies_to_workers(tmp_path):
+    (line,) = [c for c in CONFIG["head_start_ray_commands"] if "ray_bootstrap_config" in c and "python" in c]
+    config = tmp_path / "ray_bootstrap_config.yaml"
+    config.write_text(json.dumps({"file_mounts": {"~/a": "~/a"}}))
+    line = line.replace("python -c", f"{sys.executable} -c")
+    subprocess.run(["bash", "-ec", line], env=os.environ | {"HOME": str(tmp_path)}, check=True)
+    mounts = json.loads(config.read_text())["file_mounts"]
+    assert mounts == {"~/a": "~/a", "~/.ray/auth_token": "~/.ray/auth_token"}
