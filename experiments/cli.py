@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,24 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
             sys.stderr.write(said.getvalue())
             raise
         raise mistake from None  # our own sentence, without tyro's frame around it
+
+
+def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None = None) -> T:
+    """Options of a command that runs in this process; where a cluster runs it, this process ends with it.
+
+    With `base` a command without recipe or data means the published recipe where there are data and a GPU,
+    and else says first that it is the demo.
+    """
+    words = sys.argv[1:]
+    parsed: Any = parse(options, base)
+    from orchestrator.remote import dispatch
+
+    if (ended := dispatch.elsewhere(script, parsed, words)) is not None:
+        sys.exit(ended)
+    more, sentence = dispatch.defaults(words, os.environ, dispatch.has_gpu) if base else ([], "")
+    if sentence:
+        print(sentence)
+    return parse(options, base, [*words, *more]) if more else parsed
 
 
 def _cause(error: BaseException | None) -> UserError | None:

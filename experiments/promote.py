@@ -41,9 +41,9 @@ class Options:
     dry_run: bool = False
     """Measure and judge, register nothing."""
     address: str = ""
-    """HOST:PORT of a Ray cluster to measure on; empty: RAY_ADDRESS, else this machine."""
+    """HOST:PORT of a Ray cluster to measure on; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
     local: bool = False
-    """Measure on this machine even where RAY_ADDRESS names a cluster."""
+    """Measure on this machine even where there is a cluster."""
     force: str = ""
     """Promote against the gate, for the reason given here; it is written on the version."""
     rollback: bool = False
@@ -56,7 +56,7 @@ class Options:
 
 def main() -> int:
     """Parse, act, print."""
-    options = tyro.cli(Options, config=(tyro.conf.FlagCreatePairsOff,))
+    options = cli.parse_here("experiments/promote.py", Options)
     from orchestrator import promotion  # imports torch and mlflow: not for --help
 
     named = ("storage", "name", "model", "tracking_uri", "run", "checkpoint")

@@ -5,6 +5,7 @@ Without options it runs the built-in demo. With your photographs:
     python experiments/sweep.py --train path/to/photos --name mine
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ from experiments.sweep_options import Options
 
 def main() -> int:
     """Parse, run, print."""
-    options = cli.parse(Options, recipes.build)
+    options = cli.parse_here("experiments/sweep.py", Options, recipes.build)
     from orchestrator import calibration, closing, sweep  # torch, Ray: seconds that --help need not wait for
     from orchestrator import request as requests
     from orchestrator.plan import prepare
+    from orchestrator.remote import jobs
     from orchestrator.storage import Storage
     from orchestrator.tuning import Interrupted
 
@@ -32,6 +34,7 @@ def main() -> int:
         return 0
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
     request = requests.build(options, spaces.build, command.strip())
+    jobs.announce(request.name, request.work_dir() / request.name, os.environ)
     if options.dry_run:
         prepared = prepare(request, bool(options.resume))
         print("\n".join(prepared.describe()))

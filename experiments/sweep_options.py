@@ -54,7 +54,9 @@ class Options:
     dry_run: bool = False
     """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
     local: bool = False
-    """Run on this machine even where RAY_ADDRESS names a cluster."""
+    """Run on this machine even where there is a cluster."""
     address: str = ""
-    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, else this machine."""
+    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
+    detach: bool = False
+    """Submit to the cluster and return; --resume NAME follows it again."""
     config: cli.Settings = field(default_factory=recipes.demo)

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import datasets
 from datasets.errors import UserError
+from orchestrator.remote import capacity
 
 ROOT = Path(__file__).resolve().parent.parent
 OBJECT_STORE_BYTES = 200 * 1024 * 1024  # trials exchange pointers, not arrays
@@ -19,7 +21,7 @@ OBJECT_STORE_BYTES = 200 * 1024 * 1024  # trials exchange pointers, not arrays
 
 @dataclass(frozen=True)
 class Place:
-    """Where trials run, and what is there now."""
+    """Where trials run, and what there is at most: an autoscaled cluster may begin without a worker."""
 
     description: str
     local: bool
@@ -83,14 +85,27 @@ def connect(address: str | None) -> Iterator[Place]:
     except (ConnectionError, OSError) as error:
         raise _no_answer(address, error) from None
     try:
-        alive = [n for n in ray.nodes() if n["Alive"]]
-        total = ray.cluster_resources()
-        cpus, gpus = int(total.get("CPU", 0)), int(total.get("GPU", 0))
-        where = "this machine" if address is None else f"the Ray cluster at {address}"
-        words = f"{where}: {len(alive)} node{'s' * (len(alive) > 1)}, {gpus} GPUs, {cpus} CPU cores"
-        yield Place(words, address is None, len(alive), cpus, gpus)
+        yield _place(address)
     finally:
         ray.shutdown()
+
+
+def _place(address: str | None) -> Place:
+    """What is there now and at most; waits for a first worker where only that tells what workers hold."""
+    import ray
+    from ray.util import get_node_ip_address
+
+    host = (address or "").rpartition(":")[0]
+    config = capacity.declared() if host and host == get_node_ip_address() else None
+    if config is not None and capacity.must_wait(config, ray.nodes()):
+        print("waiting for the first worker of the cluster", flush=True)
+        capacity.first_worker(ray.nodes, lambda: time.sleep(2))
+    now = capacity.now(ray.nodes())
+    where = "this machine" if address is None else f"the Ray cluster at {address}"
+    if config is None:
+        return Place(f"{where}: {now}", address is None, now.nodes, now.cpus, now.gpus)
+    most = capacity.at_most(config, ray.nodes())
+    return Place(f"{where}: {now} now; at most {most}", False, most.nodes, most.cpus, most.gpus)
 
 
 def reach(address: str, timeout_s: float = 5.0) -> None:

@@ -4,6 +4,7 @@ Each part is told elsewhere (gate, gate_set, export, registry, card); here is th
 candidate is registered too, with its reason, but never becomes champion.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -45,7 +46,8 @@ class Source:
     @property
     def work_dir(self) -> Path:
         """Where imported images and copies lie on this machine."""
-        return Path("./runs" if "://" in self.storage else self.storage).expanduser().resolve()
+        own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
+        return Path(own if "://" in self.storage else self.storage).expanduser().resolve()
 
     def candidate(self) -> Candidate:
         """Load what is meant; UserError where it does not exist or more than one thing is named."""

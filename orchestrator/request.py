@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "tracking_uri",
     "address",
     "local",
+    "detach",
     "dry_run",
     "resume",
     "status",
@@ -114,7 +115,8 @@ class Request:
 
     def work_dir(self) -> Path:
         """Where this node keeps imported images and decoded copies."""
-        return Path("./runs" if "://" in self.storage else self.storage).expanduser().resolve()
+        own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
+        return Path(own if "://" in self.storage else self.storage).expanduser().resolve()
 
 
 class Options(Protocol):

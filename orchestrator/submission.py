@@ -19,14 +19,22 @@ DIFF_LIMIT = 5_000_000
 """Characters; a larger change (data added by accident) is cut, with a line that says so."""
 
 
+NOTE = ".submission.json"
+"""What a copy of the working tree without `.git` says about itself (orchestrator/remote/pack.py)."""
+
+
 def commit(root: Path = ROOT) -> str:
     """The commit of the working tree, with + where it has changes; empty outside a checkout."""
+    if (note := _note(root)) is not None:
+        return note["commit"]
     head = _git(root, "rev-parse", "--short=12", "HEAD").strip()
     return head + ("+" if head and diff(root) else "")
 
 
 def diff(root: Path = ROOT) -> str:
     """The tracked files' changes against the commit as a patch, and the names of files git does not know."""
+    if (note := _note(root)) is not None:
+        return note["diff"]
     patch = _git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--binary")
     if len(patch) > DIFF_LIMIT:
         patch = f"{patch[:DIFF_LIMIT]}\n# cut: the patch has {len(patch)} characters\n"
@@ -57,6 +65,10 @@ def write(storage: Storage, sweep: str, folder: Path, facts: Mapping[str, Any]) 
         if not storage.is_local:
             storage.write_text(f"{sweep}/submission/{name}", text)
     return folder
+
+
+def _note(root: Path) -> dict[str, str] | None:
+    return json.loads((root / NOTE).read_text()) if (root / NOTE).exists() else None
 
 
 def _git(root: Path, *words: str) -> str:

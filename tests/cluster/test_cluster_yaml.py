@@ -1,4 +1,4 @@
-"""cluster.yaml through Ray's own launcher against moto, where there is loopback only; and what it promises."""
+"""cluster.yaml through Ray's own launcher against moto, with loopback only; and what it promises."""
 
 import json
 import os

@@ -1,0 +1,89 @@
+"""How large a cluster is now and how large it may become: from its nodes and its declared node types."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CONFIG = "~/ray_bootstrap_config.yaml"
+"""On a head that `ray up` made: the resolved cluster file, JSON in spite of its name."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """Machines and what they hold."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+
+    def __str__(self) -> str:
+        plural = "s" * (self.nodes != 1)
+        return f"{self.nodes} node{plural}, {self.gpus} GPUs, {self.cpus} CPU cores"
+
+
+def at_most(config: Mapping[str, Any], alive: Sequence[Mapping[str, Any]] = ()) -> Size:
+    """Head and every worker that may join.
+
+    One's own machines declare no resources: those of the living workers (`alive`, as ray.nodes() lists them)
+    stand for the ones that are away.
+    """
+    size = _now([n for n in alive if n["Alive"] and _is_head(n)])
+    nodes, cpus, gpus, left = 1, size.cpus, size.gpus, int(config["max_workers"])
+    sample = _typical([n for n in alive if not _is_head(n)])
+    for name, kind in config["available_node_types"].items():
+        local = config["provider"]["type"] == "local"
+        if name == config["head_node_type"] and not local:
+            continue
+        count = min(int(kind.get("max_workers", left)), left)
+        holds = kind.get("resources") or sample
+        nodes, left = nodes + count, left - count
+        cpus += count * int(holds.get("CPU", 0))
+        gpus += count * int(holds.get("GPU", 0))
+    return Size(nodes, cpus, gpus)
+
+
+def now(alive: Sequence[Mapping[str, Any]]) -> Size:
+    """What is there, from ray.nodes()."""
+    return _now([n for n in alive if n["Alive"]])
+
+
+def in_words(config: Mapping[str, Any]) -> str:
+    """How large the declared cluster may become, as far as its file tells."""
+    size = at_most(config)
+    return f"{size.nodes} nodes" if must_wait(config, []) else str(size)
+
+
+def declared() -> dict[str, Any] | None:
+    """The cluster file of the head that this process runs on; None elsewhere."""
+    path = Path(CONFIG).expanduser()
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def must_wait(config: Mapping[str, Any], alive: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether nothing says yet what a worker holds, so that a plan would be a guess."""
+    kinds = config["available_node_types"].values()
+    workers = [n for n in alive if n["Alive"] and not _is_head(n)]
+    return not workers and not any(k.get("resources", {}).get("CPU") for k in kinds)
+
+
+def first_worker(nodes: Callable[[], Sequence[Mapping[str, Any]]], pause: Callable[[], None]) -> None:
+    """Return when a worker is alive."""
+    while not any(n["Alive"] and not _is_head(n) for n in nodes()):
+        pause()
+
+
+def _is_head(node: Mapping[str, Any]) -> bool:
+    return "node:__internal_head__" in node["Resources"]
+
+
+def _now(nodes: Sequence[Mapping[str, Any]]) -> Size:
+    held = [n["Resources"] for n in nodes]
+    return Size(len(nodes), *(int(sum(h.get(k, 0) for h in held)) for k in ("CPU", "GPU")))
+
+
+def _typical(workers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The smallest of the living workers: a plan must not hope for more."""
+    held = [n["Resources"] for n in workers if n["Alive"]]
+    return {k: min((h.get(k, 0) for h in held), default=0) for k in ("CPU", "GPU")}

@@ -1,0 +1,150 @@
+"""Jobs on a cluster: submitted with the working tree, followed from anywhere, stopped in good order.
+
+A job belongs to the head: the laptop that submitted it may close. What it prints is read again from the start
+of what has not been shown, so a broken line of ours loses nothing.
+"""
+
+import json
+import logging
+import shlex
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets.errors import UserError
+from orchestrator.remote import pack
+from orchestrator.remote.head import Head
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+DASHBOARD = "127.0.0.1:8265"
+FOLDER = "~/upsweep/jobs"
+"""On the head: one file per job, written by the job itself, with its sweep's name and folder."""
+JOB = "UPSWEEP_JOB"
+POLL_S = 1.0
+PATIENCE_S = 60.0
+"""How long a broken line is mended before the person is told."""
+STOP_S = 90
+"""How long a stopped sweep may take to save and close its record."""
+FAILED = 1
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One submitted command."""
+
+    id: str
+    sweep: str
+    """Name of its sweep; empty before it has said so."""
+    folder: str
+    """Where its sweep's files lie on the head."""
+
+
+@contextmanager
+def door(head: Head) -> Iterator["JobSubmissionClient"]:
+    """Ray's own client through a tunnel of ours, with the head's token. UserError where it is refused."""
+    from ray.job_submission import JobSubmissionClient
+
+    logging.getLogger("ray").setLevel(logging.ERROR)  # each file that .gitignore names
+    with head.tunnel(DASHBOARD) as (port,):
+        headers = {"Authorization": f"Bearer {head.facts.token}"}
+        try:
+            yield JobSubmissionClient(f"http://127.0.0.1:{port}", headers=headers)
+        except (ConnectionError, RuntimeError) as error:
+            raise _refused(head, error) from error
+
+
+def _refused(head: Head, error: Exception) -> UserError:
+    text = " ".join(str(error).split())
+    if any(word in text for word in ("401", "403", "Unauthorized", "authentication", "token")):
+        return UserError(
+            f"cluster '{head.trace.name}' refuses the token that its head gave: it was changed after Ray "
+            f"started; restart Ray with python experiments/cluster.py up"
+        )
+    return UserError(f"Ray on the head of cluster '{head.trace.name}' does not answer: {text[:200]}")
+
+
+def submit(head: Head, words: Sequence[str], env: dict[str, str]) -> Job:
+    """Start `words` on the head with the working tree as it is here."""
+    job_id = f"upsweep-{uuid.uuid4().hex[:8]}"
+    # Ctrl-C on the job, and time to save: Ray's own default is a TERM and three seconds
+    orders = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), JOB: job_id}
+    with pack.packed() as folder, door(head) as client:
+        client.submit_job(
+            entrypoint=shlex.join(words),
+            submission_id=job_id,
+            runtime_env={"working_dir": str(folder), "env_vars": env | orders},
+        )
+    return Job(job_id, "", "")
+
+
+def follow(head: Head, job: Job, say: Callable[[str], None], seen: int = 0) -> int:
+    """Print what the job prints until it ends; its exit code. UserError where the head stays away."""
+    lost_at = None
+    while True:
+        try:
+            with door(head) as client:
+                lost_at = None
+                for text, status in _news(client, job.id):
+                    if len(text) > seen:
+                        say(text[seen:])
+                        seen = len(text)
+                    if status in ENDED:
+                        code = client.get_job_info(job.id).driver_exit_code
+                        return 0 if status == "SUCCEEDED" else code or FAILED
+        except UserError:
+            lost_at = lost_at or time.monotonic()
+            if time.monotonic() - lost_at > PATIENCE_S:
+                raise
+            time.sleep(POLL_S)
+
+
+def _news(client: Any, job_id: str) -> Iterator[tuple[str, str]]:
+    while True:
+        status = str(client.get_job_status(job_id).value)  # before the text, so that the last of it is shown
+        yield client.get_job_logs(job_id), status
+        time.sleep(POLL_S)
+
+
+def of_sweep(head: Head, name: str) -> list[Job]:
+    """The jobs that ran or run a sweep of that name, oldest first."""
+    return [job for job in known(head) if job.sweep == name]
+
+
+def known(head: Head) -> list[Job]:
+    """Every job that has said which sweep it runs, oldest first."""
+    text = head.run(f"cat $(ls -tr {FOLDER}/*.json 2>/dev/null) /dev/null")
+    return [Job(**json.loads(line)) for line in text.splitlines()]
+
+
+def running(client: Any, jobs: Sequence[Job]) -> Job | None:
+    """The one of `jobs` that has not ended."""
+    status = {d.submission_id: str(d.status.value) for d in client.list_jobs()}
+    return next((j for j in reversed(jobs) if status.get(j.id, "FAILED") not in ENDED), None)
+
+
+def stop(head: Head, name: str) -> str:
+    """Stop the running job of a sweep as Ctrl-C would; says what was done. UserError where none runs."""
+    jobs = of_sweep(head, name)
+    with door(head) as client:
+        job = running(client, jobs)
+        if job is None:
+            raise UserError(f"no sweep '{name}' runs on cluster '{head.trace.name}'")
+        client.stop_job(job.id)
+        status = next(s for _, s in _news(client, job.id) if s in ENDED)
+    return f"sweep '{name}' {status.lower()}; go on with: python experiments/sweep.py --resume {name}"
+
+
+def announce(sweep: str, folder: Path, env: Any) -> None:
+    """Called inside a job: leave the name of its sweep where the laptop finds it."""
+    if JOB not in env:
+        return
+    path = Path(FOLDER).expanduser() / f"{env[JOB]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"id": env[JOB], "sweep": sweep, "folder": str(folder)}) + "\n")

@@ -1,0 +1,96 @@
+"""One command on a cluster, from the laptop's side: say where, check, submit, follow, fetch the report."""
+
+import base64
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.remote import capacity, jobs
+from orchestrator.remote import trace as traces
+from orchestrator.remote.dispatch import COPIED, check_data, check_storage, named_data, progress
+from orchestrator.remote.head import Head
+from orchestrator.remote.jobs import Job
+from orchestrator.remote.trace import Trace
+
+
+def run(trace: Trace, script: str, options: Any, words: list[str], say: Callable[[str], None]) -> int:
+    """See dispatch.elsewhere."""
+    head = Head(trace)
+    facts = head.facts
+    traces.remember(trace)
+    size = capacity.in_words(facts.config)
+    say(f"cluster '{trace.name}', head {head.address}, at most {size}; --local runs here")
+    if name := getattr(options, "stop", ""):
+        say(jobs.stop(head, name))
+        return 0
+    storage = check_storage(options.storage, facts.storage)
+    check_data(named_data(options), lambda path: _is_there(head, path), storage)
+    job = _already(head, getattr(options, "resume", ""))
+    if job is None:
+        words = [w for w in words if w != "--detach"]
+        job = jobs.submit(head, _command(script, options, words, storage, facts.tracking_uri), {})
+        say(f"submitted as {job.id}: this machine may go away, the cluster goes on")
+    else:
+        say(f"sweep '{job.sweep}' runs already as {job.id}; following it")
+    if getattr(options, "detach", False):
+        say(f"follow it with --resume NAME, ask with --status NAME, end it with --stop NAME (job {job.id})")
+        return 0
+    try:
+        code = jobs.follow(head, job, progress)
+    except KeyboardInterrupt:
+        say(f"\nno longer following; {_sweep(head, job)} goes on on the cluster")
+        return 0
+    return _fetched(head, job, code, say)
+
+
+def _command(script: str, options: Any, words: list[str], storage: str, tracking_uri: str) -> list[str]:
+    """The same command there, with the storage and MLflow server of the cluster."""
+    command = ["python", script, *words]
+    if options.storage == "./runs":
+        command += ["--storage", storage]
+    if not options.tracking_uri and tracking_uri:
+        command += ["--tracking-uri", tracking_uri]
+    return command
+
+
+def _already(head: Head, name: str) -> Job | None:
+    """The job that runs the sweep that is to be resumed."""
+    if not name:
+        return None
+    found = jobs.of_sweep(head, name)
+    with jobs.door(head) as client:
+        return jobs.running(client, found)
+
+
+def _is_there(head: Head, path: str) -> bool:
+    return head.run(f"test -e {shlex.quote(path)} && echo yes || true").strip() == "yes"
+
+
+def _sweep(head: Head, job: Job) -> str:
+    found = next((j for j in jobs.known(head) if j.id == job.id), None)
+    if found is None:
+        return f"job {job.id}"
+    return f"sweep '{found.sweep}' (--status, --resume or --stop {found.sweep})"
+
+
+def _fetched(head: Head, job: Job, code: int, say: Callable[[str], None]) -> int:
+    """Copy the report of a sweep that ended well; the exit code."""
+    found = next((j for j in jobs.known(head) if j.id == job.id), None)
+    if not code and found is not None:
+        target = Path("runs") / found.sweep
+        if all([_copy(head, f"{found.folder}/{name}", target / name) for name in COPIED]):
+            say(f"copied here: {target / COPIED[0]}; MLflow: python experiments/cluster.py ui")
+    return code
+
+
+def _copy(head: Head, path: str, target: Path) -> bool:
+    """Whether the file was there; it takes its name here only when complete."""
+    text = head.run(f"test -f {shlex.quote(path)} && base64 -w0 {shlex.quote(path)} || true")
+    if not text:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f".{target.name}.new")
+    new.write_bytes(base64.b64decode(text))
+    new.replace(target)
+    return True

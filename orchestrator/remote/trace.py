@@ -1,0 +1,115 @@
+"""Which cluster `ray up` has started from here, read from what it leaves behind; nobody is asked."""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.cluster import ROOT
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A cluster that was started from here, whether or not it still answers."""
+
+    name: str
+    file: str
+    """Its cluster file, absolute."""
+    provider: str
+    user: str
+    key: str
+    """Private key for ssh; empty: ssh's own choice."""
+    address: str = ""
+    """Of the head where the file itself names it (provider local)."""
+
+
+def home() -> Path:
+    """Where this machine remembers clusters."""
+    return Path.home() / ".ray" / "upsweep"
+
+
+def find(root: Path = ROOT) -> Trace | None:
+    """The cluster of `root`'s cluster files that was started last; None where none was."""
+    found = [(at, trace) for path in sorted(root.glob("cluster*.yaml")) for at, trace in _traces(path)]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def of_file(path: Path) -> Trace:
+    """The cluster that `path` describes, with the key that `ray up` made where it made one."""
+    config = read(path)
+    cached = [_trace(path, ready) for _, ready in _caches(config)]
+    return cached[-1] if cached else _trace(path, config)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A cluster file."""
+    return yaml.safe_load(path.read_text())
+
+
+def remember(trace: Trace) -> None:
+    """Keep it where a reboot does not wipe it, as it wipes Ray's own."""
+    home().mkdir(parents=True, exist_ok=True)
+    (home() / f"{trace.name}.json").write_text(json.dumps(asdict(trace)))
+
+
+def forget(trace: Trace) -> None:
+    """The cluster is down: no later sweep looks for it."""
+    (home() / f"{trace.name}.json").unlink(missing_ok=True)
+    for path, _ in _caches(read(Path(trace.file))):
+        path.unlink(missing_ok=True)
+
+
+def _traces(path: Path) -> list[tuple[float, Trace]]:
+    config = read(path)
+    found = [(cache.stat().st_mtime, _trace(path, ready)) for cache, ready in _caches(config)]
+    own = home() / f"{config['cluster_name']}.json"
+    if own.exists():
+        trace = Trace(**json.loads(own.read_text()))
+        if trace.file == str(path.resolve()):
+            found.append((own.stat().st_mtime, trace))
+    if not found and _local_state_is_up(config):
+        found.append((0.0, _trace(path, config)))
+    return found
+
+
+def _caches(config: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
+    """What `ray up` resolved this configuration to, oldest first; other projects' are left alone."""
+    found = []
+    for path in Path(tempfile.gettempdir()).glob("ray-config-*"):
+        try:
+            ready = json.loads(path.read_text())["config"]
+        except (OSError, ValueError, KeyError):
+            continue
+        if ready.get("cluster_name") == config["cluster_name"] and _place(ready) == _place(config):
+            found.append((path, ready))
+    return sorted(found, key=lambda pair: pair[0].stat().st_mtime)
+
+
+def _place(config: dict[str, Any]) -> tuple[Any, ...]:
+    provider = config["provider"]
+    return tuple(provider.get(key) for key in ("type", "region", "project_id", "head_ip"))
+
+
+def _local_state_is_up(config: dict[str, Any]) -> bool:
+    """`ray up --no-config-cache` of one's own machines leaves only this."""
+    path = Path("/tmp/ray") / f"cluster-{config['cluster_name']}.state"
+    if config["provider"]["type"] != "local" or not path.exists():
+        return False
+    head = json.loads(path.read_text()).get(config["provider"]["head_ip"], {})
+    return head.get("state") == "running"
+
+
+def _trace(path: Path, config: dict[str, Any]) -> Trace:
+    auth = config["auth"]
+    key = auth.get("ssh_private_key", "")
+    return Trace(
+        name=config["cluster_name"],
+        file=str(path.resolve()),
+        provider=config["provider"]["type"],
+        user=auth["ssh_user"],
+        key=str(Path(key).expanduser()) if key else "",
+        address=config["provider"].get("head_ip", ""),
+    )
