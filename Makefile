@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: sweep test promote ui lint clean help
+.PHONY: sweep test promote ui lint image clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "installing (a few minutes the first time)"
 	@$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,lsun,metrics]"
 	@touch $@
+
+image:  ## dependencies of a cluster's nodes as a Docker image (IMAGE names it)
+	docker build -t $${IMAGE:-upsweep:latest} .
 
 clean:  ## remove the environment (runs/ stays)
 	rm -rf $(VENV)

@@ -4,11 +4,14 @@ import fcntl
 import json
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import datasets
@@ -108,8 +111,14 @@ def _place(address: str | None) -> Place:
     return Place(f"{where}: {now} now; at most {most}", False, most.nodes, most.cpus, most.gpus)
 
 
-def reach(address: str, timeout_s: float = 5.0) -> None:
-    """UserError within seconds unless something answers at `address` (HOST:PORT)."""
+def reach(address: str) -> None:
+    """UserError within seconds unless a Ray answers at `address` (HOST:PORT) and takes our token."""
+    answers(address)
+    _admitted(address)
+
+
+def answers(address: str, timeout_s: float = 5.0) -> None:
+    """UserError within seconds unless something listens at `address`."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UserError(f"--address must be HOST:PORT, but got '{address}'")
@@ -117,6 +126,19 @@ def reach(address: str, timeout_s: float = 5.0) -> None:
         socket.create_connection((host, int(port)), timeout=timeout_s).close()
     except OSError as error:
         raise _no_answer(address, error) from None
+
+
+@lru_cache
+def _admitted(address: str) -> None:
+    """Ask in a process of its own: Ray's own attempt takes half a minute and says only that it failed."""
+    ask = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+    env = os.environ | {"RAY_gcs_rpc_server_connect_timeout_s": "2"}
+    asked = subprocess.run([sys.executable, "-c", ask, address], env=env, capture_output=True, text=True)
+    if asked.returncode and "InvalidAuthToken" in asked.stderr:
+        raise UserError(
+            f"the Ray cluster at {address} refuses this machine's token: set RAY_AUTH_MODE=token and put the "
+            f"head's ~/.ray/auth_token into RAY_AUTH_TOKEN, or use --local to run here"
+        )
 
 
 def _no_answer(address: str | None, error: Exception) -> UserError:

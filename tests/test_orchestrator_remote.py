@@ -91,7 +91,7 @@ def test_local_address_and_environment_never_ask_for_a_trace(monkeypatch):
 def test_a_ray_of_this_machine_comes_before_a_trace_and_a_dead_one_counts_as_none(tmp_path, monkeypatch):
     monkeypatch.setattr(trace, "find", lambda: None)
     (tmp_path / "ray_current_cluster").write_text("127.0.0.1:6379\n")
-    monkeypatch.setattr(cluster, "reach", lambda address: None)
+    monkeypatch.setattr(cluster, "answers", lambda address: None)
     assert dispatch.started_here(tmp_path) == "127.0.0.1:6379"
     monkeypatch.setattr(dispatch, "started_here", lambda: "127.0.0.1:6379")
     env = {}

@@ -56,7 +56,7 @@ def started_here(folder: Path | None = None) -> str | None:
     note = (folder or Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray") / "ray_current_cluster"
     try:
         address = note.read_text().strip()
-        cluster.reach(address)
+        cluster.answers(address)
     except (OSError, UserError):
         return None  # left behind by a Ray that was killed
     return address

@@ -36,8 +36,8 @@ Say = Callable[[str], None]
 def up(file: Path, nodes: int, deadline_s: float, say: Say) -> int:
     """`ray up`, then wait until `nodes` are alive (0: those that the file starts at once)."""
     config = traces.read(file)
-    if any("s3://CHANGE-ME" in line for line in config["setup_commands"]):
-        raise UserError(f"{file.name} still names the bucket CHANGE-ME: set UPSWEEP_STORAGE in it first")
+    if any("/CHANGE-ME" in line for line in config["setup_commands"]):
+        raise UserError(f"{file.name} still names the storage CHANGE-ME: set UPSWEEP_STORAGE in it first")
     if code := _launcher("up", file, config):
         raise UserError(f"ray up {file.name} ended with status {code}; its last lines above say why")
     trace = traces.of_file(file)

@@ -112,3 +112,22 @@ def test_the_token_is_added_to_what_the_head_copies_to_workers(tmp_path):
     subprocess.run(["bash", "-ec", line], env=os.environ | {"HOME": str(tmp_path)}, check=True)
     mounts = json.loads(config.read_text())["file_mounts"]
     assert mounts == {"~/a": "~/a", "~/.ray/auth_token": "~/.ray/auth_token"}
+
+
+def test_the_image_is_installed_by_the_same_command_and_so_never_again(tmp_path):
+    (line,) = [c for c in CONFIG["setup_commands"] if "tomllib" in c]
+    image = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    assert f"RUN {' '.join(line.split())}" in " ".join(image.split())
+    assert {"pyproject.toml", "constraints.txt"} <= set(re.search("COPY (.*)", image).group(1).split())
+
+
+def test_machines_of_one_s_own_are_set_up_and_started_as_those_of_the_cloud():
+    local = yaml.safe_load((ROOT / "cluster.local.yaml").read_text())
+    for key in ("file_mounts", "head_setup_commands", "worker_setup_commands", "worker_start_ray_commands"):
+        assert local[key] == CONFIG[key]
+    assert local["setup_commands"][1:] == CONFIG["setup_commands"][1:]
+    first = [c["setup_commands"][0].partition("UPSWEEP_STORAGE=")[2].split()[1:] for c in (local, CONFIG)]
+    assert first[0] == first[1]
+    lines = [c.replace("export RAY_enable_autoscaler_v2=0; ", "") for c in local["head_start_ray_commands"]]
+    assert lines == CONFIG["head_start_ray_commands"]
+    assert lines != local["head_start_ray_commands"]  # autoscaler 2 never starts the last of such machines

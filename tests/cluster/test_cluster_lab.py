@@ -1,0 +1,247 @@
+"""`ray up` and sweeps from a laptop on three hosts, and what happens when they die: the story in order.
+
+The tests build on each other: one laboratory, one cluster, and warm starts that the first sweep trained.
+"""
+
+import json
+import re
+import subprocess
+import time
+
+import fence
+import lab
+import own_yaml
+import pytest
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+SHARED = lab.DISK / "shared"
+RUNS = SHARED / "runs"
+WORKERS = ("h2", "h3")
+SIZE = (
+    "--data.crop-px 32 --data.batch-size 2 --data.eval-images 2 --generator.channels 8 "
+    "--discriminator.base-channels 8 --discriminator.num-layers 4 --run.psnr-steps 200 "
+    "--run.psnr-eval-every-steps 100 --optim.lr-psnr 2e-3 --optim.lr-g 1e-6 --run.log-every-steps 10 "
+    "--confirm-top 1 --confirm-seeds 1"
+)
+SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2 --trials 4"
+LONG = f"{SIZE} --run.gan-steps 900 --run.eval-every-steps 300 --run.checkpoint-every-steps 20 --trials 1"
+
+
+def laptop(command, timeout=420, check=True):
+    """A command in the laptop's checkout."""
+    return lab.execute("laptop", f"cd upsweep && {command}", timeout, check)
+
+
+def sweep(words, host="laptop"):
+    """A sweep begun on the laptop, not waited for."""
+    return lab.start(
+        host,
+        f"cd upsweep && python experiments/sweep.py {words}",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def ended(process, timeout=420):
+    """What it printed, once it has ended."""
+    try:
+        text, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        text, _ = process.communicate()
+        pytest.fail(f"still running after {timeout} s:\n{text}")
+    return text
+
+
+def until(found, what, timeout=240):
+    """The first true answer of `found()`: an event waited for, with a limit."""
+    deadline = time.monotonic() + timeout
+    while not (answer := found()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.2)
+    return answer
+
+
+def alive(count):
+    """Wait until Ray counts so many nodes."""
+    return laptop(f"python experiments/cluster.py wait --nodes {count} --deadline-s 240")
+
+
+def trial_hosts():
+    """Hosts on which a trial runs at this moment."""
+    return {h for h in WORKERS if any("run_trial" in line for line in lab.processes(h))}
+
+
+def attempts(name, stage="screen"):
+    """(trial, attempt) -> steps of its whole checkpoints."""
+    found = {}
+    for manifest in RUNS.glob(f"{name}/trials/{stage}-*/attempt-*/gan-*/manifest.json"):
+        trial, attempt, step = manifest.parts[-4:-1]
+        found.setdefault((trial, attempt), []).append(int(step.removeprefix("gan-")))
+    return {key: sorted(steps) for key, steps in found.items()}
+
+
+def rows(name):
+    """The sweep's leaderboard, which holds every trial once."""
+    listed = json.loads((RUNS / name / "leaderboard.json").read_text())
+    listed = listed["rows"] if isinstance(listed, dict) else listed
+    ids = [r["trial_id"] for r in listed]
+    assert len(ids) == len(set(ids)), ids
+    return listed
+
+
+def facts(name):
+    """The sweep's sweep.json."""
+    return json.loads((RUNS / name / "sweep.json").read_text())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machines():
+    """Laptop and three hosts; the project's own cluster file on the laptop."""
+    fence.need_namespaces(*lab.TOOLS)
+    lab.down()
+    try:
+        lab.up(3)
+        text = own_yaml.for_lab(
+            lab.ROOT / "cluster.yaml", lab.address("h1"), [lab.address(h) for h in WORKERS], "/shared/runs"
+        )
+        (SHARED / "cluster.yaml").write_text(text)
+        lab.execute("laptop", "cp /shared/cluster.yaml upsweep/cluster.yaml")
+        yield
+    finally:
+        lab.down()
+
+
+def test_up_starts_three_nodes_with_a_token_made_on_the_head():
+    assert lab.execute("laptop", "ls -A | sort").split() == [".bashrc", ".profile", ".ssh", "upsweep"]
+    laptop("RAY_UP_enable_autoscaler_v2=0 ray up -y cluster.yaml")
+    assert "3 of 3 nodes alive" in alive(3)
+    tokens = {lab.execute(h, "cat ~/.ray/auth_token") for h in ("h1", *WORKERS)}
+    assert len(tokens) == 1 and len(tokens.pop()) >= 32
+    assert lab.execute("laptop", "ls ~/.ray/auth_token 2>&1", check=False).startswith("ls: cannot access")
+
+
+def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_back():
+    process, seen = sweep(f"--name first {SHORT}"), set()
+    until(lambda: seen.update(trial_hosts()) or seen == set(WORKERS), "trials on both workers")
+    text = ended(process)
+    assert process.returncode == 0, text
+    assert re.search(r"cluster 'upsweep', head 10.77.0.11, at most 3 nodes", text), text
+    assert "3 nodes, 0 GPUs, 2 CPU cores now; at most 3 nodes" in text
+    assert not any("run_trial" in line for line in lab.processes("h1"))
+    assert "<html" in lab.execute("laptop", "cat upsweep/runs/first/report.html")
+    assert re.fullmatch(r"[0-9a-f]{12}\+", (RUNS / "first/submission/commit.txt").read_text().strip())
+    assert "-cluster_name" not in (RUNS / "first/submission/changes.diff").read_text()
+    assert {r["stage"] for r in rows("first")} == {"warm", "screen", "confirm", "test"}
+
+
+def test_mlflow_on_the_head_is_reached_through_the_tunnel():
+    page = lab.start(
+        "laptop", "cd upsweep && exec python -u experiments/cluster.py ui", stdout=subprocess.PIPE
+    )
+    try:
+        line = page.stdout.readline()
+        port = re.search(r"MLflow at http://127.0.0.1:(\d+)", line).group(1)
+        question = '{"max_results": 10, "filter": "name = \'upsweep/first\'"}'
+        asked = f"curl -sf http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search -H 'Content-Type: "
+        found = lab.execute("laptop", asked + f"application/json' -d {json.dumps(question)}")
+        assert "upsweep/first" in found
+    finally:
+        page.kill()
+        page.communicate()
+
+
+def test_the_pick_is_promoted_from_the_laptop():
+    said = laptop("python experiments/promote.py first --force 'the laboratory has no better one'")
+    assert "champion" in said, said
+
+
+def test_a_wrong_token_is_refused_in_one_sentence():
+    wrong = "RAY_AUTH_MODE=token RAY_AUTH_TOKEN=" + "0123456789abcdef" * 4
+    began = time.monotonic()
+    said = laptop(f"{wrong} python experiments/sweep.py --name x --address 10.77.0.11:6379", check=False)
+    assert "refuses this machine's token" in said and time.monotonic() - began < 60
+    tunnel = "ssh -i ~/.ssh/lab_key -o StrictHostKeyChecking=no root@10.77.0.11"
+    asked = "curl -s -o /dev/null -w %{http_code} http://127.0.0.1:8265/api/jobs/"
+    assert lab.execute("laptop", f"{tunnel} '{asked}' 2>/dev/null") in ("401", "403")
+
+
+def test_a_worker_killed_in_a_trial_is_replaced_by_another_host_that_goes_on():
+    process = sweep(f"--name killed {LONG}")
+    (first,) = until(lambda: attempts("killed"), "a first checkpoint")
+    (victim,) = until(trial_hosts, "the host of the trial")
+    lab.kill(victim)
+    reached = attempts("killed")[first][-1]
+    others = until(lambda: [k for k in attempts("killed") if k != first], "a second attempt")
+    assert attempts("killed")[others[0]][0] > 20, "it began again instead of going on"
+    assert trial_hosts() <= set(WORKERS) - {victim}
+    lab.boot(victim)
+    text = ended(process)
+    assert process.returncode == 0, text
+    assert reached >= 20 and [r for r in rows("killed") if r["stage"] == "confirm"]
+    alive(3)
+
+
+def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
+    process = sweep(f"--name cut {LONG}")
+    (first,) = until(lambda: attempts("cut"), "a first checkpoint")
+    (victim,) = until(trial_hosts, "the host of the trial")
+    lab.cut(victim)
+    since = time.monotonic()
+    until(lambda: len(attempts("cut")) > 1, "a second attempt")
+    assert all(k[1] == first[1] or k[0] == first[0] for k in attempts("cut"))
+    until(lambda: time.monotonic() - since > 40, "the end of the cut")
+    lab.heal(victim)
+    text = ended(process)
+    assert process.returncode == 0, text
+    assert {r["stage"] for r in rows("cut")} >= {"screen", "confirm", "test"}
+    assert facts("cut")["status"] == "finished"
+    alive(3)
+
+
+def test_the_head_killed_and_brought_back_finishes_with_resume():
+    process = sweep(f"--name headless {LONG}")
+    until(lambda: attempts("headless"), "a first checkpoint")
+    lab.kill("h1")
+    text = ended(process)
+    assert process.returncode == 2 and re.search(r"its head 10.77.0.11 does not answer", text), text
+    began = time.monotonic()
+    said = laptop("python experiments/sweep.py --name other", check=False)
+    assert "--local to run here" in said and time.monotonic() - began < 30, said
+    lab.boot("h1")
+    laptop("python experiments/cluster.py up --nodes 3")
+    text = laptop("python experiments/sweep.py --resume headless")
+    assert facts("headless")["status"] == "finished", text
+    assert [r for r in rows("headless") if r["stage"] == "test"]
+
+
+def test_a_detached_sweep_that_began_without_workers_is_followed_stopped_and_resumed():
+    for host in WORKERS:
+        lab.kill(host)
+    alive(1)
+    said = laptop(f"python experiments/sweep.py --name late --detach {SHORT}")
+    assert "submitted as" in said
+    jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"
+    until(lambda: '"sweep": "late"' in lab.execute("h1", jobs, check=False), "the job to begin")
+    process = sweep("--resume late")
+    for host in WORKERS:
+        lab.boot(host)
+    text = ended(process)
+    assert process.returncode == 0 and "runs already as" in text, text
+    assert "waiting for the first worker" in text
+    assert "finished" in laptop("python experiments/sweep.py --status late")
+
+
+def test_down_leaves_no_process_and_up_brings_champion_and_history_back():
+    laptop("python experiments/cluster.py down")
+    left = {h: lab.processes(h) for h in ("h1", *WORKERS)}
+    left = {h: [p for p in ps if "ssh" not in p] for h, ps in left.items()}
+    assert not any(left.values()), left
+    said = laptop("python experiments/cluster.py status", check=False)
+    assert "no cluster was started from here" in said
+    lab.execute("h1", "rm ~/upsweep/mlflow.db*")  # a head that was terminated has lost its disk
+    laptop("python experiments/cluster.py up --nodes 3")
+    said = laptop("python experiments/promote.py first --list")
+    assert "champion" in said, said
