@@ -68,7 +68,7 @@ class StageView:
         sweep, objectives = self.sweep, self.sweep.objectives
         sweep.record.append(result.get("journal", []))
         sweep.progress.step(trial_id, result["phase"], result["step"], result["seconds"])
-        if result.get("diverged") or result.get("failed"):
+        if any(result.get(ending) for ending in ("diverged", "failed", "yielded")):
             return
         point = objectives.point(result)
         if self.best is None or point[1] > self.best[1]:

@@ -13,7 +13,7 @@ from torch import nn
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, eval_protocol, open_images
-from orchestrator import warmstart
+from orchestrator import spot, warmstart
 from orchestrator.space import settings_of
 from orchestrator.storage import Storage
 from orchestrator.tune_monitor import TuneMonitor
@@ -22,7 +22,7 @@ from trainers.config import TrainConfig, from_flat, override
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.loop import Run
-from trainers.state import Diverged, Progress, TrainState
+from trainers.state import Diverged, Progress, Stopped, TrainState
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Trial:
 
     def run(self) -> None:
         """Warm: the PSNR phase, published. Screen: the GAN phase alone. Confirm: both."""
-        run = Run(self.config, self.loader, self.evaluator, self.monitor, self.device)
+        run = Run(self.config, self.loader, self.evaluator, self.monitor, self.device, stop=spot.flag())
         try:
             state, progress = self._begin(run)
             run.phase(state, progress)
@@ -94,6 +94,9 @@ class Trial:
         except UserError as error:
             self.monitor.report_failed(str(error))
             return
+        except Stopped:
+            self.monitor.report_yielded(state, progress)
+            raise spot.Yielded from None
         if self.job.stage == "warm":
             saved = self.storage.fetch(self.monitor.pointer, self.scratch)
             warmstart.publish(self.storage, self.warm_key, saved, progress.latest())

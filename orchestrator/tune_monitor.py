@@ -91,6 +91,12 @@ class TuneMonitor:
         """The last word of a trial whose request cannot be carried out: trying again would not help."""
         self._report(self._first_phase(), 0, {"failed": reason})
 
+    def report_yielded(self, state: TrainState, progress: Progress) -> None:
+        """Where to go on, with what was last judged: nothing new was measured, so no rung is entered anew."""
+        step = int(progress.curve[-1]["step"]) if progress.curve else 0
+        values = progress.judged() | _warm(state, progress) if progress.curve else {}
+        self._report(state.phase, step, values | {"yielded": 1})
+
     def save(self, state: TrainState, progress: Progress) -> None:
         """A checkpoint under this attempt's own folder; the next report carries its pointer."""
         trial = self.trial

@@ -4,6 +4,7 @@ The tests build on each other: one laboratory, one cluster, and warm starts that
 """
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -99,8 +100,15 @@ def facts(name):
 
 @pytest.fixture(scope="module", autouse=True)
 def machines():
-    """Laptop and three hosts; the project's own cluster file on the laptop."""
+    """Laptop and three hosts; the project's own cluster file on the laptop.
+
+    With UPSWEEP_LAB=keep a laboratory that is up is used and left up, to go on with one test.
+    """
     fence.need_namespaces(*lab.TOOLS)
+    keep = os.environ.get("UPSWEEP_LAB") == "keep"
+    if keep and lab.hosts():
+        yield
+        return
     lab.down()
     try:
         lab.up(3)
@@ -111,7 +119,8 @@ def machines():
         lab.execute("laptop", "cp /shared/cluster.yaml upsweep/cluster.yaml")
         yield
     finally:
-        lab.down()
+        if not keep:
+            lab.down()
 
 
 def test_up_starts_three_nodes_with_a_token_made_on_the_head():
