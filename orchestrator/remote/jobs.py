@@ -56,7 +56,7 @@ def door(head: Head) -> Iterator["JobSubmissionClient"]:
         headers = {"Authorization": f"Bearer {head.facts.token}"}
         try:
             yield JobSubmissionClient(f"http://127.0.0.1:{port}", headers=headers)
-        except (ConnectionError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             raise _refused(head, error) from error
 
 

@@ -160,7 +160,8 @@ def _plug(host: str) -> None:
 
 def _profile(host: str) -> str:
     """What the machine itself sets, as a cloud's image or instance profile would."""
-    lines = [f"export PATH={BASE} {os.environ.get('LAB_EXPORTS', '')}"]
+    # Ray's workers are nice 15 by default, and here they share their cores with everything else
+    lines = [f"export PATH={BASE} OMP_NUM_THREADS=1 RAY_worker_niceness=0"]
     if host == "laptop":
         lines = [f"export PATH={VENV}/bin:{BASE} OMP_NUM_THREADS=1"]
     elif host == "h1":  # a silent death is seen in ten seconds instead of a minute

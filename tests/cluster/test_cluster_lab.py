@@ -26,7 +26,9 @@ SIZE = (
     "--confirm-top 1 --confirm-seeds 1"
 )
 SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2 --trials 4"
-LONG = f"{SIZE} --run.gan-steps 900 --run.eval-every-steps 300 --run.checkpoint-every-steps 20 --trials 1"
+EVERY = 60
+CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
+LONG = f"{SIZE} --run.gan-steps 600 {CADENCE} --trials 1"
 
 
 def laptop(command, timeout=420, check=True):
@@ -71,8 +73,8 @@ def alive(count):
 
 
 def trial_hosts():
-    """Hosts on which a trial runs at this moment."""
-    return {h for h in WORKERS if any("run_trial" in line for line in lab.processes(h))}
+    """Hosts on which a trial runs at this moment, by what Ray calls its process."""
+    return {h for h in WORKERS if any("ImplicitFunc" in line for line in lab.processes(h))}
 
 
 def attempts(name, stage="screen"):
@@ -82,6 +84,12 @@ def attempts(name, stage="screen"):
         trial, attempt, step = manifest.parts[-4:-1]
         found.setdefault((trial, attempt), []).append(int(step.removeprefix("gan-")))
     return {key: sorted(steps) for key, steps in found.items()}
+
+
+def begun(name):
+    """The one attempt of a sweep's one trial, with two checkpoints: the first has been reported by then."""
+    found = attempts(name)
+    return [key for key, steps in found.items() if steps[-1] >= 2 * EVERY]
 
 
 def rows(name):
@@ -139,7 +147,7 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
     assert process.returncode == 0, text
     assert re.search(r"cluster 'upsweep', head 10.77.0.11, at most 3 nodes", text), text
     assert "3 nodes, 0 GPUs, 2 CPU cores now; at most 3 nodes" in text
-    assert not any("run_trial" in line for line in lab.processes("h1"))
+    assert not any("ImplicitFunc" in line for line in lab.processes("h1"))
     assert "<html" in lab.execute("laptop", "cat upsweep/runs/first/report.html")
     assert re.fullmatch(r"[0-9a-f]{12}\+", (RUNS / "first/submission/commit.txt").read_text().strip())
     assert "-cluster_name" not in (RUNS / "first/submission/changes.diff").read_text()
@@ -179,23 +187,23 @@ def test_a_wrong_token_is_refused_in_one_sentence():
 
 def test_a_worker_killed_in_a_trial_is_replaced_by_another_host_that_goes_on():
     process = sweep(f"--name killed {LONG}")
-    (first,) = until(lambda: attempts("killed"), "a first checkpoint")
+    (first,) = until(lambda: begun("killed"), "two checkpoints")
     (victim,) = until(trial_hosts, "the host of the trial")
     lab.kill(victim)
     reached = attempts("killed")[first][-1]
     others = until(lambda: [k for k in attempts("killed") if k != first], "a second attempt")
-    assert attempts("killed")[others[0]][0] > 20, "it began again instead of going on"
+    assert attempts("killed")[others[0]][0] > EVERY, "it began again instead of going on"
     assert trial_hosts() <= set(WORKERS) - {victim}
     lab.boot(victim)
     text = ended(process)
     assert process.returncode == 0, text
-    assert reached >= 20 and [r for r in rows("killed") if r["stage"] == "confirm"]
+    assert reached >= 2 * EVERY and [r for r in rows("killed") if r["stage"] == "confirm"]
     alive(3)
 
 
 def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
     process = sweep(f"--name cut {LONG}")
-    (first,) = until(lambda: attempts("cut"), "a first checkpoint")
+    (first,) = until(lambda: begun("cut"), "two checkpoints")
     (victim,) = until(trial_hosts, "the host of the trial")
     lab.cut(victim)
     since = time.monotonic()
@@ -212,7 +220,7 @@ def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
 
 def test_the_head_killed_and_brought_back_finishes_with_resume():
     process = sweep(f"--name headless {LONG}")
-    until(lambda: attempts("headless"), "a first checkpoint")
+    until(lambda: begun("headless"), "two checkpoints")
     lab.kill("h1")
     text = ended(process)
     assert process.returncode == 2 and re.search(r"its head 10.77.0.11 does not answer", text), text
@@ -229,7 +237,8 @@ def test_the_head_killed_and_brought_back_finishes_with_resume():
 def test_a_detached_sweep_that_began_without_workers_is_followed_stopped_and_resumed():
     for host in WORKERS:
         lab.kill(host)
-    alive(1)
+    status = "python experiments/cluster.py status"
+    until(lambda: "1 node, " in laptop(status), "the death of both workers")
     said = laptop(f"python experiments/sweep.py --name late --detach {SHORT}")
     assert "submitted as" in said
     jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+import time
 import tomllib
 
 import fence
@@ -131,3 +133,53 @@ def test_machines_of_one_s_own_are_set_up_and_started_as_those_of_the_cloud():
     lines = [c.replace("export RAY_enable_autoscaler_v2=0; ", "") for c in local["head_start_ray_commands"]]
     assert lines == CONFIG["head_start_ray_commands"]
     assert lines != local["head_start_ray_commands"]  # autoscaler 2 never starts the last of such machines
+
+
+SERVER = """
+import json, pathlib, sqlite3, sys, time
+if not pathlib.Path("mlflow.db").exists():
+    made = "create table champion(name); insert into champion values ('b4')"
+    sqlite3.connect("mlflow.db").executescript(made)
+pathlib.Path("asked.json").write_text(json.dumps(sys.argv[1:]))
+time.sleep(600)
+"""
+
+
+def record(home):
+    """The head's record service, in `home`, over a server that only makes a database."""
+    (script,) = CONFIG["head_setup_commands"]
+    (home / "upsweep").mkdir(parents=True)
+    subprocess.run(["bash", "-ec", script], env=os.environ | {"HOME": str(home)}, check=True)
+    (home / "fake" / "mlflow").mkdir(parents=True)
+    (home / "fake" / "mlflow" / "__init__.py").touch()
+    (home / "fake" / "mlflow" / "__main__.py").write_text(SERVER)
+    own = {"HOME": str(home), "PYTHONPATH": str(home / "fake")}
+    own["UPSWEEP_STORAGE"] = str(home.parent / "storage")
+    words = [sys.executable, str(home / "upsweep" / "record.py")]
+    return subprocess.Popen(words, env=os.environ | own, cwd=home / "upsweep", start_new_session=True)
+
+
+def test_the_registry_outlives_the_head_that_held_it(tmp_path):
+    for name in ("first", "second"):
+        home = tmp_path / name
+        service = record(home)
+        try:
+            asked = home / "upsweep" / "asked.json"
+            deadline = time.monotonic() + 100
+            while not (asked.exists() and asked.read_text()):
+                assert service.poll() is None and time.monotonic() < deadline
+                time.sleep(0.02)
+            told = json.loads((home / "upsweep" / "record.json").read_text())
+            again = subprocess.run(service.args, env=os.environ | {"HOME": str(home)})
+            assert again.returncode == 0, "a second one leaves the first alone"
+        finally:
+            service.terminate()
+            assert service.wait(60) == 0
+        with sqlite3.connect(home / "upsweep" / "mlflow.db") as database:
+            assert database.execute("select name from champion").fetchall() == [("b4",)]
+        database.close()
+        words = json.loads(asked.read_text())
+        host = words[words.index("--host") + 1]
+        assert told["uri"] == f"http://{host}:5000" and host != "0.0.0.0"
+        assert words[words.index("--allowed-hosts") + 1] == f"{host}:*,localhost:*,127.0.0.1:*"
+    assert (tmp_path / "storage" / "registry" / "mlflow.db").exists()
