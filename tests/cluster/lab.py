@@ -160,8 +160,10 @@ def _plug(host: str) -> None:
 
 def _profile(host: str) -> str:
     """What the machine itself sets, as a cloud's image or instance profile would."""
-    # Ray's workers are nice 15 by default, and here they share their cores with everything else
-    lines = [f"export PATH={BASE} OMP_NUM_THREADS=1 RAY_worker_niceness=0"]
+    # Cores and memory are those of the whole box: Ray's own niceness would starve its workers beside other
+    # work, and its memory watch would end them for what others hold.
+    ray = "RAY_worker_niceness=0 RAY_memory_monitor_refresh_ms=0"
+    lines = [f"export PATH={BASE} OMP_NUM_THREADS=1 {ray}"]
     if host == "laptop":
         lines = [f"export PATH={VENV}/bin:{BASE} OMP_NUM_THREADS=1"]
     elif host == "h1":  # a silent death is seen in ten seconds instead of a minute

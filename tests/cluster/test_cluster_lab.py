@@ -14,7 +14,7 @@ import lab
 import own_yaml
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
 SHARED = lab.DISK / "shared"
 RUNS = SHARED / "runs"
@@ -31,7 +31,7 @@ CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
 LONG = f"{SIZE} --run.gan-steps 600 {CADENCE} --trials 1"
 
 
-def laptop(command, timeout=420, check=True):
+def laptop(command, timeout=600, check=True):
     """A command in the laptop's checkout."""
     return lab.execute("laptop", f"cd upsweep && {command}", timeout, check)
 
@@ -47,7 +47,7 @@ def sweep(words, host="laptop"):
     )
 
 
-def ended(process, timeout=420):
+def ended(process, timeout=600):
     """What it printed, once it has ended."""
     try:
         text, _ = process.communicate(timeout=timeout)
@@ -58,7 +58,7 @@ def ended(process, timeout=420):
     return text
 
 
-def until(found, what, timeout=240):
+def until(found, what, timeout=400):
     """The first true answer of `found()`: an event waited for, with a limit."""
     deadline = time.monotonic() + timeout
     while not (answer := found()):
