@@ -23,6 +23,10 @@ PREFIX, NET = "upsweep", "10.77.0"
 SWITCH, GATE = f"{PREFIX}-switch", f"{NET}.1"
 DISK = Path("/dev/shm/upsweep-lab")  # an overlay's changes may not lie below what it covers
 HOME = "/home/lab"
+METADATA_PORT = 1338
+"""Where a worker would find its cloud's metadata service; nobody listens until a test makes one."""
+EXPORTS: list[str] = []
+"""NAME=VALUE of what hosts have in their environment beside, as an instance profile gives credentials."""
 TOOLS = ("unshare", "ip", "sshd", "ssh", "rsync", "nsenter", "git")
 BASE = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -163,7 +167,7 @@ def _profile(host: str) -> str:
     # Cores and memory are those of the whole box: Ray's own niceness would starve its workers beside other
     # work, and its memory watch would end them for what others hold.
     ray = "RAY_worker_niceness=0 RAY_memory_monitor_refresh_ms=0"
-    lines = [f"export PATH={BASE} OMP_NUM_THREADS=1 {ray}"]
+    lines = [f"export PATH={BASE} OMP_NUM_THREADS=1 {ray} {' '.join(EXPORTS)}"]
     if host == "laptop":
         lines = [f"export PATH={VENV}/bin:{BASE} OMP_NUM_THREADS=1"]
     elif host == "h1":  # a silent death is seen in ten seconds instead of a minute
@@ -171,6 +175,7 @@ def _profile(host: str) -> str:
         lines.append(f"export {sharp} RAY_health_check_failure_threshold=3")
     else:  # one trial at a time
         lines.append("""export RAY_OVERRIDE_RESOURCES='{"CPU": 1}'""")
+        lines.append(f"export UPSWEEP_METADATA=http://127.0.0.1:{METADATA_PORT}")
     return "\n".join(lines)
 
 

@@ -25,7 +25,7 @@ SIZE = (
     "--run.psnr-eval-every-steps 100 --optim.lr-psnr 2e-3 --optim.lr-g 1e-6 --run.log-every-steps 10 "
     "--confirm-top 1 --confirm-seeds 1"
 )
-SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2 --trials 4"
+SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2"
 EVERY = 60
 CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
 LONG = f"{SIZE} --run.gan-steps 600 {CADENCE} --trials 1"
@@ -141,7 +141,7 @@ def test_up_starts_three_nodes_with_a_token_made_on_the_head():
 
 
 def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_back():
-    process, seen = sweep(f"--name first {SHORT}"), set()
+    process, seen = sweep(f"--name first {SHORT} --trials 4"), set()
     until(lambda: seen.update(trial_hosts()) or seen == set(WORKERS), "trials on both workers")
     text = ended(process)
     assert process.returncode == 0, text
@@ -155,9 +155,8 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
 
 
 def test_mlflow_on_the_head_is_reached_through_the_tunnel():
-    page = lab.start(
-        "laptop", "cd upsweep && exec python -u experiments/cluster.py ui", stdout=subprocess.PIPE
-    )
+    command = "cd upsweep && echo $$ > ~/page && exec python -u experiments/cluster.py ui"
+    page = lab.start("laptop", command, stdout=subprocess.PIPE)
     try:
         line = page.stdout.readline()
         port = re.search(r"MLflow at http://127.0.0.1:(\d+)", line).group(1)
@@ -166,8 +165,9 @@ def test_mlflow_on_the_head_is_reached_through_the_tunnel():
         found = lab.execute("laptop", asked + f"application/json' -d {json.dumps(question)}")
         assert "upsweep/first" in found
     finally:
-        page.kill()
-        page.communicate()
+        lab.execute("laptop", "kill -INT $(cat ~/page)", check=False)  # Ctrl-C
+        page.communicate(timeout=60)
+    assert page.returncode == 0
 
 
 def test_the_pick_is_promoted_from_the_laptop():
@@ -218,6 +218,46 @@ def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
     alive(3)
 
 
+METADATA = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Notice(BaseHTTPRequestHandler):
+    def do_PUT(self):
+        self.answer("a-token")
+
+    def do_GET(self):
+        self.answer('{"action": "terminate", "time": "2026-11-21T12:00:00Z"}')
+
+    def answer(self, text):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+HTTPServer(("127.0.0.1", %d), Notice).serve_forever()
+"""
+
+
+def test_a_trial_leaves_a_spot_machine_at_its_notice():
+    process = sweep(f"--name spot {LONG}")
+    (first,) = until(lambda: begun("spot"), "two checkpoints")
+    (victim,) = until(trial_hosts, "the host of the trial")
+    (SHARED / "metadata.py").write_text(METADATA % lab.METADATA_PORT)
+    noticed = time.time()
+    service = lab.start(victim, "exec python3 /shared/metadata.py", stderr=subprocess.DEVNULL)
+    others = until(lambda: [k for k in attempts("spot") if k != first], "a second attempt")
+    last = attempts("spot")[first][-1]
+    (manifest,) = RUNS.glob(f"spot/trials/{first[0]}/{first[1]}/gan-{last:08d}/manifest.json")
+    assert manifest.stat().st_mtime - noticed < 120, "within the grace of a notice"
+    assert attempts("spot")[others[0]][0] > last, "it goes on from what it saved last"
+    assert trial_hosts() == set(WORKERS) - {victim}
+    text = ended(process)
+    assert process.returncode == 0, text
+    lab.kill(victim)  # as the cloud does
+    service.wait(30)
+    lab.boot(victim)
+    alive(3)
+
+
 def test_the_head_killed_and_brought_back_finishes_with_resume():
     process = sweep(f"--name headless {LONG}")
     until(lambda: begun("headless"), "two checkpoints")
@@ -239,7 +279,7 @@ def test_a_detached_sweep_that_began_without_workers_is_followed_stopped_and_res
         lab.kill(host)
     status = "python experiments/cluster.py status"
     until(lambda: "1 node, " in laptop(status), "the death of both workers")
-    said = laptop(f"python experiments/sweep.py --name late --detach {SHORT}")
+    said = laptop(f"python experiments/sweep.py --name late --detach {SHORT} --trials 2")
     assert "submitted as" in said
     jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"
     until(lambda: '"sweep": "late"' in lab.execute("h1", jobs, check=False), "the job to begin")

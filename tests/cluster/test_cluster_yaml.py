@@ -12,6 +12,9 @@ import tomllib
 import fence
 import pytest
 import yaml
+from torchvision.models import VGG19_Weights
+
+from trainers.metrics import METRICS, weights
 
 ROOT = fence.ROOT
 TEXT = (ROOT / "cluster.yaml").read_text()
@@ -104,6 +107,26 @@ def test_the_installation_takes_the_project_s_dependencies_with_its_constraints(
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert (home / "requirements.txt").read_text().split("\n")[:-1] == wanted
     assert (tmp_path / "pip.log").read_text().count("-c constraints.txt -r requirements.txt") == 1
+
+
+def test_weights_are_fetched_once_from_where_their_publishers_keep_them(tmp_path):
+    (line,) = [c for c in CONFIG["setup_commands"] if "checkpoints" in c]
+    (tmp_path / "upsweep").mkdir()
+    (tmp_path / "curl").write_text('#!/bin/sh\necho "$4" >> ~/asked; echo x > part\n')
+    (tmp_path / "curl").chmod(0o755)
+    here = os.environ | {"HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (tmp_path / "upsweep" / "env").write_text("export UPSWEEP_DATA=\n")
+    subprocess.run(["bash", "-ec", line], env=here, check=True)
+    assert not (tmp_path / "asked").exists(), "the demo needs none"
+    (tmp_path / "upsweep" / "env").write_text("export UPSWEEP_DATA=s3://b/data\n")
+    for _ in range(2):
+        subprocess.run(["bash", "-ec", line], env=here, check=True)
+    needed = [weights.FILES[name] for name in METRICS["lpips_alex"].needs]
+    wanted = {VGG19_Weights.IMAGENET1K_V1.url, *(address for address, _ in needed)}
+    asked = (tmp_path / "asked").read_text().split()
+    assert len(asked) == 3 and set(asked) == wanted
+    kept = {p.name for p in (tmp_path / ".cache/torch/hub/checkpoints").iterdir()}
+    assert kept == {VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2], *METRICS["lpips_alex"].needs}
 
 
 def test_the_token_is_added_to_what_the_head_copies_to_workers(tmp_path):
