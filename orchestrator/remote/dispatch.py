@@ -76,10 +76,7 @@ def defaults(words: Sequence[str], env: Mapping[str, str], gpu: Callable[[], boo
     if data and gpu():
         return real.split(), f"recipe srgan_8 over space full on {data}/celeba"
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
-    return [], (
-        f"this is only the demo, on the photographs inside scikit-image, because {missing}; the real one: "
-        f"python experiments/sweep.py {real} (or --train FOLDER for your own photographs)"
-    )
+    return [], f"this is only the demo ({missing}); the real one: python experiments/sweep.py {real}"
 
 
 def has_gpu() -> bool:
