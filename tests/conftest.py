@@ -1,5 +1,6 @@
 """What several rooms' tests share."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+os.environ["UPSWEEP_LOCAL"] = "1"  # commands under test never leave for a cluster that somebody has up
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,8 @@ class Bare:
 
 def test_local_address_and_environment_never_ask_for_a_trace(monkeypatch):
     monkeypatch.setattr(trace, "find", lambda: pytest.fail("a trace was looked for"))
-    for changes, env in [({"local": True}, {}), ({"address": "h:1"}, {}), ({}, {"RAY_ADDRESS": "h:1"})]:
+    named = [{"RAY_ADDRESS": "h:1"}, {"UPSWEEP_LOCAL": "1"}]
+    for changes, env in [({"local": True}, {}), ({"address": "h:1"}, {}), *(({}, env) for env in named)]:
         options = Bare()
         vars(options).update(changes)
         assert dispatch.elsewhere("x.py", options, [], env) is None

@@ -36,9 +36,9 @@ def elsewhere(
     """Run `script` with `words` on the cluster that was started from here; its exit code.
 
     None where the command runs in this process: with --local, at an address, at a Ray that `ray start` began
-    on this machine (RAY_ADDRESS then names it), or because there is no cluster.
+    on this machine (RAY_ADDRESS then names it), or because there is no cluster; UPSWEEP_LOCAL looks for none.
     """
-    if options.local or options.address or env.get("RAY_ADDRESS"):
+    if options.local or options.address or env.get("RAY_ADDRESS") or env.get("UPSWEEP_LOCAL"):
         return None
     if own := started_here():
         env["RAY_ADDRESS"] = own
