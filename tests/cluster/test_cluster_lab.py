@@ -26,9 +26,9 @@ SIZE = (
     "--confirm-top 1 --confirm-seeds 1"
 )
 SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2"
-EVERY = 60
+EVERY = 40
 CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
-LONG = f"{SIZE} --run.gan-steps 600 {CADENCE} --trials 1"
+LONG = f"{SIZE} --run.gan-steps 400 {CADENCE} --trials 1"
 
 
 def laptop(command, timeout=600, check=True):
