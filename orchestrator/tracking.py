@@ -10,6 +10,7 @@ import base64
 import fcntl
 import json
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -290,6 +291,7 @@ def main() -> None:
     for option in ("--spool", "--uri", "--experiment"):
         parser.add_argument(option, required=True)
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping a Ray job reaches every child; the driver ends us
     from orchestrator.delivery import deliver_forever  # imports mlflow
 
     deliver_forever(Path(options.spool), options.uri, options.experiment)
