@@ -58,9 +58,10 @@ def test_the_trace_of_ray_up_is_found_and_kept_over_a_reboot_until_it_is_forgott
     cache(laptop, CLOUD | {"auth": CLOUD["auth"] | {"ssh_private_key": "~/.ssh/ray.pem"}})
     found = trace.find(laptop / "checkout")
     assert found == Trace("mine", str(path), "aws", "ubuntu", str(laptop / ".ssh/ray.pem"))
-    trace.remember(found)
+    trace.remember(found, laptop / "checkout")
     (laptop / "ray-config-1").unlink()
     assert trace.find(laptop / "checkout") == found
+    assert trace.find(laptop / "another") is None, "of this checkout, not of its neighbour"
     trace.forget(found)
     assert trace.find(laptop / "checkout") is None
 
@@ -316,3 +317,36 @@ def test_a_head_that_stays_away_ends_the_following(monkeypatch):
 
 def _open(client):
     return nullcontext(client)
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            RuntimeError("Request failed with status code 401: Unauthorized"),
+            "refuses the token that its head",
+        ),
+        (
+            OSError("Connection refused"),
+            "Ray does not run on the head .*Connection refused.*--local to run here",
+        ),
+    ],
+)
+def test_a_door_that_stays_shut_is_one_sentence(monkeypatch, error, sentence):
+    import ray.job_submission
+
+    own = head.Head(Trace("mine", "/x", "local", "ana", "", "192.0.2.1"))
+    monkeypatch.setattr(head.Head, "tunnel", lambda self, *targets: nullcontext([1]))
+    monkeypatch.setattr(head.Head, "facts", head.Facts("a-token", "", {}, {}))
+    monkeypatch.setattr(ray.job_submission, "JobSubmissionClient", _raising(error))
+    with pytest.raises(UserError, match=sentence):
+        with jobs.door(own):
+            pass
+
+
+def _raising(error):
+    def client(address, headers):
+        assert headers == {"Authorization": "Bearer a-token"}
+        raise error
+
+    return client

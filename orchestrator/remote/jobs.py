@@ -67,7 +67,10 @@ def _refused(head: Head, error: Exception) -> UserError:
             f"cluster '{head.trace.name}' refuses the token that its head gave: it was changed after Ray "
             f"started; restart Ray with python experiments/cluster.py up"
         )
-    return UserError(f"Ray on the head of cluster '{head.trace.name}' does not answer: {text[:200]}")
+    return UserError(
+        f"Ray does not run on the head of cluster '{head.trace.name}' ({text[:120]}): start it with python "
+        f"experiments/cluster.py up, forget it with the same and down, or use --local to run here"
+    )
 
 
 def submit(head: Head, words: Sequence[str], env: dict[str, str]) -> Job:

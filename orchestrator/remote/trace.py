@@ -32,8 +32,9 @@ def home() -> Path:
 
 
 def find(root: Path = ROOT) -> Trace | None:
-    """The cluster of `root`'s cluster files that was started last; None where none was."""
+    """The cluster that was started last from `root`, by its cluster files or remembered; None without one."""
     found = [(at, trace) for path in sorted(root.glob("cluster*.yaml")) for at, trace in _traces(path)]
+    found += _remembered(root)
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
@@ -49,10 +50,10 @@ def read(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text())
 
 
-def remember(trace: Trace) -> None:
+def remember(trace: Trace, root: Path = ROOT) -> None:
     """Keep it where a reboot does not wipe it, as it wipes Ray's own."""
     home().mkdir(parents=True, exist_ok=True)
-    (home() / f"{trace.name}.json").write_text(json.dumps(asdict(trace)))
+    (home() / f"{trace.name}.json").write_text(json.dumps(asdict(trace) | {"root": str(root)}))
 
 
 def forget(trace: Trace) -> None:
@@ -65,13 +66,18 @@ def forget(trace: Trace) -> None:
 def _traces(path: Path) -> list[tuple[float, Trace]]:
     config = read(path)
     found = [(cache.stat().st_mtime, _trace(path, ready)) for cache, ready in _caches(config)]
-    own = home() / f"{config['cluster_name']}.json"
-    if own.exists():
-        trace = Trace(**json.loads(own.read_text()))
-        if trace.file == str(path.resolve()):
-            found.append((own.stat().st_mtime, trace))
     if not found and _local_state_is_up(config):
         found.append((0.0, _trace(path, config)))
+    return found
+
+
+def _remembered(root: Path) -> list[tuple[float, Trace]]:
+    """Of this checkout, whose file may lie anywhere."""
+    found = []
+    for path in home().glob("*.json"):
+        kept = json.loads(path.read_text())
+        if kept.pop("root") == str(root) and Path(kept["file"]).exists():
+            found.append((path.stat().st_mtime, Trace(**kept)))
     return found
 
 
