@@ -18,7 +18,17 @@ from orchestrator.user_space import SpaceFile
 from trainers.config import TrainConfig, flatten, from_flat, override
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-RESERVED = ("warm", "datasets", "cache", "scratch", "train", "benchmark", "mlartifacts", "mlflow.db")
+RESERVED = (
+    "warm",
+    "datasets",
+    "cache",
+    "scratch",
+    "train",
+    "benchmark",
+    "mlartifacts",
+    "mlflow.db",
+    "registry",
+)
 MAY_CHANGE = (
     "storage",
     "tracking_uri",
