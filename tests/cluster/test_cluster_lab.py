@@ -274,7 +274,7 @@ def test_the_head_killed_and_brought_back_finishes_with_resume():
     assert [r for r in rows("headless") if r["stage"] == "test"]
 
 
-def test_a_detached_sweep_that_began_without_workers_is_followed_stopped_and_resumed():
+def test_a_detached_sweep_that_began_without_workers_is_followed_to_its_end():
     for host in WORKERS:
         lab.kill(host)
     status = "python experiments/cluster.py status"
