@@ -45,6 +45,7 @@ class StudyExport:
 
 def as_sqlite(study: optuna.Study, trials: list[optuna.trial.FrozenTrial]) -> bytes:
     """An SQLite database that holds the study with these trials: values, constraints, parameters."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # each copy would say that it made a study
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / NAME
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}")

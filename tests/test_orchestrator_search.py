@@ -104,9 +104,10 @@ def test_directions_follow_the_metrics(metric):
     assert [d.name for d in s._ot_study.directions] == ["MAXIMIZE", "MINIMIZE"]
 
 
-def test_the_study_is_exported_for_those_who_look_at_it(tmp_path, monkeypatch):
+def test_the_study_is_exported_for_those_who_look_at_it(tmp_path, monkeypatch, capfd):
     storage = Storage(str(tmp_path / "runs"))
     s, export = search(), StudyExport(storage, "sweep")
+    optuna.logging.set_verbosity(optuna.logging.INFO)
     monkeypatch.setitem(SNAPSHOTS, "sweep-screen", export)
     for trial_id in ("full", "stopped", "crashed", "runs still"):
         s.suggest(trial_id)
@@ -124,6 +125,7 @@ def test_the_study_is_exported_for_those_who_look_at_it(tmp_path, monkeypatch):
     assert [t.constraints for t in seen.trials[:2]] == [{CONSTRAINT: 0.0}, {CONSTRAINT: 0.75}]
     assert [t.params for t in seen.trials] == [t.params for t in s._ot_study.trials[:3]]
     assert [t.number for t in seen.best_trials] == [0], "the dashboard's front holds whole trials only"
+    assert capfd.readouterr().err == "", "a resumed sweep has not asked Optuna to be quiet before"
 
 
 def test_the_export_waits_between_snapshots_but_not_at_the_end(tmp_path):
