@@ -21,6 +21,8 @@ STUDIES: dict[str, dict[str, int]] = {
     "matrix": {"test": 2_599, "val": 500, "gate": 500, "train": 199_000},
     # The upsampling study has no gate; it is cut from what the study leaves unused.
     "upsampling": {"test": 250, "val": 250, "train": 2_000, "gate": 250},
+    # As much as sets of some 530 photographs allow.
+    "miniature": {"test": 130, "val": 1, "train": 400},
 }
 HELD_OUT = 50
 """One photograph in this many of an official training set becomes val, and as many become gate."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from datasets.config import DataConfig
 from datasets.errors import unknown
-from experiments import recipes_esrgan, recipes_srgan
+from experiments import recipes_esrgan, recipes_srgan, recipes_studies
 from trainers.config import (
     DiscriminatorConfig,
     GeneratorConfig,
@@ -74,6 +74,9 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "esrgan_16": recipes_esrgan.esrgan_16,
     "esrgan_16_x2": recipes_esrgan.esrgan_16_x2,
     "esrgan_seed": recipes_esrgan.esrgan_seed,
+    "miniature_matrix": recipes_studies.miniature_matrix,
+    "miniature_colorize": recipes_studies.miniature_colorize,
+    "miniature_edges": recipes_studies.miniature_edges,
 }
 
 

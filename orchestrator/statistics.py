@@ -127,6 +127,25 @@ def hierarchical_bootstrap(
     return Comparison(interval, _two_sided(estimate, error, freedom), seeds, images)
 
 
+def seed_level(a: Sequence[float], b: Sequence[float], images: int, *, level: float = 0.95) -> Comparison:
+    """mean(a) - mean(b) of one value per seed of two designs, for set-level metrics: Welch's t (1947).
+
+    The images are given, not resampled: what the interval speaks about is these `images` test images. With
+    one seed there are no limits. ValueError for a value that is not finite.
+    """
+    x, y = (np.asarray(values, dtype=np.float64) for values in (a, b))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("measured values must be finite; a diverged run is no seed of a design")
+    estimate, seeds = float(x.mean() - y.mean()), min(len(x), len(y))
+    if seeds < 2:
+        return Comparison(Interval(estimate, -math.inf, math.inf, seeds), 1.0, seeds, images)
+    parts = [(float(v.var(ddof=1)) / len(v), len(v) - 1) for v in (x, y)]
+    error, freedom = math.sqrt(sum(v for v, _ in parts)), _satterthwaite(parts)
+    half = -float(stdtrit(freedom, (1 - level) / 2)) * error
+    interval = Interval(estimate, estimate - half, estimate + half, seeds)
+    return Comparison(interval, _two_sided(estimate, error, freedom), seeds, images)
+
+
 def _resampled_effects(values: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
     """Mean deviation from the mean of `resamples` samples of n - 1 of the n values."""
     n = len(values)

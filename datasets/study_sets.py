@@ -1,0 +1,50 @@
+"""Sets cut to a study's own sizes: a zip or folder of photographs -> shards with exactly that many images.
+
+Studies compare sets, so every set must bring equally many images; what the official archives are cut into
+for one run or one sweep is in prepare.py.
+"""
+
+import hashlib
+from pathlib import Path
+
+from datasets import splits
+from datasets.catalogue import CATALOGUE
+from datasets.errors import UserError, unknown
+from datasets.examine import Part
+from datasets.importers import open_source
+from datasets.remote import is_url
+from datasets.shards import PackSettings, pack
+from datasets.stream import is_shards
+
+
+def located(spec: str, split: str, work_dir: Path) -> str:
+    """Where the shards of `spec` are, cut as `split` of splits.STUDIES where they have to be made.
+
+    `spec` is a shard folder or its URL, a catalogue name that was prepared under `work_dir`/datasets, or a
+    folder or zip of photographs, which is imported once. UserError where there is nothing to read, or too
+    few images.
+    """
+    if is_url(spec) or is_shards(spec):
+        return spec
+    prepared = Path(work_dir) / "datasets" / spec
+    if spec in CATALOGUE and spec != "demo":
+        if not is_shards(str(prepared)):
+            raise UserError(
+                f"{spec} is not prepared in {prepared}: get it from {CATALOGUE[spec].get} and run python "
+                f"experiments/prepare_data.py {spec} --source FILE --out {prepared} --split {split}"
+            )
+        return str(prepared)
+    if not Path(spec).exists():
+        raise unknown("folder, zip, shard folder or dataset for --data", spec, CATALOGUE)
+    return str(_imported(Path(spec), split, Path(work_dir)))
+
+
+def _imported(path: Path, split: str, work_dir: Path) -> Path:
+    source = open_source(path)
+    name = hashlib.sha256(source.fingerprint().encode()).hexdigest()[:16]
+    out = work_dir / "datasets" / f"{name}-{split}"
+    if not is_shards(str(out)):
+        roles = splits.study(source.members(), split)
+        parts = {role: Part(source, members) for role, members in roles.items()}
+        pack(out, source.name, parts, PackSettings())
+    return out

@@ -1,0 +1,23 @@
+"""Train on A, test on B: does a network do best on the kind of images it was trained on?
+
+python experiments/dataset_matrix.py --miniature --data faces=img_align_celeba.zip rooms=kitchen.zip
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments import cli, study
+
+
+def main() -> int:
+    """Parse, run, print."""
+    options = study.parse("srgan_8", "miniature_matrix")
+    from orchestrator.studies import matrix
+
+    return study.run("dataset_matrix", matrix, options)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,88 @@
+"""Recipes of the studies in miniature: real images and the full machinery, sized for minutes of two CPU cores.
+
+Every one departs from the published training beside it in length, width and batch; what a miniature
+answers is said with its scale in docs/results.md.
+"""
+
+from datasets.config import DataConfig
+from experiments.recipe import derived
+from trainers.config import (
+    DiscriminatorConfig,
+    GeneratorConfig,
+    LossConfig,
+    ObjectiveConfig,
+    OptimConfig,
+    RunConfig,
+    TrainConfig,
+)
+
+
+def miniature_matrix() -> TrainConfig:
+    """`srgan_8` in miniature: 4 blocks of 32 channels over a bicubic skip, 88 px, no perceptual network.
+
+    L1 and 0.1 of the adversarial loss; 360 PSNR and 120 GAN updates of 4 crops, about 35 CPU-seconds.
+    """
+    return TrainConfig(
+        recipe="miniature_matrix",
+        data=DataConfig(
+            train="demo", crop_px=88, batch_size=4, eval_images=8, eval_crop_px=88, eval_crop_at="key"
+        ),
+        generator=GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic"),
+        discriminator=DiscriminatorConfig(base_channels=24, num_layers=6, norm="none"),
+        loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
+        optim=OptimConfig(
+            lr_psnr=1e-3, lr_g=2e-4, lr_d=4e-4, psnr_schedule="one_cycle", gan_schedule="constant"
+        ),
+        run=RunConfig(
+            psnr_steps=360,
+            gan_steps=120,
+            psnr_eval_every_steps=120,
+            eval_every_steps=60,
+            log_every_steps=20,
+            checkpoint_every_steps=120,
+            ema_decay=0.97,
+            bn_recalibration_batches=2,
+        ),
+        objective=ObjectiveConfig(perceptual="swd"),
+    )
+
+
+def miniature_colorize() -> TrainConfig:
+    """`colorize` in miniature: scale 1 from grey over the grey image itself, 64 px, L2 and adversarial."""
+    return derived(
+        miniature_matrix,
+        "miniature_colorize",
+        {
+            "generator.scale": 1,
+            "data.input": "grey",
+            "data.crop_px": 64,
+            "data.eval_crop_px": 64,
+            "loss.pixel": "l2",
+            "loss.adversarial_weight": 1e-3,
+            "run.psnr_steps": 160,
+            "run.gan_steps": 40,
+            "run.eval_every_steps": 40,
+        },
+    )
+
+
+def miniature_edges() -> TrainConfig:
+    """`edges_to_photo` in miniature: 80 px faces, so x1 to x16 are inputs of 80, 40, 20, 10 and 5 px."""
+    return derived(
+        miniature_matrix,
+        "miniature_edges",
+        {
+            "generator.scale": 1,
+            "generator.global_skip": "none",
+            "data.input": "edges",
+            "data.crop_px": 80,
+            "data.eval_crop_px": 80,
+            "data.eval_crop_at": "centre",
+            "data.flip": True,
+            "loss.adversarial_weight": 1e-3,
+            "optim.lr_psnr": 2e-3,
+            "run.psnr_steps": 240,
+            "run.gan_steps": 40,
+            "run.eval_every_steps": 40,
+        },
+    )

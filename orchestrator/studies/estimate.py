@@ -1,0 +1,87 @@
+"""What a study would cost, before anything runs: trainings, images, and hours on the hardware at hand."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from datasets.errors import UserError
+from datasets.loader import open_images
+from orchestrator.studies.plan import Study, Training, open_test
+from orchestrator.studies.request import Request
+from trainers.config import digest, flatten
+from trainers.device import describe_hardware, pick_device
+from trainers.state import new_state
+from trainers.steps import Step, build_features
+
+
+def lines(study: Study, request: Request) -> list[str]:
+    """The plan in words; nothing is written and no training begins."""
+    said = [f"study {study.kind}, name {request.name}: {len(study.trainings)} trainings"]
+    said += [f"  {line}" for line in study.conditions]
+    kept: dict[str, dict[str, float]] = {}
+    hours: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for t in study.trainings:
+        key = digest([v for k, v in flatten(t.config).items() if k not in _FREE])
+        if key not in kept:
+            kept[key] = seconds_per_step(t)
+        run = t.config.run
+        seconds = {"psnr": run.psnr_steps, "gan": run.gan_steps}
+        hours[t.arm] = hours.get(t.arm, 0) + sum(kept[key].get(p, 0) * n for p, n in seconds.items()) / 3600
+        counts[t.arm] = counts.get(t.arm, 0) + 1
+    steps = {t.arm: t.steps for t in study.trainings}
+    for arm, n in counts.items():
+        said.append(f"  {arm:<36} {n} x {steps[arm]:>9,} steps  {hours[arm]:>10,.2f} h")
+    said += images(study, request)
+    unit = "GPU-hours" if pick_device().type == "cuda" else "hours"
+    total = sum(hours.values())
+    said.append(
+        f"in all about {total:,.1f} {unit} of training on {describe_hardware()}, one training at a time "
+        f"(from two timed updates of each design); --miniature makes it small"
+    )
+    return said
+
+
+_FREE = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run.gan_steps", "recipe")
+
+
+def images(study: Study, request: Request) -> list[str]:
+    """Each set with its training and test images; those that are not at hand as the split has them."""
+    said = []
+    for spec in dict.fromkeys(t.config.data.train for t in study.trainings):
+        data = next(t.config.data for t in study.trainings if t.config.data.train == spec)
+        try:
+            train = len(open_images(spec, "train", work_dir=request.storage, data=data))
+            said.append(f"  images {spec}: train {train:,}, test {len(open_test(data, request.storage)):,}")
+        except UserError as error:
+            said.append(f"  images {spec}: not at hand ({error})")
+    return said
+
+
+def seconds_per_step(training: Training) -> dict[str, float]:
+    """Measured seconds of one update in each phase on this machine, from two updates of two crops.
+
+    Random images and random content features cost what real ones do; the batch is scaled up. What a plan
+    without a run is estimated from.
+    """
+    config = training.config
+    loss, data = replace(config.loss, content_weights="random"), replace(config.data, batch_size=2)
+    optim = replace(config.optim, micro_batches=1)
+    small = replace(config, loss=loss, data=data, optim=optim)
+    device = pick_device(config.run.device)
+    side, scale = config.data.crop_px, config.generator.scale
+    hr = torch.rand(2, 3, side, side, device=device)
+    lr_image = torch.rand(2, 3, side // scale, side // scale, device=device)
+    found = {}
+    for phase, steps in (("psnr", config.run.psnr_steps), ("gan", config.run.gan_steps)):
+        if steps:
+            state = new_state(small, phase, device)
+            step = Step(small, state, build_features(small, device) if phase == "gan" else None)
+            step(hr, lr_image)
+            step.check()
+            began = time.perf_counter()
+            step(hr, lr_image)
+            step.check()
+            found[phase] = (time.perf_counter() - began) * config.data.batch_size / 2
+    return found

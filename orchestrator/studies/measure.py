@@ -1,0 +1,180 @@
+"""A finished network, or a baseline without one, on the test images of a study: numbers, a few pictures."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from datasets.config import DataConfig
+from datasets.loader import Pair, eval_pairs, open_images
+from orchestrator.studies.plan import TestOn, Training, open_test
+from trainers.evaluate import Evaluator, resize_up
+from trainers.metrics import domains
+
+CPU = torch.device("cpu")
+PICTURES = 4
+"""Test images of which the result is kept, the first by key."""
+
+Measured = dict[str, Any]
+"""summary, per_image, keys, protocol of one test set, all plain JSON."""
+
+
+def on_test(
+    network: nn.Module, training: Training, test: TestOn, folder: Path, work_dir: Path, device: torch.device
+) -> Measured:
+    """The numbers of `network` on a test set; its first pictures go below `folder`."""
+    scale = training.config.generator.scale
+    evaluator, pairs = open_evaluator(test.data, scale, training.metrics, work_dir, device)
+    images = evaluator.upscale(network)
+    for i, image in enumerate(images[:PICTURES]):
+        save_picture(image, folder / f"{test.name}-{i}.png")
+    return _numbers(evaluator, images, pairs, training)
+
+
+def of_baseline(kind: str, training: Training, test: TestOn, folder: Path, work_dir: Path) -> Measured:
+    """The same of no network: bicubic, nearest, or the mean training image; input and target are kept too."""
+    scale = training.config.generator.scale
+    evaluator, pairs = open_evaluator(test.data, scale, training.metrics, work_dir)
+    images = BASELINES[kind](pairs, scale, test.data, work_dir)
+    for i, pair in enumerate(pairs[:PICTURES]):
+        save_picture(pair.lr_image, folder / f"{test.name}-input-{i}.png")
+        save_picture(pair.hr, folder / f"{test.name}-target-{i}.png")
+        save_picture(images[i], folder / f"{test.name}-{kind}-{i}.png")
+    return _numbers(evaluator, images, pairs, training)
+
+
+def save_picture(pixels: np.ndarray, path: Path) -> None:
+    """A PNG of uint8 (H, W, 3)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(path)
+
+
+@lru_cache(maxsize=8)
+def open_evaluator(
+    data: DataConfig,
+    scale: int,
+    metrics: tuple[str, ...],
+    work_dir: Path,
+    device: torch.device = CPU,
+) -> tuple[Evaluator, list[Pair]]:
+    """The measure of a test set and its pairs; kept for the next training of the same worker."""
+    images = open_test(data, work_dir)
+    pairs = eval_pairs(images, data, scale)
+    protocol = {"degradation": data.degradation, "images": images.digest, "input": data.input}
+    return Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol), pairs
+
+
+def _numbers(
+    evaluator: Evaluator, images: Sequence[np.ndarray], pairs: Sequence[Pair], training: Training
+) -> Measured:
+    found = evaluator.measure_images(images)
+    summary, per_image, protocol = dict(found.summary), dict(found.per_image), dict(found.protocol)
+    targets = [pair.hr for pair in pairs]
+    for name in training.extras:
+        per_image[name] = [EXTRAS[name](a, b) for a, b in zip(images, targets, strict=True)]
+        summary[name], protocol[name] = float(np.mean(per_image[name])), EXTRA_PROTOCOLS[name]
+    if training.extractor:
+        said = domains.protocol(training.extractor)
+        summary |= domains.distances(images, targets, training.extractor)
+        protocol |= dict.fromkeys(("fd_domains", "kd_domains"), f"{said}; n={len(pairs)}")
+    return {"summary": summary, "per_image": per_image, "keys": found.keys, "protocol": protocol}
+
+
+# -- measures of the studies' own ------------------------------------------------------------------------
+
+
+def chroma(image: np.ndarray) -> np.ndarray:
+    """Cb and Cr of uint8 RGB (H, W, 3) as float64 (H, W, 2), BT.601 full range, in grey levels around 0."""
+    r, g, b = (image[..., k].astype(np.float64) for k in range(3))
+    y = 0.299 * r + 0.587 * g + 0.114 * b
+    return np.stack([(b - y) * 0.564, (r - y) * 0.713], axis=-1)
+
+
+def chroma_error(made: np.ndarray, real: np.ndarray) -> float:
+    """RMSE of Cb and Cr in grey levels."""
+    return float(np.sqrt(np.square(chroma(made) - chroma(real)).mean()))
+
+
+def chroma_centre(made: np.ndarray, real: np.ndarray) -> float:
+    """The same within the centre, half as high and wide as the image: where an aligned face is."""
+    return chroma_error(_centre(made), _centre(real))
+
+
+def chroma_border(made: np.ndarray, real: np.ndarray) -> float:
+    """The same in the outermost eighth on each side: where the background is."""
+    squares = np.square(chroma(made) - chroma(real)).mean(axis=-1)
+    height, width = squares.shape
+    inside = np.zeros_like(squares, dtype=bool)
+    inside[height // 8 : height - height // 8, width // 8 : width - width // 8] = True
+    return float(np.sqrt(squares[~inside].mean()))
+
+
+def _centre(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    return image[height // 4 : height - height // 4, width // 4 : width - width // 4]
+
+
+def saturation(made: np.ndarray, real: np.ndarray) -> float:
+    """Mean distance from grey of the result over that of the target; 1 is as colourful, 0 is grey."""
+    levels = [float(np.linalg.norm(chroma(image), axis=-1).mean()) for image in (made, real)]
+    return levels[0] / max(levels[1], 1.0)
+
+
+EXTRAS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "chroma_error": chroma_error,
+    "chroma_centre": chroma_centre,
+    "chroma_border": chroma_border,
+    "saturation": saturation,
+}
+
+EXTRA_PROTOCOLS = {
+    "chroma_error": "RMSE of BT.601 full-range Cb and Cr, 8-bit unshaved",
+    "chroma_centre": "RMSE of Cb and Cr within the central half of each side",
+    "chroma_border": "RMSE of Cb and Cr within the outer eighth of each side",
+    "saturation": "mean distance from grey over that of the target",
+}
+
+EXTRA_DIRECTIONS = {
+    "chroma_error": "min",
+    "chroma_centre": "min",
+    "chroma_border": "min",
+    "fd_domains": "min",
+    "kd_domains": "min",
+}
+
+
+# -- baselines -------------------------------------------------------------------------------------------
+
+
+def _resized(kind: str) -> Callable[..., list[np.ndarray]]:
+    def enlarge(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
+        return [resize_up(p.lr_image, scale, kind, data.degradation) for p in pairs]
+
+    return enlarge
+
+
+def _mean_image(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
+    """The mean of the training images, cut as the test images are: what can be said without looking."""
+    mean = mean_training_image(data, work_dir)
+    return [mean for _ in pairs]
+
+
+@lru_cache(maxsize=8)
+def mean_training_image(data: DataConfig, work_dir: Path) -> np.ndarray:
+    """uint8 (crop, crop, 3): the mean of the training images, each cut as data.eval_crop_px says."""
+    images = open_images(data.train, "train", work_dir=work_dir, data=data)
+    pairs = eval_pairs(images, data, 1)
+    total = sum(pair.hr.astype(np.float64) for pair in pairs)
+    return np.asarray(total / len(pairs) + 0.5).astype(np.uint8)
+
+
+BASELINES: dict[str, Callable[..., list[np.ndarray]]] = {
+    "bicubic": _resized("bicubic"),
+    "nearest": _resized("nearest"),
+    "mean image": _mean_image,
+}

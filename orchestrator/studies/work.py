@@ -1,0 +1,150 @@
+"""One training of a study in a folder of its own: train or go on, measure, leave the mark that it is done.
+
+The same function runs in this process or as a Ray task; a killed one, started again, goes on from its last
+checkpoint, and one that is done is left alone.
+"""
+
+import json
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from orchestrator.journal import Journal
+from orchestrator.studies.measure import on_test
+from orchestrator.studies.plan import Training
+from orchestrator.trial import open_inputs
+from trainers import checkpoint, preflight
+from trainers.benchmark import latency_ms, parameters
+from trainers.config import TrainConfig
+from trainers.device import pick_device
+from trainers.loop import Run
+from trainers.monitor import FolderMonitor
+from trainers.state import Diverged, Progress, TrainState
+
+DONE = "measured.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training with the places and facts that its process needs."""
+
+    training: Training
+    folder: str
+    work_dir: str
+    run_key: str
+    after: str
+    """Folder of the training that it starts from; empty: none."""
+    digests: tuple[tuple[str, str], ...]
+    threads: int
+
+
+class StudyMonitor(FolderMonitor):
+    """Files as for any run, and a journal for MLflow and the driver's living line."""
+
+    def __init__(self, folder: Path, config: TrainConfig, run_key: str) -> None:
+        super().__init__(folder, config, say=lambda text: None)
+        self.journal = Journal(folder / "journal.jsonl", run_key)
+
+    def log(self, phase: str, step: int, values: dict[str, float]) -> None:
+        """Losses, at the steps of both phases on one axis."""
+        super().log(phase, step, values)
+        self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
+
+    def report(self, state: TrainState, progress: Progress) -> None:
+        """Val, on the same axis."""
+        super().report(state, progress)
+        values = {f"val/{k}": v for k, v in progress.latest().items()} | {"seconds": progress.seconds}
+        self.journal.metrics(self._axis(state.phase, state.step), values)
+
+    def _axis(self, phase: str, step: int) -> int:
+        return step + (self.config.run.psnr_steps if phase == "gan" else 0)
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the training in `folder` has been measured."""
+    return (folder / DONE).is_file()
+
+
+def last_checkpoint(folder: Path, config: TrainConfig) -> Path:
+    """Where the training in `folder` ended."""
+    found = FolderMonitor(folder, config).restore()
+    if found is None:
+        raise RuntimeError(f"{folder} holds no checkpoint")
+    return found
+
+
+def carry_out(job: Job) -> None:
+    """Train, measure and mark as done; nothing where that was done before."""
+    folder, config = Path(job.folder), job.training.config
+    if is_done(folder):
+        return
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    if job.after:
+        before = last_checkpoint(Path(job.after), config)
+        config = replace(config, run=replace(config.run, start_from=str(before)))
+    device = pick_device(config.run.device)
+    monitor = StudyMonitor(folder, config, job.run_key)
+    began, cpu_began = time.monotonic(), time.process_time()
+    diverged = _train(config, job, monitor, device)
+    found: dict[str, Any] = {"diverged": diverged, "tests": {}}
+    if not diverged:
+        found |= _measured(config, job, monitor, device)
+    found |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
+    for name, test in found["tests"].items():
+        monitor.journal.metrics(0, {f"test/{name}/{k}": v for k, v in test["summary"].items()})
+    monitor.journal.close()
+    _write(folder / DONE, json.dumps(found))
+
+
+def _train(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.device) -> str:
+    """Both phases; what diverged, in words, or nothing."""
+    objective = config.objective
+    metrics = (objective.distortion, objective.perceptual)
+    loader, evaluator, _ = open_inputs(
+        config.data, config.generator.scale, metrics, job.work_dir, job.digests, device
+    )
+    if monitor.restore() is None:  # before anything is spent: a term that teaches nothing is refused
+        preflight.term_gradients(config, *preflight.first_batch(loader))
+    try:
+        Run(config, loader, evaluator, monitor, device).whole()
+    except Diverged as diverged:
+        return str(diverged)
+    return ""
+
+
+def _measured(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.device) -> dict[str, Any]:
+    last = last_checkpoint(Path(job.folder), config)
+    network, _ = checkpoint.load_generator(last)
+    network = network.to(device)
+    pictures, work_dir = Path(job.folder) / "pictures", Path(job.work_dir)
+    training = replace(job.training, config=config)
+    return {
+        "tests": {
+            test.name: on_test(network, training, test, pictures, work_dir, device) for test in training.tests
+        },
+        "parameters": parameters(network),
+        "latency_ms": latency_ms(network, config.generator.scale),
+        "checkpoint": str(last),
+        "log": _log_of(Path(job.folder)),
+    }
+
+
+def _log_of(folder: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl, the last line of each phase, step and kind."""
+    lines: dict[tuple[str, int, str], dict[str, Any]] = {}
+    path = folder / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        entry = json.loads(line)
+        lines[entry["phase"], entry["step"], "val" if "val" in entry else "log"] = entry
+    return list(lines.values())
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)

@@ -1,0 +1,105 @@
+"""FD-domains and KD-domains: set distances in the features of a small classifier of the domains at hand.
+
+For machines without published weights and for sets too small for 2048 dimensions. The classifier learns to
+tell the training images of the compared sets apart (faces, rooms, buildings), so its features see what makes
+such pictures different, which random ones do not. Trained once, kept in a file, named by its hash; no value
+of it is an FID or KID, and values of two classifiers never meet.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from trainers.metrics.frechet import frechet, kernel_distance
+
+DIMENSIONS = 64
+STEPS, BATCH = 240, 24
+_WIDTHS = (3, 16, 32, 48, DIMENSIONS)
+
+
+class DomainClassifier(nn.Module):
+    """uint8 (N, 3, H, W) -> features (N, 64); `logits` names one of `domains`."""
+
+    def __init__(self, domains: int) -> None:
+        super().__init__()
+        convs = [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(_WIDTHS, _WIDTHS[1:], strict=False)]
+        self.convs = nn.ModuleList(convs)
+        self.head = nn.Linear(DIMENSIONS, domains)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.float() / 127.5 - 1
+        for conv in self.convs:
+            x = F.relu(conv(x))
+        return x.mean((2, 3))
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, domains) before the softmax."""
+        return self.head(self(images))
+
+
+def train_classifier(domains: Sequence[Sequence[np.ndarray]], side: int, path: Path, seed: int = 0) -> float:
+    """Train on random crops of `side` px of each domain's images, uint8 (H, W, 3); write safetensors.
+
+    Returns the share of the last quarter's training crops that it named rightly.
+    """
+    rng = np.random.default_rng(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = DomainClassifier(len(domains))
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
+    right: list[float] = []
+    for _ in range(STEPS):
+        labels = rng.integers(len(domains), size=BATCH)
+        crops = np.stack([_crop(domains[k], side, rng) for k in labels])
+        images, wanted = torch.from_numpy(crops).permute(0, 3, 1, 2), torch.from_numpy(labels)
+        logits = network.logits(images)
+        optimizer.zero_grad()
+        F.cross_entropy(logits, wanted).backward()
+        optimizer.step()
+        right.append((logits.argmax(1) == wanted).float().mean().item())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(network.state_dict(), path)
+    return float(np.mean(right[-STEPS // 4 :]))
+
+
+def _crop(images: Sequence[np.ndarray], side: int, rng: np.random.Generator) -> np.ndarray:
+    image = images[int(rng.integers(len(images)))]
+    top, left = (int(rng.integers(n - side + 1)) for n in image.shape[:2])
+    crop = image[top : top + side, left : left + side]
+    return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
+
+
+@lru_cache(maxsize=4)
+def load_classifier(path: str) -> tuple[DomainClassifier, str]:
+    """The classifier of a file and the eight digits that name it."""
+    state = load_file(path)
+    network = DomainClassifier(len(state["head.bias"]))
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(False), hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+
+
+@torch.inference_mode()
+def features(images: Sequence[np.ndarray], path: str) -> np.ndarray:
+    """float64 (N, 64) of uint8 images (H, W, 3)."""
+    network, _ = load_classifier(path)
+    rows = [network(torch.from_numpy(np.array(i)).permute(2, 0, 1)[None])[0].numpy() for i in images]
+    return np.stack(rows).astype(np.float64)
+
+
+def distances(made: Sequence[np.ndarray], real: Sequence[np.ndarray], path: str) -> dict[str, float]:
+    """fd_domains (Frechet) and kd_domains (KID's cubic kernel, x1e3) of two sets of images."""
+    a, b = features(made, path), features(real, path)
+    return {"fd_domains": frechet(a, b), "kd_domains": 1000 * kernel_distance(a, b)}
+
+
+def protocol(path: str) -> str:
+    """What must be equal before two values may be compared."""
+    name = load_classifier(path)[1]
+    return f"64 features of domain classifier {name}, 8-bit RGB unshaved"
