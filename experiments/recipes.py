@@ -77,6 +77,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "miniature_matrix": recipes_studies.miniature_matrix,
     "miniature_colorize": recipes_studies.miniature_colorize,
     "miniature_edges": recipes_studies.miniature_edges,
+    "miniature_upsampler": recipes_studies.miniature_upsampler,
 }
 
 

@@ -53,7 +53,7 @@ def parse(full: str, miniature: str, options: type[Any] = Options, argv: list[st
 
 
 def run(kind: str, module: Any, options: Any, **more: Any) -> int:
-    """Plan a study of `module` (orchestrator/studies), then carry it out; --dry-run only says what it would be."""
+    """Plan a study of `module` (orchestrator/studies) and carry it out; --dry-run only says what it is."""
     import os
 
     from orchestrator.studies import estimate, session, write

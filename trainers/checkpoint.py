@@ -98,6 +98,39 @@ def fitting(folder: Path, module: nn.Module) -> dict[str, Tensor]:
     return own | kept
 
 
+def take_over(folder: Path, state: TrainState, device: torch.device) -> None:
+    """Give `state` the rest of a checkpoint of the same phase: discriminator, and moments of what fits.
+
+    UserError where that checkpoint is of another phase, or its discriminator is another one.
+    """
+    rest = _load_plain(folder / "state.pt", device)
+    if rest["phase"] != state.phase:
+        raise UserError(
+            f"{folder} ended in its {rest['phase']} phase, this run begins with {state.phase}: "
+            f"run.start_keeps_all needs equal phases"
+        )
+    before, _ = load_generator(folder)
+    _take_moments(before, rest["opt_g"], state.generator, state.opt_g)
+    if state.discriminator is not None and state.opt_d is not None:
+        _fill(state.discriminator, folder / "discriminator.safetensors")
+        state.opt_d.load_state_dict(rest["opt_d"])
+
+
+def _take_moments(
+    before: nn.Module, saved: dict[str, Any], now: nn.Module, optimizer: torch.optim.Optimizer
+) -> None:
+    """Moments go by the name of their weight; weights that are new begin without."""
+    names = [name for name, _ in before.named_parameters()]
+    moments = {names[i]: values for i, values in saved["state"].items()}
+    own = optimizer.state_dict()
+    own["state"] = {
+        i: moments[name]
+        for i, (name, p) in enumerate(now.named_parameters())
+        if name in moments and moments[name]["exp_avg"].shape == p.shape
+    }
+    optimizer.load_state_dict(own)
+
+
 def read_extra(folder: Path) -> dict[str, Any]:
     """The small JSON that was saved beside the weights."""
     return json.loads((folder / "extra.json").read_text())

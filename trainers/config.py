@@ -162,6 +162,8 @@ class RunConfig:
     """Keep the content features of real images; only where images are as large as the crop."""
     start_from: str = ""
     """Checkpoint folder whose generator the first phase starts from, as far as its weights fit."""
+    start_keeps_all: bool = False
+    """With run.start_from: also its discriminator, and Adam's moments of every weight that fits."""
     seed: int = 0
     """Seed of weights; data order has its own (data.order_seed)."""
     device: str = "auto"

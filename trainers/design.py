@@ -14,6 +14,7 @@ NORMS = ("batch", "none")
 UPSAMPLERS = (
     "pixel_shuffle",
     "transposed_conv",
+    "transposed_conv_2",
     "transposed_conv_3",
     "nearest_conv",
     "interp_transposed",
@@ -84,9 +85,10 @@ class GeneratorConfig:
     norm: str = "batch"
     """Normalisation inside the residual blocks: batch or none."""
     upsampler: str = "pixel_shuffle"
-    """How features grow: pixel_shuffle, transposed_conv (kernel divisible by stride), transposed_conv_3 (not
-    so, as often published), nearest_conv, interp_transposed (nearest neighbour, then one transposed
-    convolution), or bicubic_input (srcnn: the image grows before the network sees it)."""
+    """How features grow: pixel_shuffle, transposed_conv (kernel divisible by stride), transposed_conv_2
+    (kernel equal to it), transposed_conv_3 (not divisible, as often published), nearest_conv,
+    interp_transposed (nearest neighbour, then one transposed convolution), or bicubic_input (srcnn: the
+    image grows before the network sees it)."""
     icnr: bool = False
     """Start pixel_shuffle as nearest-neighbour upsampling (Aitken et al., 2017), against checkerboards."""
     global_skip: str = "none"

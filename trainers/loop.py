@@ -67,7 +67,10 @@ class Run:
         if not source:
             return self.start(phase)
         seeded = self.start("psnr").generator
-        return self.start(phase, checkpoint.fitting(Path(source), seeded))
+        state = self.start(phase, checkpoint.fitting(Path(source), seeded))
+        if self.config.run.start_keeps_all:
+            checkpoint.take_over(Path(source), state, self.device)
+        return state
 
     def start(self, phase: str, weights: dict[str, Tensor] | None = None) -> TrainState:
         """A phase at step 0; the GAN phase starts from the averaged weights of the PSNR phase."""

@@ -176,5 +176,6 @@ def mean_training_image(data: DataConfig, work_dir: Path) -> np.ndarray:
 BASELINES: dict[str, Callable[..., list[np.ndarray]]] = {
     "bicubic": _resized("bicubic"),
     "nearest": _resized("nearest"),
+    "grey": _resized("bicubic"),  # at scale 1 the input itself
     "mean image": _mean_image,
 }

@@ -7,7 +7,7 @@ study can answer says why, here.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.verdicts import BEATS, NOT_ENOUGH, NOT_SEPARABLE, Verdict
+from orchestrator.verdicts import BEATS, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT, Verdict
 
 REPRODUCED, NOT_REPRODUCED, UNTESTED = "reproduced", "not reproduced", "untested"
 STATUSES = (REPRODUCED, NOT_REPRODUCED, NOT_ENOUGH, UNTESTED)
@@ -40,7 +40,9 @@ def status_of(verdict: Verdict) -> str:
     """What a verdict on "a beats b" makes of the claim that it does."""
     if verdict.word == BEATS:
         return REPRODUCED
-    return NOT_ENOUGH if verdict.word == NOT_ENOUGH else NOT_REPRODUCED
+    few = verdict.interval is None or verdict.interval.n < SEEDS_TO_BEAT
+    right = verdict.word == NOT_SEPARABLE and few
+    return NOT_ENOUGH if verdict.word == NOT_ENOUGH or right else NOT_REPRODUCED
 
 
 def of_all(verdicts: Mapping[str, Verdict]) -> str:

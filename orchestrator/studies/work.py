@@ -48,6 +48,7 @@ class StudyMonitor(FolderMonitor):
     def __init__(self, folder: Path, config: TrainConfig, run_key: str) -> None:
         super().__init__(folder, config, say=lambda text: None)
         self.journal = Journal(folder / "journal.jsonl", run_key)
+        self.began = time.monotonic()
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Losses, at the steps of both phases on one axis."""
@@ -57,7 +58,8 @@ class StudyMonitor(FolderMonitor):
     def report(self, state: TrainState, progress: Progress) -> None:
         """Val, on the same axis."""
         super().report(state, progress)
-        values = {f"val/{k}": v for k, v in progress.latest().items()} | {"seconds": progress.seconds}
+        values = {f"val/{k}": v for k, v in progress.latest().items()}
+        values["seconds"] = time.monotonic() - self.began
         self.journal.metrics(self._axis(state.phase, state.step), values)
 
     def _axis(self, phase: str, step: int) -> int:

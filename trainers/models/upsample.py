@@ -78,6 +78,11 @@ def transposed_conv_3(channels: int, factor: int) -> nn.Module:
     )
 
 
+def transposed_conv_2(channels: int, factor: int) -> nn.Module:
+    """Transposed convolution whose kernel is its stride: outputs share no tap, as in KAIR's networks."""
+    return nn.ConvTranspose2d(channels, channels, factor, factor)
+
+
 def nearest_conv(channels: int, factor: int) -> nn.Module:
     """Nearest-neighbour upsampling, then a 3x3 convolution (Odena et al., 2016; ESRGAN's code)."""
     return nn.Sequential(_nearest(factor), nn.Conv2d(channels, channels, 3, padding=1))
@@ -98,6 +103,7 @@ def _interp_transposed(channels: int, factors: tuple[int, ...], icnr: bool) -> l
 UPSAMPLERS: dict[str, Callable[[int, tuple[int, ...], bool], list[nn.Module]]] = {
     "pixel_shuffle": lambda channels, factors, icnr: [pixel_shuffle(channels, f, icnr) for f in factors],
     "transposed_conv": lambda channels, factors, icnr: [transposed_conv(channels, f) for f in factors],
+    "transposed_conv_2": lambda channels, factors, icnr: [transposed_conv_2(channels, f) for f in factors],
     "transposed_conv_3": lambda channels, factors, icnr: [transposed_conv_3(channels, f) for f in factors],
     "nearest_conv": lambda channels, factors, icnr: [nearest_conv(channels, f) for f in factors],
     "interp_transposed": _interp_transposed,

@@ -1,0 +1,23 @@
+"""Grey to colour at scale 1, one network per domain: what each learns of its colours.
+
+python experiments/colorize.py --miniature --data faces=img_align_celeba.zip rooms=kitchen.zip
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments import cli, study
+
+
+def main() -> int:
+    """Parse, run, print."""
+    options = study.parse("colorize", "miniature_colorize")
+    from orchestrator.studies import colour
+
+    return study.run("colorize", colour, options)
+
+
+if __name__ == "__main__":
+    cli.run(main)

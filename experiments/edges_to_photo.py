@@ -1,0 +1,23 @@
+"""Photographs from Canny edges at x1 to x16, with L1 and with L2.
+
+python experiments/edges_to_photo.py --miniature --data faces=img_align_celeba.zip rooms=kitchen.zip
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments import cli, study
+
+
+def main() -> int:
+    """Parse, run, print."""
+    options = study.parse("edges_to_photo", "miniature_edges")
+    from orchestrator.studies import edges
+
+    return study.run("edges_to_photo", edges, options)
+
+
+if __name__ == "__main__":
+    cli.run(main)

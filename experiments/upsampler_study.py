@@ -1,0 +1,32 @@
+"""Pixel shuffle against transposed convolutions, and what the published three-stage schedule does.
+
+python experiments/upsampler_study.py --miniature --data faces=img_align_celeba.zip
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments import cli, study
+
+
+@dataclass
+class Options(study.Options):
+    """Options of the upsampler study; every setting of its trainings follows under its dotted name."""
+
+    sensitivity: bool = True
+    """Also three learning rates, batches and kernels; --no-sensitivity leaves them out."""
+
+
+def main() -> int:
+    """Parse, run, print."""
+    options = study.parse("staged_upsampler", "miniature_upsampler", Options)
+    from orchestrator.studies import upsampler
+
+    return study.run("upsampler_study", upsampler, options, sensitivity=options.sensitivity)
+
+
+if __name__ == "__main__":
+    cli.run(main)
