@@ -24,10 +24,10 @@ def located(spec: str, split: str, work_dir: Path) -> str:
     folder or zip of photographs, which is imported once. UserError where there is nothing to read, or too
     few images.
     """
-    if is_url(spec) or is_shards(spec):
+    if is_url(spec) or is_shards(spec) or spec == "demo":
         return spec
     prepared = Path(work_dir) / "datasets" / spec
-    if spec in CATALOGUE and spec != "demo":
+    if spec in CATALOGUE:
         if not is_shards(str(prepared)):
             raise UserError(
                 f"{spec} is not prepared in {prepared}: get it from {CATALOGUE[spec].get} and run python "

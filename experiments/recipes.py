@@ -78,6 +78,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "miniature_colorize": recipes_studies.miniature_colorize,
     "miniature_edges": recipes_studies.miniature_edges,
     "miniature_upsampler": recipes_studies.miniature_upsampler,
+    "miniature_plane": recipes_studies.miniature_plane,
 }
 
 

@@ -41,6 +41,10 @@ class Training:
     """Name of the training whose last checkpoint it starts from."""
     extras: tuple[str, ...] = ()
     """Measures of the study's own (orchestrator/studies/measure.py)."""
+    alphas: tuple[float, ...] = ()
+    """Also measured: interpolations between the training it starts from (0) and itself (1)."""
+    candidates: bool = False
+    """Also measured: every checkpoint on its own front."""
     extractor: str = ""
     """File of a classifier of domains, for fd_domains and kd_domains."""
 

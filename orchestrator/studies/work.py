@@ -7,20 +7,24 @@ checkpoint, and one that is done is left alone.
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from orchestrator.journal import Journal
 from orchestrator.studies.measure import on_test
 from orchestrator.studies.plan import Training
-from orchestrator.trial import open_inputs
+from orchestrator.trial import Inputs, open_inputs
 from trainers import checkpoint, preflight
 from trainers.benchmark import latency_ms, parameters
 from trainers.config import TrainConfig
 from trainers.device import pick_device
+from trainers.interpolation import interpolate
 from trainers.loop import Run
 from trainers.monitor import FolderMonitor
 from trainers.state import Diverged, Progress, TrainState
@@ -105,11 +109,7 @@ def carry_out(job: Job) -> None:
 
 def _train(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.device) -> str:
     """Both phases; what diverged, in words, or nothing."""
-    objective = config.objective
-    metrics = (objective.distortion, objective.perceptual)
-    loader, evaluator, _ = open_inputs(
-        config.data, config.generator.scale, metrics, job.work_dir, job.digests, device
-    )
+    loader, evaluator, _ = _inputs(config, job, device)
     if monitor.restore() is None:  # before anything is spent: a term that teaches nothing is refused
         preflight.term_gradients(config, *preflight.first_batch(loader))
     try:
@@ -119,21 +119,45 @@ def _train(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.d
     return ""
 
 
+def _inputs(config: TrainConfig, job: Job, device: torch.device) -> Inputs:
+    metrics = (config.objective.distortion, config.objective.perceptual)
+    return open_inputs(config.data, config.generator.scale, metrics, job.work_dir, job.digests, device)
+
+
 def _measured(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.device) -> dict[str, Any]:
     last = last_checkpoint(Path(job.folder), config)
     network, _ = checkpoint.load_generator(last)
     network = network.to(device)
     pictures, work_dir = Path(job.folder) / "pictures", Path(job.work_dir)
     training = replace(job.training, config=config)
+    tests = {}
+    for label, measured in [("", network), *_others(job, config, network, device)]:
+        for test in training.tests:
+            labelled = replace(test, name=test.name + label)
+            tests[labelled.name] = on_test(measured, training, labelled, pictures, work_dir, device)
     return {
-        "tests": {
-            test.name: on_test(network, training, test, pictures, work_dir, device) for test in training.tests
-        },
+        "tests": tests,
         "parameters": parameters(network),
         "latency_ms": latency_ms(network, config.generator.scale),
         "checkpoint": str(last),
         "log": _log_of(Path(job.folder)),
     }
+
+
+def _others(
+    job: Job, config: TrainConfig, network: nn.Module, device: torch.device
+) -> Iterator[tuple[str, nn.Module]]:
+    """Interpolations and candidates, each with the label that follows the name of the test set."""
+    if job.training.alphas:
+        start, _ = checkpoint.load_generator(last_checkpoint(Path(job.after), config))
+        loader, _, _ = _inputs(config, job, device)
+        for alpha in job.training.alphas:
+            few = islice(loader.batches(0), config.run.bn_recalibration_batches)
+            batches = (batch.lr_image for batch in few)
+            yield f"@alpha{alpha:g}", interpolate(start.to(device), network, alpha, batches)
+    if job.training.candidates:
+        for folder in checkpoint.whole(Path(job.folder) / "candidates"):
+            yield f"@step{int(folder.name)}", checkpoint.load_generator(folder)[0].to(device)
 
 
 def _log_of(folder: Path) -> list[dict[str, Any]]:

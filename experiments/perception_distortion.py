@@ -1,0 +1,42 @@
+"""The perception-distortion plane: checkpoints, network interpolation, and the trials of a sweep.
+
+python experiments/perception_distortion.py --miniature --test BSD100/HR --test-crop-px 296
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments import cli, study
+
+
+@dataclass
+class Options(study.Options):
+    """Options of the plane; every setting of its trainings follows under its dotted name."""
+
+    test: str = "bsd100"
+    """Test images: NAME=SPEC or SPEC; NIQE needs 192 px after the border."""
+    test_crop_px: int = 0
+    """Side of the centre crop of each test image; 0 measures it whole."""
+    alphas: int = 11
+    """Points from one network to the other, the ends included."""
+    alpha_on: str = "gan"
+    """Which network alpha belongs to: gan (the ESRGAN paper) or psnr (the implementation report)."""
+    sweep: str = ""
+    """Name of a finished sweep in --storage whose trials are drawn too."""
+
+
+def main() -> int:
+    """Parse, run, print."""
+    options = study.parse("esrgan", "miniature_plane", Options)
+    from orchestrator.studies import tradeoff
+
+    own = ("test", "test_crop_px", "alphas", "alpha_on", "sweep")
+    more = {name: getattr(options, name) for name in own}
+    return study.run("perception_distortion", tradeoff, options, **more)
+
+
+if __name__ == "__main__":
+    cli.run(main)
