@@ -13,10 +13,7 @@ from experiments import cli, study
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("colorize", "miniature_colorize")
-    from orchestrator.studies import colour
-
-    return study.run("colorize", colour, options)
+    return study.run("colorize", study.parse("colorize"))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,7 @@ from experiments import cli, study
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("srgan_8", "miniature_matrix")
-    from orchestrator.studies import matrix
-
-    return study.run("dataset_matrix", matrix, options)
+    return study.run("dataset_matrix", study.parse("dataset_matrix"))
 
 
 if __name__ == "__main__":

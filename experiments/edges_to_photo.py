@@ -13,10 +13,7 @@ from experiments import cli, study
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("edges_to_photo", "miniature_edges")
-    from orchestrator.studies import edges
-
-    return study.run("edges_to_photo", edges, options)
+    return study.run("edges_to_photo", study.parse("edges_to_photo"))
 
 
 if __name__ == "__main__":

@@ -30,12 +30,9 @@ class Options(study.Options):
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("esrgan", "miniature_plane", Options)
-    from orchestrator.studies import tradeoff
-
+    options = study.parse("perception_distortion", Options)
     own = ("test", "test_crop_px", "alphas", "alpha_on", "sweep")
-    more = {name: getattr(options, name) for name in own}
-    return study.run("perception_distortion", tradeoff, options, **more)
+    return study.run("perception_distortion", options, **{name: getattr(options, name) for name in own})
 
 
 if __name__ == "__main__":

@@ -22,10 +22,8 @@ class Options(study.Options):
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("staged_upsampler", "miniature_upsampler", Options)
-    from orchestrator.studies import upsampler
-
-    return study.run("upsampler_study", upsampler, options, sensitivity=options.sensitivity)
+    options = study.parse("upsampler_study", Options)
+    return study.run("upsampler_study", options, sensitivity=options.sensitivity)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Stage 3 changes the loss, so its loss is another unit: each stage's own loss is 
 factor that the change of unit explains is measured on one network.
 """
 
+from bisect import bisect_left
 from dataclasses import replace
 
 import torch
@@ -38,9 +39,10 @@ def plan(request: Request, dry: bool = False, sensitivity: bool = True) -> Study
     if not dry:
         open_test(base.data, request.storage)
     test = TestOn(name, base.data)
+    long = arms(base, sensitivity)
     trainings = []
     for seed in range(request.seeds):
-        for arm, config in arms(base, sensitivity).items():
+        for arm, config in long.items():
             trainings.append(Training(arm, seed, seeded(config, seed), (test,), METRICS))
         trainings += _schedule(base, seed, test)
         trainings += _schedule(base, seed, test, kept=True)
@@ -114,8 +116,11 @@ def _equal(config: TrainConfig, target: int) -> TrainConfig:
     def wide(channels: int) -> TrainConfig:
         return replace(config, generator=replace(config.generator, channels=channels))
 
-    near = range(config.generator.channels, 2 * config.generator.channels + 1)
-    return wide(min(near, key=lambda channels: abs(_parameters(wide(channels)) - target)))
+    first = config.generator.channels
+    near = range(first, 2 * first + 1)
+    above = bisect_left(near, target, key=lambda channels: _parameters(wide(channels)))
+    around = near[max(0, above - 1) : above + 1]
+    return wide(min(around, key=lambda channels: abs(_parameters(wide(channels)) - target)))
 
 
 def _conditions(request: Request, sensitivity: bool) -> tuple[str, ...]:

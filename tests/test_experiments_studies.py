@@ -1,0 +1,119 @@
+"""The scripts of the studies: options, plans at full scale, and a document reproduced in miniature."""
+
+import json
+import re
+
+import pytest
+from studies import TINY, sets  # noqa: F401  (a fixture)
+
+from datasets.errors import UserError
+from experiments import recipes, reproduce, study
+from orchestrator.studies import estimate, seeds
+from orchestrator.studies import reproduce as reproduction
+from orchestrator.studies.request import storage_of
+from orchestrator.verdicts import Verdict
+from trainers.config import override
+
+FULL = {
+    "dataset_matrix": (15, 200_000),
+    "colorize": (15, 200_000),
+    "edges_to_photo": (60, 200_000),
+    "upsampler_study": (105, 1_875),
+    "perception_distortion": (10, 1_000_000),
+}
+
+
+@pytest.mark.parametrize("kind", study.STUDIES)
+def test_a_dry_run_at_full_scale_prints_trainings_images_and_hours(kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda training: {"psnr": 0.1, "gan": 0.36})
+    options = study.parse(kind, argv=["--dry-run", "--storage", str(tmp_path)])
+    assert study.run(kind, options) == 0
+    said = capsys.readouterr().out
+    trainings, steps = FULL[kind]
+    assert f"{trainings} trainings" in said and f"{steps:>9,} steps" in said
+    assert re.search(r"in all about [\d,.]+ \S*hours of training on", said) and "not at hand" in said
+    assert not (tmp_path / "studies").exists()
+
+
+def test_the_estimate_times_real_updates(monkeypatch):
+    from orchestrator.studies.plan import Training
+
+    config = override(recipes.build("miniature_matrix"), TINY)
+    found = estimate.seconds_per_step(Training("a", 0, config, (), ()))
+    assert set(found) == {"psnr", "gan"} and 0 < found["psnr"] < 10
+
+
+def test_every_setting_is_a_flag_and_the_recipe_follows_the_scale():
+    small = study.parse("dataset_matrix", argv=["--miniature", "--run.gan-steps", "7"])
+    assert (small.config.recipe, small.config.run.gan_steps) == ("miniature_matrix", 7)
+    assert study.parse("dataset_matrix", argv=[]).config.recipe == "srgan_8"
+    other = study.parse("dataset_matrix", argv=["--recipe", "srgan_leftthomas"])
+    assert other.config.recipe == "srgan_leftthomas"
+
+
+def test_a_storage_that_not_every_machine_sees_is_refused():
+    with pytest.raises(UserError, match="must be a folder that every machine sees, but got s3://bucket/runs"):
+        storage_of("s3://bucket/runs")
+
+
+def test_every_claim_of_every_document_has_a_place_and_an_answerer_or_a_reason():
+    ids = [c.id for claims in seeds.SEEDS.values() for c in claims]
+    assert len(seeds.SEEDS) == 5 and len(ids) == len(set(ids))
+    for claims in seeds.SEEDS.values():
+        for c in claims:
+            assert c.where and c.says and (c.study or c.why), c
+
+
+def test_a_document_is_reproduced_from_finished_studies_and_says_what_stays_untested(
+    tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "studies" / "perception_distortion-miniature"
+    (folder / "answer").mkdir(parents=True)
+    (folder / "study.json").write_text(json.dumps({"status": "finished"}))
+    claims = [{"id": "plane", "status": "reproduced", "why": "rho -0.9"}]
+    (folder / "answer" / "claims.json").write_text(json.dumps(claims))
+    words = ["reproduce.py", "esrgan_implementation_report", "--miniature", "--storage", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", words)
+    assert reproduce.main() == 0
+    said = capsys.readouterr().out
+    assert "| Figure 3 | " in said and "| reproduced | rho -0.9 |" in said
+    assert (
+        "| untested | needs published VGG19 weights" in said and "5 in all: 1 reproduced, 4 untested" in said
+    )
+
+
+def test_unfinished_studies_are_run_or_gone_on_with(tmp_path, sets, monkeypatch, capsys):  # noqa: F811
+    base = override(recipes.build("miniature_upsampler"), TINY | {"run.psnr_steps": 0})
+    monkeypatch.setitem(recipes.RECIPES, "miniature_upsampler", lambda: base)
+    asked = []
+    monkeypatch.setattr(study, "run", lambda kind, options: asked.append((kind, options)) or 0)
+    words = ["reproduce.py", "srgan_upsampling_lab_report", "--miniature", "--seeds", "1", "--no-ray"]
+    monkeypatch.setattr("sys.argv", [*words, "--storage", str(tmp_path / "runs"), "--data", sets[0]])
+    reproduce.main()
+    ((kind, options),) = asked
+    assert (kind, options.seeds, options.ray, options.resume) == ("upsampler_study", 1, False, False)
+    assert options.config.recipe == "miniature_upsampler" and options.data == (sets[0],)
+    assert "7 in all: 7 untested" in capsys.readouterr().out
+    folder = tmp_path / "runs" / "studies" / "upsampler_study-miniature"
+    folder.mkdir(parents=True)
+    (folder / "study.json").write_text(json.dumps({"status": "running"}))
+    reproduce.main()
+    assert asked[1][1].resume
+
+
+def test_an_unknown_document_gives_the_nearest():
+    with pytest.raises(UserError, match="no seed 'esrgan_report'; did you mean|known"):
+        reproduction.claims_of("esrgan_report")
+
+
+def test_reproduced_needs_five_seeds_and_an_interval():
+    from orchestrator.statistics import Interval
+
+    def verdict(word, n):
+        return Verdict(word, 1.0, Interval(1.0, 0.5, 1.5, n), 0.01)
+
+    assert seeds.status_of(verdict("beats", 5)) == "reproduced"
+    assert seeds.status_of(verdict("not separable", 3)) == "not enough evidence"
+    assert seeds.status_of(verdict("not separable", 5)) == "not reproduced"
+    assert seeds.status_of(verdict("loses to", 5)) == "not reproduced"
+    assert seeds.status_of(Verdict("not enough evidence", 1.0, None, None)) == "not enough evidence"
