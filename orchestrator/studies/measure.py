@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from datasets.config import DataConfig
-from datasets.loader import Pair, eval_pairs, open_images
+from datasets.loader import Pair, eval_pairs, eval_protocol, open_images
 from orchestrator.studies.plan import TestOn, Training, open_test
 from trainers.evaluate import Evaluator, resize_up
 from trainers.metrics import domains
@@ -65,7 +65,7 @@ def open_evaluator(
     """The measure of a test set and its pairs; kept for the next training of the same worker."""
     images = open_test(data, work_dir)
     pairs = eval_pairs(images, data, scale)
-    protocol = {"degradation": data.degradation, "images": images.digest, "input": data.input}
+    protocol = eval_protocol(images, data)
     return Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol), pairs
 
 
