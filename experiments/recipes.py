@@ -79,6 +79,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "miniature_edges": recipes_studies.miniature_edges,
     "miniature_upsampler": recipes_studies.miniature_upsampler,
     "miniature_plane": recipes_studies.miniature_plane,
+    "miniature_review": recipes_studies.miniature_review,
 }
 
 

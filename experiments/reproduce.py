@@ -7,7 +7,7 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -27,6 +27,8 @@ class Args:
     """Minutes on CPU cores instead of GPU-days."""
     data: tuple[str, ...] = ()
     """Sets as NAME=SPEC for the studies that compare sets; others take the first, or their own."""
+    test: tuple[str, ...] = ()
+    """Test sets as NAME=SPEC of the two documents that are one table; empty: set5 set14 bsd100."""
     seeds: int = 5
     """Trainings of each arm."""
     storage: str = "./runs"
@@ -55,13 +57,21 @@ def main() -> int:
             continue
         config = recipes.build(study.STUDIES[kind][2 if args.miniature else 1])
         options = study.Options(name=name, resume=state == "begun", config=config)
-        shared = {
-            f.name: getattr(args, f.name) for f in dataclasses.fields(study.Options) if hasattr(args, f.name)
-        }
-        study.run(kind, dataclasses.replace(options, **shared))
+        fields = [f.name for f in dataclasses.fields(study.Options) if hasattr(args, f.name)]
+        own = dataclasses.replace(options, **{f: getattr(args, f) for f in fields})
+        study.run(kind, own, **_more(kind, own, args))
     if not args.dry_run:
         print("\n" + "\n".join(reproduce.lines(args.document, folders)))
     return 0
+
+
+def _more(kind: str, options: study.Options, args: Args) -> dict[str, Any]:
+    """What a study wants beside the shared options: rows and test sets, where it is one table."""
+    if study.STUDIES[kind][0] != "review":
+        return {}
+    from experiments import review_arms
+
+    return {"arms": review_arms.of(kind, options.config, args.miniature), "tests": args.test}
 
 
 if __name__ == "__main__":

@@ -12,8 +12,10 @@ STUDIES = {
     "edges_to_photo": ("edges", "edges_to_photo", "miniature_edges"),
     "upsampler_study": ("upsampler", "staged_upsampler", "miniature_upsampler"),
     "perception_distortion": ("tradeoff", "esrgan", "miniature_plane"),
+    "srgan_review": ("review", "srresnet", "miniature_review"),
+    "srcnn_vs_esrgan": ("review", "esrgan_16_x2", "miniature_review"),
 }
-"""Script -> module of orchestrator/studies, recipe of the full study, recipe of the miniature."""
+"""Study -> module of orchestrator/studies, recipe of the full study, recipe of the miniature."""
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 from studies import TINY, sets  # noqa: F401  (a fixture)
 
 from datasets.errors import UserError
-from experiments import recipes, reproduce, study
+from experiments import recipes, reproduce, review_arms, study
 from orchestrator.studies import estimate, seeds
 from orchestrator.studies import reproduce as reproduction
 from orchestrator.studies.request import storage_of
@@ -20,6 +20,8 @@ FULL = {
     "edges_to_photo": (60, 200_000),
     "upsampler_study": (105, 1_875),
     "perception_distortion": (10, 1_000_000),
+    "srgan_review": (30, 1_000_000),
+    "srcnn_vs_esrgan": (10, 1_400_000),
 }
 
 
@@ -27,7 +29,9 @@ FULL = {
 def test_a_dry_run_at_full_scale_prints_trainings_images_and_hours(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(estimate, "seconds_per_step", lambda training: {"psnr": 0.1, "gan": 0.36})
     options = study.parse(kind, argv=["--dry-run", "--storage", str(tmp_path)])
-    assert study.run(kind, options) == 0
+    is_table = study.STUDIES[kind][0] == "review"
+    more = {"arms": review_arms.of(kind, options.config, False)} if is_table else {}
+    assert study.run(kind, options, **more) == 0
     said = capsys.readouterr().out
     trainings, steps = FULL[kind]
     assert f"{trainings} trainings" in said and f"{steps:>9,} steps" in said

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from datasets.config import DataConfig
 from datasets.loader import Pair, eval_pairs, eval_protocol, open_images
@@ -125,11 +126,41 @@ def saturation(made: np.ndarray, real: np.ndarray) -> float:
     return levels[0] / max(levels[1], 1.0)
 
 
+def ssim_rgb(made: np.ndarray, real: np.ndarray) -> float:
+    """SSIM with channels first and values in [0, 1], the window padded with zeros: a notebook's habit."""
+    a, b = (torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (made, real))
+    return _windowed_ssim(a, b)
+
+
+def ssim_misread(made: np.ndarray, real: np.ndarray) -> float:
+    """The same with rows read as channels and values up to 255, but constants for [0, 1]: a known mistake."""
+    a, b = (torch.from_numpy(x.astype(np.float32))[None] for x in (made, real))
+    return _windowed_ssim(a, b)
+
+
+def _windowed_ssim(a: Tensor, b: Tensor) -> float:
+    """Wang et al. (2004) with an 11 x 11 Gaussian of 1.5 in every channel, over all pixels, zeros outside."""
+    channels = a.shape[1]
+    line = torch.exp(-((torch.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
+    window = torch.outer(line, line) / line.sum() ** 2
+    kernel = window.expand(channels, 1, 11, 11)
+
+    def mean(x: Tensor) -> Tensor:
+        return functional.conv2d(x, kernel, padding=5, groups=channels)
+
+    ma, mb = mean(a), mean(b)
+    va, vb, both = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    one, two = 0.01**2, 0.03**2
+    return float(((2 * ma * mb + one) * (2 * both + two) / ((ma**2 + mb**2 + one) * (va + vb + two))).mean())
+
+
 EXTRAS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "chroma_error": chroma_error,
     "chroma_centre": chroma_centre,
     "chroma_border": chroma_border,
     "saturation": saturation,
+    "ssim_rgb": ssim_rgb,
+    "ssim_misread": ssim_misread,
 }
 
 EXTRA_PROTOCOLS = {
@@ -137,6 +168,8 @@ EXTRA_PROTOCOLS = {
     "chroma_centre": "RMSE of Cb and Cr within the central half of each side",
     "chroma_border": "RMSE of Cb and Cr within the outer eighth of each side",
     "saturation": "mean distance from grey over that of the target",
+    "ssim_rgb": "SSIM of RGB in [0, 1], 11x11 gaussian 1.5, zeros outside, 8-bit unshaved",
+    "ssim_misread": "as ssim_rgb, but rows read as channels, values to 255, constants of [0, 1]",
 }
 
 EXTRA_DIRECTIONS = {

@@ -147,7 +147,8 @@ def _run(
                 break
             running[name] = waiting.pop(name)
             if record:
-                record.start_trial(STAGE, name, running[name].arm, flatten(running[name].config))
+                t = running[name]
+                record.start_trial(STAGE, name, f"{t.arm} seed {t.seed}", flatten(t.config))
             pool.submit(name, _job(running[name], request, digests[name], place.gpus > 0))
         ended = pool.ended(0.5)
         for name, training in list(running.items()):
