@@ -96,7 +96,7 @@ def bars(
     y = Axis(every, HEIGHT - BOTTOM, TOP + 34, 0.12)
     span = (WIDTH - LEFT - RIGHT) / len(groups)
     wide = min(60.0, span * 0.8 / len(series))
-    parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, name)]
+    parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, f"{name} (axis cut)")]
     for g, group in enumerate(groups):
         middle = LEFT + (g + 0.5) * span
         parts.append(_text(middle, HEIGHT - BOTTOM + 18, group))
