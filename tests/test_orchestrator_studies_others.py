@@ -1,11 +1,15 @@
 """Colouring, edges to photo and the upsampler study at their smallest scale, and what they refuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from studies import request, sets  # noqa: F401  (a fixture)
+from tiny import batch, tiny
 
 from datasets.errors import UserError
 from orchestrator.studies import colour, edges, measure, session, upsampler
+from orchestrator.studies.results import Results
 from orchestrator.studies.seeds import MECHANICS, UNTESTED
 from trainers import checkpoint
 from trainers.state import new_state
@@ -67,6 +71,19 @@ def test_stages_follow_each_other_and_kept_ones_take_everything_over(tmp_path, s
     assert abs(upsampler._parameters(equal) - shuffle) < abs(upsampler._parameters(plain) - shuffle)
 
 
+def test_a_diverged_stage_is_said_and_nothing_starts_from_it(tmp_path, sets):  # noqa: F811
+    asked = request(tmp_path, "u", "miniature_upsampler", sets[:1], run__psnr_steps=0, optim__lr_g=1e30)
+    study = upsampler.plan(asked, sensitivity=False)
+    names = {"5+5+5 stage 1", "5+5+5 stage 2"}
+    few = replace(
+        study, trainings=tuple(t for t in study.trainings if t.arm in names), conclude=Results.diverged
+    )
+    with pytest.raises(AttributeError):  # the answer of this test is a list of words
+        session.carry_out(few, asked, (), say=lambda text: None)
+    said = session._results(few, asked, ()).diverged()
+    assert "diverged at step" in said[0] and "starts from 5-5-5-stage-1-s0, which diverged" in said[1]
+
+
 def test_what_the_seed_leaves_open_gets_three_values_each(tmp_path, sets):  # noqa: F811
     asked = request(tmp_path, "u", "miniature_upsampler", sets[:1])
     base = asked.config
@@ -79,10 +96,6 @@ def test_what_the_seed_leaves_open_gets_three_values_each(tmp_path, sets):  # no
 
 
 def test_moments_go_by_the_name_of_their_weight(tmp_path, sets):  # noqa: F811
-    from dataclasses import replace
-
-    from tiny import batch, tiny
-
     first = tiny(run__psnr_steps=0, generator__upsampler="interp_transposed", loss__pixel_weight=1.0)
     state = new_state(first, "gan", measure.CPU)
     Step(first, state)(*batch())

@@ -41,6 +41,8 @@ class RayPool:
     def ended(self, timeout_s: float) -> set[str]:
         """As Pool has it."""
         refs = list(self.refs.values())
+        if not refs:
+            return set()
         ready, _ = self.ray.wait(refs, num_returns=len(refs), timeout=timeout_s)
         return {name for name, ref in self.refs.items() if ref in ready}
 

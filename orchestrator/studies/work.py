@@ -84,27 +84,40 @@ def last_checkpoint(folder: Path, config: TrainConfig) -> Path:
 
 
 def carry_out(job: Job) -> None:
-    """Train, measure and mark as done; nothing where that was done before."""
-    folder, config = Path(job.folder), job.training.config
+    """Train, measure and mark as done; nothing where that was done before.
+
+    What it cost is what this attempt cost: a killed one before it is not in the mark.
+    """
+    folder = Path(job.folder)
     if is_done(folder):
         return
     if job.threads:
         torch.set_num_threads(job.threads)
-    if job.after:
-        before = last_checkpoint(Path(job.after), config)
-        config = replace(config, run=replace(config.run, start_from=str(before)))
-    device = pick_device(config.run.device)
-    monitor = StudyMonitor(folder, config, job.run_key)
+    folder.mkdir(parents=True, exist_ok=True)
     began, cpu_began = time.monotonic(), time.process_time()
+    found = _found(job)
+    found |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
+    _write(folder / DONE, json.dumps(found))
+
+
+def _found(job: Job) -> dict[str, Any]:
+    """What training and measuring brought; one that starts from a diverged network is not begun."""
+    config, after = job.training.config, Path(job.after)
+    if job.after:
+        if json.loads((after / DONE).read_text())["diverged"]:
+            return {"diverged": f"it starts from {after.name}, which diverged", "tests": {}}
+        source = str(last_checkpoint(after, config))
+        config = replace(config, run=replace(config.run, start_from=source))
+    device = pick_device(config.run.device)
+    monitor = StudyMonitor(Path(job.folder), config, job.run_key)
     diverged = _train(config, job, monitor, device)
     found: dict[str, Any] = {"diverged": diverged, "tests": {}}
     if not diverged:
-        found |= _measured(config, job, monitor, device)
-    found |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
+        found |= _measured(config, job, device)
     for name, test in found["tests"].items():
         monitor.journal.metrics(0, {f"test/{name}/{k}": v for k, v in test["summary"].items()})
     monitor.journal.close()
-    _write(folder / DONE, json.dumps(found))
+    return found
 
 
 def _train(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.device) -> str:
@@ -124,7 +137,7 @@ def _inputs(config: TrainConfig, job: Job, device: torch.device) -> Inputs:
     return open_inputs(config.data, config.generator.scale, metrics, job.work_dir, job.digests, device)
 
 
-def _measured(config: TrainConfig, job: Job, monitor: StudyMonitor, device: torch.device) -> dict[str, Any]:
+def _measured(config: TrainConfig, job: Job, device: torch.device) -> dict[str, Any]:
     last = last_checkpoint(Path(job.folder), config)
     network, _ = checkpoint.load_generator(last)
     network = network.to(device)
