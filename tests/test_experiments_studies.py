@@ -35,7 +35,7 @@ def test_a_dry_run_at_full_scale_prints_trainings_images_and_hours(kind, tmp_pat
     said = capsys.readouterr().out
     trainings, steps = FULL[kind]
     assert f"{trainings} trainings" in said and f"{steps:>9,} steps" in said
-    assert re.search(r"in all about [\d,.]+ \S*hours of training on", said) and "not at hand" in said
+    assert re.search(r"in all about [\d,.]+ \S*hours of training on", said) and "once it is at hand" in said
     assert not (tmp_path / "studies").exists()
 
 

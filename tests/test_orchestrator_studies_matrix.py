@@ -71,7 +71,11 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, sets, monkeypatc
 def test_a_plan_says_trainings_images_and_hours_and_writes_nothing(tmp_path, sets):  # noqa: F811
     asked = request(tmp_path, KIND, RECIPE, ["celeba", "lsun_tower"])
     said = "\n".join(estimate.lines(matrix.plan(asked, dry=True), asked))
-    assert "2 trainings" in said and "in all about" in said and "celeba: not at hand" in said
+    assert (
+        "2 trainings" in said
+        and "in all about" in said
+        and "images celeba: train 6, test 32 once it is at hand" in said
+    )
     assert not asked.folder.exists()
 
 

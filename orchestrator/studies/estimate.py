@@ -7,6 +7,7 @@ import torch
 
 from datasets.errors import UserError
 from datasets.loader import open_images
+from datasets.splits import STUDIES
 from orchestrator.studies.plan import Study, Training, open_test
 from orchestrator.studies.request import Request
 from trainers.config import digest, flatten
@@ -48,14 +49,16 @@ _FREE = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run.gan
 
 def images(study: Study, request: Request) -> list[str]:
     """Each set with its training and test images; those that are not at hand as the split has them."""
-    said = []
+    said, sizes = [], STUDIES["miniature" if request.miniature else study.split]
     for spec in dict.fromkeys(t.config.data.train for t in study.trainings):
         data = next(t.config.data for t in study.trainings if t.config.data.train == spec)
         try:
             train = len(open_images(spec, "train", work_dir=request.storage, data=data))
             said.append(f"  images {spec}: train {train:,}, test {len(open_test(data, request.storage)):,}")
         except UserError as error:
-            said.append(f"  images {spec}: not at hand ({error})")
+            reason = str(error).partition(";")[0]
+            counts = f"train {sizes['train']:,}, test {sizes['test']:,}"
+            said.append(f"  images {spec}: {counts} once it is at hand ({reason})")
     return said
 
 

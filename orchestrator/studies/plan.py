@@ -68,8 +68,8 @@ class Study:
     conclude: Callable[["Results"], "Answer"]
     conditions: tuple[str, ...]
     """Sentences that every table of the study is read under."""
-    count: Callable[[str], int] | None = None
-    """Images of a set that is not at hand, for a plan without data."""
+    split: str = "matrix"
+    """How archives are cut for it: the images of a set that is not at hand, in a plan without data."""
 
     def digest(self) -> str:
         """Names the plan: a study goes on only with the plan it began with."""

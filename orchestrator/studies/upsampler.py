@@ -46,7 +46,7 @@ def plan(request: Request, dry: bool = False, sensitivity: bool = True) -> Study
             trainings.append(Training(arm, seed, seeded(config, seed), (test,), METRICS))
         trainings += _schedule(base, seed, test)
         trainings += _schedule(base, seed, test, kept=True)
-    return Study(KIND, tuple(trainings), upsampler_answer.conclude, _conditions(request, sensitivity))
+    return Study(KIND, tuple(trainings), upsampler_answer.conclude, _conditions(request, sensitivity), SPLIT)
 
 
 def arms(base: TrainConfig, sensitivity: bool) -> dict[str, TrainConfig]:
