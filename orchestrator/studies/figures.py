@@ -135,7 +135,7 @@ def curves(
     y = Axis([*(p[1] for p in points), *(levels or {}).values()], HEIGHT - BOTTOM, TOP + 48)
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, f"log10 {y_name}" if log else y_name)]
     parts += _x_axis(x, x_name)
-    parts += [_across(m, m, x, x, TOP + 48, y.start) for m in marks]
+    parts += [_upright(x(m), TOP + 48, y.start) for m in marks]
     for words, value in (levels or {}).items():
         parts.append(
             f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
@@ -177,7 +177,7 @@ def plane(
     y = Axis(ys, HEIGHT - BOTTOM, TOP + 48)
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, y_name), *_x_axis(x, x_name)]
     for words, value in inside.items():
-        parts.append(_across(value, value, x, x, TOP + 48, y.start))
+        parts.append(_upright(x(value), TOP + 48, y.start))
         parts.append(_text(x(value) - 4, TOP + 60, words, anchor="end"))
     if len(front) > 1:
         steps = "".join(f"H{x(a):.1f}V{y(b):.1f}" for a, b in front[1:])
@@ -217,8 +217,8 @@ def _x_axis(x: Axis, name: str) -> list[str]:
     return [*ticks, _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, name, "name")]
 
 
-def _across(a: float, b: float, x: Axis, other: Axis, top: float, bottom: float) -> str:
-    return f'<line class="level" x1="{x(a):.1f}" x2="{other(b):.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
+def _upright(x: float, top: float, bottom: float) -> str:
+    return f'<line class="level" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
 
 
 def _legend(names: Sequence[str]) -> list[str]:

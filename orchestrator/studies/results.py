@@ -1,7 +1,7 @@
 """What a study's trainings brought, and differences between its arms with what they rest on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,6 @@ class Results:
     """Kind -> test set -> numbers."""
     folder: Path
     work_dir: Path
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, arm: str) -> list[Done]:
         """The trainings of an arm that did not diverge, by seed."""

@@ -45,13 +45,13 @@ def carry_out(study: Study, request: Request, baselines: tuple[str, ...], say: A
         record = _record(study, request, facts) if request.track else None
         try:
             _run(study, request, digests, place, record, stack)
+            results = _results(study, request, baselines)
+            answer = study.conclude(results)
         except BaseException:
             if record:
                 record.finish({"status": "interrupted"}, [], "KILLED")
                 record.close(20)
             raise
-        results = _results(study, request, baselines)
-        answer = study.conclude(results)
         facts |= {"status": "finished", "ended": time.time(), **_spent(results, place, request)}
         _write_facts(request, facts)
         files = write.answer(request.folder, study, answer, facts)

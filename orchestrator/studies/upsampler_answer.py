@@ -152,17 +152,17 @@ def _joined(curves: list[list[tuple[float, float]]], results: Results) -> list[t
 
 def _strip(results: Results, test: str) -> bytes:
     kept = results.folder / "pictures"
-    shownarms = [a for a in (SHUFFLE, INTERP, TRANSPOSED, VGG, STAGES[1], STAGES[2]) if results.of(a)]
+    drawn = [a for a in (SHUFFLE, INTERP, TRANSPOSED, VGG, STAGES[1], STAGES[2]) if results.of(a)]
     rows = [
         [
             kept / f"{test}-input-{i}.png",
             kept / f"{test}-bicubic-{i}.png",
-            *(results.of(a)[0].folder / "pictures" / f"{test}-{i}.png" for a in shownarms),
+            *(results.of(a)[0].folder / "pictures" / f"{test}-{i}.png" for a in drawn),
             kept / f"{test}-target-{i}.png",
         ]
         for i in range(3)
     ]
-    titles = ["input", "bicubic", *(a.replace("interpolation", "interp.") for a in shownarms), "target"]
+    titles = ["input", "bicubic", *(a.replace("interpolation", "interp.") for a in drawn), "target"]
     return figures.strip(rows, titles)
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def markdown(table: Table) -> str:
     return "\n".join([f"**{table.title}**", "", *lines, *(f"\n{note}" for note in table.notes)])
 
 
-def said(claims: list[Judged] | tuple[Judged, ...] | Any) -> list[str]:
+def said(claims: Sequence[Judged]) -> list[str]:
     """One line per claim: where it stands, what it says, its status and why."""
     return [f"- {claim(c.id).where}: {claim(c.id).says} — **{c.status}**: {c.why}" for c in claims]
 
