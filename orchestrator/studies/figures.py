@@ -94,6 +94,8 @@ def bars(
     every = [v for values in series.values() for m, h in values for v in (m - h, m + h)]
     every += [v for level in (levels or {}).values() for v in level]
     y = Axis(every, HEIGHT - BOTTOM, TOP + 34, 0.12)
+    if min(every) >= 0:
+        y.low = max(y.low, 0.0)
     span = (WIDTH - LEFT - RIGHT) / len(groups)
     wide = min(60.0, span * 0.8 / len(series))
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, f"{name} (axis cut)")]
