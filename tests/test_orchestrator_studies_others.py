@@ -28,6 +28,7 @@ def test_colouring_measures_colour_against_the_grey_input(tmp_path, sets):  # no
     answer = carry_out(colour, request(tmp_path, "colorize", "miniature_colorize", sets, run__gan_steps=1))
     rows = {(row[0], row[1]): row for row in answer.tables[0].rows}
     assert rows["warm", "grey input"][-1] == "0.000", "grey has no saturation"
+    assert float(rows["warm", "one tint"][6]) < float(rows["warm", "grey input"][6]), "reddish all over"
     assert {"strip-warm.png", "strip-cold.png", "bars-chroma.svg"} == set(answer.figures)
     assert statuses(answer)["colour-towers"] == UNTESTED, "two sets were given, the third is missing"
 

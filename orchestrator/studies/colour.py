@@ -9,11 +9,11 @@ from orchestrator.studies.measure import PICTURES
 from orchestrator.studies.plan import Study, TestOn, Training, named_sets, open_test, seeded
 from orchestrator.studies.request import Request
 from orchestrator.studies.results import Answer, Results, Table, direction, shown
-from orchestrator.studies.seeds import UNTESTED, Judged, in_words, status_of
+from orchestrator.studies.seeds import UNTESTED, Judged, in_words, of_all, status_of
 from orchestrator.verdicts import Verdict, between_designs
 
 KIND = "colorize"
-BASELINES = ("grey",)
+BASELINES = ("grey", "tint")
 METRICS = ("psnr_rgb", "ssim_y", "colour_shift", "swd")
 EXTRAS = ("chroma_error", "chroma_centre", "chroma_border", "saturation")
 CLAIMS = ("colour-faces", "colour-rooms", "colour-towers")
@@ -50,7 +50,7 @@ def plan(request: Request, dry: bool = False) -> Study:
 
 
 def conclude(results: Results) -> Answer:
-    """The table beside the grey input, bars of the chroma error, strips, and the verdicts."""
+    """The table beside the grey input and one tint, bars of the chroma error, strips, and the verdicts."""
     arms = list(dict.fromkeys(d.training.arm for d in results.done))
     metrics = (*METRICS, *EXTRAS)
     rows: list[list[str | float]] = []
@@ -60,7 +60,8 @@ def conclude(results: Results) -> Answer:
             for m in metrics
         ]
         rows.append([arm, "network", *cells])
-        rows.append([arm, "grey input", *(shown(results.baseline("grey", arm, m), m) for m in metrics)])
+        for kind, words in (("tint", "one tint"), ("grey", "grey input")):
+            rows.append([arm, words, *(shown(results.baseline(kind, arm, m), m) for m in metrics)])
     first = results.done[0]
     notes = [f"{m}: {first.found['tests'][first.training.arm]['protocol'][m]}" for m in metrics]
     table = Table("colour", "Mean over seeds ± half the range", ["set", "image", *metrics], rows, notes)
@@ -68,7 +69,10 @@ def conclude(results: Results) -> Answer:
         m: [(results.mean(a, a, m), results.spread(a, a, m)) for a in arms]
         for m in ("chroma_error", "chroma_centre", "chroma_border")
     }
-    grey = {"chroma_error of grey": [results.baseline("grey", a, "chroma_error") for a in arms]}
+    grey = {
+        f"chroma_error of {kind}": [results.baseline(kind, a, "chroma_error") for a in arms]
+        for kind in BASELINES
+    }
     found = {
         "bars-chroma.svg": figures.bars("Chroma error, grey levels", arms, series, "RMSE of Cb, Cr", grey)
     }
@@ -94,9 +98,9 @@ def _claims(results: Results, arms: list[str]) -> list[Judged]:
     said = []
     for name, arm in zip(CLAIMS, arms, strict=False):
         metric = "chroma_centre" if name == "colour-faces" else "chroma_error"
-        verdict = _against_grey(results, arm, metric)
-        why = f"{metric} of {arm} minus that of the grey input: {in_words(verdict, 2)} grey levels"
-        said.append(Judged(name, status_of(verdict), why))
+        verdicts = {kind: _against(results, arm, kind, metric) for kind in BASELINES}
+        words = "; ".join(f"minus that of {kind} {in_words(v, 2)}" for kind, v in verdicts.items())
+        said.append(Judged(name, of_all(verdicts), f"{metric} of {arm}, grey levels, {words}"))
     background = _background(results, arms[0])
     why = (
         f"chroma error removed at the centre minus at the border of {arms[0]}: {in_words(background, 2)} "
@@ -107,8 +111,9 @@ def _claims(results: Results, arms: list[str]) -> list[Judged]:
     return said + [Judged(name, UNTESTED, "no set was given for it") for name in missing]
 
 
-def _against_grey(results: Results, arm: str, metric: str) -> Verdict:
-    comparison = results.compare(arm, "grey", arm, metric)
+def _against(results: Results, arm: str, kind: str, metric: str) -> Verdict:
+    """Against the grey input, and against one tint over all of it, which needs no eye for anything."""
+    comparison = results.compare(arm, kind, arm, metric)
     return between_designs({arm: comparison}, direction(metric))[arm]
 
 

@@ -197,6 +197,13 @@ def _mean_image(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: P
     return [mean for _ in pairs]
 
 
+def _tint(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
+    """The grey input plus the mean colour of the training images: all that one tint can do."""
+    mean = mean_training_image(data, work_dir).reshape(-1, 3).mean(axis=0)
+    tint = mean - mean @ (0.299, 0.587, 0.114)
+    return [np.clip(p.lr_image + tint + 0.5, 0, 255).astype(np.uint8) for p in pairs]
+
+
 @lru_cache(maxsize=8)
 def mean_training_image(data: DataConfig, work_dir: Path) -> np.ndarray:
     """uint8 (crop, crop, 3): the mean of the training images, each cut as data.eval_crop_px says."""
@@ -210,5 +217,6 @@ BASELINES: dict[str, Callable[..., list[np.ndarray]]] = {
     "bicubic": _resized("bicubic"),
     "nearest": _resized("nearest"),
     "grey": _resized("bicubic"),  # at scale 1 the input itself
+    "tint": _tint,
     "mean image": _mean_image,
 }
