@@ -52,7 +52,7 @@ def points(database):
 def pauses(database):
     """Median, 95th percentile and longest time in ms between the reports of one trial: a wait would show."""
     rows = sqlite3.connect(database).execute(
-        "SELECT run_uuid, timestamp FROM metrics WHERE key LIKE '%loss%' GROUP BY run_uuid, step, timestamp"
+        "SELECT DISTINCT run_uuid, timestamp FROM metrics WHERE key NOT LIKE 'cost/%'"
     )
     times: dict[str, list[int]] = {}
     for run, stamp in rows.fetchall():
