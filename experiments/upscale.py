@@ -38,7 +38,7 @@ class Args:
     """File format of the results; png keeps 16 bit and has no limit of size."""
     compare: bool = False
     """Also write NAME_x4_compare.png: bicubic on the left, the network on the right."""
-    memory_mb: int = 512
+    memory_mb: int = 256
     """Memory for the feature maps of one tile; more is slightly faster on large pictures."""
     device: str = "auto"
     """auto: CUDA, else MPS, else CPU; or a torch device name."""

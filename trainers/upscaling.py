@@ -80,7 +80,7 @@ def upscale_file(
     job: Job,
     *,
     scale: int,
-    memory_mb: int = 512,
+    memory_mb: int = 256,
     compare: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
