@@ -1,54 +1,13 @@
-"""Recipes: functions that return a whole config. The demo is here, the published trainings beside it."""
+"""Recipes: functions that return a whole config, by name. They are written in the files beside this one."""
 
 from collections.abc import Callable
 
-from datasets.config import DataConfig
 from datasets.errors import unknown
 from experiments import recipes_esrgan, recipes_srgan, recipes_studies
-from trainers.config import (
-    DiscriminatorConfig,
-    GeneratorConfig,
-    LossConfig,
-    ObjectiveConfig,
-    OptimConfig,
-    RunConfig,
-    TrainConfig,
-)
+from experiments.recipe_demo import demo
+from trainers.config import TrainConfig
 
-
-def demo() -> TrainConfig:
-    """x4 on the photographs inside scikit-image and scikit-learn, sized for two CPU cores.
-
-    A 32-channel SRResNet over a bicubic skip, L1 on [-1, 1] with a small GAN phase; no VGG, because its
-    weights would have to be downloaded, and SWD as the perceptual metric, because it needs none. Batches
-    of 4: in a fixed time many small updates went twice as far as few large ones. At most 0.15 dB may be
-    lost to the GAN phase, which in so few steps is what separates texture from noise.
-
-    Budget in CPU-seconds of one core: PSNR phase 20 (480 steps), GAN phase 20 (120 steps and 16
-    evaluations), so a whole sweep of 4 warm starts, 8 trials and 4 confirmations is about 310, under three
-    minutes on two cores, and one more for starting workers, checks, test and report.
-    """
-    return TrainConfig(
-        recipe="demo",
-        data=DataConfig(train="demo", crop_px=64, batch_size=4, eval_images=24),
-        generator=GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic"),
-        discriminator=DiscriminatorConfig(base_channels=32, num_layers=6, norm="none"),
-        loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
-        optim=OptimConfig(
-            lr_psnr=1e-3, lr_g=2e-4, lr_d=4e-4, psnr_schedule="one_cycle", gan_schedule="constant"
-        ),
-        run=RunConfig(
-            psnr_steps=480,
-            gan_steps=120,
-            psnr_eval_every_steps=120,
-            eval_every_steps=8,
-            log_every_steps=8,
-            checkpoint_every_steps=40,
-            ema_decay=0.97,
-            bn_recalibration_batches=2,
-        ),
-        objective=ObjectiveConfig(perceptual="swd", delta_db=0.15),
-    )
+__all__ = ["RECIPES", "build", "demo"]
 
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {

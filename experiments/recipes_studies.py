@@ -4,17 +4,9 @@ Every one departs from the published training beside it in length, width and bat
 answers is said with its scale in docs/results.md.
 """
 
-from datasets.config import DataConfig
 from experiments.recipe import derived
-from trainers.config import (
-    DiscriminatorConfig,
-    GeneratorConfig,
-    LossConfig,
-    ObjectiveConfig,
-    OptimConfig,
-    RunConfig,
-    TrainConfig,
-)
+from experiments.recipe_demo import demo
+from trainers.config import ObjectiveConfig, TrainConfig
 
 
 def miniature_matrix() -> TrainConfig:
@@ -22,28 +14,21 @@ def miniature_matrix() -> TrainConfig:
 
     L1 and 0.1 of the adversarial loss; 360 PSNR and 120 GAN updates of 4 crops, about 35 CPU-seconds.
     """
-    return TrainConfig(
-        recipe="miniature_matrix",
-        data=DataConfig(
-            train="demo", crop_px=88, batch_size=4, eval_images=8, eval_crop_px=88, eval_crop_at="key"
-        ),
-        generator=GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic"),
-        discriminator=DiscriminatorConfig(base_channels=24, num_layers=6, norm="none"),
-        loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
-        optim=OptimConfig(
-            lr_psnr=1e-3, lr_g=2e-4, lr_d=4e-4, psnr_schedule="one_cycle", gan_schedule="constant"
-        ),
-        run=RunConfig(
-            psnr_steps=360,
-            gan_steps=120,
-            psnr_eval_every_steps=120,
-            eval_every_steps=60,
-            log_every_steps=20,
-            checkpoint_every_steps=120,
-            ema_decay=0.97,
-            bn_recalibration_batches=2,
-        ),
-        objective=ObjectiveConfig(perceptual="swd"),
+    return derived(
+        demo,
+        "miniature_matrix",
+        {
+            "data.crop_px": 88,
+            "data.eval_images": 8,
+            "data.eval_crop_px": 88,
+            "data.eval_crop_at": "key",
+            "discriminator.base_channels": 24,
+            "objective.delta_db": ObjectiveConfig().delta_db,
+            "run.psnr_steps": 360,
+            "run.eval_every_steps": 60,
+            "run.log_every_steps": 20,
+            "run.checkpoint_every_steps": 120,
+        },
     )
 
 

@@ -10,6 +10,7 @@ import torch
 from datasets.loader import TrainLoader, eval_pairs
 from orchestrator.cluster import available_cpus
 from orchestrator.plan import Prepared
+from trainers.benchmark import parameters
 from trainers.config import TrainConfig, override
 from trainers.device import describe_hardware, pick_device
 from trainers.evaluate import Evaluator
@@ -87,7 +88,7 @@ def estimate(prepared: Prepared) -> Estimate:
         torch.set_num_threads(config.run.threads or 1)  # as a trial has it
     try:
         configs = [override(config, a) for a in prepared.architectures]
-        sizes = [_parameters(c) for c in configs]
+        sizes = [parameters(build_generator(c.generator)) for c in configs]
         ends = [configs[sizes.index(f(sizes))] for f in (min, max)]
         smallest = measure(ends[0], prepared, device)
         largest = measure(ends[1], prepared, device) if len(set(sizes)) > 1 else smallest
@@ -132,7 +133,7 @@ def measure(config: TrainConfig, prepared: Prepared, device: torch.device) -> Co
         seconds[phase] = _timed(once, device)
     evaluator.measure(state.ema)  # the first computes what later ones share
     seconds["evaluation"] = _timed(lambda: evaluator.measure(state.ema), device, warm_up=0, at_least=1)
-    return Costs(_parameters(config), seconds["psnr"], seconds["gan"], seconds["evaluation"])
+    return Costs(parameters(state.ema), seconds["psnr"], seconds["gan"], seconds["evaluation"])
 
 
 def _timed(
@@ -152,10 +153,6 @@ def _timed(
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _parameters(config: TrainConfig) -> int:
-    return sum(p.numel() for p in build_generator(config.generator).parameters())
 
 
 def _time(hours: float) -> str:

@@ -82,5 +82,6 @@ def test_a_setting_that_changes_nothing_warns(idle: dict, message: str) -> None:
         DataConfig(**idle)
 
 
-def test_settings_in_use_are_silent() -> None:
+def test_settings_in_use_are_silent(recwarn: pytest.WarningsRecorder) -> None:
     DataConfig(input="edges", canny_sigma=2.0, eval_crop_px=32, eval_crop_at="key")
+    assert not recwarn.list

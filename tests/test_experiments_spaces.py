@@ -49,7 +49,9 @@ def test_what_ray_is_given_becomes_a_config(name):
     config, space = RECIPES["demo"](), SPACES[name]
     search = build_search(space, config.objective, name, 0, list(space.points), 20)
     for k in range(20):
-        override(config, settings_of(search.suggest(f"t{k}")))
+        given = settings_of(search.suggest(f"t{k}"))
+        assert set(given) <= set(space.axes) and given
+        assert given.items() <= flatten(override(config, given)).items()
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -9,6 +9,8 @@ from tiny import Loader, tiny
 from orchestrator import calibration
 from orchestrator.calibration import Costs, Estimate
 from orchestrator.progress import StagePlan
+from trainers.benchmark import parameters
+from trainers.models import build_generator
 
 SMALL, LARGE = Costs(100, 0.1, 0.2, 1.0), Costs(300, 0.3, 0.4, 3.0)
 
@@ -53,4 +55,4 @@ def test_the_real_step_of_both_phases_is_timed(monkeypatch):
     prepared = SimpleNamespace(images={"train": None, "val": None}, request=SimpleNamespace(metrics=()))
     costs = calibration.measure(tiny(), prepared, torch.device("cpu"))
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
-    assert costs.parameters == calibration._parameters(tiny())
+    assert costs.parameters == parameters(build_generator(tiny().generator))

@@ -1,23 +1,18 @@
 """The scripts find a network by its registered name, its sweep or its run."""
 
 import json
-import shutil
 from dataclasses import replace
 
-import mlflow
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from champion import register_champion
 from PIL import Image
 
 from datasets.errors import UserError
 from experiments import benchmark_table, upscale
-from orchestrator.export import log_generator
-from orchestrator.mlflow_store import fluent_store
 from orchestrator.named_model import load_named
-from orchestrator.registry import Registry
-from orchestrator.tracking import default_uri
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
 from trainers.evaluate import to_tensor, to_uint8
@@ -31,17 +26,7 @@ CONFIG = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=2
 @pytest.fixture(scope="module")
 def store(tmp_path_factory, migrated_database):
     """A registry whose champion is a small network, and that network."""
-    folder = tmp_path_factory.mktemp("registry")
-    shutil.copy(migrated_database, folder)
-    uri = default_uri(folder)
-    torch.manual_seed(0)
-    network = build_generator(CONFIG.generator).eval()
-    registry = Registry(uri, "upsweep-demo")
-    experiment = registry.client.create_experiment("e", artifact_location=(folder / "art").as_uri())
-    with fluent_store(uri), mlflow.start_run(experiment_id=experiment) as run:
-        model_uri = log_generator(network, CONFIG)
-    registry.register(model_uri, run.info.run_id, {}, "card")
-    registry.promote(1, None)
+    network, uri = register_champion(tmp_path_factory.mktemp("registry"), migrated_database, CONFIG)
     return uri, network
 
 

@@ -81,6 +81,16 @@ class Bare:
     local, address, storage, tracking_uri = False, "", "./runs", ""
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [("a: [", "cannot be read"), ("a: 1", "lacks cluster_name, provider, auth"), ("", "lacks")],
+)
+def test_a_file_that_is_no_cluster_file_is_named(laptop, text, what):
+    (laptop / "cluster.mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"cluster.mine.yaml .*{what}.*use --local to run here"):
+        trace.find(laptop)
+
+
 def test_local_address_and_environment_never_ask_for_a_trace(monkeypatch):
     monkeypatch.setattr(trace, "find", lambda: pytest.fail("a trace was looked for"))
     named = [{"RAY_ADDRESS": "h:1"}, {"UPSWEEP_LOCAL": "1"}]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,17 +9,12 @@ import time
 import urllib.request
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pytest
 import torch
+from champion import register_champion
 
-from orchestrator.export import log_generator
-from orchestrator.mlflow_store import fluent_store
-from orchestrator.registry import Registry
-from orchestrator.tracking import default_uri
 from trainers.config import GeneratorConfig, TrainConfig
-from trainers.models import build_generator
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -28,17 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 @pytest.fixture
 def champion(tmp_path, migrated_database):
     """A registered champion: (its network, the store's address)."""
-    shutil.copy(migrated_database, tmp_path)
-    uri = default_uri(tmp_path)
     config = TrainConfig(recipe="demo", generator=GeneratorConfig(num_blocks=1, channels=8))
-    generator = build_generator(config.generator).eval()
-    registry = Registry(uri, "upsweep-demo")
-    experiment = registry.client.create_experiment("e", artifact_location=(tmp_path / "art").as_uri())
-    with fluent_store(uri), mlflow.start_run(experiment_id=experiment) as run:
-        model_uri = log_generator(generator, config)
-    registry.register(model_uri, run.info.run_id, {}, "card")
-    registry.promote(1, None)
-    return generator, uri
+    return register_champion(tmp_path, migrated_database, config)
 
 
 @pytest.fixture

@@ -134,10 +134,11 @@ def test_a_psnr_run_ends_with_its_last_checkpoint(photographs, storage, tmp_path
 
 def test_a_resumed_run_may_use_another_device_or_other_threads(photographs, storage, tmp_path):
     config = small(photographs, run__gan_steps=0)
-    single.train(config, tmp_path / "out", storage)
+    ended = single.train(config, tmp_path / "out", storage)
     before = torch.get_num_threads()
     try:
-        single.train(override(config, {"run.threads": 1}), tmp_path / "out", storage)
+        machine = {"run.threads": 1, "run.device": "auto"}
+        assert single.train(override(config, machine), tmp_path / "out", storage) == ended
     finally:
         torch.set_num_threads(before)
 

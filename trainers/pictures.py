@@ -121,7 +121,7 @@ def _decode_deep(image: Image.Image, path: Path) -> Picture:
     planes = _UPRIGHT.get(exif.pop(ExifTags.Base.Orientation, 1), np.asarray)(png16.read_pixels(path))
     alpha = None
     if planes.shape[2] in (2, 4):
-        alpha = _eight(planes[..., -1])
+        alpha = eight_bit(planes[..., -1])
         planes = planes[..., :-1]
         notes.append("16-bit transparency is read as 8-bit")
     pixels = np.ascontiguousarray(planes[..., 0] if planes.shape[2] == 1 else planes)
@@ -129,9 +129,9 @@ def _decode_deep(image: Image.Image, path: Path) -> Picture:
     return Picture(pixels, alpha, image.info.get("icc_profile"), exif_bytes, tuple(notes))
 
 
-def _eight(values: np.ndarray) -> np.ndarray:
-    """uint16 as uint8, rounded."""
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+def eight_bit(values: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, rounded; uint8 as it is."""
+    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _notes(image: Image.Image) -> list[str]:
@@ -193,7 +193,7 @@ def write(path: Path, picture: Picture) -> list[str]:
     notes = []
     if picture.pixels.dtype == np.uint16 and kind != "png":
         notes.append(f"{kind} holds 8 bit; --format png keeps 16")
-        picture = replace(picture, pixels=_eight(picture.pixels))
+        picture = replace(picture, pixels=eight_bit(picture.pixels))
     options = {} if kind == "png" else {"quality": QUALITY}
     carried = {"icc_profile": picture.icc, "exif": picture.exif}
     path.parent.mkdir(parents=True, exist_ok=True)

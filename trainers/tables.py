@@ -70,8 +70,8 @@ def markdown(blocks: Sequence[Block], protocols: dict[str, str]) -> str:
     parts = []
     for block in blocks:
         head = ["model", *(f"{s} {m}" for s, m in columns(blocks)), *COSTS.values()]
-        lines = [f"**{block.title}**", "", _piped(head), _piped(["---"] * len(head))]
-        lines += [_piped(cells) for cells in _cells(block, columns(blocks), "**{}**")]
+        lines = [f"**{block.title}**", "", piped(head), piped(["---"] * len(head))]
+        lines += [piped(cells) for cells in _cells(block, columns(blocks), "**{}**")]
         parts.append("\n".join(lines))
     notes = "\n".join(f"- {name}: {text}" for name, text in protocols.items())
     return "\n\n".join([*parts, notes]) + "\n"
@@ -118,7 +118,8 @@ def _marked(text: str, best: bool, mark: str) -> str:
     return mark.format(text) if best and text else text
 
 
-def _piped(cells: Sequence[str]) -> str:
+def piped(cells: Sequence[str]) -> str:
+    """One row of a Markdown table."""
     return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from trainers.infer import upscale
-from trainers.pictures import FORMATS, Picture, check, enlarge, expand, read, write
+from trainers.pictures import FORMATS, Picture, check, eight_bit, enlarge, expand, read, write
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,11 @@ def upscale_file(
     try:
         notes = write(job.target, replace(picture, pixels=pixels, alpha=alpha))
         if compare:
-            both = _beside(_eight_bit(picture.pixels), _eight_bit(pixels), scale)
+            both = _beside(eight_bit(picture.pixels), eight_bit(pixels), scale)
             write(job.target.with_name(f"{job.target.stem}_compare.png"), Picture(both, icc=picture.icc))
     except OSError as error:
         raise UserError(f"{job.target}: cannot be written ({error.strerror or error})") from None
     return [*picture.notes, *notes]
-
-
-def _eight_bit(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
 
 
 def _beside(small: np.ndarray, large: np.ndarray, scale: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from orchestrator.rating.study import HR, NEAREST
 from trainers.benchmark import open_test_set
 from trainers.evaluate import RESIZERS, resize_up
 from trainers.infer import upscale
-from trainers.pictures import expand, read
+from trainers.pictures import eight_bit, expand, read
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,7 @@ def of_pair(pair: Pair, sources: Sources, files: Mapping[str, Mapping[str, Path]
 
 def _of_file(name: str, file: Path, hr: np.ndarray, scale: int) -> np.ndarray:
     """The pixels of a file, without the last rows and columns that HR lost as no multiple of `scale`."""
-    pixels = read(file).pixels
-    if pixels.dtype != np.uint8:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    pixels = eight_bit(read(file).pixels)
     (height, width), (rows, columns) = hr.shape[:2], pixels.shape[:2]
     if not (0 <= rows - height < scale and 0 <= columns - width < scale):
         raise UserError(

@@ -126,6 +126,11 @@ def known(head: Head) -> list[Job]:
     return [Job(**json.loads(line)) for line in text.splitlines()]
 
 
+def told(head: Head, job: Job) -> Job | None:
+    """`job` with what it has said of itself; None where it has not yet."""
+    return next((found for found in known(head) if found.id == job.id), None)
+
+
 def running(client: Any, jobs: Sequence[Job]) -> Job | None:
     """The one of `jobs` that has not ended."""
     status = {d.submission_id: str(d.status.value) for d in client.list_jobs()}

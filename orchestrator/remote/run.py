@@ -68,7 +68,7 @@ def _is_there(head: Head, path: str) -> bool:
 
 
 def _sweep(head: Head, job: Job) -> str:
-    found = next((j for j in jobs.known(head) if j.id == job.id), None)
+    found = jobs.told(head, job)
     if found is None:
         return f"job {job.id}"
     return f"sweep '{found.sweep}' (--status, --resume or --stop {found.sweep})"
@@ -76,7 +76,7 @@ def _sweep(head: Head, job: Job) -> str:
 
 def _fetched(head: Head, job: Job, code: int, say: Callable[[str], None]) -> int:
     """Copy the report of a sweep that ended well; the exit code."""
-    found = next((j for j in jobs.known(head) if j.id == job.id), None)
+    found = jobs.told(head, job)
     if not code and found is not None:
         target = Path("runs") / found.sweep
         if all([_copy(head, f"{found.folder}/{name}", target / name) for name in COPIED]):

@@ -8,7 +8,11 @@ from typing import Any
 
 import yaml
 
+from datasets.errors import UserError
 from orchestrator.cluster import ROOT
+
+NEEDED = ("cluster_name", "provider", "auth")
+ELSEWISE = "correct it, or use --local to run here"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,15 @@ def of_file(path: Path) -> Trace:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A cluster file."""
-    return yaml.safe_load(path.read_text())
+    """A cluster file. UserError for one that is none: a sweep on this machine, too, looks for clusters."""
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}; {ELSEWISE}") from None
+    lacking = [k for k in NEEDED if not isinstance(config, dict) or not config.get(k)]
+    if lacking:
+        raise UserError(f"{path} is no cluster file, it lacks {', '.join(lacking)}; {ELSEWISE}")
+    return config
 
 
 def remember(trace: Trace, root: Path = ROOT) -> None:

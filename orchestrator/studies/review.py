@@ -60,7 +60,7 @@ def plan(
         for name, arm in arms.items():
             own = on_set(arm.config, place)
             on = tuple(_test(own, n, s) for n, s in named_sets(tests, TESTS).items())
-            before = f"{_named(arm.after, seed)}" if arm.after else ""
+            before = _named(arm.after, seed) if arm.after else ""
             trainings.append(Training(name, seed, seeded(own, seed), on, METRICS, before, EXTRAS))
     if not dry:
         for test in trainings[0].tests:

@@ -295,9 +295,8 @@ def _trials(folder: Path) -> list[dict[str, Any]]:
     path = folder / "leaderboard.json"
     if not path.is_file():
         raise UserError(f"--sweep: no sweep with a leaderboard in {folder}")
-    kept = json.loads(path.read_text())
+    rows = json.loads(path.read_text())
     facts = json.loads((folder / SWEEP).read_text())
-    rows = kept["rows"] if isinstance(kept, dict) else kept
     return [r | {"objective": facts["objective"]} for r in rows if not r["diverged"] and r["metrics"]]
 
 

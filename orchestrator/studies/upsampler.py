@@ -17,6 +17,7 @@ from orchestrator.studies.matrix import on_set
 from orchestrator.studies.plan import Study, TestOn, Training, named_sets, open_test, seeded
 from orchestrator.studies.request import Request
 from orchestrator.studies.upsampler_answer import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
+from trainers.benchmark import parameters
 from trainers.config import TrainConfig
 from trainers.models import build_generator
 
@@ -107,7 +108,7 @@ def _on_vgg(config: TrainConfig) -> TrainConfig:
 
 def _parameters(config: TrainConfig) -> int:
     with torch.device("meta"):
-        return sum(p.numel() for p in build_generator(config.generator).parameters())
+        return parameters(build_generator(config.generator))
 
 
 def _equal(config: TrainConfig, target: int) -> TrainConfig:

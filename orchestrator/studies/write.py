@@ -10,6 +10,7 @@ from orchestrator.progress import clock
 from orchestrator.studies.plan import Study
 from orchestrator.studies.results import Answer, Table
 from orchestrator.studies.seeds import Judged, claim
+from trainers.tables import piped
 
 
 def answer(folder: Path, study: Study, found: Answer, facts: Mapping[str, Any]) -> list[str]:
@@ -46,7 +47,7 @@ def page(study: Study, found: Answer, facts: Mapping[str, Any]) -> str:
 def markdown(table: Table) -> str:
     """A titled table with its notes."""
     rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    lines = [piped([str(cell) for cell in row]) for row in rows]
     return "\n".join([f"**{table.title}**", "", *lines, *(f"\n{note}" for note in table.notes)])
 
 
