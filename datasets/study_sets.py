@@ -21,22 +21,23 @@ def located(spec: str, split: str, work_dir: Path) -> str:
     """Where the shards of `spec` are, cut as `split` of splits.STUDIES where they have to be made.
 
     `spec` is a shard folder or its URL, a catalogue name that was prepared under `work_dir`/datasets, or a
-    folder or zip of photographs, which is imported once. UserError where there is nothing to read, or too
-    few images.
+    folder or zip of photographs, which is imported once; with `split` "" it may have any size and is cut as
+    in any run. UserError where there is nothing to read, or too few images.
     """
     if is_url(spec) or is_shards(spec) or spec == "demo":
         return spec
     prepared = Path(work_dir) / "datasets" / spec
     if spec in CATALOGUE:
         if not is_shards(str(prepared)):
+            cut = f" --split {split}" if split in CATALOGUE[spec].splits else ""
             raise UserError(
                 f"{spec} is not prepared in {prepared}: get it from {CATALOGUE[spec].get} and run python "
-                f"experiments/prepare_data.py {spec} --source FILE --out {prepared} --split {split}"
+                f"experiments/prepare_data.py {spec} --source FILE --out {prepared}{cut}"
             )
         return str(prepared)
     if not Path(spec).exists():
         raise unknown("folder, zip, shard folder or dataset for --data", spec, CATALOGUE)
-    return str(_imported(Path(spec), split, Path(work_dir)))
+    return str(_imported(Path(spec), split, Path(work_dir))) if split else spec
 
 
 def _imported(path: Path, split: str, work_dir: Path) -> Path:

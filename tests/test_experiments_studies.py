@@ -8,7 +8,7 @@ from studies import TINY, sets  # noqa: F401  (a fixture)
 
 from datasets.errors import UserError
 from experiments import recipes, reproduce, review_arms, study
-from orchestrator.studies import estimate, seeds
+from orchestrator.studies import edges, estimate, seeds
 from orchestrator.studies import reproduce as reproduction
 from orchestrator.studies.request import storage_of
 from orchestrator.verdicts import Verdict
@@ -37,6 +37,41 @@ def test_a_dry_run_at_full_scale_prints_trainings_images_and_hours(kind, tmp_pat
     assert f"{trainings} trainings" in said and f"{steps:>9,} steps" in said
     assert re.search(r"in all about [\d,.]+ \S*hours of training on", said) and "once it is at hand" in said
     assert not (tmp_path / "studies").exists()
+
+
+def test_a_plan_counts_both_phases_and_the_published_images(tmp_path, monkeypatch, capsys):
+    def timed(training):
+        run = training.config.run
+        steps = {"psnr": run.psnr_steps, "gan": run.gan_steps}
+        return {phase: 3600 / n for phase, n in steps.items() if n}  # an hour each
+
+    monkeypatch.setattr(estimate, "seconds_per_step", timed)
+    options = study.parse("perception_distortion", argv=["--dry-run", "--storage", str(tmp_path)])
+    study.run("perception_distortion", options)
+    said = capsys.readouterr().out
+    assert re.search(r"PSNR phase +5 x 1,000,000 steps +5.00 h", said)
+    assert re.search(r"GAN phase +5 x +400,000 steps +5.00 h", said)  # it differs in its phases alone
+    assert "images div2k: 900 in all once it is at hand" in said and "images bsd100: 100 in all" in said
+
+
+def test_the_comparison_is_planned_on_its_own_test_sets(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda training: {"psnr": 0.1, "gan": 0.36})
+    options = study.parse("srcnn_vs_esrgan", argv=["--dry-run", "--storage", str(tmp_path)])
+    study.run("srcnn_vs_esrgan", options, arms=review_arms.of("srcnn_vs_esrgan", options.config, False))
+    said = capsys.readouterr().out
+    assert "tested on div2k, ffhq, selfie2anime; verdicts on div2k" in said
+    assert "of which the first 1,000 by key" in said
+
+
+def test_photographs_that_a_study_will_cut_are_counted_without_an_import(tmp_path, sets):  # noqa: F811
+    options = study.parse(
+        "edges_to_photo", argv=["--dry-run", "--miniature", "--storage", str(tmp_path / "s")]
+    )
+    options.data = tuple(sets)
+    asked = study.request_of("edges_to_photo", options)
+    said = estimate.images(edges.plan(asked, dry=True), asked)
+    assert [line.partition(": ")[2] for line in said] == ["train 6, test 32"] * 2
+    assert not (tmp_path / "s").exists()
 
 
 def test_the_estimate_times_real_updates(monkeypatch):

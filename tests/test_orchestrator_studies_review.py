@@ -1,24 +1,26 @@
 """The two documents that are one table: rows at the smallest scale, SSIM both ways, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from studies import request, sets  # noqa: F401  (a fixture)
+from studies import TINY, pictures, request, sets  # noqa: F401  (a fixture)
 
 from datasets.errors import UserError
-from experiments import review_arms
+from experiments import recipes, review_arms
 from orchestrator.studies import measure, review, session
-from orchestrator.studies.plan import Training
+from orchestrator.studies.plan import TestOn, Training
 from trainers.config import override
 
 
-def table(tmp_path, sets, kind):  # noqa: F811
+def table(tmp_path, sets, kind, tests=()):  # noqa: F811
     asked = request(tmp_path, kind, "miniature_review", sets[:1], run__gan_steps=0, data__eval_crop_px=0)
     arms = review_arms.of(kind, asked.config, True)
     short = {"run.gan_steps": 1, "run.psnr_steps": 1}
     for name, arm in arms.items():
         run = {k: v for k, v in short.items() if flat(arm)[k]}
         arms[name] = review.Arm(override(arm.config, run), arm.after)
-    study = review.plan(asked, arms=arms, tests=(sets[1],))
+    study = review.plan(asked, arms=arms, tests=tests or (sets[1],))
     return session.carry_out(study, asked, review.BASELINES, say=lambda text: None)
 
 
@@ -39,6 +41,20 @@ def test_the_review_compares_srresnet_with_every_other_row(tmp_path, sets):  # n
     found = {c.id: c for c in answer.claims}
     assert set(found) == {"review-psnr", "review-srcnn"}
     assert "SRGAN-MSE" in found["review-psnr"].why and "SRGAN-MSE" not in found["review-srcnn"].why
+
+
+def test_a_table_trains_on_photographs_of_any_number(tmp_path, sets):  # noqa: F811
+    few = pictures(tmp_path / "few", 0, 13)
+    answer = table(tmp_path, [f"few={few}"], "srcnn_vs_esrgan", tests=(sets[1],))
+    assert answer.tables[0].rows[2][0] == "SRCNN"
+
+
+def test_only_the_first_images_are_measured_and_the_protocol_says_so(tmp_path, sets):  # noqa: F811
+    data = override(recipes.build("miniature_review"), TINY).data
+    test = TestOn("warm", replace(data, test=sets[0].split("=")[1]), 3)
+    _, pairs = measure.open_evaluator(test, 4, ("psnr_y",), tmp_path)
+    every, all_pairs = measure.open_evaluator(replace(test, first=0), 4, ("psnr_y",), tmp_path)
+    assert [p.key for p in pairs] == sorted(p.key for p in all_pairs)[:3] and len(all_pairs) == 40
 
 
 def test_the_comparison_shows_its_second_table_both_ways(tmp_path, sets):  # noqa: F811

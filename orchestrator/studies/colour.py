@@ -46,7 +46,7 @@ def plan(request: Request, dry: bool = False) -> Study:
         f"of {config.data.batch_size}; {request.seeds} seeds; the sets stand for faces, rooms, buildings in "
         f"this order",
     )
-    return Study(KIND, tuple(trainings), conclude, said)
+    return Study(KIND, tuple(trainings), conclude, said, request.split)
 
 
 def conclude(results: Results) -> Answer:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datasets.errors import UserError
 from datasets.study_sets import located
 from orchestrator.studies import figures
-from orchestrator.studies.matrix import DEFAULTS, on_set
+from orchestrator.studies.matrix import on_set
 from orchestrator.studies.measure import PICTURES
 from orchestrator.studies.plan import Study, TestOn, Training, check_scale, named_sets, open_test, seeded
 from orchestrator.studies.request import Request
@@ -30,6 +30,8 @@ from trainers.config import TrainConfig
 
 KIND = "edges_to_photo"
 BASELINES = ("mean image",)
+DEFAULTS = ("celeba=img_align_celeba.zip", "lsun_dining_room", "lsun_tower")
+"""Faces as they were published, because prepared ones have 128 px."""
 SCALES, LOSSES = (1, 2, 4, 8, 16), ("l1", "l2")
 ELSEWHERE = (4, "l1")
 """Scale and loss on the sets after the first."""
@@ -72,7 +74,7 @@ def plan(request: Request, dry: bool = False) -> Study:
         f"{data.batch_size}; {request.seeds} seeds",
         "converged: more PSNR than the mean training image",
     )
-    return Study(KIND, tuple(trainings), conclude, said)
+    return Study(KIND, tuple(trainings), conclude, said, request.split)
 
 
 def _arm(config: TrainConfig, k: int, loss: str) -> TrainConfig:

@@ -2,12 +2,17 @@
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from datasets.catalogue import CATALOGUE
+from datasets.config import DataConfig
 from datasets.errors import UserError
+from datasets.importers import open_source
 from datasets.loader import open_images
 from datasets.splits import STUDIES
+from datasets.stream import is_shards
 from orchestrator.studies.plan import Study, Training, open_test
 from orchestrator.studies.request import Request
 from trainers.config import digest, flatten
@@ -24,10 +29,11 @@ def lines(study: Study, request: Request) -> list[str]:
     hours: dict[str, float] = {}
     counts: dict[str, int] = {}
     for t in study.trainings:
-        key = digest([v for k, v in flatten(t.config).items() if k not in _FREE])
+        run = t.config.run
+        phases = [run.psnr_steps > 0, run.gan_steps > 0]
+        key = digest([phases, [v for k, v in flatten(t.config).items() if k not in _FREE]])
         if key not in kept:
             kept[key] = seconds_per_step(t)
-        run = t.config.run
         seconds = {"psnr": run.psnr_steps, "gan": run.gan_steps}
         hours[t.arm] = hours.get(t.arm, 0) + sum(kept[key].get(p, 0) * n for p, n in seconds.items()) / 3600
         counts[t.arm] = counts.get(t.arm, 0) + 1
@@ -48,18 +54,37 @@ _FREE = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run.gan
 
 
 def images(study: Study, request: Request) -> list[str]:
-    """Each set with its training and test images; those that are not at hand as the split has them."""
-    said, sizes = [], STUDIES["miniature" if request.miniature else study.split]
-    for spec in dict.fromkeys(t.config.data.train for t in study.trainings):
-        data = next(t.config.data for t in study.trainings if t.config.data.train == spec)
-        try:
-            train = len(open_images(spec, "train", work_dir=request.storage, data=data))
-            said.append(f"  images {spec}: train {train:,}, test {len(open_test(data, request.storage)):,}")
-        except UserError as error:
-            reason = str(error).partition(";")[0]
-            counts = f"train {sizes['train']:,}, test {sizes['test']:,}"
-            said.append(f"  images {spec}: {counts} once it is at hand ({reason})")
+    """Each set with its training and test images; those that are not at hand as they are published."""
+    said = []
+    for data in {t.config.data.train: t.config.data for t in study.trainings}.values():
+        said.append(_images(data, request, study.split))
+    tests = {test.data.test: test for t in study.trainings for test in t.tests if test.data.test}
+    for test in tests.values():
+        first = f", of which the first {test.first:,} by key" if test.first else ""
+        said.append(_images(test.data, request, "", test_only=True) + first)
     return said
+
+
+def _images(data: DataConfig, request: Request, split: str, test_only: bool = False) -> str:
+    """One set; what has not been imported yet is counted, not imported."""
+    spec = data.test if test_only else data.train
+    try:
+        if Path(spec).exists() and not is_shards(spec):
+            members = len(open_source(Path(spec)).members())
+            return f"  images {spec}: {_cut(split) if split else f'{members:,} in all'}"
+        counts = f"test {len(open_test(data, request.storage)):,}"
+        if not test_only:
+            train = open_images(spec, "train", work_dir=request.storage, data=data)
+            counts = f"train {len(train):,}, {counts}"
+        return f"  images {spec}: {counts}"
+    except UserError as error:
+        reason = str(error).partition(";")[0]
+        published = f"{CATALOGUE[spec].images:,} in all" if spec in CATALOGUE else "unknown"
+        return f"  images {spec}: {_cut(split) if split else published} once it is at hand ({reason})"
+
+
+def _cut(split: str) -> str:
+    return f"train {STUDIES[split]['train']:,}, test {STUDIES[split]['test']:,}"
 
 
 def seconds_per_step(training: Training) -> dict[str, float]:

@@ -49,7 +49,7 @@ def plan(request: Request, dry: bool = False) -> Study:
         for seed in range(request.seeds)
         for name, config in configs.items()
     )
-    return Study(KIND, trainings, conclude, conditions)
+    return Study(KIND, trainings, conclude, conditions, request.split)
 
 
 def on_set(config: TrainConfig, place: str) -> TrainConfig:

@@ -30,7 +30,7 @@ def on_test(
 ) -> Measured:
     """The numbers of `network` on a test set; its first pictures go below `folder`."""
     scale = training.config.generator.scale
-    evaluator, pairs = open_evaluator(test.data, scale, training.metrics, work_dir, device)
+    evaluator, pairs = open_evaluator(test, scale, training.metrics, work_dir, device)
     images = evaluator.upscale(network)
     for i, image in enumerate(images[:PICTURES]):
         save_picture(image, folder / f"{test.name}-{i}.png")
@@ -40,7 +40,7 @@ def on_test(
 def of_baseline(kind: str, training: Training, test: TestOn, folder: Path, work_dir: Path) -> Measured:
     """The same of no network: bicubic, nearest, or the mean training image; input and target are kept too."""
     scale = training.config.generator.scale
-    evaluator, pairs = open_evaluator(test.data, scale, training.metrics, work_dir)
+    evaluator, pairs = open_evaluator(test, scale, training.metrics, work_dir)
     images = BASELINES[kind](pairs, scale, test.data, work_dir)
     for i, pair in enumerate(pairs[:PICTURES]):
         save_picture(pair.lr_image, folder / f"{test.name}-input-{i}.png")
@@ -57,16 +57,16 @@ def save_picture(pixels: np.ndarray, path: Path) -> None:
 
 @lru_cache(maxsize=8)
 def open_evaluator(
-    data: DataConfig,
+    test: TestOn,
     scale: int,
     metrics: tuple[str, ...],
     work_dir: Path,
     device: torch.device = CPU,
 ) -> tuple[Evaluator, list[Pair]]:
     """The measure of a test set and its pairs; kept for the next training of the same worker."""
-    images = open_test(data, work_dir)
-    pairs = eval_pairs(images, data, scale)
-    protocol = eval_protocol(images, data)
+    images = open_test(test.data, work_dir)
+    pairs = eval_pairs(images, test.data, scale, limit=test.first)
+    protocol = eval_protocol(images, test.data) | ({"first": test.first} if test.first else {})
     return Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol), pairs
 
 

@@ -26,6 +26,8 @@ class TestOn:
 
     name: str
     data: DataConfig
+    first: int = 0
+    """Only the first images by key; 0: all."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ class Study:
     conclude: Callable[["Results"], "Answer"]
     conditions: tuple[str, ...]
     """Sentences that every table of the study is read under."""
-    split: str = "matrix"
-    """How archives are cut for it: the images of a set that is not at hand, in a plan without data."""
+    split: str = ""
+    """How archives are cut for it, so that sets are equal; empty: as in any run."""
 
     def digest(self) -> str:
         """Names the plan: a study goes on only with the plan it began with."""

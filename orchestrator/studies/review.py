@@ -31,6 +31,9 @@ from trainers.config import TrainConfig
 BASELINES = ("nearest", "bicubic")
 DEFAULTS, MINIATURE = ("div2k",), ("demo",)
 TESTS = ("set5", "set14", "bsd100")
+VERSUS = "srcnn_vs_esrgan"
+VERSUS_TESTS = {"div2k": (256, 0), "ffhq": (0, 1_000), "selfie2anime": (0, 0)}
+"""Test sets of the comparison at full scale (its sec. 4.2, 4.3): centre crop in px, first images by key."""
 METRICS = ("psnr_y", "ssim_y", "psnr_rgb")
 EXTRAS = ("ssim_rgb", "ssim_misread")
 SRRESNET, SRCNN = "SRResNet-MSE", "SRCNN"
@@ -54,12 +57,14 @@ def plan(
     if len(scales) != 1:
         raise UserError(f"one table holds one scale, but its arms have {sorted(scales)}")
     ((_, spec),) = list(named_sets(request.data, MINIATURE if request.miniature else DEFAULTS).items())[:1]
-    place = spec if dry else located(spec, request.split, request.storage)
+    place = spec if dry else located(spec, "", request.storage)
+    own_tests = request.kind == VERSUS and not request.miniature
+    named = named_sets(tests, tuple(VERSUS_TESTS) if own_tests else TESTS)
     trainings = []
     for seed in range(request.seeds):
         for name, arm in arms.items():
             own = on_set(arm.config, place)
-            on = tuple(_test(own, n, s) for n, s in named_sets(tests, TESTS).items())
+            on = tuple(_test(own, n, s) for n, s in named.items())
             before = _named(arm.after, seed) if arm.after else ""
             trainings.append(Training(name, seed, seeded(own, seed), on, METRICS, before, EXTRAS))
     if not dry:
@@ -67,14 +72,20 @@ def plan(
             open_test(test.data, request.storage)
     said = (
         f"trained on {place}, x{scales.pop()}, {request.seeds} seeds; tested on "
-        f"{', '.join(named_sets(tests, TESTS))}; verdicts on the last of them",
+        f"{', '.join(named)}; verdicts on {_judged_on(list(named))}",
     )
     return Study(request.kind, tuple(trainings), conclude, said)
 
 
 def _test(config: TrainConfig, name: str, spec: str) -> TestOn:
-    data = replace(config.data, train="demo", test=spec, crop_px=96, batch_size=1, eval_crop_px=0)
-    return TestOn(name, replace(data, eval_crop_at="centre", order_seed=0))
+    crop_px, first = VERSUS_TESTS.get(spec, (0, 0))
+    own = replace(config.data, eval_crop_px=crop_px, eval_crop_at="centre")
+    return TestOn(name, replace(own, train="demo", test=spec, crop_px=96, batch_size=1, order_seed=0), first)
+
+
+def _judged_on(tests: list[str]) -> str:
+    """The document's DIV2K, else the last set, which is the largest of the usual three."""
+    return "div2k" if "div2k" in tests else tests[-1]
 
 
 def _named(arm: str, seed: int) -> str:
@@ -97,9 +108,10 @@ def conclude(results: Results) -> Answer:
         ]
         rows.append([arm, *cells, f"{results.of(arm)[0].found['parameters']:,}"])
     columns = ["model", *(f"{t} {m}" for t in tests for m in METRICS), "parameters"]
-    notes = [f"{m}: {results.done[0].found['tests'][tests[-1]]['protocol'][m]}" for m in METRICS]
+    protocols = results.done[0].found["tests"][_judged_on(tests)]["protocol"]
+    notes = [f"{m}: {protocols[m]}" for m in METRICS]
     table = Table("benchmark", "Mean over seeds ± half the range", columns, rows, notes)
-    last = tests[-1]
+    last = _judged_on(tests)
     series = {
         arm: [(results.mean(arm, t, "psnr_y"), results.spread(arm, t, "psnr_y")) for t in tests]
         for arm in arms

@@ -56,7 +56,7 @@ def plan(
         raise UserError("the plane needs both phases: set run.psnr_steps and run.gan_steps above 0")
     points = _trials(request.storage / sweep) if sweep else None
     ((_, spec),) = list(named_sets(request.data, MINIATURE if request.miniature else DEFAULTS).items())[:1]
-    base = on_set(config, spec if dry else located(spec, request.split, request.storage))
+    base = on_set(config, spec if dry else located(spec, "", request.storage))
     ((name, place),) = named_sets((test,), ()).items()
     on = TestOn(name, replace(base.data, test=place, eval_crop_px=test_crop_px))
     if not dry:
