@@ -57,6 +57,12 @@ class Progress:
         self.console.print(text, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
+    def room(self, slots: int) -> None:
+        """So many trials run at once from now on; a change is worth a line."""
+        if slots != self.slots:
+            self.say(f"nodes have {'joined' if slots > self.slots else 'left'}: {slots} trials at once")
+            self.slots = slots
+
     def begin(self, stage: str) -> None:
         """A stage starts."""
         self.stage, self.note = stage, ""

@@ -116,7 +116,7 @@ class Trial:
         """Where the generator that the GAN phase started from lies."""
         if self.job.stage == "confirm":
             return self.name("warm")  # confirmation shares nothing across seeds
-        return f"{warmstart.folder(self.warm_key)}/checkpoint"
+        return warmstart.published(self.storage, self.warm_key)
 
     @cached_property
     def warm_generator(self) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -157,8 +158,9 @@ class Sweep:
         study = self._study(stage)
         export = SNAPSHOTS[study] = StudyExport(self.storage, self.request.name)
         ENOUGH[study] = lambda: self._enough(callback)
+        keep = partial(self.storage.write_bytes, snapshot)
         try:
-            with careful_controller(lambda content: self.storage.write_bytes(snapshot, content)):
+            with careful_controller(keep, self._slots):
                 tuner.fit()
         except KeyboardInterrupt:
             raise Interrupted from None
@@ -246,7 +248,10 @@ class Sweep:
         return self.request.gpus_per_trial if self.place.gpus else 0.0
 
     def _slots(self) -> int:
-        return self.place.slots(self.request.gpus_per_trial, 1)
+        """How many trials run at once now."""
+        slots = self.place.current().slots(self.request.gpus_per_trial, 1)
+        self.progress.room(slots)
+        return slots
 
     # -- rows ------------------------------------------------------------------------------------------
 

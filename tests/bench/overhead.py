@@ -79,7 +79,7 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
         spent = time.process_time() - began["cpu"]
         tune.report({"began": began["wall"], "ended": time.time(), "cpu": spent, "phase": "psnr", "step": 0})
 
-    with cluster.connect(None), careful_controller(lambda content: None):
+    with cluster.connect(None), careful_controller(lambda content: None, lambda: 1):
         grid = tune.Tuner(
             tune.with_resources(timed, {"cpu": 1}),
             param_space={"index": tune.grid_search(list(range(rounds)))},
@@ -167,7 +167,7 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
     record.start({}, {}, {})
     LIVE["noop/screen"] = View(record)
     snapshot = folder / "snapshot"
-    with cluster.connect(None), careful_controller(snapshot.write_bytes):
+    with cluster.connect(None), careful_controller(snapshot.write_bytes, lambda: 2):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
