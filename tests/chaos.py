@@ -53,21 +53,22 @@ TIMED = ("data_wait_share", "gpu_hours", "cpu_hours", "cost", "steps_per_second"
 class Sweep:
     """One sweep under fire, in a folder of its own, on this machine or on a cluster of two nodes."""
 
-    def __init__(self, words, nodes=False):
+    def __init__(self, words, nodes=False, with_second=True):
         self.folder = Path(tempfile.mkdtemp(prefix="up"))
         (self.folder / "space.yaml").write_text(SPACE)
         self.storage, self.words = self.folder / "store", [*SETTINGS, "--space", "space.yaml", *words]
         self.home = self.storage / "s"
         self.env = os.environ | RAY_SETTINGS | {"TMPDIR": str(self.folder)}
         self.env.pop("RAY_ADDRESS", None)
-        self.nodes = TwoNodes(self.folder, self.storage) if nodes else None
+        self.nodes = TwoNodes(self.folder, self.storage, with_second) if nodes else None
         self.place = ["--address", self.nodes.address] if self.nodes else ["--local"]
         self.lost = 0
 
-    def start(self):
-        again = ["--resume", "s"] if (self.home / "sweep.json").exists() else ["--name", "s", *self.words]
+    def start(self, name="s"):
+        begun = (self.storage / name / "sweep.json").exists()
+        again = ["--resume", name] if begun else ["--name", name, *self.words]
         command = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *again, *self.place]
-        with open(self.folder / "log.txt", "a") as log:
+        with open(self.folder / f"{name}.txt", "a") as log:
             return subprocess.Popen(
                 [*command, "--storage", str(self.storage)],
                 env=self.env,
@@ -85,9 +86,9 @@ class Sweep:
         done = [s for s in ("warm", "screen", "confirm") if (self.home / "stages" / f"{s}.json").exists()]
         return STAGES[len(done)]
 
-    def said(self):
+    def said(self, name="s"):
         """The end of what the drivers said."""
-        return (self.folder / "log.txt").read_text()[-3000:]
+        return (self.folder / f"{name}.txt").read_text()[-3000:]
 
     def rows(self):
         return json.loads((self.home / "leaderboard.json").read_text())

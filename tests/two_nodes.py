@@ -92,7 +92,7 @@ class TwoNodes:
     def trials(self, *, second_only=False):
         """Processes of trials at work."""
         nodes = [self.second] if second_only else [self.second, self.head]
-        return [pid for node in nodes for pid in trials_below(node.pid)]
+        return [pid for node in nodes if node for pid in trials_below(node.pid)]
 
     def lose_second(self):
         """Kill its raylet, and then all there is of it, disk included; what its disk held of sweeps."""
