@@ -29,7 +29,6 @@ from trainers.state import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("warm", "screen", "confirm", "test")
-A_SWEEP = 6  # kills that one sweep takes before it is left alone
 SETTINGS = """
 --recipe demo --confirm-top 1 --confirm-seeds 2
 --run.psnr-steps 40 --run.gan-steps 32 --run.psnr-eval-every-steps 20 --run.eval-every-steps 4
@@ -165,22 +164,32 @@ def recorded(sweep):
 def fire(words, kinds, check, count, label, seed, nodes=False):
     """Sweep after sweep, each through some of the kills, until all of them hit; how many of each kind did."""
     draw, hit, lost = random.Random(seed), [], 0
-    left = [kind for kind in kinds for _ in range(count)]
-    draw.shuffle(left)
-    while left:
+    left = dict.fromkeys(kinds, count)
+    while any(left.values()):
         sweep = Sweep(words, nodes)
         try:
-            stages = sorted((STAGES[k // 2 % 3] for k in range(A_SWEEP)), key=STAGES.index)
-            now = sweep.under_fire(list(zip(left, stages, strict=False)), draw)
+            now = sweep.under_fire(_plan(left, draw), draw)
             check(sweep)
         finally:
             sweep.close()
         for kind, _ in now:
-            left.remove(kind)
+            left[kind] -= 1
         hit, lost = hit + now, lost + sweep.lost
         print(f"{label}: {len(hit)} kills so far: {dict(Counter(hit))}, {lost} files lost", flush=True)
     assert not nodes or lost, "the disks that went had something on them"
     return Counter(kind for kind, _ in hit)
+
+
+def _plan(left, draw):
+    """One kill of each kind that is due in each stage, in any order: (kind, earliest stage)."""
+    left = dict(left)
+    plan = []
+    for stage in STAGES[:3]:
+        for kind in draw.sample(sorted(left), len(left)):
+            if left[kind]:
+                left[kind] -= 1
+                plan.append((kind, stage))
+    return plan
 
 
 def nothing_lost_or_doubled(sweep):
