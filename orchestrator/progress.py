@@ -60,7 +60,8 @@ class Progress:
     def room(self, slots: int) -> None:
         """So many trials run at once from now on; a change is worth a line."""
         if slots != self.slots:
-            self.say(f"nodes have {'joined' if slots > self.slots else 'left'}: {slots} trials at once")
+            moved, plural = "joined" if slots > self.slots else "left", "s" * (slots != 1)
+            self.say(f"nodes have {moved}: {slots} trial{plural} at once")
             self.slots = slots
 
     def begin(self, stage: str) -> None:

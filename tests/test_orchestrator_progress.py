@@ -99,7 +99,7 @@ def test_nodes_that_join_or_leave_are_told_once_and_change_the_time_left():
         p.room(slots)
         assert p.seconds_left() == pytest.approx(before / slots)
     said = p.console.file.getvalue().splitlines()
-    assert said[-2:] == ["nodes have joined: 2 trials at once", "nodes have left: 1 trials at once"]
+    assert said[-2:] == ["nodes have joined: 2 trials at once", "nodes have left: 1 trial at once"]
 
 
 def test_without_a_terminal_a_line_now_and_then():
