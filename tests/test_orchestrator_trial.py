@@ -14,8 +14,9 @@ from PIL import Image
 from datasets.config import DataConfig
 from orchestrator import trial as trials
 from orchestrator import tune_monitor, warmstart
+from orchestrator.course import Course
 from orchestrator.storage import Storage
-from orchestrator.trial import Job, Trial
+from orchestrator.trial import USUAL, Job, Trial
 from trainers import checkpoint
 from trainers.config import (
     DiscriminatorConfig,
@@ -73,11 +74,11 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture
 def run(tmp_path, photographs, monkeypatch):
-    """run(stage, **settings) -> (reports, trial)"""
+    """run(stage, course, **settings) -> (reports, trial)"""
     fake = FakeTune()
     monkeypatch.setattr(tune_monitor, "tune", fake)
 
-    def go(stage, **settings):
+    def go(stage, course=USUAL, **settings):
         fake.reports.clear()
         data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
         config = override(CONFIG, flatten(data, "data.") | settings)
@@ -85,7 +86,7 @@ def run(tmp_path, photographs, monkeypatch):
         storage = str(tmp_path / "runs")
         metrics = ("psnr_y", "swd")
         job = Job("s", stage, storage, str(tmp_path), flatten(config), digests, metrics=metrics)
-        trial = Trial(f"{stage}-1", config, job)
+        trial = Trial(f"{stage}-{course.since or 1}", config, job, course)
         trial.run()
         for report in fake.reports:
             numbers = [v for v in report.values() if isinstance(v, float)]
@@ -120,6 +121,37 @@ def test_warm_then_screen_then_confirm(run, tmp_path):
     assert [r["phase"] for r in reports] == ["psnr"] * 2 + ["gan"] * 5
     assert storage.exists("s/trials/confirm-1/warm/manifest.json"), "its own PSNR phase, shared with nobody"
     assert not warmstart.ready(storage, confirm.warm_key)
+
+
+def test_a_way_in_two_trials_ends_as_in_one(run, tmp_path):
+    run("warm")
+    whole, one = run("screen")
+    reports, first = run("screen", Course(until=4))
+    assert [(r["gan_step"], r["complete"]) for r in reports] == [(0, 0), (2, 0), (4, 0), (4, 1)]
+    parent = Course(parent=reports[-1]["checkpoint"], since=4, until=6)
+    later, two = run("screen", parent)
+    assert [(r["gan_step"], r["complete"]) for r in later] == [(6, 0), (6, 1)]
+    bare = {"psnr_y", "swd", "ssim_y", "warm/psnr_y", "warm/swd", "gradient_share/adversarial"}
+    assert {k: v for k, v in later[-1].items() if k in bare} == {
+        k: whole[-1][k] for k in bare & set(whole[-1])
+    }
+    files = [tmp_path / "runs" / t.monitor.pointer / "generator.safetensors" for t in (one, two)]
+    assert files[0].read_bytes() == files[1].read_bytes(), "the schedule was cut, not compressed"
+    assert {c["step"] for c in later[-1]["candidates"]} <= {4, 6}
+    for candidate in later[-1]["candidates"]:
+        assert Path(candidate["checkpoint"]).exists(), "earlier ones lie with the trial it goes on from"
+
+
+def test_settings_change_at_their_step_and_a_confirmation_goes_the_same_way(run):
+    strong = {"loss.adversarial_weight": 5.0}
+    run("warm")
+    usual, _ = run("screen")
+    changed, trial = run("screen", Course(((0, {}), (4, strong))))
+    same = [a["last/swd"] == b["last/swd"] for a, b in zip(changed[:4], usual[:4], strict=True)]
+    assert same == [True, True, True, False]
+    assert trial.config.loss.adversarial_weight == 5.0, "what the network was trained by last is what it says"
+    reports, _ = run("confirm", Course(((0, {}), (4, strong))))
+    assert [r["gan_step"] for r in reports if r["phase"] == "gan"] == [0, 2, 4, 6, 6]
 
 
 def test_the_journal_travels_with_the_checkpoint(run, tmp_path):
