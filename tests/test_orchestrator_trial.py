@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -160,6 +162,33 @@ def test_the_journal_travels_with_the_checkpoint(run, tmp_path):
     entries = [json.loads(line) for line in extra["journal"].splitlines()]
     assert {e["run_key"] for e in entries} == {"s/warm/warm-1"}
     assert max(e["step"] for e in entries) == 6
+
+
+def flip(saved):
+    """One bit of the state is another."""
+    content = bytearray((saved / "state.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / "state.pt").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (flip, "the checkpoint in .* is damaged: state.pt does not match its hash"),
+        (lambda saved: (saved / "manifest.json").unlink(), "no checkpoint in .*: manifest.json is missing"),
+        (shutil.rmtree, "no checkpoint in .*: manifest.json is missing"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_is_an_error_and_no_new_start(
+    run, tmp_path, monkeypatch, harm, reason
+):
+    _, trial = run("warm")
+    pointer = SimpleNamespace(as_directory=lambda: nullcontext(trial.scratch / "pointer"))
+    monkeypatch.setattr(FakeTune, "get_checkpoint", lambda self: pointer)
+    harm(tmp_path / "runs" / trial.monitor.pointer)
+    reports, _ = run("warm")
+    assert len(reports) == 1 and reports[0]["complete"] == 0
+    assert re.fullmatch(reason, reports[0]["failed"])
 
 
 @pytest.mark.parametrize("stage", ["warm", "screen"])
