@@ -44,7 +44,8 @@ def wait_for(true, driver, sweep):
 
 
 def test_trials_whose_checkpoint_is_damaged_or_gone_fail_and_say_so():
-    sweep = Sweep(["--sampler", "grid", "--stopping", "none"])
+    long = ["--run.psnr-steps", "4000"]  # neither is to end before it is killed
+    sweep = Sweep(["--sampler", "grid", "--stopping", "none", *long])
     driver = sweep.start()
     try:
         wait_for(lambda: len(pointers(sweep)) == 2, driver, sweep)
