@@ -1,6 +1,7 @@
 """experiments/cluster.py without machines: what it refuses, how it waits, what it asks Ray for."""
 
 import json
+import os
 import re
 import sys
 from contextlib import nullcontext
@@ -66,6 +67,9 @@ class Head:
         kinds = {"local.cluster.node": {"min_workers": 2}}
         self.facts = type("Facts", (), {"config": {"available_node_types": kinds}})
 
+    def run(self, command, limit_s):
+        return ""
+
 
 @pytest.fixture
 def joining(monkeypatch):
@@ -83,6 +87,25 @@ def test_up_waits_for_every_node_that_starts_by_itself_and_keeps_the_trace(bare,
     assert manage.up(bare / "own.yaml", 0, 100, lines.append) == 0
     assert called == ["up"] and lines == [f"{n} of 3 nodes alive" for n in (1, 2, 3)]
     assert json.loads((bare / ".ray/upsweep/own.json").read_text())["address"] == "192.0.2.1"
+
+
+def test_up_and_down_end_where_ray_would_print_its_schema_or_wait_for_a_quarter_of_an_hour(bare, monkeypatch):
+    monkeypatch.setattr(manage, "_launcher", lambda *_: pytest.fail("Ray was called"))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    cloud = OWN | {"provider": {"type": "aws", "region": "us-west-2"}}
+    (bare / "cloud.yaml").write_text(yaml.safe_dump(cloud))
+    with pytest.raises(UserError, match="needs AWS credentials and there are none: run aws configure$"):
+        manage.up(bare / "cloud.yaml", 0, 100, print)
+    with pytest.raises(UserError, match="needs AWS credentials and there are none"):
+        manage.down(trace.of_file(bare / "cloud.yaml"), print)
+    (bare / "ssh").write_text("#!/bin/sh\necho 'ssh: Network is unreachable' >&2; exit 255\n")
+    (bare / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bare}:{os.environ['PATH']}")
+    (bare / "own.yaml").write_text(yaml.safe_dump(OWN))
+    with pytest.raises(UserError, match="head 192.0.2.1 of own.yaml does not answer ssh as ana: is it on"):
+        manage.up(bare / "own.yaml", 0, 100, print)
 
 
 def test_nodes_that_never_come_are_an_error_with_the_place_to_look(bare, joining, monkeypatch):

@@ -2,14 +2,17 @@
 
 import json
 import os
+import socket
 import subprocess
+import threading
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
 
 from datasets.errors import UserError
-from orchestrator import cluster, submission
+from orchestrator import cluster, submission, user_space
 from orchestrator.remote import capacity, dispatch, head, jobs, locate, pack, trace
 from orchestrator.remote.trace import Trace
 
@@ -157,6 +160,58 @@ def test_no_credentials_are_said_in_seconds(laptop, monkeypatch):
         locate.address(Trace("mine", str(path), "aws", "ubuntu", ""), limit_s=100)
 
 
+EXPIRED = b"<Error><Code>RequestExpired</Code><Message>Request has expired.</Message></Error>"
+
+
+class Expired(BaseHTTPRequestHandler):
+    """EC2, to somebody whose session is over."""
+
+    def do_POST(self):
+        self.send_response(400)
+        self.end_headers()
+        self.wfile.write(b"<Response><Errors>%b</Errors></Response>" % EXPIRED)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def aws(laptop, monkeypatch):
+    """aws(address): AWS answers there, to keys that are set; the trace of a cluster."""
+    path = put(laptop, CLOUD)
+
+    def at(address):
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL": address}
+        for name, value in keys.items():
+            monkeypatch.setenv(name, value)
+        return Trace("mine", str(path), "aws", "ubuntu", "")
+
+    return at
+
+
+@pytest.mark.parametrize("ask", [locate.address, locate.check])
+def test_expired_credentials_are_one_sentence(aws, ask):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Expired)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(
+            UserError, match=r"^the AWS credentials have expired: renew them \(aws sso login\)"
+        ):
+            ask(aws(f"http://127.0.0.1:{server.server_port}"), limit_s=100)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_without_a_network_nothing_waits_for_ray_s_own_attempts(aws):
+    with socket.socket() as closed:  # bound and not listening: nobody can have the port meanwhile
+        closed.bind(("127.0.0.1", 0))
+        trace = aws(f"http://127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(UserError, match=r"cannot be asked .*Could not connect.*is there a network\?$"):
+            locate.check(trace, limit_s=100)
+    locate.check(Trace("own", "/nowhere", "local", "ana", "", "192.0.2.1"))  # nobody is asked
+
+
 def test_a_provider_that_never_answers_is_given_up(laptop, monkeypatch):
     monkeypatch.setattr(locate.sys, "executable", "/bin/sleep")
     monkeypatch.setattr(locate.subprocess, "run", _hang)
@@ -187,6 +242,31 @@ def test_images_of_this_machine_are_refused_with_the_command_that_brings_them(tm
         dispatch.check_data({"train": folder}, lambda path: False, "s3://b/upsweep")
     dispatch.check_data({"train": folder}, lambda path: True, "s3://b/upsweep")  # a folder that all share
     dispatch.check_data({"train": "s3://b/x", "val": "demo"}, lambda path: False, "s3://b/upsweep")
+
+
+def test_a_space_of_one_s_own_travels_from_wherever_it_lies(tmp_path, checkout):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/mine.yaml").write_text("axes:\n  generator.num_blocks: [2, 4]\n")
+    code = "from orchestrator.space import Choice, Space\n"
+    code += "Mine = Space('mine', {'loss.tv_weight': Choice((0.0,))})\n"
+    (tmp_path / "far/mine.py").write_text(code)
+    for spec, there in (("mine.yaml", "submitted/mine.yaml"), ("mine.py:Mine", "submitted/mine.py:Mine")):
+        spec = f"{tmp_path}/far/{spec}"
+        for given, told in (
+            (["--space", spec], ["--space", there]),
+            ([f"--space={spec}"], [f"--space={there}"]),
+        ):
+            words, beside = dispatch.own_space(["--trials", "3", *given], spec)
+            assert words == ["--trials", "3", *told]
+            with pack.packed(checkout, beside) as folder:
+                found = user_space.read(there.replace("submitted", f"{folder}/submitted"))
+                assert found.space().axes and "# not in git: submitted" not in submission.diff(folder)
+    assert dispatch.own_space(["--space", "full"], "full") == (["--space", "full"], {})
+    with pytest.raises(UserError, match="--space gone.yaml: gone.yaml cannot be read"):
+        dispatch.own_space(["--space", "gone.yaml"], "gone.yaml")
+    (tmp_path / "far/mine.yaml").write_text("axes: 3\n")
+    with pytest.raises(UserError, match="a space needs 'axes'"):
+        dispatch.own_space([], f"{tmp_path}/far/mine.yaml")
 
 
 def test_the_storage_of_a_remote_command():

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from datasets.errors import UserError
-from orchestrator import cluster
+from orchestrator import cluster, user_space
 from orchestrator.remote import capacity
 from orchestrator.remote import trace as traces
 
+SPACES = "submitted"
+"""Folder of the working tree on the cluster, for spaces from elsewhere."""
 COPIED = ("report.html", "leaderboard.json", "sweep.json")
 
 
@@ -107,6 +109,21 @@ def check_data(named: Mapping[str, str], is_there: Callable[[str], bool], bucket
             f"python experiments/prepare_data.py folder --source {spec} --out {target} and name "
             f"--{role} {target}"
         )
+
+
+def own_space(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str]]:
+    """The words with a space file of the user's own under the name that it has on the cluster, and its text.
+
+    It may lie anywhere, also where `.gitignore` hides it. UserError where there is none, or no space in it.
+    """
+    if not user_space.is_file(spec):
+        return list(words), {}
+    file = user_space.read(spec)
+    file.space()  # a mistake in it is said here, not minutes later by the cluster
+    path, colon, name = spec.rpartition(":") if ".py:" in spec else (spec, "", "")
+    there = f"{SPACES}/{Path(path).name}"
+    moved = {spec: there + colon + name, f"--space={spec}": f"--space={there}{colon}{name}"}
+    return [moved.get(word, word) for word in words], {there: file.text}
 
 
 def check_storage(given: str, env_storage: str) -> str:

@@ -9,7 +9,7 @@ import logging
 import shlex
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,16 +73,16 @@ def _refused(head: Head, error: Exception) -> UserError:
     )
 
 
-def submit(head: Head, words: Sequence[str], env: dict[str, str]) -> Job:
-    """Start `words` on the head with the working tree as it is here."""
+def submit(head: Head, words: Sequence[str], beside: Mapping[str, str]) -> Job:
+    """Start `words` on the head with the working tree as it is here, and the texts `beside` it."""
     job_id = f"upsweep-{uuid.uuid4().hex[:8]}"
     # Ctrl-C on the job, and time to save: Ray's own default is a TERM and three seconds
     orders = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), JOB: job_id}
-    with pack.packed() as folder, door(head) as client:
+    with pack.packed(beside=beside) as folder, door(head) as client:
         client.submit_job(
             entrypoint=shlex.join(words),
             submission_id=job_id,
-            runtime_env={"working_dir": str(folder), "env_vars": env | orders},
+            runtime_env={"working_dir": str(folder), "env_vars": orders},
         )
     return Job(job_id, "", "")
 

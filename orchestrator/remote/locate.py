@@ -1,16 +1,19 @@
 """Where the head of a cluster is: asked of the provider, in a process of its own with a limit.
 
-Ray's own question hangs for minutes where credentials are there and the network is not.
+Ray's own question hangs for minutes where credentials are there and the network is not, so AWS is first
+asked one of ours: the same permission, one attempt, a few seconds.
 """
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.remote.trace import Trace
+from orchestrator.remote.trace import Trace, read
 
+LOCAL = "; --local runs here"
 LIMIT_S = 20.0
 """Seconds; half of it is the import of Ray and boto3 on a slow machine."""
 EXPIRED = ("ExpiredToken", "RequestExpired", "ExpiredTokenException", "TokenRefreshRequired", "SSOTokenLoad")
@@ -25,25 +28,33 @@ NO_NETWORK = (
 
 def address(trace: Trace, limit_s: float = LIMIT_S) -> str:
     """The address of the head; UserError in seconds with what is the matter."""
-    if trace.address:
-        return trace.address
+    return trace.address or _asked(trace, "address", limit_s, LOCAL)
+
+
+def check(trace: Trace, limit_s: float = LIMIT_S) -> None:
+    """UserError in seconds where the provider does not take our questions; only AWS is asked."""
+    if trace.provider == "aws":
+        _asked(trace, "check", limit_s, "")
+
+
+def _asked(trace: Trace, what: str, limit_s: float, remedy: str) -> str:
     try:
-        command = [sys.executable, "-m", "orchestrator.remote.locate", trace.file]
+        command = [sys.executable, "-m", "orchestrator.remote.locate", trace.file, what]
         root = Path(__file__).resolve().parents[2]
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=root)
         answer = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        raise UserError(_words(trace, "TimeoutExpired", f"no answer in {limit_s:.0f} s")) from None
+        answer = {"kind": "TimeoutExpired", "error": f"no answer in {limit_s:.0f} s"}
     except (ValueError, IndexError):
-        raise UserError(_words(trace, "", done.stderr.strip().rpartition("\n")[2])) from None
+        answer = {"kind": "", "error": done.stderr.strip().rpartition("\n")[2]}
     if "address" in answer:
         return answer["address"]
-    raise UserError(_words(trace, answer["kind"], answer["error"]))
+    raise UserError(_words(trace, answer["kind"], answer["error"]).replace(LOCAL, remedy))
 
 
 def _words(trace: Trace, kind: str, error: str) -> str:
     """One sentence for a person."""
-    local = "; --local runs here"
+    local = LOCAL
     file = Path(trace.file).name
     if "NoCredentials" in kind or "PartialCredentials" in kind:
         return f"cluster '{trace.name}' needs AWS credentials and there are none: run aws configure{local}"
@@ -62,21 +73,39 @@ def _words(trace: Trace, kind: str, error: str) -> str:
     return f"the head of cluster '{trace.name}' was not found: {error}{local}"
 
 
-def main(file: str) -> dict[str, str]:
+def main(file: str, what: str) -> dict[str, str]:
     """What the provider says, as a dictionary of one answer or one error."""
-    import contextlib
-    import io
-
-    from ray.autoscaler._private.commands import get_head_node_ip
-
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return {"address": get_head_node_ip(file)}
+        _ask_aws(read(Path(file))["provider"])
+        return {"address": _of_head(file) if what == "address" else ""}
     except (Exception, SystemExit) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
         text = " ".join(str(error).split())
         return {"kind": f"{type(error).__name__} {code}".strip(), "error": text}
 
 
+def _ask_aws(provider: dict[str, Any]) -> None:
+    """Whether the network, the credentials and their permission to look at instances are there."""
+    if provider["type"] != "aws":
+        return
+    import boto3
+    from botocore.config import Config
+
+    once = Config(connect_timeout=4, read_timeout=4, retries={"total_max_attempts": 1})
+    keys = provider.get("aws_credentials") or {}
+    client = boto3.client("ec2", region_name=provider.get("region"), config=once, **keys)
+    client.describe_instances(MaxResults=5)
+
+
+def _of_head(file: str) -> str:
+    import contextlib
+    import io
+
+    from ray.autoscaler._private.commands import get_head_node_ip
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return get_head_node_ip(file)
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1])))
+    print(json.dumps(main(*sys.argv[1:])))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.remote import capacity, jobs
+from orchestrator.remote import capacity, jobs, locate
 from orchestrator.remote import trace as traces
 from orchestrator.remote.head import Head, free_port
 from orchestrator.remote.jobs import DASHBOARD, ENDED
@@ -38,12 +38,27 @@ def up(file: Path, nodes: int, deadline_s: float, say: Say) -> int:
     config = traces.read(file)
     if any("/CHANGE-ME" in line for line in config["setup_commands"]):
         raise UserError(f"{file.name} still names the storage CHANGE-ME: set UPSWEEP_STORAGE in it first")
+    trace = traces.of_file(file)
+    _reachable(trace)
     if code := _launcher("up", file, config):
         raise UserError(f"ray up {file.name} ended with status {code}; its last lines above say why")
-    trace = traces.of_file(file)
+    trace = traces.of_file(file)  # with the key that was made
     traces.remember(trace)
     wait(trace, nodes, deadline_s, say)
     return 0
+
+
+def _reachable(trace: Trace) -> None:
+    """UserError in seconds where `ray up` would try for a quarter of an hour, or print its whole schema."""
+    locate.check(trace)
+    if trace.provider == "local":
+        try:
+            Head(trace).run("true", limit_s=15)
+        except UserError:
+            raise UserError(
+                f"the head {trace.address} of {Path(trace.file).name} does not answer ssh as {trace.user}: "
+                f"is it on, is there a network, and does it take this machine's key?"
+            ) from None
 
 
 def wait(trace: Trace, nodes: int, deadline_s: float, say: Say) -> None:
@@ -129,6 +144,7 @@ def ui(trace: Trace, say: Say) -> int:
 def down(trace: Trace, say: Say) -> int:
     """The record closed and copied, Ray ended on every machine, then `ray down`; the trace forgotten."""
     config = traces.read(Path(trace.file))
+    locate.check(trace)  # or `ray down` would print its whole schema, and the trace would stay as it is
     try:
         head = Head(trace)
         head.run(STOP_RECORD, limit_s=90)

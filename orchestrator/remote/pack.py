@@ -6,10 +6,11 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 from datasets.errors import UserError
 from orchestrator import submission
@@ -20,13 +21,19 @@ LEFT_HERE = ("docs/images/", "tests/")
 
 
 @contextmanager
-def packed(root: Path = ROOT) -> Iterator[Path]:
-    """A copy of the working tree that goes with the block. UserError where something in it is no code."""
+def packed(root: Path = ROOT, beside: Mapping[str, str] = MappingProxyType({})) -> Iterator[Path]:
+    """A copy of the working tree that goes with the block. UserError where something in it is no code.
+
+    `beside` are texts from elsewhere that travel as well, by their names in the copy.
+    """
     with TemporaryDirectory(prefix="upsweep-") as folder:
         for name in _names(root):
             target = Path(folder) / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, target)
+        for name, text in beside.items():
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_text(text)
         note = {"commit": submission.commit(root), "diff": submission.diff(root)}
         (Path(folder) / submission.NOTE).write_text(json.dumps(note))
         yield Path(folder)

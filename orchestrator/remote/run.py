@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.remote import capacity, jobs
 from orchestrator.remote import trace as traces
-from orchestrator.remote.dispatch import COPIED, check_data, check_storage, named_data, progress
+from orchestrator.remote.dispatch import COPIED, check_data, check_storage, named_data, own_space, progress
 from orchestrator.remote.head import Head
 from orchestrator.remote.jobs import Job
 from orchestrator.remote.trace import Trace
@@ -28,8 +28,8 @@ def run(trace: Trace, script: str, options: Any, words: list[str], say: Callable
     check_data(named_data(options), lambda path: _is_there(head, path), storage)
     job = _already(head, getattr(options, "resume", ""))
     if job is None:
-        words = [w for w in words if w != "--detach"]
-        job = jobs.submit(head, _command(script, options, words, storage, facts.tracking_uri), {})
+        words, beside = own_space([w for w in words if w != "--detach"], getattr(options, "space", ""))
+        job = jobs.submit(head, _command(script, options, words, storage, facts.tracking_uri), beside)
         say(f"submitted as {job.id}: this machine may go away, the cluster goes on")
     else:
         say(f"sweep '{job.sweep}' runs already as {job.id}; following it")
