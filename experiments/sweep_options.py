@@ -39,7 +39,10 @@ class Options:
     seed: int = 0
     """Seed of the sampler that draws designs."""
     gpus_per_trial: float = 1.0
-    """Share of a GPU per trial; 0.5 runs two trials on each."""
+    """GPUs per trial: a share of one (0.5 runs two trials on each), or a whole number, each with a process of
+    its own that takes its part of every batch."""
+    ranks_per_trial: int = 0
+    """Such processes per trial, on CPU cores where there are no GPUs; 0: one, or one for each whole GPU."""
     max_hours: float = 0.0
     """Draw no new designs after this many hours; the confirmation comes on top. 0: --trials alone decides."""
     max_gpu_hours: float = 0.0

@@ -42,7 +42,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Hours of one device by stage, and what was timed to say so."""
+    """Hours of one trial after the other by stage, and what was timed to say so."""
 
     hours: Mapping[str, float]
     slots: int
@@ -50,6 +50,8 @@ class Estimate:
     gpus_per_trial: float
     smallest: Costs
     largest: Costs
+    ranks: int = 1
+    """That share each batch; one of them was timed."""
 
     @property
     def wall_hours(self) -> float:
@@ -75,8 +77,13 @@ class Estimate:
         return [
             f"time     about {_time(self.wall_hours)} on this machine ({where}): {stages}; {spent}{cost}",
             f"timed    a PSNR step {psnr}, a GAN step {gan}, a measurement {evaluation} (smallest to largest "
-            f"architecture, one trial alone)",
+            f"architecture, one trial alone{self._one_of_several()})",
         ]
+
+    def _one_of_several(self) -> str:
+        return f"; one of its {self.ranks} ranks, without the time they wait for one another" * (
+            self.ranks > 1
+        )
 
 
 def estimate(prepared: Prepared) -> Estimate:
@@ -96,13 +103,14 @@ def estimate(prepared: Prepared) -> Estimate:
         torch.set_num_threads(before)
     costs = [smallest.between(largest, size) for size in sizes]
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    share = prepared.request.gpus_per_trial
-    slots = max(1, int(gpus / share)) if gpus else available_cpus()
-    return Estimate(_hours(prepared, costs), slots, gpus > 0, share, smallest, largest)
+    request = prepared.request
+    slots = max(1, int(gpus / request.gpus) if gpus else available_cpus() // request.ranks)
+    shown = smallest, largest
+    return Estimate(_hours(prepared, costs), slots, gpus > 0, request.gpus, *shown, request.ranks)
 
 
 def _hours(prepared: Prepared, costs: list[Costs]) -> dict[str, float]:
-    """Stage -> hours of one device. A trial's architecture is any of the space's."""
+    """Stage -> hours of one trial after the other. A trial's architecture is any of the space's."""
     run, hours = prepared.request.config.run, {}
     for plan in prepared.stages():
         which = [costs[i] for i in prepared.missing] if plan.name == "warm" else costs
@@ -118,7 +126,8 @@ def _hours(prepared: Prepared, costs: list[Costs]) -> dict[str, float]:
 def measure(config: TrainConfig, prepared: Prepared, device: torch.device) -> Costs:
     """Time the real step of both phases, and one measurement."""
     scale, data = config.generator.scale, config.data
-    batches = TrainLoader(prepared.images["train"], data, scale, device=device).batches(0)
+    ranks = prepared.request.ranks  # one of them is timed, with its share of each batch
+    batches = TrainLoader(prepared.images["train"], data, scale, device=device, world=ranks).batches(0)
     pairs = eval_pairs(prepared.images["val"], data, scale, limit=data.eval_images)
     evaluator = Evaluator(pairs, prepared.request.metrics, scale=scale, device=device)
     seconds: dict[str, float] = {}

@@ -45,7 +45,7 @@ class Place:
         return replace(self, nodes=size.nodes, cpus=size.cpus, gpus=max(1, size.gpus) if self.gpus else 0)
 
     def slots(self, gpus_per_trial: float, cpus_per_trial: int) -> int:
-        """How many trials run at once."""
+        """How many trials run at once; a trial of several ranks takes a core for each."""
         if self.gpus:
             return max(1, min(int(self.gpus / gpus_per_trial), self.cpus // cpus_per_trial))
         return max(1, self.cpus // cpus_per_trial)

@@ -22,7 +22,11 @@ from trainers.config import TrainConfig, override
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS, require
+from trainers.models import build_discriminator, build_generator
+from trainers.models.batch_norm import synchronise
+from trainers.ranks import Ranks
 
+SIZES = ("data.batch_size", "optim.micro_batches")
 GENERATOR_WEIGHTS = tuple(f"loss.{term}_weight" for term in ("pixel", "content", "adversarial", "tv"))
 
 
@@ -89,7 +93,8 @@ class Prepared:
             "no stopping",
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
             "that nothing before has seen",
-            f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops",
+            f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
+            + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
         ] + [f"budget   no new designs after {r.budget}; the confirmation comes on top"] * bool(str(r.budget))
 
     def _screen_in_words(self) -> str:
@@ -193,12 +198,30 @@ def _preflight(request: Request, images: dict[str, ImageSet]) -> None:
     device = pick_device(config.run.device)
     scale = config.generator.scale
     loader = TrainLoader(images["train"], config.data, scale, device=device)
+    _check_ranks(request)
     hr, lr_image = preflight.first_batch(loader)
     # terms that the space switches on must reach the generator too
     weights = {n: a for n, a in request.space.axes.items() if n in GENERATOR_WEIGHTS}
     preflight.check(override(config, {n: max(a.examples()) for n, a in weights.items()}), hr, lr_image)
     for role in ("val", "test"):
         Evaluator(eval_pairs(images[role], config.data, scale, limit=2), request.metrics, scale=scale)
+
+
+def _check_ranks(request: Request) -> None:
+    """Batches can be shared out evenly, and every batch norm sees the whole of them."""
+    ours, config = Ranks(0, request.ranks), request.config
+    axes = [request.space.axes[n].examples() for n in SIZES if n in request.space.axes]
+    names = [n for n in SIZES if n in request.space.axes]
+    for values in itertools.product(*axes):
+        varied = override(config, dict(zip(names, values, strict=True)))
+        least = ours.world * varied.optim.micro_batches
+        if varied.data.batch_size % least:
+            raise UserError(
+                f"data.batch_size={varied.data.batch_size} must be a multiple of {least}, a trial's ranks "
+                f"({ours.world}) times optim.micro_batches ({varied.optim.micro_batches})"
+            )
+    for module in (build_generator(config.generator), build_discriminator(config.discriminator)):
+        synchronise(module, ours)
 
 
 @contextmanager

@@ -61,6 +61,9 @@ class Request:
     confirm_seeds: int = 0
     seed: int = 0
     gpus_per_trial: float = 1.0
+    """A share of one GPU, or a whole number of GPUs: one rank on each."""
+    ranks_per_trial: int = 0
+    """Processes that share each batch of a trial; 0: one, or one for each whole GPU."""
     sampler: str = ""
     """What draws designs; empty: what the space suggests."""
     stopping: str = ""
@@ -82,13 +85,12 @@ class Request:
                 f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
                 f"but got '{self.name}'"
             )
-        for option in ("trials", "confirm_top", "confirm_seeds", "seed"):
+        for option in ("trials", "confirm_top", "confirm_seeds", "seed", "ranks_per_trial"):
             if getattr(self, option) < 0:
                 raise UserError(
                     f"--{option.replace('_', '-')} must be 0 or more, but got {getattr(self, option)}"
                 )
-        if not 0 < self.gpus_per_trial <= 1:
-            raise UserError(f"--gpus-per-trial must be in (0, 1], but got {self.gpus_per_trial}")
+        self._check_devices()
         for option in ("hours", "gpu_hours"):
             value = getattr(self.budget, option)
             if not 0 <= value < float("inf"):
@@ -138,6 +140,34 @@ class Request:
                 "cannot end it early; choose fewer --trials"
             )
 
+    def _check_devices(self) -> None:
+        gpus = self.gpus_per_trial
+        if not (0 < gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
+            raise UserError(
+                f"--gpus-per-trial must be a share of one GPU (above 0, at most 1) or a whole number, "
+                f"but got {gpus:g}"
+            )
+        if self.ranks_per_trial and gpus not in (1, self.ranks) and max(gpus, self.ranks) > 1:
+            raise UserError(
+                f"each rank has one GPU of its own where there are GPUs, so --ranks-per-trial {self.ranks} "
+                f"leaves --gpus-per-trial out, but got {gpus:g}"
+            )
+
+    @property
+    def ranks(self) -> int:
+        """Processes of a trial, each with a device of its own where there is more than one."""
+        return self.ranks_per_trial or max(1, int(self.gpus_per_trial))
+
+    @property
+    def gpus_per_rank(self) -> float:
+        """Where there are GPUs."""
+        return 1.0 if self.ranks > 1 else self.gpus_per_trial
+
+    @property
+    def gpus(self) -> float:
+        """Of a trial, where there are GPUs."""
+        return self.ranks * self.gpus_per_rank
+
     def default_tracking_uri(self) -> str:
         """SQLite beside the sweeps; a remote storage has no place for it, so ./runs then."""
         return tracking.default_uri("./runs" if "://" in self.storage else self.storage)
@@ -169,6 +199,7 @@ class Options(Protocol):
     tracking_uri: str
     seed: int
     gpus_per_trial: float
+    ranks_per_trial: int
     price_per_gpu_hour: float
     sampler: str
     stopping: str
@@ -219,6 +250,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         confirm_seeds=options.confirm_seeds,
         seed=options.seed,
         gpus_per_trial=options.gpus_per_trial,
+        ranks_per_trial=options.ranks_per_trial,
         price_per_gpu_hour=options.price_per_gpu_hour,
         sampler=options.sampler,
         stopping=options.stopping,
@@ -240,6 +272,7 @@ def build(options: Options, named: Callable[[str], Space], command: str) -> Requ
         confirm_seeds=before["confirm_seeds"],
         seed=facts["seed"],
         gpus_per_trial=before["gpus_per_trial"],
+        ranks_per_trial=before.get("ranks_per_trial", 0),
         sampler=before.get("sampler", ""),
         stopping=before.get("stopping", ""),
         budget=Budget(**before.get("budget", {})),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator import cluster, leaderboard, selection, submission
+from orchestrator import cluster, leaderboard, orphans, selection, submission
 from orchestrator.floor import pick_floor
 from orchestrator.leaderboard import Row
 from orchestrator.life import Heartbeat, refuse_second
@@ -35,10 +35,25 @@ def run(request: Request, say: Any = print, resume: bool = False) -> dict[str, A
             refuse_second(prepared.storage, request.name)
             _same_images(prepared)
         place = stack.enter_context(cluster.connect(request.address))
+        _room(prepared.request, place)
         for line in [f"running on {place.description}", *prepared.describe()]:
             say(line)
         with Heartbeat(prepared.storage, request.name) as life:
             return _run(prepared, place, life, say, resume)
+
+
+def _room(request: Request, place: cluster.Place) -> None:
+    """UserError where a trial of several ranks can never start: it would wait for ever."""
+    if request.gpus_per_trial > 1 and not place.gpus:
+        raise UserError(
+            f"--gpus-per-trial {request.gpus_per_trial:g} needs GPUs and there are none; --ranks-per-trial "
+            f"{request.ranks} runs as many processes on CPU cores"
+        )
+    if request.ranks > 1 and (place.cpus < request.ranks or 0 < place.gpus < request.ranks):
+        device = "GPU and a CPU core" if place.gpus else "CPU core"
+        raise UserError(
+            f"each of the {request.ranks} ranks needs a {device}, but there is {place.description}"
+        )
 
 
 def _run(prepared: Prepared, place: cluster.Place, life: Heartbeat, say: Any, resume: bool) -> dict[str, Any]:
@@ -55,8 +70,8 @@ def _run(prepared: Prepared, place: cluster.Place, life: Heartbeat, say: Any, re
         record.submission(submission.write(prepared.storage, request.name, folder / "submission", facts))
     if request.budget.gpu_hours and not place.gpus:
         say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
-    slots = place.slots(request.gpus_per_trial, 1)
-    with Progress(prepared.stages(), slots) as progress:
+    slots = place.slots(request.gpus, request.ranks)
+    with Progress(prepared.stages(), slots) as progress, orphans.freed():
         sweep = Sweep(prepared, place, record, progress, life)
         try:
             rows = sweep.run()
@@ -216,6 +231,7 @@ def _facts(prepared: Prepared, place: cluster.Place) -> dict[str, Any]:
             "confirm_top": r.confirm_top,
             "confirm_seeds": r.confirm_seeds,
             "gpus_per_trial": r.gpus_per_trial,
+            "ranks_per_trial": r.ranks_per_trial,
             "sampler": r.sampler,
             "stopping": r.stopping,
             "budget": vars(r.budget),

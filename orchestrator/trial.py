@@ -1,4 +1,4 @@
-"""One trial on one device (or a share of one): base config + sampled values -> trainers.loop."""
+"""One trial: base config + sampled values -> trainers.loop, on one device or as one rank of several."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,17 @@ from datasets.errors import UserError
 from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, eval_protocol, open_images
 from orchestrator import spot, warmstart
 from orchestrator.course import Course
+from orchestrator.follower import Follower
 from orchestrator.space import settings_of
 from orchestrator.storage import Storage
 from orchestrator.tune_monitor import TuneMonitor
+from orchestrator.voice import ToTune, Voice
 from trainers import checkpoint
 from trainers.config import TrainConfig, from_flat, override
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.loop import Run
+from trainers.ranks import ALONE, Ranks
 from trainers.state import Diverged, Progress, Stopped, TrainState
 
 USUAL = Course()
@@ -48,6 +51,10 @@ class Job:
     """CPU threads of a trial; 0 leaves torch's choice."""
     metrics: tuple[str, ...] = field(default=())
     """What is measured on val: both objectives first."""
+    ranks: int = 1
+    """Processes of a trial; of more than one each has a device of its own (orchestrator/distributed.py)."""
+    gpus: float = 0.0
+    """Of each rank."""
 
 
 class Inputs(NamedTuple):
@@ -60,27 +67,57 @@ class Inputs(NamedTuple):
 
 def run_trial(params: Mapping[str, Any], job: Job) -> None:
     """The function that Ray Tune runs."""
-    values = dict(job.designs[params["index"]]) if job.designs else dict(params)
-    trial_id = values.pop("trial_id", None) or f"{job.stage}-{tune.get_context().get_trial_id()}"
+    trial_id, config, course = identity(params, job)
     torch.set_num_threads(job.threads or torch.get_num_threads())
-    config, course = override(from_flat(job.base), settings_of(values)), Course.of(values.get("course"))
     Trial(trial_id, config, job, course).run()
 
 
-class Trial:
-    """One design and seed in one stage."""
+def identity(params: Mapping[str, Any], job: Job) -> tuple[str, TrainConfig, Course]:
+    """A trial's own id, config and course, within the function that Tune runs with `params`."""
+    values = dict(job.designs[params["index"]]) if job.designs else dict(params)
+    trial_id = values.pop("trial_id", None) or f"{job.stage}-{tune.get_context().get_trial_id()}"
+    config, course = override(from_flat(job.base), settings_of(values)), Course.of(values.get("course"))
+    return trial_id, config, course
 
-    def __init__(self, trial_id: str, config: TrainConfig, job: Job, course: Course = USUAL) -> None:
+
+def scratch_of(job: Job, trial_id: str, rank: int = 0) -> Path:
+    """A folder of a trial on its node; ranks on one node must not fetch into each other's."""
+    own = Path(job.work_dir) / "scratch" / job.sweep / trial_id
+    return own / f"rank-{rank}" if rank else own
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A process's place among those of its trial."""
+
+    ranks: Ranks
+    device: torch.device
+    voice: Voice
+
+
+class Trial:
+    """One design and seed in one stage; by itself, or as the rank that sits on `seat`."""
+
+    def __init__(
+        self, trial_id: str, config: TrainConfig, job: Job, course: Course = USUAL, seat: Seat | None = None
+    ) -> None:
         self.trial_id, self.config, self.job, self.course = trial_id, config, job, course
         self.storage = Storage(job.storage)
-        self.scratch = Path(job.work_dir) / "scratch" / job.sweep / trial_id
-        self.device = pick_device(config.run.device)
+        self.scratch = scratch_of(job, trial_id, seat.ranks.rank if seat else 0)
+        seat = seat or Seat(ALONE, pick_device(config.run.device), ToTune(self.scratch))
+        self.ranks, self.device, self.voice = seat.ranks, seat.device, seat.voice
         digests = tuple(sorted(job.digests.items()))
         inputs = open_inputs(
-            config.data, config.generator.scale, job.metrics, job.work_dir, digests, self.device
+            config.data,
+            config.generator.scale,
+            job.metrics,
+            job.work_dir,
+            digests,
+            self.device,
+            (self.ranks.rank, self.ranks.world),
         )
         self.loader, self.evaluator, self.pairs = inputs
-        self.monitor = TuneMonitor(self)
+        self.monitor = TuneMonitor(self) if self.leads else Follower(self)
 
     def run(self) -> None:
         """Warm: the PSNR phase, published. Screen: the GAN phase alone. Confirm: both."""
@@ -90,7 +127,7 @@ class Trial:
             if state.phase == "psnr":
                 run.phase(state, progress)
             if self.job.stage == "confirm" and state.phase == "psnr":
-                self.storage.publish(self._save_warm(state, progress), self.warm_name)
+                self._keep_warm(state, progress)
                 state, progress = run.start("gan", checkpoint.weights_of(state.ema)), Progress()
             if state.phase == "gan":
                 self._gan(state, progress)
@@ -103,19 +140,31 @@ class Trial:
         except Stopped:
             self.monitor.report_yielded(state, progress)
             raise spot.Yielded from None
-        if self.job.stage == "warm":
+        if self.job.stage == "warm" and self.leads:
             saved = self.storage.fetch(self.monitor.pointer, self.scratch)
             warmstart.publish(self.storage, self.warm_key, saved, progress.latest())
         self.monitor.report_done(state, progress)
 
     def _run(self) -> Run:
-        return Run(self.config, self.loader, self.evaluator, self.monitor, self.device, stop=spot.flag())
+        parts = self.config, self.loader, self.evaluator, self.monitor, self.device
+        return Run(*parts, stop=spot.flag(), ranks=self.ranks)
 
     def _gan(self, state: TrainState, progress: Progress) -> None:
         """The GAN phase through the parts of its course, from where `state` stands."""
         for settings, until in self.course.left(state.step, self.config.run.gan_steps):
             self.config = override(self.config, settings)
             self._run().phase(state, progress, until)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes and speaks for the trial."""
+        return self.ranks.rank == 0
+
+    def fetch(self, pointer: str) -> Path:
+        """A local folder with the checkpoint of that name; one whose manifest is missing is refused."""
+        saved = self.storage.fetch(pointer, self.scratch)
+        checkpoint.verify(saved)
+        return saved
 
     def name(self, part: str) -> str:
         """The storage name of something of this trial."""
@@ -154,10 +203,13 @@ class Trial:
         folder = self.storage.fetch(self.warm_name, self.scratch)
         return run.start("gan", checkpoint.generator_weights(folder)), Progress()
 
-    def _save_warm(self, state: TrainState, progress: Progress) -> Path:
-        extra = {"step": state.step, "val": progress.latest()}
-        folder = self.storage.local_or(self.warm_name, self.scratch)
-        return checkpoint.save_generator(folder, self.config, state.ema, extra)
+    def _keep_warm(self, state: TrainState, progress: Progress) -> None:
+        """What the PSNR phase of a confirmation ended with."""
+        if self.leads:
+            extra = {"step": state.step, "val": progress.latest()}
+            folder = self.storage.local_or(self.warm_name, self.scratch)
+            saved = checkpoint.save_generator(folder, self.config, state.ema, extra)
+            self.storage.publish(saved, self.warm_name)
 
 
 @lru_cache(maxsize=4)
@@ -168,10 +220,11 @@ def open_inputs(
     work_dir: str,
     digests: tuple[tuple[str, str], ...],
     device: torch.device,
+    seat: tuple[int, int] = (0, 1),
 ) -> Inputs:
     """Data and measure of a run; kept for the next trial of the same worker, since neither changes.
 
-    Refuses images other than those the driver saw.
+    `seat` is this process's rank, and how many there are. Refuses images other than those the driver saw.
     """
     images = {role: open_role(data, role, work_dir) for role in ("train", "val")}
     for role, digest in digests:
@@ -180,7 +233,7 @@ def open_inputs(
     pairs = eval_pairs(images["val"], data, scale, limit=data.eval_images)
     protocol = eval_protocol(images["val"], data)
     return Inputs(
-        TrainLoader(images["train"], data, scale, device=device),
+        TrainLoader(images["train"], data, scale, device=device, rank=seat[0], world=seat[1]),
         Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol),
         pairs,
     )

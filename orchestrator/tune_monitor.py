@@ -3,7 +3,6 @@
 Checkpoint bytes go to STORAGE/NAME/trials/ID/attempt-*/ and Tune carries only a pointer to them.
 """
 
-import json
 import time
 import uuid
 from collections.abc import Mapping
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ray import tune
 from torch import Tensor
 
 from orchestrator import strips
+from orchestrator.bill import Bill
 from orchestrator.journal import Journal
 from trainers import checkpoint
 from trainers.state import Diverged, Progress, TrainState
@@ -22,7 +21,6 @@ from trainers.state import Diverged, Progress, TrainState
 if TYPE_CHECKING:
     from orchestrator.trial import Trial
 
-POINTER = "pointer.json"
 # Tune's own snapshot may be older than the last report, so a driver that comes back may ask for an
 # earlier checkpoint than the newest two.
 KEEP_SECONDS = 300.0
@@ -35,13 +33,12 @@ class TuneMonitor:
 
     def __init__(self, trial: "Trial") -> None:
         self.trial = trial
+        self.bill = Bill(trial.ranks)
         # A partitioned attempt that still runs must not overwrite its replacement.
         self.attempt = f"attempt-{uuid.uuid4().hex[:8]}"
         self.pointer = ""
         self.unreported = False
         self.saved: list[tuple[str, float]] = []
-        self.spent = {"seconds": 0.0, "cpu_seconds": 0.0}
-        self.began = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
         self.logged: dict[str, float] = {}
         self.shares: dict[str, list[float]] = {}
         """Share of a gradient -> sum and number of its logged values in this phase."""
@@ -70,6 +67,7 @@ class TuneMonitor:
         if state.phase == "gan":
             self._draw_strip(state)
         values = progress.judged() | {f"last/{k}": v for k, v in latest.items()}
+        self.bill.count()
         self._report(state.phase, state.step, values | _warm(state, progress))
 
     def report_done(self, state: TrainState, progress: Progress) -> None:
@@ -80,6 +78,7 @@ class TuneMonitor:
         own = [s for s in progress.candidates if s >= since]
         candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in own]
         extra = {"complete": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
+        self.bill.count()
         self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
 
     def report_diverged(self, diverged: Diverged, state: TrainState, progress: Progress) -> None:
@@ -87,6 +86,7 @@ class TuneMonitor:
         scale = self.trial.config.generator.scale
         grey = self.trial.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
         words = {"diverged": 1, "diverged_step": diverged.step, "diverged_term": diverged.term}
+        self.bill.count()
         self._report(state.phase, diverged.step, grey | words | _warm(state, progress))
 
     def report_failed(self, reason: str) -> None:
@@ -97,14 +97,16 @@ class TuneMonitor:
         """Where to go on, with what was last judged: nothing new was measured, so no rung is entered anew."""
         step = int(progress.curve[-1]["step"]) if progress.curve else 0
         values = progress.judged() | _warm(state, progress) if progress.curve else {}
+        self.bill.count()
         self._report(state.phase, step, values | {"yielded": 1})
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """A checkpoint under this attempt's own folder; the next report carries its pointer."""
         trial = self.trial
+        self.bill.count()
         name = trial.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
         journal = self.journal_path.read_text() if self.journal_path.exists() else ""
-        extra = {"progress": vars(progress), "spent": self._spent(), "journal": journal}
+        extra = {"progress": vars(progress), "spent": self.bill.network(), "journal": journal}
         extra |= {"shares": self.shares, "shares_phase": self.shares_phase}
         folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
         trial.storage.publish(folder, name)
@@ -125,15 +127,12 @@ class TuneMonitor:
 
     def restore(self) -> Path | None:
         """The checkpoint that Tune's pointer names, with the journal and the time spent before it."""
-        pointer = tune.get_checkpoint()
-        if pointer is None:
+        self.pointer = self.trial.voice.pointer()
+        if not self.pointer:
             return None
-        with pointer.as_directory() as folder:
-            self.pointer = json.loads((Path(folder) / POINTER).read_text())["checkpoint"]
-        saved = self.trial.storage.fetch(self.pointer, self.trial.scratch)
-        checkpoint.verify(saved)  # a pointer whose manifest is missing is refused
+        saved = self.trial.fetch(self.pointer)
         extra = checkpoint.read_extra(saved)
-        self.spent = extra["spent"]
+        self.bill.before = extra["spent"]
         self.shares, self.shares_phase = extra["shares"], extra["shares_phase"]
         self.logged = self._means()  # a report may come before the next log
         if not self.journal_path.exists():
@@ -169,7 +168,7 @@ class TuneMonitor:
 
     def _report(self, phase: str, step: int, values: dict[str, Any]) -> None:
         trial, run = self.trial, self.trial.config.run
-        payload = {"diverged": 0, "complete": 0} | values | self.logged | self._spent()
+        payload = {"diverged": 0, "complete": 0} | values | self.logged | self.bill.network()
         payload |= {
             "phase": phase,
             "step": step,
@@ -178,17 +177,11 @@ class TuneMonitor:
             "upsweep_id": trial.trial_id,
             "device": trial.device.type,
             "attempt": self.attempt,
-            "attempt_spent": self._spent_here(),
+            "attempt_spent": self.bill.here,
             "journal": self.journal.drain(),
         }
-        if not self.unreported:
-            tune.report(payload)
-            return
-        folder = trial.scratch / "pointer"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / POINTER).write_text(json.dumps({"checkpoint": self.pointer}))
-        self.unreported = False
-        tune.report(payload, checkpoint=tune.Checkpoint.from_directory(str(folder)))
+        fresh, self.unreported = self.pointer if self.unreported else "", False
+        trial.voice.report(payload, fresh)
 
     def _draw_strip(self, state: TrainState) -> None:
         trial = self.trial
@@ -205,15 +198,6 @@ class TuneMonitor:
         for name in old:
             self.trial.storage.remove(name)
         self.saved = [s for s in self.saved if s[0] not in old]
-
-    def _spent(self) -> dict[str, float]:
-        """Behind this network: a retry starts from its checkpoint's time."""
-        return {k: self.spent[k] + here for k, here in self._spent_here().items()}
-
-    def _spent_here(self) -> dict[str, float]:
-        """By this attempt alone: what the driver adds up to the bill, lost work included."""
-        now = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
-        return {k: now[k] - self.began[k] for k in now}
 
 
 def _warm(state: TrainState, progress: Progress) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The sweep: warm -> screen -> confirm -> test, each stage resumable, nothing lost when anything dies."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -174,9 +174,8 @@ class Sweep:
         callback = StageCallback(key, stage.scheduler)
         folder = f"{self.request.name}/tune/{stage.key}"
         path, snapshot = self.storage.url(folder), f"{folder}.snapshot"
-        trainable = tune.with_resources(
-            tune.with_parameters(run_trial, job=self._job(stage)), self._resources()
-        )
+        function, holds = self._trial()
+        trainable = tune.with_resources(tune.with_parameters(function, job=self._job(stage)), holds)
         if tune.Tuner.can_restore(path) and put_back(self.storage, snapshot, folder):
             tuner = tune.Tuner.restore(path, trainable=trainable, resume_unfinished=True, resume_errored=True)
             callback = _callback_of(tuner)
@@ -245,7 +244,11 @@ class Sweep:
         return tune.Tuner(
             trainable,
             param_space=space,
-            tune_config=tune.TuneConfig(max_concurrent_trials=self._slots(), reuse_actors=True, **search),
+            tune_config=tune.TuneConfig(
+                max_concurrent_trials=self._slots(),
+                reuse_actors=r.ranks == 1,  # the ranks of a stopped trial end with their driver
+                **search,
+            ),
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=folder,
@@ -268,19 +271,26 @@ class Sweep:
             # two trials with one thread each beat one trial with two
             threads=self.request.config.run.threads or (0 if self.place.gpus else 1),
             metrics=self.request.metrics,
+            ranks=self.request.ranks,
+            gpus=self.request.gpus_per_rank if self.place.gpus else 0.0,
         )
 
-    def _resources(self) -> dict[str, float]:
-        return {"cpu": 1, "gpu": self.request.gpus_per_trial} if self.place.gpus else {"cpu": 1}
+    def _trial(self) -> tuple[Callable[..., None], dict[str, float]]:
+        """What Tune runs, and what that holds."""
+        if self.request.ranks > 1:
+            from orchestrator import distributed  # Ray Train: seconds that others need not wait for
+
+            return distributed.run_ranks, distributed.DRIVER
+        return run_trial, {"cpu": 1, "gpu": self.gpus} if self.place.gpus else {"cpu": 1}
 
     @property
     def gpus(self) -> float:
-        """Share of a GPU that each trial holds."""
-        return self.request.gpus_per_trial if self.place.gpus else 0.0
+        """GPUs, or the share of one, that each trial holds."""
+        return self.request.gpus if self.place.gpus else 0.0
 
     def _slots(self) -> int:
         """How many trials run at once now."""
-        slots = self.place.current().slots(self.request.gpus_per_trial, 1)
+        slots = self.place.current().slots(self.request.gpus, self.request.ranks)
         self.progress.room(slots)
         return slots
 

@@ -47,12 +47,21 @@ def test_hours_are_shared_by_the_slots_and_a_gpu_by_its_trials():
     assert cpu.gpu_hours == 0 and "18 s" in cpu.describe(2.5)[0] and "cost" not in cpu.describe(2.5)[0]
 
 
+def test_of_several_ranks_one_is_timed_and_all_are_paid_for():
+    told = Estimate({"screen": 6.0}, 2, True, 4.0, SMALL, LARGE, ranks=4)
+    assert (told.wall_hours, told.gpu_hours) == (3.0, 24.0)
+    assert "one of its 4 ranks, without the time they wait for one another)" in told.describe(0)[1]
+    assert "ranks" not in Estimate({"screen": 6.0}, 2, True, 1.0, SMALL, LARGE).describe(0)[1]
+
+
 def test_the_real_step_of_both_phases_is_timed(monkeypatch):
     monkeypatch.setattr(calibration, "SECONDS", 0.0)
     monkeypatch.setattr(calibration, "TrainLoader", lambda *_, **__: Loader())
     monkeypatch.setattr(calibration, "eval_pairs", lambda *_, **__: [])
     monkeypatch.setattr(calibration, "Evaluator", lambda *_, **__: SimpleNamespace(measure=lambda net: None))
-    prepared = SimpleNamespace(images={"train": None, "val": None}, request=SimpleNamespace(metrics=()))
+    prepared = SimpleNamespace(
+        images={"train": None, "val": None}, request=SimpleNamespace(metrics=(), ranks=1)
+    )
     costs = calibration.measure(tiny(), prepared, torch.device("cpu"))
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == parameters(build_generator(tiny().generator))

@@ -22,6 +22,13 @@ def test_slots(gpus, cpus, per_trial, slots):
     assert Place("here", True, 1, cpus, gpus).slots(per_trial, 1) == slots
 
 
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "ranks", "slots"), [(0, 5, 2, 2), (8, 64, 4, 2), (8, 6, 2, 3), (7, 64, 2, 3)]
+)
+def test_slots_of_trials_with_several_ranks(gpus, cpus, ranks, slots):
+    assert Place("here", True, 1, cpus, gpus).slots(float(ranks), ranks) == slots
+
+
 def test_a_place_grows_and_shrinks_with_its_nodes_but_its_trials_ask_for_the_same():
     sizes = [Size(1, 1, 0), Size(3, 5, 4), Size(1, 1, 0)]
     place = Place("there", False, 1, 1, 0, lambda: sizes[0])

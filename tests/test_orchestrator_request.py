@@ -1,6 +1,8 @@
 """What a sweep is asked for: filled in, named, refused, resumed."""
 
 import json
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
@@ -8,9 +10,12 @@ from datasets.errors import UserError
 from experiments import recipes, spaces
 from experiments.sweep_options import Options
 from orchestrator import request as requests
+from orchestrator import sweep
 from orchestrator.budget import Budget
-from orchestrator.plan import points
+from orchestrator.cluster import Place
+from orchestrator.plan import _check_ranks, points
 from orchestrator.request import Request
+from orchestrator.space import Choice, Space
 from trainers.config import flatten, override
 
 
@@ -77,13 +82,72 @@ def test_names_that_would_not_do(tmp_path, name):
         ({"trials": -1}, "--trials must be 0 or more, but got -1"),
         ({"confirm_top": -2}, "--confirm-top must be 0 or more, but got -2"),
         ({"seed": -1}, "--seed must be 0 or more, but got -1"),
-        ({"gpus_per_trial": 0.0}, r"--gpus-per-trial must be in \(0, 1\], but got 0.0"),
-        ({"gpus_per_trial": 2.0}, r"--gpus-per-trial must be in \(0, 1\], but got 2.0"),
+        ({"gpus_per_trial": 0.0}, "--gpus-per-trial must be a share of one GPU .* whole number, but got 0"),
+        ({"gpus_per_trial": 1.5}, "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5"),
+        ({"gpus_per_trial": float("nan")}, "must be a share of one GPU"),
+        ({"ranks_per_trial": -1}, "--ranks-per-trial must be 0 or more, but got -1"),
+        ({"ranks_per_trial": 2, "gpus_per_trial": 0.5}, "each rank has one GPU of its own .* but got 0.5"),
+        ({"ranks_per_trial": 1, "gpus_per_trial": 2.0}, "--ranks-per-trial 1 leaves --gpus-per-trial out"),
     ],
 )
 def test_numbers_that_cannot_be_run(tmp_path, options, sentence):
     with pytest.raises(UserError, match=sentence):
         build(tmp_path, **options).filled()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "ranks", "expected"),
+    [
+        (1.0, 0, (1, 1.0, 1.0)),
+        (0.25, 0, (1, 0.25, 0.25)),
+        (0.25, 1, (1, 0.25, 0.25)),
+        (2.0, 0, (2, 1.0, 2.0)),
+        (1.0, 2, (2, 1.0, 2.0)),
+        (2.0, 2, (2, 1.0, 2.0)),
+    ],
+)
+def test_whole_gpus_are_as_many_ranks(tmp_path, gpus, ranks, expected):
+    made = build(tmp_path, gpus_per_trial=gpus, ranks_per_trial=ranks).filled()
+    assert (made.ranks, made.gpus_per_rank, made.gpus) == expected
+
+
+def test_a_batch_is_shared_evenly_or_refused(tmp_path):
+    _check_ranks(build(tmp_path, ranks_per_trial=2))
+    with pytest.raises(UserError, match=r"data.batch_size=4 must be a multiple of 3, a trial's ranks \(3\)"):
+        _check_ranks(build(tmp_path, ranks_per_trial=3))
+    parts = override(recipes.demo(), {"optim.micro_batches": 4})
+    with pytest.raises(UserError, match=r"must be a multiple of 8, .* optim.micro_batches \(4\)"):
+        _check_ranks(build(tmp_path, ranks_per_trial=2, config=parts))
+    varied = Space("mine", {"data.batch_size": Choice((4, 6))})
+    with pytest.raises(UserError, match="data.batch_size=6 must be a multiple of 4"):
+        _check_ranks(replace(build(tmp_path, ranks_per_trial=4), space=varied))
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "sentence"),
+    [
+        (
+            {"gpus_per_trial": 2.0},
+            (0, 8),
+            "--gpus-per-trial 2 needs GPUs .* --ranks-per-trial 2 runs as many",
+        ),
+        (
+            {"ranks_per_trial": 4},
+            (0, 3),
+            "each of the 4 ranks needs a CPU core, but there is 3 cores, 0 GPUs",
+        ),
+        ({"ranks_per_trial": 4}, (3, 8), "each of the 4 ranks needs a GPU and a CPU core"),
+        ({"gpus_per_trial": 4.0}, (4, 3), "each of the 4 ranks needs a GPU and a CPU core"),
+        ({"gpus_per_trial": 4.0}, (4, 4), ""),
+        ({"ranks_per_trial": 3}, (0, 3), ""),
+        ({}, (0, 0), ""),
+    ],
+)
+def test_a_trial_that_could_never_start_is_refused(tmp_path, asked, there, sentence):
+    gpus, cpus = there
+    place = Place(f"{cpus} cores, {gpus} GPUs", True, 1, cpus, gpus)
+    with pytest.raises(UserError, match=sentence) if sentence else nullcontext():
+        sweep._room(build(tmp_path, **asked).filled(), place)
 
 
 def test_a_resumed_sweep_takes_everything_from_itself(tmp_path):
@@ -92,6 +156,7 @@ def test_a_resumed_sweep_takes_everything_from_itself(tmp_path):
     assert again.config == config
     assert (again.trials, again.confirm_top, again.confirm_seeds, again.seed) == (3, 1, 2, 9)
     assert (again.name, again.space.name, again.gpus_per_trial) == ("mine", "balance", 0.5)
+    assert again.ranks == 1, "of a sweep that began before there were ranks"
     assert (again.command, again.tracking_uri) == ("as typed", "sqlite:////x/mlflow.db")
     moved = build(tmp_path, resume="mine", tracking_uri="http://10.0.0.1:5000")
     assert moved.tracking_uri == "http://10.0.0.1:5000", "a server may have moved meanwhile"

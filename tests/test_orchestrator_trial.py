@@ -15,7 +15,7 @@ from PIL import Image
 
 from datasets.config import DataConfig
 from orchestrator import trial as trials
-from orchestrator import tune_monitor, warmstart
+from orchestrator import tune_monitor, voice, warmstart
 from orchestrator.course import Course
 from orchestrator.storage import Storage
 from orchestrator.trial import USUAL, Job, Trial
@@ -56,7 +56,7 @@ class FakeTune:
         self.Checkpoint = SimpleNamespace(from_directory=self._read)
 
     def _read(self, folder):
-        return json.loads(open(f"{folder}/{tune_monitor.POINTER}").read())["checkpoint"]
+        return json.loads(open(f"{folder}/{voice.POINTER}").read())["checkpoint"]
 
     def report(self, values, checkpoint=None):
         self.reports.append(values)
@@ -78,7 +78,7 @@ def photographs(tmp_path_factory):
 def run(tmp_path, photographs, monkeypatch):
     """run(stage, course, **settings) -> (reports, trial)"""
     fake = FakeTune()
-    monkeypatch.setattr(tune_monitor, "tune", fake)
+    monkeypatch.setattr(voice, "tune", fake)
 
     def go(stage, course=USUAL, **settings):
         fake.reports.clear()

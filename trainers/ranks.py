@@ -41,13 +41,17 @@ class Ranks:
         parts = (flat / self.world).split([g.numel() for g in grads])
         return [torch.empty_like(g).copy_(p.view(g.shape)) for g, p in zip(grads, parts, strict=True)]
 
+    def total(self, number: float) -> float:
+        """The sum of a number over ranks; every rank must ask."""
+        if self.world == 1:
+            return number
+        answer = torch.tensor(number, dtype=torch.float64, device=_collective_device())
+        dist.all_reduce(answer)
+        return answer.item()
+
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds on any rank; every rank must ask."""
-        if self.world == 1:
-            return flag
-        answer = torch.tensor(float(flag), device=_collective_device())
-        dist.all_reduce(answer)
-        return bool(answer.item())
+        return bool(self.total(float(flag)))
 
     def wait(self) -> None:
         """Until every rank is here."""

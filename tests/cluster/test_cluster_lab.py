@@ -13,6 +13,9 @@ import fence
 import lab
 import own_yaml
 import pytest
+import torch
+
+from trainers import checkpoint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
@@ -75,6 +78,11 @@ def alive(count):
 def trial_hosts():
     """Hosts on which a trial runs at this moment, by what Ray calls its process."""
     return {h for h in WORKERS if any("ImplicitFunc" in line for line in lab.processes(h))}
+
+
+def rank_hosts():
+    """Hosts on which a rank of a trial of several runs at this moment."""
+    return {h for h in ("h1", *WORKERS) if any("RayTrainWorker" in line for line in lab.processes(h))}
 
 
 def attempts(name, stage="screen"):
@@ -183,6 +191,51 @@ def test_a_wrong_token_is_refused_in_one_sentence():
     tunnel = "ssh -i ~/.ssh/lab_key -o StrictHostKeyChecking=no root@10.77.0.11"
     asked = "curl -s -o /dev/null -w %{http_code} http://127.0.0.1:8265/api/jobs/"
     assert lab.execute("laptop", f"{tunnel} '{asked}' 2>/dev/null") in ("401", "403")
+
+
+def test_trials_of_two_ranks_span_both_workers_and_end_as_in_one_process():
+    """All there is holds one such trial, so a driver that took a core would keep its own ranks waiting.
+
+    In a storage of its own, so that the warm starts of the first sweep are trained once more.
+    """
+    process = sweep(f"--name pair --storage /shared/pair --ranks-per-trial 2 {SHORT} --trials 4")
+    until(lambda: rank_hosts() == set(WORKERS), "a rank on each worker")
+    text = ended(process)
+    assert process.returncode == 0, text
+    assert "crops, shared by 2 ranks" in text, text
+    warm = {path.name: path / "checkpoint" for path in (SHARED / "pair/warm").iterdir()}
+    assert len(warm) == 4
+    for key, folder in warm.items():
+        alone, both = (checkpoint.generator_weights(p) for p in (RUNS / "warm" / key / "checkpoint", folder))
+        torch.testing.assert_close(both, alone, rtol=1e-3, atol=1e-3)
+    kept = json.loads((SHARED / "pair/pair/leaderboard.json").read_text())
+    found = {r["trial_id"]: r for r in kept if r["stage"] == "confirm"}
+    assert {r["stage"] for r in kept} == {"warm", "screen", "confirm", "test"}
+    assert all(r["finished"] for r in found.values())
+    until(lambda: not rank_hosts(), "the end of every rank", 30)
+
+
+SPACE = """
+from orchestrator.space import LogFloat, Space
+
+Mine = Space("mine", {"loss.adversarial_weight": LogFloat(0.03, 0.5)})
+"""
+
+
+def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
+    (SHARED / "mine.py").write_text(SPACE)
+    lab.execute("laptop", "mkdir -p elsewhere && cp /shared/mine.py elsewhere/ && rm /shared/mine.py")
+    process = sweep(f"--name stopped --space ../elsewhere/mine.py:Mine {LONG}")
+    until(lambda: begun("stopped"), "two checkpoints")
+    said = laptop("python experiments/sweep.py --stop stopped")
+    assert "go on with: python experiments/sweep.py --resume stopped" in said, said
+    text = ended(process)
+    assert process.returncode and "stopped; go on with" in text, text
+    assert facts("stopped")["status"] == "interrupted" and facts("stopped")["space"] == "mine"
+    assert (RUNS / "stopped/submission/space.py").read_text() == SPACE
+    until(lambda: not trial_hosts(), "the end of its trial", 30)
+    said = laptop("python experiments/sweep.py --stop stopped", check=False)
+    assert "no sweep 'stopped' runs on cluster 'upsweep'" in said
 
 
 def test_a_worker_killed_in_a_trial_is_replaced_by_another_host_that_goes_on():
