@@ -127,15 +127,23 @@ def _relay(line: Any, training: "Future[Any]", tune: Voice) -> None:
 
 
 def _cause(error: BaseException | None) -> BaseException:
-    """Why the ranks ended, in the words of the rank that was first to fail."""
+    """Why the ranks ended: the machine of one was taken, one died, or one failed."""
     failures = getattr(error, "worker_failures", {})
-    dead = {r: e for r, e in failures.items() if isinstance(e, RayActorError)}
-    if any(getattr(e, "preempted", False) for e in dead.values()):
+    seen = {rank: getattr(one, "health_check_failure", None) for rank, one in failures.items()}
+    dead = {rank: one for rank, one in seen.items() if isinstance(one, RayActorError)}
+    if any(e.preempted for e in dead.values()):
         return spot.Yielded()
-    # ranks that only lost a dead one complain as well
-    rank, first = next(iter((dead or failures).items()), (None, error))
-    words = " ".join(str(first or "its ranks ended without a last word").split())
-    return RuntimeError(words if rank is None else f"rank {rank}: {words}")
+    # ranks that lost a dead one complain as well, so that one comes first
+    for rank, one in dead.items():
+        return RuntimeError(f"rank {rank} died: {_lines(one)[0]}")
+    for rank, one in failures.items():
+        return RuntimeError(f"rank {rank}: {_lines(one)[-1]}")
+    return RuntimeError(_lines(error)[-1] if error else "its ranks ended without a last word")
+
+
+def _lines(error: BaseException) -> list[str]:
+    """Of its words; a traceback says what happened in its last, Ray on a dead actor in its first."""
+    return [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
 
 
 def _begun(call: Callable[[], Any]) -> "Future[Any]":

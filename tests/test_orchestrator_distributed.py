@@ -1,211 +1,109 @@
-"""Trials of two ranks under Tune and Ray Train: equal to one process, never stuck, nothing left behind."""
+"""The driver of a trial of several ranks, without Ray: whose words reach Tune, and why a trial ended."""
 
-import os
-import signal
-import threading
-import time
-from pathlib import Path
+from concurrent.futures import Future
+from types import SimpleNamespace
 
-import double
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from tiny import tiny
+from ray.exceptions import ActorDiedError, RayActorError
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, WorkerHealthCheckFailedError
 
-from orchestrator import orphans
-from orchestrator.trial import Job, open_role
-from trainers import checkpoint
-from trainers.config import flatten, override
+from orchestrator import distributed, spot
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
-ROOT = Path(__file__).resolve().parent.parent
-NORMS = {"generator.norm": "batch", "discriminator.norm": "batch", "loss.adversarial": "relativistic"}
-DIGITS = 1e-10
+LOST = UserExceptionWithTraceback(
+    RuntimeError(), "Traceback:\n  gloo\nRuntimeError: Connection closed by peer\n"
+)
 
 
-@pytest.fixture(scope="module")
-def two_cores(tmp_path_factory):
-    """A Ray of exactly two cores."""
-    import ray
-
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    env = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        runtime_env={"env_vars": env},
-    )
-    yield ray
-    ray.shutdown()
+def died(**words):
+    error = RayActorError(**words) if words else ActorDiedError()
+    return WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: ...", error)
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    draw = np.random.default_rng(0)
-    for k in range(12):
-        Image.fromarray(draw.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
-    return folder
+@pytest.mark.parametrize(
+    ("failures", "sentence"),
+    [
+        ({0: LOST, 1: died()}, "rank 1 died: The actor died unexpectedly before finishing this task."),
+        ({1: LOST}, "rank 1: RuntimeError: Connection closed by peer"),
+        ({0: ValueError("")}, r"rank 0: ValueError\(''\)"),
+    ],
+)
+def test_the_rank_that_was_first_to_fail_is_named_in_one_line(failures, sentence):
+    found = distributed._cause(WorkerGroupError("two ranks", failures))
+    with pytest.raises(RuntimeError, match=f"^{sentence}$"):
+        raise found
 
 
-LONG = {"run.gan_steps": 100, "run.eval_every_steps": 20, "run.checkpoint_every_steps": 10}
-DIVERGES = {"optim.lr_g": 1e30}
+def test_a_taken_machine_is_no_failure_whatever_the_other_ranks_say():
+    taken = died(error_msg="the node was reclaimed", preempted=True)
+    assert isinstance(distributed._cause(WorkerGroupError("", {0: LOST, 1: taken})), spot.Yielded)
 
 
-class Seen:
-    """What Tune saw of each design: (phase, step) -> a measure, and its last report."""
-
-    def __init__(self, grid):
-        self.errors = list(grid.errors)
-        self.last = {r.config["index"]: r.metrics for r in grid}
-        self.curves = {r.config["index"]: self._curve(r.metrics_dataframe) for r in grid}
-
-    def _curve(self, frame):
-        return {(p, int(s)): v for p, s, v in zip(frame.phase, frame.step, frame.psnr_y, strict=True)}
-
-    def weights(self, index):
-        """Of the averaged generator that a trial ended with."""
-        return checkpoint.generator_weights(Path(self.last[index]["checkpoint"]))
+def test_what_is_no_rank_s_fault_is_said_as_it_is():
+    assert str(distributed._cause(RuntimeError("one\nno room for 2 ranks\n"))) == "no room for 2 ranks"
+    assert str(distributed._cause(None)) == "its ranks ended without a last word"
 
 
-def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
-    """Designs as trials of the confirm stage, `at_once` of them together, tried again where they fail."""
-    from ray import tune
+class Line:
+    """What two ranks would say, one word after the other; counts the answers."""
 
-    from orchestrator import distributed
+    def __init__(self, *words):
+        self.words, self.answers = list(words), 0
+        self.hear = SimpleNamespace(remote=lambda limit: self.words.pop(0) if self.words else None)
+        self.answer = SimpleNamespace(remote=self._answer)
 
-    config = override(tiny(data__train=str(photographs)), NORMS)
-    job = Job(
-        sweep="s",
-        stage="confirm",
-        storage=str(storage),
-        work_dir=str(storage),
-        base=flatten(config),
-        digests={r: open_role(config.data, r, storage).digest for r in ("train", "val")},
-        designs=tuple({"trial_id": f"t{k}"} | d for k, d in enumerate(designs)),
-        threads=1,
-        metrics=("psnr_y", "swd"),
-        ranks=ranks,
-    )
-    several = double.run_ranks, distributed.DRIVER
-    function, holds = several if ranks > 1 else (double.run_trial, {"cpu": 1})
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(function, job=job), holds),
-        param_space={"index": tune.grid_search(list(range(len(designs))))},
-        tune_config=tune.TuneConfig(
-            max_concurrent_trials=at_once, scheduler=scheduler, reuse_actors=ranks == 1
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(storage),
-            verbose=0,
-            failure_config=tune.FailureConfig(max_failures=3),
-        ),
-    )
-    with orphans.freed():
-        return Seen(tuner.fit())
+    def _answer(self):
+        self.answers += 1
 
 
-@pytest.fixture(scope="module")
-def alone(two_cores, photographs, tmp_path_factory):
-    """Three designs, each in one process."""
-    return tuned(tmp_path_factory.mktemp("alone"), photographs, [{}, {"run.seed": 5}, LONG], 1, at_once=2)
+class Tune:
+    """Takes reports."""
+
+    def __init__(self):
+        self.reports = []
+
+    def report(self, payload, pointer):
+        self.reports.append((payload, pointer))
 
 
-def same(found, expected):
-    """Whether two trials saw the same and ended with the same weights, to ten digits."""
-    (seen, index), (other, place) = found, expected
-    assert seen.curves[index] == pytest.approx(other.curves[place], rel=1e-9)
-    ours, theirs = seen.weights(index), other.weights(place)
-    assert {v.dtype for n, v in ours.items() if "num_batches" not in n} == {torch.float64}
-    torch.testing.assert_close(ours, theirs, rtol=DIGITS, atol=DIGITS)
+@pytest.fixture
+def relayed(monkeypatch):
+    """relayed(line, training) -> what Tune was told."""
+    monkeypatch.setattr(distributed.ray, "get", lambda answer: answer)
+
+    def relay(line, training):
+        tune = Tune()
+        distributed._relay(line, training, tune)
+        return tune.reports
+
+    return relay
 
 
-def processes(name):
-    """Ids of this Ray's living actors of that class: other Rays may run on the same machine."""
-    from ray._private.state import actors
-
-    rows = [a for a in actors().values() if a["State"] == "ALIVE" and a["ActorClassName"].endswith(name)]
-    return [a["Pid"] for a in sorted(rows, key=lambda a: a["StartTime"])]
+def ended(error=None):
+    training = Future()
+    training.set_exception(error) if error else training.set_result(None)
+    return training
 
 
-def until(found, what, limit_s=240):
-    """The first true answer of `found()`."""
-    deadline = time.monotonic() + limit_s
-    while not (answer := found()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return answer
+def test_each_report_reaches_tune_and_is_answered_with_silence_in_between(relayed, monkeypatch):
+    waited = []
+    monkeypatch.setattr(distributed, "wait_for", lambda futures, limit: waited.append(futures))
+    first, last = ({"step": 2, "complete": 0}, "p/2"), ({"step": 4, "complete": 1}, "")
+    line, training = Line(first, None, None, last), Future()
+    assert relayed(line, training) == [first, last]
+    assert line.answers == 2 and waited == [[training]], "the ranks have time to end by themselves"
 
 
-def nothing_left(ray):
-    """No rank lives and all cores are free: `orphans.freed` has ended, so nobody helps any more."""
-    until(lambda: not processes("RayTrainWorker") and not processes("TrainController"), "ranks live", 30)
-    until(lambda: ray.available_resources().get("CPU") == 2, ray.util.placement_group_table(), 30)
+def test_an_error_after_the_last_word_changes_nothing_and_one_before_it_is_raised(relayed):
+    late = ended(WorkerGroupError("", {0: died()}))
+    told = ({"failed": "no warm start", "complete": 0}, "")
+    assert relayed(Line(told), late) == [told]
+    with pytest.raises(RuntimeError, match="rank 0 died"):
+        relayed(Line(({"step": 2, "complete": 0}, "")), late)
+    with pytest.raises(RuntimeError, match="without a last word"):
+        relayed(Line(), ended())
 
 
-def test_two_ranks_end_as_one_process_and_a_diverged_trial_keeps_nobody(
-    two_cores, alone, photographs, tmp_path
-):
-    """Two drivers at once on cores for one trial: with a core each they would wait for ranks for ever."""
-    both = tuned(tmp_path, photographs, [{}, DIVERGES, {"run.seed": 5}], 2, at_once=2)
-    assert not alone.errors and not both.errors
-    same((both, 0), (alone, 0))
-    same((both, 2), (alone, 1))
-    last = both.last[1]
-    assert last["diverged"] == 1 and last["diverged_term"] and np.isfinite(last["psnr_y"])
-    assert last["phase"] == "gan" and last["complete"] == 0
-    nothing_left(two_cores)
-
-
-def checkpoints(storage):
-    """Attempt -> steps of its whole checkpoints in the GAN phase."""
-    found = sorted(storage.glob("s/trials/t0/attempt-*/gan-*/manifest.json"))
-    steps = {}
-    for path in found:
-        steps.setdefault(path.parts[-3], []).append(int(path.parts[-2].removeprefix("gan-")))
-    return steps
-
-
-def test_a_rank_killed_and_a_driver_killed_change_nothing(two_cores, alone, photographs, tmp_path):
-    """Each time the trial goes on from its last checkpoint, and the ranks of the dead one are gone."""
-    groups = []
-
-    def kill():
-        for dead, name in enumerate(("RayTrainWorker", "ImplicitFunc")):
-            # a checkpoint is known to Tune with the next report: at step 20
-            until(lambda n=dead: sum(s[-1] >= 30 for s in checkpoints(tmp_path).values()) > n, "step 30")
-            groups.append(set(processes("RayTrainWorker")))
-            os.kill(processes(name)[-1], signal.SIGKILL)
-            until(lambda: not groups[-1] & set(processes("RayTrainWorker")), "the others end as well", 60)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    seen = tuned(tmp_path, photographs, [LONG], 2)
-    killer.join()
-    assert not seen.errors and len(groups) == 2
-    firsts = sorted(steps[0] for steps in checkpoints(tmp_path).values())
-    assert len(firsts) == 3 and firsts[0] == 10 and firsts[1] >= 30, "each went on from what Tune knew"
-    same((seen, 0), (alone, 2))
-    nothing_left(two_cores)
-
-
-def test_the_ranks_of_a_stopped_trial_make_room_for_the_next(two_cores, alone, photographs, tmp_path):
-    from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-
-    class First(FIFOScheduler):
-        """Stops the first trial at its first measured step of the GAN phase."""
-
-        def on_trial_result(self, tune_controller, trial, result):
-            stop = trial.config["index"] == 0 and result["gan_step"] > 0
-            return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
-
-    seen = tuned(tmp_path, photographs, [LONG, {"run.seed": 5}], 2, scheduler=First())
-    assert not seen.errors
-    assert max(step for _, step in seen.curves[0]) == 20
-    same((seen, 1), (alone, 1))
-    nothing_left(two_cores)
+def test_ranks_that_left_a_taken_machine_are_tried_elsewhere(relayed):
+    with pytest.raises(spot.Yielded):
+        relayed(Line(({"yielded": 1}, "p/8")), ended())
