@@ -149,7 +149,7 @@ def test_up_starts_three_nodes_with_a_token_made_on_the_head():
 
 
 def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_back():
-    process, seen = sweep(f"--name first {SHORT} --trials 4"), set()
+    process, seen = sweep(f"--name first {SHORT} --trials 2"), set()
     until(lambda: seen.update(trial_hosts()) or seen == set(WORKERS), "trials on both workers")
     text = ended(process)
     assert process.returncode == 0, text
@@ -198,13 +198,13 @@ def test_trials_of_two_ranks_span_both_workers_and_end_as_in_one_process():
 
     In a storage of its own, so that the warm starts of the first sweep are trained once more.
     """
-    process = sweep(f"--name pair --storage /shared/pair --ranks-per-trial 2 {SHORT} --trials 4")
+    process = sweep(f"--name pair --storage /shared/pair --ranks-per-trial 2 {SHORT} --trials 2")
     until(lambda: rank_hosts() == set(WORKERS), "a rank on each worker")
     text = ended(process)
     assert process.returncode == 0, text
     assert "crops, shared by 2 ranks" in text, text
     warm = {path.name: path / "checkpoint" for path in (SHARED / "pair/warm").iterdir()}
-    assert len(warm) == 4
+    assert len(warm) == 2
     for key, folder in warm.items():
         alone, both = (checkpoint.generator_weights(p) for p in (RUNS / "warm" / key / "checkpoint", folder))
         torch.testing.assert_close(both, alone, rtol=1e-3, atol=1e-3)
