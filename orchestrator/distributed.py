@@ -119,6 +119,7 @@ def _relay(line: Any, training: "Future[Any]", tune: Voice) -> None:
         tune.report(last, pointer)
         ray.get(line.answer.remote())
     else:
+        ray.get(line.leave.remote())
         wait_for([training], FAREWELL_S)
         if last.get("yielded"):
             raise spot.Yielded

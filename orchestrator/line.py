@@ -19,11 +19,16 @@ class Line:
     def __init__(self) -> None:
         self.said: asyncio.Queue = asyncio.Queue()
         self.answers: asyncio.Queue = asyncio.Queue()
+        self.waiting, self.over = 0, False
 
     async def tell(self, payload: dict[str, Any], pointer: str) -> None:
-        """By a rank; returns when the driver has answered."""
+        """By a rank; returns when the driver has answered, or has left."""
+        if self.over:
+            return
+        self.waiting += 1
         await self.said.put((payload, pointer))
         await self.answers.get()
+        self.waiting -= 1
 
     async def hear(self, limit_s: float) -> tuple[dict[str, Any], str] | None:
         """By the driver: the next report, or None where there is none within the limit."""
@@ -35,6 +40,12 @@ class Line:
     async def answer(self) -> None:
         """By the driver: the trial goes on."""
         await self.answers.put(None)
+
+    async def leave(self) -> None:
+        """By the driver, after the last word: whoever wants to say something as well need not wait."""
+        self.over = True
+        for _ in range(self.waiting):
+            await self.answers.put(None)
 
 
 class ToDriver:

@@ -53,6 +53,7 @@ def orphans() -> list[bytes]:
 
     words: Any = gcs_pb2.PlacementGroupTableData  # type: ignore[attr-defined]
     job = bytes.fromhex(ray.get_runtime_context().get_job_id())
+    no_actor = ray.ActorID.nil().binary()  # the driver itself made it: Tune's own, which frees them
     rows = state._connect_and_get_accessor().get_placement_group_table()
     tables = [words.FromString(row) for row in rows]
     return [
@@ -60,7 +61,6 @@ def orphans() -> list[bytes]:
         for t in tables
         if t.creator_job_id == job
         and t.creator_actor_dead
-        and t.creator_actor_id
-        != ray.ActorID.nil().binary()  # made by the driver: Tune's own, which frees them
+        and t.creator_actor_id != no_actor
         and t.state != words.REMOVED
     ]

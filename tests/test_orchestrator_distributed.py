@@ -51,6 +51,7 @@ class Line:
         self.words, self.answers = list(words), 0
         self.hear = SimpleNamespace(remote=lambda limit: self.words.pop(0) if self.words else None)
         self.answer = SimpleNamespace(remote=self._answer)
+        self.leave = SimpleNamespace(remote=lambda: self.words.clear())
 
     def _answer(self):
         self.answers += 1

@@ -56,7 +56,7 @@ def work(rank, port, folder):
         trained("d_first", "none", ranks, spoilt=True)
     except Diverged as diverged:
         ended["diverged"] = (diverged.step, diverged.term)
-    ended["any"] = (ranks.any(rank == 1), ranks.any(False))
+    ended["any"] = (ranks.any(rank == 1), ranks.any(False), ranks.total(rank + 0.25))
     ranks.wait()
     torch.save(ended, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
@@ -87,8 +87,8 @@ def test_what_is_not_finite_on_one_rank_stops_all_at_the_same_step_and_term(two)
 
 
 @pytest.mark.slow
-def test_ranks_agree_on_a_flag(two):
-    assert [ended["any"] for ended in two] == [(True, False)] * 2
+def test_ranks_agree_on_a_flag_and_on_a_sum(two):
+    assert [ended["any"] for ended in two] == [(True, False, 1.5)] * 2
 
 
 def test_a_batch_norm_that_sees_its_share_alone_is_refused():
