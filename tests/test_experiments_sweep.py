@@ -123,6 +123,14 @@ MISTAKES = {
         "--train photos --address 127.0.0.1:9",
         "no Ray cluster answers at 127.0.0.1:9: .*; use --local to run here",
     ),
+    "a batch that ranks cannot share": (
+        "--train photos --ranks-per-trial 3",
+        "data.batch_size=[0-9]+ must be a multiple of 3, a trial's ranks",
+    ),
+    "half a GPU too many": (
+        "--train photos --gpus-per-trial 1.5",
+        "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5",
+    ),
     "nothing to stop": ("--stop gone", "no sweep 'gone' in .*/runs"),
     "a budget below zero": ("--max-hours=-1", "--max-hours must be 0 or more, but got -1.0"),
     "a setting beside --resume": (

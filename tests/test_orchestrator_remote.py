@@ -96,11 +96,23 @@ def test_a_file_that_is_no_cluster_file_is_named(laptop, text, what):
 
 def test_local_address_and_environment_never_ask_for_a_trace(monkeypatch):
     monkeypatch.setattr(trace, "find", lambda: pytest.fail("a trace was looked for"))
+    asked = []
+    monkeypatch.setattr(cluster, "answers", asked.append)
     named = [{"RAY_ADDRESS": "h:1"}, {"UPSWEEP_LOCAL": "1"}]
     for changes, env in [({"local": True}, {}), ({"address": "h:1"}, {}), *(({}, env) for env in named)]:
         options = Bare()
         vars(options).update(changes)
         assert dispatch.elsewhere("x.py", options, [], env) is None
+    assert asked == ["h:1", "h:1"], "seconds before Ray and torch are imported"
+
+
+def test_who_listens_is_asked_of_a_sweep_that_needs_it(monkeypatch):
+    options = Bare()
+    options.address = "127.0.0.1:1"
+    with pytest.raises(UserError, match="no Ray cluster answers at 127.0.0.1:1: .*; use --local to run here"):
+        dispatch.elsewhere("x.py", options, [], {})
+    options.status = "mine"
+    assert dispatch.elsewhere("x.py", options, [], {}) is None
 
 
 def test_a_ray_of_this_machine_comes_before_a_trace_and_a_dead_one_counts_as_none(tmp_path, monkeypatch):

@@ -14,6 +14,8 @@ from orchestrator import cluster, user_space
 from orchestrator.remote import capacity
 from orchestrator.remote import trace as traces
 
+WITHOUT_RAY = ("status", "stop", "dry_run")
+"""Options of a sweep with which this process needs no cluster."""
 SPACES = "submitted"
 """Folder of the working tree on the cluster, for spaces from elsewhere."""
 COPIED = ("report.html", "leaderboard.json", "sweep.json")
@@ -39,8 +41,12 @@ def elsewhere(
 
     None where the command runs in this process: with --local, at an address, at a Ray that `ray start` began
     on this machine (RAY_ADDRESS then names it), or because there is no cluster; UPSWEEP_LOCAL looks for none.
+    UserError where nothing listens at the address, before anything heavy is imported.
     """
-    if options.local or options.address or env.get("RAY_ADDRESS") or env.get("UPSWEEP_LOCAL"):
+    named = options.address or env.get("RAY_ADDRESS")
+    if named and not options.local and not any(getattr(options, asks, "") for asks in WITHOUT_RAY):
+        cluster.answers(named)
+    if options.local or named or env.get("UPSWEEP_LOCAL"):
         return None
     if own := started_here():
         env["RAY_ADDRESS"] = own
