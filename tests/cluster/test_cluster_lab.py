@@ -13,9 +13,6 @@ import fence
 import lab
 import own_yaml
 import pytest
-import torch
-
-from trainers import checkpoint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
@@ -200,18 +197,16 @@ def test_trials_of_two_ranks_span_both_workers_and_end_as_in_one_process():
     """
     process = sweep(f"--name pair --storage /shared/pair --ranks-per-trial 2 {SHORT} --trials 2")
     until(lambda: rank_hosts() == set(WORKERS), "a rank on each worker")
-    text = ended(process)
+    text = ended(process, 1200)
     assert process.returncode == 0, text
     assert "crops, shared by 2 ranks" in text, text
-    warm = {path.name: path / "checkpoint" for path in (SHARED / "pair/warm").iterdir()}
-    assert len(warm) == 2
-    for key, folder in warm.items():
-        alone, both = (checkpoint.generator_weights(p) for p in (RUNS / "warm" / key / "checkpoint", folder))
-        torch.testing.assert_close(both, alone, rtol=1e-3, atol=1e-3)
     kept = json.loads((SHARED / "pair/pair/leaderboard.json").read_text())
-    found = {r["trial_id"]: r for r in kept if r["stage"] == "confirm"}
-    assert {r["stage"] for r in kept} == {"warm", "screen", "confirm", "test"}
-    assert all(r["finished"] for r in found.values())
+    assert [r["stage"] for r in kept] == ["warm", "warm", "screen", "screen", "confirm", "test"]
+    alone = {(r["stage"], r["design"], r["seed"]): r for r in rows("first")}
+    for row in kept[:4]:  # in fp32 the same sums in another order
+        numbers, other = (r["metrics"] for r in (row, alone[row["stage"], row["design"], row["seed"]]))
+        assert numbers["psnr_y"] == pytest.approx(other["psnr_y"], abs=0.02)
+        assert numbers["swd"] == pytest.approx(other["swd"], rel=0.02)
     until(lambda: not rank_hosts(), "the end of every rank", 30)
 
 
