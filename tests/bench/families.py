@@ -15,7 +15,7 @@ from replay import Curve
 from orchestrator.scheduler import rungs
 from orchestrator.selection import Point
 
-STEPS, EVERY = 80, 4
+STEPS, EVERY = 200, 10
 BICUBIC: Point = (28.9, -166.0)
 WARM = (29.45, 134.0)
 

@@ -87,21 +87,31 @@ def halving(problem: Any, rule: str = "feasible_first") -> Decide:
 
 # -- efficiency ---------------------------------------------------------------------------------------
 
-ARMS = ("no stopping", "ASHA, whole trials", "sharing", "stopping", "sharing + stopping", "second sweep")
+ARMS = (
+    "no stopping",
+    "ASHA, whole trials",
+    "sharing",
+    "stopping",
+    "sharing + stopping",
+    "the same, by front",
+    "second sweep",
+)
+SHARING = ("sharing", "sharing + stopping", "the same, by front", "second sweep")
+STOPPING = ("stopping", "sharing + stopping", "the same, by front", "second sweep")
 
 
 def arm(problem: Recorded, name: str, seed: int, trials: int) -> Replay:
     """One sweep of `trials` designs."""
     designs, ended = problem.tpe(seed, trials)
-    shared = name in ("sharing", "sharing + stopping", "second sweep")
+    shared = name in SHARING
     if name == "ASHA, whole trials":
         most = problem.psnr_steps + problem.gan_steps
         asha = ray_asha(OBJECTIVES, "swd", "min", most, most // problem.reduction**RUNGS, problem.reduction)
         whole = (whole_trials(c) for c in designs)
         return replay(whole, asha, OBJECTIVES, problem.reference, ended=ended)
-    warm = problem.architectures * problem.psnr_steps if name in ("sharing", "sharing + stopping") else 0
-    stops = name in ("stopping", "sharing + stopping", "second sweep")
-    decide = halving(problem) if stops else None
+    warm = problem.architectures * problem.psnr_steps if shared and name != "second sweep" else 0
+    rule = "front" if name == "the same, by front" else "feasible_first"
+    decide = halving(problem, rule) if name in STOPPING else None
     return replay(
         designs, decide, OBJECTIVES, problem.reference, own_warm_start=not shared, spent=warm, ended=ended
     )
@@ -147,10 +157,10 @@ def correlations(problem: Recorded) -> None:
     final = [c.final() for c in problem.designs.values()]
     print(f"\nrank correlation with the end, over {len(final)} designs")
     print(f"{'step of the whole trial':<26}{'psnr_y':>8}{'swd':>8}")
-    for step in (80, 200, 400):
+    for step in (problem.psnr_steps // 5, problem.psnr_steps // 2, problem.psnr_steps):
         seen = [next(p for p in c.early if p[0] == step) for c in problem.designs.values()]
         _line(f"{step} (PSNR phase)", [p[1:] for p in seen], final)
-    for milestone in sorted({12, 20, 28, *problem.milestones, problem.gan_steps // 2}):
+    for milestone in sorted({problem.every, 2 * problem.every, *problem.milestones, problem.gan_steps // 2}):
         at = [next(i for i, p in enumerate(c.points) if p[0] >= milestone) for c in problem.designs.values()]
         seen = [c.judged(i) for c, i in zip(problem.designs.values(), at, strict=True)]
         mark = " (rung)" if milestone in problem.milestones else ""
