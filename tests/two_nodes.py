@@ -60,9 +60,13 @@ class TwoNodes:
         self.env.pop("RAY_ADDRESS", None)
         self.head = self._ray([], "--head", f"--port={port}", "--include-dashboard=false")
         self.second = None
-        _until(lambda: self._answers(port), "the head of the cluster")
-        if with_second:
-            self.start_second()
+        try:
+            _until(lambda: self._answers(port), "the head of the cluster")
+            if with_second:
+                self.start_second()
+        except BaseException:
+            self.close()
+            raise
 
     def start_second(self):
         """A machine in its place, with an empty disk; returns when its raylet runs."""
@@ -156,7 +160,7 @@ def wait_until_gone(pids, seconds=60):
         time.sleep(0.2)
 
 
-def _until(true, what, seconds=120):
+def _until(true, what, seconds=600):
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"{what} did not come"
