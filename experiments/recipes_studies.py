@@ -112,9 +112,9 @@ def miniature_upsampler() -> TrainConfig:
 def miniature_plane() -> TrainConfig:
     """Both phases of `esrgan` in miniature on the built-in photographs: 4 blocks of 32, 64 px, no VGG.
 
-    A small patch discriminator with batch norm and a fast rate: it tells real from blurred crops after a
-    hundred updates, where the pooled one knows nothing after 240. The relativistic loss, three times the
-    adversarial weight of elsewhere and a twentieth of the pixel weight, so that the two ends lie apart.
+    A small patch discriminator with batch norm and a fast rate, because the pooled one of the other
+    miniatures gives little to follow in so few updates; the relativistic loss, three times their
+    adversarial weight and a twentieth of their pixel weight. So the two ends lie apart.
     """
     return derived(
         miniature_matrix,

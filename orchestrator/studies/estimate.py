@@ -72,15 +72,17 @@ def _images(data: DataConfig, request: Request, split: str, test_only: bool = Fa
         if Path(spec).exists() and not is_shards(spec):
             members = len(open_source(Path(spec)).members())
             return f"  images {spec}: {_cut(split) if split else f'{members:,} in all'}"
-        counts = f"test {len(open_test(data, request.storage)):,}"
-        if not test_only:
-            train = open_images(spec, "train", work_dir=request.storage, data=data)
-            counts = f"train {len(train):,}, {counts}"
-        return f"  images {spec}: {counts}"
+        found = [] if test_only else [f"train {_train(data, request):,}"]
+        found.append(f"test {len(open_test(data, request.storage)):,}")
+        return f"  images {spec}: {', '.join(found)}"
     except UserError as error:
         reason = str(error).partition(";")[0]
         published = f"{CATALOGUE[spec].images:,} in all" if spec in CATALOGUE else "unknown"
         return f"  images {spec}: {_cut(split) if split else published} once it is at hand ({reason})"
+
+
+def _train(data: DataConfig, request: Request) -> int:
+    return len(open_images(data.train, "train", work_dir=request.storage, data=data))
 
 
 def _cut(split: str) -> str:
