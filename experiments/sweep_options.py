@@ -21,8 +21,9 @@ class Options:
     sampler: str = ""
     """What draws designs: tpe, nsga2, random or grid (every combination); empty: what the space suggests."""
     stopping: str = ""
-    """Who goes on at a rung: feasible_first, front, asha (perceptual metric alone) or none (everybody);
-    empty: what the space suggests."""
+    """Who goes on at a rung: feasible_first, front, asha (perceptual metric alone), none (everybody); or pbt:
+    everybody, but the last quarter takes over networks of the first and changes their settings (for spaces
+    without architectures). Empty: what the space suggests."""
     name: str = ""
     """Name of the sweep; empty: the recipe's name, numbered where that exists."""
     train: str = ""

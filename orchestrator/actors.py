@@ -1,4 +1,5 @@
-"""Tune's controller with two habits of our own: whom it uses again, and that its snapshots are whole.
+"""Tune's controller with three habits of our own: whom it uses again, that its snapshots are whole, and that
+it runs as many trials at once as there is room for now.
 
 A worker that raised (out of memory, an error of its device) is ended by Tune itself before the trial is
 tried again. One that diverged reported finite values and returned, so Tune would hand its process, with
@@ -7,6 +8,9 @@ whatever not-finite state its device holds, to the next trial.
 Tune copies a snapshot's files to the storage one after the other and first some seconds after a trial began,
 so a driver killed at the wrong moment finds half of one, or none that knows a trial it has started. Here all
 of them are one file, written at once, and before any trial starts that it does not hold.
+
+Tune settles at the start how many trials it draws ahead and runs at once. Nodes join and leave: with too low
+a number new ones stand idle, with too high a one designs are drawn that wait while the sampler could learn.
 """
 
 import io
@@ -14,6 +18,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray.tune.tune
 from ray.tune.execution.tune_controller import TuneController
@@ -29,6 +34,18 @@ class CarefulController(TuneController):
 
     keep: Callable[[bytes], None]
     """Takes a snapshot in one piece."""
+    slots: Callable[[], int]
+    """How many trials may run at once now."""
+
+    def step(self) -> None:
+        self._make_room(type(self).slots())
+        super().step()
+
+    def _make_room(self, slots: int) -> None:
+        self._max_pending_trials = slots
+        # a sampler stands behind SearchGenerator(ConcurrencyLimiter(...)), a list of designs counts itself
+        limiter: Any = getattr(self._search_alg, "searcher", self._search_alg)
+        limiter.max_concurrent = slots
 
     def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
         return not trial.last_result.get("diverged") and super()._maybe_cache_trial_actor(trial)
@@ -46,13 +63,14 @@ class CarefulController(TuneController):
 
 
 @contextmanager
-def careful_controller(keep: Callable[[bytes], None]) -> Iterator[None]:
+def careful_controller(keep: Callable[[bytes], None], slots: Callable[[], int]) -> Iterator[None]:
     """Tuner.fit within this block uses it; Tune has no public way to ask for one's own."""
 
     class Controller(CarefulController):
         pass
 
     Controller.keep = staticmethod(keep)  # type: ignore[assignment]
+    Controller.slots = staticmethod(slots)  # type: ignore[assignment]
     usual = ray.tune.tune.TuneController
     ray.tune.tune.TuneController = Controller  # type: ignore[misc]
     try:

@@ -14,6 +14,8 @@ from orchestrator.request import Request, read_facts
 from orchestrator.storage import Storage
 
 STAGES = ("warm", "screen", "confirm", "test")
+FEW = 3
+"""Reasons that are printed; hundreds of trials can fail in hundreds of ways."""
 
 
 def _where(storage: Storage) -> str:
@@ -74,7 +76,10 @@ def _budget(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _failures(facts: Mapping[str, Any]) -> list[str]:
-    lines = [f"trials {verdict}" for verdict in facts["failures"]]
+    lines = [f"trials {verdict}" for verdict in facts["failures"][:FEW]]
+    more = len(facts["failures"]) - FEW
+    if more > 0:
+        lines.append(f"and {more} other reasons why trials failed; report.html names each")
     if facts["counts"]["diverged"]:
         lines.append(f"{facts['counts']['diverged']} trials diverged; report.html names step and term")
     return lines

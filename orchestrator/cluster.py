@@ -8,9 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,6 +31,18 @@ class Place:
     nodes: int
     cpus: int
     gpus: int
+    room: Callable[[], capacity.Size] | None = None
+    """How large it has become; None where nothing comes or goes."""
+
+    def current(self) -> "Place":
+        """The same place with the nodes it has by now.
+
+        Whether trials ask for a GPU was settled at the start and stays, even where the last one has left.
+        """
+        if self.room is None:
+            return self
+        size = self.room()
+        return replace(self, nodes=size.nodes, cpus=size.cpus, gpus=max(1, size.gpus) if self.gpus else 0)
 
     def slots(self, gpus_per_trial: float, cpus_per_trial: int) -> int:
         """How many trials run at once."""
@@ -105,10 +117,12 @@ def _place(address: str | None) -> Place:
         capacity.first_worker(ray.nodes, lambda: time.sleep(2))
     now = capacity.now(ray.nodes())
     where = "this machine" if address is None else f"the Ray cluster at {address}"
-    if config is None:
-        return Place(f"{where}: {now}", address is None, now.nodes, now.cpus, now.gpus)
-    most = capacity.at_most(config, ray.nodes())
-    return Place(f"{where}: {now} now; at most {most}", False, most.nodes, most.cpus, most.gpus)
+    if address is None:
+        return Place(f"{where}: {now}", True, now.nodes, now.cpus, now.gpus)
+    room = capacity.Room(ray.nodes, config)
+    most = room()
+    words = f"{now} now; at most {most}" if config else f"{now} now; nodes that join are used"
+    return Place(f"{where}: {words}", False, most.nodes, most.cpus, most.gpus, room)
 
 
 def reach(address: str) -> None:

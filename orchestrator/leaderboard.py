@@ -73,12 +73,15 @@ def _ending(stage: str, result: Mapping[str, Any], stopped_at: int | None, error
         return f"screened out at step {stopped_at} of {result['max_steps']}"
     if not result.get("complete"):
         return "unfinished"
+    if result["step"] < result["max_steps"]:  # a part of what population based training does
+        return f"trained to step {result['step']} of {result['max_steps']}"
     return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")
 
 
 def design_key(row: Row) -> str:
     """The same for all seeds of one design, and for no other: labels may leave a setting out."""
-    return digest({k: v for k, v in row["values"].items() if k not in ("run.seed", "data.order_seed")})
+    values = {k: v for k, v in row["values"].items() if k not in ("run.seed", "data.order_seed")}
+    return digest(values | ({"course": row["course"]["parts"]} if row.get("course") else {}))
 
 
 def spent(result: Mapping[str, Any], gpus: float, price: float) -> dict[str, float]:
@@ -174,9 +177,9 @@ def _each_once(rows: Sequence[Row]) -> list[Row]:
     """One row per design: the one that got furthest, where a sampler drew the same design again."""
     by_design: dict[str, Row] = {}
     for row in rows:
-        held = by_design.setdefault(json.dumps(row["values"], sort_keys=True), row)
+        held = by_design.setdefault(design_key(row), row)
         if row["steps"] > held["steps"]:
-            by_design[json.dumps(row["values"], sort_keys=True)] = row
+            by_design[design_key(row)] = row
     return list(by_design.values())
 
 

@@ -14,7 +14,7 @@ from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs
 from orchestrator import tracking, warmstart
 from orchestrator.progress import StagePlan
 from orchestrator.request import Request, read_facts
-from orchestrator.scheduler import rungs
+from orchestrator.scheduler import generations, rungs
 from orchestrator.storage import Storage, first_missing
 from orchestrator.trial import open_role
 from trainers import preflight
@@ -47,9 +47,17 @@ class Prepared:
     def milestones(self) -> list[int]:
         """GAN steps of the rungs of early stopping."""
         run, space = self.request.config.run, self.request.space
-        if self.request.stopping == "none":
+        if self.request.stopping in ("none", "pbt"):
             return []
         return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs, run.ema_decay)
+
+    @property
+    def generations(self) -> list[int]:
+        """GAN steps that end the parts of population based training; none where it was not asked for."""
+        run = self.request.config.run
+        if self.request.stopping != "pbt":
+            return []
+        return generations(run.gan_steps, run.eval_every_steps, run.ema_decay)
 
     def stages(self) -> list[StagePlan]:
         """The expected work of each stage."""
@@ -60,9 +68,11 @@ class Prepared:
             share += reached * (milestone - previous) / run.gan_steps
             reached, previous = reached / r.space.reduction, milestone
         share += reached * (1 - previous / max(1, run.gan_steps))
+        parts = max(1, len(self.generations))
         return [
             StagePlan("warm", len(self.missing), run.psnr_steps, 0),
-            StagePlan("screen", r.trials, 0, run.gan_steps, share),
+            # a part of a population's member is a trial of its own
+            StagePlan("screen", r.trials * parts, 0, run.gan_steps, share / parts),
             StagePlan("confirm", r.confirm_top * r.confirm_seeds, run.psnr_steps, run.gan_steps),
         ]
 
@@ -74,14 +84,24 @@ class Prepared:
         return [
             f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
             + (f" ({kept} more are there already)" if kept else ""),
-            f"screen   {r.trials} trials of up to {run.gan_steps} GAN steps from a shared warm start"
-            + "".join(f"; one in {r.space.reduction} goes on at step {m}" for m in self.milestones),
+            self._screen_in_words(),
             f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, each with its own PSNR phase, "
             "no stopping",
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops",
         ] + [f"budget   no new designs after {r.budget}; the confirmation comes on top"] * bool(str(r.budget))
+
+    def _screen_in_words(self) -> str:
+        r, steps = self.request, self.request.config.run.gan_steps
+        if r.stopping == "pbt":
+            changes = ", ".join(map(str, self.generations[:-1]))
+            return (
+                f"screen   {r.trials} members of {steps} GAN steps from a shared warm start; the last "
+                f"quarter takes over from the first at {changes}"
+            )
+        said = f"screen   {r.trials} trials of up to {steps} GAN steps from a shared warm start"
+        return said + "".join(f"; one in {r.space.reduction} goes on at step {m}" for m in self.milestones)
 
 
 def prepare(request: Request, resume: bool = False) -> Prepared:
@@ -148,6 +168,7 @@ def draw(request: Request) -> Iterator[dict[str, Any]]:
     """Designs drawn before anything is trained: the given points, then at random by the sweep's seed."""
     import optuna
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=request.seed))
     for point in request.space.points[: request.trials]:
         study.enqueue_trial(point)

@@ -57,6 +57,13 @@ class Progress:
         self.console.print(text, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
+    def room(self, slots: int) -> None:
+        """So many trials run at once from now on; a change is worth a line."""
+        if slots != self.slots:
+            moved, plural = "joined" if slots > self.slots else "left", "s" * (slots != 1)
+            self.say(f"nodes have {moved}: {slots} trial{plural} at once")
+            self.slots = slots
+
     def begin(self, stage: str) -> None:
         """A stage starts."""
         self.stage, self.note = stage, ""

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from datasets.errors import UserError, unknown
 from orchestrator import tracking, user_space
 from orchestrator.budget import Budget
-from orchestrator.space import SAMPLERS, STOPPING, Space
+from orchestrator.space import POPULATION, SAMPLERS, STOPPING, Space
 from orchestrator.storage import Storage
 from orchestrator.user_space import SpaceFile
+from orchestrator.warmstart import in_key
 from trainers.config import TrainConfig, flatten, from_flat, override
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -101,6 +102,9 @@ class Request:
         if stopping not in STOPPING:
             raise unknown("stopping rule", stopping, STOPPING, "--stopping")
         trials = self.trials or s.trials
+        if stopping == "pbt":
+            self._check_population(trials)
+            sampler = "random"  # of the first settings; the others come from these
         if sampler == "grid":
             trials = min(self.trials or len(s.grid()), len(s.grid()))
         return replace(
@@ -112,6 +116,27 @@ class Request:
             confirm_seeds=self.confirm_seeds or s.confirm_seeds,
             tracking_uri=self.tracking_uri or self.default_tracking_uri(),
         )
+
+    def _check_population(self, trials: int) -> None:
+        """UserError for what population based training cannot do."""
+        fixed = [n for n in self.space.axes if in_key(n) or n.startswith("discriminator.")]
+        if fixed:
+            raise UserError(
+                f"--stopping pbt changes settings while a network trains, which {fixed[0]} of space "
+                f"{self.space.name} does not allow; choose a space of losses and rates, such as balance"
+            )
+        if trials < POPULATION:
+            raise UserError(f"--stopping pbt needs --trials {POPULATION} or more, but got {trials}")
+        if self.sampler not in ("", "random"):
+            raise UserError(
+                f"--stopping pbt takes its settings from its own population, so leave out --sampler "
+                f"{self.sampler}"
+            )
+        if str(self.budget):
+            raise UserError(
+                "--stopping pbt trains its whole population at once, so --max-hours and --max-gpu-hours "
+                "cannot end it early; choose fewer --trials"
+            )
 
     def default_tracking_uri(self) -> str:
         """SQLite beside the sweeps; a remote storage has no place for it, so ./runs then."""

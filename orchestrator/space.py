@@ -34,7 +34,8 @@ PROTOCOL = (  # what every trial of a sweep has in common
 CHECKED_DESIGNS = 1000
 SMALLEST = {"trials": 1, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
-STOPPING = ("feasible_first", "front", "asha", "none")
+STOPPING = ("feasible_first", "front", "asha", "none", "pbt")
+POPULATION = 4  # members that population based training needs at least: it replaces one in so many
 USED = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
 
 

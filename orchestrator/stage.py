@@ -21,7 +21,14 @@ class Stage:
 
     name: str
     designs: tuple[dict[str, Any], ...] = ()
+    part: str = ""
+    """What tells this part of the stage from its others."""
     scheduler: Halving | None = None
+
+    @property
+    def key(self) -> str:
+        """Under which its trials and rows are kept."""
+        return self.name + self.part
 
     def stopped_at(self, tune_id: str) -> int | None:
         """The rung that stopped a trial."""

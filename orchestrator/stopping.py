@@ -7,6 +7,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from orchestrator.selection import Point, dominates, order_feasible_first
 
@@ -18,8 +19,9 @@ class Entry:
     point: Point
     floor: float
 
+    @cached_property
     def key(self) -> tuple[bool, float, float]:
-        """Smaller is better."""
+        """Smaller is better. Kept, since each later trial asks for it."""
         return order_feasible_first(self.point, self.floor)
 
 
@@ -29,7 +31,11 @@ Rule = Callable[[Entry, Sequence[Entry]], int]
 def feasible_first(entry: Entry, recorded: Sequence[Entry]) -> int:
     """Ahead is what is feasible and perceptually better; never what `entry` dominates, though it fell below
     its own floor."""
-    return sum(o.key() < entry.key() and not dominates(entry.point, o.point) for o in recorded)
+    own = entry.key
+    ahead = [o for o in recorded if o.key < own]
+    if entry.point[0] >= entry.floor:  # then all of them are perceptually as good, and none is dominated
+        return len(ahead)
+    return sum(not dominates(entry.point, o.point) for o in ahead)
 
 
 def by_front(entry: Entry, recorded: Sequence[Entry]) -> int:

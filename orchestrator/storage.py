@@ -33,6 +33,10 @@ class Storage:
         """The full path or URL of `name`."""
         return f"{self.root}/{name}"
 
+    def name_of(self, url: str) -> str:
+        """The inverse of `url`."""
+        return url.removeprefix(f"{self.root}/")
+
     def _path(self, name: str) -> str:
         return f"{self.root if self.is_local else self.base}/{name}"
 

@@ -14,6 +14,7 @@ from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.loader import ImageSet, Pair, TrainLoader, eval_pairs, eval_protocol, open_images
 from orchestrator import spot, warmstart
+from orchestrator.course import Course
 from orchestrator.space import settings_of
 from orchestrator.storage import Storage
 from orchestrator.tune_monitor import TuneMonitor
@@ -23,6 +24,8 @@ from trainers.device import pick_device
 from trainers.evaluate import Evaluator
 from trainers.loop import Run
 from trainers.state import Diverged, Progress, Stopped, TrainState
+
+USUAL = Course()
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,15 @@ def run_trial(params: Mapping[str, Any], job: Job) -> None:
     values = dict(job.designs[params["index"]]) if job.designs else dict(params)
     trial_id = values.pop("trial_id", None) or f"{job.stage}-{tune.get_context().get_trial_id()}"
     torch.set_num_threads(job.threads or torch.get_num_threads())
-    Trial(trial_id, override(from_flat(job.base), settings_of(values)), job).run()
+    config, course = override(from_flat(job.base), settings_of(values)), Course.of(values.get("course"))
+    Trial(trial_id, config, job, course).run()
 
 
 class Trial:
     """One design and seed in one stage."""
 
-    def __init__(self, trial_id: str, config: TrainConfig, job: Job) -> None:
-        self.trial_id, self.config, self.job = trial_id, config, job
+    def __init__(self, trial_id: str, config: TrainConfig, job: Job, course: Course = USUAL) -> None:
+        self.trial_id, self.config, self.job, self.course = trial_id, config, job, course
         self.storage = Storage(job.storage)
         self.scratch = Path(job.work_dir) / "scratch" / job.sweep / trial_id
         self.device = pick_device(config.run.device)
@@ -80,14 +84,16 @@ class Trial:
 
     def run(self) -> None:
         """Warm: the PSNR phase, published. Screen: the GAN phase alone. Confirm: both."""
-        run = Run(self.config, self.loader, self.evaluator, self.monitor, self.device, stop=spot.flag())
+        run = self._run()
         try:
             state, progress = self._begin(run)
-            run.phase(state, progress)
+            if state.phase == "psnr":
+                run.phase(state, progress)
             if self.job.stage == "confirm" and state.phase == "psnr":
                 self.storage.publish(self._save_warm(state, progress), self.warm_name)
                 state, progress = run.start("gan", checkpoint.weights_of(state.ema)), Progress()
-                run.phase(state, progress)
+            if state.phase == "gan":
+                self._gan(state, progress)
         except Diverged as diverged:
             self.monitor.report_diverged(diverged, state, progress)
             return
@@ -101,6 +107,15 @@ class Trial:
             saved = self.storage.fetch(self.monitor.pointer, self.scratch)
             warmstart.publish(self.storage, self.warm_key, saved, progress.latest())
         self.monitor.report_done(state, progress)
+
+    def _run(self) -> Run:
+        return Run(self.config, self.loader, self.evaluator, self.monitor, self.device, stop=spot.flag())
+
+    def _gan(self, state: TrainState, progress: Progress) -> None:
+        """The GAN phase through the parts of its course, from where `state` stands."""
+        for settings, until in self.course.left(state.step, self.config.run.gan_steps):
+            self.config = override(self.config, settings)
+            self._run().phase(state, progress, until)
 
     def name(self, part: str) -> str:
         """The storage name of something of this trial."""
@@ -116,7 +131,7 @@ class Trial:
         """Where the generator that the GAN phase started from lies."""
         if self.job.stage == "confirm":
             return self.name("warm")  # confirmation shares nothing across seeds
-        return f"{warmstart.folder(self.warm_key)}/checkpoint"
+        return warmstart.published(self.storage, self.warm_key)
 
     @cached_property
     def warm_generator(self) -> nn.Module:
@@ -127,6 +142,10 @@ class Trial:
     def _begin(self, run: Run) -> tuple[TrainState, Progress]:
         folder = self.monitor.restore()
         if folder is not None:
+            return run.resume(folder)
+        if self.course.parent:
+            folder = self.storage.fetch(self.storage.name_of(self.course.parent), self.scratch)
+            self.monitor.take_over(folder)
             return run.resume(folder)
         if self.job.stage != "screen":
             return run.first(), Progress()  # run.start_from counts, as it does without a sweep

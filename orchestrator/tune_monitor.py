@@ -76,7 +76,9 @@ class TuneMonitor:
         """The last word of a trial that ran its whole budget: its candidates beside its judged values."""
         rows = {int(row["step"]): row for row in progress.curve}
         url = self.trial.storage.url
-        candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in progress.candidates]
+        since = self.trial.course.since  # earlier ones lie with the trial it goes on from
+        own = [s for s in progress.candidates if s >= since]
+        candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in own]
         extra = {"complete": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
         self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
 
@@ -138,6 +140,12 @@ class TuneMonitor:
             self.journal_path.parent.mkdir(parents=True, exist_ok=True)
             self.journal_path.write_text(extra["journal"])
         return saved
+
+    def take_over(self, saved: Path) -> None:
+        """Go on from another trial's checkpoint: its gradient shares are this network's, its time is not."""
+        extra = checkpoint.read_extra(saved)
+        self.shares, self.shares_phase = extra["shares"], extra["shares_phase"]
+        self.logged = self._means()
 
     # -- parts -----------------------------------------------------------------------------------------
 

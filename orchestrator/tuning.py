@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from orchestrator import leaderboard, plan
 from orchestrator.actors import careful_controller, put_back
 from orchestrator.callback import LIVE, StageCallback
 from orchestrator.cluster import Place
+from orchestrator.course import Course
 from orchestrator.leaderboard import Row
 from orchestrator.life import Heartbeat
 from orchestrator.plan import Prepared
+from orchestrator.population import Population
 from orchestrator.progress import Progress
 from orchestrator.record import Record
 from orchestrator.scheduler import Halving
@@ -55,7 +58,10 @@ class Sweep:
     def run(self) -> list[Row]:
         """All stages; those that finished before are read back, not run again."""
         self._stage(Stage("warm", self._warm_designs()))
-        self._stage(Stage("screen", scheduler=self._scheduler()))
+        if self.prepared.generations:
+            self._population()
+        else:
+            self._stage(Stage("screen", scheduler=self._scheduler()))
         self._stage(Stage("confirm", self._confirm_designs()))
         self._test()
         return self.rows
@@ -77,7 +83,8 @@ class Sweep:
             for k in range(self.request.confirm_seeds):
                 seed = self.request.config.run.seed + 1 + k
                 values = row["values"] | {"run.seed": seed, "data.order_seed": seed}
-                designs.append({"trial_id": f"confirm-{place}-s{k}", **values})
+                course = {"course": row["course"]} if row.get("course") else {}
+                designs.append({"trial_id": f"confirm-{place}-s{k}", **values, **course})
         return tuple(designs)
 
     def _test(self) -> None:
@@ -123,24 +130,49 @@ class Sweep:
     # -- one stage under Tune -------------------------------------------------------------------------
 
     def _stage(self, stage: Stage) -> None:
-        rows = self._finished_rows(stage.name)
+        self._add(self.rows_of(stage))
+
+    def _population(self) -> None:
+        """The screen stage as population based training."""
+        rows = self._finished_rows("screen")
+        if rows is None:
+            population = Population(self)
+            rows = population.run()
+            self._decided("screen", population.decisions)
+            self._keep("screen", rows)
+        self._add(rows)
+
+    def _add(self, rows: list[Row]) -> None:
+        self.rows += rows
+        leaderboard.write(self.storage, self.request.name, self.rows)
+
+    def rows_of(self, stage: Stage) -> list[Row]:
+        """The rows of a stage or a part of one: read back where it was finished before, else run."""
+        rows = self._finished_rows(stage.key)
         if rows is None:
             self.progress.begin(stage.name)
             rows = []
             if stage.designs or stage.scheduler is not None:
                 rows = self._rows(stage, self._tune(stage))
             if stage.scheduler is not None:
-                name = f"{self.request.name}/stages/{stage.name}-decisions.json"
-                self.storage.write_text(name, json.dumps(stage.scheduler.get_state()))
-            self._keep(stage.name, rows)
-        self.rows += rows
-        leaderboard.write(self.storage, self.request.name, self.rows)
+                self._decided(stage.key, stage.scheduler.get_state())
+            self._keep(stage.key, rows)
+        elif stage.part:  # of a stage that goes on
+            self.progress.begin(stage.name)
+            for row in rows:
+                self.progress.end(row["trial_id"])
+        return rows
+
+    def _decided(self, stage: str, decisions: Any) -> None:
+        """What early stopping decided, for whoever wants to follow it."""
+        name = f"{self.request.name}/stages/{stage}-decisions.json"
+        self.storage.write_text(name, json.dumps(decisions))
 
     def _tune(self, stage: Stage) -> StageCallback:
         """Run or resume the stage's trials; what they reported is in the callback."""
-        key = f"{self.request.name}/{stage.name}"
+        key = f"{self.request.name}/{stage.key}"
         callback = StageCallback(key, stage.scheduler)
-        folder = f"{self.request.name}/tune/{stage.name}"
+        folder = f"{self.request.name}/tune/{stage.key}"
         path, snapshot = self.storage.url(folder), f"{folder}.snapshot"
         trainable = tune.with_resources(
             tune.with_parameters(run_trial, job=self._job(stage)), self._resources()
@@ -157,8 +189,9 @@ class Sweep:
         study = self._study(stage)
         export = SNAPSHOTS[study] = StudyExport(self.storage, self.request.name)
         ENOUGH[study] = lambda: self._enough(callback)
+        keep = partial(self.storage.write_bytes, snapshot)
         try:
-            with careful_controller(lambda content: self.storage.write_bytes(snapshot, content)):
+            with careful_controller(keep, self._slots):
                 tuner.fit()
         except KeyboardInterrupt:
             raise Interrupted from None
@@ -187,7 +220,7 @@ class Sweep:
 
     def _study(self, stage: Stage) -> str:
         """The name of a stage's study: no two sweeps share one."""
-        return f"{self.request.name}-{stage.name}"
+        return f"{self.request.name}-{stage.key}"
 
     def _new_tuner(self, stage: Stage, trainable: Any, callback: StageCallback, path: str) -> tune.Tuner:
         r = self.request
@@ -246,7 +279,10 @@ class Sweep:
         return self.request.gpus_per_trial if self.place.gpus else 0.0
 
     def _slots(self) -> int:
-        return self.place.slots(self.request.gpus_per_trial, 1)
+        """How many trials run at once now."""
+        slots = self.place.current().slots(self.request.gpus_per_trial, 1)
+        self.progress.room(slots)
+        return slots
 
     # -- rows ------------------------------------------------------------------------------------------
 
@@ -275,6 +311,9 @@ class Sweep:
             price=self.request.price_per_gpu_hour,
         )
         row["values"] = settings_of(values)
+        if "course" in values:
+            row["course"] = values["course"]
+            row["design"] += Course.of(values["course"]).words()
         strip = f"{self.request.name}/trials/{trial_id}/strip.png"
         row["strip"] = self.storage.url(strip) if self.storage.exists(strip) else None
         return leaderboard.choose_candidate(row, self.objectives) if stage.name == "confirm" else row

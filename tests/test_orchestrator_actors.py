@@ -5,9 +5,13 @@ import os
 import pytest
 import ray
 from ray import tune
+from ray.tune import Experiment
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
 
-from orchestrator.actors import STATE_FILES, careful_controller, pack, put_back
+from experiments.recipes import demo
+from orchestrator.actors import STATE_FILES, CarefulController, careful_controller, pack, put_back
 from orchestrator.cluster import connect
+from orchestrator.search import build_search
 from orchestrator.storage import Storage
 
 
@@ -33,6 +37,50 @@ def test_without_a_snapshot_no_trial_was_started(tmp_path):
     assert not put_back(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
 
 
+@pytest.mark.parametrize("ahead", [1, 5])
+def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
+    """The sampler draws again when there is more room, and when there is less waits until fewer run."""
+    search = ConcurrencyLimiter(build_search(space, demo().objective, "s", 0, [], 20), max_concurrent=ahead)
+    controller = CarefulController.__new__(CarefulController)
+    controller._search_alg = SearchGenerator(search)
+    drawn = iter(range(100))
+
+    def draw_all():
+        names = []
+        while search.suggest(name := f"t{next(drawn)}"):
+            names.append(name)
+        return names
+
+    controller._make_room(3)
+    running = draw_all()
+    assert len(running) == 3 and controller._max_pending_trials == 3
+    controller._make_room(5)
+    running += draw_all()
+    assert len(running) == 5
+    controller._make_room(1)
+    for name in running:
+        assert not draw_all()
+        search.on_trial_complete(name, {"psnr_y": 30.0, "swd": 9.0, "gan_step": 1, "max_steps": 1})
+    assert len(draw_all()) == 1
+
+
+def space(trial):
+    """One axis."""
+    trial.suggest_float("loss.adversarial_weight", 0.0, 1.0)
+
+
+def test_a_list_of_designs_follows_the_room_too():
+    designs = BasicVariantGenerator(max_concurrent=1)
+    designs.add_configurations(
+        [Experiment("s", lambda config: None, config={"i": tune.grid_search([*"abcde"])})]
+    )
+    controller = CarefulController.__new__(CarefulController)
+    controller._search_alg = designs
+    assert [bool(designs.next_trial()) for _ in range(2)] == [True, False]
+    controller._make_room(3)
+    assert [bool(designs.next_trial()) for _ in range(3)] == [True, True, False]
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_who_is_used_again(tmp_path, monkeypatch):
@@ -49,7 +97,7 @@ def test_who_is_used_again(tmp_path, monkeypatch):
         tune.report({"pid": os.getpid(), "diverged": int(how == "diverged")})
 
     kept = []
-    with connect(None), careful_controller(kept.append):
+    with connect(None), careful_controller(kept.append, lambda: 1):
         grid = tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             param_space={"index": tune.grid_search(list(range(len(designs))))},

@@ -11,6 +11,7 @@ import datasets
 from datasets.errors import UserError
 from orchestrator import cluster
 from orchestrator.cluster import Place, check_origin, connect, local_lock
+from orchestrator.remote.capacity import Room, Size
 
 
 @pytest.mark.parametrize(
@@ -19,6 +20,49 @@ from orchestrator.cluster import Place, check_origin, connect, local_lock
 )
 def test_slots(gpus, cpus, per_trial, slots):
     assert Place("here", True, 1, cpus, gpus).slots(per_trial, 1) == slots
+
+
+def test_a_place_grows_and_shrinks_with_its_nodes_but_its_trials_ask_for_the_same():
+    sizes = [Size(1, 1, 0), Size(3, 5, 4), Size(1, 1, 0)]
+    place = Place("there", False, 1, 1, 0, lambda: sizes[0])
+    assert place.current().slots(1.0, 1) == 1
+    sizes.pop(0)
+    assert place.current().slots(1.0, 1) == 5, "trials that ask for no GPU go wherever there is a core"
+    assert Place("there", False, 2, 8, 2, lambda: sizes[0]).current().slots(0.5, 1) == 5
+    sizes.pop(0)
+    shrunk = Place("there", False, 2, 8, 2, lambda: sizes[0]).current()
+    assert shrunk.gpus and shrunk.slots(1.0, 1) == 1, "one waits for the next GPU, and not on a core without"
+    here = Place("here", True, 1, 2, 0)
+    assert here.current() is here
+
+
+def node(cpus, gpus=0, is_head=False):
+    held = {"CPU": cpus, "GPU": gpus} | ({"node:__internal_head__": 1.0} if is_head else {})
+    return {"Alive": True, "Resources": held}
+
+
+def test_room_is_what_the_nodes_hold_and_is_asked_only_now_and_then():
+    alive, asked, clock = [node(2, is_head=True)], [], [100.0]
+    room = Room(lambda: asked.append(1) or alive, None, lambda: clock[0])
+    assert room() == Size(1, 2, 0)
+    alive.append(node(8, 1))
+    clock[0] += room.EVERY_S / 2
+    assert room() == Size(1, 2, 0) and len(asked) == 1
+    clock[0] += room.EVERY_S
+    assert room() == Size(2, 10, 1)
+    alive[1]["Alive"] = False
+    clock[0] += room.EVERY_S
+    assert room() == Size(1, 2, 0)
+
+
+def test_room_is_as_large_as_was_declared_or_as_it_has_become():
+    worker = {"max_workers": 3, "resources": {"CPU": 4, "GPU": 1}}
+    config = {"max_workers": 3, "head_node_type": "head", "provider": {"type": "aws"}}
+    config["available_node_types"] = {"head": {}, "worker": worker}
+    alive = [node(2, is_head=True)]
+    assert Room(lambda: alive, config)() == Size(4, 14, 3)
+    alive += [node(64)] * 4
+    assert Room(lambda: alive, config)() == Size(5, 2 + 4 * 64, 3)
 
 
 @pytest.fixture

@@ -89,6 +89,19 @@ def test_the_line_says_stage_count_note_and_time():
     assert "best swd" not in p.line()
 
 
+def test_nodes_that_join_or_leave_are_told_once_and_change_the_time_left():
+    p = progress(1)
+    p.begin("warm")
+    p.step("a", "psnr", 0, 3.0)
+    p.step("a", "psnr", 50, 8.0)
+    before = p.seconds_left()
+    for slots in (1, 2, 2, 1):
+        p.room(slots)
+        assert p.seconds_left() == pytest.approx(before / slots)
+    said = p.console.file.getvalue().splitlines()
+    assert said[-2:] == ["nodes have joined: 2 trials at once", "nodes have left: 1 trial at once"]
+
+
 def test_without_a_terminal_a_line_now_and_then():
     out = io.StringIO()
     p = Progress(PLAN, 1, Console(file=out, force_terminal=False))

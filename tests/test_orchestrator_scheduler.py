@@ -12,7 +12,7 @@ from ray.tune.schedulers import TrialScheduler
 from orchestrator.callback import LIVE, StageCallback
 from orchestrator.scheduler import Halving, rungs
 from orchestrator.selection import Objectives, dominates
-from orchestrator.stopping import RULES, Entry, epsilon_net, front_ranks
+from orchestrator.stopping import RULES, Entry, epsilon_net, feasible_first, front_ranks
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 SWD = Objectives("psnr_y", "swd", delta_db=1.5)
@@ -87,7 +87,19 @@ def test_feasible_first_then_perception():
     near = Entry((28.4, -150.0), floor=28.5)
     kept = Entry((28.6, -180.0), floor=28.5)
     sharp = Entry((28.5, -120.0), floor=28.5)
-    assert sorted([below, near, kept, sharp], key=Entry.key) == [sharp, kept, near, below]
+    assert sorted([below, near, kept, sharp], key=lambda e: e.key) == [sharp, kept, near, below]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_feasible_first_counts_what_its_definition_counts(seed):
+    draw = random.Random(seed)  # few values, so that many are equal in one coordinate or both
+    entries = [
+        Entry((float(draw.randint(0, 4)), float(draw.randint(0, 4))), float(draw.randint(0, 4)))
+        for _ in range(40)
+    ]
+    for entry in entries:
+        ahead = [o for o in entries if o.key < entry.key]
+        assert feasible_first(entry, entries) == sum(not dominates(entry.point, o.point) for o in ahead)
 
 
 @pytest.mark.parametrize("rule", RULES)

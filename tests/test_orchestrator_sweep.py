@@ -206,6 +206,36 @@ def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
 
 
 @pytest.mark.slow
+def test_a_population_killed_twice_ends_as_an_undisturbed_one(place):
+    """What is decided between two parts follows from their rows, so the answer is the same to the bit."""
+    words = [*TINY, "--trials", "5", "--stopping", "pbt", "--run.ema-decay", "0.5"]
+    done = place.run("sweep.py", "--name", "quiet", *words)
+    assert done.returncode == 0, done.stderr
+    assert "the last quarter takes over from the first at 6" in done.stdout
+    shutil.rmtree(place.storage / "warm")  # the second sweep is to be killed as often as it likes
+    trials = place.storage / "tiny" / "trials"
+    for part in ("g0", "g1"):
+        begin = ["--resume", "tiny"] if part == "g1" else ["--name", "tiny", *words]
+        driver = place.start("sweep.py", *begin)
+        wait_for(lambda p=part: list(trials.glob(f"screen-{p}-*/attempt-*/*/manifest.json")), driver)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    done = place.run("sweep.py", "--resume", "tiny")
+    assert done.returncode == 0, done.stderr
+
+    def told(name):
+        kept = ("stage", "design", "verdict", "curve", "course", "steps", "trial_id")
+        numbers = ("psnr_y", "swd", "ssim_y")
+        return [{k: r.get(k) for k in kept} | {m: r["metrics"][m] for m in numbers} for r in place.rows(name)]
+
+    assert told("tiny") == told("quiet")
+    screened = [r for r in place.rows("tiny") if r["stage"] == "screen"]
+    assert len(screened) == 5 and sum("took over" in r["verdict"] for r in screened) == 1
+    decided = json.loads((place.storage / "tiny" / "stages" / "screen-decisions.json").read_text())
+    assert [d["step"] for d in decided] == [6]
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_in_good_order_and_says_how_to_go_on(place):
     driver = place.start("sweep.py", "--name", "tiny", *TINY, "--run.gan-steps", "400")
     trials = place.storage / "tiny" / "trials"

@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +16,9 @@ from PIL import Image
 from datasets.config import DataConfig
 from orchestrator import trial as trials
 from orchestrator import tune_monitor, warmstart
+from orchestrator.course import Course
 from orchestrator.storage import Storage
-from orchestrator.trial import Job, Trial
+from orchestrator.trial import USUAL, Job, Trial
 from trainers import checkpoint
 from trainers.config import (
     DiscriminatorConfig,
@@ -73,11 +76,11 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture
 def run(tmp_path, photographs, monkeypatch):
-    """run(stage, **settings) -> (reports, trial)"""
+    """run(stage, course, **settings) -> (reports, trial)"""
     fake = FakeTune()
     monkeypatch.setattr(tune_monitor, "tune", fake)
 
-    def go(stage, **settings):
+    def go(stage, course=USUAL, **settings):
         fake.reports.clear()
         data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
         config = override(CONFIG, flatten(data, "data.") | settings)
@@ -85,7 +88,7 @@ def run(tmp_path, photographs, monkeypatch):
         storage = str(tmp_path / "runs")
         metrics = ("psnr_y", "swd")
         job = Job("s", stage, storage, str(tmp_path), flatten(config), digests, metrics=metrics)
-        trial = Trial(f"{stage}-1", config, job)
+        trial = Trial(f"{stage}-{course.since or 1}", config, job, course)
         trial.run()
         for report in fake.reports:
             numbers = [v for v in report.values() if isinstance(v, float)]
@@ -122,12 +125,70 @@ def test_warm_then_screen_then_confirm(run, tmp_path):
     assert not warmstart.ready(storage, confirm.warm_key)
 
 
+def test_a_way_in_two_trials_ends_as_in_one(run, tmp_path):
+    run("warm")
+    whole, one = run("screen")
+    reports, first = run("screen", Course(until=4))
+    assert [(r["gan_step"], r["complete"]) for r in reports] == [(0, 0), (2, 0), (4, 0), (4, 1)]
+    parent = Course(parent=reports[-1]["checkpoint"], since=4, until=6)
+    later, two = run("screen", parent)
+    assert [(r["gan_step"], r["complete"]) for r in later] == [(6, 0), (6, 1)]
+    bare = {"psnr_y", "swd", "ssim_y", "warm/psnr_y", "warm/swd", "gradient_share/adversarial"}
+    assert {k: v for k, v in later[-1].items() if k in bare} == {
+        k: whole[-1][k] for k in bare & set(whole[-1])
+    }
+    files = [tmp_path / "runs" / t.monitor.pointer / "generator.safetensors" for t in (one, two)]
+    assert files[0].read_bytes() == files[1].read_bytes(), "the schedule was cut, not compressed"
+    assert {c["step"] for c in later[-1]["candidates"]} <= {4, 6}
+    for candidate in later[-1]["candidates"]:
+        assert Path(candidate["checkpoint"]).exists(), "earlier ones lie with the trial it goes on from"
+
+
+def test_settings_change_at_their_step_and_a_confirmation_goes_the_same_way(run):
+    strong = {"loss.adversarial_weight": 5.0}
+    run("warm")
+    usual, _ = run("screen")
+    changed, trial = run("screen", Course(((0, {}), (4, strong))))
+    same = [a["last/swd"] == b["last/swd"] for a, b in zip(changed[:4], usual[:4], strict=True)]
+    assert same == [True, True, True, False]
+    assert trial.config.loss.adversarial_weight == 5.0, "what the network was trained by last is what it says"
+    reports, _ = run("confirm", Course(((0, {}), (4, strong))))
+    assert [r["gan_step"] for r in reports if r["phase"] == "gan"] == [0, 2, 4, 6, 6]
+
+
 def test_the_journal_travels_with_the_checkpoint(run, tmp_path):
     _, trial = run("warm")
     extra = checkpoint.read_extra(tmp_path / "runs" / trial.monitor.pointer)
     entries = [json.loads(line) for line in extra["journal"].splitlines()]
     assert {e["run_key"] for e in entries} == {"s/warm/warm-1"}
     assert max(e["step"] for e in entries) == 6
+
+
+def flip(saved):
+    """One bit of the state is another."""
+    content = bytearray((saved / "state.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (saved / "state.pt").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (flip, "the checkpoint in .* is damaged: state.pt does not match its hash"),
+        (lambda saved: (saved / "manifest.json").unlink(), "no checkpoint in .*: manifest.json is missing"),
+        (shutil.rmtree, "no checkpoint in .*: manifest.json is missing"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read_is_an_error_and_no_new_start(
+    run, tmp_path, monkeypatch, harm, reason
+):
+    _, trial = run("warm")
+    pointer = SimpleNamespace(as_directory=lambda: nullcontext(trial.scratch / "pointer"))
+    monkeypatch.setattr(FakeTune, "get_checkpoint", lambda self: pointer)
+    harm(tmp_path / "runs" / trial.monitor.pointer)
+    reports, _ = run("warm")
+    assert len(reports) == 1 and reports[0]["complete"] == 0
+    assert re.fullmatch(reason, reports[0]["failed"])
 
 
 @pytest.mark.parametrize("stage", ["warm", "screen"])

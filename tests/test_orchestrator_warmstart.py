@@ -145,8 +145,44 @@ def test_a_warm_start_is_there_only_when_its_marker_is(tmp_path):
     made.mkdir()
     (made / "generator_ema.safetensors").write_bytes(b"weights")
     (made / "manifest.json").write_text("{}")
-    storage.publish(made, "warm/k1/checkpoint")
+    storage.publish(made, "warm/k1/checkpoint-1")
     assert not warmstart.ready(storage, "k1"), "a copy that was cut short is no warm start"
     warmstart.publish(storage, "k1", made, {"psnr_y": 30.0})
     assert warmstart.ready(storage, "k1")
-    assert json.loads(storage.read_text("warm/k1/done.json")) == {"metrics": {"psnr_y": 30.0}}
+    name = warmstart.published(storage, "k1")
+    assert storage.read_text(f"{name}/generator_ema.safetensors") == "weights"
+    assert json.loads(storage.read_text("warm/k1/done.json"))["metrics"] == {"psnr_y": 30.0}
+
+
+def test_two_sweeps_that_train_the_same_one_at_once_never_mix_their_files(tmp_path, monkeypatch):
+    """The slower one looks while the faster one is still writing, and writes while that one is being read."""
+    storage = Storage(str(tmp_path / "runs"))
+    made = {who: tmp_path / who for who in ("fast", "slow")}
+    for who, folder in made.items():
+        folder.mkdir()
+        for name in ("extra.json", "generator_ema.safetensors", "manifest.json"):
+            (folder / name).write_text(who)
+    publish, seen = Storage.publish, []
+
+    def interleaved(self, folder, name):
+        monkeypatch.setattr(Storage, "publish", publish)
+        warmstart.publish(storage, "k1", made["fast"], {})
+        seen.append(whose())
+        publish(self, folder, name)
+
+    def whose():
+        name = warmstart.published(storage, "k1")
+        return {storage.read_text(f"{name}/{f}") for f in storage.listing(name)}
+
+    monkeypatch.setattr(Storage, "publish", interleaved)
+    warmstart.publish(storage, "k1", made["slow"], {})
+    assert seen == [{"fast"}]
+    assert whose() in ({"fast"}, {"slow"})
+    warmstart.publish(storage, "k1", tmp_path / "a third that is not even looked at", {})
+    assert whose() in ({"fast"}, {"slow"})
+
+
+def test_a_warm_start_of_an_earlier_version_is_found(tmp_path):
+    storage = Storage(str(tmp_path))
+    storage.write_text("warm/k1/done.json", json.dumps({"metrics": {}}))
+    assert warmstart.published(storage, "k1") == "warm/k1/checkpoint"

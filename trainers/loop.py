@@ -81,8 +81,9 @@ class Run:
         state, extra = checkpoint.load(folder, self.config, self.device)
         return state, Progress(**extra["progress"])
 
-    def phase(self, state: TrainState, progress: Progress) -> None:
-        """Run `state`'s phase from where it stands to its end. Raises `Diverged` or `Stopped`."""
+    def phase(self, state: TrainState, progress: Progress, until: int | None = None) -> None:
+        """Run `state`'s phase from where it stands to its end, or to step `until` of its full schedule.
+        Raises `Diverged` or `Stopped`."""
         run, gan = self.config.run, state.phase == "gan"
         total = run.gan_steps if gan else run.psnr_steps
         offset = run.psnr_steps if gan else 0  # the GAN phase goes on where the PSNR phase's data ended
@@ -94,7 +95,8 @@ class Run:
             self.evaluate(state, progress)  # the warm start itself
             self.monitor.report(state, progress)
         batches = self.loader.batches(offset + state.step)
-        while state.step < total:
+        end = total if until is None else min(until, total)
+        while state.step < end:
             began = time.perf_counter()
             batch = next(batches)
             progress.wait_seconds += time.perf_counter() - began
@@ -102,7 +104,7 @@ class Run:
             target = cache.target(offset + state.step, batch.hr) if cache else None
             step(batch.hr, batch.lr_image, target)
             state.step += 1
-            last = state.step == total
+            last = state.step == end
             if last or state.step % run.log_every_steps == 0:
                 step.check()  # one wait for the device per log
                 self.monitor.log(state.phase, state.step, self._shares(step.read(), progress))

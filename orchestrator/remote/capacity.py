@@ -1,6 +1,7 @@
 """How large a cluster is now and how large it may become: from its nodes and its declared node types."""
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,31 @@ def at_most(config: Mapping[str, Any], alive: Sequence[Mapping[str, Any]] = ()) 
 def now(alive: Sequence[Mapping[str, Any]]) -> Size:
     """What is there, from ray.nodes()."""
     return _now([n for n in alive if n["Alive"]])
+
+
+class Room:
+    """How large a cluster is, or may become where that is declared: asked anew, but not all the time."""
+
+    EVERY_S = 2.0
+
+    def __init__(
+        self,
+        nodes: Callable[[], Sequence[Mapping[str, Any]]],
+        config: Mapping[str, Any] | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.nodes, self.config, self.clock = nodes, config, clock
+        self.asked_at = -self.EVERY_S
+        self.size = Size(0, 0, 0)
+
+    def __call__(self) -> Size:
+        """The present answer; nodes that nobody declared count once they are there."""
+        if self.clock() - self.asked_at >= self.EVERY_S:
+            alive = self.nodes()
+            sizes = [now(alive)] + ([at_most(self.config, alive)] if self.config else [])
+            self.size = Size(*(max(getattr(s, part) for s in sizes) for part in ("nodes", "cpus", "gpus")))
+            self.asked_at = self.clock()
+        return self.size
 
 
 def in_words(config: Mapping[str, Any]) -> str:

@@ -112,12 +112,13 @@ def curves(
             f'<g class="{line.look}" {_about(line.tip, line.row)}><polyline points="{path}"/>'
             f'<circle cx="{x(end[0]):.1f}" cy="{y(end[1]):.1f}" r="2.6"/></g>'
         )
-    return _svg(parts, f"{name} over {x_name}s")
+    faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
+    return _svg(parts, f"{name} over {x_name}s", f"--faint:{faint:.2f}")
 
 
-def _svg(parts: Sequence[str], label: str) -> str:
-    body = "".join(parts)
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{body}</svg>'
+def _svg(parts: Sequence[str], label: str, style: str = "") -> str:
+    about = f'role="img" aria-label="{escape(label)}"' + (f' style="{style}"' if style else "")
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" {about}>{"".join(parts)}</svg>'
 
 
 def _frame(x: Axis, y: Axis, x_name: str, y_name: str) -> str:

@@ -68,8 +68,8 @@ def runs_table(facts: Facts) -> str:
         f'<p class="filter"><input type="search" placeholder="filter: words, or -word to exclude" '
         f'aria-label="filter"><select aria-label="stage"><option value="">all stages</option>{stages}'
         f"</select>"
-        f'<span class="count"></span></p><div class="wide"><table class="trials"><thead><tr>{titles}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>"
+        f'<span class="count"></span></p><div class="wide tall"><table class="trials">'
+        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
         f"Warm start: {escape(facts.perceptual)} before the GAN phase.</p>",
         "trials",

@@ -5,8 +5,8 @@
 Image: CPU seconds per crop of the product's own trial in a Ray worker, over those of the bare loop on the
 same config, both alone on one thread, in turn. Start: seconds from the end of a trial to the first work of
 the next in the same worker. No-op: trials that only report, through the product's callback, scheduler, search
-and record; the driver's CPU time per report, and per trial with all that goes with it (sampler, snapshots,
-Tune), in the second and the last tenth, and its memory. Asserts nothing.
+and record; the driver's CPU time per report (decision and record), and per trial with all that goes with it
+(sampler, snapshots, Tune), in the second and the last tenth, and its memory. Asserts nothing.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
         spent = time.process_time() - began["cpu"]
         tune.report({"began": began["wall"], "ended": time.time(), "cpu": spent, "phase": "psnr", "step": 0})
 
-    with cluster.connect(None), careful_controller(lambda content: None):
+    with cluster.connect(None), careful_controller(lambda content: None, lambda: 1):
         grid = tune.Tuner(
             tune.with_resources(timed, {"cpu": 1}),
             param_space={"index": tune.grid_search(list(range(rounds)))},
@@ -112,6 +112,20 @@ def images(rounds: int) -> None:
     )
 
 
+class TimedHalving(Halving):
+    """The product's scheduler, with the CPU seconds of the driver's thread that each decision took."""
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.decisions: list[float] = []
+
+    def on_trial_result(self, *words: Any) -> str:
+        began = time.thread_time()
+        answer = super().on_trial_result(*words)
+        self.decisions.append(time.thread_time() - began)
+        return answer
+
+
 class Timed(StageCallback):
     """The product's callback, with the CPU seconds that each report and each new trial took."""
 
@@ -125,9 +139,9 @@ class Timed(StageCallback):
         self.starts.append(time.process_time())
 
     def on_trial_result(self, *words: Any, **info: Any) -> None:
-        began = time.process_time()
+        began = time.thread_time()  # the process has others: the writer's, and Ray's
         super().on_trial_result(*words, **info)
-        self.reports.append(time.process_time() - began)
+        self.reports.append(time.thread_time() - began)
 
 
 class View:
@@ -153,7 +167,8 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
     """Run trials that only report; CPU seconds of the driver per report and its growth in MB."""
     space = Space("noop", {"loss.adversarial_weight": LogFloat(1e-3, 1)})
     objectives = Objectives("psnr_y", "swd", 1.5)
-    callback = Timed("noop/screen", Halving(objectives, [3, 6], 2))
+    scheduler = TimedHalving(objectives, [3, 6], 2)
+    callback = Timed("noop/screen", scheduler)
 
     def trial(params: dict[str, Any]) -> None:
         weight = params["loss.adversarial_weight"]
@@ -167,13 +182,13 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
     record.start({}, {}, {})
     LIVE["noop/screen"] = View(record)
     snapshot = folder / "snapshot"
-    with cluster.connect(None), careful_controller(snapshot.write_bytes):
+    with cluster.connect(None), careful_controller(snapshot.write_bytes, lambda: 2):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             tune_config=tune.TuneConfig(
                 search_alg=build_search(space, demo().objective, "noop", 0, [], trials),
-                scheduler=callback.scheduler,
+                scheduler=scheduler,
                 num_samples=trials,
                 max_concurrent_trials=2,
                 reuse_actors=True,
@@ -184,7 +199,8 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
     del LIVE["noop/screen"]
     delivered = record.close(120)
     trials_ms = [1000 * (b - a) for a, b in zip(callback.starts, callback.starts[1:], strict=False)]
-    reports_ms = [1000 * seconds for seconds in callback.reports]
+    told = zip(scheduler.decisions, callback.reports, strict=True)
+    reports_ms = [1000 * (decided + recorded) for decided, recorded in told]
     return {
         "reports": len(reports_ms),
         "report_ms_early": _part(reports_ms, 1),
