@@ -45,6 +45,13 @@ def _imported(path: Path, split: str, work_dir: Path) -> Path:
     name = hashlib.sha256(source.fingerprint().encode()).hexdigest()[:16]
     out = work_dir / "datasets" / f"{name}-{split}"
     if not is_shards(str(out)):
+        sizes, found = splits.STUDIES[split], len(source.members())
+        if found < sum(sizes.values()):
+            words = ", ".join(f"{size:,} {role}" for role, size in sizes.items())
+            raise UserError(
+                f"{path} has {found:,} photographs, but this study cuts each set into {words}; bring larger "
+                f"ones, or sets of equal size as shards (python experiments/prepare_data.py folder)"
+            )
         roles = splits.study(source.members(), split)
         parts = {role: Part(source, members) for role, members in roles.items()}
         pack(out, source.name, parts, PackSettings())

@@ -20,7 +20,7 @@ TINY = {
     "generator.num_blocks": 1,
     "generator.channels": 4,
     "discriminator.base_channels": 4,
-    "discriminator.num_layers": 2,
+    "discriminator.num_layers": 3,
     "run.psnr_steps": 2,
     "run.gan_steps": 2,
     "run.psnr_eval_every_steps": 2,

@@ -10,6 +10,7 @@ from datasets.errors import UserError
 from experiments import recipes, reproduce, review_arms, study
 from orchestrator.studies import edges, estimate, seeds
 from orchestrator.studies import reproduce as reproduction
+from orchestrator.studies.plan import Training
 from orchestrator.studies.request import storage_of
 from orchestrator.verdicts import Verdict
 from trainers.config import override
@@ -75,11 +76,17 @@ def test_photographs_that_a_study_will_cut_are_counted_without_an_import(tmp_pat
 
 
 def test_the_estimate_times_real_updates(monkeypatch):
-    from orchestrator.studies.plan import Training
-
     config = override(recipes.build("miniature_matrix"), TINY)
     found = estimate.seconds_per_step(Training("a", 0, config, (), ()))
     assert set(found) == {"psnr", "gan"} and 0 < found["psnr"] < 10
+
+
+def test_what_else_the_machine_does_is_not_counted(monkeypatch):
+    ticks = iter(range(0, 10**6, 1000))
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: float(next(ticks)))  # as if it slept for long
+    config = override(recipes.build("miniature_matrix"), TINY)
+    found = estimate.seconds_per_step(Training("a", 0, config, (), ()))
+    assert all(seconds < 100 for seconds in found.values())
 
 
 def test_every_setting_is_a_flag_and_the_recipe_follows_the_scale():

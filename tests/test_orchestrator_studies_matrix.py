@@ -8,8 +8,9 @@ from studies import SIZES, pictures, request, sets  # noqa: F401  (a fixture)
 
 from datasets import splits
 from datasets.errors import UserError
+from datasets.prepare import prepare
 from datasets.study_sets import located
-from orchestrator.studies import estimate, matrix, session, work
+from orchestrator.studies import colour, estimate, matrix, session, work
 from orchestrator.studies.results import Done, Results
 
 KIND, RECIPE = "dataset_matrix", "miniature_matrix"
@@ -96,11 +97,14 @@ def test_a_set_without_test_images_one_set_and_equal_names_are_refused(tmp_path,
     monkeypatch.setitem(splits.STUDIES, "miniature", {"val": 2, "train": 30})
     with pytest.raises(UserError, match="no split of .* called 'test'"):
         matrix.plan(request(tmp_path, KIND, RECIPE, sets, storage=tmp_path / "else"))
+    prepare("folder", sets[0].split("=")[1], str(tmp_path / "undivided"), split="whole")
+    with pytest.raises(UserError, match="warm has no test images; import it with a --split that has"):
+        colour.plan(request(tmp_path, "colorize", "miniature_colorize", [f"all={tmp_path / 'undivided'}"]))
 
 
 def test_too_few_photographs_and_pictures_in_both_roles_are_refused(tmp_path, sets, monkeypatch):  # noqa: F811
     few = pictures(tmp_path / "few", 1, count=8)
-    with pytest.raises(UserError, match="needs 40 photographs, but there are 8"):
+    with pytest.raises(UserError, match="has 8 photographs, but this study cuts each set into 32 test"):
         matrix.plan(request(tmp_path, KIND, RECIPE, [sets[0], f"few={few}"]))
     with monkeypatch.context() as cut_elsewhere:
         cut_elsewhere.setattr(splits, "_hash", lambda name: name[::-1])

@@ -41,11 +41,11 @@ def lines(study: Study, request: Request) -> list[str]:
     for arm, n in counts.items():
         said.append(f"  {arm:<36} {n} x {steps[arm]:>9,} steps  {hours[arm]:>10,.2f} h")
     said += images(study, request)
-    unit = "GPU-hours" if pick_device().type == "cuda" else "hours"
+    unit = "CPU-hours" if pick_device().type == "cpu" else "GPU-hours"
     total = sum(hours.values())
     said.append(
-        f"in all about {total:,.1f} {unit} of training on {describe_hardware()}, one training at a time "
-        f"(from two timed updates of each design); --miniature makes it small"
+        f"in all about {total:,.1f} {unit} of training on {describe_hardware()} (from two timed updates of "
+        f"each design); --miniature makes it small"
     )
     return said
 
@@ -72,15 +72,17 @@ def _images(data: DataConfig, request: Request, split: str, test_only: bool = Fa
         if Path(spec).exists() and not is_shards(spec):
             members = len(open_source(Path(spec)).members())
             return f"  images {spec}: {_cut(split) if split else f'{members:,} in all'}"
-        counts = f"test {len(open_test(data, request.storage)):,}"
-        if not test_only:
-            train = open_images(spec, "train", work_dir=request.storage, data=data)
-            counts = f"train {len(train):,}, {counts}"
-        return f"  images {spec}: {counts}"
+        found = [] if test_only else [f"train {_train(data, request):,}"]
+        found.append(f"test {len(open_test(data, request.storage)):,}")
+        return f"  images {spec}: {', '.join(found)}"
     except UserError as error:
         reason = str(error).partition(";")[0]
         published = f"{CATALOGUE[spec].images:,} in all" if spec in CATALOGUE else "unknown"
         return f"  images {spec}: {_cut(split) if split else published} once it is at hand ({reason})"
+
+
+def _train(data: DataConfig, request: Request) -> int:
+    return len(open_images(data.train, "train", work_dir=request.storage, data=data))
 
 
 def _cut(split: str) -> str:
@@ -91,13 +93,15 @@ def seconds_per_step(training: Training) -> dict[str, float]:
     """Measured seconds of one update in each phase on this machine, from two updates of two crops.
 
     Random images and random content features cost what real ones do; the batch is scaled up. What a plan
-    without a run is estimated from.
+    without a run is estimated from. Without a GPU it is the time of one core, as a training will have it:
+    what else the machine does is not counted.
     """
     config = training.config
     loss, data = replace(config.loss, content_weights="random"), replace(config.data, batch_size=2)
     optim = replace(config.optim, micro_batches=1)
     small = replace(config, loss=loss, data=data, optim=optim)
     device = pick_device(config.run.device)
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     side, scale = config.data.crop_px, config.generator.scale
     hr = torch.rand(2, 3, side, side, device=device)
     lr_image = torch.rand(2, 3, side // scale, side // scale, device=device)
@@ -108,8 +112,8 @@ def seconds_per_step(training: Training) -> dict[str, float]:
             step = Step(small, state, build_features(small, device) if phase == "gan" else None)
             step(hr, lr_image)
             step.check()
-            began = time.perf_counter()
+            began = clock()
             step(hr, lr_image)
             step.check()
-            found[phase] = (time.perf_counter() - began) * config.data.batch_size / 2
+            found[phase] = (clock() - began) * config.data.batch_size / 2
     return found

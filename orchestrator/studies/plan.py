@@ -118,7 +118,8 @@ def check_equal(sets: dict[str, ImageSet], role: str) -> int:
 def open_test(data: DataConfig, work_dir: Path) -> ImageSet:
     """The test images of `data`. UserError where the set has no test split."""
     images = open_images(data.source("test"), "test", work_dir=work_dir, data=data)
-    if not len(images):
+    undivided = not data.test and images.split == "all"  # it would be tested on what it was trained on
+    if undivided or not len(images):
         raise UserError(f"{images.name} has no test images; import it with a --split that has a test part")
     return images
 
