@@ -14,7 +14,7 @@ from datasets.loader import ImageSet, TrainLoader, disjoint, eval_pairs
 from orchestrator import tracking, warmstart
 from orchestrator.progress import StagePlan
 from orchestrator.request import Request, read_facts
-from orchestrator.scheduler import generations, rungs
+from orchestrator.scheduler import earliest, generations, rungs
 from orchestrator.storage import Storage, first_missing
 from orchestrator.trial import open_role
 from trainers import preflight
@@ -114,6 +114,7 @@ def prepare(request: Request, resume: bool = False) -> Prepared:
     request = request.filled()
     require([m for m in request.metrics], "objective.perceptual")
     _check_objective(request.config)
+    _check_generations(request)
     request.space.check(request.config)
     storage = Storage(request.storage)
     if not resume and storage.exists(f"{request.name}/sweep.json"):
@@ -141,6 +142,16 @@ def _check_objective(config: TrainConfig) -> None:
         raise UserError(
             f"a sweep needs a distortion metric that goes up and a perceptual one that goes down, but got "
             f"objective.distortion {o.distortion} and objective.perceptual {o.perceptual}"
+        )
+
+
+def _check_generations(request: Request) -> None:
+    run = request.config.run
+    first = earliest(run.eval_every_steps, run.ema_decay)
+    if request.stopping == "pbt" and run.gan_steps < 2 * first:
+        raise UserError(
+            f"--stopping pbt needs run.gan_steps of {2 * first} or more, two parts that can be ranked, but "
+            f"got {run.gan_steps}"
         )
 
 

@@ -7,6 +7,7 @@ memory, so a sweep that died goes on with the part it was in.
 """
 
 import random
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from orchestrator.leaderboard import Row
 from orchestrator.selection import Objectives, order_feasible_first
 from orchestrator.space import label, settings_of
 from orchestrator.stage import Stage
+from trainers.state import RUNG_WINDOW
 
 if TYPE_CHECKING:
     from orchestrator.tuning import Sweep
@@ -109,9 +111,15 @@ def _rank(member: Member, objectives: Objectives) -> tuple[Any, ...]:
     """Smaller is better: the rule of the sweep, feasible first."""
     if member.lost:
         return True, False, 0.0, 0.0
-    metrics = member.row["metrics"]
-    floor = metrics[f"warm/{objectives.distortion}"] - objectives.delta_db
-    return False, *order_feasible_first(objectives.point(metrics), floor)
+    floor = member.row["metrics"][f"warm/{objectives.distortion}"] - objectives.delta_db
+    return False, *order_feasible_first(objectives.point(_now(member, objectives)), floor)
+
+
+def _now(member: Member, objectives: Objectives) -> dict[str, float]:
+    """What the network is worth that would be taken over: the newest, not the best that was."""
+    window = member.curve[-RUNG_WINDOW:]
+    names = (objectives.distortion, objectives.perceptual)
+    return {m: statistics.median(point[k] for point in window) for k, m in enumerate(names, start=1)}
 
 
 def _grown(member: Member, row: Row) -> Member:

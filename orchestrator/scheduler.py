@@ -16,6 +16,7 @@ from orchestrator.stopping import RULES, Entry
 STEP = "gan_step"
 SHARE = "gradient_share/"
 GAN_TERMS = ("adversarial", "content")
+LAGS = 2  # averaging times of the weights before anybody is ranked
 GENERATIONS = 8  # parts of population based training
 MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained by its second rung
 
@@ -23,9 +24,9 @@ MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained
 def rungs(max_steps: int, eval_every: int, reduction: int, count: int, ema_decay: float = 0.0) -> list[int]:
     """`count` budgets below `max_steps`, a factor apart, on the grid of evaluations.
 
-    A rung value is a median of three evaluations, so no rung comes before the third; and of averaged weights,
-    so none comes before their average has left the warm start, 1 / (1 - `ema_decay`) steps: on recorded
-    curves ranks before that said as little of the end as those of the PSNR phase.
+    A rung value rests on medians of three evaluations, so no rung comes before the third; and on averaged
+    weights, so none comes before their average has left the warm start, LAGS / (1 - `ema_decay`) steps: on
+    recorded curves ranks before that said as little of the end as those of the PSNR phase.
     """
     wanted = [max_steps / reduction**k for k in range(count, 0, -1)]
     first = earliest(eval_every, ema_decay)
@@ -35,7 +36,7 @@ def rungs(max_steps: int, eval_every: int, reduction: int, count: int, ema_decay
 
 def earliest(eval_every: int, ema_decay: float) -> int:
     """The first step at which trials may be ranked."""
-    lag = 1 / (1 - ema_decay) if ema_decay else 0.0
+    lag = LAGS / (1 - ema_decay) if ema_decay else 0.0
     return max(3, round(lag / eval_every)) * eval_every
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from orchestrator import strips
 from orchestrator.bill import Bill
 from orchestrator.journal import Journal
+from orchestrator.selection import Objectives, order_feasible_first
 from trainers import checkpoint
 from trainers.state import Diverged, Progress, TrainState
 
@@ -61,17 +62,17 @@ class TuneMonitor:
         self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
 
     def report(self, state: TrainState, progress: Progress) -> None:
-        """The latest values to the journal, the judged ones (medians) to Tune, a picture to storage."""
+        """The latest values to the journal, what the trial is worth to Tune, a picture to storage."""
         latest = progress.latest()
         self.journal.metrics(self._axis(state.phase, state.step), {f"val/{k}": v for k, v in latest.items()})
         if state.phase == "gan":
             self._draw_strip(state)
-        values = progress.judged() | {f"last/{k}": v for k, v in latest.items()}
+        values = self._worth(state, progress) | {f"last/{k}": v for k, v in latest.items()}
         self.bill.count()
         self._report(state.phase, state.step, values | _warm(state, progress))
 
     def report_done(self, state: TrainState, progress: Progress) -> None:
-        """The last word of a trial that ran its whole budget: its candidates beside its judged values."""
+        """The last word of a trial that ran its whole budget: its candidates beside what it is worth."""
         rows = {int(row["step"]): row for row in progress.curve}
         url = self.trial.storage.url
         since = self.trial.course.since  # earlier ones lie with the trial it goes on from
@@ -79,7 +80,8 @@ class TuneMonitor:
         candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in own]
         extra = {"complete": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
         self.bill.count()
-        self._report(state.phase, state.step, progress.judged() | extra | _warm(state, progress))
+        worth = self._worth(state, progress)
+        self._report(state.phase, state.step, worth | extra | _warm(state, progress))
 
     def report_diverged(self, diverged: Diverged, state: TrainState, progress: Progress) -> None:
         """Finite worst values, never NaN: those of a mid-grey image."""
@@ -96,7 +98,7 @@ class TuneMonitor:
     def report_yielded(self, state: TrainState, progress: Progress) -> None:
         """Where to go on, with what was last judged: nothing new was measured, so no rung is entered anew."""
         step = int(progress.curve[-1]["step"]) if progress.curve else 0
-        values = progress.judged() | _warm(state, progress) if progress.curve else {}
+        values = self._worth(state, progress) | _warm(state, progress) if progress.curve else {}
         self.bill.count()
         self._report(state.phase, step, values | {"yielded": 1})
 
@@ -158,6 +160,14 @@ class TuneMonitor:
     def _means(self) -> dict[str, float]:
         """Of each gradient share over the phase so far: the last logged step says little of a whole run."""
         return {name: total / count for name, (total, count) in self.shares.items()}
+
+    def _worth(self, state: TrainState, progress: Progress) -> dict[str, float]:
+        """The newest values of a PSNR phase; of a GAN phase the best so far, by the rule of the sweep."""
+        if state.phase != "gan":
+            return progress.judged()
+        objectives = Objectives.of(self.trial.config.objective)
+        floor = objectives.point(progress.curve[0])[0] - objectives.delta_db
+        return progress.best(lambda metrics: order_feasible_first(objectives.point(metrics), floor))
 
     def _first_phase(self) -> str:
         return "psnr" if self.trial.job.stage == "warm" else "gan"

@@ -272,8 +272,8 @@ def test_the_callback_keeps_curve_and_newest_result_without_the_bulk(monkeypatch
         ((64, 8, 4, 3), [24]),  # a median of three evaluations comes no earlier
         ((16, 8, 2, 2), []),
         ((120, 8, 2, 0), []),
-        ((120, 8, 2, 2, 0.97), [32, 64]),
-        ((80, 4, 3, 2, 0.97), [32]),  # an average over 33 steps says nothing at 12
+        ((120, 8, 2, 2, 0.97), [64]),
+        ((200, 10, 3, 2, 0.97), [70]),  # an average over 33 steps says nothing at 22, nor at 30
         ((200_000, 5_000, 3, 2, 0.999), [20_000, 65_000]),
     ],
 )

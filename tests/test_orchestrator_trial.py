@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import statistics
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,18 @@ def test_warm_then_screen_then_confirm(run, tmp_path):
     assert [r["phase"] for r in reports] == ["psnr"] * 2 + ["gan"] * 5
     assert storage.exists("s/trials/confirm-1/warm/manifest.json"), "its own PSNR phase, shared with nobody"
     assert not warmstart.ready(storage, confirm.warm_key)
+
+
+def test_what_a_trial_reports_is_its_best_so_far_and_the_last_beside_it(run):
+    run("warm")
+    reports, _ = run(
+        "screen", **{"loss.adversarial_weight": 5.0, "optim.lr_g": 1e-2, "objective.delta_db": 50.0}
+    )
+    last = [r["last/swd"] for r in reports if "last/swd" in r]
+    medians = [statistics.median(last[max(0, n - 3) : n]) for n in range(1, len(last) + 1)]
+    assert medians != sorted(medians, reverse=True), "a trial that swings"
+    told = [r["swd"] for r in reports if "last/swd" in r]
+    assert told == [min(medians[:n]) for n in range(1, len(medians) + 1)]
 
 
 def test_a_way_in_two_trials_ends_as_in_one(run, tmp_path):

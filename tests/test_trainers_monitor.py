@@ -82,3 +82,13 @@ def test_what_is_judged_is_the_median_of_the_last_three():
     curve = [{"step": i, "psnr_y": v} for i, v in enumerate([1.0, 9.0, 2.0, 30.0])]
     assert Progress(curve=curve).judged() == {"psnr_y": 9.0}
     assert Progress(curve=curve[:1]).judged() == {"psnr_y": 1.0} == Progress(curve=curve[:1]).latest()
+
+
+def test_a_run_is_worth_its_best_median_so_far():
+    curve = [{"step": k, "psnr_y": 20.0, "swd": float(v)} for k, v in enumerate([9, 5, 7, 6, 1, 8, 9])]
+
+    def order(metrics):
+        return metrics["swd"]
+
+    worth = [Progress(curve=curve[:n]).best(order)["swd"] for n in range(1, 8)]
+    assert worth == [9.0, 7.0, 7.0, 6.0, 6.0, 6.0, 6.0], "one lucky evaluation is no worth"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.selection import Objectives, Point, hypervolume
+from orchestrator.selection import Objectives, Point, hypervolume, order_feasible_first
 
 WINDOW = 3  # a rung value is the median of this many evaluations
 CONTINUE = "CONTINUE"
@@ -28,15 +28,29 @@ class Curve:
     """Steps that a trial without a shared warm start trains first."""
     early: Sequence[Sequence[float]] = ()
     """What those steps report, on their own axis."""
+    plain: "Curve | None" = None
+    """Of a trial that reports its newest values over both phases: its GAN phase, which says its worth."""
 
     def judged(self, index: int) -> tuple[float, float]:
         """The median of the last evaluations up to the one of that index."""
         window = self.points[max(0, index + 1 - WINDOW) : index + 1]
         return statistics.median(p[1] for p in window), statistics.median(p[2] for p in window)
 
-    def final(self) -> tuple[float, float]:
-        """What a whole trial is worth."""
-        return self.judged(len(self.points) - 1)
+    def told(self, index: int, objectives: Objectives) -> tuple[float, float]:
+        """What the trial reports there: the best so far by the product's rule, or its newest values."""
+        if self.plain is not None:
+            return self.judged(index)
+        names = objectives.distortion, objectives.perceptual
+        floor = objectives.point(dict(zip(names, self.points[0][1:], strict=True)))[0] - objectives.delta_db
+
+        def order(values: tuple[float, float]) -> tuple[bool, float, float]:
+            return order_feasible_first(objectives.point(dict(zip(names, values, strict=True))), floor)
+
+        return min((self.judged(i) for i in range(index + 1)), key=order)
+
+    def final(self, objectives: Objectives) -> tuple[float, float]:
+        """What a whole trial is worth, whoever ran it."""
+        return (self.plain or self).told(len((self.plain or self).points) - 1, objectives)
 
     @property
     def steps(self) -> int:
@@ -116,7 +130,7 @@ def replay(
             heapq.heappush(queue, (at + gap, number, index + 1, curve))
             continue
         if last:  # a stop at the very end loses nothing
-            distortion, perceptual = curve.final()
+            distortion, perceptual = curve.final(objectives)
             values = {objectives.distortion: distortion, objectives.perceptual: perceptual}
             told.whole.append((told.steps, objectives.point(values)))
         ended(number, curve, int(curve.points[index][0]))
@@ -127,7 +141,7 @@ def replay(
 def _report(curve: Curve, index: int, objectives: Objectives) -> dict[str, Any]:
     """What a trial tells Tune at that evaluation."""
     distortion, perceptual = objectives.distortion, objectives.perceptual
-    values = dict(zip((distortion, perceptual), curve.judged(index), strict=True))
+    values = dict(zip((distortion, perceptual), curve.told(index, objectives), strict=True))
     start = curve.points[0]
     return {
         "phase": "gan",
@@ -142,7 +156,7 @@ def _report(curve: Curve, index: int, objectives: Objectives) -> dict[str, Any]:
 def whole_trials(curve: Curve) -> Curve:
     """The curve as a trial sees it that trains its own warm start: one axis for both phases."""
     later = [[curve.before + p[0], *p[1:]] for p in curve.points[1:]]
-    return Curve([[0, *curve.early[0][1:]], *curve.early, *later], curve.share)
+    return Curve([[0, *curve.early[0][1:]], *curve.early, *later], curve.share, plain=curve)
 
 
 def ray_asha(objectives: Objectives, metric: str, mode: str, most: int, grace: int, reduction: int) -> Decide:

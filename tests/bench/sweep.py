@@ -72,7 +72,7 @@ class Recorded:
 
         def ended(number: int, curve: Curve, step: int) -> None:
             index = next(i for i, p in enumerate(curve.points) if p[0] == step)
-            distortion, perceptual = curve.judged(index)
+            distortion, perceptual = curve.told(index, OBJECTIVES)
             share = min(1.0, step / curve.steps)
             result = {"psnr_y": distortion, "swd": perceptual, "gan_step": share, "max_steps": 1}
             search.on_trial_complete(f"t{number}", result)
@@ -154,7 +154,7 @@ def efficiency(problem: Recorded, seeds: int, trials: int) -> None:
 
 def correlations(problem: Recorded) -> None:
     """Spearman's rank correlation of what is seen at a step with what a whole trial comes to."""
-    final = [c.final() for c in problem.designs.values()]
+    final = [c.final(OBJECTIVES) for c in problem.designs.values()]
     print(f"\nrank correlation with the end, over {len(final)} designs")
     print(f"{'step of the whole trial':<26}{'psnr_y':>8}{'swd':>8}")
     for step in (problem.psnr_steps // 5, problem.psnr_steps // 2, problem.psnr_steps):
@@ -162,7 +162,7 @@ def correlations(problem: Recorded) -> None:
         _line(f"{step} (PSNR phase)", [p[1:] for p in seen], final)
     for milestone in sorted({problem.every, 2 * problem.every, *problem.milestones, problem.gan_steps // 2}):
         at = [next(i for i, p in enumerate(c.points) if p[0] >= milestone) for c in problem.designs.values()]
-        seen = [c.judged(i) for c, i in zip(problem.designs.values(), at, strict=True)]
+        seen = [c.told(i, OBJECTIVES) for c, i in zip(problem.designs.values(), at, strict=True)]
         mark = " (rung)" if milestone in problem.milestones else ""
         _line(f"{problem.psnr_steps} + {milestone}{mark}", seen, final)
 
