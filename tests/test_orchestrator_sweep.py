@@ -126,28 +126,21 @@ def test_sweep_json_is_the_sweeps_own_account(finished):
     assert {"val", "test"} == set(facts["bicubic"])
 
 
-def test_a_sweep_of_two_ranks_per_trial_is_the_same_sweep(finished, place):
-    """On this machine's cores, of which one trial may take all; in fp32 the same sums in another order."""
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("needs two cores")
-    done = place.run("sweep.py", "--name", "pair", *TINY, "--ranks-per-trial", "2", "--confirm-seeds", "1")
+def test_a_whole_sweep_of_two_ranks_per_trial_on_just_enough_cores(place):
+    """That a trial ends as in one process is test_orchestrator_distributed_ray's business."""
+    if len(os.sched_getaffinity(0)) != 2:
+        pytest.skip("for two cores: a driver that held one would wait for its own ranks")
+    words = ("--ranks-per-trial", "2", "--trials", "1", "--confirm-seeds", "1")
+    done = place.run("sweep.py", "--name", "pair", *TINY, *words)
     assert done.returncode == 0, done.stderr
     assert "crops, shared by 2 ranks" in done.stdout
     rows = place.rows("pair")
-    assert [r["stage"] for r in rows] == ["warm", *["screen"] * 3, "confirm", "test"]
-    assert all(r["cpu_hours"] > 0 and r["gpu_hours"] == 0 for r in rows)
-    others = {(r["stage"], r["design"], r["seed"]): r for r in finished.rows("tiny")}
-    compared = 0
-    for row in (r for r in rows if r["stage"] != "test"):
-        other = others.get((row["stage"], row["design"], row["seed"]), {"curve": []})
-        alone = {(c["phase"], c["step"]): c["psnr_y"] for c in other["curve"]}
-        both = {(c["phase"], c["step"]): c["psnr_y"] for c in row["curve"]}
-        compared += len(alone.keys() & both.keys())
-        for point in alone.keys() & both.keys():
-            assert both[point] == pytest.approx(alone[point], abs=0.02)
-    assert compared >= 6, "the warm start, and designs that both drew"
-    again = place.run("sweep.py", "--name", "odd", *TINY, "--ranks-per-trial", "3")
-    assert again.returncode == 2 and "data.batch_size=4 must be a multiple of 3" in again.stderr
+    assert [r["stage"] for r in rows] == ["warm", "screen", "confirm", "test"]
+    assert all(r["finished"] and r["cpu_hours"] > 0 and r["gpu_hours"] == 0 for r in rows)
+    assert [len(r["curve"]) for r in rows] == [3, 7, 7, 0], "once each, though two ranks measure"
+    assert place.facts("pair")["request"]["ranks_per_trial"] == 2
+    params = dict(place.ask("select key, value from params where run_uuid = ?", rows[2]["mlflow_run_id"]))
+    assert params["generator.channels"] == "24", "one run, as of any trial"
 
 
 def test_mlflow_has_a_parent_and_a_child_for_each_trial(finished):
