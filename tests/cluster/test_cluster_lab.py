@@ -160,7 +160,9 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
 
 
 def test_mlflow_on_the_head_is_reached_through_the_tunnel():
-    command = "cd upsweep && echo $$ > ~/page && exec python -u experiments/cluster.py ui"
+    # a shell in the background ignores Ctrl-C, and so would all that it starts
+    page = "env --default-signal=INT python -u experiments/cluster.py ui"
+    command = f"cd upsweep && echo $$ > ~/page && exec {page}"
     page = lab.start("laptop", command, stdout=subprocess.PIPE)
     try:
         line = page.stdout.readline()
