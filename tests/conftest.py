@@ -1,6 +1,7 @@
 """What several rooms' tests share."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 
 os.environ["UPSWEEP_LOCAL"] = "1"  # commands under test never leave for a cluster that somebody has up
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # so does a shell in the background start what it runs, and commands under test would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,9 @@ def two_cores(tmp_path_factory):
 
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     env = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+    switched = pytest.MonkeyPatch()
+    # Seen reads Tune's own files, which the product, once it has run in this process, has switched off
+    switched.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "0")
     ray.init(
         address="local",
         num_cpus=2,
@@ -41,6 +44,7 @@ def two_cores(tmp_path_factory):
     )
     yield ray
     ray.shutdown()
+    switched.undo()
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +175,7 @@ def checkpoints(storage):
     return steps
 
 
+@pytest.mark.slow
 def test_a_rank_killed_and_a_driver_killed_change_nothing(two_cores, alone, photographs, tmp_path):
     """Each time the trial goes on from its last checkpoint, and the ranks of the dead one are gone."""
     groups = []
@@ -194,6 +199,7 @@ def test_a_rank_killed_and_a_driver_killed_change_nothing(two_cores, alone, phot
     nothing_left(two_cores)
 
 
+@pytest.mark.slow
 def test_the_ranks_of_a_stopped_trial_make_room_for_the_next(two_cores, alone, photographs, tmp_path):
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 

@@ -126,6 +126,7 @@ def test_sweep_json_is_the_sweeps_own_account(finished):
     assert {"val", "test"} == set(facts["bicubic"])
 
 
+@pytest.mark.slow
 def test_a_whole_sweep_of_two_ranks_per_trial_on_just_enough_cores(place):
     """That a trial ends as in one process is test_orchestrator_distributed_ray's business."""
     if len(os.sched_getaffinity(0)) != 2:
