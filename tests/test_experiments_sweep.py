@@ -10,9 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from tiny import noise
 
 from experiments import cli
 from experiments import sweep as script
@@ -25,20 +24,11 @@ SMALL = "--data.crop-px 32 --data.batch-size 2 --data.eval-images 2 --generator.
 SMALL += "--discriminator.base-channels 8 --discriminator.num-layers 4".split()
 
 
-def photographs(folder, side=48, count=12):
-    folder.mkdir()
-    draw = np.random.default_rng(side)
-    for k in range(count):
-        pixels = draw.integers(0, 256, (side, side, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{k:02d}.png")
-    return folder
-
-
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder to stand in, with photographs of two sizes, a precious file and a sweep that exists."""
-    photographs(tmp_path / "photos")
-    photographs(tmp_path / "stamps", side=16)
+    noise(tmp_path / "photos")
+    noise(tmp_path / "stamps", side=16)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("precious")
     (tmp_path / "runs" / "taken").mkdir(parents=True)

@@ -10,8 +10,7 @@ import double
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from tiny import tiny
+from tiny import noise, tiny
 
 from orchestrator import orphans
 from orchestrator.trial import Job, open_role
@@ -49,11 +48,7 @@ def two_cores(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    draw = np.random.default_rng(0)
-    for k in range(12):
-        Image.fromarray(draw.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
-    return folder
+    return noise(tmp_path_factory.mktemp("photos") / "noise")
 
 
 LONG = {"run.gan_steps": 100, "run.eval_every_steps": 20, "run.checkpoint_every_steps": 10}

@@ -9,10 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tiny import noise
 
 from datasets.config import DataConfig
 from orchestrator import trial as trials
@@ -68,11 +67,7 @@ class FakeTune:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    draw = np.random.default_rng(0)
-    for k in range(12):
-        Image.fromarray(draw.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(folder / f"{k:02d}.png")
-    return folder
+    return noise(tmp_path_factory.mktemp("photos") / "noise")
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
-"""What the tests of training share: a run small enough for milliseconds, with real networks and losses."""
+"""What several tests share: a run small enough for milliseconds, and pictures to run it on."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import torch
+from PIL import Image
 
 from trainers.config import TrainConfig, override
 
@@ -34,6 +37,16 @@ SMALL = {
     "run.device": "cpu",
     "objective.perceptual": "swd",
 }
+
+
+def noise(folder: Path, side: int = 48, count: int = 12) -> Path:
+    """A new folder of square pictures, no two alike."""
+    folder.mkdir()
+    draw = np.random.default_rng(side)
+    for k in range(count):
+        pixels = draw.integers(0, 256, (side, side, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{k:02d}.png")
+    return folder
 
 
 def tiny(**changes) -> TrainConfig:
