@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.selection import Objectives
-from orchestrator.stopping import RULES, Entry
+from orchestrator.stopping import RULES, Entry, Rung
 
 STEP = "gan_step"
 SHARE = "gradient_share/"
@@ -65,7 +65,7 @@ class Halving(FIFOScheduler):
         super().__init__()
         self.objectives, self.milestones = objectives, milestones
         self.reduction, self.rule = reduction, rule
-        self.recorded: dict[int, dict[str, Entry]] = {m: {} for m in milestones}
+        self.recorded = {m: Rung() for m in milestones}
         self.stopped: dict[str, int] = {}
         """Trial id -> the rung that stopped it."""
         self.events: list[dict[str, Any]] = []
@@ -82,7 +82,7 @@ class Halving(FIFOScheduler):
             return TrialScheduler.STOP
         if result["phase"] != "gan" or result.get("diverged") or result.get("failed"):
             return TrialScheduler.CONTINUE
-        due = [m for m in self.milestones if result[STEP] >= m and trial_id not in self.recorded[m]]
+        due = [m for m in self.milestones if result[STEP] >= m and trial_id not in self.recorded[m].entries]
         answer = self._rank(trial_id, result, due)
         if due:
             self.events.append({"trial": trial_id, "told": self._ranked(result), "answer": answer})
@@ -94,7 +94,7 @@ class Halving(FIFOScheduler):
         for milestone in due:
             index = self.milestones.index(milestone)
             entry = self._entry(result)
-            self.recorded[milestone][trial_id] = entry
+            self.recorded[milestone].enter(trial_id, entry)
             idle = self.rule == "feasible_first" and index >= second and not self._moved(result)
             if idle or not self.survives(milestone, entry):
                 self.stopped[trial_id] = milestone
@@ -106,8 +106,8 @@ class Halving(FIFOScheduler):
 
         A trial that nobody beats always goes on, and equal trials are never ahead of each other.
         """
-        recorded = list(self.recorded[milestone].values())
-        return RULES[self.rule](entry, recorded) < -(-len(recorded) // self.reduction)
+        rung = self.recorded[milestone]
+        return RULES[self.rule](entry, rung) < -(-len(rung) // self.reduction)
 
     def _ranked(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a report that a decision rests on."""
@@ -142,14 +142,14 @@ class Halving(FIFOScheduler):
     def get_state(self) -> dict[str, Any]:
         """Plain data; travels with the sweep's callback, because Tune does not save schedulers."""
         table = {
-            m: {t: [*e.point, e.floor] for t, e in entries.items()} for m, entries in self.recorded.items()
+            m: {t: [*e.point, e.floor] for t, e in rung.entries.items()} for m, rung in self.recorded.items()
         }
         return {"recorded": table, "stopped": dict(self.stopped), "events": list(self.events)}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of `get_state`."""
-        self.recorded = {
-            m: {t: Entry((a, b), floor) for t, (a, b, floor) in entries.items()}
-            for m, entries in state["recorded"].items()
-        }
+        self.recorded = {m: Rung() for m in state["recorded"]}
+        for m, entries in state["recorded"].items():
+            for trial, (a, b, floor) in entries.items():
+                self.recorded[m].enter(trial, Entry((a, b), floor))
         self.stopped, self.events = dict(state["stopped"]), list(state["events"])

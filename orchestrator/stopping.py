@@ -4,7 +4,7 @@ Pure functions of the values recorded, so the answer depends neither on names no
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,24 +25,61 @@ class Entry:
         return order_feasible_first(self.point, self.floor)
 
 
-Rule = Callable[[Entry, Sequence[Entry]], int]
+class Rung:
+    """All who ever reached one budget, kept in order: ranking one more costs little, however many came."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        """Trial id -> what it was worth here, in order of arrival."""
+        self.keys: list[tuple[bool, float, float]] = []
+        """Feasible first, sorted."""
+        self.perceptions: list[float] = []
+        """Sorted."""
+        self.front: list[Point] = []
+        """What nothing dominates, sorted: distortion grows and perception falls."""
+
+    def enter(self, name: str, entry: Entry) -> None:
+        """One more."""
+        self.entries[name] = entry
+        insort(self.keys, entry.key)
+        insort(self.perceptions, entry.point[1])
+        place = bisect_left(self.front, entry.point)
+        if entry.point in self.front[place : place + 1] or self.beats(entry.point):
+            return
+        first = place
+        while first and dominates(entry.point, self.front[first - 1]):
+            first -= 1
+        self.front[first:place] = [entry.point]
+
+    def beats(self, point: Point) -> bool:
+        """Whether anything here dominates `point`."""
+        place = bisect_left(self.front, point)
+        return place < len(self.front) and dominates(self.front[place], point)
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
 
-def feasible_first(entry: Entry, recorded: Sequence[Entry]) -> int:
-    """Ahead is what is feasible and perceptually better; never what `entry` dominates, though it fell below
-    its own floor."""
-    own = entry.key
-    ahead = [o for o in recorded if o.key < own]
-    if entry.point[0] >= entry.floor:  # then all of them are perceptually as good, and none is dominated
-        return len(ahead)
-    return sum(not dominates(entry.point, o.point) for o in ahead)
+Rule = Callable[[Entry, Rung], int]
 
 
-def by_front(entry: Entry, recorded: Sequence[Entry]) -> int:
+def feasible_first(entry: Entry, rung: Rung) -> int:
+    """Ahead is what is feasible and perceptually better; of a feasible point on the front, nothing is.
+
+    A sweep answers with a front. Ranked by perception alone, its members of better distortion were stopped,
+    and with them a twentieth of the hypervolume. What is not feasible still stands before all it dominates.
+    """
+    if entry.point[0] >= entry.floor:
+        return bisect_left(rung.keys, entry.key) if rung.beats(entry.point) else 0
+    return sum(o.key < entry.key and not dominates(entry.point, o.point) for o in rung.entries.values())
+
+
+def by_front(entry: Entry, rung: Rung) -> int:
     """Ahead is what lies on an earlier front, then what an epsilon-net of the same front takes earlier.
 
     Non-dominated sorting (Deb et al., 2002) with the tie-break of Salinas et al. (2021, MO-ASHA).
     """
+    recorded = rung.entries.values()
     unique = sorted({o.point for o in recorded}, reverse=True)
     ranks = dict(zip(unique, front_ranks(unique), strict=True))
     own = ranks[entry.point]
@@ -51,9 +88,9 @@ def by_front(entry: Entry, recorded: Sequence[Entry]) -> int:
     return sum(place[o.point] < place[entry.point] for o in recorded)
 
 
-def perception_only(entry: Entry, recorded: Sequence[Entry]) -> int:
+def perception_only(entry: Entry, rung: Rung) -> int:
     """Ahead is what is perceptually better, whatever it cost in distortion (ASHA on one metric)."""
-    return sum(o.point[1] > entry.point[1] for o in recorded)
+    return len(rung) - bisect_right(rung.perceptions, entry.point[1])
 
 
 RULES: dict[str, Rule] = {"feasible_first": feasible_first, "front": by_front, "asha": perception_only}
