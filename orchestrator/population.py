@@ -9,7 +9,7 @@ memory, so a sweep that died goes on with the part it was in.
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import plan
@@ -17,14 +17,12 @@ from orchestrator.course import Course
 from orchestrator.explore import explored
 from orchestrator.leaderboard import Row
 from orchestrator.selection import Objectives, order_feasible_first
-from orchestrator.space import label, settings_of
+from orchestrator.space import POPULATION, label, settings_of
 from orchestrator.stage import Stage
 from trainers.state import RUNG_WINDOW
 
 if TYPE_CHECKING:
     from orchestrator.tuning import Sweep
-
-SHARE = 4  # one in so many is replaced, and by one of as many
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Member:
     """Of the parts that were trained in this place; they are paid for whoever took it over."""
     curve: tuple[Any, ...] = ()
     """Of the network that is here now, from its warm start on."""
-    said: tuple[str, ...] = field(default=())
+    said: tuple[str, ...] = ()
 
     @property
     def row(self) -> Row:
@@ -101,7 +99,7 @@ def replacements(
     """(place, place whose network it takes over): the last quarter, and all that were lost, by chance from
     the first quarter. None where every network was lost."""
     order = sorted(range(len(members)), key=lambda i: (*_rank(members[i], objectives), i))
-    quarter = max(1, len(members) // SHARE)
+    quarter = max(1, len(members) // POPULATION)
     best = [i for i in order[:quarter] if not members[i].lost]
     worst = [i for i in order if i not in best and (i in order[-quarter:] or members[i].lost)]
     return [(place, draw.choice(best)) for place in sorted(worst)] if best else []

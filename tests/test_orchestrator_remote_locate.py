@@ -158,7 +158,7 @@ def test_a_trace_whose_head_is_silent_is_an_error_that_names_local(laptop, monke
     ],
 )
 def test_what_keeps_the_head_from_being_found_is_one_sentence(kind, error, sentence):
-    said = locate._words(Trace("mine", "/x/cluster.yaml", "aws", "ubuntu", ""), kind, error)
+    said = locate._words(Trace("mine", "/x/cluster.yaml", "aws", "ubuntu", ""), kind, error, locate.LOCAL)
     assert sentence in said and "local" in said and "\n" not in said
 
 

@@ -49,28 +49,27 @@ def _asked(trace: Trace, what: str, limit_s: float, remedy: str) -> str:
         answer = {"kind": "", "error": done.stderr.strip().rpartition("\n")[2]}
     if "address" in answer:
         return answer["address"]
-    raise UserError(_words(trace, answer["kind"], answer["error"]).replace(LOCAL, remedy))
+    raise UserError(_words(trace, answer["kind"], answer["error"], remedy))
 
 
-def _words(trace: Trace, kind: str, error: str) -> str:
-    """One sentence for a person."""
-    local = LOCAL
+def _words(trace: Trace, kind: str, error: str, remedy: str) -> str:
+    """One sentence for a person, with what else they can do."""
     file = Path(trace.file).name
     if "NoCredentials" in kind or "PartialCredentials" in kind:
-        return f"cluster '{trace.name}' needs AWS credentials and there are none: run aws configure{local}"
+        return f"cluster '{trace.name}' needs AWS credentials and there are none: run aws configure{remedy}"
     if any(word in kind + error for word in EXPIRED):
-        return f"the AWS credentials have expired: renew them (aws sso login){local}"
+        return f"the AWS credentials have expired: renew them (aws sso login){remedy}"
     if any(word in kind + error for word in REFUSED):
-        return f"AWS refuses these credentials for cluster '{trace.name}': {error}{local}"
+        return f"AWS refuses these credentials for cluster '{trace.name}': {error}{remedy}"
     if kind == "TimeoutExpired" or any(word in kind for word in NO_NETWORK):
         asked = f"{trace.provider} cannot be asked about cluster '{trace.name}'"
-        return f"{asked}: {error}; is there a network?{local}"
+        return f"{asked}: {error}; is there a network?{remedy}"
     if "not found" in error:
         return (
             f"cluster '{trace.name}' was started from here and has no head now: bring it back with "
             f"ray up {file}, forget it with python experiments/cluster.py down, or use --local to run here"
         )
-    return f"the head of cluster '{trace.name}' was not found: {error}{local}"
+    return f"the head of cluster '{trace.name}' was not found: {error}{remedy}"
 
 
 def main(file: str, what: str) -> dict[str, str]:

@@ -55,19 +55,14 @@ def conclude(results: Results) -> Answer:
     metrics = (*METRICS, *EXTRAS)
     rows: list[list[str | float]] = []
     for arm in arms:
-        cells = [
-            f"{shown(results.mean(arm, arm, m), m)} ± {shown(results.spread(arm, arm, m), m)}"
-            for m in metrics
-        ]
-        rows.append([arm, "network", *cells])
+        rows.append([arm, "network", *(results.cell(arm, arm, m) for m in metrics)])
         for kind, words in (("tint", "one tint"), ("grey", "grey input")):
             rows.append([arm, words, *(shown(results.baseline(kind, arm, m), m) for m in metrics)])
     first = results.done[0]
     notes = [f"{m}: {first.found['tests'][first.training.arm]['protocol'][m]}" for m in metrics]
     table = Table("colour", "Mean over seeds ± half the range", ["set", "image", *metrics], rows, notes)
     series = {
-        m: [(results.mean(a, a, m), results.spread(a, a, m)) for a in arms]
-        for m in ("chroma_error", "chroma_centre", "chroma_border")
+        m: [results.bar(a, a, m) for a in arms] for m in ("chroma_error", "chroma_centre", "chroma_border")
     }
     grey = {
         f"chroma_error of {kind}": [results.baseline(kind, a, "chroma_error") for a in arms]

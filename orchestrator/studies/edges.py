@@ -89,11 +89,7 @@ def conclude(results: Results) -> Answer:
     metrics = (*METRICS, *EXTRAS)
     rows: list[list[str | float]] = []
     for arm, test in arms.items():
-        cells = [
-            f"{shown(results.mean(arm, test, m), m)} ± {shown(results.spread(arm, test, m), m)}"
-            for m in metrics
-        ]
-        rows.append([arm, *cells])
+        rows.append([arm, *(results.cell(arm, test, m) for m in metrics)])
     for test in dict.fromkeys(arms.values()):
         rows.append(
             [f"mean image {test}", *(shown(results.baseline("mean image", test, m), m) for m in metrics)]
@@ -114,11 +110,7 @@ def _figures(results: Results, first: str, arms: dict[str, str]) -> dict[str, by
     for metric in ("psnr_rgb", "ssim_y", "sharpness_gap", "swd"):
         series = {
             loss.upper(): [
-                (
-                    results.mean(f"{first} x{k} {loss.upper()}", f"{first}-x{k}", metric),
-                    results.spread(f"{first} x{k} {loss.upper()}", f"{first}-x{k}", metric),
-                )
-                for k in SCALES
+                results.bar(f"{first} x{k} {loss.upper()}", f"{first}-x{k}", metric) for k in SCALES
             ]
             for loss in LOSSES
         }

@@ -127,7 +127,7 @@ def _values(results: Results, arms: list[str], metrics: list[str]) -> Table:
     rows: list[list[str | float]] = []
     for metric in metrics:
         for arm in arms:
-            cells = [_cell(results, arm, test, metric) for test in arms]
+            cells = [results.cell(arm, test, metric) for test in arms]
             rows.append([metric, arm, *cells])
         if metric in METRICS:
             base = [shown(results.baseline("bicubic", test, metric), metric) for test in arms]
@@ -136,11 +136,6 @@ def _values(results: Results, arms: list[str], metrics: list[str]) -> Table:
     notes = [f"{m}: {results.done[0].found['tests'][arms[0]]['protocol'][m]}" for m in metrics]
     notes += [f"diverged: {words}" for words in results.diverged()]
     return Table("matrix", "Mean over seeds ± half the range", columns, rows, notes)
-
-
-def _cell(results: Results, arm: str, test: str, metric: str) -> str:
-    mean, spread = results.mean(arm, test, metric), results.spread(arm, test, metric)
-    return f"{shown(mean, metric)} ± {shown(spread, metric)}"
 
 
 def _diagonal_table(verdicts: dict[str, dict[str, Verdict]]) -> Table:
@@ -165,12 +160,7 @@ def _figures(results: Results, arms: list[str], metrics: list[str]) -> dict[str,
         name = f"heat-{part // 3 + 1}.svg"
         found[name] = figures.heat_maps(maps[part : part + 3], arms, arms, "trained on / tested on")
     for metric in metrics:
-        series = {
-            f"trained on {arm}": [
-                (results.mean(arm, test, metric), results.spread(arm, test, metric)) for test in arms
-            ]
-            for arm in arms
-        }
+        series = {f"trained on {arm}": [results.bar(arm, test, metric) for test in arms] for arm in arms}
         levels = (
             {"bicubic": [results.baseline("bicubic", t, metric) for t in arms]} if metric in METRICS else None
         )

@@ -89,10 +89,15 @@ class Results:
             raise UserError(f"every training of arm '{arm}' diverged; lower optim.lr_g or optim.lr_d")
         return sum(values) / len(values)
 
-    def spread(self, arm: str, test: str, metric: str) -> float:
-        """Half the range over seeds."""
+    def bar(self, arm: str, test: str, metric: str) -> tuple[float, float]:
+        """The mean over seeds, and half their range."""
         values = self.values(arm, test, metric)
-        return (max(values) - min(values)) / 2
+        return self.mean(arm, test, metric), (max(values) - min(values)) / 2
+
+    def cell(self, arm: str, test: str, metric: str) -> str:
+        """The mean over seeds ± half their range, for a table."""
+        mean, half = self.bar(arm, test, metric)
+        return f"{shown(mean, metric)} ± {shown(half, metric)}"
 
     def baseline(self, kind: str, test: str, metric: str) -> float:
         """The number of a baseline."""

@@ -101,21 +101,14 @@ def conclude(results: Results) -> Answer:
         cells = [shown(results.baseline(name, t, m), m) for t in tests for m in METRICS]
         rows.append([name, *cells, ""])
     for arm in arms:
-        cells = [
-            f"{shown(results.mean(arm, t, m), m)} ± {shown(results.spread(arm, t, m), m)}"
-            for t in tests
-            for m in METRICS
-        ]
+        cells = [results.cell(arm, t, m) for t in tests for m in METRICS]
         rows.append([arm, *cells, f"{results.of(arm)[0].found['parameters']:,}"])
     columns = ["model", *(f"{t} {m}" for t in tests for m in METRICS), "parameters"]
     protocols = results.done[0].found["tests"][_judged_on(tests)]["protocol"]
     notes = [f"{m}: {protocols[m]}" for m in METRICS]
     table = Table("benchmark", "Mean over seeds ± half the range", columns, rows, notes)
     last = _judged_on(tests)
-    series = {
-        arm: [(results.mean(arm, t, "psnr_y"), results.spread(arm, t, "psnr_y")) for t in tests]
-        for arm in arms
-    }
+    series = {arm: [results.bar(arm, t, "psnr_y") for t in tests] for arm in arms}
     levels = {"bicubic": [results.baseline("bicubic", t, "psnr_y") for t in tests]}
     drawn = {"bars-psnr_y.svg": figures.bars("PSNR-Y by test set", tests, series, "psnr_y, dB", levels)}
     claims = _esrgan_claims(results, last) if ESRGAN in arms else _srgan_claims(results, arms, last)

@@ -44,10 +44,7 @@ def _values(results: Results, arms: list[str], test: str, metrics: tuple[str, ..
         done = results.of(arm)
         if not done:
             continue
-        cells = [
-            f"{shown(results.mean(arm, test, m), m)} ± {shown(results.spread(arm, test, m), m)}"
-            for m in metrics
-        ]
+        cells = [results.cell(arm, test, m) for m in metrics]
         speed = float(np.median([d.found["latency_ms"] for d in done]))
         rows.append([_labelled(arm, done[0]), *cells, f"{done[0].found['parameters']:,}", f"{speed:.1f}"])
     rows.append(["bicubic", *(shown(results.baseline("bicubic", test, m), m) for m in metrics), "", ""])
