@@ -109,13 +109,14 @@ def _conclude(
     stops = [0.0, *between, 1.0]
     per_alpha = {a: _at(results, name, a) for a in stops}
     checkpoints = _checkpoints(results, name, metric)
-    dots = _dots(per_alpha, metric, alpha_on) + checkpoints
+    bicubic = _bicubic(results, name, results.done[0].training.metrics)
+    dots = _dots(per_alpha, bicubic, metric, alpha_on) + checkpoints
     dots.append(_baseline(results, name, metric))
     front = _front(dots)
-    tables = [_table(per_alpha, metric, alpha_on), _regions(dots, front)]
+    tables = [_table(per_alpha, bicubic, metric, alpha_on), _regions(dots, front)]
     drawn = {
         "plane.svg": figures.plane(
-            f"{name}: {metric} against RMSE, mean over seeds with 95 % intervals",
+            f"{name}: {metric} against RMSE (bars: 95 % of the difference from bicubic)",
             dots,
             front,
             "rmse_y, grey levels",
@@ -142,13 +143,19 @@ def _at(results: Results, name: str, alpha: float) -> Values:
     return {m: [s["per_image"].get(m, [s["summary"][m]]) for s in summaries] for m in metrics}
 
 
-def _mean(values: Values, metric: str) -> Interval:
-    """The mean with its interval over seeds and images."""
-    rows = values[metric]
-    zeros = [[0.0] * len(rows[0])] * len(rows)
-    if len(rows[0]) == 1:
-        return seed_level([r[0] for r in rows], [0.0] * len(rows), 1).interval
-    return hierarchical_bootstrap(rows, zeros).interval
+def _bicubic(results: Results, name: str, metrics: Sequence[str]) -> Values:
+    """Per-image values of bicubic; one row, since it has no seeds."""
+    found = results.baselines["bicubic"][name]
+    return {m: [found["per_image"].get(m, [found["summary"][m]])] for m in metrics}
+
+
+def _mean(values: Values, bicubic: Values, metric: str) -> Interval:
+    """The mean over seeds and images with the interval of its difference from bicubic: images differ far
+    more than networks do, so an interval of the mean itself would hide every distance in the plane."""
+    rows, other = values[metric], bicubic[metric]
+    interval = _difference(values, {metric: other * len(rows)}, metric, len(other[0])).interval
+    at = float(np.mean(other))
+    return replace(interval, estimate=at + interval.estimate, low=at + interval.low, high=at + interval.high)
 
 
 def _difference(a: Values, b: Values, metric: str, images: int) -> Comparison:
@@ -157,10 +164,10 @@ def _difference(a: Values, b: Values, metric: str, images: int) -> Comparison:
     return hierarchical_bootstrap(a[metric], b[metric])
 
 
-def _dots(per_alpha: dict[float, Values], metric: str, alpha_on: str) -> list[figures.Dot]:
+def _dots(per_alpha: dict[float, Values], bicubic: Values, metric: str, alpha_on: str) -> list[figures.Dot]:
     dots = []
     for alpha, values in per_alpha.items():
-        x, y = _mean(values, "rmse_y"), _mean(values, metric)
+        x, y = (_mean(values, bicubic, m) for m in ("rmse_y", metric))
         limits = [(i.low, i.high) if np.isfinite(i.low) else None for i in (x, y)]
         word = f"{_sense(alpha, alpha_on):g}"
         dots.append(figures.Dot(x.estimate, y.estimate, "interpolation, by alpha", word, *limits))
@@ -193,16 +200,16 @@ def _front(dots: Sequence[figures.Dot]) -> list[tuple[float, float]]:
     return sorted((dots[i].x, dots[i].y) for i in front_of(points))
 
 
-def _table(per_alpha: dict[float, Values], metric: str, alpha_on: str) -> Table:
+def _table(per_alpha: dict[float, Values], bicubic: Values, metric: str, alpha_on: str) -> Table:
     rows = []
     for alpha, values in per_alpha.items():
         cells = []
         for m in ("rmse_y", "psnr_y", metric):
-            i = _mean(values, m)
+            i = _mean(values, bicubic, m)
             limits = f" [{shown(i.low, m)}, {shown(i.high, m)}]" if np.isfinite(i.low) else ""
             cells.append(shown(i.estimate, m) + limits)
         rows.append([f"{_sense(alpha, alpha_on):g}", *cells])
-    title = "Mean over seeds and images with 95 % intervals"
+    title = "Mean over seeds and images, 95 % intervals of the difference from bicubic"
     return Table("alphas", title, [f"alpha on {alpha_on}", "rmse_y", "psnr_y", metric], rows)
 
 
