@@ -159,6 +159,22 @@ def choose_candidate(row: Row, objectives: Objectives) -> Row:
     }
 
 
+def tested(row: Row, evaluation: Mapping[str, Any], price: float) -> Row:
+    """A confirmed row's twin of the test stage: what its checkpoint came to on images nothing had seen."""
+    own = {k: evaluation[k] for k in ("protocol", "per_image", "keys", "gpu_hours", "cpu_hours")}
+    return row | {
+        "trial_id": row["trial_id"].replace("confirm", "test"),
+        "stage": "test",
+        "of": row["trial_id"],
+        "metrics": evaluation["summary"],
+        "verdict": "measured on test",
+        "cost": evaluation["gpu_hours"] * price,
+        "curve": [],
+        "candidates": [],
+        **own,
+    }
+
+
 def to_confirm(rows: Sequence[Row], objectives: Objectives, count: int) -> list[Row]:
     """The screened rows worth confirming: of full budget first, then of the trials that got furthest."""
     screened = _each_once([r for r in rows if r["stage"] == "screen" and r["steps"] and not r["diverged"]])

@@ -102,24 +102,7 @@ class Sweep:
             )
             done = []
             for row, evaluation in zip(confirmed, measured, strict=True):
-                done.append(
-                    row
-                    | {
-                        "trial_id": row["trial_id"].replace("confirm", "test"),
-                        "stage": "test",
-                        "of": row["trial_id"],
-                        "metrics": evaluation["summary"],
-                        "protocol": evaluation["protocol"],
-                        "verdict": "measured on test",
-                        "per_image": evaluation["per_image"],
-                        "keys": evaluation["keys"],
-                        "gpu_hours": evaluation["gpu_hours"],
-                        "cpu_hours": evaluation["cpu_hours"],
-                        "cost": evaluation["gpu_hours"] * self.request.price_per_gpu_hour,
-                        "curve": [],
-                        "candidates": [],
-                    }
-                )
+                done.append(leaderboard.tested(row, evaluation, self.request.price_per_gpu_hour))
                 self.record.test(row["trial_id"], evaluation)
             self._keep("test", done)
         self.rows += done
