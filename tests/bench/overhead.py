@@ -2,11 +2,13 @@
 
     PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/overhead.py [--trials 1000] [--reports 10]
 
-Image: CPU seconds per crop of the product's own trial in a Ray worker, over those of the bare loop on the
-same config, both alone on one thread, in turn. Start: seconds from the end of a trial to the first work of
-the next in the same worker. No-op: trials that only report, through the product's callback, scheduler, search
-and record; the driver's CPU time per report (decision and record), and per trial with all that goes with it
-(sampler, snapshots, Tune), in the second and the last tenth, and its memory. Asserts nothing.
+Image: CPU seconds per crop of the product's own trial in a Ray worker, over those of its loop alone: inside
+the same process, where what is not the loop is timed by itself (checkpoints, reports, journal, opening and
+closing), and over a bare loop in a process of its own, which brings the noise of two runs. Start: seconds
+from the end of a trial to the first work of the next in the same worker. No-op: trials that only report,
+through the product's callback, scheduler, search and record; the driver's CPU time per report (decision and
+record), and per trial with all that goes with it (sampler, snapshots, Tune), in the second and the last
+tenth, and its memory. Asserts nothing.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ from orchestrator.search import build_search  # noqa: E402
 from orchestrator.selection import Objectives  # noqa: E402
 from orchestrator.space import LogFloat, Space  # noqa: E402
 from orchestrator.trial import Job, open_inputs, open_role, run_trial  # noqa: E402
+from orchestrator.tune_monitor import TuneMonitor  # noqa: E402
 from trainers.config import TrainConfig, flatten, override  # noqa: E402
 from trainers.loop import Run  # noqa: E402
 from trainers.state import Progress  # noqa: E402
@@ -67,6 +71,26 @@ def bare(config: TrainConfig, folder: Path) -> float:
     return time.process_time() - began
 
 
+LOOP_SAYS = ("log", "report", "save", "keep_candidate", "drop_candidate")
+
+
+def clocked(cls: type, names: Sequence[str], spent: dict[str, float], key: str) -> None:
+    """Add the CPU seconds of each call of these methods to spent[key]."""
+
+    def timed(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*words: Any) -> Any:
+            began = time.process_time()
+            try:
+                return original(*words)
+            finally:
+                spent[key] += time.process_time() - began
+
+        return call
+
+    for name in names:
+        setattr(cls, name, timed(getattr(cls, name)))
+
+
 def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str, Any]]:
     """The same phase as the product's trials: what each of `rounds` in one worker reported last."""
     digests = {r: open_role(config.data, r, folder).digest for r in ("train", "val")}
@@ -74,10 +98,15 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
     job = Job("s", "warm", str(folder), str(folder), flatten(config), digests, designs, 1, METRICS)
 
     def timed(params: dict[str, Any]) -> None:
+        if not hasattr(Run, "spent"):  # this worker's first trial
+            Run.spent = {}
+            clocked(Run, ["phase"], Run.spent, "phase")
+            clocked(TuneMonitor, LOOP_SAYS, Run.spent, "said")
+        Run.spent |= {"phase": 0.0, "said": 0.0}
         began = {"wall": time.time(), "cpu": time.process_time()}
         run_trial(params, job)
-        spent = time.process_time() - began["cpu"]
-        tune.report({"began": began["wall"], "ended": time.time(), "cpu": spent, "phase": "psnr", "step": 0})
+        spent = {"cpu": time.process_time() - began["cpu"], "loop": Run.spent["phase"] - Run.spent["said"]}
+        tune.report(spent | {"began": began["wall"], "ended": time.time(), "phase": "psnr", "step": 0})
 
     with cluster.connect(None), careful_controller(lambda content: None, lambda: 1):
         grid = tune.Tuner(
@@ -100,6 +129,11 @@ def images(rounds: int) -> None:
         alone += [bare(CONFIG, folder) for _ in range(rounds)]
     crops = CONFIG.run.psnr_steps * CONFIG.data.batch_size
     own, other = min(t["cpu"] for t in told), min(alone)
+    inside = [t["cpu"] / t["loop"] for t in told]
+    print(
+        f"CPU time per crop over that of the loop in the same worker: {statistics.median(inside):.4f} "
+        f"({min(inside):.4f} to {max(inside):.4f} of {len(inside)})"
+    )
     print(
         f"CPU time per crop: in a worker {1000 * own / crops:.3f} ms, bare {1000 * other / crops:.3f} ms, "
         f"ratio {own / other:.3f} (best of {len(told)} and {len(alone)}); medians "
