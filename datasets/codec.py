@@ -18,7 +18,6 @@ from PIL import (
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
 )
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from datasets import region
 
@@ -131,7 +130,10 @@ def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
 
 
 def _jpeg(data: bytes) -> np.ndarray:
-    # torchvision's libjpeg-turbo: the same pixels as Pillow's (tested), about twice as fast.
+    # torchvision's libjpeg-turbo: the same pixels as Pillow's (tested), about twice as fast; seconds to
+    # import, for which a run on cached images need not wait.
+    from torchvision.io import ImageReadMode, decode_jpeg
+
     raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     pixels = decode_jpeg(raw, ImageReadMode.RGB, apply_exif_orientation=True)
     return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())

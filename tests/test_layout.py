@@ -55,6 +55,20 @@ def test_only_delivery_and_the_registry_talk_to_mlflow():
     assert not importers & {"tune_monitor.py", "tuning.py", "sweep.py", "record.py", "tracking.py"}
 
 
+def test_torchvision_is_imported_where_it_is_used():
+    """Its import takes as long as torch's, in every worker of every stage; cached images do not need it."""
+    heavy = {"torchvision", "trainers.perceptual"}
+    for path in files():
+        top = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)]
+        modules = {
+            m
+            for n in top
+            for m in ([n.module] if isinstance(n, ast.ImportFrom) else [a.name for a in n.names])
+        }
+        found = {m for m in modules if m and any(m == h or m.startswith(f"{h}.") for h in heavy)}
+        assert not found or path.name in ("perceptual.py", "upsampler_answer.py"), f"{path.name}: {found}"
+
+
 def test_every_room_is_in_the_package_list():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {str(p.parent.relative_to(ROOT)).replace("/", ".") for p in files() if p.name == "__init__.py"}

@@ -9,9 +9,11 @@ from datasets.errors import UserError
 from trainers import design
 from trainers.losses import (
     ADVERSARIAL,
+    CONTENT,
     PIXEL,
     adversarial_d,
     adversarial_g,
+    content_loss,
     gradient_penalty,
     luma,
     needs_real,
@@ -26,6 +28,7 @@ LOGITS = torch.tensor([[0.3], [-1.2], [2.0]])
 def test_tables_hold_exactly_the_names_of_the_configuration():
     assert set(PIXEL) == set(design.PIXEL_LOSSES)
     assert set(ADVERSARIAL) == set(design.ADVERSARIAL_LOSSES)
+    assert set(CONTENT) == set(design.CONTENT_CRITERIA)
 
 
 @pytest.mark.parametrize(("kind", "value"), [("l1", 0.2), ("l2", 0.04), ("charbonnier", sqrt(0.04 + 1e-6))])
@@ -182,3 +185,18 @@ def test_unknown_kinds_name_the_option():
         pixel_loss("l3", LOGITS, LOGITS)
     with pytest.raises(UserError, match=r"no adversarial loss 'vanila'.*did you mean 'vanilla'"):
         adversarial_g("vanila", None, LOGITS)
+
+
+def test_content_loss_scales_the_features_not_the_loss():
+    one = torch.ones(1, 2, 3, 3)
+    zero = torch.zeros_like(one)
+    assert float(content_loss(one, zero, 1 / 12.75)) == pytest.approx(1 / 12.75**2)
+    assert float(content_loss(one, zero, 1 / 12.75, "l1")) == pytest.approx(1 / 12.75)
+
+
+def test_half_precision_features_are_compared_in_full():
+    half = torch.full((1, 4, 8, 8), 3.0, dtype=torch.bfloat16)
+    loss = content_loss(half, half - 1, 1.0)
+    assert loss.dtype == torch.float32 and float(loss) == 1
+    double = torch.ones(1, 2, 3, 3, dtype=torch.float64)
+    assert content_loss(double, double, 1.0).dtype == torch.float64

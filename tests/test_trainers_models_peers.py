@@ -17,9 +17,9 @@ from torch import nn
 
 from trainers.config import DiscriminatorConfig
 from trainers.interop import export_generator, import_generator
-from trainers.losses import adversarial_d, adversarial_g, pixel_loss, total_variation
+from trainers.losses import adversarial_d, adversarial_g, content_loss, pixel_loss, total_variation
 from trainers.models import build_discriminator, build_generator
-from trainers.perceptual import VGGFeatures, content_loss
+from trainers.perceptual import VGGFeatures
 
 
 def peer(name: str) -> Path:

@@ -26,7 +26,7 @@ def detached(function):
 @pytest.mark.parametrize(
     ("term", "module", "name"),
     [
-        ("content", steps, "content_loss"),
+        ("content", losses, "content_loss"),
         ("adversarial", losses, "adversarial_g"),
         ("tv", losses, "total_variation"),
         ("pixel", losses, "pixel_loss"),

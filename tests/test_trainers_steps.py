@@ -8,7 +8,6 @@ from tiny import batch, moments, same, snapshot, tiny
 
 from datasets.errors import UserError
 from trainers import losses
-from trainers.perceptual import content_loss
 from trainers.state import Diverged, new_state
 from trainers.steps import Step, build_features
 
@@ -90,7 +89,7 @@ class Textbook:
         loss = self.config.loss
         total = loss.pixel_weight * losses.pixel_loss(loss.pixel, sr, hr)
         if loss.content_weight:
-            total = total + loss.content_weight * content_loss(
+            total = total + loss.content_weight * losses.content_loss(
                 self.features(sr), self.features(hr), loss.content_scale
             )
         total = total + loss.adversarial_weight * losses.adversarial_g(loss.adversarial, real, fake)

@@ -1,8 +1,8 @@
 """Losses on images and on discriminator outputs: pure functions of tensors, each a scalar mean.
 
 Images are (N, 3, H, W) in [0, 1] and are scaled to [-1, 1] here where the paper does so; discriminator
-outputs are logits of any shape. Losses between VGG features live in perceptual.py; weights and sums in the
-training step.
+outputs are logits of any shape. The network whose features content_loss compares is in perceptual.py; weights
+and sums are the training step's.
 """
 
 from collections.abc import Callable
@@ -56,6 +56,24 @@ PIXEL: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 COLORS: dict[str, Callable[[Tensor], Tensor]] = {"rgb": lambda difference: difference, "y": _luma_change}
+
+
+def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criterion: str = "l2") -> Tensor:
+    """Mean distance of two feature maps, both times `scale` (Ledig et al., 2017, eq. 5, where it is 1/12.75).
+
+    l2: mean squared difference (SRGAN); l1: mean absolute difference (ESRGAN, Wang et al., 2018, sec. 3.3).
+    Features of half precision are compared in float32.
+
+    Raises:
+        UserError: for an unknown criterion.
+    """
+    if criterion not in CONTENT:
+        raise unknown("content criterion", criterion, CONTENT, "loss.content_criterion")
+    precise = torch.promote_types(features_sr.dtype, torch.float32)
+    return CONTENT[criterion](scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
+
+
+CONTENT: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torch.abs}
 
 
 def adversarial_d(

@@ -1,11 +1,10 @@
-"""Features of a frozen VGG network, and the distance between them that SRGAN calls content loss.
+"""Features of a frozen VGG network: what SRGAN's content loss compares.
 
 ImageNet weights come from torchvision with their hash checked, or from a file; random features exist only
 by name and carry that name in `label`, since a table must never pass them off as the published network.
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,7 +19,6 @@ CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # Simonyan & Zisserman, 2015, tab
 PUBLISHED = {"vgg16": VGG16_Weights.IMAGENET1K_V1, "vgg19": VGG19_Weights.IMAGENET1K_V1}
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1], as torchvision's weights expect
 STD = (0.229, 0.224, 0.225)
-CRITERIA: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torch.abs}
 RANDOM_SEED = 20_170_525  # constant on purpose: random features are the same in every run
 
 
@@ -54,21 +52,6 @@ class VGGFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.features((image - self.mean) / self.std if self.normalise else image)
-
-
-def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criterion: str = "l2") -> Tensor:
-    """Mean distance of two feature maps, both times `scale` (Ledig et al., 2017, eq. 5, where it is 1/12.75).
-
-    l2: mean squared difference (SRGAN); l1: mean absolute difference (ESRGAN, Wang et al., 2018, sec. 3.3).
-    Features of half precision are compared in float32.
-
-    Raises:
-        UserError: for an unknown criterion.
-    """
-    if criterion not in CRITERIA:
-        raise unknown("content criterion", criterion, CRITERIA, "loss.content_criterion")
-    precise = torch.promote_types(features_sr.dtype, torch.float32)
-    return CRITERIA[criterion](scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
 
 
 def _layers(network: str, layer: str, activation: bool) -> nn.Sequential:

@@ -14,7 +14,6 @@ from trainers import losses
 from trainers.config import TrainConfig
 from trainers.latch import Latch
 from trainers.models.batch_norm import synchronise
-from trainers.perceptual import VGGFeatures, content_loss
 from trainers.ranks import ALONE, Ranks
 from trainers.state import TrainState
 
@@ -207,7 +206,7 @@ class Step:
     def _content(self, sr: Tensor, hr: Tensor, target: Tensor | None) -> Tensor:
         loss = self.config.loss
         target = self.content_of(hr) if target is None else target
-        return content_loss(self.features(sr), target, loss.content_scale, loss.content_criterion)
+        return losses.content_loss(self.features(sr), target, loss.content_scale, loss.content_criterion)
 
     def _differentiable(self, hr: Tensor) -> Tensor:
         """The real images as R1 needs them: with a gradient of their own."""
@@ -292,6 +291,10 @@ def build_features(config: TrainConfig, device: torch.device) -> nn.Module | Non
     loss = config.loss
     if not loss.content_weight:
         return None
+    from trainers.perceptual import (
+        VGGFeatures,
+    )  # torchvision: seconds that runs without a network need not wait
+
     features = VGGFeatures(
         loss.content_network,
         loss.content_layer,

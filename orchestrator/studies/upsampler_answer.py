@@ -14,8 +14,8 @@ from orchestrator.studies.results import Answer, Done, Results, Table, direction
 from orchestrator.studies.seeds import MECHANICS, UNTESTED, Judged, in_words, status_of
 from orchestrator.verdicts import Verdict, between_designs
 from trainers.checkpoint import load_generator
-from trainers.losses import pixel_loss
-from trainers.perceptual import VGGFeatures, content_loss
+from trainers.losses import content_loss, pixel_loss
+from trainers.perceptual import VGGFeatures
 
 SHUFFLE, INTERP, TRANSPOSED, VGG = (
     "pixel shuffle 15",
