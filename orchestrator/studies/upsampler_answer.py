@@ -159,7 +159,7 @@ def _strip(results: Results, test: str) -> bytes:
         ]
         for i in range(3)
     ]
-    titles = ["input", "bicubic", *(a.replace("interpolation", "interp.") for a in drawn), "target"]
+    titles = ["input", "bicubic", *(a.replace("interpolation", "int.") for a in drawn), "target"]
     return figures.strip(rows, titles)
 
 
