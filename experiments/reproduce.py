@@ -59,7 +59,8 @@ def main() -> int:
         options = study.Options(name=name, resume=state == "begun", config=config)
         fields = [f.name for f in dataclasses.fields(study.Options) if hasattr(args, f.name)]
         own = dataclasses.replace(options, **{f: getattr(args, f) for f in fields})
-        study.run(kind, own, **_more(kind, own, args))
+        if ended := study.run(kind, own, again="", **_more(kind, own, args)):
+            return ended
     if not args.dry_run:
         print("\n" + "\n".join(reproduce.lines(args.document, folders)))
     return 0

@@ -9,13 +9,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from experiments import cli
 from experiments.study_options import STUDIES, Options, parse
 
 __all__ = ["STUDIES", "Options", "parse", "request_of", "run"]
 
 
-def run(kind: str, options: Any, **more: Any) -> int:
-    """Plan a study and carry it out, then print its answer; --dry-run only says what it is."""
+def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
+    """Plan a study and carry it out, then print its answer; --dry-run only says what it is.
+
+    `again` is what the command needs besides itself to go on after Ctrl-C.
+    """
     from orchestrator.studies import estimate, session, write
 
     module = importlib.import_module(f"orchestrator.studies.{STUDIES[kind][0]}")
@@ -23,7 +27,12 @@ def run(kind: str, options: Any, **more: Any) -> int:
     if options.dry_run:
         print("\n".join(estimate.lines(module.plan(request, dry=True, **more), request)))
         return 0
-    answer = session.carry_out(module.plan(request, **more), request, module.BASELINES)
+    try:
+        answer = session.carry_out(module.plan(request, **more), request, module.BASELINES)
+    except KeyboardInterrupt:
+        more = f" {again}" if again and not options.resume else ""
+        print(f"stopped; go on with: {request.command}{more}", file=sys.stderr)
+        return cli.INTERRUPTED
     for table in answer.tables:
         print(f"\n{write.markdown(table)}")
     print("\n" + "\n".join(write.said(answer.claims)))

@@ -7,8 +7,8 @@ import pytest
 from studies import TINY, sets  # noqa: F401  (a fixture)
 
 from datasets.errors import UserError
-from experiments import recipes, reproduce, review_arms, study
-from orchestrator.studies import edges, estimate, seeds
+from experiments import recipes, reproduce, review_arms, study, upsampler_study
+from orchestrator.studies import edges, estimate, seeds, session
 from orchestrator.studies import reproduce as reproduction
 from orchestrator.studies.plan import Training
 from orchestrator.studies.request import storage_of
@@ -132,7 +132,7 @@ def test_unfinished_studies_are_run_or_gone_on_with(tmp_path, sets, monkeypatch,
     base = override(recipes.build("miniature_upsampler"), TINY | {"run.psnr_steps": 0})
     monkeypatch.setitem(recipes.RECIPES, "miniature_upsampler", lambda: base)
     asked = []
-    monkeypatch.setattr(study, "run", lambda kind, options: asked.append((kind, options)) or 0)
+    monkeypatch.setattr(study, "run", lambda kind, options, again: asked.append((kind, options)) or 0)
     words = ["reproduce.py", "srgan_upsampling_lab_report", "--miniature", "--seeds", "1", "--no-ray"]
     monkeypatch.setattr("sys.argv", [*words, "--storage", str(tmp_path / "runs"), "--data", sets[0]])
     reproduce.main()
@@ -145,6 +145,28 @@ def test_unfinished_studies_are_run_or_gone_on_with(tmp_path, sets, monkeypatch,
     (folder / "study.json").write_text(json.dumps({"status": "running"}))
     reproduce.main()
     assert asked[1][1].resume
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, sets, monkeypatch, capsys):  # noqa: F811
+    def ctrl_c(*_):
+        raise KeyboardInterrupt
+
+    base = override(recipes.build("miniature_upsampler"), TINY | {"run.psnr_steps": 0})
+    monkeypatch.setitem(recipes.RECIPES, "miniature_upsampler", lambda: base)
+    monkeypatch.setattr(session, "_run", ctrl_c)
+    common = ["--miniature", "--seeds", "1", "--no-ray", "--no-track", "--storage", str(tmp_path / "runs")]
+    words = ["upsampler_study.py", *common, "--data", sets[0]]
+    for argv, more in ((words, " --resume"), ([*words, "--resume"], "")):
+        monkeypatch.setattr("sys.argv", argv)
+        assert upsampler_study.main() == 130
+        command = f"python experiments/{' '.join(argv)}{more}"
+        assert capsys.readouterr().err == f"stopped; go on with: {command}\n"
+        folder = tmp_path / "runs" / "studies" / "upsampler_study-miniature"
+        assert json.loads((folder / "study.json").read_text())["status"] == "interrupted"
+    words = ["reproduce.py", "srgan_upsampling_lab_report", *common, "--data", sets[0]]
+    monkeypatch.setattr("sys.argv", words)
+    assert reproduce.main() == 130
+    assert capsys.readouterr().err.endswith(f"python experiments/{' '.join(words)}\n"), "it resumes by itself"
 
 
 def test_an_unknown_document_gives_the_nearest():

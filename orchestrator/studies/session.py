@@ -48,6 +48,7 @@ def carry_out(study: Study, request: Request, baselines: tuple[str, ...], say: A
             results = _results(study, request, baselines)
             answer = study.conclude(results)
         except BaseException:
+            _write_facts(request, facts | {"status": "interrupted"})
             if record:
                 record.finish({"status": "interrupted"}, [], "KILLED")
                 record.close(20)
@@ -77,7 +78,7 @@ def _begin(study: Study, request: Request) -> dict[str, Any]:
                 f"study '{request.name}' began with other trainings; resume it with the options it began "
                 f"with: {kept['command']}"
             )
-        return kept
+        return kept | {"status": "running"}
     return {
         "name": request.name,
         "kind": study.kind,
