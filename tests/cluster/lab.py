@@ -63,7 +63,8 @@ if [ ! -e /etc/upsweep_lab ]; then  # first boot: a fresh machine
   else
     ln -s "$VENV" "$LAB_HOME/venv"  # as a machine image with the dependencies has it
   fi
-  printf '127.0.0.1 localhost\n%s %s\n' "$IP" "$HOST" > /etc/hosts
+  printf '%s\n' "$NAMES" > /etc/hosts
+  : > /etc/resolv.conf  # nobody answers here: a question would wait for its time to run out
   echo "$HOST" > /etc/upsweep_lab
 fi
 exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin /usr/sbin/sshd -D -e -f /dev/null \
@@ -129,7 +130,7 @@ def boot(host: str) -> None:
     _plug(host)
     disk = DISK / host
     disk.mkdir(parents=True, exist_ok=True)
-    own = {"HOST": host, "IP": address(host), "D": str(disk), "DISK": str(DISK), "VENV": str(VENV)}
+    own = {"HOST": host, "NAMES": _names(), "D": str(disk), "DISK": str(DISK), "VENV": str(VENV)}
     own |= {"CHECKOUT": str(ROOT), "LAB_HOME": HOME, "PROFILE": _profile(host), "PATH": BASE}
     words = ["ip", "netns", "exec", f"{PREFIX}-{host}", "unshare", "--pid", "--mount", "--uts", "--ipc"]
     with open(disk / "console.log", "a") as log:
@@ -147,6 +148,12 @@ def boot(host: str) -> None:
             raise RuntimeError(f"{host} did not boot:\n" + (disk / "console.log").read_text())
         time.sleep(0.05)
     return None
+
+
+def _names() -> str:
+    """What every machine knows of the others without a name server."""
+    known = ["laptop", *(f"h{i}" for i in range(1, 10))]
+    return "\n".join(["127.0.0.1 localhost", *(f"{address(h)} {h}" for h in known)])
 
 
 def _plug(host: str) -> None:
