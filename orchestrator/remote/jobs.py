@@ -27,7 +27,7 @@ FOLDER = "~/upsweep/jobs"
 """On the head: one file per job, written by the job itself, with its sweep's name and folder."""
 JOB = "UPSWEEP_JOB"
 POLL_S = 1.0
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 """How long a broken line is mended before the person is told."""
 STOP_S = 90
 """How long a stopped sweep may take to save and close its record."""

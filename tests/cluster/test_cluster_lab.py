@@ -19,11 +19,16 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 SHARED = lab.DISK / "shared"
 RUNS = SHARED / "runs"
 WORKERS = ("h2", "h3")
+SPACE = """
+from orchestrator.space import LogFloat, Space
+
+Mine = Space("mine", {"loss.adversarial_weight": LogFloat(0.03, 0.5)})
+"""
 SIZE = (
-    "--data.crop-px 32 --data.batch-size 2 --data.eval-images 2 --generator.channels 8 "
-    "--discriminator.base-channels 8 --discriminator.num-layers 4 --run.psnr-steps 200 "
-    "--run.psnr-eval-every-steps 100 --optim.lr-psnr 2e-3 --optim.lr-g 1e-6 --run.log-every-steps 10 "
-    "--confirm-top 1 --confirm-seeds 1"
+    "--space ../elsewhere/mine.py:Mine --data.crop-px 32 --data.batch-size 2 --data.eval-images 2 "
+    "--generator.channels 8 --discriminator.base-channels 8 --discriminator.num-layers 4 "
+    "--run.psnr-steps 200 --run.psnr-eval-every-steps 100 --optim.lr-psnr 2e-3 --optim.lr-g 1e-6 "
+    "--run.log-every-steps 10 --confirm-top 1 --confirm-seeds 1"
 )
 SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2"
 EVERY = 40
@@ -129,7 +134,10 @@ def machines():
             lab.ROOT / "cluster.yaml", lab.address("h1"), [lab.address(h) for h in WORKERS], "/shared/runs"
         )
         (SHARED / "cluster.yaml").write_text(text)
-        lab.execute("laptop", "cp /shared/cluster.yaml upsweep/cluster.yaml")
+        (SHARED / "mine.py").write_text(SPACE)
+        lab.execute(
+            "laptop", "cp /shared/cluster.yaml upsweep/ && mkdir elsewhere && mv /shared/mine.py elsewhere/"
+        )
         yield
     finally:
         if not keep:
@@ -195,7 +203,7 @@ def test_a_wrong_token_is_refused_in_one_sentence():
 def test_trials_of_two_ranks_span_both_workers_and_end_as_in_one_process():
     """All there is holds one such trial, so a driver that took a core would keep its own ranks waiting.
 
-    In a storage of its own, so that the warm starts of the first sweep are trained once more.
+    In a storage of its own, so that the warm start of the first sweep is trained once more.
     """
     process = sweep(f"--name pair --storage /shared/pair --ranks-per-trial 2 {SHORT} --trials 2")
     until(lambda: rank_hosts() == set(WORKERS), "a rank on each worker")
@@ -203,26 +211,17 @@ def test_trials_of_two_ranks_span_both_workers_and_end_as_in_one_process():
     assert process.returncode == 0, text
     assert "crops, shared by 2 ranks" in text, text
     kept = json.loads((SHARED / "pair/pair/leaderboard.json").read_text())
-    assert [r["stage"] for r in kept] == ["warm", "warm", "screen", "screen", "confirm", "test"]
+    assert [r["stage"] for r in kept] == ["warm", "screen", "screen", "confirm", "test"]
     alone = {(r["stage"], r["design"], r["seed"]): r for r in rows("first")}
-    for row in kept[:4]:  # in fp32 the same sums in another order
+    for row in kept[:3]:  # in fp32 the same sums in another order
         numbers, other = (r["metrics"] for r in (row, alone[row["stage"], row["design"], row["seed"]]))
         assert numbers["psnr_y"] == pytest.approx(other["psnr_y"], abs=0.02)
         assert numbers["swd"] == pytest.approx(other["swd"], rel=0.02)
     until(lambda: not rank_hosts(), "the end of every rank", 30)
 
 
-SPACE = """
-from orchestrator.space import LogFloat, Space
-
-Mine = Space("mine", {"loss.adversarial_weight": LogFloat(0.03, 0.5)})
-"""
-
-
 def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
-    (SHARED / "mine.py").write_text(SPACE)
-    lab.execute("laptop", "mkdir -p elsewhere && cp /shared/mine.py elsewhere/ && rm /shared/mine.py")
-    process = sweep(f"--name stopped --space ../elsewhere/mine.py:Mine {LONG}")
+    process = sweep(f"--name stopped {LONG}")
     until(lambda: begun("stopped"), "two checkpoints")
     said = laptop("python experiments/sweep.py --stop stopped")
     assert "go on with: python experiments/sweep.py --resume stopped" in said, said
@@ -294,16 +293,17 @@ def test_a_trial_leaves_a_spot_machine_at_its_notice():
     (SHARED / "metadata.py").write_text(METADATA % lab.METADATA_PORT)
     noticed = time.time()
     service = lab.start(victim, "exec python3 /shared/metadata.py", stderr=subprocess.DEVNULL)
+    until(lambda: victim not in trial_hosts(), "the end of the trial there")
+    # as the cloud does; before Ray sets the drained machine up again, since of machines of one's own it never
+    # tries one a second time whose start was cut short
+    lab.kill(victim)
+    service.wait(30)
     others = until(lambda: [k for k in attempts("spot") if k != first], "a second attempt")
     last = attempts("spot")[first][-1]
     (manifest,) = RUNS.glob(f"spot/trials/{first[0]}/{first[1]}/gan-{last:08d}/manifest.json")
     assert manifest.stat().st_mtime - noticed < 120, "within the grace of a notice"
     assert attempts("spot")[others[0]][0] > last, "it goes on from what it saved last"
     assert trial_hosts() == set(WORKERS) - {victim}
-    # as the cloud does, and before Ray sets the drained machine up again: on machines of one's own it never
-    # tries one a second time whose start was cut short
-    lab.kill(victim)
-    service.wait(30)
     text = ended(process)
     assert process.returncode == 0, text
     lab.boot(victim)
@@ -314,11 +314,11 @@ def test_the_head_killed_and_brought_back_finishes_with_resume():
     process = sweep(f"--name headless {LONG}")
     until(lambda: begun("headless"), "two checkpoints")
     lab.kill("h1")
-    text = ended(process)
-    assert process.returncode == 2 and re.search(r"its head 10.77.0.11 does not answer", text), text
     began = time.monotonic()
     said = laptop("python experiments/sweep.py --name other", check=False)
     assert "--local to run here" in said and time.monotonic() - began < 30, said
+    text = ended(process)  # it hopes for half a minute
+    assert process.returncode == 2 and re.search(r"its head 10.77.0.11 does not answer", text), text
     lab.boot("h1")
     laptop("python experiments/cluster.py up --nodes 3")
     text = laptop("python experiments/sweep.py --resume headless")
