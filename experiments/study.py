@@ -30,8 +30,8 @@ def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
     try:
         answer = session.carry_out(module.plan(request, **more), request, module.BASELINES)
     except KeyboardInterrupt:
-        more = f" {again}" if again and not options.resume else ""
-        print(f"stopped; go on with: {request.command}{more}", file=sys.stderr)
+        words = f" {again}" if again and not options.resume else ""
+        print(f"stopped; go on with: {request.command}{words}", file=sys.stderr)
         return cli.INTERRUPTED
     for table in answer.tables:
         print(f"\n{write.markdown(table)}")
