@@ -36,6 +36,15 @@ CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
 LONG = f"{SIZE} --run.gan-steps 400 {CADENCE} --trials 1"
 
 
+def furnish(cluster_file):
+    """What a user has on the laptop beside the checkout: a cluster file, and a space of one architecture."""
+    (SHARED / "cluster.yaml").write_text(cluster_file)
+    (SHARED / "mine.py").write_text(SPACE)
+    lab.execute(
+        "laptop", "mkdir elsewhere && mv /shared/mine.py elsewhere/ && mv /shared/cluster.yaml upsweep/"
+    )
+
+
 def laptop(command, timeout=600, check=True):
     """A command in the laptop's checkout."""
     return lab.execute("laptop", f"cd upsweep && {command}", timeout, check)
@@ -133,11 +142,7 @@ def machines():
         text = own_yaml.for_lab(
             lab.ROOT / "cluster.yaml", lab.address("h1"), [lab.address(h) for h in WORKERS], "/shared/runs"
         )
-        (SHARED / "cluster.yaml").write_text(text)
-        (SHARED / "mine.py").write_text(SPACE)
-        lab.execute(
-            "laptop", "cp /shared/cluster.yaml upsweep/ && mkdir elsewhere && mv /shared/mine.py elsewhere/"
-        )
+        furnish(text)
         yield
     finally:
         if not keep:

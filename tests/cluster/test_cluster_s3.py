@@ -8,7 +8,7 @@ import fence
 import lab
 import own_yaml
 import pytest
-from test_cluster_lab import SHORT, laptop
+from test_cluster_lab import SHORT, furnish, laptop
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
@@ -65,8 +65,7 @@ def machines():
         text = own_yaml.for_lab(
             lab.ROOT / "cluster.yaml", lab.address("h1"), [lab.address("h2")], "s3://lab/upsweep"
         )
-        (lab.DISK / "shared" / "cluster.yaml").write_text(text)
-        lab.execute("laptop", "cp /shared/cluster.yaml upsweep/cluster.yaml")
+        furnish(text)
         yield
     finally:
         lab.EXPORTS.clear()
