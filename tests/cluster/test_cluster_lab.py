@@ -150,7 +150,8 @@ def machines():
 
 
 def test_up_starts_three_nodes_with_a_token_made_on_the_head():
-    assert lab.execute("laptop", "ls -A | sort").split() == [".bashrc", ".profile", ".ssh", "upsweep"]
+    home = lab.execute("laptop", "ls -A | sort").split()
+    assert home == [".bashrc", ".profile", ".ssh", "elsewhere", "upsweep"]
     laptop("RAY_UP_enable_autoscaler_v2=0 ray up -y cluster.yaml")
     assert "3 of 3 nodes alive" in alive(3)
     tokens = {lab.execute(h, "cat ~/.ray/auth_token") for h in ("h1", *WORKERS)}
