@@ -343,6 +343,22 @@ def test_the_setting_that_decides_is_named_first(tmp_path):
     assert found["loss.adversarial_weight"] > 0.7 and sum(found.values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("trials", [3, 40])
+def test_trials_that_all_come_to_the_same_value_have_a_report(tmp_path, trials):
+    """As where the adversarial loss is too weak to show in so few steps."""
+    _, rows = fake_sweep(tmp_path, trials=trials)
+    for r in rows:
+        r["metrics"] |= {"psnr_y": 26.0, "swd": 46.0}
+        r["curve"] = [[step, 26.0, 46.0] for step, *_ in r["curve"]]
+        r |= {"per_image": {k: [26.0] * 31 for k in r["per_image"]}} if "per_image" in r else {}
+        r |= {"rung": None} if r["stage"] == "screen" else {}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    page = build_report(tmp_path).read_text()
+    assert "What the settings did" in page and "nan" not in page
+    assert ("All came to the same value: no importances" in page) == (trials == 40)
+    assert column("psnr_y", [26.0, 26.0]).labels == [(0.5, "26")]
+
+
 def test_settings_that_only_some_trials_have_or_that_never_vary_are_left_out():
     rows = [{"values": {"a": 1, "b": 2, "c": True}}, {"values": {"a": 1, "b": 3}}]
     assert varied(rows) == ["b"]

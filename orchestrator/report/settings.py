@@ -61,7 +61,10 @@ def _is_log(values: Sequence[float]) -> bool:
 
 
 def importances(facts: Facts, rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:
-    """Share of the perceptual metric's variance that each setting explains (fANOVA; Hutter et al., 2014)."""
+    """Share of the perceptual metric's variance that each setting explains (fANOVA; Hutter et al., 2014);
+    none where it does not vary."""
+    if len({row["metrics"][facts.perceptual] for row in rows}) == 1:
+        return {}
     spaces = {name: _distribution([row["values"][name] for row in rows]) for name in names}
     study = _quiet_study()
     for row in rows:
@@ -100,6 +103,8 @@ def column(name: str, values: Sequence[Any]) -> Column:
     if _is_numeric(values):
         scaled = [math.log10(v) for v in values] if _is_log(values) else [float(v) for v in values]
         low, high = min(scaled), max(scaled)
+        if low == high:  # trials that differ in a setting may come to the same value
+            return Column(short, [0.5] * len(scaled), [(0.5, f"{values[0]:.2g}")])
         places = [(v - low) / (high - low) for v in scaled]
         return Column(short, places, [(0.0, f"{min(values):.2g}"), (1.0, f"{max(values):.2g}")])
     names = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
@@ -109,7 +114,12 @@ def column(name: str, values: Sequence[Any]) -> Column:
 
 def _bars(weights: dict[str, float], count: int) -> str:
     if not weights:
-        return f"<p>Fewer than {ENOUGH_TRIALS} such trials: no importances.</p>"
+        why = (
+            f"Fewer than {ENOUGH_TRIALS} such trials"
+            if count < ENOUGH_TRIALS
+            else "All came to the same value"
+        )
+        return f"<p>{why}: no importances.</p>"
     largest = max(weights.values()) or 1.0
     bars = "".join(
         f"<span>{escape(name)}</span>"
