@@ -176,10 +176,11 @@ def _profile(host: str) -> str:
     ray = "RAY_worker_niceness=0 RAY_memory_monitor_refresh_ms=0"
     lines = [f"export PATH={BASE} OMP_NUM_THREADS=1 {ray} {' '.join(EXPORTS)}"]
     if host == "laptop":
-        lines = [f"export PATH={VENV}/bin:{BASE} OMP_NUM_THREADS=1"]
+        lines = [f"export PATH={VENV}/bin:{BASE} OMP_NUM_THREADS=1 AUTOSCALER_NODE_SSH_INTERVAL_S=1"]
     elif host == "h1":  # a silent death is seen in ten seconds instead of a minute
         lines.append("export RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=2000")
         lines.append("export RAY_health_check_failure_threshold=3 AUTOSCALER_HEARTBEAT_TIMEOUT_S=10")
+        lines.append("export AUTOSCALER_UPDATE_INTERVAL_S=1 AUTOSCALER_NODE_SSH_INTERVAL_S=1")
     else:  # one trial at a time
         lines.append("""export RAY_OVERRIDE_RESOURCES='{"CPU": 1}'""")
         lines.append(f"export UPSWEEP_METADATA=http://127.0.0.1:{METADATA_PORT}")
