@@ -291,9 +291,8 @@ def build_features(config: TrainConfig, device: torch.device) -> nn.Module | Non
     loss = config.loss
     if not loss.content_weight:
         return None
-    from trainers.perceptual import (
-        VGGFeatures,
-    )  # torchvision: seconds that runs without a network need not wait
+    # brings torchvision: seconds that runs without a network need not wait for
+    from trainers.perceptual import VGGFeatures
 
     features = VGGFeatures(
         loss.content_network,

@@ -6,7 +6,7 @@ RMSE (Blau et al., 2018); a finished sweep's trials in a plane of their own, sin
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def _conclude(
     stops = [0.0, *between, 1.0]
     per_alpha = {a: _at(results, name, a) for a in stops}
     checkpoints = _checkpoints(results, name, metric)
-    bicubic = _bicubic(results, name, results.done[0].training.metrics)
+    bicubic = _per_image([results.baselines["bicubic"][name]], results.done[0].training.metrics)
     dots = _dots(per_alpha, bicubic, metric, alpha_on) + checkpoints
     dots.append(_baseline(results, name, metric))
     front = _front(dots)
@@ -140,13 +140,12 @@ def _at(results: Results, name: str, alpha: float) -> Values:
     done = results.of(arm)
     summaries = [d.found["tests"][test] for d in done]
     metrics = done[0].training.metrics
-    return {m: [s["per_image"].get(m, [s["summary"][m]]) for s in summaries] for m in metrics}
+    return _per_image(summaries, metrics)
 
 
-def _bicubic(results: Results, name: str, metrics: Sequence[str]) -> Values:
-    """Per-image values of bicubic; one row, since it has no seeds."""
-    found = results.baselines["bicubic"][name]
-    return {m: [found["per_image"].get(m, [found["summary"][m]])] for m in metrics}
+def _per_image(measured: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Values:
+    """A row for each of `measured`; a metric of whole sets has one value in it."""
+    return {m: [one["per_image"].get(m, [one["summary"][m]]) for one in measured] for m in metrics}
 
 
 def _mean(values: Values, bicubic: Values, metric: str) -> Interval:
