@@ -7,6 +7,12 @@ from pathlib import Path
 from datasets.errors import unknown
 from orchestrator.studies.seeds import NOT_ENOUGH, SEEDS, UNTESTED, Claim
 from orchestrator.studies.session import FACTS
+from orchestrator.verdicts import MIN_IMAGES, SEEDS_TO_BEAT
+
+MORE = (
+    f"not enough evidence: a verdict takes {SEEDS_TO_BEAT} seeds (--seeds) and {MIN_IMAGES} test images "
+    "at least, more where arms lie close together"
+)
 
 
 def claims_of(seed: str) -> tuple[Claim, ...]:
@@ -48,5 +54,5 @@ def lines(seed: str, folders: Mapping[str, Path]) -> list[str]:
     summary = ", ".join(f"{counts.count(s)} {s}" for s in dict.fromkeys(counts))
     said += ["", f"{len(rows)} in all: {summary}"]
     if NOT_ENOUGH in counts:
-        said.append("not enough evidence: --seeds 5 or more, and 30 test images or more, make a verdict")
+        said.append(MORE)
     return said
