@@ -254,6 +254,23 @@ def test_a_population_killed_twice_ends_as_an_undisturbed_one(place):
 
 
 @pytest.mark.slow
+def test_a_population_whose_members_span_two_ranks_decides_as_one_of_single_processes(place):
+    """Each part of a member is a trial of its own, and so is its group of ranks."""
+    words = [*TINY, "--trials", "5", "--confirm-seeds", "1", "--stopping", "pbt", "--run.ema-decay", "0.5"]
+    for name, ranks in (("alone", "1"), ("pair", "2")):
+        done = place.run("sweep.py", "--name", name, *words, "--ranks-per-trial", ranks)
+        assert done.returncode == 0, done.stderr
+    alone, pair = place.rows("alone"), place.rows("pair")
+    stages = ["screen"] * 5 + ["confirm", "test"]
+    assert [r["stage"] for r in alone] == ["warm", *stages]
+    assert [r["stage"] for r in pair] == stages, "the warm start is shared"
+    for ours, theirs in zip(pair, alone[1:], strict=True):  # the same sums in another order
+        assert ours["design"] == theirs["design"]
+        assert ours["metrics"]["psnr_y"] == pytest.approx(theirs["metrics"]["psnr_y"], abs=0.02)
+        assert ours["metrics"]["swd"] == pytest.approx(theirs["metrics"]["swd"], rel=0.02)
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_in_good_order_and_says_how_to_go_on(place):
     driver = place.start("sweep.py", "--name", "tiny", *TINY, "--run.gan-steps", "400")
     trials = place.storage / "tiny" / "trials"

@@ -28,7 +28,7 @@ FOLDER = "~/upsweep/jobs"
 JOB = "UPSWEEP_JOB"
 POLL_S = 1.0
 PATIENCE_S = 30.0
-"""How long a broken line is mended before the person is told."""
+"""How long a head may be silent before the person is told."""
 STOP_S = 90
 """How long a stopped sweep may take to save and close its record."""
 FAILED = 1
@@ -89,12 +89,12 @@ def submit(head: Head, words: Sequence[str], beside: Mapping[str, str]) -> Job:
 
 def follow(head: Head, job: Job, say: Callable[[str], None], seen: int = 0) -> int:
     """Print what the job prints until it ends; its exit code. UserError where the head stays away."""
-    lost_at = None
+    answered = time.monotonic()
     while True:
         try:
             with door(head) as client:
-                lost_at = None
                 for text, status in _news(client, job.id):
+                    answered = time.monotonic()
                     if len(text) > seen:
                         say(text[seen:])
                         seen = len(text)
@@ -102,8 +102,7 @@ def follow(head: Head, job: Job, say: Callable[[str], None], seen: int = 0) -> i
                         code = client.get_job_info(job.id).driver_exit_code
                         return 0 if status == "SUCCEEDED" else code or FAILED
         except UserError:
-            lost_at = lost_at or time.monotonic()
-            if time.monotonic() - lost_at > PATIENCE_S:
+            if time.monotonic() - answered > PATIENCE_S:
                 raise
             time.sleep(POLL_S)
 
