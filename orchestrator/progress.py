@@ -37,6 +37,8 @@ class Progress:
         """Stage -> trial -> PSNR-step equivalents done."""
         self.finished: dict[str, set[str]] = {p.name: set() for p in plan}
         self.last: dict[str, tuple[str, int, float]] = {}
+        self.after: list[float] = []
+        """Seconds that ended trials went on after their last step: measuring, drawing, closing."""
         self.stage, self.note = "", ""
         self.live: Live | None = None
         self.plain_at = 0.0
@@ -82,10 +84,12 @@ class Progress:
             self.done[stage.name][trial] = offset + step * (self._gan_cost() if phase == "gan" else 1.0)
         self.show()
 
-    def end(self, trial: str) -> None:
-        """A trial of the present stage is over."""
+    def end(self, trial: str, seconds: float | None = None) -> None:
+        """A trial of the present stage is over, after `seconds` of its life where that is known."""
         if self.stage in self.finished:
             self.finished[self.stage].add(trial)
+        if seconds is not None and trial in self.last:
+            self.after.append(max(0.0, seconds - self.last[trial][2]))
         self.show()
 
     def seconds_left(self) -> float | None:
@@ -93,6 +97,7 @@ class Progress:
         if not self.steps["psnr"] and not self.steps["gan"]:
             return None
         unit = self._unit()
+        after = sum(self.after) / len(self.after) if self.after else 0.0
         left = 0.0
         names = [p.name for p in self.plan]
         here = names.index(self.stage) if self.stage in names else len(names)
@@ -100,13 +105,13 @@ class Progress:
             if index < here:
                 continue
             per_run = p.psnr_steps + p.gan_steps * self._gan_cost()
-            expected = p.runs * per_run * p.share
+            waiting = p.runs - (len(self.finished[p.name]) if index == here else 0)
+            expected = waiting * per_run * p.share
             if index == here:
-                over = len(self.finished[p.name])
                 running = [v for t, v in self.done[p.name].items() if t not in self.finished[p.name]]
-                expected = max(0.0, (p.runs - over) * per_run * p.share - sum(running))
-            left += expected
-        return left * unit / self.slots
+                expected = max(0.0, expected - sum(running))
+            left += expected * unit + waiting * after
+        return left / self.slots
 
     def show(self) -> None:
         """Draw the line, or print it now and then where there is no terminal."""

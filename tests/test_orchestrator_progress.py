@@ -48,6 +48,21 @@ def test_measured_gan_steps_replace_the_guess():
     assert p.seconds_left() == pytest.approx((500 - 50 + 700) * 0.1)
 
 
+def test_what_comes_after_the_last_step_is_expected_of_the_others():
+    p = Progress([StagePlan("run", 3, 100, 0)], 1, Console(file=io.StringIO()))
+    p.begin("run")
+    p.step("a", "psnr", 0, 1.0)
+    p.step("a", "psnr", 100, 11.0)  # 0.1 s a step
+    assert p.seconds_left() == pytest.approx(200 * 0.1)
+    p.end("a", seconds=41.0)  # it was measured for 30 s
+    assert p.seconds_left() == pytest.approx(200 * 0.1 + 2 * 30)
+    p.step("b", "psnr", 0, 1.0)
+    p.step("b", "psnr", 100, 11.0)
+    assert p.seconds_left() == pytest.approx(100 * 0.1 + 2 * 30)
+    p.end("b")
+    assert p.seconds_left() == pytest.approx(100 * 0.1 + 30)
+
+
 def test_a_sweep_whose_warm_starts_are_there_already():
     p = Progress([StagePlan("warm", 0, 100, 0), *PLAN[1:]], 1, Console(file=io.StringIO()))
     p.begin("screen")

@@ -81,7 +81,7 @@ def test_a_diverged_stage_is_said_and_nothing_starts_from_it(tmp_path, sets):  #
     )
     with pytest.raises(AttributeError):  # the answer of this test is a list of words
         session.carry_out(few, asked, (), say=lambda text: None)
-    said = session._results(few, asked, ()).diverged()
+    said = session._results(few, asked, (), print).diverged()
     assert "diverged at step" in said[0] and "starts from 5-5-5-stage-1-s0, which diverged" in said[1]
 
 

@@ -45,7 +45,7 @@ def carry_out(study: Study, request: Request, baselines: tuple[str, ...], say: A
         record = _record(study, request, facts) if request.track else None
         try:
             _run(study, request, digests, place, record, stack)
-            results = _results(study, request, baselines)
+            results = _results(study, request, baselines, say)
             answer = study.conclude(results)
         except BaseException:
             _write_facts(request, facts | {"status": "interrupted"})
@@ -162,8 +162,10 @@ def _run(
             if name in ended:
                 pool.result(name)
                 del running[name]
-                progress.end(name)
-                _told(record, request, training, place)
+                found = json.loads((request.folder / name / DONE).read_text())
+                progress.end(name, found["seconds"])
+                if record:
+                    _told(record, request, training, found, place)
 
 
 def _job(training: Training, request: Request, digests: Digests, on_gpu: bool) -> Job:
@@ -194,12 +196,10 @@ class _Tail:
         return entries
 
 
-def _told(record: Record | None, request: Request, training: Training, place: cluster.Place) -> None:
+def _told(
+    record: Record, request: Request, training: Training, found: Mapping[str, Any], place: cluster.Place
+) -> None:
     """The end of a training in MLflow."""
-    if record is None:
-        return
-    folder = request.folder / training.name
-    found = json.loads((folder / DONE).read_text())
     hours = found["seconds"] / 3600 * (request.gpus_per_run if place.gpus else 0)
     spent = {"gpu_hours": hours, "cpu_hours": found["cpu_seconds"] / 3600}
     words = found["diverged"] or "ran its whole budget"
@@ -223,7 +223,7 @@ def _finish(record: Record, answer: Answer, files: list[str], facts: Mapping[str
         say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
 
 
-def _results(study: Study, request: Request, baselines: tuple[str, ...]) -> Results:
+def _results(study: Study, request: Request, baselines: tuple[str, ...], say: Any) -> Results:
     done = []
     for training in study.trainings:
         folder = request.folder / training.name
@@ -234,6 +234,7 @@ def _results(study: Study, request: Request, baselines: tuple[str, ...]) -> Resu
         if not path.exists():
             tests = {test.name: (t, test) for t in reversed(study.trainings) for test in t.tests}
             pictures = request.folder / "pictures"
+            say(f"measuring {kind} on {', '.join(tests)}")
             found = {
                 n: of_baseline(kind, t, test, pictures, request.storage) for n, (t, test) in tests.items()
             }
