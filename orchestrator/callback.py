@@ -95,6 +95,8 @@ class StageCallback(Callback):
         if measured and point not in [(c["phase"], c["step"]) for c in curve]:
             curve.append({k.removeprefix("last/"): v for k, v in kept.items() if k.startswith("last/")})
             curve[-1] |= {"phase": point[0], "step": point[1]}
+            # it never got so far: machines that come and go may take it any number of times
+            trial.run_metadata.num_failures = 0
         LIVE[self.key].reported(trial.trial_id, result)
 
     def _bill(self, trial_id: str, result: dict) -> dict[str, float]:
@@ -110,7 +112,7 @@ class StageCallback(Callback):
         self._ended(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Failed more often than allowed."""
+        """Failed too often without getting any further in between."""
         lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
         self.errors[trial.trial_id] = lines[-1].strip() if lines else "no reason was recorded"
         self._ended(trial.trial_id)

@@ -31,7 +31,7 @@ from orchestrator.trial import Job, run_trial
 from trainers.config import flatten, override
 from trainers.evaluate import Evaluator
 
-MAX_FAILURES = 3  # of the machine; a diverged trial is never retried
+MAX_FAILURES = 3  # in a row, without a new measurement between them; a diverged trial is never retried
 
 
 class Interrupted(Exception):

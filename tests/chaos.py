@@ -195,7 +195,8 @@ def _plan(left, draw):
 def nothing_lost_or_doubled(sweep):
     """What holds in both settings."""
     rows = sweep.rows()
-    assert not [r["verdict"] for r in rows if r["verdict"].startswith(("failed", "unfinished"))]
+    lost = [r["verdict"] for r in rows if r["verdict"].startswith(("failed", "unfinished"))]
+    assert not lost, lost
     assert len({r["trial_id"] for r in rows}) == len(rows), "every trial ended exactly once"
     runs = dict(sweep.ask("select run_uuid, status from runs"))
     assert set(runs) == {r["mlflow_run_id"] for r in rows} | {

@@ -1,6 +1,9 @@
-"""Workers are used again, but never one in which a trial diverged or raised."""
+"""Workers are used again, but never one in which a trial diverged or raised; who failed is tried again."""
 
 import os
+import signal
+import time
+from unittest.mock import MagicMock
 
 import pytest
 import ray
@@ -9,10 +12,12 @@ from ray.tune import Experiment
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
 
 from experiments.recipes import demo
+from orchestrator import callback
 from orchestrator.actors import STATE_FILES, CarefulController, careful_controller, pack, put_back
 from orchestrator.cluster import connect
 from orchestrator.search import build_search
 from orchestrator.storage import Storage
+from orchestrator.tuning import MAX_FAILURES
 
 
 def test_a_snapshot_is_whole_and_replaces_what_is_torn(tmp_path):
@@ -114,3 +119,38 @@ def test_who_is_used_again(tmp_path, monkeypatch):
     assert after != diverged, "not after one that diverged"
     assert oom != after, "nor after one that ran out of memory"
     assert last == oom
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.cluster.available_cpus", lambda: 2)
+    monkeypatch.setitem(callback.LIVE, "s/screen", MagicMock())
+
+    def trial(params):
+        """Killed after each report: one new step an attempt, or the same one again."""
+        attempts = tmp_path / f"{params['way']}-attempts"
+        with open(attempts, "a") as f:
+            f.write("x")
+        step = attempts.stat().st_size if params["way"] == "further" else 1
+        tune.report({"phase": "psnr", "step": step, "last/psnr_y": 30.0, "complete": int(step == 7)})
+        if step < 7:
+            time.sleep(1)  # the driver hears of it
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    seen = callback.StageCallback("s/screen")
+    with connect(None), careful_controller(lambda snapshot: None, lambda: 2):
+        tune.Tuner(
+            tune.with_resources(trial, {"cpu": 1}),
+            param_space={"way": tune.grid_search(["further", "nowhere"])},
+            run_config=tune.RunConfig(
+                storage_path=str(tmp_path / "tune"),
+                verbose=0,
+                callbacks=[seen],
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            ),
+        ).fit()
+    ways = {seen.params[trial_id]["way"]: trial_id for trial_id in seen.params}
+    assert [c["step"] for c in seen.curves[ways["further"]]] == [1, 2, 3, 4, 5, 6, 7]
+    assert list(seen.errors) == [ways["nowhere"]]
+    assert len((tmp_path / "nowhere-attempts").read_text()) == MAX_FAILURES + 1
