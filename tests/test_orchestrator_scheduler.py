@@ -46,6 +46,7 @@ def of(entries):
 class FakeTrial:
     def __init__(self, trial_id):
         self.trial_id, self.config = trial_id, {}
+        self.run_metadata = SimpleNamespace(num_failures=0)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -301,9 +302,13 @@ def test_the_callback_keeps_curve_and_newest_result_without_the_bulk(monkeypatch
     callback.errors["t1"] = "an earlier life's"
     callback.on_trial_start(0, [], trial)
     assert callback.errors == {}, "a resumed trial gets another chance"
+    failures = []
     for step in (8, 16, 16):  # a restored trial reports its last step again
+        trial.run_metadata.num_failures = 2
         extra = {"step": step, "last/swd": 1.0 * step, "journal": ["entry"], "config": {}, "pid": 1}
         callback.on_trial_result(0, [], trial, report(step, 29, 150) | extra)
+        failures.append(trial.run_metadata.num_failures)
+    assert failures == [0, 0, 2], "forgiven where it got further than ever"
     callback.on_trial_complete(0, [], trial)
     assert callback.curves["t1"] == [{"phase": "gan", "step": s, "swd": 1.0 * s} for s in (8, 16)]
     assert not {"journal", "config", "pid"} & set(callback.results["t1"])
