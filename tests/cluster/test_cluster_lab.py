@@ -333,13 +333,15 @@ def test_a_detached_sweep_that_began_without_workers_is_followed_to_its_end():
     assert "submitted as" in said
     jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"
     until(lambda: '"sweep": "pair"' in lab.execute("h1", jobs, check=False), "the job to begin")
-    process = sweep("--resume pair")
+    process, text = sweep("--resume pair"), ""
+    while "waiting for the first worker" not in text:
+        text += process.stdout.readline() or pytest.fail(text)
     for host in WORKERS:
         lab.boot(host)
     until(lambda: rank_hosts() == set(WORKERS), "a rank on each worker")
-    text = ended(process)
-    assert process.returncode == 0 and "runs already as" in text, text
-    assert "waiting for the first worker" in text and "crops, shared by 2 ranks" in text, text
+    text += process.stdout.read()
+    assert process.wait() == 0 and "runs already as" in text, text
+    assert "crops, shared by 2 ranks" in text, text
     assert "finished" in laptop("python experiments/sweep.py --status pair")
     until(lambda: not rank_hosts(), "the end of every rank", 30)
 
