@@ -86,7 +86,7 @@ class StageCallback(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
-        """Keep the newest result and the curve; hand the journal on."""
+        """Keep the newest result and the curve, hand the journal on; a step further forgives failures."""
         kept = {k: v for k, v in result.items() if k not in NOT_KEPT} | self._bill(trial.trial_id, result)
         self.results[trial.trial_id] = kept
         curve = self.curves.setdefault(trial.trial_id, [])
