@@ -12,6 +12,8 @@ from pyarrow import fs
 from datasets.errors import UserError
 
 MARKER = "manifest.json"
+SMALL_AT_ONCE = "?allow_delayed_open=true"
+"""Of S3: a file below 10 MB goes out in one request, where a multipart upload takes three."""
 
 
 class Storage:
@@ -24,8 +26,9 @@ class Storage:
             self.files: fs.FileSystem = fs.LocalFileSystem()
         else:
             self.root = root.rstrip("/")
+            options = SMALL_AT_ONCE if self.root.startswith("s3://") else ""
             try:
-                self.files, self.base = fs.FileSystem.from_uri(self.root)
+                self.files, self.base = fs.FileSystem.from_uri(self.root + options)
             except (ValueError, OSError) as error:
                 raise UserError(f"--storage {root} cannot be opened: {error}") from None
 
@@ -83,7 +86,8 @@ class Storage:
         if self.is_local and Path(self._path(name)) == folder:
             return self.url(name)
         if not self.exists(f"{name}/{MARKER}"):
-            self.files.create_dir(self._path(name), recursive=True)
+            if self.is_local:  # an object store has no folders: it would be asked about every one above
+                self.files.create_dir(self._path(name), recursive=True)
             for path in sorted(folder.iterdir(), key=lambda p: (p.name == MARKER, p.name)):
                 fs.copy_files(str(path), self._path(f"{name}/{path.name}"), destination_filesystem=self.files)
         return self.url(name)

@@ -41,7 +41,10 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty bucket on an S3 server of its own; its address and keys are in the environment."""
+    """The URL of an empty bucket on an S3 server of its own; its address and keys are in the environment.
+
+    A line for each request is written to s3.log.
+    """
     from datasets import remote
 
     if find_spec("moto") is None:
@@ -50,7 +53,8 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with open(tmp_path / "s3.log", "w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
