@@ -1,6 +1,8 @@
 """`ray up` and sweeps from a laptop on three hosts, and what happens when they die: the story in order.
 
-The tests build on each other: one laboratory, one cluster, and warm starts that the first sweep trained.
+The tests build on each other: one laboratory, one cluster, and warm starts that the first sweep trained. The
+cluster keeps what it has in a bucket; sweeps to which something happens keep themselves in a shared folder,
+to which a host that is cut off goes on writing.
 """
 
 import json
@@ -9,6 +11,7 @@ import re
 import subprocess
 import time
 
+import bucket
 import fence
 import lab
 import own_yaml
@@ -30,10 +33,11 @@ SIZE = (
     "--run.psnr-steps 200 --run.psnr-eval-every-steps 100 --optim.lr-psnr 2e-3 --optim.lr-g 1e-6 "
     "--run.log-every-steps 10 --confirm-top 1 --confirm-seeds 1"
 )
-SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 2"
+SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-every-steps 100"
 EVERY = 40
 CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
-LONG = f"{SIZE} --run.gan-steps 400 {CADENCE} --trials 1"
+FOLDER = "--storage /shared/runs"
+LONG = f"{SIZE} {FOLDER} --run.gan-steps 400 {CADENCE} --trials 1"
 
 RUNNING: dict[str, subprocess.Popen] = {}
 """Sweeps that a test leaves to the next one: a start takes longer than what happens to them."""
@@ -114,9 +118,15 @@ def begun(name, stage="screen"):
     return [key for key, steps in found.items() if steps[-1] >= 2 * EVERY]
 
 
+def kept(name, part):
+    """A file of the sweep, wherever it keeps itself."""
+    path = RUNS / name / part
+    return path.read_text() if path.exists() else bucket.read(f"upsweep/{name}/{part}")
+
+
 def rows(name):
     """The sweep's leaderboard, which holds every trial once."""
-    listed = json.loads((RUNS / name / "leaderboard.json").read_text())
+    listed = json.loads(kept(name, "leaderboard.json"))
     listed = listed["rows"] if isinstance(listed, dict) else listed
     ids = [r["trial_id"] for r in listed]
     assert len(ids) == len(set(ids)), ids
@@ -125,7 +135,7 @@ def rows(name):
 
 def facts(name):
     """The sweep's sweep.json."""
-    return json.loads((RUNS / name / "sweep.json").read_text())
+    return json.loads(kept(name, "sweep.json"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -140,16 +150,20 @@ def machines():
         yield
         return
     lab.down()
+    lab.EXPORTS[:] = bucket.EXPORTS
+    server = None
     try:
         lab.up(3)
-        text = own_yaml.for_lab(
-            lab.ROOT / "cluster.yaml", lab.address("h1"), [lab.address(h) for h in WORKERS], "/shared/runs"
-        )
-        furnish(text)
+        server = bucket.serve()
+        workers = [lab.address(h) for h in WORKERS]
+        furnish(own_yaml.for_lab(lab.ROOT / "cluster.yaml", lab.address("h1"), workers, bucket.URL))
         yield
     finally:
+        lab.EXPORTS.clear()
         if not keep:
             lab.down()
+            if server is not None:
+                server.wait(30)
 
 
 def test_up_starts_three_nodes_with_a_token_made_on_the_head():
@@ -170,9 +184,15 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
     assert re.search(r"cluster 'upsweep', head 10.77.0.11, at most 3 nodes", text), text
     assert "3 nodes, 0 GPUs, 2 CPU cores now; at most 3 nodes" in text
     assert not any("ImplicitFunc" in line for line in lab.processes("h1"))
+    assert "copied here: runs/first/report.html" in text
     assert "<html" in lab.execute("laptop", "cat upsweep/runs/first/report.html")
-    assert re.fullmatch(r"[0-9a-f]{12}\+", (RUNS / "first/submission/commit.txt").read_text().strip())
-    assert "-cluster_name" not in (RUNS / "first/submission/changes.diff").read_text()
+    assert re.fullmatch(r"[0-9a-f]{12}\+", kept("first", "submission/commit.txt").strip())
+    assert "-cluster_name" not in kept("first", "submission/changes.diff")
+    found = bucket.objects()
+    for part in ("sweep.json", "leaderboard.json", "report.html", "stages/test.json"):
+        assert f"upsweep/first/{part}" in found
+    assert any(key.startswith("upsweep/warm/") for key in found)
+    assert any(key.startswith("upsweep/mlartifacts/") for key in found)
     assert {r["stage"] for r in rows("first")} == {"warm", "screen", "confirm", "test"}
 
 
@@ -235,7 +255,7 @@ def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
     process = RUNNING.pop("weather")
     text = ended(process)
     assert process.returncode == 0, text
-    assert [r["stage"] for r in rows("weather")] == ["screen", "confirm", "test"]
+    assert [r["stage"] for r in rows("weather")] == ["warm", "screen", "confirm", "test"]
     assert facts("weather")["status"] == "finished"
     alive(3)
 
@@ -288,7 +308,7 @@ def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
     text = ended(process)
     assert process.returncode and "stopped; go on with" in text, text
     assert facts("spot")["status"] == "interrupted" and facts("spot")["space"] == "mine"
-    assert (RUNS / "spot/submission/space.py").read_text() == SPACE
+    assert kept("spot", "submission/space.py") == SPACE
     until(lambda: not trial_hosts(), "the end of its trial", 30)
     said = laptop("python experiments/sweep.py --stop spot", check=False)
     assert "no sweep 'spot' runs on cluster 'upsweep'" in said
@@ -305,7 +325,7 @@ def test_the_head_killed_and_brought_back_finishes_with_resume():
     assert process.returncode == 2 and re.search(r"its head 10.77.0.11 does not answer", text), text
     lab.boot("h1")
     laptop("python experiments/cluster.py up --nodes 1")  # the workers follow while it resumes
-    text = laptop("python experiments/sweep.py --resume headless")
+    text = laptop(f"python experiments/sweep.py --resume headless {FOLDER}")
     assert facts("headless")["status"] == "finished", text
     assert [r for r in rows("headless") if r["stage"] == "test"]
 
@@ -318,6 +338,7 @@ def test_down_leaves_no_process_and_up_brings_champion_and_history_back():
     assert not any(left.values()), left
     said = laptop("python experiments/cluster.py status", check=False)
     assert "no cluster was started from here" in said
+    assert "upsweep/registry/mlflow.db" in bucket.objects()
     lab.execute("h1", "rm ~/upsweep/mlflow.db*")  # a head that was terminated has lost its disk
     for host in WORKERS:  # they come back in the next test
         lab.kill(host)
@@ -347,10 +368,10 @@ def test_a_detached_sweep_that_began_without_workers_is_followed_to_its_end():
 
 
 def test_trials_of_two_ranks_end_as_those_of_one_process():
-    kept, alone = rows("pair"), rows("first")
-    assert [r["stage"] for r in kept] == ["screen", "screen", "confirm", "test"], "the warm start is shared"
+    pair, alone = rows("pair"), rows("first")
+    assert [r["stage"] for r in pair] == ["screen", "screen", "confirm", "test"], "the warm start is shared"
     for stage, prefix in (("screen", ""), ("confirm", ""), ("confirm", "warm/")):  # and its own PSNR phase
-        ours, theirs = ([r["metrics"] for r in found if r["stage"] == stage] for found in (kept, alone))
+        ours, theirs = ([r["metrics"] for r in found if r["stage"] == stage] for found in (pair, alone))
         for numbers, other in zip(ours, theirs, strict=True):  # in fp32 the same sums in another order
             assert numbers[prefix + "psnr_y"] == pytest.approx(other[prefix + "psnr_y"], abs=0.02)
             assert numbers[prefix + "swd"] == pytest.approx(other[prefix + "swd"], rel=0.02)
