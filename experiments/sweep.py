@@ -19,12 +19,10 @@ from experiments.sweep_options import Options
 def main() -> int:
     """Parse, run, print."""
     options = cli.parse_here("experiments/sweep.py", Options, recipes.build)
-    from orchestrator import calibration, closing, sweep  # torch, Ray: seconds that --help need not wait for
+    from orchestrator import closing
     from orchestrator import request as requests
-    from orchestrator.plan import prepare
     from orchestrator.remote import jobs
     from orchestrator.storage import Storage
-    from orchestrator.tuning import Interrupted
 
     if options.status:
         print("\n".join(closing.status(Storage(options.storage), options.status)))
@@ -35,7 +33,13 @@ def main() -> int:
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
     request = requests.build(options, spaces.build, command.strip())
     jobs.announce(request.name, request.work_dir() / request.name, os.environ)
+    from orchestrator import sweep  # torch, Ray, MLflow: seconds that nothing above need wait for
+    from orchestrator.tuning import Interrupted
+
     if options.dry_run:
+        from orchestrator import calibration
+        from orchestrator.plan import prepare
+
         prepared = prepare(request, bool(options.resume))
         print("\n".join(prepared.describe()))
         print("\n".join(calibration.estimate(prepared).describe(request.price_per_gpu_hour)))

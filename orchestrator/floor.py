@@ -6,7 +6,6 @@ import torch
 
 from datasets.errors import UserError
 from orchestrator import tracking
-from orchestrator.candidate import registered_name
 from orchestrator.gate import Thresholds
 from orchestrator.request import Request
 from trainers.config import TrainConfig, flatten
@@ -42,7 +41,8 @@ def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) 
     if database is not None and not database.exists():
         return None
     tracking.probe(uri)
-    from orchestrator.registry import CHAMPION, Registry, load_generator  # MLflow, a second or two
+    from orchestrator.candidate import registered_name  # MLflow, a second or two
+    from orchestrator.registry import CHAMPION, Registry, load_generator
 
     registry = Registry(uri, registered_name(request.name))
     version = registry.by_alias(CHAMPION)

@@ -24,7 +24,12 @@ print(said.getvalue())
 
 
 def help_of(script):
-    command = [sys.executable, "-c", PARSE, str(ROOT / "experiments" / script), "--help"]
+    return loaded_by(script, "--help")
+
+
+def loaded_by(script, *words):
+    """Which of the heavy packages a command has imported when it ends, and what it printed."""
+    command = [sys.executable, "-c", PARSE, str(ROOT / "experiments" / script), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     loaded, _, said = done.stdout.partition("\n")
     return loaded, said
@@ -35,6 +40,17 @@ def test_help_loads_nothing_heavy(script):
     loaded, said = help_of(script)
     assert loaded == "[]", "each of these costs seconds before the first line of help"
     assert "usage:" in said
+
+
+@pytest.mark.parametrize("asks", ["--status", "--stop"])
+def test_a_question_about_a_sweep_loads_no_networks(asks, tmp_path):
+    loaded, _ = loaded_by("sweep.py", "--local", asks, "none", "--storage", str(tmp_path))
+    assert loaded == "['pyarrow']", "each of the others costs seconds before the answer"
+
+
+def test_a_driver_does_not_wait_for_mlflow():
+    code = "import sys, orchestrator.sweep; assert 'mlflow' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_every_setting_is_a_flag_of_its_dotted_name_with_a_line_of_help():

@@ -37,10 +37,10 @@ SHORT = f"{SIZE} --run.gan-steps 6 --run.eval-every-steps 2 --run.checkpoint-eve
 EVERY = 40
 CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
 FOLDER = "--storage /shared/runs"
-LONG = f"{SIZE} {FOLDER} --run.gan-steps 400 {CADENCE} --trials 1"
+LONG = f"{SIZE} {FOLDER} {CADENCE} --trials 1 --run.gan-steps"
 
 RUNNING: dict[str, subprocess.Popen] = {}
-"""Sweeps that a test leaves to the next one: a start takes longer than what happens to them."""
+"""Commands that a test leaves to a later one: their start takes longer than what happens to them."""
 
 
 def furnish(cluster_file):
@@ -57,15 +57,15 @@ def laptop(command, timeout=600, check=True):
     return lab.execute("laptop", f"cd upsweep && {command}", timeout, check)
 
 
-def sweep(words, host="laptop"):
+def begin(command):
+    """A command in the laptop's checkout, not waited for."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+    return lab.start("laptop", f"cd upsweep && {command}", **streams)
+
+
+def sweep(words):
     """A sweep begun on the laptop, not waited for."""
-    return lab.start(
-        host,
-        f"cd upsweep && python experiments/sweep.py {words}",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
+    return begin(f"python experiments/sweep.py {words}")
 
 
 def ended(process, timeout=600):
@@ -197,6 +197,10 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
 
 
 def test_mlflow_on_the_head_is_reached_through_the_tunnel():
+    RUNNING["promotion"] = begin(
+        "python experiments/promote.py first --force 'the laboratory has no better one'"
+    )
+    RUNNING["weather"] = sweep(f"--name weather {LONG} 400")
     # a shell in the background ignores Ctrl-C, and so would all that it starts
     page = "env --default-signal=INT python -u experiments/cluster.py ui"
     command = f"cd upsweep && echo $$ > ~/page && exec {page}"
@@ -214,11 +218,6 @@ def test_mlflow_on_the_head_is_reached_through_the_tunnel():
     assert page.returncode == 0
 
 
-def test_the_pick_is_promoted_from_the_laptop():
-    said = laptop("python experiments/promote.py first --force 'the laboratory has no better one'")
-    assert "champion" in said, said
-
-
 def test_a_wrong_token_is_refused_in_one_sentence():
     wrong = "RAY_AUTH_MODE=token RAY_AUTH_TOKEN=" + "0123456789abcdef" * 4
     began = time.monotonic()
@@ -230,7 +229,6 @@ def test_a_wrong_token_is_refused_in_one_sentence():
 
 
 def test_a_worker_killed_in_a_trial_is_replaced_by_another_host_that_goes_on():
-    RUNNING["weather"] = sweep(f"--name weather {LONG}")
     (first,) = until(lambda: begun("weather"), "two checkpoints")
     (victim,) = until(trial_hosts, "the host of the trial")
     lab.kill(victim)
@@ -252,12 +250,19 @@ def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
     assert {trial for trial, _ in attempts("weather", "confirm")} == {first[0]}
     until(lambda: time.monotonic() - since > 40, "the end of the cut")
     lab.heal(victim)
+    RUNNING["spot"] = sweep(f"--name spot {LONG} 4000")
     process = RUNNING.pop("weather")
     text = ended(process)
     assert process.returncode == 0, text
     assert [r["stage"] for r in rows("weather")] == ["warm", "screen", "confirm", "test"]
     assert facts("weather")["status"] == "finished"
     alive(3)
+
+
+def test_the_pick_was_promoted_from_the_laptop():
+    process = RUNNING.pop("promotion")
+    said = ended(process)
+    assert process.returncode == 0 and "champion" in said, said
 
 
 METADATA = """
@@ -280,7 +285,6 @@ HTTPServer(("127.0.0.1", %d), Notice).serve_forever()
 
 
 def test_a_trial_leaves_a_spot_machine_at_its_notice():
-    RUNNING["spot"] = sweep(f"--name spot {LONG}")
     (first,) = until(lambda: begun("spot"), "two checkpoints")
     (victim,) = until(trial_hosts, "the host of the trial")
     (SHARED / "metadata.py").write_text(METADATA % lab.METADATA_PORT)
@@ -310,12 +314,13 @@ def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
     assert facts("spot")["status"] == "interrupted" and facts("spot")["space"] == "mine"
     assert kept("spot", "submission/space.py") == SPACE
     until(lambda: not trial_hosts(), "the end of its trial", 30)
+    RUNNING["headless"] = sweep(f"--name headless {LONG} 400")
     said = laptop("python experiments/sweep.py --stop spot", check=False)
     assert "no sweep 'spot' runs on cluster 'upsweep'" in said
 
 
 def test_the_head_killed_and_brought_back_finishes_with_resume():
-    process = sweep(f"--name headless {LONG}")
+    process = RUNNING.pop("headless")
     until(lambda: begun("headless"), "two checkpoints")
     lab.kill("h1")
     began = time.monotonic()
@@ -343,6 +348,7 @@ def test_down_leaves_no_process_and_up_brings_champion_and_history_back():
     for host in WORKERS:  # they come back in the next test
         lab.kill(host)
     laptop("python experiments/cluster.py up --nodes 1")
+    RUNNING["pair"] = sweep(f"--name pair --detach --ranks-per-trial 2 {SHORT} --trials 2")
     said = laptop("python experiments/promote.py first --list")
     assert "champion" in said, said
 
@@ -350,8 +356,7 @@ def test_down_leaves_no_process_and_up_brings_champion_and_history_back():
 def test_a_detached_sweep_that_began_without_workers_is_followed_to_its_end():
     """All there will be holds one trial of two ranks: a driver with a core would keep its own waiting."""
     assert "1 node, " in laptop("python experiments/cluster.py status")
-    said = laptop(f"python experiments/sweep.py --name pair --detach --ranks-per-trial 2 {SHORT} --trials 2")
-    assert "submitted as" in said
+    assert "submitted as" in ended(RUNNING.pop("pair"))
     jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"
     until(lambda: '"sweep": "pair"' in lab.execute("h1", jobs, check=False), "the job to begin")
     process, text = sweep("--resume pair"), ""
