@@ -39,8 +39,18 @@ CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
 FOLDER = "--storage /shared/runs"
 LONG = f"{SIZE} {FOLDER} {CADENCE} --trials 1 --run.gan-steps"
 
+SWEEP = "python experiments/sweep.py"
+COMMANDS = {
+    "first": f"{SWEEP} --name first {SHORT} --trials 2",
+    "promotion": "python experiments/promote.py first --force 'the laboratory has no better one'",
+    "weather": f"{SWEEP} --name weather {LONG} 400",
+    "spot": f"{SWEEP} --name spot {LONG} 4000",  # it is stopped before
+    "headless": f"{SWEEP} --name headless {LONG} 400",
+    "pair": f"{SWEEP} --name pair --detach --ranks-per-trial 2 {SHORT} --trials 2",
+    "following": f"{SWEEP} --resume pair",
+}
 RUNNING: dict[str, subprocess.Popen] = {}
-"""Commands that a test leaves to a later one: their start takes longer than what happens to them."""
+"""Those that a test began for a later one: their start takes longer than what happens to them."""
 
 
 def furnish(cluster_file):
@@ -57,15 +67,17 @@ def laptop(command, timeout=600, check=True):
     return lab.execute("laptop", f"cd upsweep && {command}", timeout, check)
 
 
-def begin(command):
-    """A command in the laptop's checkout, not waited for."""
+def begin(name):
+    """Start a command in the laptop's checkout and do not wait for it."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
-    return lab.start("laptop", f"cd upsweep && {command}", **streams)
+    RUNNING[name] = lab.start("laptop", f"cd upsweep && {COMMANDS[name]}", **streams)
 
 
-def sweep(words):
-    """A sweep begun on the laptop, not waited for."""
-    return begin(f"python experiments/sweep.py {words}")
+def taken_over(name):
+    """The process of a command that an earlier test may have begun."""
+    if name not in RUNNING:
+        begin(name)
+    return RUNNING.pop(name)
 
 
 def ended(process, timeout=600):
@@ -177,7 +189,7 @@ def test_up_starts_three_nodes_with_a_token_made_on_the_head():
 
 
 def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_back():
-    process, seen = sweep(f"--name first {SHORT} --trials 2"), set()
+    process, seen = taken_over("first"), set()
     until(lambda: seen.update(trial_hosts()) or seen == set(WORKERS), "trials on both workers")
     text = ended(process)
     assert process.returncode == 0, text
@@ -197,10 +209,8 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
 
 
 def test_mlflow_on_the_head_is_reached_through_the_tunnel():
-    RUNNING["promotion"] = begin(
-        "python experiments/promote.py first --force 'the laboratory has no better one'"
-    )
-    RUNNING["weather"] = sweep(f"--name weather {LONG} 400")
+    begin("promotion")
+    begin("weather")
     # a shell in the background ignores Ctrl-C, and so would all that it starts
     page = "env --default-signal=INT python -u experiments/cluster.py ui"
     command = f"cd upsweep && echo $$ > ~/page && exec {page}"
@@ -229,6 +239,7 @@ def test_a_wrong_token_is_refused_in_one_sentence():
 
 
 def test_a_worker_killed_in_a_trial_is_replaced_by_another_host_that_goes_on():
+    process = taken_over("weather")
     (first,) = until(lambda: begun("weather"), "two checkpoints")
     (victim,) = until(trial_hosts, "the host of the trial")
     lab.kill(victim)
@@ -238,6 +249,7 @@ def test_a_worker_killed_in_a_trial_is_replaced_by_another_host_that_goes_on():
     assert attempts("weather")[others[0]][0] > EVERY, "it began again instead of going on"
     assert trial_hosts() <= set(WORKERS) - {victim}
     lab.boot(victim)
+    RUNNING["weather"] = process
 
 
 def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
@@ -250,7 +262,7 @@ def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
     assert {trial for trial, _ in attempts("weather", "confirm")} == {first[0]}
     until(lambda: time.monotonic() - since > 40, "the end of the cut")
     lab.heal(victim)
-    RUNNING["spot"] = sweep(f"--name spot {LONG} 4000")
+    begin("spot")
     process = RUNNING.pop("weather")
     text = ended(process)
     assert process.returncode == 0, text
@@ -260,7 +272,7 @@ def test_a_host_cut_off_for_40_seconds_corrupts_nothing():
 
 
 def test_the_pick_was_promoted_from_the_laptop():
-    process = RUNNING.pop("promotion")
+    process = taken_over("promotion")
     said = ended(process)
     assert process.returncode == 0 and "champion" in said, said
 
@@ -285,6 +297,7 @@ HTTPServer(("127.0.0.1", %d), Notice).serve_forever()
 
 
 def test_a_trial_leaves_a_spot_machine_at_its_notice():
+    process = taken_over("spot")
     (first,) = until(lambda: begun("spot"), "two checkpoints")
     (victim,) = until(trial_hosts, "the host of the trial")
     (SHARED / "metadata.py").write_text(METADATA % lab.METADATA_PORT)
@@ -302,6 +315,7 @@ def test_a_trial_leaves_a_spot_machine_at_its_notice():
     assert attempts("spot")[others[0]][0] > last, "it goes on from what it saved last"
     assert trial_hosts() == set(WORKERS) - {victim}
     lab.boot(victim)
+    RUNNING["spot"] = process
 
 
 def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
@@ -314,13 +328,13 @@ def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
     assert facts("spot")["status"] == "interrupted" and facts("spot")["space"] == "mine"
     assert kept("spot", "submission/space.py") == SPACE
     until(lambda: not trial_hosts(), "the end of its trial", 30)
-    RUNNING["headless"] = sweep(f"--name headless {LONG} 400")
+    begin("headless")
     said = laptop("python experiments/sweep.py --stop spot", check=False)
     assert "no sweep 'spot' runs on cluster 'upsweep'" in said
 
 
 def test_the_head_killed_and_brought_back_finishes_with_resume():
-    process = RUNNING.pop("headless")
+    process = taken_over("headless")
     until(lambda: begun("headless"), "two checkpoints")
     lab.kill("h1")
     began = time.monotonic()
@@ -348,7 +362,7 @@ def test_down_leaves_no_process_and_up_brings_champion_and_history_back():
     for host in WORKERS:  # they come back in the next test
         lab.kill(host)
     laptop("python experiments/cluster.py up --nodes 1")
-    RUNNING["pair"] = sweep(f"--name pair --detach --ranks-per-trial 2 {SHORT} --trials 2")
+    begin("pair")
     said = laptop("python experiments/promote.py first --list")
     assert "champion" in said, said
 
@@ -356,10 +370,10 @@ def test_down_leaves_no_process_and_up_brings_champion_and_history_back():
 def test_a_detached_sweep_that_began_without_workers_is_followed_to_its_end():
     """All there will be holds one trial of two ranks: a driver with a core would keep its own waiting."""
     assert "1 node, " in laptop("python experiments/cluster.py status")
-    assert "submitted as" in ended(RUNNING.pop("pair"))
+    assert "submitted as" in ended(taken_over("pair"))
     jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"
     until(lambda: '"sweep": "pair"' in lab.execute("h1", jobs, check=False), "the job to begin")
-    process, text = sweep("--resume pair"), ""
+    process, text = taken_over("following"), ""
     while "waiting for the first worker" not in text:
         text += process.stdout.readline() or pytest.fail(text)
     for host in WORKERS:
