@@ -28,7 +28,7 @@ def recorded(bench):
 
 
 def test_a_sweep_takes_a_quarter_of_the_steps_and_keeps_the_front(bench, recorded):
-    """Against sweeps of the same sampler seeds whose trials all train a warm start of their own, to the end."""
+    """Against sweeps of the same sampler seeds in which every trial trains its own warm start, to the end."""
     confirm = bench.CONFIRM * (recorded.psnr_steps + recorded.gan_steps)
     arms = "no stopping", "sharing", "sharing + stopping"
     runs = [[bench.arm(recorded, arm, seed, TRIALS) for arm in arms] for seed in range(SEEDS)]

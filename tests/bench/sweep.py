@@ -1,6 +1,6 @@
 """What a sweep saves, and what its rule of stopping is worth, on recorded curves of real training.
 
-    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/sweep.py [--seeds 20] [--trials 32]
+    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/sweep.py [--seeds 20] [--trials 64]
 
 Prints, in training steps: what each arm needs to reach 0.95 of the hypervolume that the same sampler seed
 reaches without any early stopping, and in all; how well each rung predicts the end; and the hypervolume of
@@ -239,7 +239,7 @@ def _interval(own: list[float], other: list[float], draws: int = 2000) -> tuple[
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=32)
+    parser.add_argument("--trials", type=int, default=64)
     parser.add_argument("--reduction", type=int, default=3, help="one in this many goes on at a rung")
     options = parser.parse_args()
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
