@@ -33,7 +33,7 @@ def main() -> int:
     command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
     request = requests.build(options, spaces.build, command.strip())
     jobs.announce(request.name, request.work_dir() / request.name, os.environ)
-    from orchestrator import sweep  # torch, Ray, MLflow: seconds that nothing above need wait for
+    from orchestrator import sweep  # torch, Ray: seconds that nothing above has to wait for
     from orchestrator.tuning import Interrupted
 
     if options.dry_run:

@@ -1,8 +1,8 @@
 """`ray up` and sweeps from a laptop on three hosts, and what happens when they die: the story in order.
 
-The tests build on each other: one laboratory, one cluster, and warm starts that the first sweep trained. The
-cluster keeps what it has in a bucket; sweeps to which something happens keep themselves in a shared folder,
-to which a host that is cut off goes on writing.
+The tests build on each other: one laboratory, one cluster, warm starts that earlier sweeps trained, commands
+that one test begins for a later one. The cluster keeps what it has in a bucket; sweeps to which something
+happens keep themselves in a shared folder, to which a host that is cut off goes on writing.
 """
 
 import json
