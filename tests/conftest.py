@@ -1,5 +1,6 @@
 """What several rooms' tests share."""
 
+import atexit
 import os
 import signal
 import socket
@@ -17,6 +18,29 @@ os.environ["UPSWEEP_LOCAL"] = "1"  # commands under test never leave for a clust
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # so does a shell in the background start what it runs, and commands under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+STATUS = pytest.StashKey[int]()
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Remembered for the very end."""
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Where Ray was loaded, end without C++ destructors, once all of Python's own have been served.
+
+    Ray 2.60's harvester of statistics (OpenCensus) outlives ray.shutdown(), and once, after a run whose tests
+    had all passed, a thread of this process read what had been destroyed under it: exit status 139.
+    """
+    if "ray._raylet" not in sys.modules or STATUS not in config.stash:
+        return
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(config.stash[STATUS])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
