@@ -15,12 +15,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from datasets.cache_eviction import META, evict, hold
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
-from datasets.evict import META, evict, lease
 from datasets.files import atomic_write, locked
 from datasets.manifest import Manifest, Row
-from datasets.stream import Location, samples
+from datasets.shard_reader import Location, samples
 
 LAYOUT = 1
 PIXELS = "pixels.u8"
@@ -79,7 +79,7 @@ def decoded(
             f"{needed / 1e9:.3g} GB decoded; raise it or set data.mode streamed"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    while (in_use := lease(entry)) is None:
+    while (in_use := hold(entry)) is None:
         with locked(folder / f"{entry.name}.lock"):
             # Whoever waited for the lock finds the entry that its holder published.
             if not (entry / META).is_file():

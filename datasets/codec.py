@@ -19,7 +19,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
-from datasets import region
+from datasets import jpeg_crop
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """MPO, the JPEG of many phones, is found by the JPEG reader; its first picture is the photograph."""
@@ -54,7 +54,7 @@ def decode_crop(
     data: bytes, ext: str, mode: str, transform: str, top: int, left: int, side: int
 ) -> np.ndarray:
     """The square of `side` px at (top, left) of `decode_checked`, without decoding the rest where it can."""
-    regions = region.find() if transform == "none" and ext == "jpg" and mode in ("RGB", "L") else None
+    regions = jpeg_crop.find() if transform == "none" and ext == "jpg" and mode in ("RGB", "L") else None
     part = None
     if regions and b"Exif\0\0" not in data:  # EXIF may turn the picture, and its places with it
         part = regions.crop(data, top, left, side)

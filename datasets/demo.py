@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from datasets.errors import UserError
-from datasets.importers import Member
+from datasets.sources import Member
 from datasets.tiles import TiledSource
 
 TILE_PX = 128

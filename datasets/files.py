@@ -1,10 +1,12 @@
 """Writing that survives a kill: whole files or none, and locks that die with their process."""
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -24,7 +26,8 @@ def atomic_write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """An exclusive flock; it goes away with its process, however that ends."""
+    """Hold an exclusive lock on `path`, made if need be; the kernel frees it when its process ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -33,3 +36,15 @@ def locked(path: Path) -> Iterator[None]:
 def usable_cpus() -> int:
     """CPUs that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON object that another process replaces whole; {} where it does not exist yet."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Replace `path` in one step: a reader sees the old or the new object, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(values))
+    temporary.replace(path)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import codec, order, streamed
+from datasets import codec, sampling, shuffle_buffer
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.files import usable_cpus
-from datasets.images import ImageSet, disjoint, open_images
-from datasets.inputs import network_input
+from datasets.image_set import ImageSet, disjoint, open_images
+from datasets.network_input import network_input
 
 __all__ = [
     "Batch",
@@ -86,21 +86,21 @@ class TrainLoader:
         hr = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
         if data.flip:
             # Which ones is known on the host: no mask is read back from the device.
-            _mirror(hr, np.flatnonzero(order.flips(data.order_seed, cut.epochs, cut.indices)))
+            _mirror(hr, np.flatnonzero(sampling.flips(data.order_seed, cut.epochs, cut.indices)))
         lr_image = network_input(hr, self.scale, data)
         return Batch(hr.float().div_(255), lr_image.float().div_(255), cut.indices)
 
     def _cached(self, step: int) -> Iterator["_Crops"]:
         n, size, seed = len(self.images), self.data.batch_size, self.data.order_seed
         while True:
-            indices, epochs = (part[self.mine] for part in order.batch_indices(n, seed, step, size))
+            indices, epochs = (part[self.mine] for part in sampling.batch_indices(n, seed, step, size))
             pixels = self.images.pixels.crops(indices, *self._places(indices, epochs), self.data.crop_px)
             yield _Crops(pixels, epochs, indices)
             step += 1
 
     def _streamed(self, step: int) -> Iterator["_Crops"]:
         size, side, threads = self.data.batch_size, self.data.crop_px, usable_cpus()
-        source = streamed.stream(self.images, self.data.order_seed, step * size)
+        source = shuffle_buffer.stream(self.images, self.data.order_seed, step * size)
         with ThreadPoolExecutor(threads) as pool:
             while True:
                 batch = list(islice(source, size))[self.mine]
@@ -112,14 +112,14 @@ class TrainLoader:
                 list(pool.map(self._decode, (crops[i::threads] for i in range(threads))))
                 yield _Crops(pixels, epochs, indices)
 
-    def _decode(self, crops: list[tuple[np.ndarray, streamed.Sample, int, int]]) -> None:
+    def _decode(self, crops: list[tuple[np.ndarray, shuffle_buffer.Sample, int, int]]) -> None:
         transform, side = self.images.manifest.transform, self.data.crop_px
         for out, sample, top, left in crops:
             row = self.images.rows[sample.index]
             out[:] = codec.decode_crop(sample.data, row.ext, row.mode, transform, int(top), int(left), side)
 
     def _places(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return order.crops(self.data.order_seed, epochs, indices, self._sizes[indices], self.data.crop_px)
+        return sampling.crops(self.data.order_seed, epochs, indices, self._sizes[indices], self.data.crop_px)
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def _pair(key: str, image: np.ndarray, data: DataConfig, scale: int) -> Pair:
     if side:
         if min(height, width) < side:
             raise UserError(f"data.eval_crop_px={side} is larger than image {key} ({width}x{height} px)")
-        top, left = order.eval_place(key, height - side, width - side, data.eval_crop_at)
+        top, left = sampling.eval_place(key, height - side, width - side, data.eval_crop_at)
         image = image[top : top + side, left : left + side]
     height, width = (n // scale * scale for n in image.shape[:2])
     hr = image[:height, :width].copy()

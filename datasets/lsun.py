@@ -13,7 +13,7 @@ from pathlib import Path
 
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
-from datasets.importers import Member, check_zip_member, open_zip
+from datasets.sources import Member, check_zip_member, open_zip
 
 _SCAN = """
 import sys, zlib, lmdb

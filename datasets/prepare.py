@@ -13,22 +13,22 @@ from datasets.catalogue import CATALOGUE
 from datasets.codec import Rejected, size_of
 from datasets.demo import demo_sources
 from datasets.errors import UserError, unknown
-from datasets.examine import Part, Progress
-from datasets.importers import Member, Source, ZipSource, open_source
 from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import MANIFEST, Manifest
-from datasets.remote import is_url, upload
-from datasets.shards import MARKER, PackSettings, pack
+from datasets.remote_shards import is_url, upload
+from datasets.shard_writer import MARKER, PackSettings, pack
+from datasets.sources import Member, Source, ZipSource, open_source
 from datasets.tiles import TiledSource
+from datasets.validate import Progress, SplitSource
 
 DIV2K_TILE_PX = 256
 FFHQ_TRAIN = 60_000
 
-Parts = dict[str, Part]
+Parts = dict[str, SplitSource]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ImportRequest:
     """What the command line asked for."""
 
     name: str
@@ -70,7 +70,7 @@ def prepare(
     if split and split not in entry.splits:
         raise unknown(f"split of {name} called", split, entry.splits, "--split")
     settings = PackSettings(min_px=min_px, max_rejected=max_rejected)
-    request = Request(
+    request = ImportRequest(
         name=name,
         source=Path(source),
         out=_staging(out, name, source, split, limit, min_px),
@@ -104,10 +104,10 @@ def _scratch(out: Path) -> Path:
 
 
 def _parts(source: Source, roles: splits.Split) -> Parts:
-    return {role: Part(source, members) for role, members in roles.items()}
+    return {role: SplitSource(source, members) for role, members in roles.items()}
 
 
-def _divided(request: Request, source: Source, members: Sequence[Member]) -> Parts:
+def _divided(request: ImportRequest, source: Source, members: Sequence[Member]) -> Parts:
     """The splits that every dataset can have."""
     if request.split == "whole":
         return _parts(source, {"all": list(members)})
@@ -116,18 +116,18 @@ def _divided(request: Request, source: Source, members: Sequence[Member]) -> Par
     return _parts(source, splits.study(members, request.split))
 
 
-def _demo(request: Request) -> Prepared:
-    parts = {role: Part(s, request.first(s.members())) for role, s in demo_sources().items()}
+def _demo(request: ImportRequest) -> Prepared:
+    parts = {role: SplitSource(s, request.first(s.members())) for role, s in demo_sources().items()}
     return parts, request.settings, "demo"
 
 
-def _folder(request: Request) -> Prepared:
+def _folder(request: ImportRequest) -> Prepared:
     source = open_source(request.source)
     title = source.name if request.name == "folder" else request.name
     return _divided(request, source, request.first(source.members())), request.settings, title
 
 
-def _celeba(request: Request) -> Prepared:
+def _celeba(request: ImportRequest) -> Prepared:
     """The official zip (or its folder); partition and identity files may lie in it or beside it."""
     source = open_source(request.source, "celeba", "img_align_celeba/")
     members = request.first(source.members())
@@ -157,13 +157,13 @@ def _list_text(source: Source, path: Path, name: str) -> str | None:
     return source.text(name) if isinstance(source, ZipSource) else None
 
 
-def _lsun(request: Request) -> Prepared:
+def _lsun(request: ImportRequest) -> Prepared:
     source = LmdbSource(unpacked(request.source, _scratch(request.out)), request.name)
     members = request.first(source.members())
     return _divided(request, source, members), request.settings, request.name
 
 
-def _div2k(request: Request) -> Prepared:
+def _div2k(request: ImportRequest) -> Prepared:
     """Training photographs as tiles; the 100 validation photographs, whole, are the test set."""
     train = _div2k_half(request.source, "train")
     tiles = TiledSource(train, tile_px=DIV2K_TILE_PX, stride_px=DIV2K_TILE_PX)
@@ -174,7 +174,7 @@ def _div2k(request: Request) -> Prepared:
     test = _div2k_half(request.source, "valid")
     chosen = request.first(test.members())
     parts = _parts(tiles, splits.hold_out(members, []))
-    return parts | {"test": Part(test, chosen)}, request.settings, "div2k"
+    return parts | {"test": SplitSource(test, chosen)}, request.settings, "div2k"
 
 
 def _div2k_half(path: Path, half: str) -> Source:
@@ -188,7 +188,7 @@ def _div2k_half(path: Path, half: str) -> Source:
     raise UserError(f"{path} holds no {name}.zip and no {name} folder; bring it{advice}")
 
 
-def _ffhq(request: Request) -> Prepared:
+def _ffhq(request: ImportRequest) -> Prepared:
     """Official: the first 60,000 train, the last 10,000 test."""
     source = open_source(request.source, "ffhq")
     members = request.first(source.members())
@@ -202,7 +202,7 @@ def _ffhq(request: Request) -> Prepared:
     return _parts(source, splits.hold_out(train, test)), request.settings, "ffhq"
 
 
-def _selfie2anime(request: Request) -> Prepared:
+def _selfie2anime(request: ImportRequest) -> Prepared:
     """The anime half: trainB and testB."""
     source = open_source(request.source, "selfie2anime")
     halves = {
@@ -217,7 +217,7 @@ def _selfie2anime(request: Request) -> Prepared:
     return _parts(source, roles), request.settings, "selfie2anime"
 
 
-PREPARERS: dict[str, Callable[[Request], Prepared]] = {
+PREPARERS: dict[str, Callable[[ImportRequest], Prepared]] = {
     "demo": _demo,
     "celeba": _celeba,
     "lsun_dining_room": _lsun,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from datasets.errors import UserError
-from datasets.importers import Member
+from datasets.sources import Member
 
 Split = dict[str, list[Member]]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from datasets import splits
 from datasets.catalogue import CATALOGUE
 from datasets.errors import UserError, unknown
-from datasets.examine import Part
-from datasets.importers import open_source
-from datasets.remote import is_url
-from datasets.shards import PackSettings, pack
-from datasets.stream import is_shards
+from datasets.remote_shards import is_url
+from datasets.shard_reader import is_shards
+from datasets.shard_writer import PackSettings, pack
+from datasets.sources import open_source
+from datasets.validate import SplitSource
 
 
-def located(spec: str, split: str, work_dir: Path) -> str:
+def prepare_study_set(spec: str, split: str, work_dir: Path) -> str:
     """Where the shards of `spec` are, cut as `split` of splits.STUDIES where they have to be made.
 
     `spec` is a shard folder or its URL, a catalogue name that was prepared under `work_dir`/datasets, or a
@@ -53,6 +53,6 @@ def _imported(path: Path, split: str, work_dir: Path) -> Path:
                 f"ones, or sets of equal size as shards (python experiments/prepare_data.py folder)"
             )
         roles = splits.study(source.members(), split)
-        parts = {role: Part(source, members) for role, members in roles.items()}
+        parts = {role: SplitSource(source, members) for role, members in roles.items()}
         pack(out, source.name, parts, PackSettings())
     return out

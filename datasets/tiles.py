@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets.codec import Rejected, decode, encode_png, size_of
-from datasets.importers import Member, Source
+from datasets.sources import Member, Source
 
 Box = tuple[Member, int, int]
 

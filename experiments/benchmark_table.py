@@ -12,13 +12,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
-from experiments import cli
-from orchestrator.log_table import log_table
-from orchestrator.named_model import load_named
-from trainers.benchmark import open_test_set
+from experiments.common import cli
+from orchestrator.registry.load_model import load_model
+from orchestrator.tracking.table_run import log_table
+from trainers.benchmarks.published import quoted_blocks
+from trainers.benchmarks.sets import open_test_set
+from trainers.benchmarks.table import Model, measure_all, numbers, write_all
 from trainers.device import pick_device
-from trainers.quoted import quoted_blocks
-from trainers.report_table import Model, measure_all, numbers, write_all
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def main(args: Args) -> int:
     models = []
     for word in args.models:
         name, _, place = word.rpartition("=")
-        network, config = load_named(place, args.tracking_uri)
+        network, config = load_model(place, args.tracking_uri)
         models.append(Model(name or place, network.to(device), config.generator.scale))
     scale = models[0].scale if models else args.scale
     sets = [open_test_set(s, scale, args.degradation, args.out / "work") for s in args.sets]

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 
 from datasets.errors import UserError, unknown
-from experiments import cli
-from orchestrator.remote import manage, trace
+from experiments.common import cli
+from orchestrator.cluster import known_clusters, launcher
 
 VERBS = ("up", "wait", "status", "ui", "down")
 
@@ -46,16 +46,16 @@ def main() -> int:
     if not given.is_file():
         raise UserError(f"--file {options.file} does not exist")
     if options.verb == "up":
-        return manage.up(given, options.nodes, options.deadline_s, print)
-    found = trace.of_file(given) if options.file else trace.find()
+        return launcher.up(given, options.nodes, options.deadline_s, print)
+    found = known_clusters.from_file(given) if options.file else known_clusters.latest()
     if found is None:
         raise UserError("no cluster was started from here: python experiments/cluster.py up")
     if options.verb == "wait":
-        manage.wait(found, options.nodes, options.deadline_s, print)
+        launcher.wait(found, options.nodes, options.deadline_s, print)
     elif options.verb == "status":
-        print("\n".join(manage.status(found)))
+        print("\n".join(launcher.status(found)))
     else:
-        return {"ui": manage.ui, "down": manage.down}[options.verb](found, print)
+        return {"ui": launcher.ui, "down": launcher.down}[options.verb](found, print)
     return 0
 
 

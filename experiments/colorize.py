@@ -8,12 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments import cli, study
+from experiments.common import cli, study_command
 
 
 def main() -> int:
     """Parse, run, print."""
-    return study.run("colorize", study.parse("colorize"))
+    return study_command.run("colorize", study_command.parse("colorize"))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments import cli, study
+from experiments.common import cli, study_command
 
 
 def main() -> int:
     """Parse, run, print."""
-    return study.run("dataset_matrix", study.parse("dataset_matrix"))
+    return study_command.run("dataset_matrix", study_command.parse("dataset_matrix"))
 
 
 if __name__ == "__main__":

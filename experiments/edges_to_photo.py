@@ -8,12 +8,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments import cli, study
+from experiments.common import cli, study_command
 
 
 def main() -> int:
     """Parse, run, print."""
-    return study.run("edges_to_photo", study.parse("edges_to_photo"))
+    return study_command.run("edges_to_photo", study_command.parse("edges_to_photo"))
 
 
 if __name__ == "__main__":

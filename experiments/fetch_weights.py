@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 
 from datasets.errors import UserError, unknown
-from experiments import cli
+from experiments.common import cli
 from trainers.metrics import METRICS
 from trainers.metrics.weights import fetch, missing
 

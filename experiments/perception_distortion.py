@@ -9,11 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments import cli, study
+from experiments.common import cli, study_command
 
 
 @dataclass
-class Options(study.Options):
+class Options(study_command.Options):
     """Options of the plane; every setting of its trainings follows under its dotted name."""
 
     test: str = "bsd100"
@@ -30,9 +30,11 @@ class Options(study.Options):
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("perception_distortion", Options)
+    options = study_command.parse("perception_distortion", Options)
     own = ("test", "test_crop_px", "alphas", "alpha_on", "sweep")
-    return study.run("perception_distortion", options, **{name: getattr(options, name) for name in own})
+    return study_command.run(
+        "perception_distortion", options, **{name: getattr(options, name) for name in own}
+    )
 
 
 if __name__ == "__main__":

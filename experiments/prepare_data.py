@@ -15,7 +15,7 @@ from rich.table import Table
 from datasets.catalogue import CATALOGUE
 from datasets.manifest import Manifest
 from datasets.prepare import prepare
-from experiments import cli
+from experiments.common import cli
 
 
 @dataclass

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 
-from experiments import cli
+from experiments.common import cli
 
 REFUSED = 3
 
@@ -57,22 +57,25 @@ class Options:
 def main() -> int:
     """Parse, act, print."""
     options = cli.parse_here("experiments/promote.py", Options)
-    from orchestrator import promotion  # imports torch and mlflow: not for --help
+    from orchestrator.registry import (
+        describe,
+        promote,  # imports torch and mlflow: not for --help
+    )
 
     named = ("storage", "name", "model", "tracking_uri", "run", "checkpoint")
-    source = promotion.Source(**{name: getattr(options, name) for name in named})
+    source = promote.CandidateSource(**{name: getattr(options, name) for name in named})
     if options.rollback or options.list or options.export:
-        registry = promotion.open_registry(source)
+        registry = promote.open_registry(source)
         if options.rollback:
-            print(promotion.roll_back(registry))
+            print(promote.roll_back(registry))
         if options.export:
-            print(promotion.export(registry, Path(options.export)))
+            print(promote.export(registry, Path(options.export)))
         if options.list:
-            print(promotion.history(registry))
+            print(describe.history(registry))
         return 0
     address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
-    outcome = promotion.promote(source, address=address, dry_run=options.dry_run, force=options.force)
-    print(promotion.words(outcome))
+    outcome = promote.promote(source, address=address, dry_run=options.dry_run, force=options.force)
+    print(describe.describe_outcome(outcome))
     return 0 if outcome.is_champion else REFUSED
 
 

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 
 from datasets.errors import UserError
-from experiments import cli
-from orchestrator.rating.session import serve, study_of, tell
+from experiments.common import cli
+from orchestrator.rating.commands import open_or_create, print_results, serve
 from orchestrator.rating.study import Request
 
 
@@ -56,9 +56,11 @@ def main(args: Args) -> int:
     if not args.results and (args.against or args.sweep):
         raise UserError("--against and --sweep say how results are told; add --results")
     say = partial(print, flush=True)
-    study = study_of(args.out, args.request, args.tracking_uri, args.device, say)
+    study = open_or_create(args.out, args.request, args.tracking_uri, args.device, say)
     if args.results:
-        tell(study, args.against, args.min_consistency, args.sweep, args.tracking_uri, args.track, say)
+        print_results(
+            study, args.against, args.min_consistency, args.sweep, args.tracking_uri, args.track, say
+        )
     else:
         serve(study, args.port, args.session, say)
     return 0

@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import tyro
 
-from experiments import cli, recipes, study
+from experiments import recipes
+from experiments.common import cli, study_command, study_options
 
 
 @dataclass
@@ -49,30 +50,30 @@ def main() -> int:
 
     root = storage_of(args.storage) / "studies"
     folders = {}
-    for kind in reproduce.studies_of(args.document, study.STUDIES):
+    for kind in reproduce.studies_of(args.document, study_options.RECIPES):
         name = kind + ("-miniature" if args.miniature else "")
         folders[kind] = root / name
         state = reproduce.state_of(folders[kind])
         if state == "finished" and not args.dry_run:
             continue
-        config = recipes.build(study.STUDIES[kind][2 if args.miniature else 1])
-        options = study.Options(name=name, resume=state == "begun", config=config)
-        fields = [f.name for f in dataclasses.fields(study.Options) if hasattr(args, f.name)]
+        config = recipes.build(study_options.RECIPES[kind][args.miniature])
+        options = study_command.Options(name=name, resume=state == "begun", config=config)
+        fields = [f.name for f in dataclasses.fields(study_command.Options) if hasattr(args, f.name)]
         own = dataclasses.replace(options, **{f: getattr(args, f) for f in fields})
-        if ended := study.run(kind, own, again="", **_more(kind, own, args)):
+        if ended := study_command.run(kind, own, again="", **_more(kind, own, args)):
             return ended
     if not args.dry_run:
         print("\n" + "\n".join(reproduce.lines(args.document, folders)))
     return 0
 
 
-def _more(kind: str, options: study.Options, args: Args) -> dict[str, Any]:
+def _more(kind: str, options: study_command.Options, args: Args) -> dict[str, Any]:
     """What a study wants beside the shared options: rows and test sets, where it is one table."""
-    if study.STUDIES[kind][0] != "review":
-        return {}
-    from experiments import review_arms
+    from experiments.recipes import review
 
-    return {"arms": review_arms.of(kind, options.config, args.miniature), "tests": args.test}
+    if kind not in review.STUDIES:
+        return {}
+    return {"arms": review.of(kind, options.config, args.miniature), "tests": args.test}
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Search spaces: what a sweep varies, under dotted config names (orchestrator/space.py says how)."""
+"""Search spaces: what a sweep varies, under dotted config names (orchestrator/search/space.py says how)."""
 
 from datasets.errors import unknown
-from orchestrator.space import Axis, Choice, Derived, LogFloat, Space
+from orchestrator.search.space import Axis, Choice, Derived, LogFloat, Space
 
 BLOCKS, NORM, UPSAMPLER = "generator.num_blocks", "generator.norm", "generator.upsampler"
 ADVERSARIAL = "loss.adversarial_weight"

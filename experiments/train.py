@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments import cli, recipes
+from experiments import recipes
+from experiments.common import cli
 
 TERMINATED = 143  # 128 + SIGTERM, as shells have it
 
@@ -32,8 +33,8 @@ class Options:
 def main() -> int:
     """Open the data, check the losses, train, say where the result is."""
     options = cli.parse(Options, recipes.build)
-    from trainers.single import train
     from trainers.state import Stopped
+    from trainers.train import train
 
     out = Path(options.out or f"{options.storage}/train/{options.config.recipe}").resolve()
     try:

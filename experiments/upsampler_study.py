@@ -9,11 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from experiments import cli, study
+from experiments.common import cli, study_command
 
 
 @dataclass
-class Options(study.Options):
+class Options(study_command.Options):
     """Options of the upsampler study; every setting of its trainings follows under its dotted name."""
 
     sensitivity: bool = True
@@ -22,8 +22,8 @@ class Options(study.Options):
 
 def main() -> int:
     """Parse, run, print."""
-    options = study.parse("upsampler_study", Options)
-    return study.run("upsampler_study", options, sensitivity=options.sensitivity)
+    options = study_command.parse("upsampler_study", Options)
+    return study_command.run("upsampler_study", options, sensitivity=options.sensitivity)
 
 
 if __name__ == "__main__":

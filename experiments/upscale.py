@@ -16,10 +16,10 @@ import tyro
 from rich.console import Console
 from rich.progress import Progress
 
-from experiments import cli
-from orchestrator.named_model import load_named
+from experiments.common import cli
+from orchestrator.registry.load_model import load_model
 from trainers.device import pick_device
-from trainers.upscaling import jobs, upscale_files
+from trainers.inference.files import jobs, upscale_files
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Args:
 
 def main(args: Args) -> int:
     """Parse, upscale, exit with 1 where a picture failed."""
-    network, config = load_named(args.model, args.tracking_uri)
+    network, config = load_model(args.model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale
     todo = jobs(list(args.images), args.out, args.format, scale)

@@ -55,11 +55,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without runs, to be copied: making its tables takes seconds each time."""
-    from orchestrator.mlflow_store import open_store
-    from orchestrator.tracking import default_uri
+    from orchestrator.tracking.mlflow_client import open_client
+    from orchestrator.tracking.server import default_uri
 
     folder = tmp_path_factory.mktemp("store")
-    open_store(default_uri(folder))
+    open_client(default_uri(folder))
     return folder / "mlflow.db"
 
 
@@ -69,7 +69,7 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 
     A line for each request is written to s3.log.
     """
-    from datasets import remote
+    from datasets import object_store
 
     if find_spec("moto") is None:
         pytest.skip("moto[server] is not installed; pip install 'upsweep[dev]'")
@@ -85,7 +85,7 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    remote._file_system.cache_clear()
+    object_store.file_system.cache_clear()
     try:
         _wait_for(port)
         import boto3
@@ -95,7 +95,7 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
-        remote._file_system.cache_clear()
+        object_store.file_system.cache_clear()
 
 
 def _wait_for(port: int) -> None:

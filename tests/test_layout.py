@@ -1,80 +1,225 @@
-"""The house: which room may import which, and that the package list names every room."""
+"""The architecture: which package may import which, no circles, and who may import what from outside."""
 
 import ast
+import pkgutil
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-STAIRS = ("datasets", "trainers", "orchestrator", "experiments")
+TOP = ("datasets", "trainers", "orchestrator", "experiments")
+"""A package may import those before it."""
+ORCHESTRATOR = (
+    "console",
+    "storage",
+    "provenance",
+    "tracking",
+    "analysis",
+    "search",
+    "schedulers",
+    "results",
+    "cluster",
+    "trial",
+    "report",
+    "registry",
+    "sweep",
+    "studies",
+    "rating",
+)
+"""The same within orchestrator; but sweep, studies and rating do not know each other."""
+APART = ("sweep", "studies", "rating")
 KEPT_OUT = {
     "datasets": {"ray", "mlflow", "optuna"},
     "trainers": {"ray", "mlflow", "optuna"},
+    "experiments": {"ray", "mlflow", "optuna"},
 }
+MLFLOW = ("orchestrator.tracking", "orchestrator.registry")
+"""Trials append to journals: an import of mlflow elsewhere would make training wait for a server."""
+OPTUNA = ("orchestrator.search", "orchestrator.report.importance")
+PRIVATE_RAY = {
+    "orchestrator.cluster.provider": {"ray.autoscaler._private.commands.get_head_node_ip"},
+    "orchestrator.cluster.placement_groups": {
+        "ray._private.state.state",
+        "ray.core.generated.gcs_pb2",
+    },
+    "orchestrator.trial.distributed": {
+        "ray.train.v2._internal.callbacks.placement_group_callback.PlacementGroupCleanerCallback",
+    },
+    "orchestrator.trial.preemption": {"ray._raylet", "ray.core.generated.autoscaler_pb2"},
+    "orchestrator.sweep.tune_controller": {"ray.tune.execution.tune_controller.TuneController"},
+}
+"""File -> what it imports of Ray that Ray does not promise to keep."""
+PRIVATE_RAY_IN_STRINGS = (
+    "ray._raylet.GcsClient",
+    "ray._raylet.GcsClient.drain_node",
+    "ray.tune.tune.TuneController",
+)
+"""What else is used: in a process of its own (cluster.connect), by attribute (trial.preemption), rebound."""
+MAX_LINES = 300
 
 
-def files():
-    return [p for room in STAIRS for p in sorted((ROOT / room).rglob("*.py"))]
+def module_of(path: Path) -> str:
+    """Return the dotted name of a file; that of its package for __init__.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported(path: Path) -> set[str]:
-    """First names of everything a file imports, at the top or inside functions."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+FILES = {module_of(p): p for top in TOP for p in sorted((ROOT / top).rglob("*.py"))}
+
+
+def imports_of(source: str) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of every import of a file, also inside functions; name is empty for `import x`."""
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+            yield from ((node.module, alias.name) for alias in node.names)
 
 
-def climbs(room: str, names: set[str]) -> set[str]:
-    """What a file of `room` may not import: rooms further up the stairs, and what is kept out of it."""
-    above = set(STAIRS[STAIRS.index(room) + 1 :])
-    return names & (above | KEPT_OUT.get(room, set()))
+def our_imports(module: str, source: str, files: dict[str, Path]) -> set[str]:
+    """Return the files of ours that a file imports."""
+    found = set()
+    for origin, name in imports_of(source):
+        found.add(f"{origin}.{name}" if f"{origin}.{name}" in files else origin)
+    return (found & set(files)) - {module}
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_go_down_the_stairs(path):
-    room = path.relative_to(ROOT).parts[0]
-    found = climbs(room, imported(path))
-    assert not found, f"{path.relative_to(ROOT)} climbs the stairs: {room} may not import {sorted(found)}"
+GRAPH = {module: our_imports(module, path.read_text(), FILES) for module, path in FILES.items()}
 
 
-def test_a_climb_would_be_seen():
-    assert climbs("trainers", {"torch", "orchestrator", "ray"}) == {"orchestrator", "ray"}
-    assert climbs("orchestrator", {"ray", "trainers"}) == set()
-    assert climbs("datasets", {"trainers"}) == {"trainers"}
+def upward(module: str, imported: str) -> bool:
+    """Return True if `module` may not import `imported`, by the order of packages."""
+    own, other = module.split("."), imported.split(".")
+    if own[0] != other[0]:
+        return TOP.index(other[0]) > TOP.index(own[0])
+    if own[0] != "orchestrator" or len(own) < 2 or len(other) < 2 or own[1] == other[1]:
+        return False
+    apart = own[1] in APART and other[1] in APART
+    return apart or ORCHESTRATOR.index(other[1]) > ORCHESTRATOR.index(own[1])
 
 
-def test_only_delivery_and_the_registry_talk_to_mlflow():
-    """Trials append to journals; an import of mlflow anywhere else would make training wait for a server."""
-    importers = {p.name for p in (ROOT / "orchestrator").rglob("*.py") if "mlflow" in imported(p)}
-    assert "journal.py" not in importers and "trial.py" not in importers
-    assert not importers & {"tune_monitor.py", "tuning.py", "sweep.py", "record.py", "tracking.py"}
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return each set of files that import one another in a circle (Tarjan, 1972)."""
+    number: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        number[node] = low[node] = len(number)
+        stack.append(node)
+        for other in graph[node]:
+            if other not in number:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], number[other])
+        if low[node] == number[node]:
+            circle = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(circle) > 1:
+                found.append(sorted(circle))
+
+    for node in graph:
+        if node not in number:
+            visit(node)
+    return found
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_follow_the_order_of_packages(module):
+    wrong = sorted(other for other in GRAPH[module] if upward(module, other))
+    assert not wrong, f"{module} may not import {wrong}"
+    outside = {origin.split(".")[0] for origin, _ in imports_of(FILES[module].read_text())}
+    kept_out = outside & KEPT_OUT.get(module.split(".")[0], set())
+    assert not kept_out, f"{module} may not import {sorted(kept_out)}"
+
+
+def test_no_file_imports_itself_through_others():
+    assert circles(GRAPH) == []
+
+
+def test_a_wrong_import_and_a_circle_would_be_seen():
+    assert upward("trainers.state", "orchestrator.storage") and upward("datasets.files", "trainers.state")
+    assert upward("orchestrator.search.space", "orchestrator.sweep.plan")
+    assert upward("orchestrator.rating.study", "orchestrator.studies.plan")
+    assert not upward("orchestrator.sweep.plan", "orchestrator.search.space")
+    assert not upward("experiments.sweep", "datasets.files")
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+    source = "def f():\n    from trainers import state\n"
+    assert our_imports("datasets.x", source, {"trainers.state": Path(), "trainers": Path()}) == {
+        "trainers.state"
+    }
+
+
+def users_of(package: str) -> set[str]:
+    """Return the files of ours that import `package`."""
+    return {
+        m for m, p in FILES.items() if any(o.split(".")[0] == package for o, _ in imports_of(p.read_text()))
+    }
+
+
+def test_mlflow_and_optuna_are_imported_where_they_belong():
+    assert {m for m in users_of("mlflow") if not m.startswith(MLFLOW)} == set()
+    assert {m for m in users_of("optuna") if not m.startswith(OPTUNA)} == set()
+
+
+def private_names(source: str) -> set[str]:
+    """Return the dotted names of Ray's private modules and of the names imported from them."""
+    found = set()
+    for origin, name in imports_of(source):
+        whole = f"{origin}.{name}" if name else origin
+        parts = whole.split(".")
+        if parts[0] == "ray" and any(
+            p.startswith("_") or p in ("core", "autoscaler", "execution") for p in parts
+        ):
+            found.add(whole)
+    return found
+
+
+def test_rays_private_names_are_listed():
+    used = {m: names for m, p in FILES.items() if (names := private_names(p.read_text()))}
+    assert used == PRIVATE_RAY
+
+
+@pytest.mark.parametrize(
+    "name", sorted({n for names in PRIVATE_RAY.values() for n in names} | set(PRIVATE_RAY_IN_STRINGS))
+)
+def test_a_private_name_exists_in_the_pinned_ray(name):
+    assert pkgutil.resolve_name(name) is not None
 
 
 def test_torchvision_is_imported_where_it_is_used():
     """Its import takes as long as torch's, in every worker of every stage; cached images do not need it."""
-    heavy = {"torchvision", "trainers.perceptual"}
-    for path in files():
+    heavy = {"torchvision", "trainers.vgg_features"}
+    for module, path in FILES.items():
         top = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Import | ast.ImportFrom)]
-        modules = {
-            m
+        origins = {
+            o
             for n in top
-            for m in ([n.module] if isinstance(n, ast.ImportFrom) else [a.name for a in n.names])
+            for o in ([n.module] if isinstance(n, ast.ImportFrom) else [a.name for a in n.names])
         }
-        found = {m for m in modules if m and any(m == h or m.startswith(f"{h}.") for h in heavy)}
-        assert not found or path.name in ("perceptual.py", "upsampler_answer.py"), f"{path.name}: {found}"
+        found = {o for o in origins if o and any(o == h or o.startswith(f"{h}.") for h in heavy)}
+        users = ("trainers.vgg_features", "orchestrator.studies.kinds.upsampler_results")
+        assert not found or module in users, f"{module}: {found}"
 
 
-def test_every_room_is_in_the_package_list():
+def test_every_package_is_in_the_package_list():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = {str(p.parent.relative_to(ROOT)).replace("/", ".") for p in files() if p.name == "__init__.py"}
-    assert listed == found
+    assert listed == {m for m, p in FILES.items() if p.name == "__init__.py"}
 
 
-def test_files_stay_rooms():
-    long = {str(p.relative_to(ROOT)): n for p in files() if (n := len(p.read_text().splitlines())) > 400}
-    assert not long, f"two ideas live in {long}"
+def test_orchestrator_has_at_most_three_loose_modules():
+    loose = [
+        m
+        for m, p in FILES.items()
+        if m.count(".") == 1 and m.startswith("orchestrator.") and p.name != "__init__.py"
+    ]
+    assert sorted(loose) == ["orchestrator.console", "orchestrator.provenance", "orchestrator.storage"]
+
+
+def test_a_file_holds_one_idea():
+    long = {m: n for m, p in FILES.items() if (n := len(p.read_text().splitlines())) > MAX_LINES}
+    assert not long, f"two ideas are in {long}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import order
+from datasets import sampling
 from datasets.errors import UserError
 from datasets.loader import TrainLoader
 
@@ -46,9 +46,9 @@ class ContentCache:
         loader, data = self.loader, self.loader.data
         indices, epochs = (
             part[loader.mine]
-            for part in order.batch_indices(len(loader.images), data.order_seed, index, data.batch_size)
+            for part in sampling.batch_indices(len(loader.images), data.order_seed, index, data.batch_size)
         )
-        mirrored = order.flips(data.order_seed, epochs, indices) if data.flip else np.zeros_like(indices)
+        mirrored = sampling.flips(data.order_seed, epochs, indices) if data.flip else np.zeros_like(indices)
         return 2 * indices.astype(np.int64) + mirrored.astype(np.int64)
 
     def _keep(self, slots: np.ndarray, features: Tensor) -> None:

@@ -22,7 +22,7 @@ from datasets.config import DEGRADATIONS
 from datasets.degrade import up
 from datasets.errors import UserError, unknown
 from trainers.metrics import Metric, require
-from trainers.metrics.view import View, Views
+from trainers.metrics.image_view import View, Views
 
 BATCH_PIXELS = 1 << 17  # input pixels per forward pass: eight 128 x 128 inputs, or one larger image
 RESIZERS = ("bicubic", "nearest", "lanczos")
@@ -168,8 +168,8 @@ class Evaluator:
     ) -> Callable[[np.ndarray], float]:
         """Set-level `metric` of images `a` minus that of `b`, as a function of image indices.
 
-        The same images count for both, as orchestrator.statistics.jackknife_difference wants it. UserError
-        for a metric that is not a set's.
+        Both are measured on the same images, as a jackknife of their difference needs.
+        UserError for a metric that is not a set's.
         """
         on_subsets = next((m.on_subsets for m in self.metrics if m.name == metric), None)
         if on_subsets is None:

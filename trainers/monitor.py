@@ -9,22 +9,22 @@ from typing import Any, Protocol
 
 from trainers.checkpoint import save, save_generator, whole
 from trainers.config import TrainConfig
-from trainers.state import PHASES, Progress, TrainState
+from trainers.state import PHASES, History, TrainState
 
 
 class Monitor(Protocol):
-    """What the loop asks of its surroundings; a sweep's trial brings its own (orchestrator/trial.py)."""
+    """What the training loop reports to; a sweep's trial has its own (orchestrator/trial/monitor.py)."""
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Losses and shares, at run.log_every_steps."""
 
-    def report(self, state: TrainState, progress: Progress) -> None:
+    def report(self, state: TrainState, progress: History) -> None:
         """The newest row of progress.curve, at run.eval_every_steps; may end the run by raising."""
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state: TrainState, progress: History) -> None:
         """A place to resume from, at run.checkpoint_every_steps and at the end of a phase."""
 
-    def keep_candidate(self, state: TrainState, progress: Progress) -> None:
+    def keep_candidate(self, state: TrainState, progress: History) -> None:
         """The averaged generator as just measured lies on this run's own front."""
 
     def drop_candidate(self, step: int) -> None:
@@ -49,7 +49,7 @@ class FolderMonitor:
         """One line of metrics.jsonl."""
         self._write({"phase": phase, "step": step, "log": values})
 
-    def report(self, state: TrainState, progress: Progress) -> None:
+    def report(self, state: TrainState, progress: History) -> None:
         """One line of metrics.jsonl and one for the reader."""
         phase, step, values = state.phase, state.step, progress.latest()
         self._write({"phase": phase, "step": step, "val": values})
@@ -57,7 +57,7 @@ class FolderMonitor:
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         self.say(f"{phase} {step:>7}/{total}  {shown}  {self._time_left(phase, step)}")
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state: TrainState, progress: History) -> None:
         """checkpoints/PHASE-STEP, replacing the one before it."""
         folder = self.folder / "checkpoints"
         kept = save(
@@ -67,7 +67,7 @@ class FolderMonitor:
             if old != kept:
                 shutil.rmtree(old)
 
-    def keep_candidate(self, state: TrainState, progress: Progress) -> None:
+    def keep_candidate(self, state: TrainState, progress: History) -> None:
         """candidates/STEP."""
         folder = self.folder / "candidates" / f"{state.step:08d}"
         save_generator(folder, self.config, state.ema, {"step": state.step, "val": progress.latest()})
@@ -97,7 +97,7 @@ class FolderMonitor:
         return f"{int(left // 60)}:{int(left % 60):02d} left"
 
 
-class Follower:
+class SilentMonitor:
     """The monitor of every rank but the first: resumes from the same folder and says nothing."""
 
     def __init__(self, leader: FolderMonitor) -> None:
@@ -106,13 +106,13 @@ class Follower:
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """The first rank logs."""
 
-    def report(self, state: TrainState, progress: Progress) -> None:
+    def report(self, state: TrainState, progress: History) -> None:
         """The first rank reports."""
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state: TrainState, progress: History) -> None:
         """The first rank saves."""
 
-    def keep_candidate(self, state: TrainState, progress: Progress) -> None:
+    def keep_candidate(self, state: TrainState, progress: History) -> None:
         """The first rank keeps candidates."""
 
     def drop_candidate(self, step: int) -> None:

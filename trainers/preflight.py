@@ -7,7 +7,7 @@ from datasets.errors import UserError
 from trainers import losses
 from trainers.config import TrainConfig
 from trainers.state import TrainState, new_state, set_rate
-from trainers.steps import Step, build_features, gradient_at_output
+from trainers.train_step import TrainStep, build_features, gradient_at_output
 
 OVERFIT_STEPS = 8
 
@@ -48,7 +48,7 @@ def term_gradients(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> dict[st
     device = hr.device
     phase = "gan" if config.run.gan_steps else "psnr"
     state = new_state(config, phase, device)
-    step = Step(config, state, build_features(config, device) if phase == "gan" else None)
+    step = TrainStep(config, state, build_features(config, device) if phase == "gan" else None)
     sr = state.generator(lr_image).float()
     if phase == "psnr":
         terms = {"pixel": losses.pixel_loss(config.loss.pixel, sr, hr, config.loss.pixel_colors)}
@@ -67,7 +67,7 @@ def check_overfit(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> None:
     """
     state: TrainState = new_state(config, "psnr", hr.device)
     set_rate(state.opt_g, config.optim.lr_psnr / 10)
-    step = Step(config, state)
+    step = TrainStep(config, state)
     seen = []
     for _ in range(OVERFIT_STEPS):
         step(hr, lr_image)

@@ -2,7 +2,7 @@
 
 import copy
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ class TrainState:
 
 
 @dataclass
-class Progress:
+class History:
     """What a phase has measured so far; travels with every checkpoint."""
 
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -151,23 +151,3 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give every group its learning rate: `rate` times the group's own factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
-
-
-@torch.no_grad()
-def recalibrate(module: nn.Module, lr_images: Iterable[Tensor]) -> None:
-    """Replace the running BN statistics of `module` by the mean over `lr_images`; ends in eval mode.
-
-    Averaged weights never saw the statistics that live weights collected, so they need their own.
-    """
-    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
-    if norms:
-        momenta = [m.momentum for m in norms]
-        for m in norms:
-            m.reset_running_stats()
-            m.momentum = None  # a plain mean over the batches
-        module.train()
-        for lr_image in lr_images:
-            module(lr_image)
-        for m, momentum in zip(norms, momenta, strict=True):
-            m.momentum = momentum
-    module.eval()

@@ -13,10 +13,10 @@ from torch import nn
 from datasets.errors import UserError, unknown
 from datasets.loader import Pair
 from orchestrator.rating.study import HR, NEAREST
-from trainers.benchmark import open_test_set
+from trainers.benchmarks.sets import open_test_set
 from trainers.evaluate import RESIZERS, resize_up
-from trainers.infer import upscale
-from trainers.pictures import eight_bit, expand, read
+from trainers.inference.image_io import eight_bit, expand, read
+from trainers.inference.tiling import upscale
 
 
 @dataclass(frozen=True)

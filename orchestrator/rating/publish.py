@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.log_table import log_table
-from orchestrator.rating.ledger import Sitting, sittings
-from orchestrator.rating.results import Panel, Rater, Results, Score, judge, metrics, words
+from datasets.files import write_json
+from orchestrator.rating.results import Panel, Rater, Results, Score, mean_opinion_scores, metrics, words
+from orchestrator.rating.scores import RatingSession, sittings
 from orchestrator.rating.study import HR, Study
-from orchestrator.tracking import write_json
+from orchestrator.tracking.table_run import log_table
 
 CONSISTENCY = "within one point"
 
@@ -26,7 +26,7 @@ def results_of(study: Study, reference: str, min_consistency: float) -> Results:
     if reference and reference not in study.models:
         raise UserError(f"--against must be one of {', '.join(study.models)}, but got '{reference}'")
     reference = reference or study.models[0]
-    return judge(sittings(study.folder), study.models, study.images, reference, min_consistency)
+    return mean_opinion_scores(sittings(study.folder), study.models, study.images, reference, min_consistency)
 
 
 def text(results: Results, names: bool = False) -> str:
@@ -108,7 +108,7 @@ def _score_line(panel: Panel, score: Score) -> dict[str, Any]:
     return line | {f"n{k}": count for k, count in enumerate(score.counts, 1)}
 
 
-def _rating_lines(sitting: Sitting, labels: dict[str, str]) -> list[dict[str, Any]]:
+def _rating_lines(sitting: RatingSession, labels: dict[str, str]) -> list[dict[str, Any]]:
     own = {"rater": labels[sitting.rater.casefold()], "session": sitting.session}
     return [own | line for _, line in sorted(sitting.ratings.items())]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.rating.ledger import SCORES, Sitting
+from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap
+from orchestrator.analysis.significance import MIN_SEEDS, NOT_ENOUGH, SEEDS_TO_BEAT, Verdict, between_designs
+from orchestrator.rating.scores import SCORES, RatingSession
 from orchestrator.rating.study import HR, NEAREST
-from orchestrator.statistics import Comparison, Interval, hierarchical_bootstrap
-from orchestrator.verdicts import MIN_SEEDS, NOT_ENOUGH, SEEDS_TO_BEAT, Verdict, between_designs
 
 MIN_RATERS = MIN_SEEDS
 MIN_IMAGES = 5
@@ -81,15 +81,15 @@ class Results:
     notes: tuple[str, ...]
 
 
-def judge(
-    sittings: Sequence[Sitting],
+def mean_opinion_scores(
+    sittings: Sequence[RatingSession],
     models: Sequence[str],
     images: Sequence[str],
     reference: str,
     min_consistency: float,
 ) -> Results:
     """The results of a study. `reference` is the model that the others are compared with."""
-    people: dict[str, list[Sitting]] = {}
+    people: dict[str, list[RatingSession]] = {}
     for sitting in sittings:
         people.setdefault(sitting.rater.casefold(), []).append(sitting)
     raters = tuple(
@@ -106,7 +106,7 @@ def judge(
     return Results(reference, raters, tuple(panels), notes)
 
 
-def _rater(label: str, own: Sequence[Sitting], min_consistency: float) -> Rater:
+def _rater(label: str, own: Sequence[RatingSession], min_consistency: float) -> Rater:
     differences = [d for sitting in own for d in _differences(sitting)]
     within = float(np.mean([abs(d) <= 1 for d in differences])) if differences else None
     hr, nearest = (_mean_of(own, model) for model in (HR, NEAREST))
@@ -122,7 +122,7 @@ def _rater(label: str, own: Sequence[Sitting], min_consistency: float) -> Rater:
     )
 
 
-def _differences(sitting: Sitting) -> list[int]:
+def _differences(sitting: RatingSession) -> list[int]:
     """Second score minus first of each picture that was scored twice."""
     first = _firsts(sitting)
     return [
@@ -132,19 +132,19 @@ def _differences(sitting: Sitting) -> list[int]:
     ]
 
 
-def _firsts(sitting: Sitting) -> dict[tuple[str, str], int]:
+def _firsts(sitting: RatingSession) -> dict[tuple[str, str], int]:
     lines = sitting.ratings.values()
     return {(line["image"], line["model"]): line["score"] for line in lines if not line["repeat"]}
 
 
-def _mean_of(own: Sequence[Sitting], model: str) -> float | None:
+def _mean_of(own: Sequence[RatingSession], model: str) -> float | None:
     scores = [score for s in own for (_, name), score in _firsts(s).items() if name == model]
     return float(np.mean(scores)) if scores else None
 
 
 def _panel(
     title: str,
-    people: Sequence[Sequence[Sitting]],
+    people: Sequence[Sequence[RatingSession]],
     models: Sequence[str],
     images: Sequence[str],
     reference: str,

@@ -20,8 +20,8 @@ from typing import Any
 
 from datasets.errors import UserError
 from orchestrator.rating import pages
-from orchestrator.rating.ledger import Ledger, Sitting, clean_name
-from orchestrator.rating.order import token
+from orchestrator.rating.presentation import opaque_name
+from orchestrator.rating.scores import RatingSession, ScoreStore, clean_name
 from orchestrator.rating.study import Study
 
 HOST = "127.0.0.1"
@@ -75,7 +75,7 @@ class App:
 
     def __init__(self, study: Study, session: int = 1) -> None:
         self.study, self.session = study, session
-        self.ledger = Ledger(study)
+        self.ledger = ScoreStore(study)
         self.total = len(study.images) * len(study.models)
         self.total += min(study.repeats, self.total // 3)
 
@@ -107,7 +107,7 @@ class App:
         return ""
 
     def _token(self, *parts: object) -> str:
-        return token(self.study.secret, "form", *parts)
+        return opaque_name(self.study.secret, "form", *parts)
 
     def _missing(self) -> Answer:
         return _html(pages.trouble("There is no such page."), HTTPStatus.NOT_FOUND)
@@ -138,7 +138,7 @@ class App:
             return _html(pages.known(sitting.rater, done, self.total, self._token("begin")))
         return _go(f"/r/{sitting.key}/")
 
-    def _rate(self, sitting: Sitting, position: int, form: Mapping[str, str]) -> Answer:
+    def _rate(self, sitting: RatingSession, position: int, form: Mapping[str, str]) -> Answer:
         here = f"/r/{sitting.key}/{position + 1}"
         if not _same(form.get("token"), self._token(sitting.key, position)):
             return _html(pages.trouble("This page is too old.", f"/r/{sitting.key}/"), HTTPStatus.FORBIDDEN)
@@ -150,7 +150,7 @@ class App:
             return _unsaved(f"Your score was not saved ({error.strerror or error}): give it again.", here)
         return _go(f"/r/{sitting.key}/{position + 2}")
 
-    def _of_sitting(self, sitting: Sitting, place: str) -> Answer:
+    def _of_sitting(self, sitting: RatingSession, place: str) -> Answer:
         if place == "":
             at = sitting.current
             return _go(f"/r/{sitting.key}/{at + 1 if at else 'example/1'}")
@@ -162,7 +162,7 @@ class App:
             return self._trial(sitting, int(place) - 1)
         return self._missing()
 
-    def _example(self, sitting: Sitting, number: int) -> Answer:
+    def _example(self, sitting: RatingSession, number: int) -> Answer:
         count, root = len(self.study.calibration), f"/r/{sitting.key}"
         if not 1 <= number <= count:
             return self._missing()
@@ -171,7 +171,7 @@ class App:
         forward = f"{root}/example/{number + 1}" if number < count else f"{root}/{sitting.current + 1}"
         return _html(pages.example(number, count, low, high, back, forward))
 
-    def _trial(self, sitting: Sitting, position: int) -> Answer:
+    def _trial(self, sitting: RatingSession, position: int) -> Answer:
         root, total = f"/r/{sitting.key}", len(sitting.order)
         if position < 0 or position > sitting.current:  # no looking ahead
             return _go(f"{root}/")
@@ -184,10 +184,10 @@ class App:
         here = f"{root}/{position + 1}"
         return _html(pages.trial(position + 1, total, picture, here, form_token, back, given))
 
-    def _named(self, sitting: Sitting, *parts: object) -> str:
-        return token(self.study.secret, "picture", sitting.key, *parts)
+    def _named(self, sitting: RatingSession, *parts: object) -> str:
+        return opaque_name(self.study.secret, "picture", sitting.key, *parts)
 
-    def _picture(self, sitting: Sitting, name: str) -> Answer:
+    def _picture(self, sitting: RatingSession, name: str) -> Answer:
         """The bytes that `name` stands for, among those that this rater may see by now."""
         for position in range(min(sitting.current + 1, len(sitting.order))):
             if _same(name, self._named(sitting, "trial", position)):

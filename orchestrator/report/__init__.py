@@ -9,7 +9,7 @@ page.css, page.js   how it looks; sorting, filtering, tooltips, the slider
 
 from pathlib import Path
 
-from orchestrator.report.facts import read
+from orchestrator.report.data import read
 from orchestrator.report.page import render
 
 

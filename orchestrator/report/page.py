@@ -5,19 +5,20 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from orchestrator.report import facts as say
-from orchestrator.report.drawings import curves_section, pictures, plane_section
-from orchestrator.report.facts import Design, Facts, number
+from orchestrator.report import data as say
+from orchestrator.report import sentences
+from orchestrator.report.data import Design, SweepResults, number
+from orchestrator.report.figures import curves_section, pictures, plane_section
+from orchestrator.report.importance import settings_section
 from orchestrator.report.markup import cells, section
-from orchestrator.report.opinions import opinions_section
-from orchestrator.report.settings import settings_section
+from orchestrator.report.ratings import opinions_section
 from orchestrator.report.tables import designs_table, runs_table, verdicts_section
 from trainers.metrics import METRICS
 
 HERE = Path(__file__).parent
 
 
-def render(facts: Facts) -> str:
+def render(facts: SweepResults) -> str:
     """The whole page."""
     sections = (
         _answer(facts),
@@ -45,19 +46,27 @@ def _asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _answer(facts: Facts) -> str:
+def _answer(facts: SweepResults) -> str:
     sweep = facts.sweep
-    when = say.moment(sweep.get("ended")) or f"{sweep['status']}, begun {say.moment(sweep['started'])}"
+    when = (
+        sentences.moment(sweep.get("ended"))
+        or f"{sweep['status']}, begun {sentences.moment(sweep['started'])}"
+    )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
-    told = (say.how_sure(facts), say.by_image(facts), say.checkpoint_choice(facts), say.cost(facts))
+    told = (
+        sentences.how_sure(facts),
+        say.by_image(facts),
+        sentences.checkpoint_choice(facts),
+        sentences.cost(facts),
+    )
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
-        f"<h1>{escape(say.headline(facts))}</h1>{_tiles(facts)}"
+        f"<h1>{escape(sentences.headline(facts))}</h1>{_tiles(facts)}"
         f"{''.join(f'<p>{escape(text)}</p>' for text in told if text)}</header>"
     )
 
 
-def _tiles(facts: Facts) -> str:
+def _tiles(facts: SweepResults) -> str:
     pick = facts.pick
     if pick is None:
         return ""
@@ -72,7 +81,7 @@ def _tiles(facts: Facts) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _tile(facts: Facts, pick: Design, metric: str) -> str:
+def _tile(facts: SweepResults, pick: Design, metric: str) -> str:
     unit = escape(METRICS[metric].unit)
     values = pick.values(metric)
     spread = f" ({number(min(values), metric)} to {number(max(values), metric)})" if len(values) > 1 else ""
@@ -87,7 +96,7 @@ def _tile(facts: Facts, pick: Design, metric: str) -> str:
     )
 
 
-def _reproduce(facts: Facts) -> str:
+def _reproduce(facts: SweepResults) -> str:
     sweep = facts.sweep
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands += [sweep["command"], f"python experiments/promote.py {shlex.quote(sweep['name'])}"]
@@ -109,7 +118,7 @@ def _reproduce(facts: Facts) -> str:
     )
 
 
-def _settings(facts: Facts) -> str:
+def _settings(facts: SweepResults) -> str:
     """The dotted settings of each confirmed design that differ from the recipe."""
     blocks = []
     for design in facts.designs:

@@ -2,15 +2,15 @@
 
 from html import escape
 
-from orchestrator.report import facts as say
-from orchestrator.report.facts import Design, Facts, Row, lost, number
+from orchestrator.report import data, sentences
+from orchestrator.report.data import Design, Row, SweepResults, has_no_result, number
 from orchestrator.report.markup import cells, section
 from trainers.metrics import METRICS
 
 STAGES = ("test", "confirm", "screen", "warm")
 
 
-def designs_table(facts: Facts) -> str:
+def designs_table(facts: SweepResults) -> str:
     """Confirmed designs: the table to cite, one row per design, on test where that was opened."""
     designs = facts.designs
     if not designs:
@@ -18,7 +18,7 @@ def designs_table(facts: Facts) -> str:
     metrics = [facts.perceptual, facts.distortion]
     metrics += [m for m in METRICS if m not in metrics and all(d.mean(m) is not None for d in designs)]
     head = ["design", "seeds", *(f"{m} {METRICS[m].unit}".strip() for m in metrics)]
-    metric, words = say.against_pick(facts)
+    metric, words = data.against_pick(facts)
     head += [f"against the pick, {metric}"] if words else []
     body = []
     for d in designs:
@@ -50,7 +50,7 @@ def _protocol(rows: list[Row]) -> str:
     return f'<details><summary>What the numbers mean</summary><ul class="small">{items}</ul></details>'
 
 
-def runs_table(facts: Facts) -> str:
+def runs_table(facts: SweepResults) -> str:
     """Every run in a table that sorts and filters."""
     if not facts.rows:
         return ""
@@ -76,9 +76,9 @@ def runs_table(facts: Facts) -> str:
     )
 
 
-def _trial(facts: Facts, row: Row, metrics: list[str], priced: bool) -> str:
+def _trial(facts: SweepResults, row: Row, metrics: list[str], priced: bool) -> str:
     values = row["metrics"]
-    gone = lost(row)
+    gone = has_no_result(row)
     hours = row["gpu_hours"] or row["cpu_hours"]
     texts = [(row["design"], None), (row["stage"], None), (str(row["seed"]), row["seed"])]
     texts += [(number(None if gone else values.get(m), m), None if gone else values.get(m)) for m in metrics]
@@ -99,15 +99,15 @@ def _trial(facts: Facts, row: Row, metrics: list[str], priced: bool) -> str:
     return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{picked}>{tds}</tr>'
 
 
-def verdicts_section(facts: Facts) -> str:
+def verdicts_section(facts: SweepResults) -> str:
     """What became of the trials that did not go on, in words."""
     items = []
-    for words, rows in say.verdicts(facts):
+    for words, rows in sentences.verdicts(facts):
         details = "".join(
             f"<li>{escape(row['stage'])} {escape(row['design'])}: {escape(row['verdict'])}</li>"
             for row in rows
         )
-        shown = " open" if lost(rows[0]) else ""
+        shown = " open" if has_no_result(rows[0]) else ""
         items.append(
             f"<details{shown}><summary><b>{len(rows)}</b> {escape(words)}</summary>"
             f'<ul class="small">{details}</ul></details>'

@@ -9,16 +9,17 @@ import torch
 from datasets.catalogue import CATALOGUE
 from datasets.config import DataConfig
 from datasets.errors import UserError
-from datasets.importers import open_source
-from datasets.loader import open_images
+from datasets.image_set import open_images
+from datasets.shard_reader import is_shards
+from datasets.sources import open_source
 from datasets.splits import STUDIES
-from datasets.stream import is_shards
-from orchestrator.studies.plan import Study, Training, open_test
+from orchestrator.studies.plan import Study
 from orchestrator.studies.request import Request
+from orchestrator.studies.spec import Training, open_test
 from trainers.config import digest, flatten
 from trainers.device import describe_hardware, pick_device
 from trainers.state import new_state
-from trainers.steps import Step, build_features
+from trainers.train_step import TrainStep, build_features
 
 
 def lines(study: Study, request: Request) -> list[str]:
@@ -109,7 +110,7 @@ def seconds_per_step(training: Training) -> dict[str, float]:
     for phase, steps in (("psnr", config.run.psnr_steps), ("gan", config.run.gan_steps)):
         if steps:
             state = new_state(small, phase, device)
-            step = Step(small, state, build_features(small, device) if phase == "gan" else None)
+            step = TrainStep(small, state, build_features(small, device) if phase == "gan" else None)
             step(hr, lr_image)
             step.check()
             began = clock()

@@ -1,6 +1,6 @@
 """Figures of a study as SVG files that stand alone: heat map, bars, curves, points with a front; and strips.
 
-The axes are those of a sweep's report (orchestrator/report/plots.py).
+The axes are those of a sweep's report (orchestrator/report/svg.py).
 """
 
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from orchestrator.report.plots import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis
+from orchestrator.report.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis
 
 COLOURS = ("#2563a8", "#c8401f", "#2f8f5b", "#6b4fa0", "#b7791f", "#4a5568", "#0f8b8d", "#a63d74", "#7a8b2a")
 CELL_PX, GAP_PX, LABEL_PX = 132, 3, 18

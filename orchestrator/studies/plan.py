@@ -2,63 +2,21 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.config import DataConfig
 from datasets.errors import UserError
-from datasets.loader import ImageSet, open_images
+from datasets.image_set import ImageSet
 from trainers.config import TrainConfig, digest, flatten
 
 if TYPE_CHECKING:
     from orchestrator.studies.results import Answer, Results
 
+from orchestrator.studies.spec import Training
+
 TRAIN_TOLERANCE = 0.02
 """Doubles are dropped from training images at import, so equal sets end up this much apart at most."""
-
-
-@dataclass(frozen=True)
-class TestOn:
-    """Images that a finished network is measured on: the test role of `data`."""
-
-    __test__ = False  # not a test case, whatever pytest thinks of the name
-
-    name: str
-    data: DataConfig
-    first: int = 0
-    """Only the first images by key; 0: all."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training of a study: an arm with one seed."""
-
-    arm: str
-    seed: int
-    config: TrainConfig
-    tests: tuple[TestOn, ...]
-    metrics: tuple[str, ...]
-    after: str = ""
-    """Name of the training whose last checkpoint it starts from."""
-    extras: tuple[str, ...] = ()
-    """Measures of the study's own (orchestrator/studies/measure.py)."""
-    alphas: tuple[float, ...] = ()
-    """Also measured: interpolations between the training it starts from (0) and itself (1)."""
-    candidates: bool = False
-    """Also measured: every checkpoint on its own front."""
-    extractor: str = ""
-    """File of a classifier of domains, for fd_domains and kd_domains."""
-
-    @property
-    def name(self) -> str:
-        """Its folder, and its name in MLflow."""
-        return f"{re.sub(r'[^a-z0-9]+', '-', self.arm.lower()).strip('-')}-s{self.seed}"
-
-    @property
-    def steps(self) -> int:
-        """Updates of the generator in both phases."""
-        return self.config.run.psnr_steps + self.config.run.gan_steps
 
 
 @dataclass(frozen=True)
@@ -76,11 +34,6 @@ class Study:
     def digest(self) -> str:
         """Names the plan: a study goes on only with the plan it began with."""
         return digest([[t.name, t.after, list(t.metrics), flatten(t.config)] for t in self.trainings])
-
-
-def seeded(config: TrainConfig, seed: int) -> TrainConfig:
-    """`config` with `seed` for its weights and for the order of its data."""
-    return replace(config, run=replace(config.run, seed=seed), data=replace(config.data, order_seed=seed))
 
 
 def named_sets(words: Sequence[str], defaults: Sequence[str], at_least: int = 1) -> dict[str, str]:
@@ -113,15 +66,6 @@ def check_equal(sets: dict[str, ImageSet], role: str) -> int:
             f"--split (python experiments/prepare_data.py)"
         )
     return low
-
-
-def open_test(data: DataConfig, work_dir: Path) -> ImageSet:
-    """The test images of `data`. UserError where the set has no test split."""
-    images = open_images(data.source("test"), "test", work_dir=work_dir, data=data)
-    undivided = not data.test and images.split == "all"  # it would be tested on what it was trained on
-    if undivided or not len(images):
-        raise UserError(f"{images.name} has no test images; import it with a --split that has a test part")
-    return images
 
 
 def check_scale(config: TrainConfig, scale: int) -> None:

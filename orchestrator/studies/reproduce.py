@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from datasets.errors import unknown
-from orchestrator.studies.seeds import NOT_ENOUGH, SEEDS, UNTESTED, Claim
-from orchestrator.studies.session import FACTS
-from orchestrator.verdicts import MIN_IMAGES, SEEDS_TO_BEAT
+from orchestrator.analysis.significance import MIN_IMAGES, NOT_ENOUGH, SEEDS_TO_BEAT
+from orchestrator.studies.claims import DOCUMENTS, UNTESTED, Claim
+from orchestrator.studies.run import FACTS
 
 MORE = (
     f"not enough evidence: a verdict takes {SEEDS_TO_BEAT} seeds (--seeds) and {MIN_IMAGES} test images "
@@ -17,9 +17,9 @@ MORE = (
 
 def claims_of(seed: str) -> tuple[Claim, ...]:
     """Every figure, table and claim of a seed. UserError for a name that is none."""
-    if seed not in SEEDS:
-        raise unknown("seed", seed, SEEDS, "SEED")
-    return SEEDS[seed]
+    if seed not in DOCUMENTS:
+        raise unknown("seed", seed, DOCUMENTS, "SEED")
+    return DOCUMENTS[seed]
 
 
 def studies_of(seed: str, known: Mapping[str, object]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import UserError
-from orchestrator import tracking
+from orchestrator.tracking import server
 from trainers.config import TrainConfig
 
 
@@ -51,7 +51,7 @@ class Request:
     @property
     def uri(self) -> str:
         """The MLflow store."""
-        return self.tracking_uri or tracking.default_uri(self.storage)
+        return self.tracking_uri or server.default_uri(self.storage)
 
 
 def storage_of(text: str) -> Path:

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.statistics import Comparison, hierarchical_bootstrap, seed_level
-from orchestrator.studies.measure import EXTRA_DIRECTIONS
-from orchestrator.studies.plan import Training
-from orchestrator.studies.seeds import Judged
+from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, seed_level
+from orchestrator.studies.claims import ClaimResult
+from orchestrator.studies.extra_metrics import EXTRA_DIRECTIONS
+from orchestrator.studies.spec import Training
 from trainers.metrics import METRICS
 
 
 @dataclass(frozen=True)
-class Done:
+class FinishedTraining:
     """A training with what was measured of it."""
 
     training: Training
@@ -56,20 +56,20 @@ class Answer:
 
     tables: Sequence[Table]
     figures: Mapping[str, bytes]
-    claims: Sequence[Judged]
+    claims: Sequence[ClaimResult]
 
 
 @dataclass(frozen=True)
 class Results:
     """All trainings of a study that ended, and the baselines per test set."""
 
-    done: Sequence[Done]
+    done: Sequence[FinishedTraining]
     baselines: Mapping[str, Mapping[str, Any]]
     """Kind -> test set -> numbers."""
     folder: Path
     work_dir: Path
 
-    def of(self, arm: str) -> list[Done]:
+    def of(self, arm: str) -> list[FinishedTraining]:
         """The trainings of an arm that did not diverge, by seed."""
         own = [d for d in self.done if d.training.arm == arm and not d.found["diverged"]]
         return sorted(own, key=lambda d: d.training.seed)

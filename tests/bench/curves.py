@@ -78,13 +78,14 @@ def record_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
     """The curves of one architecture: its PSNR phase, and the GAN phases that start from it."""
     import torch
 
-    from datasets.loader import TrainLoader, eval_pairs, open_images
-    from experiments.recipes import demo
+    from datasets.image_set import open_images
+    from datasets.loader import TrainLoader, eval_pairs
+    from experiments.recipes.demo import demo
     from trainers.checkpoint import weights_of
     from trainers.config import override
     from trainers.evaluate import Evaluator
-    from trainers.loop import Run
-    from trainers.state import Diverged, Progress
+    from trainers.state import Diverged, History
+    from trainers.training import TrainingRun
 
     torch.set_num_threads(1)
     base, device, began = override(demo(), BASE), torch.device("cpu"), time.process_time()
@@ -95,17 +96,17 @@ def record_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
         pairs = eval_pairs(images["val"], base.data, scale, limit=base.data.eval_images)
         evaluator = Evaluator(pairs, METRICS, scale=scale, device=device)
         config, monitor = override(base, architecture), Recorder()
-        run = Run(config, loader, evaluator, monitor, device)
+        run = TrainingRun(config, loader, evaluator, monitor, device)
         state = run.start("psnr")
-        run.phase(state, Progress())
+        run.phase(state, History())
         psnr, gan = monitor.points, {}
         weights = {k: v.clone() for k, v in weights_of(state.ema).items()}
         for settings in grid(GAN):
             monitor = Recorder()
-            run = Run(override(config, settings), loader, evaluator, monitor, device)
+            run = TrainingRun(override(config, settings), loader, evaluator, monitor, device)
             diverged = None
             try:
-                run.phase(run.start("gan", weights), Progress())
+                run.phase(run.start("gan", weights), History())
             except Diverged as error:
                 diverged = [error.step, error.term]
             share = sum(monitor.shares) / max(1, len(monitor.shares))

@@ -29,9 +29,9 @@ from PIL import Image  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
 from torchvision.transforms import functional  # noqa: E402
 
-from datasets import region  # noqa: E402
+from datasets import jpeg_crop  # noqa: E402
 from datasets.config import DataConfig  # noqa: E402
-from datasets.images import ImageSet  # noqa: E402
+from datasets.image_set import ImageSet  # noqa: E402
 from datasets.loader import TrainLoader  # noqa: E402
 from datasets.prepare import prepare  # noqa: E402
 from trainers.config import GeneratorConfig  # noqa: E402
@@ -164,7 +164,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    decoded = "alone" if region.find() else "out of the whole image"
+    decoded = "alone" if jpeg_crop.find() else "out of the whole image"
     print(f"{processor()}, {options.threads} core; webdataset {webdataset.__version__}, ", end="")
     print(f"torch {torch.__version__}; the crop of a JPEG is decoded {decoded}")
     with tempfile.TemporaryDirectory() as folder:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from replay import Curve
 
-from orchestrator.scheduler import rungs
-from orchestrator.selection import Point
+from orchestrator.schedulers.rungs import rungs
+from trainers.objectives import Point
 
 STEPS, EVERY = 200, 10
 BICUBIC: Point = (28.9, -166.0)

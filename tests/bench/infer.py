@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 from trainers.config import GeneratorConfig
-from trainers.infer import footprint, plan, upscale
+from trainers.inference.files import Job, upscale_file
+from trainers.inference.tiling import footprint, plan, upscale
 from trainers.models import build_generator
-from trainers.upscaling import Job, upscale_file
 
 
 def large(side: int, channels: int) -> None:

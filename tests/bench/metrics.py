@@ -23,7 +23,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from trainers.metrics import distortion, extractors, frechet, swd, weights
-from trainers.metrics.view import View, Views, luma
+from trainers.metrics.image_view import View, Views, luma
 
 
 def cpu_seconds(function: Callable[[], object], repeats: int = 3) -> float:

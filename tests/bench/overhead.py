@@ -27,20 +27,22 @@ sys.path[:0] = [str(ROOT)]
 import torch  # noqa: E402
 from ray import tune  # noqa: E402
 
-from experiments.recipes import demo  # noqa: E402
-from orchestrator import cluster  # noqa: E402
-from orchestrator.actors import careful_controller  # noqa: E402
-from orchestrator.callback import LIVE, StageCallback  # noqa: E402
-from orchestrator.record import Record  # noqa: E402
-from orchestrator.scheduler import Halving  # noqa: E402
-from orchestrator.search import build_search  # noqa: E402
-from orchestrator.selection import Objectives  # noqa: E402
-from orchestrator.space import LogFloat, Space  # noqa: E402
-from orchestrator.trial import Job, open_inputs, open_role, run_trial  # noqa: E402
-from orchestrator.tune_monitor import TuneMonitor  # noqa: E402
+from experiments.recipes.demo import demo  # noqa: E402
+from orchestrator.cluster import connect  # noqa: E402
+from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
+from orchestrator.search.sampler import build_search  # noqa: E402
+from orchestrator.search.space import LogFloat, Space  # noqa: E402
+from orchestrator.sweep.tune_callback import LIVE, StageCallback  # noqa: E402
+from orchestrator.sweep.tune_controller import using_upsweep_controller  # noqa: E402
+from orchestrator.tracking.sweep_record import SweepRecord  # noqa: E402
+from orchestrator.trial.inputs import open_inputs, open_role  # noqa: E402
+from orchestrator.trial.monitor import TrialMonitor  # noqa: E402
+from orchestrator.trial.spec import TrialSpec  # noqa: E402
+from orchestrator.trial.trial import run_trial  # noqa: E402
 from trainers.config import TrainConfig, flatten, override  # noqa: E402
-from trainers.loop import Run  # noqa: E402
-from trainers.state import Progress  # noqa: E402
+from trainers.objectives import Objectives  # noqa: E402
+from trainers.state import History  # noqa: E402
+from trainers.training import TrainingRun  # noqa: E402
 
 CONFIG = override(
     demo(),
@@ -64,10 +66,10 @@ def bare(config: TrainConfig, folder: Path) -> float:
     """CPU seconds of the PSNR phase without anything around it."""
     device = torch.device("cpu")
     inputs = open_inputs(config.data, config.generator.scale, METRICS, str(folder), (), device)
-    run = Run(config, inputs.loader, inputs.evaluator, Quiet(), device)
+    run = TrainingRun(config, inputs.loader, inputs.evaluator, Quiet(), device)
     state = run.start("psnr")
     began = time.process_time()
-    run.phase(state, Progress())
+    run.phase(state, History())
     return time.process_time() - began
 
 
@@ -95,20 +97,23 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
     """The same phase as the product's trials: what each of `rounds` in one worker reported last."""
     digests = {r: open_role(config.data, r, folder).digest for r in ("train", "val")}
     designs = tuple({"trial_id": f"warm-{k}", "run.seed": k} for k in range(rounds))
-    job = Job("s", "warm", str(folder), str(folder), flatten(config), digests, designs, 1, METRICS)
+    job = TrialSpec("s", "warm", str(folder), str(folder), flatten(config), digests, designs, 1, METRICS)
 
     def timed(params: dict[str, Any]) -> None:
-        if not hasattr(Run, "spent"):  # this worker's first trial
-            Run.spent = {}
-            clocked(Run, ["phase"], Run.spent, "phase")
-            clocked(TuneMonitor, LOOP_SAYS, Run.spent, "said")
-        Run.spent |= {"phase": 0.0, "said": 0.0}
+        if not hasattr(TrainingRun, "spent"):  # this worker's first trial
+            TrainingRun.spent = {}
+            clocked(TrainingRun, ["phase"], TrainingRun.spent, "phase")
+            clocked(TrialMonitor, LOOP_SAYS, TrainingRun.spent, "said")
+        TrainingRun.spent |= {"phase": 0.0, "said": 0.0}
         began = {"wall": time.time(), "cpu": time.process_time()}
         run_trial(params, job)
-        spent = {"cpu": time.process_time() - began["cpu"], "loop": Run.spent["phase"] - Run.spent["said"]}
+        spent = {
+            "cpu": time.process_time() - began["cpu"],
+            "loop": TrainingRun.spent["phase"] - TrainingRun.spent["said"],
+        }
         tune.report(spent | {"began": began["wall"], "ended": time.time(), "phase": "psnr", "step": 0})
 
-    with cluster.connect(None), careful_controller(lambda content: None, lambda: 1):
+    with connect.connect(None), using_upsweep_controller(lambda content: None, lambda: 1):
         grid = tune.Tuner(
             tune.with_resources(timed, {"cpu": 1}),
             param_space={"index": tune.grid_search(list(range(rounds)))},
@@ -146,7 +151,7 @@ def images(rounds: int) -> None:
     )
 
 
-class TimedHalving(Halving):
+class TimedHalving(SuccessiveHalving):
     """The product's scheduler, with the CPU seconds of the driver's thread that each decision took."""
 
     def __init__(self, *words: Any) -> None:
@@ -163,7 +168,7 @@ class TimedHalving(Halving):
 class Timed(StageCallback):
     """The product's callback, with the CPU seconds that each report and each new trial took."""
 
-    def __init__(self, key: str, scheduler: Halving) -> None:
+    def __init__(self, key: str, scheduler: SuccessiveHalving) -> None:
         super().__init__(key, scheduler)
         self.reports: list[float] = []
         self.starts: list[float] = [time.process_time()]
@@ -181,7 +186,7 @@ class Timed(StageCallback):
 class View:
     """Stands where the product's view of a stage does: passes entries to the record."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: SweepRecord) -> None:
         self.record = record
 
     def resumed(self, callback: Any) -> None: ...
@@ -212,11 +217,11 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
             place = {"phase": "gan", "step": step, "gan_step": step, "max_steps": reports, "seconds": 0.0}
             tune.report(values | warm | place)
 
-    record = Record(folder / "record", "noop", f"sqlite:///{folder}/mlflow.db")
+    record = SweepRecord(folder / "record", "noop", f"sqlite:///{folder}/mlflow.db")
     record.start({}, {}, {})
     LIVE["noop/screen"] = View(record)
     snapshot = folder / "snapshot"
-    with cluster.connect(None), careful_controller(snapshot.write_bytes, lambda: 2):
+    with connect.connect(None), using_upsweep_controller(snapshot.write_bytes, lambda: 2):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.selection import Objectives, Point, hypervolume, order_feasible_first
+from orchestrator.analysis.selection import hypervolume
+from trainers.objectives import Objectives, Point, order_feasible_first
 
 WINDOW = 3  # a rung value is the median of this many evaluations
 CONTINUE = "CONTINUE"

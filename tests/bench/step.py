@@ -24,13 +24,14 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from datasets.loader import ImageSet, TrainLoader, open_images
+from datasets.image_set import ImageSet, open_images
+from datasets.loader import TrainLoader
 from experiments.recipes import build
 from trainers.config import TrainConfig, override
 from trainers.content_cache import ContentCache
 from trainers.models.layers import LastConv
 from trainers.state import new_state
-from trainers.steps import Step, build_features
+from trainers.train_step import TrainStep, build_features
 
 CPU = torch.device("cpu")
 MOST_OPERATIONS = {8: 550, 16: 690}
@@ -91,7 +92,7 @@ def forward_flops(module: nn.Module, image: Tensor) -> float:
         return flops(lambda: module(image.view_as(image)))
 
 
-def minimum(config: TrainConfig, step: Step, hr: Tensor, lr_image: Tensor) -> float:
+def minimum(config: TrainConfig, step: TrainStep, hr: Tensor, lr_image: Tensor) -> float:
     """Operations that no order of work avoids (reference/performance.md, section 1)."""
     g = forward_flops(step.state.generator, lr_image)
     d = forward_flops(step.state.discriminator, hr)
@@ -132,7 +133,7 @@ def counted(blocks: int, order: str) -> tuple[float, float, Operations]:
     values = {"loss.content_weights": "random", "data.batch_size": 1, "optim.update_order": order}
     config = override(build("srgan_8"), values | {"generator.num_blocks": blocks})
     hr, lr_image = torch.rand(1, 3, 128, 128), torch.rand(1, 3, 32, 32)
-    step = Step(config, new_state(config, "gan", CPU), build_features(config, CPU))
+    step = TrainStep(config, new_state(config, "gan", CPU), build_features(config, CPU))
     with mock.patch.object(LastConv, "_convolved", nn.Conv2d.forward):
         step(hr, lr_image)
         least = minimum(config, step, hr, lr_image)
@@ -176,7 +177,7 @@ def ratios(rival: Rival, rounds: int) -> dict[str, list[float]]:
 
 def _ours(rival: Rival, precision: str) -> Callable[[], None]:
     config = override(rival.config, {"run.precision": precision})
-    step = Step(config, rival.state(config), rival.features)
+    step = TrainStep(config, rival.state(config), rival.features)
     return lambda: step(rival.hr, rival.lr_image)
 
 
@@ -185,7 +186,7 @@ def _through_the_loader(rival: Rival) -> tuple[Callable[[], None], float]:
     size, side = len(rival.hr), rival.hr.shape[-1]
     settings = {"run.precision": "bf16", "data.flip": True, "data.crop_px": side, "data.batch_size": size}
     config = override(rival.config, settings)
-    step = Step(config, rival.state(config), rival.features)
+    step = TrainStep(config, rival.state(config), rival.features)
     loader = TrainLoader(_photographs(side, config), config.data, config.generator.scale, device=CPU)
     cache = ContentCache(loader, step.content_of)
     upcoming = enumerate(loader.batches())
@@ -218,7 +219,7 @@ def equal_gradients(rival: Rival) -> float:
     kept = {}
     for name, optimizer in (("g", ours.opt_g), ("d", ours.opt_d)):
         optimizer.register_step_pre_hook(lambda o, *_, name=name: kept.update({name: _flat(o)}))
-    Step(rival.config, ours, rival.features)(rival.hr, rival.lr_image)
+    TrainStep(rival.config, ours, rival.features)(rival.hr, rival.lr_image)
     theirs = rival.gradients()
     return max(((kept[n] - theirs[n]).norm() / theirs[n].norm()).item() for n in kept)
 

@@ -27,11 +27,13 @@ import families  # noqa: E402
 from replay import Curve, Decide, Replay, ray_asha, replay, whole_trials  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
-from orchestrator.scheduler import Halving, rungs  # noqa: E402
-from orchestrator.search import build_search  # noqa: E402
-from orchestrator.selection import Objectives, Point  # noqa: E402
-from orchestrator.space import Choice, Space, settings_of  # noqa: E402
+from orchestrator.schedulers.rungs import rungs  # noqa: E402
+from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
+from orchestrator.search.labels import settings_of  # noqa: E402
+from orchestrator.search.sampler import build_search  # noqa: E402
+from orchestrator.search.space import Choice, Space  # noqa: E402
 from trainers.config import ObjectiveConfig  # noqa: E402
+from trainers.objectives import Objectives, Point  # noqa: E402
 
 OBJECTIVE = ObjectiveConfig(perceptual="swd", delta_db=0.15)
 OBJECTIVES = Objectives.of(OBJECTIVE)
@@ -82,7 +84,7 @@ class Recorded:
 
 def halving(problem: Any, rule: str = "feasible_first") -> Decide:
     """The product's scheduler."""
-    return Halving(OBJECTIVES, list(problem.milestones), problem.reduction, rule).decide
+    return SuccessiveHalving(OBJECTIVES, list(problem.milestones), problem.reduction, rule).decide
 
 
 # -- efficiency ---------------------------------------------------------------------------------------

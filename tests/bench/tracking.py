@@ -28,7 +28,7 @@ PAUSE_S = 0.02  # a short training step between reports
 
 def journal(number: int, reports: int, folder: str, uri: str) -> list[float]:
     """Our trial's side: append to the journal and drain it for the report."""
-    from orchestrator.journal import Journal
+    from orchestrator.tracking.journal import Journal
 
     told = Journal(Path(folder) / f"{number}.jsonl", f"bench/{number}")
     told.start(f"bench {number}", {"trial": number}, {})
@@ -88,8 +88,8 @@ def _worker(job: tuple) -> list[float]:
 
 def deliver(folder: Path, uri: str) -> float:
     """Seconds until one writer process has told the server everything the journals hold."""
-    from orchestrator.journal import Journal
-    from orchestrator.tracking import Writer
+    from orchestrator.tracking.journal import Journal
+    from orchestrator.tracking.writer import Writer
 
     writer = Writer(folder / "spool", uri, "journal")
     began = time.perf_counter()
@@ -102,8 +102,8 @@ def deliver(folder: Path, uri: str) -> float:
 
 def append_while_away(folder: Path, server: Any, reports: int) -> list[float]:
     """What the driver waits for at each report while the server is dead; nothing is lost by that."""
-    from orchestrator.journal import Journal
-    from orchestrator.tracking import Writer
+    from orchestrator.tracking.journal import Journal
+    from orchestrator.tracking.writer import Writer
 
     writer, told = Writer(folder / "away", server.uri, "away"), Journal(folder / "away.jsonl", "bench/away")
     told.start("bench away", {}, {})
@@ -123,8 +123,8 @@ def append_while_away(folder: Path, server: Any, reports: int) -> list[float]:
 
 def main() -> None:
     """Measure all ways and print milliseconds per report."""
+    from helpers.mlflow_server import Server
     from mlflow import MlflowClient
-    from test_orchestrator_tracking_outage import Server
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=8)

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-import lab
+from cluster import lab
 
 PORT = 5555
 URL = "s3://lab/upsweep"

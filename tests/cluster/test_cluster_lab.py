@@ -11,11 +11,8 @@ import re
 import subprocess
 import time
 
-import bucket
-import fence
-import lab
-import own_yaml
 import pytest
+from cluster import bucket, fence, lab, own_yaml
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
@@ -23,7 +20,7 @@ SHARED = lab.DISK / "shared"
 RUNS = SHARED / "runs"
 WORKERS = ("h2", "h3")
 SPACE = """
-from orchestrator.space import LogFloat, Space
+from orchestrator.search.space import LogFloat, Space
 
 Mine = Space("mine", {"loss.adversarial_weight": LogFloat(0.03, 0.5)})
 """

@@ -9,9 +9,9 @@ import sys
 import time
 import tomllib
 
-import fence
 import pytest
 import yaml
+from cluster import fence
 from torchvision.models import VGG19_Weights
 
 from trainers.metrics import METRICS, weights

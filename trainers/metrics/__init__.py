@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 
 from datasets.errors import UserError, unknown
-from trainers.metrics import distortion, dists, extractors, frechet, lpips, niqe, restoration, swd, weights
-from trainers.metrics.view import Views
+from trainers.metrics import artifacts, distortion, dists, extractors, frechet, lpips, niqe, swd, weights
+from trainers.metrics.image_view import Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,28 +182,28 @@ METRICS: dict[str, Metric] = {
         direction="max",
         unit="dB",
         protocol="PSNR RGB of the degraded result against the input, 8-bit",
-        function=restoration.lr_consistency,
+        function=artifacts.lr_consistency,
     ),
     "colour_shift": Metric(
         name="colour_shift",
         direction="min",
         unit="grey levels",
         protocol="distance of mean RGB, 8-bit unshaved",
-        function=restoration.colour_shift,
+        function=artifacts.colour_shift,
     ),
     "checkerboard": Metric(
         name="checkerboard",
         direction="min",
         unit="",
         protocol=f"spread of fine energy over the upsampling grid, BT.601 Y rounded to {_SHAVE}",
-        function=restoration.checkerboard,
+        function=artifacts.checkerboard,
     ),
     "sharpness_gap": Metric(
         name="sharpness_gap",
         direction="min",
         unit="octaves",
         protocol=f"|log2| of the ratio of mean gradients, BT.601 Y rounded to {_SHAVE}",
-        function=restoration.sharpness_gap,
+        function=artifacts.sharpness_gap,
     ),
 }
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from trainers.metrics.view import Views
+from trainers.metrics.image_view import Views
 
 _PEAK = 255.0
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainers.metrics.image_view import Views
 from trainers.metrics.lpips import NEEDS_VGG, VGG_RELUS, pairwise, tensors, vgg16_features
-from trainers.metrics.view import Views
 
 NEEDS = (NEEDS_VGG[0], "dists.pt")
 CHANNELS = (3, 64, 128, 256, 512, 512)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from trainers.metrics.extractors import load_extractor
-from trainers.metrics.view import Views
+from trainers.metrics.image_view import Views
 
 BATCH = 32  # images per pass of the extractor
 _ROWS = 1024  # rows of the kernel matrix held at once

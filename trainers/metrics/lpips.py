@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainers.metrics.view import Views
+from trainers.metrics.image_view import Views
 from trainers.metrics.weights import find
 
 NEEDS_ALEX = ("alexnet-owt-7be5be79.pth", "lpips-v0.1-alex.pth")

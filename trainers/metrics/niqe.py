@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from scipy.ndimage import correlate
 from scipy.special import gamma
 
-from trainers.metrics.view import View, Views
+from trainers.metrics.image_view import View, Views
 from trainers.metrics.weights import find
 
 NEEDS = ("niqe_pris_params.npz",)

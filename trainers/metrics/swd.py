@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.metrics.view import View, Views
+from trainers.metrics.image_view import View, Views
 
 PATCHES = 128  # per image and level
 PATCH = 7

@@ -1,11 +1,13 @@
 """Batch norm as every network here uses it: one operation less, and the same on one rank as on several."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 
 from datasets.errors import UserError
-from trainers.ranks import ALONE, Ranks
+from trainers.distributed import ALONE, Ranks
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -61,3 +63,23 @@ def synchronise(module: nn.Module, ranks: Ranks) -> None:
                 f"{type(part).__name__} '{name}' is not synchronised over several processes: build it with "
                 f"norm_layers (trainers/models/layers.py), or train in one process"
             )
+
+
+@torch.no_grad()
+def recalibrate_batch_norm(module: nn.Module, lr_images: Iterable[Tensor]) -> None:
+    """Replace the running BN statistics of `module` by the mean over `lr_images`; ends in eval mode.
+
+    Averaged weights never saw the statistics that live weights collected, so they need their own.
+    """
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    if norms:
+        momenta = [m.momentum for m in norms]
+        for m in norms:
+            m.reset_running_stats()
+            m.momentum = None  # a plain mean over the batches
+        module.train()
+        for lr_image in lr_images:
+            module(lr_image)
+        for m, momentum in zip(norms, momenta, strict=True):
+            m.momentum = momentum
+    module.eval()

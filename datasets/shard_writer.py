@@ -1,0 +1,217 @@
+"""Images -> WebDataset tar shards and their manifest. Examining is in examine.py, reading in stream.py.
+
+The original bytes are packed, sorted by key, with mtime 0: the same input gives the same bytes. An import
+that was killed goes on where it stood; the manifest is written last, so a folder that has one is whole.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import webdataset
+
+from datasets import codec
+from datasets.errors import UserError
+from datasets.files import atomic_write, locked
+from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, Split, parse_manifest, write_index
+from datasets.sources import Member, Source
+from datasets.validate import (
+    Accepted,
+    Examination,
+    Progress,
+    Rejection,
+    SplitSource,
+    examine,
+    settle_duplicates,
+)
+
+IMAGES_PER_SHARD = 2000
+SHARD_BYTES = 128 << 20
+CHECK = "every image decoded whole; SHA-256 of bytes and pixels recorded"
+MARKER, NOTES = "import.json", ".notes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackSettings(Examination):
+    """How an import is done; all but `workers` and `max_rejected` is part of the result's identity."""
+
+    max_rejected: float = 0.05
+    images_per_shard: int = IMAGES_PER_SHARD
+    workers: int = 0
+
+    def identity(self) -> dict[str, object]:
+        """The settings that decide the bytes of the result."""
+        free = ("workers", "max_rejected")
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in free}
+
+
+def pack(
+    out: Path,
+    name: str,
+    parts: dict[str, SplitSource],
+    settings: PackSettings,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Import `parts` into the folder `out` and return its manifest; an import that is done already is kept.
+
+    Processes that want the same folder take turns: the first imports, the others find it done. UserError
+    where `out` holds another dataset, or where more than `max_rejected` of the images are broken.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with locked(out.with_name(f".{out.name}.lock")):
+        _claim(out, name, parts, settings)
+        if not (out / MANIFEST).is_file():
+            manifest = _import(out, name, parts, settings, progress or (lambda what, i, n: None))
+            atomic_write(out / MANIFEST, manifest.to_json().encode())
+        shutil.rmtree(out / NOTES, ignore_errors=True)
+        return parse_manifest((out / MANIFEST).read_bytes(), str(out / MANIFEST))
+
+
+def _claim(out: Path, name: str, parts: dict[str, SplitSource], settings: PackSettings) -> None:
+    """Make `out` ours: empty, or begun by the same import."""
+    out.mkdir(exist_ok=True)
+    for leftover in [*out.glob(".*.tmp"), *out.glob(f"{NOTES}/.*.tmp")]:
+        leftover.unlink()  # we hold the lock, so its writer is dead
+    plan = _plan(name, parts, settings)
+    marker = out / MARKER
+    if marker.is_file() and marker.read_bytes() == plan:
+        return
+    if any(out.iterdir()):
+        raise UserError(f"{out} already holds something else; choose another --out or empty it")
+    atomic_write(marker, plan)
+
+
+def _plan(name: str, parts: dict[str, SplitSource], settings: PackSettings) -> bytes:
+    """What is to be imported: the sources as they are now, who goes where, and the settings."""
+    plan = hashlib.sha256()
+    prints: dict[int, str] = {}
+    for split, part in sorted(parts.items()):
+        if id(part.source) not in prints:
+            prints[id(part.source)] = part.source.fingerprint()
+        plan.update(f"{split} {prints[id(part.source)]}\n".encode())
+        for member in part.members:
+            line = f"{member.key}\0{member.name}\0{member.photograph}\n"
+            plan.update(line.encode("utf-8", "surrogateescape"))
+    values = {"name": name, "plan": plan.hexdigest(), "settings": settings.identity()}
+    return json.dumps(values, sort_keys=True).encode()
+
+
+def _import(
+    out: Path, name: str, parts: dict[str, SplitSource], settings: PackSettings, report: Progress
+) -> Manifest:
+    (out / NOTES).mkdir(exist_ok=True)
+    accepted, rejected = examine(parts, settings, out / NOTES, report, settings.workers)
+    source = {
+        "images_sha256": _content(accepted),
+        "settings": json.dumps(settings.identity(), sort_keys=True),
+    }
+    accepted, doubles = settle_duplicates(accepted)
+    _write_rejected(out, rejected + doubles)
+    _check_threshold(out, parts, rejected, settings)
+    splits = {
+        split: _write_split(out, split, parts[split].source, rows, settings, report)
+        for split, rows in accepted.items()
+    }
+    return Manifest(
+        name=name,
+        source=source,
+        transform=settings.transform,
+        decoder=codec.DECODER,
+        check=CHECK,
+        splits=splits,
+        rejected=len(rejected + doubles),
+    )
+
+
+def _content(accepted: Accepted) -> str:
+    """One hash over all readable images that came in, wherever they lay."""
+    content = hashlib.sha256()
+    for split, rows in sorted(accepted.items()):
+        for _, row in rows:
+            content.update(f"{split}/{row.key} {row.bytes_sha256}\n".encode())
+    return content.hexdigest()
+
+
+def _check_threshold(
+    out: Path, parts: dict[str, SplitSource], rejected: list[Rejection], settings: PackSettings
+) -> None:
+    total = sum(len(part.members) for part in parts.values())
+    if rejected and (len(rejected) == total or len(rejected) > settings.max_rejected * total):
+        raise UserError(
+            f"{len(rejected)} of {total} images were rejected (for instance {rejected[0].name}: "
+            f"{rejected[0].reason}); see {out / 'rejected.csv'}, or raise --max-rejected"
+        )
+
+
+def _write_rejected(out: Path, rejected: list[Rejection]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["split", "name", "reason"])
+    writer.writerows((r.split, r.name, r.reason) for r in rejected)
+    atomic_write(out / "rejected.csv", buffer.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def _write_split(
+    out: Path,
+    split: str,
+    source: Source,
+    rows: list[tuple[Member, Row]],
+    settings: PackSettings,
+    report: Progress,
+) -> Split:
+    shards: list[Shard] = []
+    done = 0
+    for chunk in _chunks(rows, settings.images_per_shard):
+        shards.append(_shard_once(out / f"{split}-{len(shards):05d}.tar", source, chunk))
+        done += len(chunk)
+        report(f"packed {split}", done, len(rows))
+    index = write_index([row for _, row in rows])
+    atomic_write(out / f"index-{split}.csv", index)
+    file = IndexFile(f"index-{split}.csv", hashlib.sha256(index).hexdigest(), len(index))
+    return Split(len(rows), file, shards)
+
+
+def _chunks(rows: list[tuple[Member, Row]], images: int) -> Iterable[list[tuple[Member, Row]]]:
+    """Runs of at most `images` rows and SHARD_BYTES bytes, in order; a shard is built in memory."""
+    chunk: list[tuple[Member, Row]] = []
+    weight = 0
+    for pair in rows:
+        if chunk and (len(chunk) == images or weight + pair[1].n_bytes > SHARD_BYTES):
+            yield chunk
+            chunk, weight = [], 0
+        chunk.append(pair)
+        weight += pair[1].n_bytes
+    if chunk:
+        yield chunk
+
+
+def _shard_once(path: Path, source: Source, chunk: list[tuple[Member, Row]]) -> Shard:
+    """The shard, or the note that a killed import left of it."""
+    note = path.parent / NOTES / f"{path.name}.json"
+    if note.is_file() and path.is_file():
+        shard = Shard(**json.loads(note.read_text()))
+        if path.stat().st_size == shard.bytes:
+            return shard
+    shard = _write_shard(path, source, chunk)
+    atomic_write(note, json.dumps(dataclasses.asdict(shard)).encode())
+    return shard
+
+
+def _write_shard(path: Path, source: Source, chunk: list[tuple[Member, Row]]) -> Shard:
+    buffer = io.BytesIO()
+    with webdataset.TarWriter(buffer, encoder=False, mtime=0) as writer:
+        for member, row in chunk:
+            data = source.read(member)
+            if hashlib.sha256(data).hexdigest() != row.bytes_sha256:
+                raise UserError(f"{member.name} changed while it was imported; start the import again")
+            writer.write({"__key__": row.key, row.ext: data})
+    tar = buffer.getvalue()
+    atomic_write(path, tar)
+    first, last = chunk[0][1].key, chunk[-1][1].key
+    return Shard(path.name, hashlib.sha256(tar).hexdigest(), len(tar), len(chunk), first, last)

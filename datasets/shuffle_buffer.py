@@ -1,0 +1,99 @@
+"""Training samples straight from the shards, for sets too large to keep decoded: order, buffer, resume.
+
+The order is order.stream_order, so a position is reached by counting: whole shards before it are not
+opened. Decoding and cropping are in loader.py.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count, islice
+
+import numpy as np
+
+from datasets.image_set import ImageSet
+from datasets.sampling import shard_order, stream_order
+from datasets.shard_reader import prefetch, samples
+
+SHARDS_TOGETHER = 4
+BUFFER_IMAGES = 2048
+BUFFER_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image as bytes, and where in the run it stands."""
+
+    epoch: int
+    index: int
+    data: bytes
+
+
+def buffer_size(images: ImageSet) -> int:
+    """Images in the shuffle buffer: fewer where they are large; the manifest alone decides."""
+    mean = sum(row.n_bytes for row in images.rows) / len(images.rows)
+    return max(16, min(BUFFER_IMAGES, int(BUFFER_BYTES / mean)))
+
+
+def stream(images: ImageSet, seed: int, position: int) -> Iterator[Sample]:
+    """Samples number `position`, `position` + 1, ... of a run, endlessly; epochs follow without a gap."""
+    n = len(images)
+    for epoch in count(position // n):
+        start = position % n if epoch == position // n else 0
+        yield from _epoch(images, seed, epoch, start)
+
+
+def _epoch(images: ImageSet, seed: int, epoch: int, start: int) -> Iterator[Sample]:
+    counts = [shard.count for shard in images.manifest.splits[images.split].shards]
+    buffer = buffer_size(images)
+    read, given = stream_order(counts, seed, epoch, SHARDS_TOGETHER, buffer)
+    first = start // buffer * buffer
+    source = _read(images, seed, epoch, read, first)
+    past = set(given[first:start].tolist())
+    held: dict[int, bytes] = {}
+    pulled = first
+    for place in range(start, len(given)):
+        # One image in for each image out, at most `buffer` ahead: reading is spread evenly over the steps.
+        for index, data in islice(source, min(len(given), place + buffer) - pulled):
+            pulled += 1
+            if index not in past:
+                held[index] = data
+        index = int(given[place])
+        yield Sample(epoch, index, held.pop(index))
+
+
+def _read(
+    images: ImageSet, seed: int, epoch: int, read: np.ndarray, first: int
+) -> Iterator[tuple[int, bytes]]:
+    """(index, bytes) of read[first:], opening the shards group by group and no group that lies before."""
+    shards = images.manifest.splits[images.split].shards
+    order = [shards[i] for i in shard_order(len(shards), seed, epoch)]
+    groups = [order[i : i + SHARDS_TOGETHER] for i in range(0, len(order), SHARDS_TOGETHER)]
+    ends = np.cumsum([sum(shard.count for shard in group) for group in groups])
+    ahead = ThreadPoolExecutor(1)
+    try:
+        for i in range(int(np.searchsorted(ends, first, "right")), len(groups)):
+            # This group is needed now; the next one is fetched while this one is used.
+            prefetch(images.location, groups[i])
+            ahead.submit(
+                prefetch, images.location, [shard for group in groups[i + 1 : i + 2] for shard in group]
+            )
+            start = int(ends[i - 1]) if i else 0
+            lanes = [samples(images.location, [shard]) for shard in groups[i]]
+            taken = islice(_in_turn(lanes), max(0, first - start), None)
+            for index, (key, data) in zip(read[max(first, start) : ends[i]], taken, strict=True):
+                images.expect(int(index), key)
+                yield int(index), data
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_turn(lanes: list[Iterator[tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
+    """One item of each lane in turn, until all are empty."""
+    while lanes:
+        left = []
+        for lane in lanes:
+            for item in islice(lane, 1):
+                yield item
+                left.append(lane)
+        lanes = left

@@ -1,0 +1,1 @@
+"""Parsing of options and errors that the commands share."""

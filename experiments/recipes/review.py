@@ -1,0 +1,73 @@
+"""The rows that the SRGAN review and the SRCNN against ESRGAN comparison train, at full scale and small."""
+
+from typing import Any
+
+from experiments import recipes
+from orchestrator.studies.kinds.benchmark_review import ESRGAN, SRCNN, SRRESNET, Arm
+from trainers.config import TrainConfig, override
+
+_SRCNN = {
+    "generator.kind": "srcnn_915",
+    "generator.num_blocks": 1,
+    "generator.upsampler": "bicubic_input",
+    "generator.colors": "y",
+    "loss.pixel_colors": "y",
+}
+_RRDB = {
+    "generator.kind": "rrdb",
+    "generator.num_blocks": 1,
+    "generator.channels": 16,
+    "generator.growth": 8,
+    "generator.upsampler": "nearest_conv",
+    "loss.pixel": "l1",
+    "loss.adversarial": "relativistic",
+    "loss.adversarial_weight": 1e-3,
+}
+
+
+def of(kind: str, config: TrainConfig, miniature: bool) -> dict[str, Arm]:
+    """Name -> arm, in the order of the table; `config` is the study's own recipe as overridden."""
+    small = kind + ("-miniature" if miniature else "")
+    return ARMS[small](config)
+
+
+def _review(config: TrainConfig) -> dict[str, Arm]:
+    """Ledig et al. (2017), table 1: the GANs and VGG22 start from SRResNet-MSE."""
+    found = {
+        SRCNN: Arm(override(recipes.build("srcnn_955"), {"generator.scale": 4, "data.crop_px": 96})),
+        SRRESNET: Arm(config),
+    }
+    for name in ("srresnet_vgg22", "srgan_mse", "srgan_vgg22", "srgan_vgg54"):
+        own = override(recipes.build(name), {"run.psnr_steps": 0})
+        found[name.replace("_", "-").upper().replace("SRRESNET", "SRResNet")] = Arm(own, SRRESNET)
+    return found
+
+
+def _small_review(config: TrainConfig) -> dict[str, Arm]:
+    gan: dict[str, Any] = {"run.psnr_steps": 0, "run.gan_steps": 120, "loss.adversarial_weight": 1e-2}
+    return {
+        SRCNN: Arm(override(config, _SRCNN)),
+        SRRESNET: Arm(config),
+        "SRGAN-MSE": Arm(override(config, gan), SRRESNET),
+    }
+
+
+def _versus(config: TrainConfig) -> dict[str, Arm]:
+    """SRCNN on RGB, and the 16-block ESRGAN that the comparison trained itself."""
+    return {SRCNN: Arm(recipes.build("srcnn_955_rgb")), ESRGAN: Arm(config)}
+
+
+def _small_versus(config: TrainConfig) -> dict[str, Arm]:
+    two = override(config, {"generator.scale": 2})
+    rgb = {**_SRCNN, "generator.kind": "srcnn_955", "generator.colors": "rgb", "loss.pixel_colors": "rgb"}
+    return {SRCNN: Arm(override(two, rgb)), ESRGAN: Arm(override(two, _RRDB | {"run.gan_steps": 60}))}
+
+
+STUDIES = ("srgan_review", "srcnn_vs_esrgan")
+"""The studies that take their arms from here."""
+ARMS = {
+    "srgan_review": _review,
+    "srgan_review-miniature": _small_review,
+    "srcnn_vs_esrgan": _versus,
+    "srcnn_vs_esrgan-miniature": _small_versus,
+}

@@ -1,0 +1,1 @@
+"""Statistics of results, as pure functions: intervals, significance, selection."""

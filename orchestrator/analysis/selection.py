@@ -1,0 +1,51 @@
+"""Which result is better, as pure functions: front, hypervolume, what to confirm, what to pick."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainers.objectives import Point, order_feasible_first
+
+
+def hypervolume(points: Sequence[Point], reference: Point) -> float:
+    """Area between the front and `reference`; points that do not beat it in both count nothing."""
+    area, height = 0.0, reference[1]
+    inside = [p for p in points if p[0] > reference[0] and p[1] > reference[1]]
+    for x, y in sorted(inside, reverse=True):
+        if y > height:
+            area += (x - reference[0]) * (y - height)
+            height = y
+    return area
+
+
+def to_confirm(points: Sequence[Point], floors: Sequence[float], reference: Point, count: int) -> list[int]:
+    """Indices worth confirming: the rule's first choice, then what adds most area to the front.
+
+    A design far from the first choice on the front says more than its near twin. Where nothing adds
+    area any more, the rule's order decides.
+    """
+    left = sorted(range(len(points)), key=lambda i: (*order_feasible_first(points[i], floors[i]), i))
+    chosen = left[: min(1, count)]
+    while len(chosen) < min(count, len(points)):
+        held = hypervolume([points[i] for i in chosen], reference)
+        gains = {
+            i: hypervolume([points[j] for j in [*chosen, i]], reference) - held
+            for i in left
+            if i not in chosen
+        }
+        chosen.append(max(gains, key=lambda i: (gains[i], -left.index(i))))
+    return chosen
+
+
+def pick(points: Sequence[Point], floor: float) -> tuple[int | None, str]:
+    """Index of the best perception among points at or above `floor`, and the reason in words."""
+    feasible = [i for i, p in enumerate(points) if p[0] >= floor]
+    if not feasible:
+        return None, f"no confirmed design reaches the floor of {floor:.2f} dB"
+    best = min(feasible, key=lambda i: (-points[i][1], -points[i][0], i))
+    return best, f"best perceptual metric among {len(feasible)} confirmed designs at or above {floor:.2f} dB"
+
+
+def mean_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean over the seeds of one design, for the metrics that all of its rows hold."""
+    shared = set.intersection(*(set(r["metrics"]) for r in rows))
+    return {m: sum(r["metrics"][m] for r in rows) / len(rows) for m in sorted(shared)}

@@ -1,0 +1,1 @@
+"""Promotion: candidates, the gate, the registry of models, loading and exporting them."""

@@ -1,0 +1,88 @@
+"""A trained generator as a model that runs anywhere: a dynamic-shape export, and weights to continue from.
+
+The export takes and returns float32 (N, 3, H, W) in [0, 1] for any N, H and W, with
+mlflow.pyfunc.load_model or `mlflow models serve`, and needs nothing of this project. Beside it, in
+extra_files/, lie generator.safetensors and config.json. Nothing in it is a pickle.
+"""
+
+import json
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from trainers.checkpoint import weights_of
+from trainers.config import TrainConfig, flatten
+
+CHECKED_SIZES = ((1, 3, 17, 33), (3, 3, 24, 24), (2, 3, 31, 18))
+TOLERANCE = 1e-4
+
+
+class Clamped(nn.Module):
+    """The generator with its output clamped to [0, 1], as a served image must be."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, lr_image: Tensor) -> Tensor:
+        return self.generator(lr_image).clamp(0, 1)
+
+
+def _signature() -> ModelSignature:
+    image = TensorSpec(np.dtype("float32"), (-1, 3, -1, -1))
+    return ModelSignature(Schema([image]), Schema([image]))
+
+
+def log_generator(generator: nn.Module, config: TrainConfig) -> str:
+    """Log both forms to the active MLflow run and return the model's URI.
+
+    RuntimeError when the export, read back, differs from the network on any of three sizes.
+    """
+    frozen = Clamped(generator).cpu().eval()  # in train mode BN would be exported with batch statistics
+    for parameter in frozen.parameters():
+        parameter.requires_grad_(False)
+    with tempfile.TemporaryDirectory() as folder:
+        info = mlflow.pytorch.log_model(
+            frozen,
+            name="generator",
+            signature=_signature(),
+            # Two images: a dimension of size 1 would be frozen into the export.
+            input_example=np.random.default_rng(0).random((2, 3, 24, 32), dtype=np.float32),
+            pip_requirements=[_pinned(name) for name in ("mlflow", "torch", "numpy")],
+            extra_files=[str(path) for path in _write_weights(Path(folder), generator, config)],
+            serialization_format="pt2",
+        )
+    check_export(info.model_uri, frozen)
+    return info.model_uri
+
+
+def _pinned(package: str) -> str:
+    return f"{package}=={version(package).partition('+')[0]}"  # "+cpu" exists on torch's own index only
+
+
+def _write_weights(folder: Path, generator: nn.Module, config: TrainConfig) -> list[Path]:
+    save_file(weights_of(generator), folder / "generator.safetensors")
+    (folder / "config.json").write_text(json.dumps(flatten(config), indent=1, sort_keys=True))
+    return [folder / "generator.safetensors", folder / "config.json"]
+
+
+def check_export(model_uri: str, expected: nn.Module) -> None:
+    """Compare the stored model with `expected` on sizes it has not seen; RuntimeError where they differ."""
+    served: Any = mlflow.pyfunc.load_model(model_uri)
+    draw = torch.Generator().manual_seed(0)
+    for size in CHECKED_SIZES:
+        lr_image = torch.rand(size, generator=draw)
+        with torch.inference_mode():
+            wanted = expected(lr_image)
+        got = torch.from_numpy(np.asarray(served.predict(lr_image.numpy())))
+        if got.shape != wanted.shape or not torch.allclose(got, wanted, atol=TOLERANCE):
+            raise RuntimeError(f"the exported model differs from the network on an input of shape {size}")

@@ -1,0 +1,80 @@
+"""The model card: what a registered version is, where it comes from and why it was let in or kept out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.registry.gate import Decision
+
+DECISIONS = {
+    "promoted": "**Promoted** by the gate.",
+    "refused": "**Refused** by the gate.",
+    "forced": "**Forced** against the gate: ",
+}
+
+
+def model_card(
+    model: str,
+    sweep: Mapping[str, Any],
+    row: Mapping[str, Any],
+    decision: Decision,
+    facts: Mapping[str, str],
+) -> str:
+    """Markdown of one version; MLflow shows it as the version's description."""
+    return "\n\n".join(
+        [
+            f"# {plain(model)}",
+            DECISIONS[facts["upsweep.decision"]] + plain(facts.get("upsweep.force", "")),
+            "\n".join(
+                f"- {'passed' if c.passed else 'FAILED'}: {plain(c.sentence)}" for c in decision.checks
+            ),
+            "## Measured on the gate set",
+            _table(facts),
+            "\n".join(f"- {plain(text)}" for name, text in facts.items() if "/protocol/" in name),
+            "## Where it comes from",
+            _lineage(sweep, row, facts),
+            "## Use",
+            "Input and output are float32 (N, 3, H, W), RGB in [0, 1], any size. `extra_files/` holds "
+            "`generator.safetensors` and `config.json` to continue training.",
+            f'```python\nimport mlflow\nmodel = mlflow.pyfunc.load_model("models:/{plain(model)}@champion")\n'
+            "sr = model.predict(lr_image)\n```",
+        ]
+    )
+
+
+def _table(facts: Mapping[str, str]) -> str:
+    """Models as rows, metrics as columns."""
+    cells: dict[str, dict[str, str]] = {}
+    for name, text in facts.items():
+        parts = name.split("/")
+        if parts[0] == "gate" and parts[1] != "protocol":
+            cells.setdefault(parts[1] if len(parts) == 3 else "this model", {})[parts[-1]] = text
+    metrics = list(next(iter(cells.values())))
+    lines = ["| | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(values[m] for m in metrics) + " |" for name, values in cells.items()
+    ]
+    return "\n".join(lines)
+
+
+def _lineage(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str, str]) -> str:
+    data = "; ".join(
+        f"{role}: {entry['spec']} ({entry['n']} images, {entry['digest']})"
+        for role, entry in sweep["data"].items()
+    )
+    lines = {
+        "Design": row["design"],
+        "Sweep": f"{sweep['name']} (recipe {sweep['recipe']}, trial {row['trial_id']}, seed {row['seed']})",
+        "Command": sweep["command"],
+        "Commit": sweep["commit"],
+        "Data": data,
+        "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}, consulted "
+        f"{facts['upsweep.gate.uses']} times for this model, this one included",
+        "Steps": f"{row['steps']} of {row['max_steps']}",
+        "GPU-hours of the sweep": sweep["gpu_hours"],
+    }
+    return "\n".join(f"- {name}: {plain(str(text))}" for name, text in lines.items())
+
+
+def plain(text: str) -> str:
+    """One line without HTML or table bars: a name from outside must not format the card."""
+    return " ".join(text.replace("<", "‹").replace(">", "›").replace("|", "/").replace("`", "'").split())

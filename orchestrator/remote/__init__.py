@@ -1,1 +1,0 @@
-"""A sweep on other machines: found, reached over ssh, given the code, watched, and left alone."""

@@ -1,0 +1,164 @@
+"""What the settings did: importances, slices and parallel coordinates over the screened trials.
+
+Only trials that ran their whole budget and share a setting are compared; a trial stopped early was measured
+at another step, so its numbers say something else.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from orchestrator.report.data import Row, SweepResults, has_no_result, number
+from orchestrator.report.markup import section
+from orchestrator.report.svg import Column, parallel, small_scatter
+from trainers.metrics import METRICS
+
+ENOUGH_TRIALS = 8
+SLICES = 6
+MANY_VALUES = 6
+
+
+def settings_section(facts: SweepResults) -> str:
+    """The section; empty where fewer than two full trials differ in any setting."""
+    rows = [r for r in facts.of_stage("screen") if r["rung"] is None and not has_no_result(r)]
+    rows = [r for r in rows if facts.perceptual in r["metrics"] and facts.distortion in r["metrics"]]
+    names = varied(rows)
+    if not names:
+        return ""
+    rows.sort(key=lambda row: _badness(facts, row), reverse=True)  # the best is drawn last, on top
+    weights = importances(facts, rows, names) if len(rows) >= ENOUGH_TRIALS else {}
+    names.sort(key=lambda name: -weights.get(name, 0.0))
+    hint = f"<p>{len(rows)} screened trials that ran their whole budget, on val.</p>"
+    body = hint + _bars(weights, len(rows)) + _slices(facts, rows, names) + _parallel(facts, rows, names)
+    return section("What the settings did", body, "settings")
+
+
+def _badness(facts: SweepResults, row: Row) -> float:
+    value = row["metrics"][facts.perceptual]
+    return value if METRICS[facts.perceptual].direction == "min" else -value
+
+
+def varied(rows: Sequence[Row]) -> list[str]:
+    """Settings that all `rows` have and that differ between them."""
+    if len(rows) < 2:
+        return []
+    shared = set.intersection(*(set(row["values"]) for row in rows))
+    return sorted(n for n in shared if len({repr(row["values"][n]) for row in rows}) > 1)
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return numbers and (len(set(values)) > MANY_VALUES or any(isinstance(v, float) for v in values))
+
+
+def _is_log(values: Sequence[float]) -> bool:
+    return min(values) > 0 and max(values) / min(values) > 10
+
+
+def importances(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:
+    """Share of the perceptual metric's variance that each setting explains (fANOVA; Hutter et al., 2014);
+    none where it does not vary."""
+    if len({row["metrics"][facts.perceptual] for row in rows}) == 1:
+        return {}
+    spaces = {name: _distribution([row["values"][name] for row in rows]) for name in names}
+    study = _quiet_study()
+    for row in rows:
+        values = {name: _choice(row["values"][name], spaces[name]) for name in names}
+        trial = optuna.trial.create_trial(params=values, distributions=spaces, value=_badness(facts, row))
+        study.add_trial(trial)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        return optuna.importance.get_param_importances(study, evaluator=evaluator)
+
+
+def _quiet_study() -> optuna.Study:
+    """A study in memory, without the line that optuna prints for each."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study()
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _distribution(values: Sequence[Any]) -> BaseDistribution:
+    if _is_numeric(values):
+        return FloatDistribution(min(values), max(values), log=_is_log(values))
+    return CategoricalDistribution(sorted({str(v) for v in values}))
+
+
+def _choice(value: Any, space: BaseDistribution) -> Any:
+    return str(value) if isinstance(space, CategoricalDistribution) else float(value)
+
+
+def column(name: str, values: Sequence[Any]) -> Column:
+    """Where each value lies on an axis from 0 to 1: by size (or its logarithm), or evenly by name."""
+    short = name.split(".")[-1].removesuffix("_weight")
+    if _is_numeric(values):
+        scaled = [math.log10(v) for v in values] if _is_log(values) else [float(v) for v in values]
+        low, high = min(scaled), max(scaled)
+        if low == high:  # trials that differ in a setting may come to the same value
+            return Column(short, [0.5] * len(scaled), [(0.5, f"{values[0]:.2g}")])
+        places = [(v - low) / (high - low) for v in scaled]
+        return Column(short, places, [(0.0, f"{min(values):.2g}"), (1.0, f"{max(values):.2g}")])
+    names = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
+    at = {text: (k / (len(names) - 1) if len(names) > 1 else 0.5) for k, text in enumerate(names)}
+    return Column(short, [at[str(v)] for v in values], [(place, text[:24]) for text, place in at.items()])
+
+
+def _bars(weights: dict[str, float], count: int) -> str:
+    if not weights:
+        why = (
+            f"Fewer than {ENOUGH_TRIALS} such trials"
+            if count < ENOUGH_TRIALS
+            else "All came to the same value"
+        )
+        return f"<p>{why}: no importances.</p>"
+    largest = max(weights.values()) or 1.0
+    bars = "".join(
+        f"<span>{escape(name)}</span>"
+        f'<i style="width:{100 * weight / largest:.1f}%"></i><span>{weight:.0%}</span>'
+        for name, weight in weights.items()
+    )
+    caution = " With so few trials, read them as a hint." if count < 5 * len(weights) else ""
+    return (
+        f'<p>Share of the variance each setting explains (fANOVA).{caution}</p><div class="bars">{bars}</div>'
+    )
+
+
+def _looks(rows: Sequence[Row]) -> list[str]:
+    """The best quarter stands out; rows come worst first."""
+    best = max(1, len(rows) // 4)
+    return ["stopped"] * (len(rows) - best) + ["pick"] * best
+
+
+def _tips(facts: SweepResults, rows: Sequence[Row]) -> list[str]:
+    names = (facts.perceptual, facts.distortion)
+    return ["\n".join([r["design"], *(f"{m} {number(r['metrics'][m], m)}" for m in names)]) for r in rows]
+
+
+def _slices(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> str:
+    ys = [row["metrics"][facts.perceptual] for row in rows]
+    about = (_looks(rows), _tips(facts, rows), [row["trial_id"] for row in rows])
+    plots = "".join(
+        small_scatter(column(name, [row["values"][name] for row in rows]), ys, *about)
+        for name in names[:SLICES]
+    )
+    return (
+        f"<p>Each setting against {escape(facts.perceptual)}; the best quarter is marked.</p>"
+        f'<div class="slices">{plots}</div>'
+    )
+
+
+def _parallel(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> str:
+    columns = [column(name, [row["values"][name] for row in rows]) for name in names]
+    for metric in (facts.distortion, facts.perceptual):
+        columns.append(column(metric, [float(row["metrics"][metric]) for row in rows]))
+    drawing = parallel(columns, _looks(rows), _tips(facts, rows), [row["trial_id"] for row in rows])
+    return f"<figure>{drawing}</figure>"

@@ -1,0 +1,1 @@
+"""The files that a sweep leaves in its storage, and the rows they hold."""

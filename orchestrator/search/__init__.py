@@ -1,0 +1,1 @@
+"""Search spaces, samplers and proposals: which design to try next."""

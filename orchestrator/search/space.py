@@ -1,0 +1,256 @@
+"""Search spaces as tables of axes under dotted config names; the tables themselves are experiments/spaces.py.
+
+A space is called with an Optuna trial (define-by-run), counts its architectures, and is checked against
+the config before anything starts. Plain data, so that it pickles with a sweep's state.
+"""
+
+import itertools
+import math
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets.errors import UserError, unknown
+from trainers.config import TrainConfig, override
+from trainers.warm_start_key import in_key
+
+FIXED_PER_SWEEP = (  # what every trial of a sweep has in common
+    "recipe",
+    "objective.",
+    "generator.scale",
+    "data.train",
+    "data.val",
+    "data.test",
+    "data.gate",
+    "data.degradation",
+    "data.input",
+    "data.canny",
+    "data.eval",
+    "data.mode",
+    "run.gan_steps",
+    "run.eval_every_steps",
+)
+CHECKED_DESIGNS = 1000
+SMALLEST = {"trials": 1, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
+SAMPLERS = ("tpe", "nsga2", "random", "grid")
+STOPPING = ("feasible_first", "front", "asha", "none", "pbt")
+POPULATION = 4  # members that population based training needs at least: it replaces one in so many
+SWITCH_SUFFIX = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of finitely many values."""
+
+    values: tuple[Any, ...]
+
+    def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> Any:
+        """Drawn by the sampler."""
+        return trial.suggest_categorical(name, list(self.values))
+
+    def examples(self) -> tuple[Any, ...]:
+        """Values that a check of the space tries."""
+        return self.values
+
+    def holds(self, value: Any) -> bool:
+        """Whether a trial may have `value`."""
+        return value in self.values
+
+
+@dataclass(frozen=True)
+class LogFloat:
+    """A positive number on a logarithmic scale; with `or_zero` it may also be switched off."""
+
+    low: float
+    high: float
+    or_zero: bool = False
+
+    def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> float:
+        """Drawn by the sampler; the switch is a parameter of its own, so the scale stays logarithmic."""
+        if self.or_zero and not trial.suggest_categorical(name + SWITCH_SUFFIX, [False, True]):
+            return 0.0
+        return trial.suggest_float(name, self.low, self.high, log=True)
+
+    def examples(self) -> tuple[float, ...]:
+        """Values that a check of the space tries."""
+        return (self.low, self.high) + ((0.0,) if self.or_zero else ())
+
+    def holds(self, value: Any) -> bool:
+        """Whether the sampler may draw `value`; 0 is the switch's business."""
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Follows from other axes by a table: a fraction of a full grid that keeps every value in play."""
+
+    of: tuple[str, ...]
+    table: tuple[tuple[tuple[Any, ...], Any], ...]
+
+    def suggest(self, _: Any, name: str, values: Mapping[str, Any]) -> Any:
+        """Looked up, not drawn."""
+        return dict(self.table)[tuple(values[n] for n in self.of)]
+
+    def examples(self) -> tuple[Any, ...]:
+        """Values that a check of the space tries."""
+        return tuple(dict.fromkeys(value for _, value in self.table))
+
+
+Axis = Choice | LogFloat | Derived
+
+
+@dataclass(frozen=True)
+class Space:
+    """Axes by dotted name, points to start from, and the sweep they were made for."""
+
+    name: str
+    axes: dict[str, Axis]
+    points: tuple[dict[str, Any], ...] = ()
+    """Designs tried first: published recipes, or a spread over the architectures."""
+    only_if: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Axis -> settings that must hold for it to be drawn."""
+    trials: int = 64
+    confirm_top: int = 5
+    confirm_seeds: int = 5
+    reduction: int = 3
+    """Early stopping keeps one of this many at each rung."""
+    rungs: int = 2
+    sampler: str = "tpe"
+    """The sampler if --sampler names none (orchestrator/search/sampler.py)."""
+    stopping: str = "feasible_first"
+    """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
+
+    def __call__(self, trial: Any) -> dict[str, Any]:
+        """Values for one design. Derived and switched-off axes come back as constants."""
+        values: dict[str, Any] = {}
+        for name, axis in self.axes.items():
+            if self._applies(name, values):
+                values[name] = axis.suggest(trial, name, values)
+        return values
+
+    def architectures(self) -> list[dict[str, Any]]:
+        """Every distinct setting of the axes that decide a PSNR phase. UserError where they are endless."""
+        names = [n for n in self.axes if in_key(n)]
+        found: list[dict[str, Any]] = []
+        for name in names:
+            if isinstance(self.axes[name], LogFloat):
+                raise UserError(
+                    f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
+                )
+        for values in self._combinations(names):
+            if values not in found:
+                found.append(values)
+        return found
+
+    def grid(self) -> tuple[dict[str, Any], ...]:
+        """Every design, as points to start from. UserError where an axis is continuous."""
+        for name, axis in self.axes.items():
+            if isinstance(axis, LogFloat):
+                raise UserError(
+                    f"space {self.name}: {name} runs from {axis.low} to {axis.high} and has no grid; give it "
+                    f"a list of values, or choose another --sampler"
+                )
+        drawn = [n for n, a in self.axes.items() if isinstance(a, Choice)]
+        points: list[dict[str, Any]] = []
+        for values in self._combinations(list(self.axes)):
+            point = {n: v for n, v in values.items() if n in drawn}
+            if point not in points:
+                points.append(point)
+        return tuple(points)
+
+    def _combinations(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Values of these axes for every combination of those that are drawn; some may be equal."""
+        drawn = [n for n in names if isinstance(self.axes[n], Choice)]
+        for combination in itertools.product(*(self.axes[n].examples() for n in drawn)):
+            fixed = FixedTrial(dict(zip(drawn, combination, strict=True)))
+            values: dict[str, Any] = {}
+            for name in names:
+                if self._applies(name, values):
+                    values[name] = self.axes[name].suggest(fixed, name, values)
+            yield values
+
+    def check(self, config: TrainConfig) -> None:
+        """UserError unless every axis is a setting that may differ between the trials of one sweep, and
+        `config` takes every combination of values (a sample of them where there are very many)."""
+        self._check_itself()
+        for name in self.axes:
+            if name.startswith(FIXED_PER_SWEEP):
+                raise UserError(
+                    f"space {self.name}: {name} decides how results are measured, so trials that differ in "
+                    f"it cannot be compared; set it for the whole sweep"
+                )
+        self.architectures()
+        for values in self._designs():
+            override(config, values)
+        for point in self.points:
+            self._check_point(point)
+
+    def _check_itself(self) -> None:
+        """What a file of the user's own may get wrong without any config."""
+        if not self.axes:
+            raise UserError(f"space {self.name}: it needs at least one axis")
+        for option, least in SMALLEST.items():
+            value = getattr(self, option)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(
+                    f"space {self.name}: {option} must be a number of {least} or more, but got {value}"
+                )
+        for option, table in (("sampler", SAMPLERS), ("stopping", STOPPING)):
+            if getattr(self, option) not in table:
+                raise unknown(option, getattr(self, option), table, f"{option} of space {self.name}")
+        for name, axis in self.axes.items():
+            if isinstance(axis, LogFloat) and not 0 < axis.low < axis.high:
+                raise UserError(
+                    f"space {self.name}: {name} on a logarithmic scale needs 0 < low < high, but got "
+                    f"{axis.low} and {axis.high}"
+                )
+        order = list(self.axes)
+        for name, condition in self.only_if.items():
+            for other in (name, *condition):
+                if other not in self.axes:
+                    raise unknown("axis", other, self.axes, f"only_if of space {self.name}")
+                if order.index(other) > order.index(name):
+                    raise UserError(f"space {self.name}: {name} depends on {other}, so it must come after it")
+
+    def _check_point(self, point: Mapping[str, Any]) -> None:
+        for name, value in point.items():
+            axis = self.axes.get(name.removesuffix(SWITCH_SUFFIX))
+            if axis is None or isinstance(axis, Derived):
+                raise UserError(f"space {self.name}: a point to start from sets {name}, which is no axis")
+            if not name.endswith(SWITCH_SUFFIX) and not axis.holds(value):
+                raise UserError(
+                    f"space {self.name}: a point to start from sets {name} to {value}, off its axis"
+                )
+
+    def _designs(self) -> Iterator[dict[str, Any]]:
+        """All combinations of example values, or that many of them that a check stays quick."""
+        names = [n for n, a in self.axes.items() if not isinstance(a, Derived)]
+        examples = [self.axes[n].examples() for n in names]
+        if math.prod(len(e) for e in examples) <= CHECKED_DESIGNS:
+            combinations: Iterable[tuple[Any, ...]] = itertools.product(*examples)
+        else:
+            draw = random.Random(0)
+            combinations = (tuple(draw.choice(e) for e in examples) for _ in range(CHECKED_DESIGNS))
+        for combination in combinations:
+            yield self(FixedTrial(dict(zip(names, combination, strict=True))))
+
+    def _applies(self, name: str, values: Mapping[str, Any]) -> bool:
+        return all(values.get(k) == v for k, v in self.only_if.get(name, {}).items())
+
+
+class FixedTrial:
+    """Stands in for an Optuna trial whose draws are given; a switch is on where its axis is not 0."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    def suggest_categorical(self, name: str, _: Sequence[Any]) -> Any:
+        return (
+            bool(self.values[name.removesuffix(SWITCH_SUFFIX)])
+            if name.endswith(SWITCH_SUFFIX)
+            else self.values[name]
+        )
+
+    def suggest_float(self, name: str, *_: float, log: bool) -> Any:
+        return self.values[name]

@@ -1,0 +1,102 @@
+"""Metrics that only the studies use: chroma errors, saturation, and SSIM with its axes swapped."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# -- measures of the studies' own ------------------------------------------------------------------------
+
+
+def chroma(image: np.ndarray) -> np.ndarray:
+    """Cb and Cr of uint8 RGB (H, W, 3) as float64 (H, W, 2), BT.601 full range, in grey levels around 0."""
+    r, g, b = (image[..., k].astype(np.float64) for k in range(3))
+    y = 0.299 * r + 0.587 * g + 0.114 * b
+    return np.stack([(b - y) * 0.564, (r - y) * 0.713], axis=-1)
+
+
+def chroma_error(made: np.ndarray, real: np.ndarray) -> float:
+    """RMSE of Cb and Cr in grey levels."""
+    return float(np.sqrt(np.square(chroma(made) - chroma(real)).mean()))
+
+
+def chroma_centre(made: np.ndarray, real: np.ndarray) -> float:
+    """The same within the centre, half as high and wide as the image: where an aligned face is."""
+    return chroma_error(_centre(made), _centre(real))
+
+
+def chroma_border(made: np.ndarray, real: np.ndarray) -> float:
+    """The same in the outermost eighth on each side: where the background is."""
+    squares = np.square(chroma(made) - chroma(real)).mean(axis=-1)
+    height, width = squares.shape
+    inside = np.zeros_like(squares, dtype=bool)
+    inside[height // 8 : height - height // 8, width // 8 : width - width // 8] = True
+    return float(np.sqrt(squares[~inside].mean()))
+
+
+def _centre(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    return image[height // 4 : height - height // 4, width // 4 : width - width // 4]
+
+
+def saturation(made: np.ndarray, real: np.ndarray) -> float:
+    """Mean distance from grey of the result over that of the target; 1 is as colourful, 0 is grey."""
+    levels = [float(np.linalg.norm(chroma(image), axis=-1).mean()) for image in (made, real)]
+    return levels[0] / max(levels[1], 1.0)
+
+
+def ssim_rgb(made: np.ndarray, real: np.ndarray) -> float:
+    """SSIM with channels first and values in [0, 1], the window padded with zeros: a notebook's habit."""
+    a, b = (torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (made, real))
+    return _windowed_ssim(a, b)
+
+
+def ssim_misread(made: np.ndarray, real: np.ndarray) -> float:
+    """The same with rows read as channels and values up to 255, but constants for [0, 1]: a known mistake."""
+    a, b = (torch.from_numpy(x.astype(np.float32))[None] for x in (made, real))
+    return _windowed_ssim(a, b)
+
+
+def _windowed_ssim(a: Tensor, b: Tensor) -> float:
+    """Wang et al. (2004) with an 11 x 11 Gaussian of 1.5 in every channel, over all pixels, zeros outside."""
+    channels = a.shape[1]
+    line = torch.exp(-((torch.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
+    window = torch.outer(line, line) / line.sum() ** 2
+    kernel = window.expand(channels, 1, 11, 11)
+
+    def mean(x: Tensor) -> Tensor:
+        return functional.conv2d(x, kernel, padding=5, groups=channels)
+
+    ma, mb = mean(a), mean(b)
+    va, vb, both = mean(a * a) - ma**2, mean(b * b) - mb**2, mean(a * b) - ma * mb
+    one, two = 0.01**2, 0.03**2
+    return float(((2 * ma * mb + one) * (2 * both + two) / ((ma**2 + mb**2 + one) * (va + vb + two))).mean())
+
+
+EXTRAS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "chroma_error": chroma_error,
+    "chroma_centre": chroma_centre,
+    "chroma_border": chroma_border,
+    "saturation": saturation,
+    "ssim_rgb": ssim_rgb,
+    "ssim_misread": ssim_misread,
+}
+
+EXTRA_PROTOCOLS = {
+    "chroma_error": "RMSE of BT.601 full-range Cb and Cr, 8-bit unshaved",
+    "chroma_centre": "RMSE of Cb and Cr within the central half of each side",
+    "chroma_border": "RMSE of Cb and Cr within the outer eighth of each side",
+    "saturation": "mean distance from grey over that of the target",
+    "ssim_rgb": "SSIM of RGB in [0, 1], 11x11 gaussian 1.5, zeros outside, 8-bit unshaved",
+    "ssim_misread": "as ssim_rgb, but rows read as channels, values to 255, constants of [0, 1]",
+}
+
+EXTRA_DIRECTIONS = {
+    "chroma_error": "min",
+    "chroma_centre": "min",
+    "chroma_border": "min",
+    "fd_domains": "min",
+    "kd_domains": "min",
+}

@@ -1,0 +1,106 @@
+"""Every check of a request that can be made before anything is spent or written."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets.errors import UserError
+from datasets.image_set import ImageSet, disjoint
+from datasets.loader import TrainLoader, eval_pairs
+from orchestrator.schedulers.rungs import earliest
+from orchestrator.storage import first_missing
+from orchestrator.sweep.request import Request
+from orchestrator.trial.inputs import open_role
+from trainers import preflight
+from trainers.config import TrainConfig, override
+from trainers.device import pick_device
+from trainers.distributed import Ranks
+from trainers.evaluate import Evaluator
+from trainers.metrics import METRICS
+from trainers.models import build_discriminator, build_generator
+from trainers.models.batch_norm import synchronise
+
+SIZES = ("data.batch_size", "optim.micro_batches")
+GENERATOR_WEIGHTS = tuple(f"loss.{term}_weight" for term in ("pixel", "content", "adversarial", "tv"))
+
+
+def check_objective(config: TrainConfig) -> None:
+    o = config.objective
+    if METRICS[o.distortion].direction != "max" or METRICS[o.perceptual].direction != "min":
+        raise UserError(
+            f"a sweep needs a distortion metric that goes up and a perceptual one that goes down, but got "
+            f"objective.distortion {o.distortion} and objective.perceptual {o.perceptual}"
+        )
+
+
+def check_generations(request: Request) -> None:
+    run = request.config.run
+    first = earliest(run.eval_every_steps, run.ema_decay)
+    if request.stopping == "pbt" and run.gan_steps < 2 * first:
+        raise UserError(
+            f"--stopping pbt needs run.gan_steps of {2 * first} or more, two parts that can be ranked, but "
+            f"got {run.gan_steps}"
+        )
+
+
+def open_images_of(request: Request) -> dict[str, ImageSet]:
+    """Every role's images, no two of which may share a photograph; the loader checks sizes."""
+    data, work_dir = request.config.data, request.work_dir()
+    images = {role: open_role(data, role, work_dir) for role in ("train", "val", "test")}
+    for a, b in itertools.combinations(images, 2):
+        disjoint(images[a], images[b])
+    return images
+
+
+def preflight_checks(request: Request, images: dict[str, ImageSet]) -> None:
+    """Losses reach the generator, values are in range, one batch can be learnt, val can be measured."""
+    config = request.config
+    device = pick_device(config.run.device)
+    scale = config.generator.scale
+    loader = TrainLoader(images["train"], config.data, scale, device=device)
+    _check_ranks(request)
+    hr, lr_image = preflight.first_batch(loader)
+    # terms that the space switches on must reach the generator too
+    weights = {n: a for n, a in request.space.axes.items() if n in GENERATOR_WEIGHTS}
+    preflight.check(override(config, {n: max(a.examples()) for n, a in weights.items()}), hr, lr_image)
+    for role in ("val", "test"):
+        Evaluator(eval_pairs(images[role], config.data, scale, limit=2), request.metrics, scale=scale)
+
+
+def _check_ranks(request: Request) -> None:
+    """Batches can be shared out evenly, and every batch norm sees the whole of them."""
+    ours, config = Ranks(0, request.ranks), request.config
+    axes = [request.space.axes[n].examples() for n in SIZES if n in request.space.axes]
+    names = [n for n in SIZES if n in request.space.axes]
+    for values in itertools.product(*axes):
+        varied = override(config, dict(zip(names, values, strict=True)))
+        least = ours.world * varied.optim.micro_batches
+        if varied.data.batch_size % least:
+            raise UserError(
+                f"data.batch_size={varied.data.batch_size} must be a multiple of {least}, a trial's ranks "
+                f"({ours.world}) times optim.micro_batches ({varied.optim.micro_batches})"
+            )
+    for module in (build_generator(config.generator), build_discriminator(config.discriminator)):
+        synchronise(module, ours)
+
+
+@contextmanager
+def undo_on_error(request: Request) -> Iterator[None]:
+    """Remove what the checks created (imports, decoded copies, an empty database) if one of them fails."""
+    root = request.work_dir()
+    created = first_missing(root)
+    before = _checked_files(root)
+    try:
+        yield
+    except (UserError, KeyboardInterrupt):
+        for path in [created] if created else sorted(_checked_files(root) - before, reverse=True):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
+
+
+def _checked_files(root: Path) -> set[Path]:
+    """What the checks may create under the root of all sweeps, and nothing that others do."""
+    made = ("datasets", "datasets/*", "cache", "cache/*", "mlflow.db*")
+    return {path for pattern in made for path in root.glob(pattern)}

@@ -1,0 +1,62 @@
+"""The distortion that a pick has to reach: bicubic's, or the champion's less what it may lose."""
+
+from collections.abc import Callable
+
+import torch
+
+from datasets.errors import UserError
+from orchestrator.registry.gate import Thresholds
+from orchestrator.sweep.request import Request
+from orchestrator.tracking import server
+from trainers.config import TrainConfig, flatten
+from trainers.device import pick_device
+from trainers.evaluate import Evaluator
+
+SAME = ("generator.scale", "data.input", "data.degradation", "data.canny_sigma")
+
+
+def distortion_floor(
+    request: Request, bicubic: float, evaluator: Callable[[torch.device], Evaluator]
+) -> tuple[float, str]:
+    """max(bicubic, champion - margin) in the distortion metric, and what set it in words.
+
+    The champion of the sweep's registered name is measured on the images and by the protocol of the
+    sweep's own rows; `evaluator` makes what does so on a device. Where there is none, or it cannot be
+    asked, bicubic remains.
+    """
+    margin = Thresholds().margin_db
+    try:
+        champion = _champion(request, evaluator)
+    except UserError as error:
+        return bicubic, f"bicubic; the champion was not asked: {error}"
+    if champion is None or champion - margin <= bicubic:
+        return bicubic, "bicubic"
+    return champion - margin, f"the champion's {champion:.2f} less {margin:g}"
+
+
+def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) -> float | None:
+    """The champion's distortion on these images; None where there is no champion of this kind of task."""
+    uri = request.tracking_uri or request.default_tracking_uri()
+    database = server.database_path(uri)
+    if database is not None and not database.exists():
+        return None
+    server.probe(uri)
+    from orchestrator.registry.candidate import registered_name  # MLflow, a second or two
+    from orchestrator.registry.load_model import load_generator
+    from orchestrator.registry.registry import CHAMPION, Registry
+
+    registry = Registry(uri, registered_name(request.name))
+    version = registry.by_alias(CHAMPION)
+    if version is None:
+        return None
+    generator, config = load_generator(f"models:/{registry.model}/{version.number}", uri)
+    if not _comparable(config, request.config):
+        return None
+    device = pick_device(request.config.run.device)
+    return evaluator(device).measure(generator.to(device)).summary[request.config.objective.distortion]
+
+
+def _comparable(champion: TrainConfig, own: TrainConfig) -> bool:
+    """Whether both solve the same task: another scale or input cannot be measured on these pairs."""
+    a, b = flatten(champion), flatten(own)
+    return all(a[name] == b[name] for name in SAME)

@@ -1,0 +1,1 @@
+"""The record of a sweep in MLflow: journals written by trials, and one writer process that delivers them."""

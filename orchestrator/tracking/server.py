@@ -1,0 +1,139 @@
+"""The address of the tracking server, and whether it can be reached and written.
+
+No mlflow is imported here: it costs seconds, and only the writer process pays them.
+"""
+
+import base64
+import json
+import os
+import socket
+import sqlite3
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from datasets.errors import UserError
+
+PROBE_TIMEOUT_S = 5.0
+
+
+def default_uri(storage: Path | str) -> str:
+    """The database of a local record: `sqlite:////<absolute storage>/mlflow.db`."""
+    return f"sqlite:///{Path(storage).resolve() / 'mlflow.db'}"
+
+
+def database_path(tracking_uri: str) -> Path | None:
+    """The file of an sqlite address, absolute; None for any other address."""
+    if not tracking_uri.startswith("sqlite:///"):
+        return None
+    return Path(tracking_uri.removeprefix("sqlite:///")).absolute()
+
+
+def artifact_root(tracking_uri: str, spool_dir: Path) -> str | None:
+    """Where artifacts go, as an absolute URI; None where an HTTP server decides.
+
+    Beside an sqlite file; for any other database inside the spool's own folder. (MLflow's own default is
+    ./mlruns of whatever directory the process happens to stand in.)
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        return None
+    database = database_path(tracking_uri)
+    return ((database.parent if database else Path(spool_dir).resolve()) / "mlartifacts").as_uri()
+
+
+def probe(tracking_uri: str, timeout_s: float = PROBE_TIMEOUT_S) -> None:
+    """Ask the tracking store whether it can be reached and written, within `timeout_s` seconds.
+
+    Raises:
+        UserError: what is wrong with the address, and what to do about it.
+    """
+    scheme = tracking_uri.partition(":")[0] if "://" in tracking_uri else ""
+    if scheme == "sqlite":
+        _probe_sqlite(tracking_uri, timeout_s)
+    elif scheme in ("http", "https"):
+        _probe_http(tracking_uri, timeout_s)
+    elif scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        _probe_port(tracking_uri, timeout_s)
+    else:
+        raise UserError(
+            f"--tracking-uri must be sqlite:///<path>, http(s)://<host> or postgresql://<host>/<name>, "
+            f"but got '{tracking_uri}' (MLflow has closed its folder store)"
+        )
+
+
+def _probe_sqlite(tracking_uri: str, timeout_s: float) -> None:
+    path = database_path(tracking_uri)
+    if path is None or not path.name:
+        raise UserError(
+            f"--tracking-uri needs a file, as in sqlite:////data/mlflow.db, but got '{tracking_uri}'"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not path.exists()
+        connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")  # takes the write lock, changes nothing
+            connection.execute("CREATE TABLE upsweep_probe (answer INTEGER)")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+            if fresh and path.exists() and path.stat().st_size == 0:
+                path.unlink()
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(
+            f"the tracking database {path} cannot be written: {error}; set --tracking-uri"
+        ) from None
+
+
+def _probe_http(tracking_uri: str, timeout_s: float) -> None:
+    url = tracking_uri.rstrip("/") + "/api/2.0/mlflow/experiments/search?max_results=1"
+    request = urllib.request.Request(url, headers=_credentials())
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            known = "experiments" in json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise UserError(_refusal(tracking_uri, error.code)) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"no MLflow server answers at {tracking_uri} within {timeout_s:g} s ({reason}); start it with "
+            f"`mlflow server` or set --tracking-uri"
+        ) from None
+    if not known:
+        raise UserError(f"{tracking_uri} answers, but is no MLflow server; set --tracking-uri")
+
+
+def _credentials() -> dict[str, str]:
+    """The header that MLflow's own client would send; credentials come from the environment only."""
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    if user:
+        pair = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
+        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    return {}
+
+
+def _refusal(tracking_uri: str, status: int) -> str:
+    if status == 401:
+        return f"{tracking_uri} asks for a login; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if status == 403:
+        return (
+            f"{tracking_uri} refuses this host name or this user (403); use the server's IP address, or "
+            f"start it with --allowed-hosts"
+        )
+    return f"{tracking_uri} answers with HTTP status {status}, not as an MLflow server; set --tracking-uri"
+
+
+def _probe_port(tracking_uri: str, timeout_s: float) -> None:
+    parts = urllib.parse.urlsplit(tracking_uri)
+    port = parts.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}[parts.scheme.partition("+")[0]]
+    try:
+        socket.create_connection((parts.hostname or "localhost", port), timeout=timeout_s).close()
+    except OSError as error:
+        raise UserError(
+            f"no database answers at {parts.hostname}:{port} within {timeout_s:g} s ({error}); "
+            f"set --tracking-uri"
+        ) from None

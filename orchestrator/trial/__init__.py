@@ -1,0 +1,1 @@
+"""One trial on a worker: its inputs, training, reports, checkpoints and preemption."""

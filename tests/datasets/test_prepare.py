@@ -1,0 +1,223 @@
+"""Official archives in their own layouts, rebuilt small: LSUN's LMDB in a zip, DIV2K, FFHQ, selfie2anime."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.paths import DATA
+from PIL import Image
+
+from datasets import sampling, splits
+from datasets.catalogue import CATALOGUE
+from datasets.config import DataConfig
+from datasets.errors import UserError
+from datasets.image_set import ImageSet, disjoint, open_images
+from datasets.loader import TrainLoader, eval_pairs
+from datasets.prepare import PREPARERS, prepare
+from datasets.shard_reader import samples
+from datasets.sources import Member
+
+needs_data = pytest.mark.skipif(not (DATA / "Set5").is_dir(), reason=f"no test images at {DATA}")
+
+
+def picture(seed: int, side: int = 40, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side + 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def make_zip(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def make_lmdb(folder: Path, images: dict[bytes, bytes]) -> Path:
+    lmdb = pytest.importorskip("lmdb")
+    with lmdb.open(str(folder), map_size=1 << 28) as env, env.begin(write=True) as transaction:
+        for key, value in images.items():
+            transaction.put(key, value)
+    return folder
+
+
+def lsun_zip(tmp_path: Path, images: dict[bytes, bytes]) -> Path:
+    folder = make_lmdb(tmp_path / "tower_train_lmdb", images)
+    files = {f"tower_train_lmdb/{p.name}": p.read_bytes() for p in folder.iterdir()}
+    return make_zip(tmp_path / "tower_train_lmdb.zip", files)
+
+
+def lsun_images(n: int) -> dict[bytes, bytes]:
+    kinds = ("JPEG", "WEBP")  # real categories hold either, whatever their names say
+    return {f"{i:040x}".encode(): picture(i, kind=kinds[i % 2]) for i in range(n)}
+
+
+def counts(name: str, source: Path, out: Path, **options: object) -> dict[str, int]:
+    manifest = prepare(name, str(source), str(out), **options)  # type: ignore[arg-type]
+    return {split: entry.count for split, entry in manifest.splits.items()}
+
+
+def test_every_catalogue_name_can_be_prepared() -> None:
+    assert PREPARERS.keys() == CATALOGUE.keys()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_lsun_as_its_zip_or_its_folder(tmp_path: Path, packed: bool) -> None:
+    images = lsun_images(20)
+    path = lsun_zip(tmp_path, images)
+    source = path if packed else tmp_path / "tower_train_lmdb"
+    out = tmp_path / "out"
+    assert counts("lsun_tower", source, out, split="cut") == {"train": 15, "val": 2, "test": 2, "gate": 1}
+    manifest = ImageSet(str(out), "train", tmp_path).manifest
+    shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    assert dict(samples(str(out), shards)) == {key.decode(): value for key, value in images.items()}
+    assert sorted(p.name for p in tmp_path.iterdir() if "unpacked" in p.name) == []
+
+
+def test_bytes_decide_the_extension_not_names(tmp_path: Path) -> None:
+    prepare("lsun_tower", str(lsun_zip(tmp_path, lsun_images(8))), str(tmp_path / "o"), split="whole")
+    rows = ImageSet(str(tmp_path / "o"), "test", tmp_path).rows
+    assert [row.ext for row in rows] == ["jpg", "webp"] * 4
+
+
+@pytest.mark.parametrize("keep", [0, 100, 4096, 8192, 20_000])
+def test_a_cut_lmdb_is_an_error_and_not_a_crash(tmp_path: Path, keep: int) -> None:
+    folder = make_lmdb(tmp_path / "l", lsun_images(40))
+    data = (folder / "data.mdb").read_bytes()
+    (folder / "data.mdb").write_bytes(data[:keep])
+    with pytest.raises(UserError, match="data.mdb (is damaged|claims)"):
+        prepare("lsun_tower", str(folder), str(tmp_path / "o"), split="cut")
+
+
+def test_a_zip_without_an_lmdb_is_named(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {"x.png": picture(0)})
+    with pytest.raises(UserError, match="holds 0 data.mdb files; expected LSUN's zip"):
+        prepare("lsun_tower", str(path), str(tmp_path / "o"))
+
+
+def test_the_matrix_split_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--split matrix needs 202,599 photographs, but there are 8"):
+        prepare("lsun_tower", str(lsun_zip(tmp_path, lsun_images(8))), str(tmp_path / "o"))
+
+
+def test_named_splits_have_their_published_sizes() -> None:
+    members = [Member(f"{i:06d}", f"{i:06d}.jpg", f"{i:06d}") for i in range(202_599)]
+    matrix = splits.study(members, "matrix")
+    assert len(matrix["test"]) == 2_599
+    assert sum(len(matrix[role]) for role in ("train", "val", "gate")) == 200_000
+    upsampling = splits.study(members[:5_000], "upsampling")
+    assert [len(upsampling[role]) for role in ("train", "val", "test")] == [2_000, 250, 250]
+    for roles in (matrix, upsampling):
+        keys = [m.key for chosen in roles.values() for m in chosen]
+        assert len(keys) == len(set(keys))
+
+
+def test_a_cut_keeps_tiles_of_one_photograph_together() -> None:
+    members = [Member(f"{p}-{t}", "", str(p)) for p in range(30) for t in range(5)]
+    roles = splits.cut(members)
+    homes = {role: {m.photograph for m in chosen} for role, chosen in roles.items()}
+    assert sum(map(len, homes.values())) == 30 == len(set.union(*homes.values()))
+
+
+def test_div2k_is_tiled_for_training_and_whole_for_the_test(tmp_path: Path) -> None:
+    train = {f"DIV2K_train_HR/{i:04d}.png": picture(i, 520) for i in range(1, 7)}
+    make_zip(tmp_path / "DIV2K_train_HR.zip", train)
+    valid = {f"DIV2K_valid_HR/{i:04d}.png": picture(i, 300) for i in range(801, 803)}
+    make_zip(tmp_path / "DIV2K_valid_HR.zip", valid)
+    assert counts("div2k", tmp_path, tmp_path / "o") == {"val": 4, "gate": 4, "train": 16, "test": 2}
+    images = ImageSet(str(tmp_path / "o"), "train", tmp_path / "cache")
+    tile = images.rows[images.keys.index(next(k for k in images.keys if k.endswith("y0256x0256")))]
+    whole = np.asarray(Image.open(io.BytesIO(train[f"DIV2K_train_HR/{tile.source[-4:]}.png"])))
+    assert np.array_equal(images[images.keys.index(tile.key)], whole[256:512, 256:512])
+    assert ImageSet(str(tmp_path / "o"), "test", tmp_path).min_side == 300
+    roles = [ImageSet(str(tmp_path / "o"), r, tmp_path) for r in ("train", "val", "gate")]
+    assert len({s for images in roles for s in set(images.sources)}) == 6
+
+
+def test_div2k_without_its_validation_half_says_so(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "DIV2K_train_HR.zip", {f"{i:04d}.png": picture(i, 300) for i in range(1, 6)})
+    with pytest.raises(UserError, match="no DIV2K_valid_HR.zip .*or use --split cut"):
+        prepare("div2k", str(path), str(tmp_path / "o"))
+    assert sum(counts("div2k", path, tmp_path / "o", split="cut").values()) == 5
+
+
+def test_a_broken_div2k_photograph_is_rejected_by_name(tmp_path: Path) -> None:
+    files = {f"{i:04d}.png": picture(i, 300) for i in range(1, 6)} | {"0006.png": b"\x89PNG broken"}
+    path = make_zip(tmp_path / "DIV2K_train_HR.zip", files)
+    counts("div2k", path, tmp_path / "o", split="cut", max_rejected=0.3)
+    assert "0006.png" in (tmp_path / "o" / "rejected.csv").read_text()
+
+
+def test_ffhq_keeps_its_official_test_images(tmp_path: Path) -> None:
+    files = {f"thumbnails128x128/{i // 1000 * 1000:05d}/{i:05d}.png": picture(i) for i in range(5)}
+    files |= {f"thumbnails128x128/60000/{i:05d}.png": picture(i) for i in range(60_000, 60_003)}
+    path = make_zip(tmp_path / "thumbnails128x128.zip", files)
+    assert counts("ffhq", path, tmp_path / "o") == {"val": 1, "gate": 1, "train": 3, "test": 3}
+
+
+def test_selfie2anime_uses_the_anime_half(tmp_path: Path) -> None:
+    names = [f"{half}/{i}.jpg" for half in ("trainA", "trainB", "testA", "testB") for i in range(4)]
+    files = {name: picture(k, kind="JPEG") for k, name in enumerate(names)}
+    path = make_zip(tmp_path / "selfie2anime.zip", files)
+    assert counts("selfie2anime", path, tmp_path / "o") == {"val": 1, "gate": 1, "train": 2, "test": 4}
+    keys = ImageSet(str(tmp_path / "o"), "test", tmp_path).keys
+    assert all(key.startswith("testB") for key in keys)
+
+
+def test_an_unknown_split_names_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no split of set5 called 'cut'; known: whole"):
+        prepare("set5", str(tmp_path), str(tmp_path / "o"), split="cut")
+
+
+@needs_data
+def test_set5_serves_any_role_whole_with_matlabs_input(tmp_path: Path) -> None:
+    prepare("set5", str(DATA / "Set5" / "matlab_LR" / "HR"), str(tmp_path / "datasets" / "set5"))
+    images = open_images("set5", "test", work_dir=tmp_path)
+    for pair in eval_pairs(images, DataConfig(), 4):
+        expected = np.asarray(Image.open(DATA / "Set5" / "matlab_LR" / "X4" / f"{pair.key}x4.png"))
+        assert np.array_equal(pair.lr_image, expected)
+
+
+@needs_data
+@pytest.mark.slow
+def test_real_rooms_and_faces_from_archive_to_cache(tmp_path: Path) -> None:
+    for name in ("kitchen", "frontal"):
+        with zipfile.ZipFile(DATA / f"houses_{name}.zip") as archive:
+            files = {n: archive.read(n) for n in archive.namelist() if n.endswith(".jpg")}
+        folder = tmp_path / name
+        folder.mkdir()
+        path = lsun_zip(folder, {f"{i:040x}".encode(): data for i, data in enumerate(files.values())})
+        prepare("lsun_tower", str(path), str(folder / "o"), split="cut")
+        sets = [
+            ImageSet(str(folder / "o"), role, tmp_path / "c") for role in ("train", "val", "test", "gate")
+        ]
+        for images in sets:
+            for i in range(0, len(images), 7):
+                source = files[list(files)[int(images.keys[i], 16)]]
+                assert np.array_equal(images[i], np.asarray(Image.open(io.BytesIO(source)).convert("RGB")))
+        for held_out in sets[1:]:
+            disjoint(sets[0], held_out)
+        streamed_crops_are_cut_from(sets[0])
+    faces = DATA / "celeba_half" / "img_align_celeba.zip"
+    prepare("celeba", str(faces), str(tmp_path / "faces"), limit=400)
+    images = ImageSet(str(tmp_path / "faces"), "train", tmp_path / "c")
+    with zipfile.ZipFile(faces) as archive:
+        for i in range(0, len(images), 7):
+            source = archive.read(f"img_align_celeba/{images.keys[i]}.jpg")
+            assert np.array_equal(images[i], np.asarray(Image.open(io.BytesIO(source)).convert("RGB")))
+    streamed_crops_are_cut_from(images)
+
+
+def streamed_crops_are_cut_from(images: ImageSet) -> None:
+    side = images.min_side // 8 * 4
+    data = DataConfig(crop_px=side, batch_size=16, mode="streamed", flip=False)
+    batch = next(TrainLoader(images, data, 4, device="cpu").batches())
+    sizes = np.array([images[i].shape[:2] for i in batch.indices])
+    tops, lefts = sampling.crops(0, np.zeros(16, dtype=np.int64), batch.indices, sizes, side)
+    for hr, i, top, left in zip(batch.hr, batch.indices, tops, lefts, strict=True):
+        crop = (hr * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        assert np.array_equal(crop, images[i][top : top + side, left : left + side])

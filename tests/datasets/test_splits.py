@@ -1,0 +1,73 @@
+"""Who belongs to which role where people, not photographs, must stay on one side."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from datasets.errors import UserError
+from datasets.sources import Member
+from datasets.splits import STUDIES, Split, by_identity, cut, partition, study
+
+MEMBERS = [Member(f"{i:06d}", f"img_align_celeba/{i:06d}.jpg", f"{i:06d}") for i in range(1, 301)]
+PEOPLE = "\n".join(f"{i:06d}.jpg {i % 70 if i <= 200 else i}" for i in range(1, 301))
+
+
+def shared(roles: Split) -> set[str]:
+    seen: dict[str, str] = {}
+    pairs = [(m.photograph, role) for role, members in roles.items() for m in members]
+    return {person for person, role in pairs if seen.setdefault(person, role) != role}
+
+
+def sizes(roles: Split) -> dict[str, int]:
+    return {role: len(members) for role, members in roles.items()}
+
+
+@pytest.fixture
+def people() -> Sequence[Member]:
+    return by_identity(MEMBERS, PEOPLE)
+
+
+def test_without_identities_photographs_of_a_person_may_part(people: Sequence[Member]) -> None:
+    person = {m.key: m.photograph for m in people}
+    naive = cut(MEMBERS)
+    assert shared({r: [Member(m.key, m.name, person[m.key]) for m in ms] for r, ms in naive.items()})
+
+
+def test_a_cut_by_identity_parts_no_person(people: Sequence[Member]) -> None:
+    roles = cut(people)
+    assert not shared(roles) and sum(sizes(roles).values()) == 300 and min(sizes(roles).values()) >= 1
+
+
+@pytest.mark.parametrize("members", [MEMBERS, by_identity(MEMBERS, PEOPLE)], ids=["images", "people"])
+def test_a_study_has_its_sizes_in_images(members: list[Member], monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = {"test": 26, "val": 11, "gate": 13, "train": 250}
+    monkeypatch.setitem(STUDIES, "matrix", wanted)
+    roles = study(members, "matrix")
+    assert sizes(roles) == wanted and not shared(roles)
+
+
+def test_a_study_that_people_cannot_fill_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STUDIES, "matrix", {"test": 3, "train": 4})
+    pairs = [Member(f"{i}", f"{i}.jpg", f"p{i // 2}") for i in range(8)]
+    with pytest.raises(UserError, match="--split matrix: no whole groups make 3 images of test"):
+        study(pairs, "matrix")
+
+
+def test_the_gate_of_the_official_partition_parts_no_person(people: Sequence[Member]) -> None:
+    number = {m.key: int(m.photograph.removeprefix("person-")) for m in people}
+    lines = "\n".join(f"{key}.jpg {min(2, n // 50)}" for key, n in number.items())
+    roles = partition(people, lines)
+    assert len(roles) == 4 and not shared(roles)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("000001.jpg x", "line 1 of the identity file is '000001.jpg x', not 'NAME NUMBER'"),
+        ("000001.jpg 5", "299 images have no line in the identity file, such as img_align_celeba/000002.jpg"),
+        ("<html>", "line 1 of the identity file is '<html>'"),
+    ],
+)
+def test_another_file_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        by_identity(MEMBERS, text)

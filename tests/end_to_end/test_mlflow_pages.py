@@ -1,0 +1,97 @@
+"""What a person finds in MLflow: README's filters find the runs they promise, and the pages show them."""
+
+import re
+import shutil
+import subprocess
+from urllib.parse import quote
+
+import pytest
+from helpers.mlflow_server import Server
+from helpers.paths import ROOT
+from helpers.webdriver import CHROMIUM
+
+from orchestrator.tracking.journal import Journal
+from orchestrator.tracking.server import default_uri
+from orchestrator.tracking.sweep_record import SweepRecord
+
+DESIGNS = {"b4 bn shuffle adv=0.1": "batch", "b4 no-bn shuffle adv=0.3": "none"}
+
+
+def readme_filters():
+    """The three filter strings of the section about a sweep."""
+    section = (ROOT / "README.md").read_text().split("## What a sweep does")[1].split("\n## ")[0]
+    return re.findall(r"^ {4}((?:tags|params|metrics)\..*)$", section, re.M)
+
+
+@pytest.fixture
+def store(tmp_path, migrated_database):
+    """The folder of a database with one told sweep, and its experiment's id."""
+    from orchestrator.tracking.delivery import Delivery
+
+    shutil.copy(migrated_database, tmp_path / "server.db")
+    uri = default_uri(tmp_path).replace("mlflow.db", "server.db")
+    record = SweepRecord(tmp_path / "record", "demo", uri)
+    sweep = record._journal("demo")
+    sweep.start("demo", {}, {})
+    record.writer.append(sweep.drain())
+    for k, (design, norm) in enumerate(DESIGNS.items()):
+        config = {"run.seed": 1, "generator.norm": norm}
+        for stage, words in (("screen", "screened out at step 60 of 240"), ("confirm", "confirmed")):
+            name = f"{stage}-{k}"
+            record.start_trial(stage, name, design, config)
+            trial = Journal(tmp_path / f"{name}.jsonl", f"demo/{stage}/{name}")
+            trial.metrics(10, {"val/psnr_y": 28.5 + k})
+            record.append(trial.drain())
+            record.end_trial(stage, name, words, {"gpu_hours": 0.1}, None, None, failed=False)
+        evaluation = {"summary": {"swd": 100.0 + 30 * k}, "keys": ["a"], "per_image": {"psnr_y": [30.0]}}
+        record.test(f"confirm-{k}", evaluation)
+    record.finish({"status": "finished"}, [])
+    delivery = Delivery(record.writer.spool_dir, uri, record.experiment)
+    while delivery.step():
+        pass
+    return tmp_path, delivery
+
+
+def test_the_filters_of_the_readme_find_the_runs_they_promise(store):
+    _, delivery = store
+    found = [
+        [run.info.run_name for run in delivery.client.search_runs([delivery.experiment_id], text)]
+        for text in readme_filters()
+    ]
+    assert found == [
+        ["confirm b4 no-bn shuffle adv=0.3 seed 1"],
+        ["screen b4 no-bn shuffle adv=0.3"],
+        ["confirm b4 bn shuffle adv=0.1 seed 1"],
+    ]
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
+def test_the_pages_list_the_runs_and_complain_of_nothing(store):
+    folder, delivery = store
+    server = Server(folder)
+    server.start()
+    try:
+        page = f"{server.uri}/#/experiments/{delivery.experiment_id}/runs"
+        everything, console = look(page, folder / "profile")
+        assert "5 matching runs" in everything
+        sorted_by = quote("metrics.`test/swd`", safe="")  # without it children hide below their parent
+        chosen = f"?searchFilter={quote(readme_filters()[0], safe='')}&orderByKey={sorted_by}"
+        filtered, more = look(page + chosen, folder / "profile")
+        assert "confirm b4 no-bn shuffle adv=0.3 seed 1" in filtered and "1 matching run" in filtered
+        run = delivery.run_ids["demo/confirm/confirm-0"]
+        shown, rest = look(f"{page}/{run}", folder / "profile")
+        assert "generator.norm" in shown and "confirmed" in shown and "test/swd" in shown
+    finally:
+        server.kill()
+    assert [line for line in console + more + rest if re.search("error|failed", line, re.I)] == []
+
+
+def look(address, profile):
+    """The text of the page after its scripts ran, and what they wrote on the console."""
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    command += ["--window-size=1600,900", "--virtual-time-budget=40000", "--enable-logging=stderr"]
+    done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=120)
+    text = re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]+>", " ", done.stdout, flags=re.S)
+    return " ".join(text.split()), [line for line in done.stderr.splitlines() if "CONSOLE" in line]

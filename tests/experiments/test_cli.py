@@ -1,0 +1,107 @@
+"""The command line itself: dotted flags, help without waiting, exit codes."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+from helpers.paths import ROOT
+
+from datasets.errors import UserError
+from experiments import recipes, sweep
+from experiments.common import cli
+from trainers.config import flatten
+
+PARSE = """
+import contextlib, io, runpy, sys
+sys.argv = [sys.argv[1], *sys.argv[2:]]
+said = io.StringIO()
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+    runpy.run_path(sys.argv[0], run_name="__main__")
+print(sorted({"torch", "ray", "mlflow", "optuna", "pyarrow"} & set(sys.modules)))
+print(said.getvalue())
+"""
+
+
+def help_of(script):
+    return loaded_by(script, "--help")
+
+
+def loaded_by(script, *words):
+    """Which of the heavy packages a command has imported when it ends, and what it printed."""
+    command = [sys.executable, "-c", PARSE, str(ROOT / "experiments" / script), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded, _, said = done.stdout.partition("\n")
+    return loaded, said
+
+
+@pytest.mark.parametrize("script", ["sweep.py", "train.py", "promote.py"])
+def test_help_loads_nothing_heavy(script):
+    loaded, said = help_of(script)
+    assert loaded == "[]", "each of these costs seconds before the first line of help"
+    assert "usage:" in said
+
+
+@pytest.mark.parametrize("asks", ["--status", "--stop"])
+def test_a_question_about_a_sweep_loads_no_networks(asks, tmp_path):
+    loaded, _ = loaded_by("sweep.py", "--local", asks, "none", "--storage", str(tmp_path))
+    assert loaded == "['pyarrow']", "each of the others costs seconds before the answer"
+
+
+def test_a_driver_does_not_wait_for_mlflow():
+    code = "import sys, orchestrator.sweep.run; assert 'mlflow' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_every_setting_is_a_flag_of_its_dotted_name_with_a_line_of_help():
+    _, said = help_of("sweep.py")
+    words = " ".join(line.strip("│ ") for line in said.splitlines())
+    names = [f.name for f in dataclasses.fields(sweep.Options) if f.name != "config"]
+    flags = ["--" + n.replace("_", "-") for n in (*names, *flatten(recipes.demo()))]
+    pieces = words.split(" --")
+    for flag in flags:
+        own = [p for p in pieces if p.startswith(flag[2:] + " ")]
+        assert own, f"{flag} is not in --help"
+        assert len(own[0].split("(default")[0].split()) >= 4, f"{flag} says nothing: {own[0]}"
+
+
+def test_flags_reach_the_config():
+    words = "--recipe demo --generator.num-blocks 2 --data.flip False --trials 3".split()
+    options = cli.parse(sweep.Options, recipes.build, words)
+    assert (options.config.generator.num_blocks, options.config.data.flip, options.trials) == (2, False, 3)
+    assert options.config.recipe == "demo"
+
+
+@pytest.mark.parametrize("words", [["--recipe", "srgan_8"], ["--recipe=srgan_8"]])
+def test_the_recipe_decides_every_default(words):
+    options = cli.parse(sweep.Options, recipes.build, words)
+    assert options.config == recipes.build("srgan_8")
+
+
+def test_a_value_the_config_refuses_is_its_own_sentence(capsys):
+    with pytest.raises(UserError, match="^no norm 'bach'; known: batch, none; did you mean 'batch'"):
+        cli.parse(sweep.Options, recipes.build, ["--generator.norm", "bach"])
+    assert capsys.readouterr().err == "", "no frame around it"
+
+
+def test_what_only_the_parser_knows_keeps_its_own_words(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.parse(sweep.Options, recipes.build, ["--no-such-option", "1"])
+    assert end.value.code == 2
+    assert "--no-such-option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("main", "code", "said"),
+    [
+        (lambda: None, 0, ""),
+        (lambda: 3, 3, ""),
+        (lambda: (_ for _ in ()).throw(UserError("what to do")), 2, "error: what to do\n"),
+        (lambda: (_ for _ in ()).throw(KeyboardInterrupt), 130, ""),
+    ],
+)
+def test_exit_codes(main, code, said, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.run(lambda: next(result) if hasattr(result := main(), "__next__") else result)
+    assert end.value.code == code
+    assert capsys.readouterr().err == said

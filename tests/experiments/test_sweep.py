@@ -1,0 +1,226 @@
+"""Mistakes a newcomer makes: one sentence, exit code 2, and nothing changed on disk.
+
+Run in this process, where torch is loaded once; -m slow runs them through the command line as well.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers.paths import ROOT
+from helpers.tiny import noise
+
+from experiments import sweep
+from experiments.common import cli
+from orchestrator.cluster import connect
+from orchestrator.cluster.connect import local_lock
+from trainers import losses
+
+SMALL = "--data.crop-px 32 --data.batch-size 2 --data.eval-images 2 --generator.channels 8".split()
+SMALL += "--discriminator.base-channels 8 --discriminator.num-layers 4".split()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder to stand in, with photographs of two sizes, a precious file and a sweep that exists."""
+    noise(tmp_path / "photos")
+    noise(tmp_path / "stamps", side=16)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "runs" / "taken").mkdir(parents=True)
+    (tmp_path / "runs" / "taken" / "sweep.json").write_text('{"space": "demo"}')
+    (tmp_path / "lock").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"TMPDIR": "lock", "TORCH_HOME": "torch", "XDG_CACHE_HOME": "xdg"}.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    monkeypatch.setattr(connect.tempfile, "gettempdir", lambda: str(tmp_path / "lock"))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("UPSWEEP_WEIGHTS", raising=False)
+    return tmp_path
+
+
+def tree(folder):
+    """Every file with its content, but for the lock, which lies in the system's temporary folder."""
+    files = (p for p in sorted(folder.rglob("*")) if "lock" not in p.relative_to(folder).parts)
+    return {str(p): p.read_bytes() if p.is_file() else None for p in files}
+
+
+def here(words, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.run(sweep.main)
+    return end.value.code, capsys.readouterr().err
+
+
+def command_line(words):
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *words]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+MISTAKES = {
+    "an upsampler that does not exist": (
+        "--generator.upsampler pixelshufle",
+        "no upsampler 'pixelshufle'; known: .*; did you mean 'pixel_shuffle'?",
+    ),
+    "a value out of range": ("--generator.scale 5", "generator.scale must be 1, 2, 3, 4, 8 or 16, but got 5"),
+    "a recipe that does not exist": ("--recipe dmo", "no recipe 'dmo'; known: .*; did you mean 'demo'?"),
+    "a space that does not exist": ("--space ful", "no space 'ful'; known: .*; did you mean 'full'?"),
+    "a space file that is not there": ("--space mine.yaml", "--space mine.yaml: .*cannot be read"),
+    "a grid over a continuous axis": ("--sampler grid", "loss.adversarial_weight runs from .* has no grid"),
+    "a dataset that is not there": ("--train nowhere/photos", "nowhere/photos"),
+    "a folder without images": ("--train empty", "empty"),
+    "images smaller than the crop": (
+        "--train stamps",
+        "data.crop_px=32 is larger than the smallest image of stamps .*16 px.*lower data.crop_px",
+    ),
+    "a file where the storage should be": (
+        "--train photos --storage file",
+        "--storage .*/file cannot be written",
+    ),
+    "a storage below a file": (
+        "--train photos --storage file/runs",
+        "--storage .*/file/runs cannot be written",
+    ),
+    "a name that is taken": (
+        "--train photos --name taken",
+        "sweep 'taken' exists in .*/runs: go on with --resume taken, or choose another --name",
+    ),
+    "a name that is no name": ("--name ../up", "--name must be letters, digits"),
+    "a sweep that is not there": ("--resume gone", "no sweep 'gone' in .*/runs"),
+    "a tracking server that is away": (
+        "--train photos --tracking-uri http://127.0.0.1:9",
+        "no MLflow server answers at http://127.0.0.1:9 within 5 s .*set --tracking-uri",
+    ),
+    "an objective without weights": (
+        "--train photos --objective.perceptual lpips_alex",
+        "lpips_alex",
+    ),
+    "an objective that does not exist": (
+        "--train photos --objective.perceptual lpips",
+        "no metric 'lpips'; known: ",
+    ),
+    "objectives that point the same way": (
+        "--train photos --objective.perceptual ssim_y",
+        "a sweep needs a distortion metric that goes up and a perceptual one that goes down",
+    ),
+    "a cluster that does not answer": (
+        "--train photos --address 127.0.0.1:9",
+        "no Ray cluster answers at 127.0.0.1:9: .*; use --local to run here",
+    ),
+    "a batch that ranks cannot share": (
+        "--train photos --ranks-per-trial 3",
+        "data.batch_size=[0-9]+ must be a multiple of 3, a trial's ranks",
+    ),
+    "half a GPU too many": (
+        "--train photos --gpus-per-trial 1.5",
+        "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5",
+    ),
+    "nothing to stop": ("--stop gone", "no sweep 'gone' in .*/runs"),
+    "a budget below zero": ("--max-hours=-1", "--max-hours must be 0 or more, but got -1.0"),
+    "a setting beside --resume": (
+        "--resume taken --trials 4",
+        "--resume taken goes on with the settings the sweep began with, so leave out .*",
+    ),
+}
+
+
+def check(code, err, sentence):
+    assert code == 2, err
+    assert re.fullmatch(rf"error: .*{sentence}.*\n", err), f"one sentence, but got:\n{err}"
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_one_sentence_and_nothing_changed(mistake, place, capsys, monkeypatch):
+    words, sentence = MISTAKES[mistake]
+    before = tree(place)
+    check(*here([*SMALL, *words.split()], capsys, monkeypatch), sentence)
+    assert tree(place) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_through_the_command_line(mistake, place):
+    words, sentence = MISTAKES[mistake]
+    before = tree(place)
+    check(*command_line([*SMALL, *words.split()]), sentence)
+    assert tree(place) == before
+
+
+@pytest.mark.parametrize("words", ["--generator.upsamplr x", "--trials many", "--storage", "stray"])
+def test_what_the_parser_refuses(words, place):
+    before = tree(place)
+    code, err = command_line(words.split())
+    assert code == 2 and "Traceback" not in err
+    assert words.split()[0] in err
+    assert tree(place) == before
+
+
+def test_a_new_storage_folder_is_gone_again(place, capsys, monkeypatch):
+    before = tree(place)
+    words = "--train photos --storage new/deep/runs --tracking-uri http://127.0.0.1:9"
+    check(*here([*SMALL, *words.split()], capsys, monkeypatch), "no MLflow server answers")
+    words = "--train stamps --storage new/deep/runs"
+    check(*here([*SMALL, *words.split()], capsys, monkeypatch), "lower data.crop_px")
+    assert tree(place) == before
+
+
+def test_a_second_sweep_is_told_of_the_first(place, capsys, monkeypatch):
+    before = tree(place)
+    with local_lock("first"):
+        answer = here([*SMALL, "--train", "photos"], capsys, monkeypatch)
+    check(*answer, rf"sweep 'first' \(process {os.getpid()}\) holds this machine's devices")
+    assert tree(place) == before
+
+
+def test_a_loss_that_never_reaches_the_generator_is_named(place, capsys, monkeypatch):
+    honest = losses.adversarial_g
+    monkeypatch.setattr(losses, "adversarial_g", lambda *a, **k: honest(*a, **k).detach() + 0 * a[-1].sum())
+    before = tree(place)
+    answer = here([*SMALL, "--train", "photos"], capsys, monkeypatch)
+    check(*answer, r"the adversarial loss is enabled .* but its gradient never reaches the generator")
+    assert tree(place) == before
+
+
+def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch):
+    folder = place / "runs" / "taken"
+    facts = {"space": "demo", "recipe": "demo", "status": "running", "started": 0}
+    (folder / "sweep.json").write_text(json.dumps(facts))
+    (folder / "stages").mkdir()
+    verdicts = ["warm start trained", "warm start trained", "diverged: pixel at step 9"]
+    (folder / "stages" / "warm.json").write_text(json.dumps([{"verdict": v} for v in verdicts]))
+    (folder / "trials" / "screen-1").mkdir(parents=True)
+    before = tree(place)
+    monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", "--status", "taken"])
+    assert sweep.main() == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("taken: died, began 19"), "nobody beats"
+    assert said[1].split() == "warm done: 2 warm start trained, 1 diverged".split()
+    assert [line.split(None, 1) for line in said[2:5]] == [
+        ["screen", "1 trials begun"],
+        ["confirm", "not begun"],
+        ["test", "not begun"],
+    ]
+    assert "--resume taken" in said[5]
+    check(*here(["--status", "gone"], capsys, monkeypatch), "no sweep 'gone' in .*/runs")
+    assert tree(place) == before
+
+
+def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
+    words = [*SMALL, "--train", "photos", "--dry-run", "--name", "mine", "--max-hours", "3"]
+    monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", *words])
+    assert sweep.main() == 0
+    plan = capsys.readouterr().out
+    assert "4 PSNR runs of 480 steps, one per architecture" in plan
+    assert "8 trials of up to 120 GAN steps" in plan
+    assert "2 designs x 2 seeds" in plan
+    assert re.search(
+        r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm ", plan
+    )
+    assert "no new designs after 3 hours; the confirmation comes on top" in plan
+    assert not (place / "runs" / "mine").exists()

@@ -1,0 +1,115 @@
+"""The upscale script: good files done, bad files said, the exit code tells."""
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.paths import ROOT
+from PIL import Image
+
+from datasets.errors import UserError
+from experiments.upscale import Args, main
+from trainers import checkpoint
+from trainers.config import GeneratorConfig, TrainConfig
+from trainers.inference.files import jobs
+from trainers.inference.png16 import read_pixels, write_pixels
+from trainers.models import build_generator
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    config = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4))
+    folder = tmp_path_factory.mktemp("model") / "step-1"
+    return str(checkpoint.save_generator(folder, config, build_generator(config.generator), {}))
+
+
+def _picture(path, mode="RGB"):
+    path.parent.mkdir(exist_ok=True)
+    pixels = np.random.default_rng(0).integers(256, size=(9, 13, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path)
+    return str(path)
+
+
+def test_every_good_picture_is_done_and_every_bad_one_said(model, tmp_path, capsys):
+    good, clear = _picture(tmp_path / "in/good.png"), _picture(tmp_path / "in/clear.png", "RGBA")
+    bad = tmp_path / "in/bad.png"
+    bad.write_text("no picture")
+    assert main(Args((good, str(bad), clear), out=tmp_path / "out", model=model, compare=True)) == 1
+    captured = capsys.readouterr()
+    assert "2 of 3 pictures upscaled x4" in captured.out
+    assert captured.err.count("bad.png: not a picture that Pillow can read") == 1
+    assert Image.open(tmp_path / "out/good_x4.png").size == (52, 36)
+    assert Image.open(tmp_path / "out/clear_x4.png").mode == "RGBA"
+    assert Image.open(tmp_path / "out/good_x4_compare.png").size == (104, 36)
+
+
+def test_a_folder_keeps_its_shape_in_the_format_asked_for(model, tmp_path):
+    _picture(tmp_path / "in/a.jpg")
+    _picture(tmp_path / "in/sub/b.png", "L")
+    assert main(Args((str(tmp_path / "in"),), out=tmp_path / "out", model=model, format="webp")) == 0
+    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    assert found == ["a_x4.webp", "sub/b_x4.webp"]
+
+
+def test_16_bit_colour_goes_in_and_comes_out(model, tmp_path):
+    deep = np.random.default_rng(0).integers(65_536, size=(9, 13, 3)).astype(np.uint16)
+    write_pixels(tmp_path / "a.png", deep, None, None)
+    args = Args((str(tmp_path / "a.png"),), out=tmp_path / "out", model=model, compare=True)
+    assert main(args) == 0
+    found = read_pixels(tmp_path / "out/a_x4.png")
+    assert found.shape == (36, 52, 3) and len(np.unique(found % 257)) > 50
+    assert Image.open(tmp_path / "out/a_x4_compare.png").size == (104, 36)
+
+
+def test_nothing_to_do_and_clashing_names_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no picture in"):
+        jobs([str(tmp_path)], tmp_path / "out", "png", 4)
+    names = [_picture(tmp_path / "a.png"), _picture(tmp_path / "a.jpg")]
+    with pytest.raises(UserError, match="would both become"):
+        jobs(names, tmp_path / "out", "png", 4)
+    names = [_picture(tmp_path / "b.png"), _picture(tmp_path / "b_x4.png")]
+    with pytest.raises(UserError, match="replaced by its own result"):
+        jobs(names, tmp_path, "png", 4)
+
+
+def test_a_disk_that_refuses_is_said_for_the_picture(model, tmp_path, capsys):
+    (tmp_path / "out").write_text("a file where the folder should be")
+    picture = _picture(tmp_path / "a.png")
+    assert main(Args((picture,), out=tmp_path / "out", model=model)) == 1
+    assert "a_x4.png: cannot be written" in capsys.readouterr().err
+
+
+def test_the_command_line_says_what_is_missing_and_exits_with_2(tmp_path):
+    command = [sys.executable, "experiments/upscale.py", "x.png", "--out", "o", "--model", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "no checkpoint in" in done.stderr and "Traceback" not in done.stderr
+
+
+_WATCHED = """
+import re, sys
+from pathlib import Path
+from experiments.upscale import Args, main
+code = main(Args((sys.argv[1],), out=Path(sys.argv[2]), model=sys.argv[3], device="cpu"))
+# not getrusage: its peak is inherited from the process that started this one
+print(code, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak from /proc")
+def test_an_output_of_100_megapixels_stays_within_one_and_a_half_gigabytes(model, tmp_path):
+    coarse = np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((2500, 2500)).save(tmp_path / "a.png")
+    command = [sys.executable, "-c", _WATCHED, str(tmp_path / "a.png"), str(tmp_path / "out"), model]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    code, peak_kb = done.stdout.split("\n")[-2].split()
+    print(f"peak {int(peak_kb) / 2**20:.2f} GB")
+    assert code == "0" and int(peak_kb) < 1.5 * 2**20
+    header = (tmp_path / "out/a_x4.png").read_bytes()[16:24]  # Pillow warns at 89 megapixels
+    assert struct.unpack(">2I", header) == (10_000, 10_000)

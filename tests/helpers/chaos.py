@@ -1,0 +1,259 @@
+"""A sweep under fire: processes and nodes killed at moments drawn from a seed, and what holds after it."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import torch
+from helpers.paths import ROOT
+from helpers.two_nodes import SETTINGS as RAY_SETTINGS
+from helpers.two_nodes import TwoNodes, below, trials_below, wait_until_gone
+
+from datasets.loader import TrainLoader, eval_pairs
+from orchestrator.schedulers.successive_halving import SuccessiveHalving
+from orchestrator.trial.inputs import open_role
+from trainers.checkpoint import generator_weights
+from trainers.config import from_flat
+from trainers.evaluate import Evaluator
+from trainers.objectives import Objectives
+from trainers.state import History
+from trainers.training import TrainingRun
+
+STAGES = ("warm", "screen", "confirm", "test")
+SETTINGS = """
+--recipe demo --confirm-top 1 --confirm-seeds 2
+--run.psnr-steps 40 --run.gan-steps 32 --run.psnr-eval-every-steps 20 --run.eval-every-steps 4
+--run.log-every-steps 4 --run.checkpoint-every-steps 4 --optim.lr-psnr 3e-3 --run.ema-decay 0.9
+--generator.channels 24 --generator.num-blocks 1 --discriminator.base-channels 8 --discriminator.num-layers 4
+--data.crop-px 48 --data.batch-size 4 --data.eval-images 8
+""".split()
+SPACE = """
+axes:
+  generator.norm: [batch, none]
+  loss.adversarial_weight: [0.1, 1.0]
+trials: 4
+rungs: 2
+reduction: 2
+"""
+# what differs between two runs of the same thing: names, places and times
+VOLATILE = ("trial_id", "of", "mlflow_run_id", "gpu_hours", "cpu_hours", "cost", "checkpoint", "strip")
+TIMED = ("data_wait_share", "gpu_hours", "cpu_hours", "cost", "steps_per_second", "seconds")
+
+
+class Sweep:
+    """One sweep under fire, in a folder of its own, on this machine or on a cluster of two nodes."""
+
+    def __init__(self, words, nodes=False, with_second=True):
+        self.folder = Path(tempfile.mkdtemp(prefix="up"))
+        (self.folder / "space.yaml").write_text(SPACE)
+        self.storage, self.words = self.folder / "store", [*SETTINGS, "--space", "space.yaml", *words]
+        self.home = self.storage / "s"
+        self.env = os.environ | RAY_SETTINGS | {"TMPDIR": str(self.folder)}
+        self.env.pop("RAY_ADDRESS", None)
+        self.nodes = TwoNodes(self.folder, self.storage, with_second) if nodes else None
+        self.place = ["--address", self.nodes.address] if self.nodes else ["--local"]
+        self.lost = 0
+
+    def start(self, name="s"):
+        begun = (self.storage / name / "sweep.json").exists()
+        again = ["--resume", name] if begun else ["--name", name, *self.words]
+        command = [sys.executable, str(ROOT / "experiments" / "sweep.py"), *again, *self.place]
+        with open(self.folder / f"{name}.txt", "a") as log:
+            return subprocess.Popen(
+                [*command, "--storage", str(self.storage)],
+                env=self.env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+            )
+
+    def close(self):
+        if self.nodes:
+            self.nodes.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stage(self):
+        done = [s for s in ("warm", "screen", "confirm") if (self.home / "stages" / f"{s}.json").exists()]
+        return STAGES[len(done)]
+
+    def said(self, name="s"):
+        """The end of what the drivers said."""
+        return (self.folder / f"{name}.txt").read_text()[-3000:]
+
+    def rows(self):
+        return json.loads((self.home / "leaderboard.json").read_text())
+
+    def ask(self, sql):
+        with sqlite3.connect(self.storage / "mlflow.db") as database:
+            return database.execute(sql).fetchall()
+
+    def working(self, driver, kind):
+        """Processes of trials at work whose death, or whose node's, would be a hit."""
+        if self.nodes:
+            return self.nodes.trials(second_only=kind == "raylet")
+        return trials_below(driver.pid)
+
+    def under_fire(self, kills, draw):
+        """Run to the end through these (kind, earliest stage); (kind, stage) of each that hit something."""
+        hit, left = [], list(kills)
+        driver = self.start()
+        while driver.poll() is None:
+            due = left and STAGES.index(left[0][1]) <= STAGES.index(self.stage()) < 3
+            if not (due and self.working(driver, left[0][0])):
+                time.sleep(0.2)
+                continue
+            time.sleep(draw.uniform(0.0, 8.0))
+            kind, stage = left[0][0], self.stage()
+            trials = self.working(driver, kind)
+            if not trials or driver.poll() is not None or stage == "test":
+                continue
+            driver = self._kill(kind, driver, draw.choice(trials))
+            left.pop(0)
+            hit.append((kind, stage))
+            print(f"killed {kind} in {stage}", flush=True)
+        assert driver.returncode == 0, self.said()
+        return hit
+
+    def _kill(self, kind, driver, trial):
+        """The driver that goes on: the same one, or the next."""
+        if kind == "raylet":
+            self.lost += len(self.nodes.lose_second())
+            self.nodes.start_second()
+        elif kind == "trial":
+            os.kill(trial, signal.SIGKILL)
+        else:
+            others = below(driver.pid)
+            driver.kill()
+            driver.wait()
+            wait_until_gone(others)
+            return self.start()
+        return driver
+
+
+def bare(rows):
+    """Rows as they must be after any kills: without what names, places and clocks put in."""
+    kept = []
+    for row in rows:
+        row = {k: v for k, v in row.items() if k not in VOLATILE}
+        row["metrics"] = {k: v for k, v in row["metrics"].items() if k != "data_wait_share"}
+        row["candidates"] = [{k: v for k, v in c.items() if k != "checkpoint"} for c in row["candidates"]]
+        row["verdict"] = row["verdict"].partition("; loader-bound")[0]
+        kept.append(row)
+    return sorted(kept, key=lambda r: (r["stage"], json.dumps(r["values"], sort_keys=True)))
+
+
+def recorded(sweep):
+    """What MLflow holds of each design: (stage, values) -> its metrics with their steps, but for times."""
+    found = {}
+    for row in sweep.rows():
+        sql = f"select key, step, value from metrics where run_uuid = '{row['mlflow_run_id']}'"
+        name = (row["stage"], json.dumps(row["values"], sort_keys=True))
+        found[name] = sorted(m for m in sweep.ask(sql) if not m[0].endswith(TIMED))
+    return found
+
+
+def fire(words, kinds, check, count, label, seed, nodes=False):
+    """Sweep after sweep, each through some of the kills, until all of them hit; how many of each kind did."""
+    draw, hit, lost = random.Random(seed), [], 0
+    left = dict.fromkeys(kinds, count)
+    while any(left.values()):
+        sweep = Sweep(words, nodes)
+        try:
+            now = sweep.under_fire(_plan(left, draw), draw)
+            check(sweep)
+        finally:
+            sweep.close()
+        for kind, _ in now:
+            left[kind] -= 1
+        hit, lost = hit + now, lost + sweep.lost
+        print(f"{label}: {len(hit)} kills so far: {dict(Counter(hit))}, {lost} files lost", flush=True)
+    assert not nodes or lost, "the disks that went had something on them"
+    return Counter(kind for kind, _ in hit)
+
+
+def _plan(left, draw):
+    """One kill of each kind that is due in each stage, in any order: (kind, earliest stage)."""
+    left = dict(left)
+    plan = []
+    for stage in STAGES[:3]:
+        for kind in draw.sample(sorted(left), len(left)):
+            if left[kind]:
+                left[kind] -= 1
+                plan.append((kind, stage))
+    return plan
+
+
+def nothing_lost_or_doubled(sweep):
+    """What holds in both settings."""
+    rows = sweep.rows()
+    lost = [r["verdict"] for r in rows if r["verdict"].startswith(("failed", "unfinished"))]
+    assert not lost, lost
+    assert len({r["trial_id"] for r in rows}) == len(rows), "every trial ended exactly once"
+    runs = dict(sweep.ask("select run_uuid, status from runs"))
+    assert set(runs) == {r["mlflow_run_id"] for r in rows} | {
+        json.loads((sweep.home / "sweep.json").read_text())["parent_run_id"]
+    }, "no MLflow run orphaned or doubled"
+    assert set(runs.values()) == {"FINISHED"}
+    once = "select count(*) from (select distinct run_uuid, key, step from metrics)"
+    assert sweep.ask("select count(*) from metrics") == sweep.ask(once)
+
+
+def decisions_hold(sweep, rows):
+    """The log, told to a new scheduler, gives the same answers; the rungs hold each trial once."""
+    state = json.loads((sweep.home / "stages" / "screen-decisions.json").read_text())
+    config = from_flat(json.loads((sweep.home / "sweep.json").read_text())["request"]["config"])
+    milestones = [int(m) for m in state["recorded"]]
+    scheduler = SuccessiveHalving(Objectives.of(config.objective), milestones, 2)
+    for event in state["events"]:
+        assert scheduler.decide(event["trial"], event["told"]) == event["answer"]
+    again = json.loads(json.dumps(scheduler.get_state()))
+    assert again == state
+    stopped = {r["trial_id"].removeprefix("screen-"): r["rung"] for r in rows if r["rung"] is not None}
+    assert stopped == state["stopped"]
+    for milestone in milestones:
+        reached = {r["trial_id"].removeprefix("screen-") for r in rows if r["steps"] >= milestone}
+        assert set(state["recorded"][str(milestone)]) == reached, "no rung entry lost or doubled"
+
+
+class Recorder:
+    """A monitor that keeps the curve."""
+
+    def __init__(self):
+        self.points = []
+
+    def report(self, state, progress):
+        latest = progress.latest()
+        self.points.append([state.step, latest["psnr_y"], latest["swd"]])
+
+    def log(self, *_): ...
+    def save(self, *_): ...
+    def keep_candidate(self, *_): ...
+    def drop_candidate(self, *_): ...
+
+
+def curves_are_their_designs_own(sweep, rows):
+    """Each trial's curve, up to its stop, is what its design gives when it is run alone and undisturbed."""
+    torch.set_num_threads(1)
+    device, warm = torch.device("cpu"), {}
+    for path in (sweep.storage / "warm").glob("*/checkpoint-*"):
+        warm[json.loads((path / "config.json").read_text())["generator.norm"]] = path
+    for row in rows:
+        config = from_flat(row["config"])
+        images = {role: open_role(config.data, role, sweep.storage) for role in ("train", "val")}
+        loader = TrainLoader(images["train"], config.data, config.generator.scale, device=device)
+        pairs = eval_pairs(images["val"], config.data, config.generator.scale, limit=config.data.eval_images)
+        evaluator = Evaluator(pairs, ("psnr_y", "swd"), scale=config.generator.scale, device=device)
+        monitor = Recorder()
+        run = TrainingRun(config, loader, evaluator, monitor, device, stop=lambda: False)
+        run.phase(run.start("gan", generator_weights(warm[config.generator.norm])), History())
+        assert row["curve"] == monitor.points[: len(row["curve"])]
+        assert row["curve"][-1][0] == row["steps"]

@@ -1,0 +1,107 @@
+"""The gate lets a better model in, keeps a worse one out, and says why with numbers."""
+
+import numpy as np
+import pytest
+
+from orchestrator.analysis.intervals import Interval
+from orchestrator.registry import gate
+from orchestrator.registry.gate import Thresholds, decide
+from trainers.config import ObjectiveConfig
+from trainers.evaluate import Evaluation
+
+OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="lpips_alex")
+SET_OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="swd")
+
+
+def evaluation(psnr, lpips, n=40, protocol="8-bit", noise=0.0):
+    jitter = np.random.default_rng(1).normal(0, noise, n) if noise else np.zeros(n)
+    base = np.linspace(-2, 2, n)  # images differ a lot; only differences between models count
+    per_image = {"psnr_y": list(psnr + base + jitter), "lpips_alex": list(lpips + 0.01 * base)}
+    summary = {name: float(np.mean(values)) for name, values in per_image.items()}
+    return Evaluation([f"k{i}" for i in range(n)], per_image, summary, {"psnr_y": protocol})
+
+
+def judge(candidate, **references):
+    named = {name.replace("_", " "): reference for name, reference in references.items()}
+    return decide(candidate, named, OBJECTIVE, Thresholds(), {}, {})
+
+
+def test_a_first_model_must_beat_bicubic_and_its_warm_start():
+    bicubic, warm = evaluation(24, 0.5), evaluation(26, 0.4)
+    assert judge(evaluation(25, 0.3), bicubic=bicubic, warm_start=warm).passed
+    decision = judge(evaluation(25, 0.45), bicubic=bicubic, warm_start=warm)
+    assert not decision.passed
+    assert "lpips_alex +0.05" in decision.reason and "against warm start" in decision.reason
+
+
+def test_a_challenger_may_lose_half_a_decibel_and_no_more():
+    bicubic, champion = evaluation(22, 0.5), evaluation(26, 0.3)
+    assert judge(evaluation(25.6, 0.2), bicubic=bicubic, champion=champion).passed
+    decision = judge(evaluation(25.4, 0.2), bicubic=bicubic, champion=champion)
+    assert not decision.passed
+    assert "psnr_y -0.6 [-0.6, -0.6] against champion: fails" in decision.reason
+
+
+def test_a_loss_within_the_margin_on_average_but_uncertain_is_refused():
+    champion, bicubic = evaluation(26, 0.3), evaluation(22, 0.5)
+    assert not judge(evaluation(25.7, 0.2, noise=2.0), bicubic=bicubic, champion=champion).passed
+
+
+def test_a_model_below_bicubic_never_passes():
+    champion, bicubic = evaluation(24.2, 0.3), evaluation(24, 0.5)
+    decision = judge(evaluation(23.9, 0.1), bicubic=bicubic, champion=champion)
+    assert "against bicubic: fails" in decision.reason
+
+
+def test_an_equal_model_is_not_better():
+    bicubic, champion = evaluation(24, 0.5), evaluation(26, 0.3)
+    decision = judge(champion, bicubic=bicubic, champion=champion)
+    assert "not shown to be better (the interval must lie below 0)" in decision.reason
+
+
+def test_few_images_are_not_enough_evidence():
+    decision = judge(evaluation(27, 0.1, n=29), bicubic=evaluation(24, 0.5, n=29))
+    assert "29 gate images, at least 30 are needed" in decision.reason
+
+
+def test_the_reason_of_a_promotion_tells_all_checks_and_of_a_refusal_the_failed_ones():
+    bicubic = evaluation(24, 0.5)
+    assert judge(evaluation(25, 0.3), bicubic=bicubic).reason.count("against bicubic") == 2
+    assert judge(evaluation(25, 0.6), bicubic=bicubic).reason.count("against bicubic") == 1
+
+
+def test_numbers_of_another_protocol_never_meet():
+    with pytest.raises(ValueError, match="bicubic was measured under another protocol"):
+        judge(evaluation(25, 0.3), bicubic=evaluation(24, 0.5, protocol="unrounded"))
+
+
+def test_a_metric_of_the_whole_set_is_judged_by_its_difference():
+    candidate, bicubic = evaluation(25, 0.3), evaluation(24, 0.5)
+    for high, passed in ((-0.1, True), (0.1, False)):
+        difference = {("swd", "bicubic"): Interval(-1.0, -2.0, high, 40)}
+        decision = decide(candidate, {"bicubic": bicubic}, SET_OBJECTIVE, Thresholds(), difference, {})
+        assert decision.passed == passed
+
+
+def test_a_tint_a_grid_and_a_slow_network_are_kept_out():
+    candidate, references = evaluation(25, 0.3), {"bicubic": evaluation(24, 0.5)}
+    limits = {"colour_shift": 2.0, "checkerboard": 1.0, "slowdown": 4.0}
+    assert decide(candidate, references, OBJECTIVE, Thresholds(), {}, limits).passed
+    for name, words in (
+        ("colour_shift", "mean tint of 2.10 grey levels"),
+        ("checkerboard", "grid of 1.10 grey levels"),
+        ("slowdown", "4.10 times the champion's time"),
+    ):
+        decision = decide(
+            candidate, references, OBJECTIVE, Thresholds(), {}, limits | {name: limits[name] + 0.1}
+        )
+        assert not decision.passed and decision.reason.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "passes"), [(0.3, -0.05, True), (0.3, -0.6, False), (-0.01, -0.1, False)]
+)
+def test_bicubic_is_a_floor_for_the_estimate_and_the_margin_one_for_its_interval(estimate, low, passes):
+    interval = Interval(estimate, low, estimate + 0.3, 31)
+    check = gate._not_worse("psnr_y", "bicubic", interval, margin=0.5, floor=0.0)
+    assert check.passed is passes

@@ -1,0 +1,84 @@
+"""The gate set measures every model on the same images, and refuses images that training saw."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from datasets import degrade
+from datasets.errors import UserError
+from datasets.loader import Pair
+from orchestrator.registry import gate_images
+from orchestrator.registry.gate_images import GateImages
+from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig
+
+CONFIG = TrainConfig(
+    generator=GeneratorConfig(num_blocks=1, channels=4), objective=ObjectiveConfig(perceptual="swd")
+)
+
+
+def pictures(count):
+    """Smooth noise of 32 px with its input of 8 px."""
+    draw = torch.Generator().manual_seed(0)
+    coarse = torch.rand((count, 3, 16, 16), generator=draw)
+    hr = (torch.nn.functional.interpolate(coarse, scale_factor=2, mode="bilinear") * 255).to(torch.uint8)
+    small = degrade.down(hr, 4)
+    return [
+        Pair(str(i), hr[i].permute(1, 2, 0).numpy(), small[i].permute(1, 2, 0).numpy()) for i in range(count)
+    ]
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    def leak_free(train, gate):
+        if train.digest == gate.digest:
+            raise UserError("image 7 is in both train and gate")
+
+    def make(count=8, gate_digest="gate"):
+        digests = {"train": "train", "gate": gate_digest}
+        monkeypatch.setattr(
+            gate_images, "open_images", lambda spec, role, **_: SimpleNamespace(digest=digests[role])
+        )
+        monkeypatch.setattr(gate_images, "eval_pairs", lambda *_: pictures(count))
+        monkeypatch.setattr(gate_images, "disjoint", leak_free)
+        return GateImages(CONFIG, tmp_path, torch.device("cpu"))
+
+    return make
+
+
+def bicubic_network(shift=0.0):
+    def network(lr_image):
+        up = degrade.up((lr_image * 255).round().to(torch.uint8), 4)
+        return up.float() / 255 + shift
+
+    return network
+
+
+def test_a_network_equal_to_bicubic_differs_by_nothing(opened):
+    gate = opened()
+    bicubic, same = gate.measure_bicubic(), gate.measure(bicubic_network())
+    assert same.evaluation.summary == bicubic.evaluation.summary
+    found = gate.set_differences(same, {"bicubic": bicubic})["swd", "bicubic"]
+    assert (found.estimate, found.low, found.high, found.n) == (0, 0, 0, 8)
+    assert gate.faults(same, None)["colour_shift"] < 1
+    assert gate.faults(same, same)["slowdown"] == 1
+
+
+def test_a_tinted_network_is_worse_and_its_tint_is_measured_in_grey_levels(opened):
+    gate = opened()
+    clean, tinted = gate.measure(bicubic_network()), gate.measure(bicubic_network(10 / 255))
+    assert tinted.evaluation.summary["psnr_y"] < clean.evaluation.summary["psnr_y"]
+    faults = gate.faults(tinted, clean)
+    assert faults["colour_shift"] - gate.faults(clean, None)["colour_shift"] == pytest.approx(10, abs=1.5)
+
+
+def test_three_images_give_no_limits(opened):
+    gate = opened(count=3)
+    found = gate.set_differences(gate.measure(bicubic_network()), {"bicubic": gate.measure_bicubic()})
+    assert found["swd", "bicubic"].low == -np.inf
+
+
+def test_a_leaking_gate_set_is_refused_before_anything_is_measured(opened):
+    with pytest.raises(UserError, match="image 7 is in both"):
+        opened(gate_digest="train")

@@ -1,0 +1,90 @@
+"""The scripts find a network by its registered name, its sweep or its run."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from helpers.champion import register_champion
+from PIL import Image
+
+from datasets.errors import UserError
+from experiments import benchmark_table, upscale
+from orchestrator.registry.load_model import load_model
+from trainers import checkpoint
+from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
+from trainers.evaluate import to_tensor, to_uint8
+from trainers.models import build_generator
+from trainers.state import new_state
+
+CHAMPION = "models:/upsweep-demo@champion"
+CONFIG = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=2, global_skip="bicubic"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, migrated_database):
+    """A registry whose champion is a small network, and that network."""
+    network, uri = register_champion(tmp_path_factory.mktemp("registry"), migrated_database, CONFIG)
+    return uri, network
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(30, 42, 3), dtype=np.uint8)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "photos/a.png")
+    return pixels
+
+
+def test_a_picture_is_upscaled_by_the_champion(store, photo, tmp_path):
+    uri, network = store
+    names = (str(tmp_path / "photos"),)
+    args = upscale.Args(names, out=tmp_path / "out", model=CHAMPION, tracking_uri=uri, device="cpu")
+    assert upscale.main(args) == 0
+    with torch.inference_mode():
+        expected = to_uint8(network(to_tensor([photo], "cpu")))[0]
+    found = np.asarray(Image.open(tmp_path / "out/a_x2.png"))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_the_champion_is_a_row_of_the_table_beside_a_version_of_itself(store, photo, tmp_path):
+    uri, _ = store
+    args = benchmark_table.Args(
+        (CHAMPION, "first=models:/upsweep-demo/1"),
+        sets=(f"mine={tmp_path / 'photos'}",),
+        out=tmp_path / "out",
+        tracking_uri=uri,
+        track=False,
+        device="cpu",
+    )
+    assert benchmark_table.main(args) == 0
+    rows = pq.read_table(tmp_path / "out/per_image.parquet").to_pylist()
+    values = {row["model"]: row["value"] for row in rows if row["metric"] == "psnr_y"}
+    assert values[CHAMPION] == values["first"] and "scale=2" in rows[0]["protocol"]
+
+
+def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
+    config = replace(CONFIG, objective=ObjectiveConfig(perceptual="swd"))
+    for step, psnr, swd in ((10, 30.0, 90.0), (20, 29.5, 50.0), (30, 20.0, 10.0)):
+        network = build_generator(config.generator)
+        torch.nn.init.constant_(network.tail.bias, step)
+        found = {"val": {"psnr_y": psnr, "swd": swd}}
+        checkpoint.save_generator(tmp_path / f"run/candidates/{step}", config, network, found)
+    curve = {"progress": {"curve": [{"step": 0, "psnr_y": 30.0, "swd": 90.0}]}}
+    state = new_state(config, "gan", torch.device("cpu"))
+    checkpoint.save(tmp_path / "run/checkpoints/gan-00000030", config, state, curve)
+    (tmp_path / "run/config.json").write_text(json.dumps(flatten(config)))
+    assert load_model(str(tmp_path / "run"), "")[0].tail.bias[0] == 20
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/sweep.json").write_text(json.dumps({"name": "mine", "pick": "confirm-0"}))
+    row = {"trial_id": "confirm-0", "checkpoint": str(tmp_path / "run/candidates/30")}
+    (tmp_path / "mine/leaderboard.json").write_text(json.dumps([row]))
+    assert load_model(str(tmp_path / "mine"), "")[0].tail.bias[0] == 30
+
+
+def test_an_alias_that_nothing_carries_is_one_sentence(store, tmp_path):
+    args = upscale.Args(("a.png",), model="models:/upsweep-demo@best", tracking_uri=store[0])
+    with pytest.raises(UserError, match="no model at models:/upsweep-demo@best in sqlite"):
+        upscale.main(args)

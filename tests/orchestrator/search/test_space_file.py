@@ -1,0 +1,156 @@
+"""Spaces from files of the user's own: read as text, refused in a sentence, found again when resumed."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from datasets.errors import UserError
+from experiments import spaces
+from experiments.common.sweep_options import Options
+from experiments.recipes.demo import demo
+from orchestrator.search import space_file
+from orchestrator.search.sampler import build_search
+from orchestrator.search.space import Choice, LogFloat
+from orchestrator.sweep import resume
+
+CLASS = """
+from orchestrator.search.space import Choice, LogFloat, Space
+
+class Mine(Space):
+    def __init__(self):
+        super().__init__(name="mine", axes={"loss.adversarial_weight": LogFloat(0.01, 1)}, trials=6)
+
+INSTANCE = Space(name="theirs", axes={"generator.num_blocks": Choice((2, 4))})
+ELSE = 3
+"""
+TABLE = """
+axes:
+  generator.upsampler: [pixel_shuffle, transposed_conv]
+  generator.icnr: [true, false]
+  loss.adversarial_weight: {log: [1e-4, 1e-1]}
+  loss.pixel_weight: {log: [1e-3, 1], or_zero: true}
+only_if:
+  generator.icnr: {generator.upsampler: pixel_shuffle}
+points:
+  - {generator.upsampler: transposed_conv, loss.adversarial_weight: 1e-3, loss.pixel_weight: 0}
+trials: 12
+stopping: front
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def go(name, text):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return go
+
+
+def load(spec):
+    return space_file.read(spec).space()
+
+
+def test_a_class_or_an_instance_of_a_python_file(write):
+    path = write("mine.py", CLASS)
+    assert load(f"{path}:Mine").trials == 6
+    assert load(f"{path}:INSTANCE").axes == {"generator.num_blocks": Choice((2, 4))}
+
+
+def test_a_table(write):
+    space = load(write("faces.yaml", TABLE))
+    assert (space.name, space.trials, space.stopping) == ("faces", 12, "front")
+    assert space.axes["loss.adversarial_weight"] == LogFloat(1e-4, 1e-1)
+    assert space.axes["loss.pixel_weight"] == LogFloat(1e-3, 1, or_zero=True)
+    weights = {"loss.adversarial_weight": 1e-3, "loss.pixel_weight?": False}
+    assert space.points == ({"generator.upsampler": "transposed_conv"} | weights,)
+    space.check(demo())
+    assert len(space.architectures()) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "spec", "sentence"),
+    [
+        ("a.py", CLASS, "a.py", "a.py needs the class in it as well: --space .*a.py:Name"),
+        ("a.py", CLASS, "a.py:Min", "a.py:Min: no space 'Min'; known: .*Mine.*; did you mean 'Mine'"),
+        (
+            "a.py",
+            CLASS,
+            "a.py:ELSE",
+            "ELSE must be an orchestrator.search.space.Space or make one, but got 3",
+        ),
+        ("a.py", "import nowhere_at_all", "a.py:Mine", "ModuleNotFoundError: No module named 'nowhere"),
+        ("a.py", "class Mine(", "a.py:Mine", "was never closed"),
+        ("a.py", "", "b.py:Mine", "b.py cannot be read"),
+        ("a.yaml", "axes: [", "a.yaml", "while parsing"),
+        ("a.yaml", "trials: 3", "a.yaml", "a space needs 'axes'"),
+        ("a.yaml", "axes: {a.b: [1]}\ntrails: 3", "a.yaml", "no key 'trails'.*did you mean 'trials'"),
+        ("a.yaml", "axes: {loss.tv_weight: 3}", "a.yaml", "loss.tv_weight must be a list of values or"),
+        ("a.yaml", "axes: {loss.tv_weight: {log: [1]}}", "a.yaml", "must be a list of values or"),
+    ],
+)
+def test_a_file_that_says_no_space_is_refused_in_a_sentence(write, tmp_path, name, text, spec, sentence):
+    write(name, text)
+    with pytest.raises(UserError, match=sentence) as refused:
+        load(str(tmp_path / spec))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("axes: {generator.num_block: [1, 2]}", "no setting 'generator.num_block'; did you mean"),
+        ("axes: {generator.icnr: [true]}\ntrials: 0", "trials must be a number of 1 or more, but got 0"),
+        ("axes: {loss.tv_weight: {log: [2, 1]}}", "needs 0 < low < high, but got 2.0 and 1.0"),
+        ("axes: {}", "it needs at least one axis"),
+        ("axes: {generator.icnr: [true]}\nonly_if: {generator.icn: {}}", "no axis 'generator.icn'"),
+        (
+            "axes: {generator.icnr: [true], generator.norm: [none]}\n"
+            "only_if: {generator.icnr: {generator.norm: none}}",
+            "generator.icnr depends on generator.norm, so it must come after it",
+        ),
+    ],
+)
+def test_a_space_that_cannot_be_swept_is_refused(write, text, sentence):
+    space = load(write("a.yaml", text))
+    with pytest.raises(UserError, match=sentence):
+        space.check(demo())
+
+
+def test_a_users_class_is_found_by_whoever_reads_the_search_again(write, tmp_path):
+    spec = f"{write('mine.py', CLASS)}:Mine"
+    search = build_search(load(spec), demo().objective, "x", 0, [], 4)
+    first = search.suggest("t0")
+    search.save(str(tmp_path / "state"))
+    code = (
+        "import sys; from orchestrator.search import sampler, space_file\n"
+        "space_file.read(sys.argv[1]).space()\n"
+        "import pickle; print(pickle.load(open(sys.argv[2], 'rb'))['_ot_study'].trials[0].params)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, spec, str(tmp_path / "state")], capture_output=True, text=True
+    )
+    assert str(first) in done.stdout, done.stderr
+    assert pickle.loads(pickle.dumps(load(spec))).trials == 6
+
+
+def test_a_resumed_sweep_reads_the_text_it_kept(write, tmp_path):
+    """The file itself may be gone, or say something else by now."""
+    path = tmp_path / "mine.py"
+    write("mine.py", CLASS)
+    given = Options(space=f"{path}:Mine", storage=str(tmp_path / "runs"), name="s")
+    request = resume.build(given, spaces.build, "")
+    assert request.space.name == "mine"
+    kept = tmp_path / "runs" / "s" / "submission"
+    kept.mkdir(parents=True)
+    (kept / request.space_file.kept_as).write_text(request.space_file.text)
+    before = {"config": {}, "trials": 6, "confirm_top": 1, "confirm_seeds": 1, "gpus_per_trial": 1}
+    facts = {"space": "mine", "space_file": request.space_file.spec, "request": before, "seed": 0}
+    facts |= {"tracking_uri": "", "command": ""}
+    (tmp_path / "runs" / "s" / "sweep.json").write_text(json.dumps(facts))
+    path.unlink()
+    again = resume.build(Options(resume="s", storage=str(tmp_path / "runs")), spaces.build, "")
+    assert vars(again.space) == vars(request.space)

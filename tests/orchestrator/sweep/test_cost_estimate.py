@@ -1,0 +1,69 @@
+"""What a plan takes: a line through two timed architectures, carried over the plan's own counts."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from helpers.tiny import Loader, tiny
+
+from orchestrator.console import StagePlan
+from orchestrator.sweep import cost_estimate
+from orchestrator.sweep.cost_estimate import Costs, Estimate
+from trainers.benchmarks.cost import parameters
+from trainers.models import build_generator
+
+SMALL, LARGE = Costs(100, 0.1, 0.2, 1.0), Costs(300, 0.3, 0.4, 3.0)
+
+
+def test_an_architecture_lies_on_the_line_between_the_extremes():
+    middle = {"parameters": 200, "psnr_step": 0.2, "gan_step": 0.3, "evaluation": 2.0}
+    assert vars(SMALL.between(LARGE, 200)) == pytest.approx(middle)
+    assert SMALL.between(SMALL, 100) == SMALL
+
+
+def test_the_plans_counts_become_hours():
+    stages = [
+        StagePlan("warm", 1, 60, 0),
+        StagePlan("screen", 4, 0, 30, 0.5),
+        StagePlan("confirm", 2, 60, 30),
+    ]
+    config = tiny(run__psnr_eval_every_steps=10, run__eval_every_steps=10)
+    prepared = SimpleNamespace(request=SimpleNamespace(config=config), missing=[1], stages=lambda: stages)
+    hours = cost_estimate._hours(prepared, [SMALL, LARGE])
+    warm = 60 * (0.3 + 3.0 / 10)  # the large one alone is missing
+    screen = 4 * 15 * (0.3 + 2.0 / 10)  # the mean of both
+    confirm = 2 * (60 * (0.2 + 2.0 / 10) + 30 * (0.3 + 2.0 / 10))
+    assert {k: v * 3600 for k, v in hours.items()} == pytest.approx(
+        {"warm": warm, "screen": screen, "confirm": confirm}
+    )
+
+
+def test_hours_are_shared_by_the_slots_and_a_gpu_by_its_trials():
+    told = Estimate({"warm": 2.0, "screen": 6.0}, 4, True, 0.5, SMALL, LARGE)
+    assert (told.wall_hours, told.gpu_hours) == (2.0, 4.0)
+    assert "4.0 GPU-hours, cost 10.00 at 2.5 an hour" in told.describe(2.5)[0]
+    assert "warm 30 min, screen 1.5 h" in told.describe(0)[0]
+    cpu = Estimate({"screen": 0.01}, 2, False, 1.0, SMALL, LARGE)
+    assert cpu.gpu_hours == 0 and "18 s" in cpu.describe(2.5)[0] and "cost" not in cpu.describe(2.5)[0]
+
+
+def test_of_several_ranks_one_is_timed_and_all_are_paid_for():
+    told = Estimate({"screen": 6.0}, 2, True, 4.0, SMALL, LARGE, ranks=4)
+    assert (told.wall_hours, told.gpu_hours) == (3.0, 24.0)
+    assert "one of its 4 ranks, without the time they wait for one another)" in told.describe(0)[1]
+    assert "ranks" not in Estimate({"screen": 6.0}, 2, True, 1.0, SMALL, LARGE).describe(0)[1]
+
+
+def test_the_real_step_of_both_phases_is_timed(monkeypatch):
+    monkeypatch.setattr(cost_estimate, "SECONDS", 0.0)
+    monkeypatch.setattr(cost_estimate, "TrainLoader", lambda *_, **__: Loader())
+    monkeypatch.setattr(cost_estimate, "eval_pairs", lambda *_, **__: [])
+    monkeypatch.setattr(
+        cost_estimate, "Evaluator", lambda *_, **__: SimpleNamespace(measure=lambda net: None)
+    )
+    prepared = SimpleNamespace(
+        images={"train": None, "val": None}, request=SimpleNamespace(metrics=(), ranks=1)
+    )
+    costs = cost_estimate.measure(tiny(), prepared, torch.device("cpu"))
+    assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
+    assert costs.parameters == parameters(build_generator(tiny().generator))

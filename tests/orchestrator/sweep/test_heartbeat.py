@@ -1,0 +1,134 @@
+"""A sweep that runs, one that died and one that was asked to stop, told apart from another shell."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from datasets.errors import UserError
+from orchestrator.storage import Storage
+from orchestrator.sweep import heartbeat, status
+from orchestrator.sweep.heartbeat import Beat, Heartbeat
+
+
+@pytest.fixture
+def storage(tmp_path, monkeypatch):
+    storage = Storage(str(tmp_path / "runs"))
+    facts = {"space": "demo", "recipe": "demo", "status": "running", "started": 0}
+    storage.write_text("s/sweep.json", json.dumps(facts))
+    return storage
+
+
+def beats(storage, **changes):
+    now = {"host": heartbeat.socket.gethostname(), "pid": os.getpid(), "at": time.time()}
+    beat = Beat(**{**now, "seconds": 10.0, "ended": False} | changes)
+    storage.write_text(f"s/{heartbeat.ALIVE}", json.dumps(vars(beat)))
+
+
+def dead_pid():
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_sweep_runs_while_it_beats(storage):
+    assert not heartbeat.is_running(storage, "s"), "one that never said anything does not run"
+    beats(storage)
+    assert heartbeat.is_running(storage, "s")
+    beats(storage, at=time.time() - 2 * heartbeat.LOST_AFTER_S)
+    assert not heartbeat.is_running(storage, "s"), "silent for too long"
+    beats(storage, ended=True)
+    assert not heartbeat.is_running(storage, "s")
+    beats(storage, pid=dead_pid())
+    assert not heartbeat.is_running(storage, "s"), "killed a moment ago, on this machine"
+    beats(storage, pid=dead_pid(), host="elsewhere")
+    assert heartbeat.is_running(storage, "s"), "the process of another machine cannot be looked up here"
+
+
+def test_a_beat_counts_the_time_of_all_lives(storage):
+    beats(storage, seconds=100.0, ended=True)
+    with Heartbeat(storage, "s") as heart:
+        assert heartbeat.is_running(storage, "s")
+        assert 100 <= heart.seconds() < 160
+    assert not heartbeat.is_running(storage, "s")
+    assert heartbeat.last_beat(storage, "s").seconds >= 100
+
+
+def test_the_marker_of_an_earlier_life_is_gone(storage):
+    storage.write_text(f"s/{heartbeat.STOP}", "{}")
+    with Heartbeat(storage, "s"):
+        assert not storage.exists(f"s/{heartbeat.STOP}")
+
+
+def test_a_marker_stops_the_driver_as_ctrl_c_does_and_once(storage, monkeypatch):
+    monkeypatch.setattr(Heartbeat, "__init__", quick(Heartbeat.__init__))
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+    try:
+        with Heartbeat(storage, "s"):
+            storage.write_text(f"s/{heartbeat.STOP}", "{}")
+            wait(lambda: heard)
+            time.sleep(0.1)
+        assert heard == [1]
+        with Heartbeat(storage, "s") as heart:
+            heart.too_late_to_stop()
+            storage.write_text(f"s/{heartbeat.STOP}", "{}")
+            time.sleep(0.1)
+        assert heard == [1], "a sweep that is writing its report is not cut in half"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def quick(init):
+    def made(self, *words):
+        init(self, *words)
+        self.every_s = 0.01
+
+    return made
+
+
+def wait(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_status_tells_the_running_from_the_dead(storage):
+    assert status.status(storage, "s")[0].startswith("s: died, began")
+    assert "--resume s" in status.status(storage, "s")[-1]
+    beats(storage)
+    assert status.status(storage, "s")[0].startswith("s: running, began")
+    assert "--stop s" in status.status(storage, "s")[-1]
+
+
+def test_what_cannot_be_stopped_is_said_in_a_sentence(storage):
+    with pytest.raises(UserError, match="no sweep 'gone' in"):
+        status.stop(storage, "gone")
+    with pytest.raises(
+        UserError, match="sweep 's' died, so there is nothing to stop; go on with: .*--resume"
+    ):
+        status.stop(storage, "s")
+    storage.write_text("s/sweep.json", json.dumps({"status": "finished"}))
+    with pytest.raises(UserError, match="sweep 's' is not running, so there is nothing to stop"):
+        status.stop(storage, "s")
+    assert not storage.exists(f"s/{heartbeat.STOP}")
+
+
+def test_one_that_does_not_listen_is_said_so(storage):
+    beats(storage)
+    assert not heartbeat.request_stop(storage, "s", wait_s=0.0)
+    assert storage.exists(f"s/{heartbeat.STOP}")
+
+
+def test_a_running_sweep_is_not_resumed_a_second_time(storage):
+    heartbeat.ensure_not_running(storage, "s")
+    beats(storage)
+    with pytest.raises(
+        UserError, match=rf"'s' is running \(process {os.getpid()} on .*\); stop it with --stop"
+    ):
+        heartbeat.ensure_not_running(storage, "s")

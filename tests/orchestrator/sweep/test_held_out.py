@@ -1,0 +1,38 @@
+"""What the test stage measures carries the same protocol as the rows of val."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datasets.config import DataConfig
+from orchestrator.sweep.held_out import _measure
+from orchestrator.trial.inputs import open_role
+from trainers import checkpoint
+from trainers.config import GeneratorConfig, TrainConfig
+from trainers.models import build_generator
+
+
+def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for name in "ab":
+        pixels = rng.integers(256, size=(40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    data = DataConfig(test=str(tmp_path / "photos"), crop_px=32, degradation="pil")
+    config = TrainConfig(data=data, generator=GeneratorConfig(num_blocks=1, channels=4))
+    torch.manual_seed(0)
+    folder = checkpoint.save_generator(
+        tmp_path / "runs/step-1", config, build_generator(config.generator), {}
+    )
+    digest = open_role(data, "test", tmp_path / "work").digest
+    found = _measure(
+        str(folder), str(folder), "test", tmp_path / "work", ("psnr_y", "lr_consistency"), digest
+    )
+    assert f"degradation=pil; images={digest}; scale=4; n=2" in found["protocol"]["lr_consistency"]
+    assert found["summary"]["warm/psnr_y"] == found["summary"]["psnr_y"]
+    assert len(found["keys"]) == len(found["per_image"]["psnr_y"]) == 2
+    for name in ("warm", "bicubic"):  # on the same images, so that differences can be paired
+        mean = sum(found["per_image"][f"{name}/psnr_y"]) / 2
+        assert mean == pytest.approx(found["summary"][f"{name}/psnr_y"])
+    assert found["cpu_hours"] > 0 and found["gpu_hours"] == 0

@@ -1,0 +1,162 @@
+"""Workers are used again, but never one in which a trial diverged or raised; who failed is tried again."""
+
+import os
+import signal
+import time
+from unittest.mock import MagicMock
+
+import pytest
+import ray
+from ray import tune
+from ray.tune import Experiment
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
+
+from experiments.recipes.demo import demo
+from orchestrator.cluster.connect import connect
+from orchestrator.search.sampler import build_search
+from orchestrator.storage import Storage
+from orchestrator.sweep import tune_callback
+from orchestrator.sweep.stages import MAX_FAILURES
+from orchestrator.sweep.tune_controller import (
+    STATE_FILES,
+    UpsweepTuneController,
+    pack_snapshot,
+    restore_snapshot,
+    using_upsweep_controller,
+)
+
+
+def test_a_snapshot_is_whole_and_replaces_what_is_torn(tmp_path):
+    staging, storage = tmp_path / "staging", Storage(str(tmp_path / "runs"))
+    staging.mkdir()
+    for prefix in STATE_FILES:
+        for session in ("2026-01-01_10-00-00", "2026-01-01_11-00-00"):
+            (staging / f"{prefix}{session}.x").write_text(f"{prefix} of {session}")
+    (staging / "trial.json").write_text("somebody else's")
+    storage.write_bytes("s/tune/screen.snapshot", pack_snapshot(staging))
+    storage.write_text("s/tune/screen/experiment_state-2026-01-01_12-00-00.json", "{torn")
+    storage.write_text("s/tune/screen/tuner.pkl", "stays")
+    assert restore_snapshot(storage, "s/tune/screen.snapshot", "s/tune/screen")
+    expected = {f"{prefix}2026-01-01_11-00-00.x" for prefix in STATE_FILES} | {"tuner.pkl"}
+    assert set(storage.listing("s/tune/screen")) == expected
+    for prefix in STATE_FILES:
+        text = storage.read_text(f"s/tune/screen/{prefix}2026-01-01_11-00-00.x")
+        assert text == f"{prefix} of 2026-01-01_11-00-00"
+
+
+def test_without_a_snapshot_no_trial_was_started(tmp_path):
+    assert not restore_snapshot(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
+
+
+@pytest.mark.parametrize("ahead", [1, 5])
+def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
+    """The sampler draws again when there is more room, and when there is less waits until fewer run."""
+    search = ConcurrencyLimiter(build_search(space, demo().objective, "s", 0, [], 20), max_concurrent=ahead)
+    controller = UpsweepTuneController.__new__(UpsweepTuneController)
+    controller._search_alg = SearchGenerator(search)
+    drawn = iter(range(100))
+
+    def draw_all():
+        names = []
+        while search.suggest(name := f"t{next(drawn)}"):
+            names.append(name)
+        return names
+
+    controller._make_room(3)
+    running = draw_all()
+    assert len(running) == 3 and controller._max_pending_trials == 3
+    controller._make_room(5)
+    running += draw_all()
+    assert len(running) == 5
+    controller._make_room(1)
+    for name in running:
+        assert not draw_all()
+        search.on_trial_complete(name, {"psnr_y": 30.0, "swd": 9.0, "gan_step": 1, "max_steps": 1})
+    assert len(draw_all()) == 1
+
+
+def space(trial):
+    """One axis."""
+    trial.suggest_float("loss.adversarial_weight", 0.0, 1.0)
+
+
+def test_a_list_of_designs_follows_the_room_too():
+    designs = BasicVariantGenerator(max_concurrent=1)
+    designs.add_configurations(
+        [Experiment("s", lambda config: None, config={"i": tune.grid_search([*"abcde"])})]
+    )
+    controller = UpsweepTuneController.__new__(UpsweepTuneController)
+    controller._search_alg = designs
+    assert [bool(designs.next_trial()) for _ in range(2)] == [True, False]
+    controller._make_room(3)
+    assert [bool(designs.next_trial()) for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_who_is_used_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 1)
+    ways = ["well", "well", "diverged", "well", "out of memory", "well"]
+    designs = [{"how": way, "mark": str(tmp_path / "mark")} for way in ways]
+
+    def trial(params):
+        """Ends in one of three ways, and says in which process."""
+        how, mark = designs[params["index"]].values()
+        if how == "out of memory" and not os.path.exists(mark):
+            open(mark, "w").close()
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        tune.report({"pid": os.getpid(), "diverged": int(how == "diverged")})
+
+    kept = []
+    with connect(None), using_upsweep_controller(kept.append, lambda: 1):
+        grid = tune.Tuner(
+            tune.with_resources(trial, {"cpu": 1}),
+            param_space={"index": tune.grid_search(list(range(len(designs))))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=1, reuse_actors=True),
+            run_config=tune.RunConfig(
+                storage_path=str(tmp_path), verbose=0, failure_config=tune.FailureConfig(max_failures=1)
+            ),
+        ).fit()
+        pids = {r.metrics["config"]["index"]: r.metrics["pid"] for r in grid}
+    assert ray.tune.tune.TuneController.__name__ == "TuneController", "nobody else is affected"
+    assert len(kept) > len(designs), "one before each trial starts, and Tune's own"
+    a, b, diverged, after, oom, last = (pids[i] for i in range(6))
+    assert a == b == diverged, "reused after a trial that ended well"
+    assert after != diverged, "not after one that diverged"
+    assert oom != after, "nor after one that ran out of memory"
+    assert last == oom
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 2)
+    monkeypatch.setitem(tune_callback.LIVE, "s/screen", MagicMock())
+
+    def trial(params):
+        """Killed after each report: one new step an attempt, or the same one again."""
+        attempts = tmp_path / f"{params['way']}-attempts"
+        with open(attempts, "a") as f:
+            f.write("x")
+        step = attempts.stat().st_size if params["way"] == "further" else 1
+        tune.report({"phase": "psnr", "step": step, "last/psnr_y": 30.0, "complete": int(step == 7)})
+        if step < 7:
+            time.sleep(1)  # the driver hears of it
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    seen = tune_callback.StageCallback("s/screen")
+    with connect(None), using_upsweep_controller(lambda snapshot: None, lambda: 2):
+        tune.Tuner(
+            tune.with_resources(trial, {"cpu": 1}),
+            param_space={"way": tune.grid_search(["further", "nowhere"])},
+            run_config=tune.RunConfig(
+                storage_path=str(tmp_path / "tune"),
+                verbose=0,
+                callbacks=[seen],
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            ),
+        ).fit()
+    ways = {seen.params[trial_id]["way"]: trial_id for trial_id in seen.params}
+    assert [c["step"] for c in seen.curves[ways["further"]]] == [1, 2, 3, 4, 5, 6, 7]
+    assert list(seen.errors) == [ways["nowhere"]]
+    assert len((tmp_path / "nowhere-attempts").read_text()) == MAX_FAILURES + 1

@@ -1,0 +1,134 @@
+"""The living line: counts, and the arithmetic of the time left."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from orchestrator.console import ProgressLine, StagePlan, format_duration
+
+PLAN = [StagePlan("warm", 2, 100, 0), StagePlan("screen", 4, 0, 50, 0.5), StagePlan("confirm", 2, 100, 50)]
+
+
+def progress(slots=1):
+    return ProgressLine(PLAN, slots, Console(file=io.StringIO(), force_terminal=False))
+
+
+def test_nothing_is_promised_before_anything_was_measured():
+    p = progress()
+    p.begin("warm")
+    assert p.seconds_left() is None
+    assert "estimating the time left" in p.line()
+    p.step("a", "psnr", 50, 10.0)
+    assert p.seconds_left() is None, "one report may hold minutes of start-up"
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_time_left_by_hand(slots):
+    p = progress(slots)
+    p.begin("warm")
+    p.step("a", "psnr", 0, 3.0)
+    p.step("a", "psnr", 50, 8.0)  # 0.1 s a step; a GAN step is taken for 2
+    # warm 200 - 50, screen 4 * 50 * 2 * 0.5, confirm 2 * (100 + 100)
+    assert p.seconds_left() == pytest.approx((150 + 200 + 400) * 0.1 / slots)
+    p.step("a", "psnr", 100, 13.0)
+    p.end("a")
+    assert p.seconds_left() == pytest.approx((100 + 200 + 400) * 0.1 / slots)
+
+
+def test_measured_gan_steps_replace_the_guess():
+    p = progress()
+    p.begin("warm")
+    p.step("a", "psnr", 0, 0.0)
+    p.step("a", "psnr", 100, 10.0)
+    p.begin("screen")
+    p.step("t", "gan", 0, 0.0)
+    p.step("t", "gan", 10, 5.0)  # 0.5 s: five PSNR steps
+    # screen 4 * 50 * 5 * 0.5 less the 10 done, confirm 2 * (100 + 50 * 5)
+    assert p.seconds_left() == pytest.approx((500 - 50 + 700) * 0.1)
+
+
+def test_what_comes_after_the_last_step_is_expected_of_the_others():
+    p = ProgressLine([StagePlan("run", 3, 100, 0)], 1, Console(file=io.StringIO()))
+    p.begin("run")
+    p.step("a", "psnr", 0, 1.0)
+    p.step("a", "psnr", 100, 11.0)  # 0.1 s a step
+    assert p.seconds_left() == pytest.approx(200 * 0.1)
+    p.end("a", seconds=41.0)  # it was measured for 30 s
+    assert p.seconds_left() == pytest.approx(200 * 0.1 + 2 * 30)
+    p.step("b", "psnr", 0, 1.0)
+    p.step("b", "psnr", 100, 11.0)
+    assert p.seconds_left() == pytest.approx(100 * 0.1 + 2 * 30)
+    p.end("b")
+    assert p.seconds_left() == pytest.approx(100 * 0.1 + 30)
+
+
+def test_a_sweep_whose_warm_starts_are_there_already():
+    p = ProgressLine([StagePlan("warm", 0, 100, 0), *PLAN[1:]], 1, Console(file=io.StringIO()))
+    p.begin("screen")
+    p.step("t", "gan", 0, 0.0)
+    p.step("t", "gan", 10, 4.0)  # 0.4 s, taken for two PSNR steps
+    assert p.seconds_left() == pytest.approx((4 * 50 * 2 * 0.5 - 20) * 0.2 + 2 * (100 + 100) * 0.2)
+
+
+def test_it_never_goes_below_nothing():
+    p = progress()
+    p.begin("screen")
+    for trial in "abcd":
+        p.step(trial, "gan", 0, 0.0)
+        p.step(trial, "gan", 50, 5.0)  # early stopping was expected and stopped nobody
+    assert p.seconds_left() >= 0
+    for trial in "abcd":
+        p.end(trial)
+    p.begin("test")
+    assert p.seconds_left() == 0
+
+
+def test_a_trial_that_goes_back_to_its_checkpoint_counts_no_negative_steps():
+    p = progress()
+    p.begin("warm")
+    p.step("a", "psnr", 50, 5.0)
+    p.step("a", "psnr", 20, 6.0)
+    p.step("a", "psnr", 50, 9.0)
+    assert p.steps["psnr"] == 30 and p.seconds["psnr"] == pytest.approx(3.0)
+
+
+def test_the_line_says_stage_count_note_and_time():
+    p = progress()
+    p.begin("screen")
+    p.note = "best swd 120 at 30.00 dB"
+    p.step("a", "gan", 10, 1.0)
+    p.end("a")
+    assert p.line().startswith("screen 1/4 done | best swd 120 at 30.00 dB | 0:0")
+    p.begin("confirm")
+    assert "best swd" not in p.line()
+
+
+def test_nodes_that_join_or_leave_are_told_once_and_change_the_time_left():
+    p = progress(1)
+    p.begin("warm")
+    p.step("a", "psnr", 0, 3.0)
+    p.step("a", "psnr", 50, 8.0)
+    before = p.seconds_left()
+    for slots in (1, 2, 2, 1):
+        p.room(slots)
+        assert p.seconds_left() == pytest.approx(before / slots)
+    said = p.console.file.getvalue().splitlines()
+    assert said[-2:] == ["nodes have joined: 2 trials at once", "nodes have left: 1 trial at once"]
+
+
+def test_without_a_terminal_a_line_now_and_then():
+    out = io.StringIO()
+    p = ProgressLine(PLAN, 1, Console(file=out, force_terminal=False))
+    with p:
+        p.begin("warm")
+        for step in range(20):
+            p.step("a", "psnr", step, step / 10)
+    assert out.getvalue().count("\n") <= 2, "not one line per report"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (65.9, "1:05"), (3600, "1:00:00"), (7384, "2:03:04")]
+)
+def test_clock(seconds, text):
+    assert format_duration(seconds) == text

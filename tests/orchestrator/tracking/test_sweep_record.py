@@ -1,0 +1,72 @@
+"""What the driver tells MLflow: costs, tables, the submission; and what a trial's attempts cost together."""
+
+from types import SimpleNamespace
+
+import pytest
+from pyarrow import parquet
+
+from orchestrator.results import row
+from orchestrator.sweep.tune_callback import LIVE, StageCallback
+from orchestrator.tracking.server import default_uri
+from orchestrator.tracking.sweep_record import SweepRecord
+
+
+@pytest.fixture
+def told(tmp_path):
+    """A record whose entries are kept here instead of being delivered."""
+    record = SweepRecord(tmp_path / "record", "s", default_uri(tmp_path))
+    record.entries = []
+    record.writer.append = record.entries.extend
+    return record
+
+
+def of(record, kind):
+    return [entry for entry in record.entries if entry["kind"] == kind]
+
+
+def test_a_trial_that_ends_tells_its_verdict_and_what_it_cost(told):
+    spent = row.cost_of({"seconds": 7200.0, "cpu_seconds": 360.0, "device": "cuda"}, 0.5, 3.0)
+    told.end_trial("screen", "screen-1", "screened out", spent, None, "s3://b/x", failed=False)
+    assert of(told, "metrics")[0]["values"] == {
+        "cost/gpu_hours": 1.0,
+        "cost/cpu_hours": 0.1,
+        "cost/total": 3.0,
+    }
+    assert of(told, "tags")[0]["tags"] == {"verdict": "screened out", "checkpoint": "s3://b/x"}
+
+
+def test_without_a_gpu_or_a_price_nothing_costs(told):
+    spent = row.cost_of({"seconds": 7200.0, "device": "cpu"}, 0.0, 3.0)
+    told.end_trial("screen", "screen-1", "screened out", spent, None, None, failed=True)
+    assert of(told, "metrics")[0]["values"] == {"cost/gpu_hours": 0.0, "cost/cpu_hours": 0.0}
+
+
+def test_test_numbers_of_every_image_are_a_table_on_the_confirmed_run(told):
+    per_image = {"psnr_y": [30.0, 31.0], "warm/psnr_y": [29.0, 30.0], "bicubic/psnr_y": [28.0, 29.0]}
+    told.test("confirm-0", {"summary": {"psnr_y": 30.5}, "keys": ["a", "b"], "per_image": per_image})
+    entry = of(told, "artifact")[0]
+    assert entry["run_key"] == "s/confirm/confirm-0" and entry["artifact_path"] == "tables"
+    lines = parquet.read_table(entry["path"]).to_pylist()
+    assert len(lines) == 6
+    assert {"image": "b", "model": "warm start", "metric": "psnr_y", "value": 30.0} in lines
+    assert of(told, "metrics")[0]["values"] == {"test/psnr_y": 30.5}
+
+
+def test_work_that_a_retry_repeats_is_on_the_bill_twice(monkeypatch):
+    monkeypatch.setitem(LIVE, "s/screen", SimpleNamespace(reported=lambda *_: None))
+    callback, trial = StageCallback("s/screen"), SimpleNamespace(trial_id="t")
+
+    def report(attempt, here, behind):
+        spent = {"seconds": here, "cpu_seconds": here / 2}
+        result = {"attempt": attempt, "attempt_spent": spent, "seconds": behind, "cpu_seconds": behind / 2}
+        callback.on_trial_result(0, [], trial, result)
+
+    report("first", 10.0, 10.0)
+    report("first", 30.0, 30.0)
+    report("second", 5.0, 15.0)  # restored from a checkpoint made after 10 s
+    assert callback.results["t"]["seconds"] == 35.0 and callback.results["t"]["cpu_seconds"] == 17.5
+    resumed = StageCallback("s/screen")
+    resumed.set_state(callback.get_state())
+    callback = resumed
+    report("third", 1.0, 16.0)
+    assert callback.results["t"]["seconds"] == 36.0

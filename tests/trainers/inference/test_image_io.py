@@ -1,0 +1,141 @@
+"""Picture files keep what belongs to them, and a bad file is one sentence."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms, ImageOps
+
+from datasets.errors import UserError
+from trainers.inference.image_io import Picture, expand, read, write
+from trainers.inference.png16 import read_pixels, write_pixels
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _rgb(height=12, width=20):
+    return np.random.default_rng(0).integers(256, size=(height, width, 3), dtype=np.uint8)
+
+
+def test_orientation_is_applied_and_the_rest_of_exif_and_icc_stay(tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Artist] = "someone"
+    Image.fromarray(_rgb()).save(tmp_path / "a.png", exif=exif, icc_profile=SRGB)
+    picture = read(tmp_path / "a.png")
+    assert np.array_equal(picture.pixels, np.rot90(_rgb(), -1))
+    write(tmp_path / "b.png", picture)
+    with Image.open(tmp_path / "b.png") as again:
+        assert again.getexif().get(ExifTags.Base.Artist) == "someone"
+        assert ExifTags.Base.Orientation not in again.getexif()
+        assert again.info["icc_profile"] == SRGB
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_png_gives_back_each_mode(tmp_path, mode):
+    original = Image.fromarray(_rgb()).convert(mode.replace("I;16", "L"))
+    if mode == "I;16":
+        original = Image.fromarray(np.asarray(original).astype(np.uint16) * 250 + 3)
+    original.save(tmp_path / "a.png")
+    write(tmp_path / "b.png", read(tmp_path / "a.png"))
+    with Image.open(tmp_path / "b.png") as again:
+        assert again.mode == mode and np.array_equal(np.asarray(again), np.asarray(original))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_16_bit_colour_is_kept_with_what_belongs_to_it(tmp_path, channels, orientation):
+    deep = np.random.default_rng(0).integers(65_536, size=(12, 20, channels)).astype(np.uint16)
+    deep[..., -1] = deep[..., -1] // 257 * 257 if channels != 3 else deep[..., -1]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist] = orientation, "someone"
+    write_pixels(tmp_path / "a.png", deep, SRGB, exif.tobytes())
+    picture = read(tmp_path / "a.png")
+    write(tmp_path / "b.png", picture)
+    again = read_pixels(tmp_path / "b.png")
+    assert again.dtype == np.uint16 and picture.pixels.dtype == np.uint16
+    with Image.open(tmp_path / "a.png") as eight:
+        upright = ImageOps.exif_transpose(eight)
+        assert np.array_equal(again[..., 0] >> 8, np.asarray(upright)[..., 0])
+    if orientation == 1:
+        assert np.array_equal(again, deep)
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.info["icc_profile"] == SRGB and image.size == upright.size
+        assert dict(image.getexif()) == {ExifTags.Base.Artist: "someone"}
+
+
+def test_rows_beyond_one_block_and_16_bit_grey_come_back(tmp_path):
+    deep = np.random.default_rng(0).integers(65_536, size=(600, 7)).astype(np.uint16)
+    write(tmp_path / "a.png", Picture(deep))
+    assert np.array_equal(read(tmp_path / "a.png").pixels, deep)
+
+
+def test_16_bit_colour_elsewhere_is_noted_and_damage_is_said(tmp_path):
+    tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image")
+    deep = np.full((4, 5, 3), 1000, np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    picture = read(tmp_path / "a.tif")
+    assert picture.pixels.dtype == np.uint8 and "16-bit colour is read as 8-bit" in picture.notes[0]
+    write(tmp_path / "b.png", Picture(np.repeat(np.repeat(deep, 99, 0), 99, 1)))
+    (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes()[:200])
+    with pytest.raises(UserError, match="c.png: damaged or cut off"):
+        read(tmp_path / "c.png")
+
+
+def test_a_palette_with_transparency_becomes_rgb_with_alpha(tmp_path):
+    palette = Image.fromarray(_rgb()).quantize(8)
+    palette.save(tmp_path / "a.png", transparency=0)
+    picture = read(tmp_path / "a.png")
+    assert picture.pixels.shape == (12, 20, 3) and set(np.unique(picture.alpha)) == {0, 255}
+
+
+def test_what_is_given_up_is_noted(tmp_path):
+    Image.fromarray(_rgb()).convert("CMYK").save(tmp_path / "c.jpg", icc_profile=SRGB)
+    picture = read(tmp_path / "c.jpg")
+    assert picture.icc is None and "CMYK" in picture.notes[0]
+    frames = [Image.fromarray(_rgb()), Image.fromarray(255 - _rgb())]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert "first of 2 frames" in read(tmp_path / "a.gif").notes[0]
+    deep = Picture(np.full((4, 4), 257 * 9, np.uint16))
+    assert "--format png keeps 16" in write(tmp_path / "d.webp", deep)[0]
+
+
+def test_bad_files_are_one_sentence_each(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    data = io.BytesIO()
+    Image.fromarray(_rgb(64, 64)).save(data, "png")
+    (tmp_path / "cut.png").write_bytes(data.getvalue()[:2000])
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "float.tiff")
+    for name, sentence in {
+        "none.png": "none.png: no such file",
+        "text.png": "not a picture",
+        "cut.png": "damaged or cut off",
+        "float.tiff": "no known range",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            read(tmp_path / name)
+
+
+def test_a_bomb_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(_rgb(64, 64)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(UserError, match="megapixels; cut it"):
+        read(tmp_path / "a.png")
+
+
+def test_limits_of_formats_are_said_and_leave_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"16384 x 1 px is beyond webp's 16,383 px a side; use --format png"):
+        write(tmp_path / "a.webp", Picture(np.zeros((1, 16_384, 3), np.uint8)))
+    with pytest.raises(UserError, match="jpeg holds no transparency"):
+        write(tmp_path / "a.jpg", Picture(_rgb(), alpha=np.zeros((12, 20), np.uint8)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_may_be_files_folders_and_globs(tmp_path):
+    for name in ("a.png", "b [1].png", "sub/c.jpg", "sub/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    folder = {str(below) for _, below in expand([str(tmp_path)])}
+    assert folder == {"a", "b [1]", "sub/c"}
+    names = [str(tmp_path / "b [1].png"), f"{tmp_path}/a.*", f"{tmp_path}/missing.png"]
+    assert [p.name for p, _ in expand(names)] == ["b [1].png", "a.png", "missing.png"]

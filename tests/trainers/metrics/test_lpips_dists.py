@@ -1,0 +1,70 @@
+"""LPIPS and DISTS compute the papers' formulas; their published weights are not needed to show it."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from datasets.errors import UserError
+from trainers.metrics import dists, lpips, weights
+from trainers.metrics.image_view import View, Views
+
+
+def _image(seed, side=64):
+    return np.random.default_rng(seed).integers(256, size=(side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def random_weights(tmp_path, monkeypatch):
+    """A folder with seeded random files under the published names, and their hashes in the table."""
+    from torchvision.models import alexnet
+
+    torch.manual_seed(0)
+    heads = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1) for k, c in enumerate((64, 192, 384, 256, 256))}
+    for name, tensors in zip(lpips.NEEDS_ALEX, (alexnet(weights=None).state_dict(), heads), strict=True):
+        torch.save(tensors, tmp_path / name)
+        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        monkeypatch.setitem(weights.FILES, name, ("", digest))
+    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    lpips._alex.cache_clear()
+    yield tmp_path
+    lpips._alex.cache_clear()
+
+
+def test_lpips_reads_its_files_and_is_a_distance(random_weights):
+    a, b, c = (Views([View(_image(s))]) for s in (1, 1, 2))
+    assert lpips.lpips_alex(a, b) == [0.0]
+    assert lpips.lpips_alex(a, c) == pytest.approx(lpips.lpips_alex(c, a)) and lpips.lpips_alex(a, c)[0] > 0
+
+
+def test_lpips_of_one_linear_layer_is_the_formula():
+    """An identity layer leaves the pixels: the mean squared difference of unit colours is left."""
+    network = lpips.Lpips(nn.Sequential(nn.Identity()), (0,), [torch.ones(1, 3, 1, 1)])
+    a, b = torch.rand(2, 1, 3, 5, 7) * 2 - 1
+    unit = [nn.functional.normalize((x - network.shift) / network.scale, dim=1) for x in (a, b)]
+    expected = ((unit[0] - unit[1]) ** 2).sum(1).mean()
+    assert float(network(a, b)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_dists_of_equal_images_is_zero_and_of_texture_is_small():
+    from torchvision.models import vgg16
+
+    torch.manual_seed(0)
+    network = dists.Dists(vgg16(weights=None).features, torch.rand(1, 1475, 1, 1), torch.rand(1, 1475, 1, 1))
+    a, b = torch.rand(2, 1, 3, 48, 48) * 2 - 1
+    assert float(network(a, a)) == pytest.approx(0, abs=1e-5)
+    shifted = a.roll(3, 2)  # the same texture at other places
+    assert 0 < float(network(a, shifted)) and float(network(a, b * 0.2)) > float(network(a, b))
+
+
+def test_l2_pooling_keeps_a_constant_inside_and_halves():
+    pooled = dists.L2Pool()(torch.full((1, 4, 9, 9), 3.0))
+    assert pooled.shape == (1, 4, 5, 5) and torch.allclose(pooled[..., 1:-1, 1:-1], torch.tensor(3.0))
+
+
+def test_a_damaged_file_is_said(random_weights):
+    (random_weights / lpips.NEEDS_ALEX[1]).write_bytes(b"cut")
+    with pytest.raises(UserError, match="is damaged: its SHA-256"):
+        lpips.lpips_alex(Views([View(_image(1))]), Views([View(_image(2))]))

@@ -1,0 +1,113 @@
+"""Two processes train as one: the same weights, batch norm included; what cannot be the same is refused."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from helpers.tiny import batch, snapshot, tiny
+
+from datasets.errors import UserError
+from trainers.distributed import ALONE, Ranks, joined
+from trainers.models.batch_norm import recalibrate_batch_norm, synchronise
+from trainers.models.layers import norm_layers
+from trainers.state import Diverged, new_state
+from trainers.train_step import TrainStep, build_features
+
+CPU = torch.device("cpu")
+ORDERS = ("d_first", "simultaneous")
+CASES = [(order, norm) for order in ORDERS for norm in ("none", "batch")]
+
+
+def config(order, norm):
+    content = {"loss__content_weight": 0.3, "loss__tv_weight": 1e-3, "optim__clip_norm": 0.5}
+    norms = {"generator__norm": norm, "discriminator__norm": norm, "loss__adversarial": "relativistic"}
+    return tiny(optim__update_order=order, **norms, **content)
+
+
+def trained(order, norm, ranks, spoilt=False):
+    """Three steps on this rank's share of the batches, in fp64; averaged weights get moments of their own."""
+    settings = config(order, norm)
+    state = new_state(settings, "gan", CPU)
+    for module in (state.generator, state.ema, state.discriminator):
+        module.double()
+    step = TrainStep(settings, state, build_features(settings, CPU).double(), ranks)
+    mine = slice(ranks.rank, None, ranks.world)
+    for index in range(3):
+        hr, lr_image = (t[mine] for t in batch(index, dtype=torch.float64))
+        if spoilt and index == 1 and ranks.rank == 1:
+            hr = hr * float("nan")
+        step(hr, lr_image)
+        state.step += 1
+    step.check()
+    recalibrate_batch_norm(state.ema, [batch(index, dtype=torch.float64)[1][mine] for index in range(2)])
+    ended = snapshot(state.generator, state.discriminator, state.ema)
+    return {name: value for name, value in ended.items() if "num_batches_tracked" not in name}
+
+
+def work(rank, port, folder):
+    """One rank; writes what it ended with."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    ranks = Ranks(rank, 2)
+    ended = {case: trained(*case, ranks) for case in CASES}
+    try:
+        trained("d_first", "none", ranks, spoilt=True)
+    except Diverged as diverged:
+        ended["diverged"] = (diverged.step, diverged.term)
+    ended["any"] = (ranks.any(rank == 1), ranks.any(False), ranks.total(rank + 0.25))
+    ranks.wait()
+    torch.save(ended, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What each of two processes ended with."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(work, (port, str(folder)), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_two_processes_end_as_one_does(two, case):
+    alone = trained(*case, ALONE)
+    for ended in two:
+        torch.testing.assert_close(ended[case], alone, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.slow
+def test_what_is_not_finite_on_one_rank_stops_all_at_the_same_step_and_term(two):
+    assert [ended["diverged"] for ended in two] == [(2, "discriminator")] * 2
+
+
+@pytest.mark.slow
+def test_ranks_agree_on_a_flag_and_on_a_sum(two):
+    assert [ended["any"] for ended in two] == [(True, False, 1.5)] * 2
+
+
+def test_a_batch_norm_that_sees_its_share_alone_is_refused():
+    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    with pytest.raises(UserError, match="BatchNorm2d '1' is not synchronised over several processes"):
+        synchronise(module, Ranks(0, 2))
+    synchronise(module, ALONE)
+
+
+def test_batch_norm_is_torchs_own_but_for_the_counter():
+    ours, theirs = norm_layers("batch", 4)[0], torch.nn.BatchNorm2d(4)
+    for index in range(3):
+        image = batch(index)[0].repeat(1, 2, 1, 1)[:, :4]
+        assert torch.equal(ours(image), theirs(image))
+    ours.eval(), theirs.eval()
+    assert torch.equal(ours(image), theirs(image)) and torch.equal(ours.running_var, theirs.running_var)
+    assert int(ours.num_batches_tracked) == 0 and int(theirs.num_batches_tracked) == 3
+
+
+def test_without_torchrun_one_process_is_alone():
+    with joined(CPU) as (ranks, device):
+        assert ranks is ALONE and device == CPU and ranks.any(True) and not ranks.any(False)

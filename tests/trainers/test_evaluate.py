@@ -1,0 +1,154 @@
+"""An evaluator measures what it says: rounding, batching, modes, protocol, refusals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from datasets.errors import UserError
+from trainers.evaluate import Evaluator, paired, to_tensor, to_uint8
+
+
+@dataclass(frozen=True)
+class Pair:
+    key: str
+    hr: np.ndarray
+    lr_image: np.ndarray
+
+
+def _pair(key, height=32, width=32, scale=2, seed=0):
+    rng = np.random.default_rng(seed)
+    lr_image = rng.integers(256, size=(height // scale, width // scale, 3), dtype=np.uint8)
+    hr = np.clip(lr_image.repeat(scale, 0).repeat(scale, 1) + rng.normal(0, 5, (height, width, 3)), 0, 255)
+    return Pair(key, hr.astype(np.uint8), lr_image)
+
+
+def _nearest(x):
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+PAIRS = [_pair("a"), _pair("b", 40, 24, seed=1), _pair("c", seed=2)]
+
+
+def test_values_stand_in_the_order_of_the_pairs_whatever_their_shapes():
+    result = Evaluator(PAIRS, ["psnr_y", "ssim_y"], scale=2).measure(_nearest)
+    assert result.keys == ["a", "b", "c"]
+    for i, pair in enumerate(PAIRS):
+        alone = Evaluator([pair], ["psnr_y"], scale=2).measure(_nearest)
+        assert alone.per_image["psnr_y"][0] == result.per_image["psnr_y"][i]
+    assert result.summary["psnr_y"] == pytest.approx(np.mean(result.per_image["psnr_y"]))
+
+
+def test_same_shaped_images_go_through_the_network_together():
+    sizes = []
+
+    def generator(x):
+        sizes.append(len(x))
+        return _nearest(x)
+
+    Evaluator(PAIRS, ["psnr_y"], scale=2).measure(generator)
+    assert sorted(sizes) == [1, 2]
+
+
+def test_network_and_pillow_agree_on_nearest():
+    evaluator = Evaluator(PAIRS, ["psnr_y", "psnr_rgb"], scale=2)
+    assert evaluator.measure_resizer("nearest").per_image == evaluator.measure(_nearest).per_image
+
+
+def test_output_is_clipped_and_rounded_half_up():
+    x = torch.tensor([-1.0, 0.5 / 255, 0.49 / 255, 254.5 / 255, 2.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
+    assert to_uint8(x)[0, 0, :, 0].tolist() == [0, 1, 0, 255, 255]
+
+
+def test_uint8_survives_the_way_to_the_network_and_back():
+    image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
+    assert np.array_equal(to_uint8(to_tensor([image], "cpu"))[0], image)
+
+
+def test_a_module_is_measured_in_eval_mode_without_gradients_and_put_back():
+    class Spy(nn.Module):
+        def forward(self, x):
+            self.seen = (self.training, torch.is_grad_enabled())
+            return _nearest(x)
+
+    spy = Spy().train()
+    Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure(spy)
+    assert spy.seen == (False, False) and spy.training
+
+
+def test_set_level_metrics_are_in_the_summary_only():
+    result = Evaluator(PAIRS, ["psnr_y", "swd"], scale=2).measure(_nearest)
+    assert set(result.per_image) == {"psnr_y"} and set(result.summary) == {"psnr_y", "swd"}
+
+
+def test_each_number_carries_its_protocol():
+    result = Evaluator(PAIRS, ["psnr_y"], scale=2, protocol={"degradation": "matlab"}).measure(_nearest)
+    assert result.protocol["psnr_y"].endswith("degradation=matlab; scale=2; n=3")
+
+
+def test_hr_statistics_are_computed_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr("trainers.metrics.image_view.luma", lambda x: calls.append(1) or x[..., 0])
+    evaluator = Evaluator(PAIRS, ["psnr_y", "rmse_y"], scale=2)
+    evaluator.measure(_nearest)
+    evaluator.measure(_nearest)
+    assert len(calls) == 3 * (1 + 2)
+
+
+def test_output_that_is_not_finite_is_said_with_the_image():
+    with pytest.raises(FloatingPointError, match="not finite for b"):
+        Evaluator(PAIRS[1:2], ["psnr_y"], scale=2).measure(lambda x: _nearest(x) * float("nan"))
+
+
+def test_mistakes_are_one_sentence():
+    with pytest.raises(UserError, match="no images to measure"):
+        Evaluator([], ["psnr_y"], scale=2)
+    with pytest.raises(UserError, match=r"must be \(64, 64\) for generator.scale=4, but is \(32, 32\)"):
+        Evaluator(PAIRS[:1], ["psnr_y"], scale=4)
+    with pytest.raises(UserError, match="no resizer 'cubic'"):
+        Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure_resizer("cubic")
+    with pytest.raises(ValueError, match=r"a must be \(32, 32, 3\)"):
+        Evaluator(PAIRS[:1], ["psnr_y"], scale=2).measure(lambda x: x)
+
+
+def test_images_too_small_for_a_metric_are_refused_at_the_door():
+    with pytest.raises(UserError, match="ms_ssim_y needs images of at least 180 px a side, but a has 32"):
+        Evaluator(PAIRS[:1], ["ms_ssim_y"], scale=2)
+
+
+def test_the_metrics_that_need_no_weights_measure_together():
+    names = ["psnr_rgb", "rmse_y", "lr_consistency", "colour_shift", "checkerboard", "sharpness_gap"]
+    result = Evaluator(PAIRS, [*names, "fd_random"], scale=2).measure(_nearest)
+    assert list(result.per_image) == names and np.isfinite(list(result.summary.values())).all()
+
+
+def test_values_meet_only_at_equal_protocol_and_images():
+    def measured(pairs, **protocol):
+        return Evaluator(pairs, ["psnr_y"], scale=2, protocol=protocol).measure(_nearest)
+
+    a, b = measured(PAIRS), measured(PAIRS[::-1])
+    left, right = paired(a, b, "psnr_y")
+    assert left == right == a.per_image["psnr_y"]
+    with pytest.raises(
+        UserError, match="two ways that do not compare: .*degradation=matlab.*degradation=pil"
+    ):
+        paired(a, measured(PAIRS, degradation="pil"), "psnr_y")
+    with pytest.raises(UserError, match="n=3.*n=2"):
+        paired(a, measured(PAIRS[:2]), "psnr_y")
+    with pytest.raises(UserError, match="different images"):
+        paired(a, measured([*PAIRS[:2], _pair("d", seed=2)]), "psnr_y")
+
+
+def test_set_level_differences_are_those_of_the_summaries_on_all_images():
+    evaluator = Evaluator(PAIRS, ["swd", "fd_random", "psnr_y"], scale=2)
+    a, b = evaluator.upscale(_nearest), evaluator.upscale(lambda x: _nearest(x) * 0.5)
+    for metric in ("swd", "fd_random"):
+        one, two = (evaluator.measure_images(images).summary[metric] for images in (a, b))
+        whole = evaluator.difference(metric, a, b)(np.arange(3))
+        assert whole == pytest.approx(one - two, rel=1e-6)
+        assert evaluator.difference(metric, a, a)(np.array([0, 2])) == 0.0
+    with pytest.raises(UserError, match="psnr_y is not a set-level metric"):
+        evaluator.difference("psnr_y", a, b)

@@ -1,0 +1,202 @@
+"""Losses at points where their value is known without a computer."""
+
+from math import e, log, sqrt
+
+import pytest
+import torch
+
+from datasets.errors import UserError
+from trainers import config
+from trainers.losses import (
+    ADVERSARIAL,
+    CONTENT,
+    PIXEL,
+    adversarial_d,
+    adversarial_g,
+    content_loss,
+    gradient_penalty,
+    luma,
+    needs_real,
+    pixel_loss,
+    r1_penalty,
+    total_variation,
+)
+
+LOGITS = torch.tensor([[0.3], [-1.2], [2.0]])
+
+
+def test_tables_hold_exactly_the_names_of_the_configuration():
+    assert set(PIXEL) == set(config.PIXEL_LOSSES)
+    assert set(ADVERSARIAL) == set(config.ADVERSARIAL_LOSSES)
+    assert set(CONTENT) == set(config.CONTENT_CRITERIA)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("l1", 0.2), ("l2", 0.04), ("charbonnier", sqrt(0.04 + 1e-6))])
+def test_pixel_losses_of_a_constant_error_of_a_tenth_are_on_the_doubled_range(kind, value):
+    hr = torch.rand(2, 3, 4, 5)
+    assert float(pixel_loss(kind, hr + 0.1, hr)) == pytest.approx(value, rel=1e-4)
+
+
+def test_charbonnier_has_a_gradient_at_equality_and_it_is_zero():
+    sr = torch.rand(1, 3, 4, 4).requires_grad_()
+    pixel_loss("charbonnier", sr, sr.detach().clone()).backward()
+    assert torch.equal(sr.grad, torch.zeros_like(sr))
+
+
+def test_undecided_discriminator_costs_log_two_per_term():
+    zero = torch.zeros(4, 1)
+    assert float(adversarial_d("vanilla", zero, zero)) == pytest.approx(2 * log(2))
+    assert float(adversarial_g("vanilla", None, zero)) == pytest.approx(log(2))
+
+
+def test_relativistic_at_equal_logits_is_two_log_two_for_both():
+    equal = torch.full((4, 1), 1.7)
+    assert float(adversarial_d("relativistic", equal, equal)) == pytest.approx(2 * log(2))
+    assert float(adversarial_g("relativistic", equal, equal)) == pytest.approx(2 * log(2))
+
+
+def test_relativistic_roles_are_mirrored():
+    other = LOGITS.flip(0) - 0.4
+    assert torch.allclose(
+        adversarial_d("relativistic", LOGITS, other), adversarial_g("relativistic", other, LOGITS)
+    )
+    shifted = adversarial_d("relativistic", LOGITS + 5, other + 5)
+    assert torch.allclose(shifted, adversarial_d("relativistic", LOGITS, other))
+
+
+def test_relativistic_mean_can_reach_beyond_this_process():
+    calls = []
+
+    def everywhere(logits):
+        calls.append(logits)
+        return logits.mean()
+
+    adversarial_d("relativistic", LOGITS, LOGITS, mean=everywhere)
+    assert len(calls) == 2
+
+
+def test_vanilla_equals_binary_cross_entropy():
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    expected = bce(LOGITS, torch.ones_like(LOGITS)) + bce(LOGITS, torch.zeros_like(LOGITS))
+    assert torch.allclose(adversarial_d("vanilla", LOGITS, LOGITS), expected)
+
+
+@pytest.mark.parametrize("kind", [k for k in config.ADVERSARIAL_LOSSES if k != "linear"])
+def test_generator_still_feels_a_certain_discriminator(kind):
+    fake = torch.full((2, 1), -50.0, requires_grad=True)
+    adversarial_g(kind, torch.full((2, 1), 50.0), fake).backward()
+    assert (fake.grad < -0.1).all()
+
+
+def test_only_relativistic_generators_read_real_logits():
+    reading = [kind for kind in config.ADVERSARIAL_LOSSES if needs_real(kind)]
+    assert reading == ["relativistic", "relativistic_halved"]
+
+
+def test_halved_is_half_of_relativistic_on_both_sides():
+    other = LOGITS.flip(0) * 0.7
+    for side in (adversarial_d, adversarial_g):
+        whole, half = side("relativistic", LOGITS, other), side("relativistic_halved", LOGITS, other)
+        assert torch.equal(half, whole / 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "d_undecided", "g_undecided", "d_right"),
+    [
+        ("linear", 1.0, 0.5, 0.0),  # logits 0 are probabilities 1/2; right and sure is 1 - 1 + 0
+        ("lsgan", 0.5, 0.5, 0.0),
+        ("hinge", 2.0, 0.0, 0.0),
+        ("wgan_gp", 0.0, 0.0, None),
+    ],
+)
+def test_other_games_at_undecided_and_at_right_answers(kind, d_undecided, g_undecided, d_right):
+    zero = torch.zeros(3, 1)
+    assert float(adversarial_d(kind, zero, zero)) == pytest.approx(d_undecided)
+    assert float(adversarial_g(kind, None, zero)) == pytest.approx(g_undecided)
+    if d_right is not None:
+        real, fake = (1.0, 0.0) if kind == "lsgan" else (40.0, -40.0)
+        assert float(adversarial_d(kind, zero + real, zero + fake)) == pytest.approx(d_right, abs=1e-6)
+
+
+def test_linear_generator_fades_where_the_discriminator_is_certain():
+    fake = torch.full((2, 1), -50.0, requires_grad=True)
+    adversarial_g("linear", None, fake).backward()
+    assert fake.grad.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("kind", config.SMOOTHABLE)
+def test_smoothed_labels_move_the_target_of_real_images_only(kind):
+    smooth = 0.1
+    real = torch.linspace(-1, 4, 501, dtype=torch.float64)[:, None]
+    best = min(real, key=lambda x: float(adversarial_d(kind, x[None], x[None] * 0 - 9, smoothing=smooth)))
+    expected = log(0.9 / 0.1) if kind == "vanilla" else 0.9
+    assert float(best) == pytest.approx(expected, abs=0.01)
+    target = torch.full_like(LOGITS, 1 - smooth)
+    if kind == "vanilla":
+        bce = torch.nn.functional.binary_cross_entropy_with_logits
+        expected = bce(LOGITS, target) + bce(LOGITS, torch.zeros_like(LOGITS))
+        assert torch.allclose(adversarial_d(kind, LOGITS, LOGITS, smoothing=smooth), expected)
+
+
+def test_penalties_of_a_linear_discriminator_are_those_of_its_weight():
+    weight = torch.randn(3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    weight = weight / weight.norm() * 3
+
+    def discriminator(images):
+        return (images * weight).sum((1, 2, 3)).unsqueeze(1)
+
+    images = torch.rand(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert float(r1_penalty(discriminator(images), images).detach()) == pytest.approx(3**2 / 2)
+    generator = torch.Generator().manual_seed(1)
+    penalty = gradient_penalty(discriminator, images.detach(), images.detach() * 0.5, generator)
+    assert float(penalty.detach()) == pytest.approx((3 - 1) ** 2)
+
+
+def test_gradient_penalty_reaches_the_discriminator_and_repeats_with_its_generator():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.LeakyReLU(0.2, inplace=True), torch.nn.Conv2d(4, 1, 3)
+    )
+    hr, sr = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8, requires_grad=True)
+    values = [gradient_penalty(net, hr, sr, torch.Generator().manual_seed(5)) for _ in range(2)]
+    assert torch.equal(*values)
+    values[0].backward()
+    assert sr.grad is None and net[0].weight.grad.abs().max() > 0
+
+
+def test_luma_of_black_white_and_the_loss_on_it():
+    black, white = torch.zeros(1, 3, 2, 2), torch.ones(1, 3, 2, 2)
+    assert float(luma(black).mean()) == pytest.approx(16 / 255)
+    assert float(luma(white).mean()) == pytest.approx(235 / 255)
+    assert float(pixel_loss("l1", white, black, "y")) == pytest.approx(2 * 219 / 255)
+    with pytest.raises(UserError, match=r"no pixel colors 'ycbcr'.*loss\.pixel_colors"):
+        pixel_loss("l1", white, black, "ycbcr")
+
+
+def test_total_variation_of_a_ramp_and_of_a_flat_image():
+    ramp = torch.arange(8.0).expand(2, 3, 6, 8) * 0.1
+    assert float(total_variation(ramp)) == pytest.approx(2 * 0.1**2)
+    assert float(total_variation(ramp.transpose(2, 3))) == pytest.approx(2 * 0.1**2)
+    assert float(total_variation(torch.full((1, 3, 4, 4), e))) == 0
+
+
+def test_unknown_kinds_name_the_option():
+    with pytest.raises(UserError, match=r"no pixel loss 'l3'; known: .*loss\.pixel"):
+        pixel_loss("l3", LOGITS, LOGITS)
+    with pytest.raises(UserError, match=r"no adversarial loss 'vanila'.*did you mean 'vanilla'"):
+        adversarial_g("vanila", None, LOGITS)
+
+
+def test_content_loss_scales_the_features_not_the_loss():
+    one = torch.ones(1, 2, 3, 3)
+    zero = torch.zeros_like(one)
+    assert float(content_loss(one, zero, 1 / 12.75)) == pytest.approx(1 / 12.75**2)
+    assert float(content_loss(one, zero, 1 / 12.75, "l1")) == pytest.approx(1 / 12.75)
+
+
+def test_half_precision_features_are_compared_in_full():
+    half = torch.full((1, 4, 8, 8), 3.0, dtype=torch.bfloat16)
+    loss = content_loss(half, half - 1, 1.0)
+    assert loss.dtype == torch.float32 and float(loss) == 1
+    double = torch.ones(1, 2, 3, 3, dtype=torch.float64)
+    assert content_loss(double, double, 1.0).dtype == torch.float64

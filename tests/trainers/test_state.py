@@ -1,0 +1,68 @@
+"""What a run is made of: networks drawn from seeds, averages, optimizers and their groups."""
+
+import pickle
+
+import pytest
+import torch
+from helpers.tiny import batch, same, snapshot, tiny
+from torch import nn
+
+from trainers.models.batch_norm import recalibrate_batch_norm
+from trainers.state import Diverged, Stopped, new_state, set_rate
+
+CPU = torch.device("cpu")
+
+
+def test_a_phase_brings_what_it_needs():
+    psnr, gan = new_state(tiny(), "psnr", CPU), new_state(tiny(), "gan", CPU)
+    assert psnr.discriminator is None and psnr.opt_d is None
+    assert gan.discriminator is not None and gan.opt_d is not None
+    for state in (psnr, gan):
+        assert state.generator.training and not state.ema.training
+        assert not any(p.requires_grad for p in state.ema.parameters())
+        assert same(snapshot(state.generator), snapshot(state.ema))
+
+
+def test_given_weights_are_where_both_copies_start():
+    weights = new_state(tiny(run__seed=9), "psnr", CPU).generator.state_dict()
+    state = new_state(tiny(), "gan", CPU, weights)
+    given = {f"0.{k}": v for k, v in weights.items()}
+    assert same(snapshot(state.generator), given) and same(snapshot(state.ema), given)
+
+
+@pytest.mark.parametrize(("kind", "made"), [("adam", torch.optim.Adam), ("sgd", torch.optim.SGD)])
+def test_the_last_convolution_has_a_group_of_its_own_where_its_rate_differs(kind, made):
+    plain = new_state(tiny(optim__kind=kind), "gan", CPU)
+    apart = new_state(tiny(optim__kind=kind, optim__lr_tail_factor=0.1), "gan", CPU)
+    assert isinstance(plain.opt_g, made) and len(plain.opt_g.param_groups) == 1
+    assert [g["lr"] for g in apart.opt_g.param_groups] == pytest.approx([1e-3, 1e-4])
+    counted = sum(len(g["params"]) for g in apart.opt_g.param_groups)
+    assert counted == len(list(apart.generator.parameters()))
+    set_rate(apart.opt_g, 1.0)
+    assert [g["lr"] for g in apart.opt_g.param_groups] == pytest.approx([1.0, 0.1])
+    assert len(apart.opt_d.param_groups) == 1, "a discriminator has no last convolution of this kind"
+
+
+def test_recalibration_is_the_plain_mean_over_its_batches():
+    norm = nn.BatchNorm2d(3, momentum=0.3)
+    norm.running_mean.fill_(99)
+    images = [batch(i)[1] for i in range(3)]
+    recalibrate_batch_norm(norm, images)
+    torch.testing.assert_close(norm.running_mean, torch.stack([x.mean((0, 2, 3)) for x in images]).mean(0))
+    variances = torch.stack([x.transpose(0, 1).flatten(1).var(1) for x in images]).mean(0)
+    torch.testing.assert_close(norm.running_var, variances)
+    assert norm.momentum == 0.3 and not norm.training
+
+
+def test_recalibration_leaves_a_network_without_norms_alone():
+    network = nn.Conv2d(3, 3, 1)
+    before = snapshot(network)
+    recalibrate_batch_norm(network, iter(()))
+    assert same(before, snapshot(network)) and not network.training
+
+
+def test_the_ends_of_a_run_travel_between_processes():
+    diverged = pickle.loads(pickle.dumps(Diverged(7, "content")))
+    assert (diverged.step, diverged.term) == (7, "content")
+    assert str(diverged) == "diverged at step 7: content is not finite"
+    assert str(pickle.loads(pickle.dumps(Stopped("gan", 3)))) == "stopped at step 3 of the gan phase"

@@ -1,0 +1,121 @@
+"""VGG features end where they should, are the same in every run, and say which weights they hold."""
+
+import urllib.error
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models.vgg import cfgs, make_layers
+
+from datasets.errors import UserError
+from trainers.config import PERCEPTUAL_NETWORKS, LossConfig, content_layers
+from trainers.losses import content_loss
+from trainers.vgg_features import CONFIGURATIONS, VGGFeatures
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "activation", "modules"),
+    [
+        ("vgg19", "conv5_4", True, 36),  # features[:36] is VGG54 after its ReLU, as in SRGAN
+        ("vgg19", "conv5_4", False, 35),  # features[:35] is what ESRGAN compares
+        ("vgg19", "conv2_2", True, 9),  # VGG22
+        ("vgg16", "conv5_3", True, 30),
+        ("vgg16", "pool5", True, 31),  # leftthomas
+        ("vgg19", "pool3", True, 19),
+    ],
+)
+def test_network_ends_at_the_named_layer(network, layer, activation, modules):
+    features = VGGFeatures(network, layer, activation, "random").features
+    assert len(features) == modules
+    last = nn.MaxPool2d if layer.startswith("pool") else nn.ReLU if activation else nn.Conv2d
+    assert isinstance(features[-1], last)
+
+
+def test_shape_sign_and_label():
+    net = VGGFeatures("vgg19", "conv2_2", True, "random")
+    features = net(torch.rand(2, 3, 16, 12))
+    assert features.shape == (2, 128, 8, 6) and features.min() == 0
+    assert VGGFeatures("vgg19", "conv2_2", False, "random")(torch.rand(1, 3, 8, 8)).min() < 0
+    assert net.label == "vgg19-random"
+
+
+def test_random_features_do_not_depend_on_the_global_seed():
+    torch.manual_seed(1)
+    first = VGGFeatures("vgg16", "conv1_2", True, "random")
+    torch.manual_seed(2)
+    second = VGGFeatures("vgg16", "conv1_2", True, "random")
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_frozen_yet_differentiable_towards_the_image():
+    net = VGGFeatures("vgg19", "conv1_2", True, "random")
+    assert not net.training and not any(p.requires_grad for p in net.parameters())
+    image = torch.rand(1, 3, 8, 8, requires_grad=True)
+    content_loss(net(image), torch.zeros(1, 64, 8, 8), 1 / 12.75).backward()
+    assert image.grad.abs().max() > 0
+
+
+def test_input_is_normalised_as_imagenet():
+    net = VGGFeatures("vgg19", "conv1_1", False, "random")
+    mean_image = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 6, 6)
+    assert net(mean_image).abs().max() < 1e-6  # zero in, and the random biases are zero
+
+
+def test_without_normalisation_images_go_in_as_they_are():
+    net = VGGFeatures("vgg16", "conv1_1", False, "random", normalise=False)
+    assert net(torch.zeros(1, 3, 6, 6)).abs().max() == 0
+    image = torch.rand(1, 3, 6, 6)
+    assert torch.equal(net(image), net.features(image))
+
+
+def test_a_torchvision_state_file_is_read_exactly(tmp_path):
+    torch.manual_seed(0)
+    small = make_layers(cfgs["E"])[:3].state_dict(prefix="features.")
+    torch.save(small, tmp_path / "vgg.pth")
+    net = VGGFeatures("vgg19", "conv1_2", False, str(tmp_path / "vgg.pth"))
+    assert torch.equal(net.features[2].weight, small["features.2.weight"])
+    assert net.label.startswith("vgg19-") and net.label not in ("vgg19-imagenet", "vgg19-random")
+    with pytest.raises(UserError, match=r"lacks features\.5\.weight"):
+        VGGFeatures("vgg19", "conv2_1", False, str(tmp_path / "vgg.pth"))
+
+
+def test_bad_files_are_refused_in_a_sentence(tmp_path):
+    with pytest.raises(UserError, match="imagenet, random or the path of a torchvision state file"):
+        VGGFeatures("vgg19", "conv1_1", True, str(tmp_path / "absent.pth"))
+    (tmp_path / "text.pth").write_text("not weights")
+    with pytest.raises(UserError, match="is not a torchvision state file"):
+        VGGFeatures("vgg19", "conv1_1", True, str(tmp_path / "text.pth"))
+
+
+def test_without_network_the_sentence_names_the_option_and_the_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def offline(*args, **kwargs):
+        raise urllib.error.URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    with pytest.raises(UserError, match=r"loss\.content_weights to the path of torchvision's vgg19-dcbb9e9d"):
+        VGGFeatures("vgg19", "conv1_1", True, "imagenet")
+
+
+def test_unknown_network_layer_and_criterion():
+    with pytest.raises(UserError, match="no content network 'vgg11'"):
+        VGGFeatures("vgg11", "conv1_1", True, "random")
+    with pytest.raises(UserError, match=r"no layer of vgg16 'conv5_4'; known: conv1_1"):
+        VGGFeatures("vgg16", "conv5_4", True, "random")
+    with pytest.raises(UserError, match=r"no content layer 'conv5_4'; known: .*loss\.content_layer"):
+        LossConfig(content_network="vgg16")
+    for refused in (
+        lambda: LossConfig(content_criterion="l3"),
+        lambda: content_loss(torch.zeros(1), torch.zeros(1), 1.0, "l3"),
+    ):
+        with pytest.raises(UserError, match="no content criterion 'l3'"):
+            refused()
+
+
+@pytest.mark.parametrize("network", PERCEPTUAL_NETWORKS)
+def test_layers_are_named_after_the_convolutions_and_pools_of_torchvision(network):
+    entries = cfgs[CONFIGURATIONS[network]]
+    names = content_layers(network)
+    assert len(names) == len(entries) and names[-1] == "pool5"
+    assert all((entry == "M") == name.startswith("pool") for entry, name in zip(entries, names, strict=True))

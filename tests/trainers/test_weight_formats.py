@@ -1,0 +1,118 @@
+"""Public weights: exact both ways in every layout, refused in a sentence where they do not fit."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from datasets.errors import UserError
+from trainers.config import GeneratorConfig
+from trainers.models import build_generator
+from trainers.weight_formats import RRDB_LAYOUTS, export_generator, import_generator
+
+RRDB = GeneratorConfig(kind="rrdb", norm="none", upsampler="nearest_conv", num_blocks=2, channels=8, growth=4)
+LEFTTHOMAS = GeneratorConfig(kind="leftthomas", num_blocks=3, channels=8)
+
+
+def network(config: GeneratorConfig, seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return build_generator(config)
+
+
+def same(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+@pytest.mark.parametrize(
+    ("layout", "config"),
+    [(layout, RRDB) for layout in RRDB_LAYOUTS]
+    + [
+        ("leftthomas", LEFTTHOMAS),
+        ("esrgan_old", GeneratorConfig(**vars(RRDB) | {"scale": 2})),
+        ("esrgan_old", GeneratorConfig(**vars(RRDB) | {"scale": 8})),
+        ("basicsr", GeneratorConfig(**vars(RRDB) | {"scale": 2, "unshuffle_input": True})),
+        ("basicsr", GeneratorConfig(**vars(RRDB) | {"scale": 1, "unshuffle_input": True})),
+    ],
+)
+def test_out_and_in_again_gives_the_same_settings_and_bits(tmp_path, layout, config):
+    net = network(config)
+    export_generator(net, config, tmp_path / "net.pth", layout=layout)
+    settings, state = import_generator(tmp_path / "net.pth")
+    assert settings == config and same(state, net.state_dict())
+    again = build_generator(settings)
+    again.load_state_dict(state)
+    export_generator(again, settings, tmp_path / "again.pth", layout=layout)
+    first, second = (torch.load(tmp_path / f"{n}.pth", weights_only=True) for n in ("net", "again"))
+    assert same(first.get("params", first), second.get("params", second))
+
+
+def test_published_names_of_each_layout(tmp_path):
+    names = {}
+    for layout in RRDB_LAYOUTS:
+        export_generator(network(RRDB), RRDB, tmp_path / "net.pth", layout=layout)
+        content = torch.load(tmp_path / "net.pth", weights_only=True)
+        names[layout] = set(content.get("params", content))
+    assert {"conv_first.weight", "body.1.rdb3.conv5.bias", "conv_body.weight", "conv_up2.weight"} <= names[
+        "basicsr"
+    ]
+    assert {"RRDB_trunk.0.RDB1.conv1.weight", "trunk_conv.bias", "HRconv.weight"} <= names["esrgan"]
+    assert {"model.1.sub.1.RDB3.conv5.0.bias", "model.1.sub.2.weight", "model.10.bias"} <= names["esrgan_old"]
+    assert len({len(n) for n in names.values()}) == 1
+
+
+def test_both_sets_of_weights_travel_and_one_is_chosen(tmp_path):
+    live, averaged = network(RRDB, 1), network(RRDB, 2)
+    export_generator(live, RRDB, tmp_path / "net.pth", ema=averaged)
+    assert same(import_generator(tmp_path / "net.pth")[1], averaged.state_dict())
+    assert same(import_generator(tmp_path / "net.pth", prefer="params")[1], live.state_dict())
+
+
+def test_safetensors_and_the_prefix_of_parallel_training(tmp_path):
+    export_generator(network(RRDB), RRDB, tmp_path / "net.pth", layout="esrgan")
+    bare = torch.load(tmp_path / "net.pth", weights_only=True)
+    save_file({f"module.{k}": v for k, v in bare.items()}, tmp_path / "net.safetensors")
+    assert same(import_generator(tmp_path / "net.safetensors")[1], network(RRDB).state_dict())
+
+
+def test_files_that_do_not_fit_are_refused_by_their_first_difference(tmp_path):
+    export_generator(network(RRDB), RRDB, tmp_path / "net.pth")
+    weights = torch.load(tmp_path / "net.pth", weights_only=True)["params"]
+    path = tmp_path / "changed.pth"
+
+    def saved(changed):
+        torch.save(changed, path)
+        return path
+
+    with pytest.raises(UserError, match=r"lacks 'conv_hr\.weight'"):
+        import_generator(saved({k: v for k, v in weights.items() if not k.startswith("conv_hr")}))
+    with pytest.raises(UserError, match=r"unknown tensor 'extra\.weight'"):
+        import_generator(saved(weights | {"extra.weight": torch.zeros(1)}))
+    with pytest.raises(
+        UserError, match=r"none of the known layouts \(basicsr, .*first tensor is 'a\.weight'"
+    ):
+        import_generator(saved({"a.weight": torch.zeros(1)}))
+    with pytest.raises(UserError, match="holds no table of named tensors"):
+        import_generator(saved([1, 2]))
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(UserError, match="cannot be read as a weight file"):
+        import_generator(tmp_path / "text.pth")
+
+
+def test_nothing_in_a_file_is_executed(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "touched"), "w"))
+
+    torch.save({"params": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(UserError, match="cannot be read as a weight file"):
+        import_generator(tmp_path / "evil.pth")
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_generator_that_a_layout_cannot_express_is_refused(tmp_path):
+    other = GeneratorConfig(**vars(RRDB) | {"upsampler": "pixel_shuffle"})
+    with pytest.raises(UserError, match=r"basicsr needs generator\.upsampler nearest_conv, but got pixel_sh"):
+        export_generator(network(other), other, tmp_path / "net.pth")
+    with pytest.raises(UserError, match=r"leftthomas needs generator\.kind leftthomas, but got rrdb"):
+        export_generator(network(RRDB), RRDB, tmp_path / "net.pth", layout="leftthomas")
+    with pytest.raises(UserError, match="no weight layout 'basicsr2'"):
+        export_generator(network(RRDB), RRDB, tmp_path / "net.pth", layout="basicsr2")

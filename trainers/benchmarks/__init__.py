@@ -1,0 +1,1 @@
+"""Tables of benchmark results: test sets, costs, published rows, formats."""

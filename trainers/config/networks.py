@@ -1,0 +1,166 @@
+"""Settings of the generator and the discriminator, and which of them go together with which losses.
+
+A setting that a network cannot follow is refused here rather than ignored, so that two designs with different
+settings are two different designs.
+"""
+
+from dataclasses import dataclass
+
+from datasets.errors import UserError
+from trainers.config.checks import at_least, known, must_be
+from trainers.config.loss import COLORS, LossConfig
+
+GENERATORS = ("srresnet", "leftthomas", "rrdb", "srcnn_915", "srcnn_955")
+NORMS = ("batch", "none")
+UPSAMPLERS = (
+    "pixel_shuffle",
+    "transposed_conv",
+    "transposed_conv_2",
+    "transposed_conv_3",
+    "nearest_conv",
+    "interp_transposed",
+    "bicubic_input",
+)
+GLOBAL_SKIPS = ("none", "bicubic")
+DISCRIMINATORS = ("size_free", "paper", "esrgan", "patch", "unet_sn")
+DISCRIMINATOR_NORMS = (*NORMS, "layer", "spectral")
+ACTIVATIONS = ("leaky_relu", "prelu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """The network that upscales."""
+
+    kind: str = "srresnet"
+    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915 or srcnn_955."""
+    scale: int = 4
+    """Magnification: HR side over LR side."""
+    num_blocks: int = 16
+    """Residual blocks, or RRDBs; more sees more context and costs more. 1 for srcnn."""
+    channels: int = 64
+    """Feature channels of the trunk; of the first layer in srcnn, whose second has half as many."""
+    growth: int = 32
+    """Channels that each convolution of a dense block adds; rrdb only."""
+    norm: str = "batch"
+    """Normalisation inside the residual blocks: batch or none."""
+    upsampler: str = "pixel_shuffle"
+    """How features grow: pixel_shuffle, transposed_conv (kernel divisible by stride), transposed_conv_2
+    (kernel equal to it), transposed_conv_3 (not divisible, as often published), nearest_conv,
+    interp_transposed (nearest neighbour, then one transposed convolution), or bicubic_input (srcnn: the
+    image grows before the network sees it)."""
+    icnr: bool = False
+    """Start pixel_shuffle as nearest-neighbour upsampling (Aitken et al., 2017), against checkerboards."""
+    global_skip: str = "none"
+    """none as in the papers; bicubic adds the network's output to the bicubic image (short budgets)."""
+    unshuffle_input: bool = False
+    """rrdb at scale 1 or 2: fold the input to a quarter of the final size first, as public x2 weights do."""
+    colors: str = "rgb"
+    """srcnn: rgb, or y to restore luma only and keep bicubic chroma (Dong et al., 2014)."""
+
+    def __post_init__(self) -> None:
+        known(
+            "generator",
+            self,
+            ("generator", "kind", GENERATORS),
+            ("norm", "norm", NORMS),
+            ("upsampler", "upsampler", UPSAMPLERS),
+            ("global skip", "global_skip", GLOBAL_SKIPS),
+            ("colors", "colors", COLORS),
+        )
+        if self.scale not in (1, 2, 3, 4, 8, 16):
+            raise UserError(f"generator.scale must be 1, 2, 3, 4, 8 or 16, but got {self.scale}")
+        at_least("generator", self, 1, "num_blocks", "growth")
+        at_least("generator", self, 2 if self.kind.startswith("srcnn") else 1, "channels")
+        self._check_kind()
+        self._check_upsampler()
+
+    def _check_kind(self) -> None:
+        if self.kind.startswith("srcnn"):
+            must_be("generator", self, "num_blocks", 1, f"{self.kind} has three layers")
+            must_be("generator", self, "upsampler", "bicubic_input", f"{self.kind} never upsamples features")
+        if self.kind == "rrdb" or self.kind.startswith("srcnn"):
+            must_be("generator", self, "norm", "none", f"{self.kind} has no normalisation")
+        else:
+            must_be("generator", self, "unshuffle_input", False, "belongs to rrdb")
+        if self.kind != "rrdb":
+            must_be("generator", self, "growth", 32, "belongs to rrdb, leave it")
+        if not self.kind.startswith("srcnn"):
+            must_be("generator", self, "colors", "rgb", "y belongs to srcnn")
+        if self.kind == "leftthomas":
+            must_be("generator", self, "global_skip", "none", "tanh bounds the output of leftthomas")
+        if self.unshuffle_input and self.scale not in (1, 2):
+            raise UserError(
+                f"generator.unshuffle_input needs generator.scale 1 or 2, but got scale {self.scale}"
+            )
+
+    def _check_upsampler(self) -> None:
+        if self.upsampler == "bicubic_input" and not self.kind.startswith("srcnn"):
+            raise UserError(
+                f"generator.upsampler bicubic_input belongs to srcnn, but generator.kind is {self.kind}"
+            )
+        if self.upsampler == "interp_transposed" and self.scale < 4:
+            raise UserError(
+                "generator.upsampler interp_transposed needs two doublings, but generator.scale is "
+                f"{self.scale}"
+            )
+        if self.icnr and self.upsampler != "pixel_shuffle":
+            raise UserError("generator.icnr belongs to pixel_shuffle only; set generator.icnr False")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorConfig:
+    """The network that tells generated from real images."""
+
+    kind: str = "size_free"
+    """size_free (pooled head, any image size), paper (SRGAN's dense head), esrgan, patch or unet_sn."""
+    image_px: int = 96
+    """Side of the square images that paper and esrgan are built for: data.crop_px."""
+    base_channels: int = 64
+    """Channels of the first layer; later layers hold up to eight times as many."""
+    num_layers: int = 8
+    """Convolutions before the head; every second one halves the image. patch counts all of its own (5 as
+    published), unet_sn has 10."""
+    norm: str = "batch"
+    """Normalisation after each convolution but the first: batch, layer (over channels and pixels) or none;
+    spectral instead bounds every weight."""
+    activation: str = "leaky_relu"
+    """leaky_relu as in the papers, or prelu."""
+
+    def __post_init__(self) -> None:
+        known(
+            "discriminator",
+            self,
+            ("discriminator", "kind", DISCRIMINATORS),
+            ("norm", "norm", DISCRIMINATOR_NORMS),
+            ("activation", "activation", ACTIVATIONS),
+        )
+        at_least("discriminator", self, 1, "base_channels", "num_layers", "image_px")
+        if self.kind == "unet_sn":
+            must_be("discriminator", self, "norm", "spectral", "unet_sn is spectrally normalised")
+            must_be("discriminator", self, "num_layers", 10, "unet_sn has ten convolutions")
+        if self.kind == "patch" and not 3 <= self.num_layers <= 6:
+            raise UserError(f"discriminator.num_layers of patch must be 3 to 6, but got {self.num_layers}")
+        if self.kind == "esrgan" and self.image_px != 4 * 2 ** (self.num_layers / 2):
+            raise UserError(
+                "esrgan ends at 4x4 features, so discriminator.image_px must be 4 * 2^(num_layers/2) (128 "
+                f"for 10 layers), but got {self.image_px} px and {self.num_layers} layers"
+            )
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether the network takes images of `image_px` only."""
+        return self.kind in ("paper", "esrgan")
+
+
+def check_designs_together(discriminator: DiscriminatorConfig, loss: LossConfig, crop_px: int) -> None:
+    """Refuses what each section allows alone but not beside the others."""
+    if loss.adversarial == "wgan_gp" and discriminator.norm == "batch":
+        raise UserError(
+            "loss.adversarial wgan_gp penalises the gradient of each image alone, which batch norm mixes: "
+            "set discriminator.norm to layer or none (Gulrajani et al., 2017, sec. 4)"
+        )
+    if discriminator.fixed_size and discriminator.image_px != crop_px:
+        raise UserError(
+            f"discriminator.image_px must equal data.crop_px={crop_px} for the {discriminator.kind} "
+            f"discriminator, but got {discriminator.image_px}"
+        )

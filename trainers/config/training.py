@@ -1,0 +1,172 @@
+"""Settings of optimisation, of a run, and of its objectives; and the whole tree of one training."""
+
+from dataclasses import dataclass, field
+
+from datasets.config import DataConfig
+from datasets.errors import UserError, unknown
+from trainers.config.checks import at_least
+from trainers.config.loss import LossConfig
+from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check_designs_together
+
+UPDATE_ORDERS = ("d_first", "simultaneous")
+OPTIMIZERS = ("adam", "sgd")
+SCHEDULES = ("constant", "cosine", "cosine_restarts", "one_cycle", "step", "multistep")
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """How both networks are updated, with a schedule per phase."""
+
+    kind: str = "adam"
+    """adam, or sgd with optim.momentum (SRCNN as published)."""
+    lr_psnr: float = 1e-4
+    """Peak learning rate of the generator in the PSNR phase."""
+    lr_g: float = 1e-4
+    """Peak learning rate of the generator in the GAN phase."""
+    lr_d: float = 1e-4
+    """Peak learning rate of the discriminator."""
+    beta1: float = 0.9
+    """Adam's first moment decay."""
+    beta2: float = 0.999
+    """Adam's second moment decay."""
+    momentum: float = 0.9
+    """Momentum of sgd; adam has its own."""
+    lr_tail_factor: float = 1.0
+    """What the learning rate of the generator's last convolution is multiplied by (SRCNN: 0.1)."""
+    clip_norm: float = 0.0
+    """Gradients longer than this are shortened to it, each network's alone; 0 leaves them."""
+    micro_batches: int = 1
+    """Parts that a batch is computed in, to save memory; norms and relativistic means see one part."""
+    psnr_schedule: str = "constant"
+    """Learning rate over the PSNR phase: constant, cosine, cosine_restarts, one_cycle, step or multistep."""
+    gan_schedule: str = "multistep"
+    """Learning rate over the full GAN phase, for both networks."""
+    milestones: tuple[float, ...] = (0.5,)
+    """Fractions of the phase at which multistep multiplies the learning rate by optim.gamma."""
+    gamma: float = 0.1
+    """Factor of step and multistep."""
+    period: float = 0.25
+    """Fraction of the phase between two drops of step, or two restarts of cosine_restarts."""
+    warm_up: float = 0.0
+    """Fraction of the phase in which the learning rate climbs from near 0; one_cycle has its own."""
+    update_order: str = "d_first"
+    """d_first as in the papers; simultaneous computes D(fake) once for both losses."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in OPTIMIZERS:
+            raise unknown("optimizer", self.kind, OPTIMIZERS, "optim.kind")
+        for option in ("psnr_schedule", "gan_schedule"):
+            if getattr(self, option) not in SCHEDULES:
+                raise unknown("schedule", getattr(self, option), SCHEDULES, f"optim.{option}")
+        if self.update_order not in UPDATE_ORDERS:
+            raise unknown("update order", self.update_order, UPDATE_ORDERS, "optim.update_order")
+        if any(not 0 < m < 1 for m in self.milestones):
+            raise UserError(f"optim.milestones are fractions between 0 and 1, but got {self.milestones}")
+        for name in ("lr_psnr", "lr_g", "lr_d", "lr_tail_factor", "gamma"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"optim.{name} must be above 0, but got {getattr(self, name)}")
+        for name in ("beta1", "beta2", "momentum", "warm_up"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"optim.{name} must be in [0, 1), but got {getattr(self, name)}")
+        if not 0 < self.period <= 1:
+            raise UserError(f"optim.period must be in (0, 1], but got {self.period}")
+        at_least("optim", self, 0, "clip_norm")
+        at_least("optim", self, 1, "micro_batches")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Lengths, cadence and the machine side of a run. Cadence counts generator updates (steps)."""
+
+    psnr_steps: int = 1_000_000
+    """Steps of the PSNR phase."""
+    gan_steps: int = 200_000
+    """Steps of the GAN phase."""
+    psnr_eval_every_steps: int = 20_000
+    """Steps between evaluations on val in the PSNR phase."""
+    eval_every_steps: int = 5_000
+    """Steps between evaluations on val in the GAN phase; a rung is the median of the last three."""
+    log_every_steps: int = 100
+    """Steps between logged losses; each one waits for the device once."""
+    checkpoint_every_steps: int = 5_000
+    """Steps between checkpoints that a killed run resumes from."""
+    ema_decay: float = 0.999
+    """Decay of the averaged generator weights, which are what is measured; 0 switches averaging off."""
+    bn_recalibration_batches: int = 8
+    """Training batches that refresh the averaged generator's BN statistics before it is measured."""
+    precision: str = "fp32"
+    """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
+    compile: bool = False
+    """Compile the step with torch.compile (pays on a GPU)."""
+    cache_content: bool = False
+    """Keep the content features of real images; only where images are as large as the crop."""
+    start_from: str = ""
+    """Checkpoint folder whose generator the first phase starts from, as far as its weights fit."""
+    start_keeps_all: bool = False
+    """With run.start_from: also its discriminator, and Adam's moments of every weight that fits."""
+    seed: int = 0
+    """Seed of weights; data order has its own (data.order_seed)."""
+    device: str = "auto"
+    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+    threads: int = 0
+    """CPU threads of torch; 0 leaves torch's choice."""
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS, "run.precision")
+        at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
+        at_least("run", self, 1, "psnr_eval_every_steps")
+        at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
+        if not 0 <= self.ema_decay < 1:
+            raise UserError(f"run.ema_decay must be in [0, 1), but got {self.ema_decay}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """The two objectives of a sweep, fixed at its start and stored with every row."""
+
+    distortion: str = "psnr_y"
+    """The metric that goes up (dB)."""
+    perceptual: str = "lpips_alex"
+    """The metric that goes down; its weights must be at hand, or another one is named."""
+    delta_db: float = 1.5
+    """Feasible: at most this far below the warm start in the distortion metric."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run, whole."""
+
+    recipe: str = "custom"
+    """The training that every other setting starts from (experiments/recipes/__init__.py)."""
+    data: DataConfig = field(default_factory=DataConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("crop_px", "eval_crop_px"):
+            side = getattr(self.data, name)
+            if side % self.generator.scale:
+                raise UserError(
+                    f"data.{name} must be a multiple of generator.scale={self.generator.scale}, "
+                    f"but got {side}"
+                )
+        check_designs_together(self.discriminator, self.loss, self.data.crop_px)
+        self._check_step()
+
+    def _check_step(self) -> None:
+        if self.data.batch_size % self.optim.micro_batches:
+            raise UserError(
+                f"data.batch_size={self.data.batch_size} must be a multiple of optim.micro_batches="
+                f"{self.optim.micro_batches}"
+            )
+        if self.run.compile and (self.loss.r1_weight or self.loss.gradient_penalty_weight):
+            raise UserError(
+                "run.compile cannot differentiate twice, as loss.r1_weight and loss.gradient_penalty_weight "
+                "need: set run.compile False"
+            )

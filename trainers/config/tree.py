@@ -1,0 +1,81 @@
+"""Read, change and hash a tree of settings by dotted names: flatten, override, from_flat, digest.
+
+A dotted name (`generator.num_blocks`) is also the setting's command-line flag, its name in a search space and
+its MLflow column.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from datasets.errors import UserError
+from trainers.config.training import TrainConfig
+
+C = TypeVar("C")
+
+
+def flatten(config: object, prefix: str = "") -> dict[str, Any]:
+    """`{"generator.num_blocks": 16, ...}`, every leaf of the tree under its dotted name."""
+    flat: dict[str, Any] = {}
+    for f in dataclasses.fields(config):  # type: ignore[arg-type]
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f"{prefix}{f.name}."))
+        else:
+            flat[prefix + f.name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
+    """`config` with the dotted names in `values` replaced and everything checked again.
+
+    UserError for a name that does not exist (with the nearest one), for a value of the wrong type, and
+    for anything the dataclasses refuse.
+    """
+    known = flatten(config)
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise UserError(f"no setting '{name}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+    return _replace(config, values, "")
+
+
+def _replace(config: C, values: Mapping[str, Any], prefix: str) -> C:
+    hints = get_type_hints(type(config))
+    changed: dict[str, Any] = {}
+    for f in dataclasses.fields(config):  # type: ignore[arg-type]
+        name = prefix + f.name
+        current = getattr(config, f.name)
+        if dataclasses.is_dataclass(current):
+            changed[f.name] = _replace(current, values, name + ".")
+        elif name in values:
+            changed[f.name] = _coerce(name, values[name], hints[f.name])
+    return dataclasses.replace(config, **changed)  # type: ignore[type-var]
+
+
+def _coerce(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the field's type; JSON turns tuples into lists and whole floats into ints."""
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return tuple(value)
+    expected = hint if isinstance(hint, type) else tuple
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        raise UserError(f"{name} must be {getattr(hint, '__name__', hint)}, but got {value!r}")
+    return value
+
+
+def from_flat(values: Mapping[str, Any]) -> TrainConfig:
+    """The inverse of `flatten`."""
+    return override(TrainConfig(), values)
+
+
+def digest(values: Any) -> str:
+    """16 hex digits of the SHA-256 of canonical JSON: the same settings give the same digest everywhere."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

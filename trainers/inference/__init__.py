@@ -1,0 +1,1 @@
+"""Upscale pictures of any size: tiles, image files, network interpolation."""

@@ -1,0 +1,231 @@
+"""Picture files in and out with what belongs to them: alpha, grey, 16 bit, orientation, EXIF and ICC.
+
+`read` gives the upright pixels as an array, `write` saves them in the format of the suffix. A file that
+cannot be used is one clear sentence (UserError). No network is known here.
+"""
+
+import glob
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from datasets.errors import UserError
+from trainers.inference import png16
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2")
+FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+MAX_SIDE = {"jpeg": 65_535, "webp": 16_383}  # pixels; limits of the file formats
+QUALITY = 95
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what undoes it
+    2: np.fliplr,
+    3: partial(np.rot90, k=2),
+    4: np.flipud,
+    5: partial(np.swapaxes, axis1=0, axis2=1),
+    6: partial(np.rot90, k=-1),
+    7: lambda pixels: np.rot90(np.swapaxes(pixels, 0, 1), 2),
+    8: np.rot90,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Upright pixels and what travels with them."""
+
+    pixels: np.ndarray
+    """uint8 or uint16, (H, W, 3) RGB or (H, W) grey."""
+    alpha: np.ndarray | None = None
+    """uint8 (H, W) opacity."""
+    icc: bytes | None = None
+    """Colour profile of the pixels."""
+    exif: bytes | None = None
+    """EXIF without the orientation, which is already applied."""
+    notes: tuple[str, ...] = ()
+    """What reading gave up, in words."""
+
+
+def expand(names: list[str]) -> list[tuple[Path, Path]]:
+    """(file, its path below the output folder without suffix) of files, folders (recursive) and globs.
+
+    A name that exists is never read as a glob, so brackets in file names do no harm. A name that matches
+    nothing stays in the list and fails when it is read, so that the others are still done.
+    """
+    found: dict[Path, Path] = {}
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            found.update({p: p.relative_to(path).with_suffix("") for p in inside})
+        elif path.exists() or not (matches := sorted(glob.glob(name, recursive=True))):
+            found[path] = Path(path.stem)
+        else:
+            found.update({Path(m): Path(Path(m).stem) for m in matches if Path(m).is_file()})
+    return list(found.items())
+
+
+def read(path: Path) -> Picture:
+    """The picture at `path`, upright; UserError when there is none or it cannot be decoded."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns at 89 megapixels and refuses at 179; the refusal is enough here.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return _decode_deep(image, path) if _is_deep_png(image) else _decode(image)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder without pictures") from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{path}: not a picture that Pillow can read") from None
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        raise UserError(f"{path}: more than {limit} megapixels; cut it into parts first") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
+        raise UserError(f"{path}: damaged or cut off ({error})") from None
+
+
+def _decode(image: Image.Image) -> Picture:
+    notes = _notes(image)
+    icc, exif = image.info.get("icc_profile"), image.getexif()
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    exif.pop(ExifTags.Base.Orientation, None)
+    pixels, alpha, converted = _planes(upright)
+    return Picture(
+        pixels,
+        alpha,
+        None if converted else icc,  # a CMYK profile does not describe the RGB pixels made from it
+        exif.tobytes() if len(exif) else None,
+        tuple(notes),
+    )
+
+
+def _is_deep_png(image: Image.Image) -> bool:
+    return image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image)
+
+
+def _raw_mode(image: Image.Image) -> str:
+    return str(image.tile[0][3]) if image.tile else ""
+
+
+def _decode_deep(image: Image.Image, path: Path) -> Picture:
+    """A 16-bit colour PNG, of which Pillow reads only what is not pixels."""
+    notes, exif = _notes(image), image.getexif()
+    planes = _UPRIGHT.get(exif.pop(ExifTags.Base.Orientation, 1), np.asarray)(png16.read_pixels(path))
+    alpha = None
+    if planes.shape[2] in (2, 4):
+        alpha = eight_bit(planes[..., -1])
+        planes = planes[..., :-1]
+        notes.append("16-bit transparency is read as 8-bit")
+    pixels = np.ascontiguousarray(planes[..., 0] if planes.shape[2] == 1 else planes)
+    exif_bytes = exif.tobytes() if len(exif) else None
+    return Picture(pixels, alpha, image.info.get("icc_profile"), exif_bytes, tuple(notes))
+
+
+def eight_bit(values: np.ndarray) -> np.ndarray:
+    """uint16 as uint8, rounded; uint8 as it is."""
+    return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _notes(image: Image.Image) -> list[str]:
+    notes = []
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"only the first of {image.n_frames} frames is read")
+    if image.format != "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image):
+        notes.append("16-bit colour is read as 8-bit; a PNG keeps it")
+    if image.mode == "CMYK":
+        notes.append("CMYK is converted to RGB without its profile")
+    return notes
+
+
+def _planes(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """(pixels, alpha, whether the colour space changed) of a decoded picture."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return _sixteen(np.asarray(image)), None, False
+    if image.mode == "F":
+        raise UserError("floating-point pixels have no known range; save it as 8 or 16 bit")
+    converted = image.mode in ("CMYK", "YCbCr", "LAB", "HSV")
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.has_transparency_data:
+        whole = image.convert("LA" if grey else "RGBA")
+        planes = np.asarray(whole)
+        pixels = planes[..., 0] if whole.mode == "LA" else planes[..., :3]
+        return np.ascontiguousarray(pixels), np.ascontiguousarray(planes[..., -1]), converted
+    return np.array(image.convert("L" if grey else "RGB")), None, converted
+
+
+def _sixteen(values: np.ndarray) -> np.ndarray:
+    if values.min() < 0 or values.max() > 65_535:
+        raise UserError("32-bit pixels have no known range; save it as 8 or 16 bit")
+    return values.astype(np.uint16)
+
+
+def check(path: Path, picture: Picture, scale: int) -> None:
+    """UserError where the format of `path` cannot hold `picture` at `scale` times its size."""
+    kind = _kind(path)
+    height, width = (side * scale for side in picture.pixels.shape[:2])
+    if max(height, width) > MAX_SIDE.get(kind, max(height, width)):
+        raise UserError(
+            f"{path}: {width} x {height} px is beyond {kind}'s {MAX_SIDE[kind]:,} px a side; use --format png"
+        )
+    if picture.alpha is not None and kind == "jpeg":
+        raise UserError(f"{path}: jpeg holds no transparency; use --format png or webp")
+
+
+def _kind(path: Path) -> str:
+    return next(name for name, suffix in FORMATS.items() if suffix == path.suffix)
+
+
+def write(path: Path, picture: Picture) -> list[str]:
+    """Save `picture` in the format of the suffix of `path`; the sentences for what the format cannot hold.
+
+    The file appears whole or not at all. UserError as `check`, OSError where the disk refuses.
+    """
+    check(path, picture, 1)
+    kind = _kind(path)
+    notes = []
+    if picture.pixels.dtype == np.uint16 and kind != "png":
+        notes.append(f"{kind} holds 8 bit; --format png keeps 16")
+        picture = replace(picture, pixels=eight_bit(picture.pixels))
+    options = {} if kind == "png" else {"quality": QUALITY}
+    carried = {"icc_profile": picture.icc, "exif": picture.exif}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if picture.pixels.dtype == np.uint16:
+            png16.write_pixels(part, _deep_planes(picture), picture.icc, picture.exif)
+        else:
+            image = _to_image(picture)
+            image.save(part, format=kind, **options, **{k: v for k, v in carried.items() if v})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return notes
+
+
+def _to_image(picture: Picture) -> Image.Image:
+    image = Image.fromarray(picture.pixels)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return image
+
+
+def _deep_planes(picture: Picture) -> np.ndarray:
+    pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
+    if picture.alpha is None:
+        return pixels
+    return np.concatenate([pixels, picture.alpha[..., None].astype(np.uint16) * 257], axis=2)
+
+
+def enlarge(plane: np.ndarray, scale: int) -> np.ndarray:
+    """A uint8 array (H, W) or (H, W, 3) `scale` times as large by Pillow's bicubic kernel."""
+    height, width = plane.shape[:2]
+    size = (width * scale, height * scale)
+    return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))

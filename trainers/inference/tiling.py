@@ -1,0 +1,166 @@
+"""Upscaling of images of any size in bounded memory: overlapping tiles that equal the whole image.
+
+A tile is computed with as many surrounding pixels as the network sees (its halo) and cut back, so no seam
+exists and no blending is needed; an image that fits is one tile. Files, formats and colour profiles are
+trainers/inference/image_io.py's business.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datasets.errors import UserError
+
+MAX_HALO = 2048  # input pixels; beyond it a network counts as seeing the whole image
+COPIES = 4  # of the largest feature map alive at once: input, output, convolution workspace, skip
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a network needs around and for each input pixel."""
+
+    halo: int
+    """Input pixels seen on each side."""
+    bytes_per_pixel: int
+    """Memory of a forward pass per input pixel, an upper estimate."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Half-open ranges of input rows and columns: what is read, and the core of it that is kept."""
+
+    read: tuple[slice, slice]
+    core: tuple[slice, slice]
+
+
+def footprint(network: nn.Module, scale: int) -> Footprint:
+    """How far `network` sees and how much memory it takes, both measured on a strip of one row.
+
+    A NaN at one pixel reaches exactly the output that depends on it, through every kind of layer, so no
+    table of kernel sizes can be forgotten. UserError where it reaches further than MAX_HALO.
+    """
+    device = next(network.parameters()).device
+    side = 64
+    while side <= MAX_HALO:
+        strip = torch.zeros(1, 3, 1, 2 * side + 1, device=device)
+        strip[..., side] = torch.nan
+        with torch.inference_mode():
+            sr, largest = _largest_output(network, strip)
+        seen = torch.isnan(sr).any(1).any(1)[0].nonzero()
+        reach = max(side - int(seen.min()) // scale, int(seen.max()) // scale - side)
+        if reach < side:
+            return Footprint(reach, ceil(COPIES * 4 * largest / strip.shape[-1]))
+        side *= 2
+    raise UserError(f"the network sees more than {MAX_HALO} pixels around each pixel and cannot be tiled")
+
+
+def _largest_output(network: nn.Module, x: Tensor) -> tuple[Tensor, int]:
+    """The output for `x`, and the number of elements of the largest tensor any layer returned."""
+    sizes = [x.numel()]
+
+    def note(_module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            sizes.append(output.numel())
+
+    handles = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        return network(x), max(sizes)
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def plan(height: int, width: int, halo: int, max_pixels: int, align: int = 1) -> list[Tile]:
+    """Tiles of at most `max_pixels` input pixels, halo included, in the grid that computes least.
+
+    One tile when the image fits. Where `max_pixels` leaves less than a quarter of the halo for the core,
+    tiles of that core are used all the same: an unbounded number of slivers would never end. Tiles start at
+    multiples of `align`, for networks that read so many pixels as one.
+    """
+    smallest = max(1, halo // 4)
+    grids = []
+    for columns in range(1, ceil(width / smallest) + 1):
+        read_width = width if columns == 1 else ceil(width / columns) + 2 * halo
+        fits = max_pixels // read_width
+        rows = 1 if fits >= height else ceil(height / max(smallest, fits - 2 * halo))
+        grids.append((_read_pixels(height, width, halo, rows, columns, max_pixels), rows, columns))
+    _, rows, columns = min(grids)
+    return [
+        Tile((_widen(y, halo, height, align), _widen(x, halo, width, align)), (y, x))
+        for y in _cut(height, rows)
+        for x in _cut(width, columns)
+    ]
+
+
+def _read_pixels(
+    height: int, width: int, halo: int, rows: int, columns: int, max_pixels: int
+) -> tuple[int, int]:
+    """(pixels of a tile beyond max_pixels, pixels computed in all): grids are preferred in this order."""
+    tall = height if rows == 1 else ceil(height / rows) + 2 * halo
+    wide = width if columns == 1 else ceil(width / columns) + 2 * halo
+    total = (height + 2 * halo * (rows - 1)) * (width + 2 * halo * (columns - 1))
+    return max(0, tall * wide - max_pixels), total
+
+
+def _cut(size: int, parts: int) -> list[slice]:
+    """`size` in `parts` consecutive ranges that differ by one at most."""
+    edges = [size * k // parts for k in range(parts + 1)]
+    return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def _widen(part: slice, halo: int, size: int, align: int) -> slice:
+    """`part` with its halo, as far as the image goes: beyond it the network pads as for a whole image."""
+    return slice(max(0, part.start - halo) // align * align, min(size, part.stop + halo))
+
+
+def upscale(
+    network: nn.Module,
+    image: np.ndarray,
+    *,
+    scale: int,
+    memory_mb: float = 512,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """`image` uint8 or uint16, (h, w, 3) RGB or (h, w) grey, `scale` times as large in the same type.
+
+    `network` is in eval mode on its device. A grey image is repeated over three channels and the mean of
+    the output channels is kept. `memory_mb` bounds the feature maps of one tile; `progress` gets tiles
+    done and tiles in all. UserError where the output is not finite.
+    """
+    need = footprint(network, scale)
+    height, width = image.shape[:2]
+    align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input
+    max_pixels = int(memory_mb * 2**20 / need.bytes_per_pixel)
+    tiles = plan(height, width, need.halo, max_pixels, align)
+    out = np.empty((height * scale, width * scale, *image.shape[2:]), image.dtype)
+    for done, tile in enumerate(tiles, 1):
+        out[tuple(_scaled(part, scale) for part in tile.core)] = _compute(network, image, tile, scale)
+        if progress is not None:
+            progress(done, len(tiles))
+    return out
+
+
+def _scaled(part: slice, scale: int, origin: int = 0) -> slice:
+    return slice((part.start - origin) * scale, (part.stop - origin) * scale)
+
+
+@torch.inference_mode()
+def _compute(network: nn.Module, image: np.ndarray, tile: Tile, scale: int) -> np.ndarray:
+    """The core of one tile in the type of `image`, clipped and rounded half up."""
+    white = np.iinfo(image.dtype).max
+    read = image[tile.read].astype(np.float32) / white
+    if read.ndim == 2:
+        read = np.repeat(read[..., None], 3, axis=2)
+    x = torch.from_numpy(read).permute(2, 0, 1)[None].to(next(network.parameters()).device)
+    rows, columns = (
+        _scaled(core, scale, whole.start) for core, whole in zip(tile.core, tile.read, strict=True)
+    )
+    sr = network(x)[0, :, rows, columns]
+    if not torch.isfinite(sr).all():
+        raise UserError("the network's output is not finite; choose another model")
+    sr = sr.mean(0) if image.ndim == 2 else sr.permute(1, 2, 0)
+    return (sr.float().clamp(0, 1) * white + 0.5).floor().cpu().numpy().astype(image.dtype)

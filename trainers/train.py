@@ -1,0 +1,127 @@
+"""One run in one folder, from settings to the best checkpoint: what experiments/train.py does.
+
+Under torchrun it is the same run over several processes, each with its share of every batch.
+"""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from datasets.errors import UserError
+from datasets.image_set import open_images
+from datasets.loader import TrainLoader, eval_pairs, eval_protocol
+from trainers import distributed, preflight
+from trainers.checkpoint import read_extra, whole
+from trainers.config import TrainConfig, flatten
+from trainers.device import pick_device
+from trainers.distributed import Ranks
+from trainers.evaluate import Evaluator
+from trainers.metrics import METRICS
+from trainers.monitor import FolderMonitor, Monitor, SilentMonitor
+from trainers.state import Diverged
+from trainers.training import TrainingRun
+
+# A run may go on with other values of these: they change where and how it is computed, not what.
+MACHINE = ("run.device", "run.threads")
+
+
+def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = ()) -> Path:
+    """Run both phases in `out`, resuming what is there; the folder of the best candidate.
+
+    Nothing is written to `out` before the preflight has passed. UserError for settings that cannot be run,
+    for a folder that belongs to other settings, and for a run that diverged; Stopped after a SIGTERM.
+    """
+    _same_settings(config, out)
+    device = pick_device(config.run.device)
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    with distributed.joined(device) as (ours, device), _sigterm() as asked:
+        loader, evaluator = _inputs(config, work_dir, also, device, ours)
+        leader = FolderMonitor(out, config)
+        if ours.rank == 0 and leader.restore() is None:
+            _begin(config, out, loader, evaluator)
+        monitor: Monitor = leader if ours.rank == 0 else SilentMonitor(leader)
+        try:
+            TrainingRun(config, loader, evaluator, monitor, device, stop=asked.is_set, ranks=ours).whole()
+        except Diverged as diverged:
+            raise UserError(_advice(diverged, leader)) from None
+        ours.wait()
+    return best_candidate(config, out)
+
+
+def best_candidate(config: TrainConfig, out: Path) -> Path:
+    """Feasible first (within objective.delta_db of the warm start), then perception; else the last one."""
+    o = config.objective
+    sign = -1 if METRICS[o.perceptual].direction == "max" else 1
+    measured = {p: read_extra(p)["val"] for p in whole(out / "candidates")}
+    last = FolderMonitor(out, config).restore()
+    if last is None:
+        raise UserError(f"{out} holds no checkpoint of a run")
+    if not measured:
+        return last
+    floor = read_extra(last)["progress"]["curve"][0][o.distortion] - o.delta_db
+    feasible = [p for p, values in measured.items() if values[o.distortion] >= floor]
+    if not feasible:
+        return max(measured, key=lambda p: measured[p][o.distortion])
+    return min(feasible, key=lambda p: sign * measured[p][o.perceptual])
+
+
+def _inputs(
+    config: TrainConfig, work_dir: Path, also: Sequence[str], device: torch.device, ours: Ranks
+) -> tuple[TrainLoader, Evaluator]:
+    data, scale = config.data, config.generator.scale
+    train_images, val_images = (
+        open_images(data.source(role), role, work_dir=work_dir, data=data) for role in ("train", "val")
+    )
+    loader = TrainLoader(train_images, data, scale, device=device, rank=ours.rank, world=ours.world)
+    metrics = dict.fromkeys((config.objective.distortion, config.objective.perceptual, *also))
+    pairs = eval_pairs(val_images, data, scale, limit=data.eval_images)
+    protocol = eval_protocol(val_images, data)
+    return loader, Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)
+
+
+def _begin(config: TrainConfig, out: Path, loader: TrainLoader, evaluator: Evaluator) -> None:
+    """What a new run does once: the preflight, the settings on disk, the numbers to beat."""
+    preflight.check(config, *preflight.first_batch(loader))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(flatten(config), indent=1) + "\n")
+    bicubic = evaluator.measure_resizer("bicubic").summary
+    print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
+
+
+@contextmanager
+def _sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, so that the run can save itself; only a main thread may listen."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _advice(diverged: Diverged, monitor: FolderMonitor) -> str:
+    saved = monitor.restore()
+    where = f"the last weights saved before it are in {saved}; " if saved else ""
+    return f"{diverged}; {where}lower optim.lr_psnr, optim.lr_g, optim.lr_d or loss.adversarial_weight"
+
+
+def _same_settings(config: TrainConfig, out: Path) -> None:
+    path = out / "config.json"
+    if not path.exists():
+        return
+    # a setting that did not exist yet when the run began had what is now its default
+    before, now = flatten(TrainConfig()) | json.loads(path.read_text()), flatten(config)
+    changed = [k for k in now if before.get(k) != now[k] and k not in MACHINE]
+    if changed:
+        raise UserError(
+            f"{out} holds a run with other settings ({', '.join(changed[:3])}); choose another --out"
+        )

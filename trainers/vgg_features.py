@@ -1,0 +1,124 @@
+"""Features of a frozen VGG network: what SRGAN's content loss compares.
+
+ImageNet weights come from torchvision with their hash checked, or from a file; random features exist only
+by name and carry that name in `label`, since a table must never pass them off as the published network.
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import VGG16_Weights, VGG19_Weights
+from torchvision.models.vgg import cfgs, make_layers
+
+from datasets.errors import UserError, unknown
+from trainers.config import content_layers
+
+CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # Simonyan & Zisserman, 2015, table 1
+PUBLISHED = {"vgg16": VGG16_Weights.IMAGENET1K_V1, "vgg19": VGG19_Weights.IMAGENET1K_V1}
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1], as torchvision's weights expect
+STD = (0.229, 0.224, 0.225)
+RANDOM_SEED = 20_170_525  # constant on purpose: random features are the same in every run
+
+
+class VGGFeatures(nn.Module):
+    """(N, 3, H, W) RGB in [0, 1] -> features at one convolution of VGG, before or after its ReLU.
+
+    `layer` is written convB_N, convolution N of block B, or poolB, the pool that ends block B; layers behind
+    it are never built. `normalise` False feeds images as they are, as leftthomas' public SRGAN does (its loss
+    is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
+
+    Raises:
+        UserError: for an unknown network or layer, and when the weights cannot be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, network: str, layer: str, activation: bool, weights: str, *, normalise: bool = True
+    ) -> None:
+        super().__init__()
+        if network not in CONFIGURATIONS:
+            raise unknown("content network", network, CONFIGURATIONS, "loss.content_network")
+        self.label, state = _weights(network, weights)
+        self.features = _layers(network, layer, activation)
+        _fill(self.features, state, weights)
+        self.normalise = normalise
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.features((image - self.mean) / self.std if self.normalise else image)
+
+
+def _layers(network: str, layer: str, activation: bool) -> nn.Sequential:
+    """VGG up to and with `layer`, as torchvision lays it out; a convolution without its ReLU if so asked."""
+    known = content_layers(network)
+    if layer not in known:
+        raise unknown(f"layer of {network}", layer, known, "loss.content_layer")
+    entries = cfgs[CONFIGURATIONS[network]][: known.index(layer) + 1]  # one per convolution and pool
+    features = make_layers(entries)
+    return features if activation or layer.startswith("pool") else features[:-1]
+
+
+def _weights(network: str, weights: str) -> tuple[str, dict[str, Tensor] | None]:
+    """The label for tables and the state to load; no state means random."""
+    if weights == "random":
+        return f"{network}-random", None
+    if weights == "imagenet":
+        return f"{network}-imagenet", _download(network)
+    path = Path(weights)
+    state = _read(path)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    published = PUBLISHED[network].url.rsplit("-", 1)[1].removesuffix(".pth")  # torchvision's hash prefix
+    return f"{network}-imagenet" if content.startswith(published) else f"{network}-{content[:8]}", state
+
+
+def _download(network: str) -> dict[str, Tensor]:
+    try:
+        return dict(PUBLISHED[network].get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"the ImageNet weights of {network} could not be fetched ({error}); set loss.content_weights to "
+            f"the path of torchvision's {PUBLISHED[network].url.rsplit('/', 1)[1]}, copied by hand from "
+            f"{PUBLISHED[network].url}"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(
+            f"loss.content_weights must be imagenet, random or the path of a torchvision state file, but got "
+            f"'{path}', which is no file"
+        )
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch.load raises its own assortment for a file that is none of its own
+        raise UserError(f"loss.content_weights: '{path}' is not a torchvision state file") from error
+
+
+def _fill(features: nn.Sequential, state: dict[str, Tensor] | None, weights: str) -> None:
+    if state is None:
+        _draw(features)
+        return
+    wanted = features.state_dict()
+    chosen = {name: state[f"features.{name}"] for name in wanted if f"features.{name}" in state}
+    for name, tensor in wanted.items():
+        if name not in chosen or chosen[name].shape != tensor.shape:
+            raise UserError(
+                f"loss.content_weights: '{weights}' lacks features.{name} of {tuple(tensor.shape)}"
+            )
+    features.load_state_dict(chosen)
+
+
+def _draw(features: nn.Sequential) -> None:
+    """He initialisation from one constant seed, whatever the global one is."""
+    generator = torch.Generator().manual_seed(RANDOM_SEED)
+    for module in features:
+        if isinstance(module, nn.Conv2d):
+            assert module.bias is not None
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            nn.init.zeros_(module.bias)
