@@ -59,7 +59,7 @@ class ProgressLine:
         self.console.print(text, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
-    def room(self, slots: int) -> None:
+    def set_slots(self, slots: int) -> None:
         """So many trials run at once from now on; a change is worth a line."""
         if slots != self.slots:
             moved, plural = "joined" if slots > self.slots else "left", "s" * (slots != 1)

@@ -77,7 +77,7 @@ class Storage:
         new.write_bytes(content)
         new.replace(path)
 
-    def local_or(self, name: str, scratch: Path) -> Path:
+    def staging_dir(self, name: str, scratch: Path) -> Path:
         """Where to write a folder that will be published as `name`: there itself on a local root."""
         return Path(self._path(name)) if self.is_local else scratch / name
 

@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.results.sweep_folder import _read, read_sweep
+from orchestrator.results.sweep_folder import read_facts, read_rows
 from orchestrator.storage import MARKER, Storage
 from orchestrator.tracking.writer import KEY_TAG
 from trainers import checkpoint
@@ -47,7 +47,7 @@ def registered_name(sweep: str) -> str:
 
 def find_candidate(storage: Storage, name: str, work_dir: Path) -> Candidate:
     """The pick of sweep `name`; UserError where there is no such sweep, or it picked nothing."""
-    sweep = read_sweep(storage, name)
+    sweep = read_facts(storage, name)
     if not sweep.get("pick"):
         raise UserError(f"sweep {name} picked no model ({sweep.get('pick_reason') or sweep['status']})")
     return _of_row(storage, sweep, lambda row: row["trial_id"] == sweep["pick"], work_dir)
@@ -62,7 +62,7 @@ def candidate_of_run(storage: Storage, client: MlflowClient, run_id: str, work_d
     if key.count("/") != 2:
         raise UserError(f"MLflow run {run_id} is no trial of a sweep; set --run to one that is")
     name, stage, trial_id = key.split("/")
-    sweep = read_sweep(storage, name)
+    sweep = read_facts(storage, name)
     return _of_row(storage, sweep, lambda r: (r["stage"], r["trial_id"]) == (stage, trial_id), work_dir)
 
 
@@ -80,7 +80,7 @@ def _of_row(
     storage: Storage, sweep: dict[str, Any], wanted: Callable[[Row], bool], work_dir: Path
 ) -> Candidate:
     """The network of the last row that is `wanted`: test rows follow those they measure."""
-    name, rows = sweep["name"], _read(storage, sweep["name"], "leaderboard.json")
+    name, rows = sweep["name"], read_rows(storage, sweep["name"])
     row = next((r for r in reversed(rows) if wanted(r) and r["checkpoint"]), None)
     if row is None:
         raise UserError(f"what sweep {name} is to promote has no checkpoint in its leaderboard")

@@ -200,7 +200,7 @@ def open_registry(source: CandidateSource) -> Registry:
     """The registry that `promote` would use with the same arguments, without looking at any model."""
     storage, sweep = Storage(source.storage), {"name": ""}
     if not source.model or not source.tracking_uri and sweep_folder.sweep_names(storage):
-        sweep = sweep_folder.read_sweep(storage, source.name or sweep_folder.newest_sweep(storage))
+        sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
     return source.registry(sweep)
 
 

@@ -86,50 +86,50 @@ class Estimate:
         )
 
 
-def estimate(prepared: SweepPlan) -> Estimate:
+def estimate(plan: SweepPlan) -> Estimate:
     """Time the smallest and the largest architecture and carry that over the plan."""
-    config = prepared.request.config
+    config = plan.request.config
     device = pick_device(config.run.device)
     before = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(config.run.threads or 1)  # as a trial has it
     try:
-        configs = [override(config, a) for a in prepared.architectures]
+        configs = [override(config, a) for a in plan.architectures]
         sizes = [parameters(build_generator(c.generator)) for c in configs]
         ends = [configs[sizes.index(f(sizes))] for f in (min, max)]
-        smallest = measure(ends[0], prepared, device)
-        largest = measure(ends[1], prepared, device) if len(set(sizes)) > 1 else smallest
+        smallest = measure(ends[0], plan, device)
+        largest = measure(ends[1], plan, device) if len(set(sizes)) > 1 else smallest
     finally:
         torch.set_num_threads(before)
     costs = [smallest.between(largest, size) for size in sizes]
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    request = prepared.request
+    request = plan.request
     slots = max(1, int(gpus / request.gpus) if gpus else available_cpus() // request.ranks)
     shown = smallest, largest
-    return Estimate(_hours(prepared, costs), slots, gpus > 0, request.gpus, *shown, request.ranks)
+    return Estimate(_hours(plan, costs), slots, gpus > 0, request.gpus, *shown, request.ranks)
 
 
-def _hours(prepared: SweepPlan, costs: list[Costs]) -> dict[str, float]:
-    """Stage -> hours of one trial after the other. A trial's architecture is any of the space's."""
-    run, hours = prepared.request.config.run, {}
-    for plan in prepared.stages():
-        which = [costs[i] for i in prepared.missing] if plan.name == "warm" else costs
+def _hours(plan: SweepPlan, costs: list[Costs]) -> dict[str, float]:
+    """Return stage -> hours of its trials one after the other; any of the architectures is as likely."""
+    run, hours = plan.request.config.run, {}
+    for stage in plan.stages():
+        which = [costs[i] for i in plan.missing] if stage.name == "warm" else costs
         seconds = 0.0
         for c in which:
-            seconds += plan.psnr_steps * (c.psnr_step + c.evaluation / run.psnr_eval_every_steps)
+            seconds += stage.psnr_steps * (c.psnr_step + c.evaluation / run.psnr_eval_every_steps)
             gan_step = c.gan_step + c.evaluation / run.eval_every_steps
-            seconds += plan.gan_steps * plan.share * gan_step
-        hours[plan.name] = plan.runs * seconds / max(1, len(which)) / 3600
+            seconds += stage.gan_steps * stage.share * gan_step
+        hours[stage.name] = stage.runs * seconds / max(1, len(which)) / 3600
     return hours
 
 
-def measure(config: TrainConfig, prepared: SweepPlan, device: torch.device) -> Costs:
+def measure(config: TrainConfig, plan: SweepPlan, device: torch.device) -> Costs:
     """Time the real step of both phases, and one measurement."""
     scale, data = config.generator.scale, config.data
-    ranks = prepared.request.ranks  # one of them is timed, with its share of each batch
-    batches = TrainLoader(prepared.images["train"], data, scale, device=device, world=ranks).batches(0)
-    pairs = eval_pairs(prepared.images["val"], data, scale, limit=data.eval_images)
-    evaluator = Evaluator(pairs, prepared.request.metrics, scale=scale, device=device)
+    ranks = plan.request.ranks  # one of them is timed, with its share of each batch
+    batches = TrainLoader(plan.images["train"], data, scale, device=device, world=ranks).batches(0)
+    pairs = eval_pairs(plan.images["val"], data, scale, limit=data.eval_images)
+    evaluator = Evaluator(pairs, plan.request.metrics, scale=scale, device=device)
     seconds: dict[str, float] = {}
     for phase in ("psnr", "gan"):
         state = new_state(config, phase, device)

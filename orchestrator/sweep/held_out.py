@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def evaluate_checkpoints(
-    checkpoints: Sequence[tuple[str, str]], role: str, request: "Request", digest: str, place: Capacity
+    checkpoints: Sequence[tuple[str, str]], role: str, request: "Request", digest: str, capacity: Capacity
 ) -> list[dict[str, Any]]:
     """The evaluation of each network, of its warm start (two URLs) and of bicubic on `role`, in order."""
-    gpus = request.gpus_per_rank if place.gpus else 0
+    gpus = request.gpus_per_rank if capacity.gpus else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus)(_measure)
-    work_dir, metrics = request.work_dir(), request.metrics
+    work_dir, metrics = request.work_dir, request.metrics
     waiting = [task.remote(url, warm, role, work_dir, metrics, digest, gpus) for url, warm in checkpoints]
     return ray.get(waiting)
 

@@ -24,6 +24,7 @@ import ray.tune.tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
 STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
@@ -48,7 +49,8 @@ class UpsweepTuneController(TuneController):
         limiter.max_concurrent = slots
 
     def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
-        return not trial.last_result.get("diverged") and super()._maybe_cache_trial_actor(trial)
+        diverged = status_of(trial.last_result) is Status.DIVERGED
+        return not diverged and super()._maybe_cache_trial_actor(trial)
 
     def _update_trial_queue(self, blocking: bool = False, timeout: int = 600) -> bool:
         added = super()._update_trial_queue(blocking, timeout)

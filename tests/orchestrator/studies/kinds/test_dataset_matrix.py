@@ -56,7 +56,7 @@ def test_every_network_meets_every_set_and_a_study_goes_on_where_it_stopped(tmp_
 
 def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, sets, monkeypatch):  # noqa: F811
     calm = carry_out(request(tmp_path, KIND, RECIPE, sets, name="calm"))
-    real, calls = work.TrainingRun.whole, []
+    real, calls = work.TrainingRun.train, []
 
     def dies(self):
         calls.append(1)
@@ -64,7 +64,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, sets, monkeypatc
             self.stop = lambda: self.monitor.restore() is not None  # after its first checkpoint
         return real(self)
 
-    monkeypatch.setattr(work.TrainingRun, "whole", dies)
+    monkeypatch.setattr(work.TrainingRun, "train", dies)
     with pytest.raises(Exception, match="stopped at step"):
         carry_out(request(tmp_path, KIND, RECIPE, sets, name="shaken"))
     shaken = carry_out(request(tmp_path, KIND, RECIPE, sets, name="shaken", resume=True))
