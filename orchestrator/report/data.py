@@ -102,7 +102,7 @@ def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
     groups: dict[str, list[Row]] = {}
     for row in rows:
         if row["stage"] == "confirm" and not has_no_result(row):
-            groups.setdefault(design_key(row), [])  # type: ignore[arg-type].append(row)
+            groups.setdefault(design_key(row), []).append(row)  # type: ignore[arg-type]
     names = _distinct([group[0]["design"] for group in groups.values()])
     front, pick = set(sweep.get("front") or ()), sweep.get("pick")
     return [
