@@ -47,8 +47,8 @@ def resumed_request(options: Request, name: str) -> Request:
     Raises:
         UserError: there is no such sweep, or an option was given that decides results.
     """
-    _check_nothing_else(options, name)
     facts = sweep_folder.read_facts(Storage(options.storage), name)
+    _check_nothing_else(options, name)
     if "space" not in facts["request"]:
         raise UserError(
             f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "

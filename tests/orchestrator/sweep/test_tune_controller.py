@@ -10,13 +10,16 @@ import ray
 from ray import tune
 from ray.tune import Experiment
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
+from ray.tune.utils import flatten_dict
 
 from experiments.recipes.demo import demo
 from orchestrator.cluster.connect import connect
+from orchestrator.results.trial_report import Status, TrialReport
+from orchestrator.search.hooks import active
 from orchestrator.search.sampler import build_search
 from orchestrator.storage import Storage
 from orchestrator.sweep import tune_callback
-from orchestrator.sweep.stages import MAX_FAILURES
+from orchestrator.sweep.stage_runner import MAX_FAILURES
 from orchestrator.sweep.tune_controller import (
     STATE_FILES,
     UpsweepTuneController,
@@ -24,6 +27,8 @@ from orchestrator.sweep.tune_controller import (
     restore_snapshot,
     using_upsweep_controller,
 )
+
+REPORT = TrialReport(Status.COMPLETE, "gan", 1, 1, ranked={"psnr_y": 30.0, "swd": 9.0})
 
 
 def test_a_snapshot_is_whole_and_replaces_what_is_torn(tmp_path):
@@ -71,7 +76,7 @@ def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
     controller._make_room(1)
     for name in running:
         assert not draw_all()
-        search.on_trial_complete(name, {"psnr_y": 30.0, "swd": 9.0, "gan_step": 1, "max_steps": 1})
+        search.on_trial_complete(name, flatten_dict(REPORT.to_result()))
     assert len(draw_all()) == 1
 
 
@@ -105,7 +110,8 @@ def test_who_is_used_again(tmp_path, monkeypatch):
         if how == "out of memory" and not os.path.exists(mark):
             open(mark, "w").close()
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        tune.report({"pid": os.getpid(), "diverged": int(how == "diverged")})
+        status = Status.DIVERGED if how == "diverged" else Status.COMPLETE
+        tune.report({"pid": os.getpid(), **TrialReport(status=status).to_result()})
 
     kept = []
     with connect(None), using_upsweep_controller(kept.append, lambda: 1):
@@ -131,7 +137,6 @@ def test_who_is_used_again(tmp_path, monkeypatch):
 @pytest.mark.ray
 def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 2)
-    monkeypatch.setitem(tune_callback.LIVE, "s/screen", MagicMock())
 
     def trial(params):
         """Killed after each report: one new step an attempt, or the same one again."""
@@ -139,13 +144,15 @@ def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatc
         with open(attempts, "a") as f:
             f.write("x")
         step = attempts.stat().st_size if params["way"] == "further" else 1
-        tune.report({"phase": "psnr", "step": step, "last/psnr_y": 30.0, "complete": int(step == 7)})
+        status = Status.COMPLETE if step == 7 else Status.RUNNING
+        tune.report(TrialReport(status, "psnr", step, latest={"psnr_y": 30.0}).to_result())
         if step < 7:
             time.sleep(1)  # the driver hears of it
             os.kill(os.getpid(), signal.SIGKILL)
 
-    seen = tune_callback.StageCallback("s/screen")
-    with connect(None), using_upsweep_controller(lambda snapshot: None, lambda: 2):
+    seen = tune_callback.StageCallback("s-screen")
+    hooks = MagicMock()
+    with active("s-screen", hooks), connect(None), using_upsweep_controller(lambda snapshot: None, lambda: 2):
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             param_space={"way": tune.grid_search(["further", "nowhere"])},
