@@ -110,7 +110,7 @@ class TrialMonitor:
         journal = self.journal_path.read_text() if self.journal_path.exists() else ""
         extra = {"progress": vars(progress), "spent": self.bill.network(), "journal": journal}
         extra |= {"shares": self.shares, "shares_phase": self.shares_phase}
-        folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
+        folder = checkpoint.save(trial.storage.staging_dir(name, trial.scratch), trial.config, state, extra)
         trial.storage.publish(folder, name)
         self.pointer, self.unreported = name, True
         self.saved.append((name, time.monotonic()))
@@ -119,7 +119,7 @@ class TrialMonitor:
     def keep_candidate(self, state: TrainState, progress: History) -> None:
         """The averaged generator as just measured."""
         trial, name = self.trial, self._candidate(state.step)
-        folder = trial.storage.local_or(name, trial.scratch)
+        folder = trial.storage.staging_dir(name, trial.scratch)
         extra = {"step": state.step, "val": progress.latest()}
         trial.storage.publish(checkpoint.save_generator(folder, trial.config, state.ema, extra), name)
 

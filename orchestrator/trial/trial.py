@@ -151,6 +151,6 @@ class Trial:
         """What the PSNR phase of a confirmation ended with."""
         if self.leads:
             extra = {"step": state.step, "val": progress.latest()}
-            folder = self.storage.local_or(self.warm_name, self.scratch)
+            folder = self.storage.staging_dir(self.warm_name, self.scratch)
             saved = checkpoint.save_generator(folder, self.config, state.ema, extra)
             self.storage.publish(saved, self.warm_name)
