@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datasets.errors import UserError
+from datasets.files import first_missing
 from datasets.image_set import ImageSet, disjoint
 from datasets.loader import TrainLoader, eval_pairs
 from orchestrator.schedulers.rungs import earliest
 from orchestrator.search.space import Space
-from orchestrator.storage import first_missing
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers import preflight
