@@ -1,6 +1,8 @@
 """The layout of a sweep's folder in its storage, and reading it."""
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
@@ -40,3 +42,12 @@ def read_facts(storage: Storage, name: str) -> dict[str, Any]:
     if not storage.exists(f"{name}/sweep.json"):
         raise UserError(f"no sweep '{name}' in {storage.root}; start it with --name {name}")
     return json.loads(storage.read_text(f"{name}/sweep.json"))
+
+
+def work_dir(storage: str) -> Path:
+    """Return this machine's folder for imported images and local copies.
+
+    It is `storage` itself if that is a folder; for a URL it is the environment's UPSWEEP_WORK_DIR, or ./runs.
+    """
+    own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
+    return Path(own if "://" in storage else storage).expanduser().resolve()
