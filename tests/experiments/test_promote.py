@@ -115,7 +115,7 @@ def test_force_is_recorded_with_its_reason_and_the_champion_can_be_exported(stor
     assert call(storage, "--export", str(target), monkeypatch=monkeypatch) == 0
     assert load_file(target)["tail.bias"][0] == pytest.approx(0.4)
     assert call(storage, "--export", str(storage / "best.onnx"), monkeypatch=monkeypatch) == 2
-    assert "ending in .safetensors or .pth" in capsys.readouterr().err
+    assert "must end in .safetensors or .pth" in capsys.readouterr().err
     assert call(storage, "--export", str(storage / "best.pth"), monkeypatch=monkeypatch) == 2
 
 

@@ -56,7 +56,7 @@ def test_a_model_below_bicubic_never_passes():
 def test_an_equal_model_is_not_better():
     bicubic, champion = evaluation(24, 0.5), evaluation(26, 0.3)
     decision = judge(champion, bicubic=bicubic, champion=champion)
-    assert "not shown to be better (the interval must lie below 0)" in decision.reason
+    assert "not shown to be better (the interval must be below 0)" in decision.reason
 
 
 def test_few_images_are_not_enough_evidence():
@@ -71,7 +71,7 @@ def test_the_reason_of_a_promotion_tells_all_checks_and_of_a_refusal_the_failed_
 
 
 def test_numbers_of_another_protocol_never_meet():
-    with pytest.raises(ValueError, match="bicubic was measured under another protocol"):
+    with pytest.raises(ValueError, match="bicubic was measured by another protocol"):
         judge(evaluation(25, 0.3), bicubic=evaluation(24, 0.5, protocol="unrounded"))
 
 
@@ -85,11 +85,11 @@ def test_a_metric_of_the_whole_set_is_judged_by_its_difference():
 
 def test_a_tint_a_grid_and_a_slow_network_are_kept_out():
     candidate, references = evaluation(25, 0.3), {"bicubic": evaluation(24, 0.5)}
-    limits = {"colour_shift": 2.0, "checkerboard": 1.0, "slowdown": 4.0}
+    limits = {"mean_tint": 2.0, "grid_pattern": 1.0, "slowdown": 4.0}
     assert decide(candidate, references, OBJECTIVE, Thresholds(), {}, limits).passed
     for name, words in (
-        ("colour_shift", "mean tint of 2.10 grey levels"),
-        ("checkerboard", "grid of 1.10 grey levels"),
+        ("mean_tint", "mean tint of 2.10 grey levels"),
+        ("grid_pattern", "grid pattern of 1.10 grey levels"),
         ("slowdown", "4.10 times the champion's time"),
     ):
         decision = decide(

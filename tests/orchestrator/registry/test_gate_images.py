@@ -61,16 +61,16 @@ def test_a_network_equal_to_bicubic_differs_by_nothing(opened):
     assert same.evaluation.summary == bicubic.evaluation.summary
     found = gate.set_differences(same, {"bicubic": bicubic})["swd", "bicubic"]
     assert (found.estimate, found.low, found.high, found.n) == (0, 0, 0, 8)
-    assert gate.faults(same, None)["colour_shift"] < 1
-    assert gate.faults(same, same)["slowdown"] == 1
+    assert gate.defects(same, None)["mean_tint"] < 1
+    assert gate.defects(same, same)["slowdown"] == 1
 
 
 def test_a_tinted_network_is_worse_and_its_tint_is_measured_in_grey_levels(opened):
     gate = opened()
     clean, tinted = gate.measure(bicubic_network()), gate.measure(bicubic_network(10 / 255))
     assert tinted.evaluation.summary["psnr_y"] < clean.evaluation.summary["psnr_y"]
-    faults = gate.faults(tinted, clean)
-    assert faults["colour_shift"] - gate.faults(clean, None)["colour_shift"] == pytest.approx(10, abs=1.5)
+    defects = gate.defects(tinted, clean)
+    assert defects["mean_tint"] - gate.defects(clean, None)["mean_tint"] == pytest.approx(10, abs=1.5)
 
 
 def test_three_images_give_no_limits(opened):
