@@ -15,8 +15,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from orchestrator.report.data import Row, SweepResults, has_no_result
 from orchestrator.report.markup import section
+from orchestrator.report.parallel import Column, parallel, small_scatter
 from orchestrator.report.sentences import tooltip
-from orchestrator.report.svg import Column, parallel, small_scatter
 from trainers.metrics import METRICS
 
 ENOUGH_TRIALS = 8
