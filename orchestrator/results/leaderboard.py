@@ -1,7 +1,7 @@
 """Rows of a sweep: what each trial was, measured, cost, and what became of it in words."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from orchestrator.analysis import selection
 from orchestrator.results.row import Row, design_key
@@ -43,6 +43,14 @@ def to_confirm(rows: Sequence[Row], objectives: Objectives, count: int) -> list[
         picked = selection.to_confirm(points, floors, reference, count - len(chosen))
         chosen += [tier[i] for i in picked]
     return chosen
+
+
+def group_by_design(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Return design key -> rows of that design, in order of appearance."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(design_key(row), []).append(row)
+    return groups
 
 
 def _one_per_design(rows: Sequence[Row]) -> list[Row]:
