@@ -1,7 +1,8 @@
 """What a study would cost, before anything runs: trainings, images, and hours on the hardware at hand."""
 
 import time
-from dataclasses import replace
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import torch
@@ -16,10 +17,9 @@ from datasets.splits import STUDIES
 from orchestrator.studies.plan import Study
 from orchestrator.studies.request import Request
 from orchestrator.studies.spec import Training, open_test
-from trainers.config import digest, flatten
+from trainers.config import TrainConfig, digest, flatten, override
 from trainers.device import describe_hardware, pick_device
-from trainers.state import new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_timing import time_step, timed
 
 
 def lines(study: Study, request: Request) -> list[str]:
@@ -30,17 +30,16 @@ def lines(study: Study, request: Request) -> list[str]:
     hours: dict[str, float] = {}
     counts: dict[str, int] = {}
     for t in study.trainings:
-        run = t.config.run
-        phases = [run.psnr_steps > 0, run.gan_steps > 0]
+        steps = _steps(t.config)
+        phases = [n > 0 for n in steps.values()]
         key = digest([phases, [v for k, v in flatten(t.config).items() if k not in _FREE]])
         if key not in kept:
             kept[key] = seconds_per_step(t)
-        seconds = {"psnr": run.psnr_steps, "gan": run.gan_steps}
-        hours[t.arm] = hours.get(t.arm, 0) + sum(kept[key].get(p, 0) * n for p, n in seconds.items()) / 3600
+        hours[t.arm] = hours.get(t.arm, 0) + sum(kept[key].get(p, 0) * n for p, n in steps.items()) / 3600
         counts[t.arm] = counts.get(t.arm, 0) + 1
-    steps = {t.arm: t.steps for t in study.trainings}
+    updates = {t.arm: t.steps for t in study.trainings}
     for arm, n in counts.items():
-        said.append(f"  {arm:<36} {n} x {steps[arm]:>9,} steps  {hours[arm]:>10,.2f} h")
+        said.append(f"  {arm:<36} {n} x {updates[arm]:>9,} steps  {hours[arm]:>10,.2f} h")
     said += images(study, request)
     unit = "CPU-hours" if pick_device().type == "cpu" else "GPU-hours"
     total = sum(hours.values())
@@ -91,30 +90,24 @@ def _cut(split: str) -> str:
 
 
 def seconds_per_step(training: Training) -> dict[str, float]:
-    """Measured seconds of one update in each phase on this machine, from two updates of two crops.
+    """Return the measured seconds of one update in each phase that `training` has, on this machine.
 
-    Random images and random content features cost what real ones do; the batch is scaled up. What a plan
-    without a run is estimated from. Without a GPU it is the time of one core, as a training will have it:
-    what else the machine does is not counted.
+    One update of two random crops with random content features is timed after one warm-up, and scaled up to
+    the batch. On a CPU it is the time of one core, as a training will have it: other load is not counted.
     """
     config = training.config
-    loss, data = replace(config.loss, content_weights="random"), replace(config.data, batch_size=2)
-    optim = replace(config.optim, micro_batches=1)
-    small = replace(config, loss=loss, data=data, optim=optim)
+    small = override(
+        config, {"loss.content_weights": "random", "data.batch_size": 2, "optim.micro_batches": 1}
+    )
     device = pick_device(config.run.device)
+    side = config.data.crop_px
+    hr, lr_image = (torch.rand(2, 3, s, s, device=device) for s in (side, side // config.generator.scale))
+    phases = [phase for phase, steps in _steps(config).items() if steps]
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    side, scale = config.data.crop_px, config.generator.scale
-    hr = torch.rand(2, 3, side, side, device=device)
-    lr_image = torch.rand(2, 3, side // scale, side // scale, device=device)
-    found = {}
-    for phase, steps in (("psnr", config.run.psnr_steps), ("gan", config.run.gan_steps)):
-        if steps:
-            state = new_state(small, phase, device)
-            step = TrainStep(small, state, build_features(small, device) if phase == "gan" else None)
-            step(hr, lr_image)
-            step.check()
-            began = clock()
-            step(hr, lr_image)
-            step.check()
-            found[phase] = (clock() - began) * config.data.batch_size / 2
-    return found
+    timer = partial(timed, warm_up=1, at_least=1, seconds=0, clock=clock)
+    seconds = time_step(small, repeat((hr, lr_image)), device, phases, timer)
+    return {phase: s * config.data.batch_size / 2 for phase, s in seconds.items()}
+
+
+def _steps(config: TrainConfig) -> dict[str, int]:
+    return {"psnr": config.run.psnr_steps, "gan": config.run.gan_steps}
