@@ -1,4 +1,7 @@
-"""Metrics that only the studies use: chroma errors, saturation, and SSIM with its axes swapped."""
+"""Metrics that only the studies use: chroma errors, saturation, and SSIM as two notebooks compute it.
+
+Each is a function of two uint8 RGB images (H, W, 3), output and target.
+"""
 
 from collections.abc import Callable
 
@@ -7,55 +10,50 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# -- measures of the studies' own ------------------------------------------------------------------------
-
 
 def chroma(image: np.ndarray) -> np.ndarray:
-    """Cb and Cr of uint8 RGB (H, W, 3) as float64 (H, W, 2), BT.601 full range, in grey levels around 0."""
+    """Return Cb and Cr of uint8 RGB (H, W, 3): float64 (H, W, 2), BT.601 full range, grey levels around 0."""
     r, g, b = (image[..., k].astype(np.float64) for k in range(3))
     y = 0.299 * r + 0.587 * g + 0.114 * b
     return np.stack([(b - y) * 0.564, (r - y) * 0.713], axis=-1)
 
 
-def chroma_error(made: np.ndarray, real: np.ndarray) -> float:
-    """RMSE of Cb and Cr in grey levels."""
-    return float(np.sqrt(np.square(chroma(made) - chroma(real)).mean()))
+def chroma_error(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the RMSE of Cb and Cr in grey levels."""
+    return float(np.sqrt(np.square(chroma(output) - chroma(target)).mean()))
 
 
-def chroma_centre(made: np.ndarray, real: np.ndarray) -> float:
-    """The same within the centre, half as high and wide as the image: where an aligned face is."""
-    return chroma_error(_centre(made), _centre(real))
+def chroma_centre(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the chroma error in the centre, half as high and wide as the image; an aligned face is there."""
+    height, width = target.shape[:2]
+    rows, columns = slice(height // 4, height - height // 4), slice(width // 4, width - width // 4)
+    return chroma_error(output[rows, columns], target[rows, columns])
 
 
-def chroma_border(made: np.ndarray, real: np.ndarray) -> float:
-    """The same in the outermost eighth on each side: where the background is."""
-    squares = np.square(chroma(made) - chroma(real)).mean(axis=-1)
+def chroma_border(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the chroma error in the outermost eighth on each side; a face's background is there."""
+    squares = np.square(chroma(output) - chroma(target)).mean(axis=-1)
     height, width = squares.shape
     inside = np.zeros_like(squares, dtype=bool)
     inside[height // 8 : height - height // 8, width // 8 : width - width // 8] = True
     return float(np.sqrt(squares[~inside].mean()))
 
 
-def _centre(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    return image[height // 4 : height - height // 4, width // 4 : width - width // 4]
+def saturation(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the mean distance from grey over that of the target: 1 is as colourful, 0 is grey."""
+    ours, theirs = (float(np.linalg.norm(chroma(image), axis=-1).mean()) for image in (output, target))
+    return ours / max(theirs, 1.0)
 
 
-def saturation(made: np.ndarray, real: np.ndarray) -> float:
-    """Mean distance from grey of the result over that of the target; 1 is as colourful, 0 is grey."""
-    levels = [float(np.linalg.norm(chroma(image), axis=-1).mean()) for image in (made, real)]
-    return levels[0] / max(levels[1], 1.0)
-
-
-def ssim_rgb(made: np.ndarray, real: np.ndarray) -> float:
-    """SSIM with channels first and values in [0, 1], the window padded with zeros: a notebook's habit."""
-    a, b = (torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (made, real))
+def ssim_rgb(output: np.ndarray, target: np.ndarray) -> float:
+    """Return SSIM over RGB in [0, 1], channels first, the window padded with zeros, as notebooks often do."""
+    a, b = (torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (output, target))
     return _windowed_ssim(a, b)
 
 
-def ssim_misread(made: np.ndarray, real: np.ndarray) -> float:
-    """The same with rows read as channels and values up to 255, but constants for [0, 1]: a known mistake."""
-    a, b = (torch.from_numpy(x.astype(np.float32))[None] for x in (made, real))
+def ssim_misread(output: np.ndarray, target: np.ndarray) -> float:
+    """Return `ssim_rgb` with a known mistake: rows read as channels, values to 255, constants for [0, 1]."""
+    a, b = (torch.from_numpy(x.astype(np.float32))[None] for x in (output, target))
     return _windowed_ssim(a, b)
 
 
@@ -99,4 +97,15 @@ EXTRA_DIRECTIONS = {
     "chroma_border": "min",
     "fd_domains": "min",
     "kd_domains": "min",
+}
+
+EXTRA_DECIMALS = {
+    "chroma_error": 2,
+    "chroma_centre": 2,
+    "chroma_border": 2,
+    "saturation": 3,
+    "ssim_rgb": 4,
+    "ssim_misread": 4,
+    "fd_domains": 3,
+    "kd_domains": 3,
 }
