@@ -12,7 +12,7 @@ from torch import nn
 
 from datasets.loader import Pair, eval_pairs, eval_protocol
 from orchestrator.studies.baselines import BASELINES
-from orchestrator.studies.extra_metrics import EXTRA_PROTOCOLS, EXTRAS
+from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import TestSet, Training, open_test
 from trainers.evaluate import Evaluator
 from trainers.metrics import domains
@@ -74,8 +74,10 @@ def _measure(
     protocol = dict(evaluation.protocol)
     targets = [pair.hr for pair in pairs]
     for name in training.extras:
-        per_image[name] = [EXTRAS[name](a, b) for a, b in zip(images, targets, strict=True)]
-        summary[name], protocol[name] = float(np.mean(per_image[name])), EXTRA_PROTOCOLS[name]
+        extra = EXTRAS[name]
+        assert extra.function is not None
+        per_image[name] = [extra.function(a, b) for a, b in zip(images, targets, strict=True)]
+        summary[name], protocol[name] = float(np.mean(per_image[name])), extra.protocol
     if training.extractor:
         text = f"{domains.protocol(training.extractor)}; n={len(pairs)}"
         summary |= domains.distances(images, targets, training.extractor)

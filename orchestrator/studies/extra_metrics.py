@@ -4,6 +4,7 @@ Each is a function of two uint8 RGB images (H, W, 3), output and target.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -73,39 +74,34 @@ def _windowed_ssim(a: Tensor, b: Tensor) -> float:
     return float(((2 * ma * mb + one) * (2 * both + two) / ((ma**2 + mb**2 + one) * (va + vb + two))).mean())
 
 
-EXTRAS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "chroma_error": chroma_error,
-    "chroma_centre": chroma_centre,
-    "chroma_border": chroma_border,
-    "saturation": saturation,
-    "ssim_rgb": ssim_rgb,
-    "ssim_misread": ssim_misread,
-}
+@dataclass(frozen=True)
+class ExtraMetric:
+    """A metric of studies with its protocol and the decimals that tables print."""
 
-EXTRA_PROTOCOLS = {
-    "chroma_error": "RMSE of BT.601 full-range Cb and Cr, 8-bit unshaved",
-    "chroma_centre": "RMSE of Cb and Cr within the central half of each side",
-    "chroma_border": "RMSE of Cb and Cr within the outer eighth of each side",
-    "saturation": "mean distance from grey over that of the target",
-    "ssim_rgb": "SSIM of RGB in [0, 1], 11x11 gaussian 1.5, zeros outside, 8-bit unshaved",
-    "ssim_misread": "as ssim_rgb, but rows read as channels, values to 255, constants of [0, 1]",
-}
+    protocol: str
+    function: Callable[[np.ndarray, np.ndarray], float] | None = None
+    """Value of one image; None for distances of whole sets (trainers/metrics/domains.py)."""
+    direction: str = ""
+    """min or max; empty if neither is better, so that no verdict is made of it."""
+    decimals: int = 3
 
-EXTRA_DIRECTIONS = {
-    "chroma_error": "min",
-    "chroma_centre": "min",
-    "chroma_border": "min",
-    "fd_domains": "min",
-    "kd_domains": "min",
-}
 
-EXTRA_DECIMALS = {
-    "chroma_error": 2,
-    "chroma_centre": 2,
-    "chroma_border": 2,
-    "saturation": 3,
-    "ssim_rgb": 4,
-    "ssim_misread": 4,
-    "fd_domains": 3,
-    "kd_domains": 3,
+_SSIM = "SSIM of RGB in [0, 1], 11x11 gaussian 1.5, zeros outside, 8-bit unshaved"
+_MISREAD = "as ssim_rgb, but rows read as channels, values to 255, constants of [0, 1]"
+
+EXTRAS = {
+    "chroma_error": ExtraMetric(
+        "RMSE of BT.601 full-range Cb and Cr, 8-bit unshaved", chroma_error, "min", 2
+    ),
+    "chroma_centre": ExtraMetric(
+        "RMSE of Cb and Cr within the central half of each side", chroma_centre, "min", 2
+    ),
+    "chroma_border": ExtraMetric(
+        "RMSE of Cb and Cr within the outer eighth of each side", chroma_border, "min", 2
+    ),
+    "saturation": ExtraMetric("mean distance from grey over that of the target", saturation),
+    "ssim_rgb": ExtraMetric(_SSIM, ssim_rgb, decimals=4),
+    "ssim_misread": ExtraMetric(_MISREAD, ssim_misread, decimals=4),
+    "fd_domains": ExtraMetric("written beside each value: it names the classifier", direction="min"),
+    "kd_domains": ExtraMetric("written beside each value: it names the classifier", direction="min"),
 }

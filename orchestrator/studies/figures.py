@@ -90,7 +90,7 @@ def bars(
     name: str,
     levels: Mapping[str, Sequence[float]] | None = None,
 ) -> bytes:
-    """Draw groups of bars; each bar is (mean, half the range over seeds), `levels` are lines across a group."""
+    """Draw groups of bars; each bar is (mean, half the range over seeds), `levels` are lines."""
     every = [v for values in series.values() for m, h in values for v in (m - h, m + h)]
     every += [v for level in (levels or {}).values() for v in level]
     y = Axis(every, HEIGHT - BOTTOM, TOP + 34, 0.12)

@@ -9,19 +9,11 @@ from datasets.errors import UserError
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, seed_level
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies.claims import ClaimResult
-from orchestrator.studies.extra_metrics import EXTRA_DECIMALS, EXTRA_DIRECTIONS
+from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import Training
 from trainers.metrics import METRICS
 
-_DECIMALS = EXTRA_DECIMALS | {
-    "psnr_y": 2,
-    "psnr_rgb": 2,
-    "rmse_y": 2,
-    "ssim_y": 4,
-    "swd": 1,
-    "colour_shift": 2,
-    "niqe": 2,
-}
+_DECIMALS = {"psnr_y": 2, "psnr_rgb": 2, "rmse_y": 2, "ssim_y": 4, "swd": 1, "colour_shift": 2, "niqe": 2}
 
 
 @dataclass(frozen=True)
@@ -164,9 +156,10 @@ class Results:
 
 def direction(metric: str) -> str:
     """Return the better direction of a metric: max or min."""
-    return METRICS[metric].direction if metric in METRICS else EXTRA_DIRECTIONS[metric]
+    return METRICS[metric].direction if metric in METRICS else EXTRAS[metric].direction
 
 
 def format_value(metric: str, value: float) -> str:
     """Return a value with the decimals of its metric."""
-    return f"{value:.{_DECIMALS.get(metric, 3)}f}"
+    decimals = EXTRAS[metric].decimals if metric in EXTRAS else _DECIMALS.get(metric, 3)
+    return f"{value:.{decimals}f}"
