@@ -1,4 +1,4 @@
-"""Grey to colour at scale 1, one network per domain: what each learns of its colours.
+"""Grey to colour at scale 1, one network per domain: does it learn the domain's colours?
 
 python experiments/colorize.py --miniature --data faces=img_align_celeba.zip rooms=kitchen.zip
 """
@@ -12,7 +12,7 @@ from experiments.common import cli, study_command
 
 
 def main() -> int:
-    """Parse, run, print."""
+    """Run the study of the command line and print its answer."""
     return study_command.run("colorize", study_command.parse("colorize"))
 
 

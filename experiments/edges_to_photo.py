@@ -12,7 +12,7 @@ from experiments.common import cli, study_command
 
 
 def main() -> int:
-    """Parse, run, print."""
+    """Run the study of the command line and print its answer."""
     return study_command.run("edges_to_photo", study_command.parse("edges_to_photo"))
 
 

@@ -1,6 +1,6 @@
 """Download the published weights that metrics need: python experiments/fetch_weights.py lpips_alex niqe.
 
-They go into the folder named by UPSWEEP_WEIGHTS, else into torch's download cache; hashes are checked.
+Files go to the folder named by UPSWEEP_WEIGHTS, else to torch's download cache; hashes are checked.
 """
 
 import sys
@@ -19,25 +19,25 @@ from trainers.metrics.weights import fetch, missing
 
 
 @dataclass(frozen=True)
-class Args:
+class Options:
     """Download the published weights that metrics need; without a name, list what is missing."""
 
     metrics: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="METRIC ...")] = ()
-    """Metrics whose files are fetched: lpips_alex, lpips_vgg, dists, niqe, fid, kid."""
+    """Metrics whose files are downloaded: lpips_alex, lpips_vgg, dists, niqe, fid, kid."""
 
 
-def main(args: Args) -> int:
-    """Parse, fetch, say what is there."""
-    for name in args.metrics:
+def main(options: Options) -> int:
+    """Download, or list missing files. UserError if a metric is still unavailable."""
+    for name in options.metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
-    for name in args.metrics or METRICS:
+    for name in options.metrics or METRICS:
         for file in missing(METRICS[name].needs):
-            print(f"{name}: {fetch(file) if args.metrics else f'{file} is missing'}")
-    if broken := [sentence for name in args.metrics if (sentence := METRICS[name].unavailable())]:
+            print(f"{name}: {fetch(file) if options.metrics else f'{file} is missing'}")
+    if broken := [sentence for name in options.metrics if (sentence := METRICS[name].unavailable())]:
         raise UserError("; ".join(broken))
     return 0
 
 
 if __name__ == "__main__":
-    cli.run(lambda: main(cli.parse(Args)))
+    cli.run(lambda: main(cli.parse(Options)))

@@ -23,18 +23,16 @@ class Options(study_command.Options):
     alphas: int = 11
     """Points from one network to the other, the ends included."""
     alpha_on: str = "gan"
-    """Which network alpha belongs to: gan (the ESRGAN paper) or psnr (the implementation report)."""
+    """The network that alpha is the weight of: gan (the ESRGAN paper) or psnr (the implementation report)."""
     sweep: str = ""
-    """Name of a finished sweep in --storage whose trials are drawn too."""
+    """Name of a finished sweep in --storage; its trials are drawn too."""
 
 
 def main() -> int:
-    """Parse, run, print."""
+    """Run the study of the command line and print its answer."""
     options = study_command.parse("perception_distortion", Options)
-    own = ("test", "test_crop_px", "alphas", "alpha_on", "sweep")
-    return study_command.run(
-        "perception_distortion", options, **{name: getattr(options, name) for name in own}
-    )
+    own = {name: getattr(options, name) for name in ("test", "test_crop_px", "alphas", "alpha_on", "sweep")}
+    return study_command.run("perception_distortion", options, **own)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Photographs in, shards out: python experiments/prepare_data.py NAME --source FILE_OR_FOLDER --out DIR."""
+"""Import photographs into WebDataset shards.
+
+python experiments/prepare_data.py NAME --source FILE_OR_FOLDER --out DIR
+"""
 
 import sys
 from dataclasses import dataclass
@@ -25,23 +28,23 @@ class Options:
     name: Annotated[str, tyro.conf.Positional] = ""
     """A name from --list: celeba, lsun_tower, div2k, folder, ..."""
     source: str = ""
-    """The archive or folder as it was downloaded."""
+    """The archive or folder as downloaded."""
     out: str = ""
-    """The folder, or s3:// or gs:// URL, that the shards go to."""
+    """Folder, or s3:// or gs:// URL, of the shards."""
     split: str = ""
-    """How it is divided (see --list); empty: the first way listed."""
+    """Name of the split into train, val and test (see --list); empty: the first one listed."""
     limit: int = 0
     """Import only the first N images by name; 0 means all."""
     min_px: int = 0
-    """Leave out images whose shorter side is below this many pixels."""
+    """Leave out images whose shorter side has fewer pixels."""
     max_rejected: float = 0.05
-    """The share of unreadable images above which the import fails."""
+    """Largest share of unreadable images; with more the import fails."""
     list: bool = False
     """Show the catalogue and stop."""
 
 
 def main() -> None:
-    """Run the import with a progress bar and say what came of it."""
+    """Run the import with a progress bar and print its counts, or print the catalogue."""
     options = cli.parse(Options)
     console = Console()
     if options.list:
@@ -54,13 +57,13 @@ def main() -> None:
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        wishes = {k: v for k, v in vars(options).items() if k != "list"}
-        manifest = prepare(**wishes, progress=progress)
+        settings = {k: v for k, v in vars(options).items() if k != "list"}
+        manifest = prepare(**settings, progress=progress)
     report(console, manifest, options)
 
 
 def show_catalogue(console: Console) -> None:
-    """Print the known datasets, one paragraph each: nothing is cut off in a narrow terminal."""
+    """Print the known datasets, a paragraph each, so that a narrow terminal cuts nothing off."""
     for name, entry in CATALOGUE.items():
         table = Table.grid(padding=(0, 2))
         table.add_row("  images", f"{entry.images:,}" if entry.images else "as many as there are")
@@ -73,13 +76,13 @@ def show_catalogue(console: Console) -> None:
 
 
 def report(console: Console, manifest: Manifest, options: Options) -> None:
-    """Counts per split, and how they compare with the published one."""
+    """Print the number of images per split, and the published number if it differs."""
     for split, entry in manifest.splits.items():
         console.print(f"{split}: {entry.count:,} images in {len(entry.shards)} shards")
-    found = sum(entry.count for entry in manifest.splits.values())
-    expected = CATALOGUE[options.name].images
-    if expected and found != expected and options.name != "div2k":
-        console.print(f"{found:,} images; the published count is {expected:,}")
+    count = sum(entry.count for entry in manifest.splits.values())
+    published = CATALOGUE[options.name].images
+    if published and count != published and options.name != "div2k":
+        console.print(f"{count:,} images; the published count is {published:,}")
     if manifest.rejected:
         console.print(f"{manifest.rejected:,} left out; the reasons are in {options.out}/rejected.csv")
 

@@ -14,12 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import tyro
 
 from experiments import recipes
-from experiments.common import cli, study_command, study_options
+from experiments.common import cli, study_command
 
 
 @dataclass
-class Args:
-    """Reproduce one document; its studies keep their own recipes."""
+class Options:
+    """Reproduce one document; its studies use their own recipes."""
 
     document: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SEED")]
     """srgan_training_dataset_matters, srgan_upsampling_lab_report, esrgan_implementation_report,
@@ -27,53 +27,55 @@ class Args:
     miniature: bool = False
     """Minutes on CPU cores instead of GPU-days."""
     data: tuple[str, ...] = ()
-    """Sets as NAME=SPEC for the studies that compare sets; others take the first, or their own."""
+    """Sets as NAME=SPEC for the studies that compare sets; others use the first, or their own."""
     test: tuple[str, ...] = ()
-    """Test sets as NAME=SPEC of the two documents that are one table; empty: set5 set14 bsd100."""
+    """Test sets as NAME=SPEC for the two documents that are one table; empty: set5 set14 bsd100."""
     seeds: int = 5
     """Trainings of each arm."""
     storage: str = "./runs"
-    """Folder that keeps studies, imported images and checkpoints."""
+    """Folder of studies, imported images and checkpoints."""
     ray: bool = True
     """Run trainings as Ray tasks; --no-ray: one after another in this process."""
     track: bool = True
-    """Tell MLflow."""
+    """Record the studies in MLflow."""
     dry_run: bool = False
     """Print the plans of the studies, and stop."""
 
 
 def main() -> int:
-    """Run what is not done yet, then print the table."""
-    args = cli.parse(Args)
+    """Run the studies that are not finished, then print the table of claims."""
+    options = cli.parse(Options)
     from orchestrator.studies import reproduce
     from orchestrator.studies.request import storage_of
 
-    root = storage_of(args.storage) / "studies"
+    root = storage_of(options.storage) / "studies"
     folders = {}
-    for kind in reproduce.studies_of(args.document, study_options.RECIPES):
-        name = kind + ("-miniature" if args.miniature else "")
-        folders[kind] = root / name
-        state = reproduce.state_of(folders[kind])
-        if state == "finished" and not args.dry_run:
+    for kind in reproduce.studies_of(options.document, study_command.RECIPES):
+        folder = folders[kind] = root / (kind + ("-miniature" if options.miniature else ""))
+        state = reproduce.state_of(folder)
+        if state == "finished" and not options.dry_run:
             continue
-        config = recipes.build(study_options.RECIPES[kind][args.miniature])
-        options = study_command.Options(name=name, resume=state == "begun", config=config)
-        fields = [f.name for f in dataclasses.fields(study_command.Options) if hasattr(args, f.name)]
-        own = dataclasses.replace(options, **{f: getattr(args, f) for f in fields})
-        if ended := study_command.run(kind, own, again="", **_more(kind, own, args)):
-            return ended
-    if not args.dry_run:
-        print("\n" + "\n".join(reproduce.lines(args.document, folders)))
+        shared = {
+            f.name: getattr(options, f.name)
+            for f in dataclasses.fields(study_command.Options)
+            if hasattr(options, f.name)
+        }
+        config = recipes.build(study_command.RECIPES[kind][options.miniature])
+        own = study_command.Options(name=folder.name, resume=state == "begun", config=config, **shared)
+        if code := study_command.run(kind, own, again="", **_arms_and_tests(kind, own, options.test)):
+            return code
+    if not options.dry_run:
+        print("\n" + "\n".join(reproduce.lines(options.document, folders)))
     return 0
 
 
-def _more(kind: str, options: study_command.Options, args: Args) -> dict[str, Any]:
-    """What a study wants beside the shared options: rows and test sets, where it is one table."""
+def _arms_and_tests(kind: str, own: study_command.Options, tests: tuple[str, ...]) -> dict[str, Any]:
+    """Return the further settings of a study that is one table; nothing for other studies."""
     from experiments.recipes import review
 
     if kind not in review.STUDIES:
         return {}
-    return {"arms": review.of(kind, options.config, args.miniature), "tests": args.test}
+    return {"arms": review.arms(kind, own.config, own.miniature), "tests": tests}
 
 
 if __name__ == "__main__":

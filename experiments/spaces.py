@@ -1,4 +1,4 @@
-"""Search spaces: what a sweep varies, under dotted config names (orchestrator/search/space.py says how)."""
+"""Search spaces by name: the settings that a sweep varies, under their dotted names in the config."""
 
 from datasets.errors import unknown
 from orchestrator.search.space import Axis, Choice, Derived, LogFloat, Space
@@ -6,7 +6,7 @@ from orchestrator.search.space import Axis, Choice, Derived, LogFloat, Space
 BLOCKS, NORM, UPSAMPLER = "generator.num_blocks", "generator.norm", "generator.upsampler"
 ADVERSARIAL = "loss.adversarial_weight"
 
-# Half of a 2 x 2 x 2 grid in which every value of every axis meets every value of the others.
+# Half of a 2 x 2 x 2 grid: each value of one axis occurs with each value of the other two.
 DEMO_UPSAMPLER = Derived(
     (BLOCKS, NORM),
     (
@@ -73,7 +73,6 @@ BALANCE = Space(
     axes={k: v for k, v in FULL.axes.items() if k.startswith("loss.")},
 )
 
-
 NETWORKS: dict[str, Axis] = {
     BLOCKS: Choice((5, 8, 16)),
     NORM: Choice(("batch", "none")),
@@ -99,7 +98,7 @@ ARMS: dict[str, Axis] = {
     "loss.pixel_weight": Choice((0.0, 1e-2)),
 }
 
-# Every arm to its end with five seeds: what a claim about one setting needs, and what stopping would bend.
+# Every arm runs to its end with five seeds: a claim about one setting needs them, and stopping would bias it.
 ABLATION = Space(
     name="ablation",
     axes=ARMS,
@@ -114,7 +113,7 @@ SPACES = {s.name: s for s in (DEMO, FULL, BALANCE, ARCHITECTURE, OPTIMIZER, ABLA
 
 
 def build(name: str) -> Space:
-    """The space of that name; UserError for one that does not exist."""
+    """Return the space called `name`. UserError for an unknown name."""
     if name not in SPACES:
         raise unknown("space", name, SPACES, "--space")
     return SPACES[name]

@@ -1,6 +1,6 @@
 """Train one network on this machine: the PSNR phase, then the GAN phase. No cluster, no tracking server.
 
-Called again with the same --out it goes on where it stopped; SIGTERM makes it save itself and stop.
+Called again with an equal --out it resumes from its last checkpoint; SIGTERM makes it save one and stop.
 Over several GPUs of this machine: torchrun --nproc-per-node N experiments/train.py ...
 """
 
@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from experiments import recipes
 from experiments.common import cli
 
-TERMINATED = 143  # 128 + SIGTERM, as shells have it
+TERMINATED = 143  # 128 + SIGTERM, as in shells
 
 
 @dataclass
@@ -24,14 +24,14 @@ class Options:
     out: str = ""
     """Folder for checkpoints, candidates and metrics.jsonl; empty: runs/train/RECIPE."""
     storage: str = "./runs"
-    """Folder that keeps imported images and decoded copies."""
+    """Folder of imported images and decoded copies."""
     metrics: tuple[str, ...] = ("ssim_y",)
-    """What is measured on val beside the two objectives."""
+    """Metrics that are measured on val beside the two objectives."""
     config: cli.Settings = field(default_factory=recipes.demo)
 
 
 def main() -> int:
-    """Open the data, check the losses, train, say where the result is."""
+    """Train, then print the path of the best checkpoint."""
     options = cli.parse(Options, recipes.build)
     from trainers.state import Stopped
     from trainers.train import train
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         best = train(options.config, out, Path(options.storage).resolve(), options.metrics)
     except Stopped as stopped:
-        print(f"{stopped}; the same command goes on from there", file=sys.stderr)
+        print(f"{stopped}; the same command resumes from there", file=sys.stderr)
         return TERMINATED
     if os.environ.get("RANK", "0") != "0":
         return 0

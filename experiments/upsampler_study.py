@@ -1,4 +1,4 @@
-"""Pixel shuffle against transposed convolutions, and what the published three-stage schedule does.
+"""Pixel shuffle against transposed convolutions, and the effect of the published three-stage schedule.
 
 python experiments/upsampler_study.py --miniature --data faces=img_align_celeba.zip
 """
@@ -17,11 +17,11 @@ class Options(study_command.Options):
     """Options of the upsampler study; every setting of its trainings follows under its dotted name."""
 
     sensitivity: bool = True
-    """Also three learning rates, batches and kernels; --no-sensitivity leaves them out."""
+    """Also train with three learning rates, batches and kernels; --no-sensitivity leaves them out."""
 
 
 def main() -> int:
-    """Parse, run, print."""
+    """Run the study of the command line and print its answer."""
     options = study_command.parse("upsampler_study", Options)
     return study_command.run("upsampler_study", options, sensitivity=options.sensitivity)
 

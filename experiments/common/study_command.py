@@ -1,21 +1,72 @@
-"""What the scripts of all studies do: make a request, run it, print its answer."""
+"""The command line of all studies: options, recipes, and a run that prints its answer."""
 
 import os
 import shlex
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments import recipes
 from experiments.common import cli
-from experiments.common.study_options import Options, parse
 
-__all__ = ["Options", "parse", "request_of", "run"]
+RECIPES = {
+    "dataset_matrix": ("srgan_8", "miniature_matrix"),
+    "colorize": ("colorize", "miniature_colorize"),
+    "edges_to_photo": ("edges_to_photo", "miniature_edges"),
+    "upsampler_study": ("staged_upsampler", "miniature_upsampler"),
+    "perception_distortion": ("esrgan", "miniature_plane"),
+    "srgan_review": ("srresnet", "miniature_review"),
+    "srcnn_vs_esrgan": ("esrgan_16_x2", "miniature_review"),
+}
+"""Recipes of each study: at full scale, and in miniature."""
+
+
+@dataclass
+class Options:
+    """Options of a study; every setting of its trainings follows under its dotted name."""
+
+    miniature: bool = False
+    """Minutes on CPU cores instead of GPU-days: smaller networks, fewer steps and images."""
+    data: tuple[str, ...] = ()
+    """Sets as NAME=SPEC: a catalogue name, a shard folder or URL, or a folder or zip of photographs."""
+    seeds: int = 5
+    """Trainings of each arm; "reproduced" needs 5."""
+    name: str = ""
+    """Name of the study; empty: its kind, with -miniature in miniature."""
+    storage: str = "./runs"
+    """Folder of studies, imported images and checkpoints."""
+    tracking_uri: str = ""
+    """MLflow server or database; empty: an SQLite file in --storage."""
+    track: bool = True
+    """Record the study in MLflow."""
+    ray: bool = True
+    """Run trainings as Ray tasks; --no-ray: one after another in this process."""
+    local: bool = False
+    """Run on this machine even if RAY_ADDRESS names a cluster."""
+    address: str = ""
+    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, else this machine."""
+    gpus_per_run: float = 1.0
+    """Share of a GPU per training."""
+    resume: bool = False
+    """Resume the study of this name."""
+    dry_run: bool = False
+    """Print trainings, images and hours, and stop."""
+    config: cli.Settings = field(default_factory=recipes.demo)
+
+
+def parse(kind: str, options: type[Any] = Options, argv: list[str] | None = None) -> Any:
+    """Return the options; without --recipe the config is the study's recipe, full or miniature."""
+    words = sys.argv[1:] if argv is None else argv
+    default = RECIPES[kind]["--miniature" in words]
+    named = any(w.split("=")[0] == "--recipe" for w in words)
+    return cli.parse(options, lambda recipe: recipes.build(recipe if named else default), words)
 
 
 def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
-    """Plan a study and carry it out, then print its answer; --dry-run only says what it is.
+    """Run a study and print its answer, or print its plan for --dry-run; return the exit code.
 
-    `again` is what the command needs besides itself to go on after Ctrl-C.
+    `again` is added to the command that is printed after Ctrl-C; `more` goes to the study's plan.
     """
     from orchestrator.studies import estimate, export
     from orchestrator.studies.kinds import STUDIES
@@ -30,33 +81,27 @@ def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
         answer = run_study(study.plan(request, **more), request, study.baselines)
     except KeyboardInterrupt:
         words = f" {again}" if again and not options.resume else ""
-        print(f"stopped; go on with: {request.command}{words}", file=sys.stderr)
+        print(f"stopped; resume with: {request.command}{words}", file=sys.stderr)
         return cli.INTERRUPTED
     for table in answer.tables:
         print(f"\n{export.markdown(table)}")
-    print("\n" + "\n".join(export.said(answer.claims)))
+    print("\n" + "\n".join(export.claim_lines(answer.claims)))
     print(f"figures and tables: {request.folder / 'answer'}")
     return 0
 
 
 def request_of(kind: str, options: Any) -> Any:
-    """The orchestrator's Request of what was asked for."""
+    """Return the orchestrator's Request for the options."""
     from orchestrator.studies.request import Request, storage_of
 
     address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
+    shared = ("seeds", "miniature", "resume", "config", "tracking_uri", "track", "ray", "gpus_per_run")
     return Request(
         kind=kind,
         name=options.name or kind + ("-miniature" if options.miniature else ""),
-        config=options.config,
         storage=storage_of(options.storage),
         data=tuple(options.data),
-        seeds=options.seeds,
-        miniature=options.miniature,
-        resume=options.resume,
         command=f"python experiments/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
-        tracking_uri=options.tracking_uri,
-        track=options.track,
-        ray=options.ray,
         address=address,
-        gpus_per_run=options.gpus_per_run,
+        **{name: getattr(options, name) for name in shared},
     )

@@ -1,4 +1,8 @@
-"""Recipes: functions that return a whole config, by name. They are written in the files beside this one."""
+"""Recipes by name: functions that return a whole training config.
+
+demo: runs without options. srgan, esrgan: the published trainings of both families. miniatures: small versions
+for the studies. review: the rows of two comparison tables. derive: a recipe from another one.
+"""
 
 from collections.abc import Callable
 
@@ -43,7 +47,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
 
 
 def build(name: str) -> TrainConfig:
-    """The config of a recipe; UserError for a name that does not exist."""
+    """Return the config of a recipe. UserError for an unknown name."""
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES, "--recipe")
     return RECIPES[name]()

@@ -1,4 +1,4 @@
-"""The demo: what runs without options, and what the miniatures of the studies are made from."""
+"""The recipe of commands without options; the studies' miniatures are derived from it."""
 
 from datasets.config import DataConfig
 from trainers.config import (
@@ -17,8 +17,8 @@ def demo() -> TrainConfig:
 
     A 32-channel SRResNet over a bicubic skip, L1 on [-1, 1] with a small GAN phase; no VGG, because its
     weights would have to be downloaded, and SWD as the perceptual metric, because it needs none. Batches
-    of 4: in a fixed time many small updates went twice as far as few large ones. At most 0.15 dB may be
-    lost to the GAN phase, which in so few steps is what separates texture from noise.
+    of 4: in a fixed time many small updates gained twice as much as few large ones. The GAN phase may lose
+    at most 0.15 dB, which in so few steps is the limit between texture and noise.
 
     Budget in CPU-seconds of one core: PSNR phase 20 (480 steps), GAN phase 20 (120 steps and 16
     evaluations), so a whole sweep of 4 warm starts, 8 trials and 4 confirmations is about 310, under three

@@ -1,4 +1,4 @@
-"""What recipes share: one made from another by dotted names."""
+"""Derive a recipe from another one by dotted names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,5 +7,5 @@ from trainers.config import TrainConfig, override
 
 
 def derived(base: Callable[[], TrainConfig], name: str, values: dict[str, Any]) -> TrainConfig:
-    """The recipe `base` under another name, with some dotted names replaced."""
+    """Return the recipe `base` under another name, with the settings in `values` replaced."""
     return override(base(), {"recipe": name, **values})

@@ -1,7 +1,7 @@
 """Recipes of SRCNN and ESRGAN.
 
-A docstring names the source and every departure from it that is known to us. Where a source says nothing
-(several give no learning rate), the value here is a choice of ours.
+A docstring names the source and every known departure from it. If a source gives no value (several give no
+learning rate), the value here is our choice.
 """
 
 from datasets.config import DataConfig
@@ -22,7 +22,7 @@ def srcnn_915() -> TrainConfig:
 
     The rate 5.5e-3 is their 1e-4: their loss is half the sum over 21 x 21 pixels of an image, ours 4 times
     the mean on [-1, 1]. Departures: borders repeat the edge pixel instead of being cut off; a million
-    updates, where their solver allows fifteen.
+    updates; their solver allows fifteen million.
     """
     return TrainConfig(
         recipe="srcnn_915",
@@ -38,8 +38,8 @@ def srcnn_915() -> TrainConfig:
 def srcnn_915_fast() -> TrainConfig:
     """SRCNN 9-1-5 on luma, x3, within CPU minutes: Adam 1e-3, last layer 1e-4, one cosine, averaged weights.
 
-    Departures from the paper: the optimizer; a bicubic skip, so that the first step is bicubic and not a
-    network that must become the identity; crops of 48 px, 8 a batch.
+    Departures from the paper: the optimizer; a bicubic skip, so that training starts at bicubic instead of
+    learning the identity first; crops of 48 px, batches of 8.
     """
     return derived(
         srcnn_915,
@@ -67,8 +67,8 @@ def srcnn_955() -> TrainConfig:
 def srcnn_955_rgb() -> TrainConfig:
     """SRCNN 9-5-5 on RGB, x2, Adam 1e-4, as the SRCNN against ESRGAN comparison trains it.
 
-    Departures: 20 crops of 96 px a batch for 100,000 updates, where its text says 400 iterations and its
-    notebook runs 1,000.
+    Departure: batches of 20 crops of 96 px for 100,000 updates; its text says 400 iterations, its notebook
+    runs 1,000.
     """
     return TrainConfig(
         recipe="srcnn_955_rgb",
@@ -85,8 +85,8 @@ def esrgan() -> TrainConfig:
 
     Content is L1 between VGG54 features before their ReLU; PSNR phase of a million updates at 2e-4, halved
     every 200,000; GAN phase of 400,000 at 1e-4, halved at 50, 100, 200 and 300 thousand. The L1 weights are
-    half of theirs, because ours is measured on [-1, 1] and theirs on [0, 1]. Departure: DIV2K alone, where
-    theirs adds Flickr2K and OST.
+    half of theirs, because ours is measured on [-1, 1] and theirs on [0, 1]. Departure: DIV2K alone; theirs
+    adds Flickr2K and OST.
     """
     return TrainConfig(
         recipe="esrgan",
@@ -122,8 +122,8 @@ def esrgan_16_x2() -> TrainConfig:
     """The SRCNN against ESRGAN comparison's ESRGAN: 16 RRDBs, x2, content on VGG19 pool3 not normalised.
 
     Adversarial weight 1e-3 and L1 weight 1 (half of it here, as in `esrgan`), batch 20, bf16. Departures:
-    the paper's network, where theirs has ReLUs on the head, the trunk and the image, pixel shuffle and the
-    default start; a PSNR phase.
+    the paper's network; theirs has ReLUs on the head, the trunk and the image, pixel shuffle and the default
+    initial weights; a PSNR phase.
     """
     return derived(
         esrgan,
@@ -145,8 +145,8 @@ def esrgan_16_x2() -> TrainConfig:
 def esrgan_seed() -> TrainConfig:
     """The ESRGAN implementation report's ESRGAN: a cosine PSNR phase, and a GAN phase at 2e-5.
 
-    800 images of DIV2K at 128 px. Departures: random crops, where theirs are centred; VGG19 for its "35th
-    layer of VGG16", which VGG16 does not have; mirrored but not rotated crops.
+    800 images of DIV2K at 128 px. Departures: random crops, theirs are centred; VGG19 for its "35th layer of
+    VGG16", which VGG16 does not have; mirrored but not rotated crops.
     """
     return derived(
         esrgan,

@@ -1,7 +1,7 @@
 """Recipes of the studies in miniature: real images and the whole machinery, in minutes of two CPU cores.
 
-Every one departs from the published training beside it in length, width and batch; what a miniature
-answers is said with its scale in docs/results.md.
+Each departs from its published training in length, width and batch. docs/results.md gives the answers of the
+miniatures with their scale.
 """
 
 from experiments.recipes.demo import demo
@@ -56,7 +56,7 @@ def miniature_colorize() -> TrainConfig:
 def miniature_edges() -> TrainConfig:
     """`edges_to_photo` in miniature: 80 px faces, so x1 to x16 are inputs of 80, 40, 20, 10 and 5 px.
 
-    Batch norm as published: without a skip to lean on, a generator without norm learns far slower here.
+    Batch norm as published: without a bicubic skip, a generator without norm learns far more slowly here.
     """
     return derived(
         miniature_matrix,
@@ -84,8 +84,8 @@ def miniature_upsampler() -> TrainConfig:
     """`staged_upsampler` in miniature: 64 px faces, 3 blocks of 24 channels, 200 updates of 4 as five epochs.
 
     VGG22 with random features, because the published weights would have to be downloaded: rows on it show
-    mechanics only. Batch norm as published and a fast rate, so that 600 updates reach bicubic; no bicubic
-    skip, which would hide what an upsampler does.
+    mechanics only. Batch norm as published and a high learning rate, so that 600 updates reach bicubic; no
+    bicubic skip, which would hide the effect of an upsampler.
     """
     return derived(
         miniature_matrix,
@@ -118,9 +118,9 @@ def miniature_upsampler() -> TrainConfig:
 def miniature_plane() -> TrainConfig:
     """Both phases of `esrgan` in miniature on the built-in photographs: 4 blocks of 32, 64 px, no VGG.
 
-    A small patch discriminator with batch norm and a fast rate, because the pooled one of the other
-    miniatures gives little to follow in so few updates; the relativistic loss, three times their
-    adversarial weight and a twentieth of their pixel weight. So the two ends lie apart.
+    So that the two ends of the plane differ: a small patch discriminator with batch norm and a high learning
+    rate, because the pooled one of the other miniatures teaches little in so few updates; the relativistic
+    loss, three times their adversarial weight and a twentieth of their pixel weight.
     """
     return derived(
         miniature_matrix,

@@ -1,4 +1,4 @@
-"""The rows that the SRGAN review and the SRCNN against ESRGAN comparison train, at full scale and small."""
+"""The rows of the SRGAN review and of the SRCNN against ESRGAN comparison, at full scale and in miniature."""
 
 from typing import Any
 
@@ -25,22 +25,21 @@ _RRDB = {
 }
 
 
-def of(kind: str, config: TrainConfig, miniature: bool) -> dict[str, Arm]:
-    """Name -> arm, in the order of the table; `config` is the study's own recipe as overridden."""
-    small = kind + ("-miniature" if miniature else "")
-    return ARMS[small](config)
+def arms(kind: str, config: TrainConfig, miniature: bool) -> dict[str, Arm]:
+    """Return the arms by name in the order of the table; `config` is the study's recipe with its overrides."""
+    return ARMS[kind][miniature](config)
 
 
 def _review(config: TrainConfig) -> dict[str, Arm]:
-    """Ledig et al. (2017), table 1: the GANs and VGG22 start from SRResNet-MSE."""
-    found = {
+    """Return the rows of Ledig et al. (2017), table 1: the GANs and VGG22 start from SRResNet-MSE."""
+    rows = {
         SRCNN: Arm(override(recipes.build("srcnn_955"), {"generator.scale": 4, "data.crop_px": 96})),
         SRRESNET: Arm(config),
     }
     for name in ("srresnet_vgg22", "srgan_mse", "srgan_vgg22", "srgan_vgg54"):
         own = override(recipes.build(name), {"run.psnr_steps": 0})
-        found[name.replace("_", "-").upper().replace("SRRESNET", "SRResNet")] = Arm(own, SRRESNET)
-    return found
+        rows[name.replace("_", "-").upper().replace("SRRESNET", "SRResNet")] = Arm(own, SRRESNET)
+    return rows
 
 
 def _small_review(config: TrainConfig) -> dict[str, Arm]:
@@ -53,7 +52,7 @@ def _small_review(config: TrainConfig) -> dict[str, Arm]:
 
 
 def _versus(config: TrainConfig) -> dict[str, Arm]:
-    """SRCNN on RGB, and the 16-block ESRGAN that the comparison trained itself."""
+    """Return SRCNN on RGB, and the 16-block ESRGAN that the comparison trained itself."""
     return {SRCNN: Arm(recipes.build("srcnn_955_rgb")), ESRGAN: Arm(config)}
 
 
@@ -63,11 +62,6 @@ def _small_versus(config: TrainConfig) -> dict[str, Arm]:
     return {SRCNN: Arm(override(two, rgb)), ESRGAN: Arm(override(two, _RRDB | {"run.gan_steps": 60}))}
 
 
-STUDIES = ("srgan_review", "srcnn_vs_esrgan")
-"""The studies that take their arms from here."""
-ARMS = {
-    "srgan_review": _review,
-    "srgan_review-miniature": _small_review,
-    "srcnn_vs_esrgan": _versus,
-    "srcnn_vs_esrgan-miniature": _small_versus,
-}
+ARMS = {"srgan_review": (_review, _small_review), "srcnn_vs_esrgan": (_versus, _small_versus)}
+"""Arms of each study that is one table: at full scale, and in miniature."""
+STUDIES = tuple(ARMS)

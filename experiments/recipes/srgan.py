@@ -1,7 +1,7 @@
-"""Recipes of the SRGAN family, and the tasks that reuse its network.
+"""Recipes of the SRGAN family, and of the tasks that reuse its network.
 
-A docstring names the source and every departure from it that is known to us. Where a source says nothing
-(several give no learning rate), the value here is a choice of ours.
+A docstring names the source and every known departure from it. If a source gives no value (several give no
+learning rate), the value here is our choice.
 """
 
 from typing import Any
@@ -28,8 +28,7 @@ _SHORT: dict[str, Any] = {
 def srresnet() -> TrainConfig:
     """SRResNet-MSE, 16 blocks, x4 (Ledig et al., 2017, sec. 3.2): Adam 1e-4, a million updates.
 
-    Departure: averaged weights are what is measured; training images are DIV2K, where theirs are 350,000 of
-    ImageNet.
+    Departures: averaged weights are measured; training images are DIV2K, theirs are 350,000 of ImageNet.
     """
     return TrainConfig(
         recipe="srresnet",
@@ -42,7 +41,7 @@ def srresnet() -> TrainConfig:
 def srresnet_vgg22() -> TrainConfig:
     """SRResNet trained on VGG22 features alone (Ledig et al., 2017, table 1): no adversarial loss.
 
-    As the SRGANs it starts from SRResNet-MSE, and so runs as a second phase whose discriminator rests.
+    Like the SRGANs it starts from SRResNet-MSE, and so runs as a GAN phase whose discriminator is not used.
     """
     return derived(
         srresnet,
@@ -68,16 +67,16 @@ def srgan_vgg22() -> TrainConfig:
 def srgan_vgg54() -> TrainConfig:
     """SRGAN, x4 (Ledig et al., 2017): VGG54 after its ReLU with features times 1/12.75, adversarial 1e-3.
 
-    From SRResNet-MSE 100,000 updates at 1e-4 and 100,000 at 1e-5, one of D for each of G, D first.
+    From SRResNet-MSE, 100,000 updates at 1e-4 and 100,000 at 1e-5, one of D for each of G, D first.
     """
     return derived(srresnet, "srgan_vgg54", {"run.gan_steps": 200_000})
 
 
 def srgan_8() -> TrainConfig:
-    """SRGAN with 8 residual blocks on 128 px faces, x4 (Takano & Alaghband, 2019, as their text has it).
+    """SRGAN with 8 residual blocks on 128 px faces, x4, by the text of Takano & Alaghband (2019).
 
     Departures: VGG19 conv5_4 with ImageNet normalisation and 1/12.75 as in Ledig et al. (2017), where the
-    text says a 16-layer VGG; a PSNR phase before the GAN phase, where their code has none.
+    text says a 16-layer VGG; a PSNR phase before the GAN phase, which their code does not have.
     """
     return TrainConfig(
         recipe="srgan_8",
@@ -88,13 +87,13 @@ def srgan_8() -> TrainConfig:
 
 
 def srgan_leftthomas() -> TrainConfig:
-    """What Takano & Alaghband (2019) ran: github.com/leftthomas/SRGAN, 5 blocks, its losses, 128 px faces.
+    """SRGAN by the code of Takano & Alaghband (2019): github.com/leftthomas/SRGAN, 5 blocks, 128 px faces.
 
     Adam 1e-3 for both, no schedule, no warm start, 31,250 updates of 64 images (10 epochs of 200,000); 6e-3
     of VGG16 pool5 on images that are not normalised, 1e-3 of the linear adversarial loss, 2e-8 of total
     variation. The pixel weight is 1/4, because theirs is measured on [0, 1] and ours on [-1, 1].
-    Departures: averaged weights are what is measured; both losses come from one D(fake) before either
-    network moves, as their order of calls means.
+    Departures: averaged weights are measured; both losses come from one D(fake) before either network
+    is updated, which is the meaning of their order of calls.
     """
     return TrainConfig(
         recipe="srgan_leftthomas",
@@ -135,9 +134,9 @@ def srgan_transposed() -> TrainConfig:
 def staged_upsampler(stage: int = 1) -> TrainConfig:
     """The upsampling lab report's schedule of three stages, five epochs of 2,000 faces each, x4.
 
-    1: interpolation and one transposed convolution, pixel loss; 2: two transposed convolutions; 3: the same
-    on VGG features. Each stage starts from what fits of the one before (run.start_from). Otherwise as
-    `srgan_transposed`, without a PSNR phase.
+    1: interpolation and one transposed convolution, pixel loss; 2: two transposed convolutions, pixel loss;
+    3: two transposed convolutions, VGG loss. Each stage starts from the weights of the previous stage that
+    fit (run.start_from). Otherwise as `srgan_transposed`, without a PSNR phase.
     """
     upsampler = {1: "interp_transposed", 2: "transposed_conv", 3: "transposed_conv"}[stage]
     content = {"loss.pixel_weight": 0.0, "loss.content_weight": 1.0}
@@ -177,8 +176,8 @@ def colorize() -> TrainConfig:
 def edges_to_photo() -> TrainConfig:
     """Edges to photo (Takano & Alaghband, 2019, sec. 5.2): `srgan_8` from Canny edges, scale 1, L1.
 
-    Faces of 176 px from the published 178 x 218. Their other scales are generator.scale 2, 4, 8 and 16, their
-    other loss is loss.pixel l2.
+    Faces of 176 px from the published 178 x 218. Set generator.scale to 2, 4, 8 or 16 for their other scales,
+    and loss.pixel to l2 for their other loss.
     """
     return derived(
         srgan_8,

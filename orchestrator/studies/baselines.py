@@ -1,4 +1,7 @@
-"""Baselines without a network: classical resizers, and the mean training image."""
+"""Baselines without a network: classical resizing, the mean training image, and one tint for all images.
+
+Each is a function (pairs, scale, data, work_dir) -> outputs as uint8 (H, W, 3), one per pair.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -11,24 +14,24 @@ from datasets.image_set import open_images
 from datasets.loader import Pair, eval_pairs
 from trainers.evaluate import resize_up
 
-# -- baselines -------------------------------------------------------------------------------------------
+Baseline = Callable[[Sequence[Pair], int, DataConfig, Path], list[np.ndarray]]
 
 
-def _resized(kind: str) -> Callable[..., list[np.ndarray]]:
+def _resized(method: str) -> Baseline:
     def enlarge(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
-        return [resize_up(p.lr_image, scale, kind, data.degradation) for p in pairs]
+        return [resize_up(p.lr_image, scale, method, data.degradation) for p in pairs]
 
     return enlarge
 
 
 def _mean_image(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
-    """The mean of the training images, cut as the test images are: what can be said without looking."""
+    """Return the mean training image for every pair: the best constant output, which ignores the input."""
     mean = mean_training_image(data, work_dir)
     return [mean for _ in pairs]
 
 
 def _tint(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
-    """The grey input plus the mean colour of the training images: all that one tint can do."""
+    """Return each grey input plus the mean colour of the training images: the best that one tint can do."""
     mean = mean_training_image(data, work_dir).reshape(-1, 3).mean(axis=0)
     tint = mean - mean @ (0.299, 0.587, 0.114)
     return [np.clip(p.lr_image + tint + 0.5, 0, 255).astype(np.uint8) for p in pairs]
@@ -36,14 +39,14 @@ def _tint(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -
 
 @lru_cache(maxsize=8)
 def mean_training_image(data: DataConfig, work_dir: Path) -> np.ndarray:
-    """uint8 (crop, crop, 3): the mean of the training images, each cut as data.eval_crop_px says."""
+    """Return the mean training image, cropped as data.eval_crop_px says: uint8 (crop, crop, 3)."""
     images = open_images(data.train, "train", work_dir=work_dir, data=data)
     pairs = eval_pairs(images, data, 1)
     total = sum(pair.hr.astype(np.float64) for pair in pairs)
     return np.asarray(total / len(pairs) + 0.5).astype(np.uint8)
 
 
-BASELINES: dict[str, Callable[..., list[np.ndarray]]] = {
+BASELINES: dict[str, Baseline] = {
     "bicubic": _resized("bicubic"),
     "nearest": _resized("nearest"),
     "grey": _resized("bicubic"),  # at scale 1 the input itself

@@ -1,7 +1,9 @@
-"""What a study would cost, before anything runs: trainings, images, and hours on the hardware at hand."""
+"""The estimated cost of a study before anything runs: trainings, images, and hours on this hardware."""
 
 import time
-from dataclasses import replace
+from collections import defaultdict
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import torch
@@ -13,108 +15,94 @@ from datasets.image_set import open_images
 from datasets.shard_reader import is_shards
 from datasets.sources import open_source
 from datasets.splits import STUDIES
-from orchestrator.studies.plan import Study
+from orchestrator.studies.plan import Study, summary
 from orchestrator.studies.request import Request
 from orchestrator.studies.spec import Training, open_test
-from trainers.config import digest, flatten
+from trainers.config import TrainConfig, digest, flatten, override
 from trainers.device import describe_hardware, pick_device
-from trainers.state import new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_timing import time_step, timed
+
+SAME_COST = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run.gan_steps", "recipe")
+"""Settings that do not change the time of a step."""
 
 
 def lines(study: Study, request: Request) -> list[str]:
-    """The plan in words; nothing is written and no training begins."""
-    said = [f"study {study.kind}, name {request.name}: {len(study.trainings)} trainings"]
-    said += [f"  {line}" for line in study.conditions]
-    kept: dict[str, dict[str, float]] = {}
-    hours: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    for t in study.trainings:
-        run = t.config.run
-        phases = [run.psnr_steps > 0, run.gan_steps > 0]
-        key = digest([phases, [v for k, v in flatten(t.config).items() if k not in _FREE]])
-        if key not in kept:
-            kept[key] = seconds_per_step(t)
-        seconds = {"psnr": run.psnr_steps, "gan": run.gan_steps}
-        hours[t.arm] = hours.get(t.arm, 0) + sum(kept[key].get(p, 0) * n for p, n in seconds.items()) / 3600
-        counts[t.arm] = counts.get(t.arm, 0) + 1
-    steps = {t.arm: t.steps for t in study.trainings}
-    for arm, n in counts.items():
-        said.append(f"  {arm:<36} {n} x {steps[arm]:>9,} steps  {hours[arm]:>10,.2f} h")
-    said += images(study, request)
+    """Return the plan with its estimated hours; nothing is written and no training begins."""
+    hours = hours_by_arm(study)
     unit = "CPU-hours" if pick_device().type == "cpu" else "GPU-hours"
-    total = sum(hours.values())
-    said.append(
-        f"in all about {total:,.1f} {unit} of training on {describe_hardware()} (from two timed updates of "
-        f"each design); --miniature makes it small"
-    )
-    return said
+    return [
+        f"study {study.kind}, name {request.name}: {len(study.trainings)} trainings",
+        *(f"  {line}" for line in study.conditions),
+        *(f"  {arm:<36} {n} x {steps:>9,} steps  {hours[arm]:>10,.2f} h" for arm, n, steps in summary(study)),
+        *images(study, request),
+        f"in all about {sum(hours.values()):,.1f} {unit} of training on {describe_hardware()} (from two "
+        f"timed updates of each design); --miniature makes it small",
+    ]
 
 
-_FREE = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run.gan_steps", "recipe")
+def hours_by_arm(study: Study) -> dict[str, float]:
+    """Return the estimated hours of each arm over its seeds; equal networks are timed once."""
+    seconds: dict[str, dict[str, float]] = {}
+    hours: dict[str, float] = defaultdict(float)
+    for t in study.trainings:
+        steps = _steps(t.config)
+        costly = [v for k, v in flatten(t.config).items() if k not in SAME_COST]
+        key = digest([[n > 0 for n in steps.values()], costly])
+        if key not in seconds:
+            seconds[key] = seconds_per_step(t)
+        hours[t.arm] += sum(seconds[key].get(phase, 0) * n for phase, n in steps.items()) / 3600
+    return hours
 
 
 def images(study: Study, request: Request) -> list[str]:
-    """Each set with its training and test images; those that are not at hand as they are published."""
-    said = []
+    """Return a line for each set with its numbers of images; published numbers if it is not prepared yet."""
+    text = []
     for data in {t.config.data.train: t.config.data for t in study.trainings}.values():
-        said.append(_images(data, request, study.split))
+        text.append(_images(data, request, study.split))
     tests = {test.data.test: test for t in study.trainings for test in t.tests if test.data.test}
     for test in tests.values():
         first = f", of which the first {test.first:,} by key" if test.first else ""
-        said.append(_images(test.data, request, "", test_only=True) + first)
-    return said
+        text.append(_images(test.data, request, "", test_only=True) + first)
+    return text
 
 
 def _images(data: DataConfig, request: Request, split: str, test_only: bool = False) -> str:
-    """One set; what has not been imported yet is counted, not imported."""
+    """Return the line of one set; a set that is not imported yet is counted, not imported."""
     spec = data.test if test_only else data.train
+    cut = ", ".join(f"{role} {STUDIES[split][role]:,}" for role in ("train", "test")) if split else ""
     try:
         if Path(spec).exists() and not is_shards(spec):
-            members = len(open_source(Path(spec)).members())
-            return f"  images {spec}: {_cut(split) if split else f'{members:,} in all'}"
-        found = [] if test_only else [f"train {_train(data, request):,}"]
-        found.append(f"test {len(open_test(data, request.storage)):,}")
-        return f"  images {spec}: {', '.join(found)}"
+            return f"  images {spec}: {cut or f'{len(open_source(Path(spec)).members()):,} in all'}"
+        counts = f"test {len(open_test(data, request.storage)):,}"
+        if not test_only:
+            train = open_images(data.train, "train", work_dir=request.storage, data=data)
+            counts = f"train {len(train):,}, {counts}"
+        return f"  images {spec}: {counts}"
     except UserError as error:
         reason = str(error).partition(";")[0]
         published = f"{CATALOGUE[spec].images:,} in all" if spec in CATALOGUE else "unknown"
-        return f"  images {spec}: {_cut(split) if split else published} once it is at hand ({reason})"
-
-
-def _train(data: DataConfig, request: Request) -> int:
-    return len(open_images(data.train, "train", work_dir=request.storage, data=data))
-
-
-def _cut(split: str) -> str:
-    return f"train {STUDIES[split]['train']:,}, test {STUDIES[split]['test']:,}"
+        return f"  images {spec}: {cut or published} once it is prepared ({reason})"
 
 
 def seconds_per_step(training: Training) -> dict[str, float]:
-    """Measured seconds of one update in each phase on this machine, from two updates of two crops.
+    """Return the measured seconds of one update in each phase that `training` has, on this machine.
 
-    Random images and random content features cost what real ones do; the batch is scaled up. What a plan
-    without a run is estimated from. Without a GPU it is the time of one core, as a training will have it:
-    what else the machine does is not counted.
+    One update of two random crops with random content features is timed after one warm-up, and scaled up to
+    the batch. On a CPU it is the time of one core, as a training will have it: other load is not counted.
     """
     config = training.config
-    loss, data = replace(config.loss, content_weights="random"), replace(config.data, batch_size=2)
-    optim = replace(config.optim, micro_batches=1)
-    small = replace(config, loss=loss, data=data, optim=optim)
+    small = override(
+        config, {"loss.content_weights": "random", "data.batch_size": 2, "optim.micro_batches": 1}
+    )
     device = pick_device(config.run.device)
+    side = config.data.crop_px
+    hr, lr_image = (torch.rand(2, 3, s, s, device=device) for s in (side, side // config.generator.scale))
+    phases = [phase for phase, steps in _steps(config).items() if steps]
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    side, scale = config.data.crop_px, config.generator.scale
-    hr = torch.rand(2, 3, side, side, device=device)
-    lr_image = torch.rand(2, 3, side // scale, side // scale, device=device)
-    found = {}
-    for phase, steps in (("psnr", config.run.psnr_steps), ("gan", config.run.gan_steps)):
-        if steps:
-            state = new_state(small, phase, device)
-            step = TrainStep(small, state, build_features(small, device) if phase == "gan" else None)
-            step(hr, lr_image)
-            step.check()
-            began = clock()
-            step(hr, lr_image)
-            step.check()
-            found[phase] = (clock() - began) * config.data.batch_size / 2
-    return found
+    timer = partial(timed, warm_up=1, at_least=1, seconds=0, clock=clock)
+    seconds = time_step(small, repeat((hr, lr_image)), device, phases, timer)
+    return {phase: s * config.data.batch_size / 2 for phase, s in seconds.items()}
+
+
+def _steps(config: TrainConfig) -> dict[str, int]:
+    return {"psnr": config.run.psnr_steps, "gan": config.run.gan_steps}

@@ -1,4 +1,4 @@
-"""A finished network, or a baseline without one, on the test images of a study: numbers, a few pictures."""
+"""Evaluate a finished network or a baseline on the test images of a study: metrics and a few pictures."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,75 +12,74 @@ from torch import nn
 
 from datasets.loader import Pair, eval_pairs, eval_protocol
 from orchestrator.studies.baselines import BASELINES
-from orchestrator.studies.extra_metrics import EXTRA_PROTOCOLS, EXTRAS
+from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import TestSet, Training, open_test
 from trainers.evaluate import Evaluator
 from trainers.metrics import domains
 
 CPU = torch.device("cpu")
 PICTURES = 4
-"""Test images of which the result is kept, the first by key."""
+"""Number of test images, the first by key, whose output is saved."""
 
 Measured = dict[str, Any]
-"""summary, per_image, keys, protocol of one test set, all plain JSON."""
+"""summary, per_image, keys and protocol of one test set, all plain JSON."""
 
 
-def on_test(
+def evaluate_network(
     network: nn.Module, training: Training, test: TestSet, folder: Path, work_dir: Path, device: torch.device
 ) -> Measured:
-    """The numbers of `network` on a test set; its first pictures go below `folder`."""
-    scale = training.config.generator.scale
-    evaluator, pairs = open_evaluator(test, scale, training.metrics, work_dir, device)
+    """Measure `network` on a test set; save its first outputs as `folder`/TEST-INDEX.png."""
+    evaluator, pairs = open_evaluator(
+        test, training.config.generator.scale, training.metrics, work_dir, device
+    )
     images = evaluator.upscale(network)
     for i, image in enumerate(images[:PICTURES]):
         save_picture(image, folder / f"{test.name}-{i}.png")
-    return _numbers(evaluator, images, pairs, training)
+    return _measure(evaluator, images, pairs, training)
 
 
-def of_baseline(kind: str, training: Training, test: TestSet, folder: Path, work_dir: Path) -> Measured:
-    """The same of no network: bicubic, nearest, or the mean training image; input and target are kept too."""
+def evaluate_baseline(kind: str, training: Training, test: TestSet, folder: Path, work_dir: Path) -> Measured:
+    """Measure a baseline on a test set; save its first pictures with their input and target."""
     scale = training.config.generator.scale
     evaluator, pairs = open_evaluator(test, scale, training.metrics, work_dir)
     images = BASELINES[kind](pairs, scale, test.data, work_dir)
     for i, pair in enumerate(pairs[:PICTURES]):
-        save_picture(pair.lr_image, folder / f"{test.name}-input-{i}.png")
-        save_picture(pair.hr, folder / f"{test.name}-target-{i}.png")
-        save_picture(images[i], folder / f"{test.name}-{kind}-{i}.png")
-    return _numbers(evaluator, images, pairs, training)
+        for name, pixels in (("input", pair.lr_image), ("target", pair.hr), (kind, images[i])):
+            save_picture(pixels, folder / f"{test.name}-{name}-{i}.png")
+    return _measure(evaluator, images, pairs, training)
 
 
 def save_picture(pixels: np.ndarray, path: Path) -> None:
-    """A PNG of uint8 (H, W, 3)."""
+    """Write uint8 (H, W, 3) as a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.ascontiguousarray(pixels)).save(path)
 
 
 @lru_cache(maxsize=8)
 def open_evaluator(
-    test: TestSet,
-    scale: int,
-    metrics: tuple[str, ...],
-    work_dir: Path,
-    device: torch.device = CPU,
+    test: TestSet, scale: int, metrics: tuple[str, ...], work_dir: Path, device: torch.device = CPU
 ) -> tuple[Evaluator, list[Pair]]:
-    """The measure of a test set and its pairs; kept for the next training of the same worker."""
+    """Return the evaluator of a test set and its pairs; cached for the next training of this process."""
     images = open_test(test.data, work_dir)
     pairs = eval_pairs(images, test.data, scale, limit=test.first)
     protocol = eval_protocol(images, test.data) | ({"first": test.first} if test.first else {})
     return Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol), pairs
 
 
-def _numbers(
+def _measure(
     evaluator: Evaluator, images: Sequence[np.ndarray], pairs: Sequence[Pair], training: Training
 ) -> Measured:
-    found = evaluator.measure_images(images)
-    summary, per_image, protocol = dict(found.summary), dict(found.per_image), dict(found.protocol)
+    evaluation = evaluator.measure_images(images)
+    summary, per_image = dict(evaluation.summary), dict(evaluation.per_image)
+    protocol = dict(evaluation.protocol)
     targets = [pair.hr for pair in pairs]
     for name in training.extras:
-        per_image[name] = [EXTRAS[name](a, b) for a, b in zip(images, targets, strict=True)]
-        summary[name], protocol[name] = float(np.mean(per_image[name])), EXTRA_PROTOCOLS[name]
+        extra = EXTRAS[name]
+        assert extra.function is not None
+        per_image[name] = [extra.function(a, b) for a, b in zip(images, targets, strict=True)]
+        summary[name], protocol[name] = float(np.mean(per_image[name])), extra.protocol
     if training.extractor:
-        said = domains.protocol(training.extractor)
+        text = f"{domains.protocol(training.extractor)}; n={len(pairs)}"
         summary |= domains.distances(images, targets, training.extractor)
-        protocol |= dict.fromkeys(("fd_domains", "kd_domains"), f"{said}; n={len(pairs)}")
-    return {"summary": summary, "per_image": per_image, "keys": found.keys, "protocol": protocol}
+        protocol |= dict.fromkeys(("fd_domains", "kd_domains"), text)
+    return {"summary": summary, "per_image": per_image, "keys": evaluation.keys, "protocol": protocol}

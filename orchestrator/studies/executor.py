@@ -1,4 +1,4 @@
-"""Where the trainings of a study run: as Ray tasks, or one after another in this process."""
+"""Executors of a study's trainings: as Ray tasks, or one after another in this process."""
 
 import time
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from typing import Any, Protocol
 
 from orchestrator.studies.training import TrainingJob, run_training
 
-MAX_RETRIES = 3  # of the machine; what the training itself raises is never retried
+MAX_RETRIES = 3  # after a lost node or process; an error that a training raises is not retried
 
 
-class Pool(Protocol):
-    """What the driver needs of either."""
+class Executor(Protocol):
+    """Runs trainings by name; the driver polls it, because it relays their journals in the meantime."""
 
     def submit(self, name: str, job: TrainingJob) -> None:
-        """Begin a training."""
+        """Start a training."""
 
     def ended(self, timeout_s: float) -> set[str]:
-        """Names of those that ended and were not asked for yet, after waiting a little."""
+        """Return the names of ended trainings without `result` yet, after at most `timeout_s`."""
 
     def result(self, name: str) -> None:
-        """Nothing, or what the training raised."""
+        """Forget an ended training; raise what it raised."""
 
 
-class RayPool:
-    """Each training is a Ray task; a node that dies costs what came after its last checkpoint."""
+class RayExecutor:
+    """Each training is a Ray task; if its node is lost, another node resumes from the last checkpoint."""
 
     def __init__(self, gpus: float) -> None:
         import ray
@@ -35,11 +35,11 @@ class RayPool:
         self.refs: dict[str, Any] = {}
 
     def submit(self, name: str, job: TrainingJob) -> None:
-        """Begin a training."""
+        """Start a task."""
         self.refs[name] = self.task.remote(job)
 
     def ended(self, timeout_s: float) -> set[str]:
-        """As Pool has it."""
+        """Return the names of ended tasks."""
         refs = list(self.refs.values())
         if not refs:
             return set()
@@ -47,7 +47,7 @@ class RayPool:
         return {name for name, ref in self.refs.items() if ref in ready}
 
     def result(self, name: str) -> None:
-        """What the task raised, as itself."""
+        """Raise the training's own error in place of Ray's."""
         ref = self.refs.pop(name)
         try:
             self.ray.get(ref)
@@ -55,19 +55,19 @@ class RayPool:
             raise error.cause from None
 
 
-class LocalPool:
-    """One training at a time in a thread of this process, so that the driver can watch it."""
+class LocalExecutor:
+    """Each training runs in a thread of this process, so that the driver can watch it."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self.threads = threads
         self.futures: dict[str, Future[None]] = {}
 
     def submit(self, name: str, job: TrainingJob) -> None:
-        """Begin a training."""
+        """Queue a training."""
         self.futures[name] = self.threads.submit(run_training, job)
 
     def ended(self, timeout_s: float) -> set[str]:
-        """As Pool has it."""
+        """Return the names of ended trainings."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if done := {name for name, future in self.futures.items() if future.done()}:
@@ -76,15 +76,15 @@ class LocalPool:
         return set()
 
     def result(self, name: str) -> None:
-        """What the training raised."""
+        """Raise what the training raised."""
         self.futures.pop(name).result()
 
 
 @contextmanager
-def open_pool(ray: bool, has_gpus: bool, gpus_per_run: float, slots: int) -> Iterator[Pool]:
-    """The pool for `slots` trainings at once; Ray must be connected where it is asked for."""
+def open_executor(ray: bool, gpus: float, slots: int) -> Iterator[Executor]:
+    """Yield an executor for `slots` trainings at once, each with `gpus`; `ray` needs a connection to Ray."""
     if ray:
-        yield RayPool(gpus_per_run if has_gpus else 0)
+        yield RayExecutor(gpus)
         return
     with ThreadPoolExecutor(slots) as threads:
-        yield LocalPool(threads)
+        yield LocalExecutor(threads)

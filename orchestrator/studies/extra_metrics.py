@@ -1,61 +1,60 @@
-"""Metrics that only the studies use: chroma errors, saturation, and SSIM with its axes swapped."""
+"""Metrics that only the studies use: chroma errors, saturation, and SSIM as two notebooks compute it.
+
+Each is a function of two uint8 RGB images (H, W, 3), output and target.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-# -- measures of the studies' own ------------------------------------------------------------------------
-
 
 def chroma(image: np.ndarray) -> np.ndarray:
-    """Cb and Cr of uint8 RGB (H, W, 3) as float64 (H, W, 2), BT.601 full range, in grey levels around 0."""
+    """Return Cb and Cr of uint8 RGB (H, W, 3): float64 (H, W, 2), BT.601 full range, grey levels around 0."""
     r, g, b = (image[..., k].astype(np.float64) for k in range(3))
     y = 0.299 * r + 0.587 * g + 0.114 * b
     return np.stack([(b - y) * 0.564, (r - y) * 0.713], axis=-1)
 
 
-def chroma_error(made: np.ndarray, real: np.ndarray) -> float:
-    """RMSE of Cb and Cr in grey levels."""
-    return float(np.sqrt(np.square(chroma(made) - chroma(real)).mean()))
+def chroma_error(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the RMSE of Cb and Cr in grey levels."""
+    return float(np.sqrt(np.square(chroma(output) - chroma(target)).mean()))
 
 
-def chroma_centre(made: np.ndarray, real: np.ndarray) -> float:
-    """The same within the centre, half as high and wide as the image: where an aligned face is."""
-    return chroma_error(_centre(made), _centre(real))
+def chroma_centre(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the chroma error in the centre, half as high and wide as the image; an aligned face is there."""
+    height, width = target.shape[:2]
+    rows, columns = slice(height // 4, height - height // 4), slice(width // 4, width - width // 4)
+    return chroma_error(output[rows, columns], target[rows, columns])
 
 
-def chroma_border(made: np.ndarray, real: np.ndarray) -> float:
-    """The same in the outermost eighth on each side: where the background is."""
-    squares = np.square(chroma(made) - chroma(real)).mean(axis=-1)
+def chroma_border(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the chroma error in the outermost eighth on each side; a face's background is there."""
+    squares = np.square(chroma(output) - chroma(target)).mean(axis=-1)
     height, width = squares.shape
     inside = np.zeros_like(squares, dtype=bool)
     inside[height // 8 : height - height // 8, width // 8 : width - width // 8] = True
     return float(np.sqrt(squares[~inside].mean()))
 
 
-def _centre(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    return image[height // 4 : height - height // 4, width // 4 : width - width // 4]
+def saturation(output: np.ndarray, target: np.ndarray) -> float:
+    """Return the mean distance from grey over that of the target: 1 is as colourful, 0 is grey."""
+    ours, theirs = (float(np.linalg.norm(chroma(image), axis=-1).mean()) for image in (output, target))
+    return ours / max(theirs, 1.0)
 
 
-def saturation(made: np.ndarray, real: np.ndarray) -> float:
-    """Mean distance from grey of the result over that of the target; 1 is as colourful, 0 is grey."""
-    levels = [float(np.linalg.norm(chroma(image), axis=-1).mean()) for image in (made, real)]
-    return levels[0] / max(levels[1], 1.0)
-
-
-def ssim_rgb(made: np.ndarray, real: np.ndarray) -> float:
-    """SSIM with channels first and values in [0, 1], the window padded with zeros: a notebook's habit."""
-    a, b = (torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (made, real))
+def ssim_rgb(output: np.ndarray, target: np.ndarray) -> float:
+    """Return SSIM over RGB in [0, 1], channels first, the window padded with zeros, as notebooks often do."""
+    a, b = (torch.from_numpy(x.astype(np.float32) / 255).permute(2, 0, 1)[None] for x in (output, target))
     return _windowed_ssim(a, b)
 
 
-def ssim_misread(made: np.ndarray, real: np.ndarray) -> float:
-    """The same with rows read as channels and values up to 255, but constants for [0, 1]: a known mistake."""
-    a, b = (torch.from_numpy(x.astype(np.float32))[None] for x in (made, real))
+def ssim_misread(output: np.ndarray, target: np.ndarray) -> float:
+    """Return `ssim_rgb` with a known mistake: rows read as channels, values to 255, constants for [0, 1]."""
+    a, b = (torch.from_numpy(x.astype(np.float32))[None] for x in (output, target))
     return _windowed_ssim(a, b)
 
 
@@ -75,28 +74,34 @@ def _windowed_ssim(a: Tensor, b: Tensor) -> float:
     return float(((2 * ma * mb + one) * (2 * both + two) / ((ma**2 + mb**2 + one) * (va + vb + two))).mean())
 
 
-EXTRAS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "chroma_error": chroma_error,
-    "chroma_centre": chroma_centre,
-    "chroma_border": chroma_border,
-    "saturation": saturation,
-    "ssim_rgb": ssim_rgb,
-    "ssim_misread": ssim_misread,
-}
+@dataclass(frozen=True)
+class ExtraMetric:
+    """A metric of studies with its protocol and the decimals that tables print."""
 
-EXTRA_PROTOCOLS = {
-    "chroma_error": "RMSE of BT.601 full-range Cb and Cr, 8-bit unshaved",
-    "chroma_centre": "RMSE of Cb and Cr within the central half of each side",
-    "chroma_border": "RMSE of Cb and Cr within the outer eighth of each side",
-    "saturation": "mean distance from grey over that of the target",
-    "ssim_rgb": "SSIM of RGB in [0, 1], 11x11 gaussian 1.5, zeros outside, 8-bit unshaved",
-    "ssim_misread": "as ssim_rgb, but rows read as channels, values to 255, constants of [0, 1]",
-}
+    protocol: str
+    function: Callable[[np.ndarray, np.ndarray], float] | None = None
+    """Value of one image; None for distances of whole sets (trainers/metrics/domains.py)."""
+    direction: str = ""
+    """min or max; empty if neither is better, so that no verdict is made of it."""
+    decimals: int = 3
 
-EXTRA_DIRECTIONS = {
-    "chroma_error": "min",
-    "chroma_centre": "min",
-    "chroma_border": "min",
-    "fd_domains": "min",
-    "kd_domains": "min",
+
+_SSIM = "SSIM of RGB in [0, 1], 11x11 gaussian 1.5, zeros outside, 8-bit unshaved"
+_MISREAD = "as ssim_rgb, but rows read as channels, values to 255, constants of [0, 1]"
+
+EXTRAS = {
+    "chroma_error": ExtraMetric(
+        "RMSE of BT.601 full-range Cb and Cr, 8-bit unshaved", chroma_error, "min", 2
+    ),
+    "chroma_centre": ExtraMetric(
+        "RMSE of Cb and Cr within the central half of each side", chroma_centre, "min", 2
+    ),
+    "chroma_border": ExtraMetric(
+        "RMSE of Cb and Cr within the outer eighth of each side", chroma_border, "min", 2
+    ),
+    "saturation": ExtraMetric("mean distance from grey over that of the target", saturation),
+    "ssim_rgb": ExtraMetric(_SSIM, ssim_rgb, decimals=4),
+    "ssim_misread": ExtraMetric(_MISREAD, ssim_misread, decimals=4),
+    "fd_domains": ExtraMetric("written beside each value: it names the classifier", direction="min"),
+    "kd_domains": ExtraMetric("written beside each value: it names the classifier", direction="min"),
 }

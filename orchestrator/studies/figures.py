@@ -1,4 +1,4 @@
-"""Figures of a study as SVG files that stand alone: heat map, bars, curves, points with a front; and strips.
+"""Figures of a study: heat maps, bars, curves and the plane as whole SVG files, strips of pictures as PNG.
 
 The axes are those of a sweep's report (orchestrator/report/svg.py).
 """
@@ -39,16 +39,16 @@ def _text(x: float, y: float, words: str, look: str = "", anchor: str = "middle"
 
 @dataclass(frozen=True)
 class Heat:
-    """One heat map: `values` [row][column] with the better direction, min or max."""
+    """One heat map: `values` [row][column], the text of each cell, and the better direction, min or max."""
 
     title: str
     values: Sequence[Sequence[float]]
-    shown: Sequence[Sequence[str]]
+    cells: Sequence[Sequence[str]]
     better: str
 
 
 def heat_maps(maps: Sequence[Heat], rows: Sequence[str], columns: Sequence[str], row_name: str) -> bytes:
-    """Side by side; every column is coloured by itself, dark is best in it, and the best is framed."""
+    """Draw heat maps side by side; each column has its own colour scale, dark is best, the best is framed."""
     cell_w, cell_h, head, side = 96, 46, 66, 112
     width = side + len(maps) * (len(columns) * cell_w + 26)
     height = head + len(rows) * cell_h + 16
@@ -79,7 +79,7 @@ def _column(heat: Heat, i: int, x: float, top: float, width: float, height: floa
             f'fill="rgb({tone[0]},{tone[1]},{tone[2]})" {frame}/>'
         )
         look = "cell white" if goodness > 0.55 else "cell"
-        parts.append(_text(x + width / 2, y + height / 2 + 5, heat.shown[j][i], look))
+        parts.append(_text(x + width / 2, y + height / 2 + 5, heat.cells[j][i], look))
     return parts
 
 
@@ -90,7 +90,7 @@ def bars(
     name: str,
     levels: Mapping[str, Sequence[float]] | None = None,
 ) -> bytes:
-    """Groups of bars from a common base; each bar is (mean, half range over seeds); `levels` are lines."""
+    """Draw groups of bars; each bar is (mean, half the range over seeds), `levels` are lines."""
     every = [v for values in series.values() for m, h in values for v in (m - h, m + h)]
     every += [v for level in (levels or {}).values() for v in level]
     y = Axis(every, HEIGHT - BOTTOM, TOP + 34, 0.12)
@@ -130,14 +130,14 @@ def curves(
     levels: Mapping[str, float] | None = None,
     log: bool = False,
 ) -> bytes:
-    """Lines over steps; `marks` are vertical, `levels` horizontal; `log` draws the decimal logarithm."""
+    """Draw lines over steps; `marks` are vertical, `levels` horizontal; `log` draws decimal logarithms."""
     drawn = {n: [(x, math.log10(max(v, 1e-12)) if log else v) for x, v in p] for n, p in lines.items() if p}
     points = [p for line in drawn.values() for p in line]
     x = Axis([p[0] for p in points], LEFT, WIDTH - RIGHT, 0.02)
     y = Axis([*(p[1] for p in points), *(levels or {}).values()], HEIGHT - BOTTOM, TOP + 48)
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, f"log10 {y_name}" if log else y_name)]
     parts += _x_axis(x, x_name)
-    parts += [_upright(x(m), TOP + 48, y.start) for m in marks]
+    parts += [_vertical(x(m), TOP + 48, y.start) for m in marks]
     for words, value in (levels or {}).items():
         parts.append(
             f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
@@ -153,7 +153,7 @@ def curves(
 
 @dataclass(frozen=True)
 class Dot:
-    """A point with its interval in both directions (low, high), of a series, with a word beside it."""
+    """A point of a series, with an interval (low, high) in both directions and a label beside it."""
 
     x: float
     y: float
@@ -171,7 +171,7 @@ def plane(
     y_name: str,
     regions: Mapping[str, float] | None = None,
 ) -> bytes:
-    """Points with intervals; `front` joined as a staircase; `regions` are vertical borders by name."""
+    """Draw points with intervals; `front` as a staircase; `regions` are vertical borders by name."""
     xs = [v for d in dots for v in (d.x, *(d.x_range or ()))]
     ys = [v for d in dots for v in (d.y, *(d.y_range or ()))]
     inside = {n: v for n, v in (regions or {}).items() if min(xs) * 0.97 < v < max(xs) * 1.03}
@@ -179,7 +179,7 @@ def plane(
     y = Axis(ys, HEIGHT - BOTTOM, TOP + 48)
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, y_name), *_x_axis(x, x_name)]
     for words, value in inside.items():
-        parts.append(_upright(x(value), TOP + 48, y.start))
+        parts.append(_vertical(x(value), TOP + 48, y.start))
         parts.append(_text(x(value) - 4, TOP + 60, words, anchor="end"))
     if len(front) > 1:
         steps = "".join(f"H{x(a):.1f}V{y(b):.1f}" for a, b in front[1:])
@@ -219,7 +219,7 @@ def _x_axis(x: Axis, name: str) -> list[str]:
     return [*ticks, _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, name, "name")]
 
 
-def _upright(x: float, top: float, bottom: float) -> str:
+def _vertical(x: float, top: float, bottom: float) -> str:
     return f'<line class="level" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
 
 
@@ -236,7 +236,7 @@ def _legend(names: Sequence[str]) -> list[str]:
 
 
 def strip(rows: Sequence[Sequence[Path]], titles: Sequence[str], cell_px: int = CELL_PX) -> bytes:
-    """A PNG: one row per image, one titled column per model; pictures enlarged without smoothing."""
+    """Return a PNG with one row per image and one titled column per model, enlarged without smoothing."""
     width = len(titles) * (cell_px + GAP_PX)
     sheet = Image.new("RGB", (width, LABEL_PX + len(rows) * (cell_px + GAP_PX)), "white")
     pen = ImageDraw.Draw(sheet)

@@ -1,4 +1,4 @@
-"""What a study's command line asked for, checked as far as no image has to be opened."""
+"""The request for a study, as its command line made it, with the checks that need no image."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from trainers.config import TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One study as asked for."""
+    """The settings of one study."""
 
     kind: str
     name: str
     config: TrainConfig
-    """What every training starts from."""
+    """Settings that every training starts from."""
     storage: Path
     data: tuple[str, ...] = ()
     """NAME=SPEC words; empty: the study's own sets."""
@@ -26,9 +26,9 @@ class Request:
     command: str = ""
     tracking_uri: str = ""
     track: bool = True
-    """Whether MLflow is told."""
+    """Record the study in MLflow."""
     ray: bool = True
-    """Whether trainings are Ray tasks; else they run one after another in this process."""
+    """Run trainings as Ray tasks; False: one after another in this process."""
     address: str | None = None
     gpus_per_run: float = 1.0
 
@@ -40,12 +40,12 @@ class Request:
 
     @property
     def split(self) -> str:
-        """How plain archives are cut for this study."""
+        """Name of the sizes that plain archives are cut to."""
         return "miniature" if self.miniature else "matrix"
 
     @property
     def folder(self) -> Path:
-        """Everything that the study writes."""
+        """The folder of all files that the study writes."""
         return self.storage / "studies" / self.name
 
     @property
@@ -55,7 +55,7 @@ class Request:
 
 
 def storage_of(text: str) -> Path:
-    """The folder that all machines of a study see. UserError for an object store."""
+    """Return the absolute folder of --storage. UserError for an object store."""
     if "://" in text:
         raise UserError(
             f"--storage of a study must be a folder that every machine sees, but got {text}; mount it, or "

@@ -1,4 +1,4 @@
-"""What a study's trainings brought, and differences between its arms with what they rest on."""
+"""The results of a study's trainings: values per arm, table cells, pictures, and verdicts between arms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,41 +7,48 @@ from typing import Any
 
 from datasets.errors import UserError
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, seed_level
+from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies.claims import ClaimResult
-from orchestrator.studies.extra_metrics import EXTRA_DIRECTIONS
+from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import Training
 from trainers.metrics import METRICS
+
+_DECIMALS = {"psnr_y": 2, "psnr_rgb": 2, "rmse_y": 2, "ssim_y": 4, "swd": 1, "colour_shift": 2, "niqe": 2}
 
 
 @dataclass(frozen=True)
 class FinishedTraining:
-    """A training with what was measured of it."""
+    """A training with its measurements, as orchestrator/studies/training.py wrote them."""
 
     training: Training
     folder: Path
-    found: Mapping[str, Any]
+    measured: Mapping[str, Any]
 
     def value(self, test: str, metric: str) -> float:
-        """Its number on a test set."""
-        return float(self.found["tests"][test]["summary"][metric])
+        """Return the summary of `metric` on a test set."""
+        return float(self.measured["tests"][test]["summary"][metric])
 
     def curve(self, metric: str) -> list[tuple[float, float]]:
-        """(step of both phases, value on val)."""
+        """Return (step counted over both phases, value on val) of every evaluation."""
         psnr_steps = self.training.config.run.psnr_steps
         return [
             (e["step"] + (psnr_steps if e["phase"] == "gan" else 0), e["val"][metric])
-            for e in self.found["log"]
+            for e in self.measured["log"]
             if "val" in e
         ]
 
     def losses(self, term: str) -> list[tuple[float, float]]:
-        """(step of its phase, value) of a logged loss of the GAN phase."""
-        return [(e["step"], e["log"][term]) for e in self.found["log"] if term in e.get("log", {})]
+        """Return (step within its phase, value) of a logged loss."""
+        return [(e["step"], e["log"][term]) for e in self.measured["log"] if term in e.get("log", {})]
+
+
+Column = str | FinishedTraining
+"""A column of a strip of pictures: input, target or a baseline by name, or the output of a training."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a study: its columns, and rows of words and numbers."""
+    """A table of a study; cells are words, or numbers as they are to be printed."""
 
     name: str
     title: str
@@ -52,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study says in the end; figures are file names (svg, png) with their content."""
+    """The answer of a study; figures are file names (svg, png) with their content."""
 
     tables: Sequence[Table]
     figures: Mapping[str, bytes]
@@ -61,75 +68,98 @@ class Answer:
 
 @dataclass(frozen=True)
 class Results:
-    """All trainings of a study that ended, and the baselines per test set."""
+    """All finished trainings of a study, and the baselines on its test sets."""
 
     done: Sequence[FinishedTraining]
     baselines: Mapping[str, Mapping[str, Any]]
-    """Kind -> test set -> numbers."""
+    """Baseline -> test set -> its measurements."""
     folder: Path
     work_dir: Path
 
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms in the order of the plan."""
+        return list(dict.fromkeys(d.training.arm for d in self.done))
+
     def of(self, arm: str) -> list[FinishedTraining]:
-        """The trainings of an arm that did not diverge, by seed."""
-        own = [d for d in self.done if d.training.arm == arm and not d.found["diverged"]]
+        """Return the trainings of an arm that did not diverge, by seed."""
+        own = [d for d in self.done if d.training.arm == arm and not d.measured["diverged"]]
         return sorted(own, key=lambda d: d.training.seed)
 
     def diverged(self) -> list[str]:
-        """Names of the trainings that diverged, with step and term."""
-        return [f"{d.training.name}: {d.found['diverged']}" for d in self.done if d.found["diverged"]]
-
-    def values(self, arm: str, test: str, metric: str) -> list[float]:
-        """One number per seed."""
-        return [d.value(test, metric) for d in self.of(arm)]
+        """Return the name of each training that diverged, with step and loss term."""
+        return [f"{d.training.name}: {d.measured['diverged']}" for d in self.done if d.measured["diverged"]]
 
     def mean(self, arm: str, test: str, metric: str) -> float:
-        """The mean over seeds. UserError where every training of the arm diverged."""
-        values = self.values(arm, test, metric)
-        if not values:
-            raise UserError(f"every training of arm '{arm}' diverged; lower optim.lr_g or optim.lr_d")
-        return sum(values) / len(values)
+        """Return the mean over seeds. UserError if every training diverged."""
+        return self.bar(arm, test, metric)[0]
 
     def bar(self, arm: str, test: str, metric: str) -> tuple[float, float]:
-        """The mean over seeds, and half their range."""
-        values = self.values(arm, test, metric)
-        return self.mean(arm, test, metric), (max(values) - min(values)) / 2
-
-    def cell(self, arm: str, test: str, metric: str) -> str:
-        """The mean over seeds ± half their range, for a table."""
-        mean, half = self.bar(arm, test, metric)
-        return f"{shown(mean, metric)} ± {shown(half, metric)}"
+        """Return the mean over seeds and half their range. UserError if every training diverged."""
+        values = [d.value(test, metric) for d in self.of(arm)]
+        if not values:
+            raise UserError(f"every training of arm '{arm}' diverged; lower optim.lr_g or optim.lr_d")
+        return sum(values) / len(values), (max(values) - min(values)) / 2
 
     def baseline(self, kind: str, test: str, metric: str) -> float:
-        """The number of a baseline."""
+        """Return the summary of a baseline."""
         return float(self.baselines[kind][test]["summary"][metric])
 
+    def cells(self, name: str, test: str, metrics: Sequence[str]) -> list[str]:
+        """Return table cells of an arm, mean over seeds ± half their range, or of a baseline, its value."""
+        if name in self.baselines:
+            return [format_value(m, self.baseline(name, test, m)) for m in metrics]
+        bars = [(m, *self.bar(name, test, m)) for m in metrics]
+        return [f"{format_value(m, mean)} ± {format_value(m, half)}" for m, mean, half in bars]
+
+    def protocols(self, test: str, metrics: Sequence[str]) -> list[str]:
+        """Return the protocol of each metric on a test set, as notes of a table."""
+        protocol = self.done[0].measured["tests"][test]["protocol"]
+        return [f"{m}: {protocol[m]}" for m in metrics]
+
+    def pictures(self, test: str, index: int, columns: Sequence[Column]) -> list[Path]:
+        """Return the paths of one test image's pictures."""
+        return [
+            self.folder / "pictures" / f"{test}-{c}-{index}.png"
+            if isinstance(c, str)
+            else c.folder / "pictures" / f"{test}-{index}.png"
+            for c in columns
+        ]
+
+    def verdict(self, a: str, b: str, test: str, metric: str) -> Verdict:
+        """Return the verdict on a - b alone."""
+        return self.verdicts(a, [b], test, metric)[b]
+
+    def verdicts(self, a: str, others: Sequence[str], test: str, metric: str) -> dict[str, Verdict]:
+        """Return the verdict on a - b for each b of `others`, corrected for their number."""
+        comparisons = {b: self.compare(a, b, test, metric) for b in others}
+        return between_designs(comparisons, direction(metric))
+
     def compare(self, a: str, b: str, test: str, metric: str) -> Comparison:
-        """a - b over seeds and images; b may be a baseline. UserError where the protocols differ."""
+        """Return a - b over seeds and images; b may be a baseline. UserError if the protocols differ."""
         left, right = self._tests(a, test), self._tests(b, test)
         if len({t["protocol"][metric] for t in (*left, *right)}) > 1:
             raise UserError(f"{metric} of '{a}' and '{b}' was measured in two ways that do not compare")
+        if b in self.baselines:  # a baseline has no seeds: repeat it, so that only a's seeds vary
+            right = right * len(left)
         if metric in left[0]["per_image"]:
             x, y = ([t["per_image"][metric] for t in side] for side in (left, right))
-            if b in self.baselines:  # no seeds of its own: as many, all alike
-                y = y * len(x)
             return hierarchical_bootstrap(x, y)
         first, second = ([t["summary"][metric] for t in side] for side in (left, right))
-        if b in self.baselines:
-            second = second * len(first)
         return seed_level(first, second, len(left[0]["keys"]))
 
     def _tests(self, arm: str, test: str) -> list[Mapping[str, Any]]:
         if arm in self.baselines:
             return [self.baselines[arm][test]]
-        return [d.found["tests"][test] for d in self.of(arm)]
+        return [d.measured["tests"][test] for d in self.of(arm)]
 
 
 def direction(metric: str) -> str:
-    """max or min."""
-    return METRICS[metric].direction if metric in METRICS else EXTRA_DIRECTIONS[metric]
+    """Return the better direction of a metric: max or min."""
+    return METRICS[metric].direction if metric in METRICS else EXTRAS[metric].direction
 
 
-def shown(value: float, metric: str) -> str:
-    """A value with the decimals of its metric."""
-    decimals = {"psnr": 2, "rmse": 2, "chro": 2, "ssim": 4, "swd": 1, "colo": 2, "niqe": 2}
-    return f"{value:.{decimals.get(metric[:4].rstrip('_'), 3)}f}"
+def format_value(metric: str, value: float) -> str:
+    """Return a value with the decimals of its metric."""
+    decimals = EXTRAS[metric].decimals if metric in EXTRAS else _DECIMALS.get(metric, 3)
+    return f"{value:.{decimals}f}"

@@ -1,4 +1,4 @@
-"""A study from its plan to its answer: run what is missing, record it, conclude, write what people read."""
+"""Run a study from its plan to its answer: missing trainings, baselines, conclusion, MLflow record, files."""
 
 import json
 import time
@@ -9,17 +9,18 @@ from typing import Any
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
+from datasets.files import atomic_write, read_json
 from datasets.image_set import ImageSet, disjoint, open_images
 from orchestrator import provenance
 from orchestrator.cluster import capacity, connect
 from orchestrator.console import ProgressLine, StagePlan
 from orchestrator.studies import executor, export
-from orchestrator.studies.evaluation import of_baseline
+from orchestrator.studies.evaluation import evaluate_baseline
 from orchestrator.studies.plan import Study, check_names, summary
 from orchestrator.studies.request import Request
 from orchestrator.studies.results import Answer, FinishedTraining, Results
 from orchestrator.studies.spec import Training, open_test
-from orchestrator.studies.training import RESULT_FILE, TrainingJob, is_done
+from orchestrator.studies.training import TrainingJob, is_done, read_result
 from orchestrator.tracking.journal import read_entries
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.config import flatten
@@ -28,18 +29,20 @@ from trainers.metrics import require
 
 FACTS = "study.json"
 STAGE = "run"
+POLL_S = 0.5
+"""Interval at which journals are relayed while trainings run."""
 
 Digests = tuple[tuple[str, str], ...]
 """Role and digest of the images of a training."""
 
 
 def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: Any = print) -> Answer:
-    """Run a study, or go on with one; returns its answer. UserError before anything is spent."""
+    """Run or resume a study and return its answer. UserError, if any, comes before a training starts."""
     check_names(study.trainings)
     facts = _begin(study, request)
     digests = _check_images(study, request)
     with ExitStack() as stack:
-        place = _place(request, stack)
+        place = _connect(request, stack)
         say(f"running on {place.description}")
         for arm, n, steps in summary(study):
             say(f"  {arm:<34} {n} x {steps:,} steps")
@@ -47,7 +50,7 @@ def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: A
         record = _record(study, request, facts) if request.track else None
         try:
             _run(study, request, digests, place, record, stack)
-            results = _results(study, request, baselines, say)
+            results = collect_results(study, request, baselines, say)
             answer = study.conclude(results)
         except BaseException:
             _write_facts(request, facts | {"status": "interrupted"})
@@ -55,32 +58,36 @@ def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: A
                 record.finish({"status": "interrupted"}, [], "KILLED")
                 record.close(20)
             raise
-        facts |= {"status": "finished", "ended": time.time(), **_spent(results, place, request)}
+        spent = [_hours(d.measured, request, place) for d in results.done]
+        facts |= {"status": "finished", "ended": time.time()}
+        facts |= {k: sum(hours[k] for hours in spent) for k in ("gpu_hours", "cpu_hours")}
         _write_facts(request, facts)
-        files = export.answer(request.folder, study, answer, facts)
+        files = export.write_answer(request.folder, study, answer, facts)
         if record:
-            _finish(record, answer, files, facts, say)
+            _record_answer(record, answer, files, facts, say)
     return answer
 
 
 def _begin(study: Study, request: Request) -> dict[str, Any]:
-    """The study's facts; UserError for a name that exists, or a resumed study that is another one."""
-    path = request.folder / FACTS
-    if not request.resume and path.exists():
-        raise UserError(
-            f"study '{request.name}' exists in {request.folder.parent}: go on with --resume, or choose "
-            f"another --name"
-        )
-    if request.resume:
-        if not path.exists():
-            raise UserError(f"there is no study '{request.name}' in {request.folder.parent} to resume")
-        kept = json.loads(path.read_text())
-        if kept["plan"] != study.digest():
+    """Return the study's facts; UserError for a name that is taken, or if another study is resumed."""
+    facts, parent = read_json(request.folder / FACTS), request.folder.parent
+    if not request.resume:
+        if facts:
             raise UserError(
-                f"study '{request.name}' began with other trainings; resume it with the options it began "
-                f"with: {kept['command']}"
+                f"study '{request.name}' exists in {parent}; resume it with --resume or choose another --name"
             )
-        return kept | {"status": "running"}
+        return _new_facts(study, request)
+    if not facts:
+        raise UserError(f"there is no study '{request.name}' in {parent} to resume")
+    if facts["plan"] != study.digest():
+        raise UserError(
+            f"study '{request.name}' began with other trainings; resume it with the options it began "
+            f"with: {facts['command']}"
+        )
+    return facts | {"status": "running"}
+
+
+def _new_facts(study: Study, request: Request) -> dict[str, Any]:
     return {
         "name": request.name,
         "kind": study.kind,
@@ -98,7 +105,7 @@ def _begin(study: Study, request: Request) -> dict[str, Any]:
 
 
 def _check_images(study: Study, request: Request) -> dict[str, Digests]:
-    """Open every set once, refuse pictures that training and test share; digests by training."""
+    """Open every set once and return digests by training; UserError if training and test share images."""
     work_dir = request.storage
     tests: dict[DataConfig, ImageSet] = {}
     digests: dict[str, Digests] = {}
@@ -118,10 +125,10 @@ def _check_images(study: Study, request: Request) -> dict[str, Digests]:
     return {t.name: digests[t.config.data.train] for t in study.trainings}
 
 
-def _place(request: Request, stack: ExitStack) -> capacity.Capacity:
+def _connect(request: Request, stack: ExitStack) -> capacity.Capacity:
     if not request.ray:
-        words = f"this process: {describe_hardware()}"
-        return capacity.Capacity(words, True, 1, 1, int(pick_device().type == "cuda"))
+        description = f"this process: {describe_hardware()}"
+        return capacity.Capacity(description, True, 1, 1, int(pick_device().type == "cuda"))
     if request.address is None:
         stack.enter_context(connect.local_lock(request.name))
     return stack.enter_context(connect.connect(request.address))
@@ -135,44 +142,37 @@ def _run(
     record: SweepRecord | None,
     stack: ExitStack,
 ) -> None:
-    """Every training that is not done, those that others start from first."""
+    """Run every training; one that starts from another waits for it. Finished ones end at once."""
     slots = place.slots(request.gpus_per_run, 1)
-    pool = stack.enter_context(executor.open_pool(request.ray, place.gpus > 0, request.gpus_per_run, slots))
+    gpus = request.gpus_per_run if place.gpus else 0.0
+    pool = stack.enter_context(executor.open_executor(request.ray, gpus, slots))
     waiting = {t.name: t for t in study.trainings}
     running: dict[str, Training] = {}
-    tails = {t.name: _Tail(request.folder / t.name / "journal.jsonl") for t in study.trainings}
+    journals = {t.name: _JournalReader(request.folder / t.name / "journal.jsonl") for t in study.trainings}
     mean = sum(t.steps for t in waiting.values()) / len(waiting)
     progress = stack.enter_context(ProgressLine([StagePlan(STAGE, len(waiting), int(mean), 0)], slots))
     progress.begin(STAGE)
     while waiting or running:
-        for name in [n for n, t in waiting.items() if not t.after or is_done(request.folder / t.after)]:
-            if len(running) >= slots:
-                break
-            running[name] = waiting.pop(name)
+        ready = [n for n, t in waiting.items() if not t.after or is_done(request.folder / t.after)]
+        for name in ready[: slots - len(running)]:
+            t = running[name] = waiting.pop(name)
             if record:
-                t = running[name]
                 record.start_trial(STAGE, name, f"{t.arm} seed {t.seed}", flatten(t.config))
-            pool.submit(name, _job(running[name], request, digests[name], place.gpus > 0))
-        ended = pool.ended(0.5)
-        for name, training in list(running.items()):
-            entries = tails[name].read()
-            if record:
-                record.append(entries)
-            for e in entries:
-                if e["kind"] == "metrics" and "seconds" in e["values"]:
-                    progress.step(name, "psnr", e["step"], e["values"]["seconds"])
+            pool.submit(name, _job(t, request, digests[name], place.gpus > 0))
+        ended = pool.ended(POLL_S)
+        for name in list(running):
+            _relay(name, journals[name].read(), record, progress)
             if name in ended:
                 pool.result(name)
                 del running[name]
-                found = json.loads((request.folder / name / RESULT_FILE).read_text())
-                progress.end(name, found["seconds"])
+                measured = read_result(request.folder / name)
+                progress.end(name, measured["seconds"])
                 if record:
-                    _record_end(record, request, training, found, place)
+                    _record_end(record, name, measured, _hours(measured, request, place))
 
 
 def _job(training: Training, request: Request, digests: Digests, on_gpu: bool) -> TrainingJob:
     folder = request.folder
-    config = training.config
     return TrainingJob(
         training=training,
         folder=str(folder / training.name),
@@ -180,12 +180,23 @@ def _job(training: Training, request: Request, digests: Digests, on_gpu: bool) -
         run_key=f"{request.name}/{STAGE}/{training.name}",
         after=str(folder / training.after) if training.after else "",
         digests=digests,
-        # two trainings with one thread each beat one with two
-        threads=config.run.threads or (0 if on_gpu else 1),
+        # on CPUs two trainings with one thread each beat one training with two
+        threads=training.config.run.threads or (0 if on_gpu else 1),
     )
 
 
-class _Tail:
+def _relay(
+    name: str, entries: list[dict[str, Any]], record: SweepRecord | None, progress: ProgressLine
+) -> None:
+    """Pass new journal entries of a training on to MLflow and to the progress line."""
+    if record:
+        record.append(entries)
+    for e in entries:
+        if e["kind"] == "metrics" and "seconds" in e["values"]:
+            progress.step(name, "psnr", e["step"], e["values"]["seconds"])
+
+
+class _JournalReader:
     """Reads a journal from where the last read ended."""
 
     def __init__(self, path: Path) -> None:
@@ -198,20 +209,10 @@ class _Tail:
         return entries
 
 
-def _record_end(
-    record: SweepRecord,
-    request: Request,
-    training: Training,
-    found: Mapping[str, Any],
-    place: capacity.Capacity,
-) -> None:
-    """The end of a training in MLflow."""
-    hours = found["seconds"] / 3600 * (request.gpus_per_run if place.gpus else 0)
-    spent = {"gpu_hours": hours, "cpu_hours": found["cpu_seconds"] / 3600}
-    words = found["diverged"] or "ran its whole budget"
-    record.end_trial(
-        STAGE, training.name, words, spent, None, found.get("checkpoint"), failed=bool(found["diverged"])
-    )
+def _hours(measured: Mapping[str, Any], request: Request, place: capacity.Capacity) -> dict[str, float]:
+    """Return the GPU-hours and CPU-hours of a finished training."""
+    gpus = request.gpus_per_run if place.gpus else 0.0
+    return {"gpu_hours": measured["seconds"] / 3600 * gpus, "cpu_hours": measured["cpu_seconds"] / 3600}
 
 
 def _record(study: Study, request: Request, facts: Mapping[str, Any]) -> SweepRecord:
@@ -221,46 +222,44 @@ def _record(study: Study, request: Request, facts: Mapping[str, Any]) -> SweepRe
     return record
 
 
-def _finish(
+def _record_end(
+    record: SweepRecord, name: str, measured: Mapping[str, Any], hours: Mapping[str, float]
+) -> None:
+    """End the MLflow run of a training."""
+    diverged = measured["diverged"]
+    outcome = diverged or "ran its whole budget"
+    record.end_trial(STAGE, name, outcome, hours, None, measured.get("checkpoint"), failed=bool(diverged))
+
+
+def _record_answer(
     record: SweepRecord, answer: Answer, files: list[str], facts: Mapping[str, Any], say: Any
 ) -> None:
+    """End the study's MLflow run with the claims as tags and the answer's files."""
     claims = {f"claim/{c.id}": f"{c.status}: {c.why}" for c in answer.claims}
     tags = {k: facts[k] for k in ("status", "gpu_hours", "cpu_hours")}
     record.finish(claims | tags, files)
     if not record.close():
-        say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
+        say(f"MLflow has not received everything yet; the rest is stored in {record.writer.spool_dir}")
 
 
-def _results(study: Study, request: Request, baselines: tuple[str, ...], say: Any) -> Results:
-    done = []
-    for training in study.trainings:
-        folder = request.folder / training.name
-        done.append(FinishedTraining(training, folder, json.loads((folder / RESULT_FILE).read_text())))
-    measured: dict[str, dict[str, Any]] = {kind: {} for kind in baselines}
+def collect_results(study: Study, request: Request, baselines: tuple[str, ...], say: Any) -> Results:
+    """Return the measurements of all trainings and of the baselines, which are measured if need be."""
+    folders = [request.folder / t.name for t in study.trainings]
+    done = [FinishedTraining(t, f, read_result(f)) for t, f in zip(study.trainings, folders, strict=True)]
+    tests = {test.name: (t, test) for t in reversed(study.trainings) for test in t.tests}
+    measured: dict[str, dict[str, Any]] = {}
     for kind in baselines:
         path = request.folder / f"baseline-{kind.replace(' ', '-')}.json"
-        if not path.exists():
-            tests = {test.name: (t, test) for t in reversed(study.trainings) for test in t.tests}
-            pictures = request.folder / "pictures"
+        measured[kind] = read_json(path)
+        if not measured[kind]:
             say(f"measuring {kind} on {', '.join(tests)}")
-            found = {
-                n: of_baseline(kind, t, test, pictures, request.storage) for n, (t, test) in tests.items()
-            }
-            path.write_text(json.dumps(found))
-        measured[kind] = json.loads(path.read_text())
+            pictures = request.folder / "pictures"
+            for name, (training, test) in tests.items():
+                measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.storage)
+            atomic_write(path, json.dumps(measured[kind]).encode())
     return Results(done, measured, request.folder, request.storage)
-
-
-def _spent(results: Results, place: capacity.Capacity, request: Request) -> dict[str, float]:
-    share = request.gpus_per_run if place.gpus else 0.0
-    return {
-        "gpu_hours": sum(d.found["seconds"] for d in results.done) / 3600 * share,
-        "cpu_hours": sum(d.found["cpu_seconds"] for d in results.done) / 3600,
-    }
 
 
 def _write_facts(request: Request, facts: Mapping[str, Any]) -> None:
     request.folder.mkdir(parents=True, exist_ok=True)
-    part = request.folder / f".{FACTS}.part"
-    part.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-    part.replace(request.folder / FACTS)
+    atomic_write(request.folder / FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())

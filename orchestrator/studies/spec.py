@@ -1,24 +1,20 @@
-"""One training of a study and its test sets, as plain data."""
+"""The specification of one training of a study and of its test sets, as plain data."""
 
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
 from trainers.config import TrainConfig
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class TestSet:
     """Images that a finished network is measured on: the test role of `data`."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of the name
+    __test__ = False  # keeps pytest from collecting this class because of its name
 
     name: str
     data: DataConfig
@@ -28,7 +24,7 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a study: an arm with one seed."""
+    """One training of a study: an arm with one random seed."""
 
     arm: str
     seed: int
@@ -38,17 +34,17 @@ class Training:
     after: str = ""
     """Name of the training whose last checkpoint it starts from."""
     extras: tuple[str, ...] = ()
-    """Measures of the study's own (orchestrator/studies/evaluation.py)."""
+    """Further metrics that only studies use (orchestrator/studies/extra_metrics.py)."""
     alphas: tuple[float, ...] = ()
-    """Also measured: interpolations between the training it starts from (0) and itself (1)."""
+    """Weights of interpolations that are measured too, from the network it starts from (0) to its own (1)."""
     candidates: bool = False
-    """Also measured: every checkpoint on its own front."""
+    """Also measure every checkpoint on the training's own Pareto front."""
     extractor: str = ""
     """File of a classifier of domains, for fd_domains and kd_domains."""
 
     @property
     def name(self) -> str:
-        """Its folder, and its name in MLflow."""
+        """The name of its folder and of its run in MLflow."""
         return f"{re.sub(r'[^a-z0-9]+', '-', self.arm.lower()).strip('-')}-s{self.seed}"
 
     @property
@@ -58,14 +54,14 @@ class Training:
 
 
 def seeded(config: TrainConfig, seed: int) -> TrainConfig:
-    """`config` with `seed` for its weights and for the order of its data."""
+    """Return `config` with `seed` for its weights and for the order of its data."""
     return replace(config, run=replace(config.run, seed=seed), data=replace(config.data, order_seed=seed))
 
 
 def open_test(data: DataConfig, work_dir: Path) -> ImageSet:
-    """The test images of `data`. UserError where the set has no test split."""
+    """Return the test images of `data`. UserError if the set has no test split."""
     images = open_images(data.source("test"), "test", work_dir=work_dir, data=data)
-    undivided = not data.test and images.split == "all"  # it would be tested on what it was trained on
+    undivided = not data.test and images.split == "all"  # these images are those of the training
     if undivided or not len(images):
         raise UserError(f"{images.name} has no test images; import it with a --split that has a test part")
     return images

@@ -1,11 +1,10 @@
-"""One training of a study in a folder of its own: train or go on, measure, leave the mark that it is done.
+"""One training of a study in its own folder: train or resume, measure, and write the result file.
 
-The same function runs in this process or as a Ray task; a killed one, started again, goes on from its last
-checkpoint, and one that is done is left alone.
+`run_training` runs in this process or as a Ray task. Started again after a kill it resumes from the last
+checkpoint; a training with a result file is not repeated.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from orchestrator.studies.evaluation import on_test
+from datasets.files import atomic_write
+from orchestrator.studies.evaluation import evaluate_network
 from orchestrator.studies.spec import Training
 from orchestrator.tracking.journal import Journal
 from orchestrator.trial.inputs import Inputs, open_inputs
@@ -34,7 +34,7 @@ RESULT_FILE = "measured.json"
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training with the places and facts that its process needs."""
+    """A training with the paths and facts that its process needs."""
 
     training: Training
     folder: str
@@ -44,10 +44,11 @@ class TrainingJob:
     """Folder of the training that it starts from; empty: none."""
     digests: tuple[tuple[str, str], ...]
     threads: int
+    """Threads of torch; 0: torch's own choice."""
 
 
 class StudyMonitor(FolderMonitor):
-    """Files as for any run, and a journal for MLflow and the driver's living line."""
+    """Writes the files of any run, and a journal for MLflow and the driver's progress line."""
 
     def __init__(self, folder: Path, config: TrainConfig, run_key: str) -> None:
         super().__init__(folder, config, say=lambda text: None)
@@ -55,12 +56,12 @@ class StudyMonitor(FolderMonitor):
         self.began = time.monotonic()
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
-        """Losses, at the steps of both phases on one axis."""
+        """Journal losses, with the steps of both phases on one axis."""
         super().log(phase, step, values)
         self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
 
     def report(self, state: TrainState, progress: History) -> None:
-        """Val, on the same axis."""
+        """Journal an evaluation on val, with the steps of both phases on one axis."""
         super().report(state, progress)
         values = {f"val/{k}": v for k, v in progress.latest().items()}
         values["seconds"] = time.monotonic() - self.began
@@ -71,22 +72,27 @@ class StudyMonitor(FolderMonitor):
 
 
 def is_done(folder: Path) -> bool:
-    """Whether the training in `folder` has been measured."""
+    """Return True if the training in `folder` has its result file."""
     return (folder / RESULT_FILE).is_file()
 
 
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return the measurements of a finished training."""
+    return json.loads((folder / RESULT_FILE).read_text())
+
+
 def last_checkpoint(folder: Path, config: TrainConfig) -> Path:
-    """Where the training in `folder` ended."""
-    found = FolderMonitor(folder, config).restore()
-    if found is None:
+    """Return the last checkpoint of the training in `folder`. RuntimeError if there is none."""
+    last = FolderMonitor(folder, config).restore()
+    if last is None:
         raise RuntimeError(f"{folder} holds no checkpoint")
-    return found
+    return last
 
 
 def run_training(job: TrainingJob) -> None:
-    """Train, measure and mark as done; nothing where that was done before.
+    """Train, measure and write the result file; do nothing if there is one.
 
-    What it cost is what this attempt cost: a killed one before it is not in the mark.
+    The cost in the result file is that of this attempt, without earlier ones that were killed.
     """
     folder = Path(job.folder)
     if is_done(folder):
@@ -95,35 +101,35 @@ def run_training(job: TrainingJob) -> None:
         torch.set_num_threads(job.threads)
     folder.mkdir(parents=True, exist_ok=True)
     began, cpu_began = time.monotonic(), time.process_time()
-    found = _found(job)
-    found |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
-    _write(folder / RESULT_FILE, json.dumps(found))
+    result = _train_and_measure(job)
+    result |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
+    atomic_write(folder / RESULT_FILE, json.dumps(result).encode())
 
 
-def _found(job: TrainingJob) -> dict[str, Any]:
-    """What training and measuring brought; one that starts from a diverged network is not begun."""
+def _train_and_measure(job: TrainingJob) -> dict[str, Any]:
+    """Return the result of a training; one that would start from a diverged network is not begun."""
     config, after = job.training.config, Path(job.after)
     if job.after:
-        if json.loads((after / RESULT_FILE).read_text())["diverged"]:
+        if read_result(after)["diverged"]:
             return {"diverged": f"it starts from {after.name}, which diverged", "tests": {}}
         source = str(last_checkpoint(after, config))
         config = replace(config, run=replace(config.run, start_from=source))
     device = pick_device(config.run.device)
     monitor = StudyMonitor(Path(job.folder), config, job.run_key)
     diverged = _train(config, job, monitor, device)
-    found: dict[str, Any] = {"diverged": diverged, "tests": {}}
+    result: dict[str, Any] = {"diverged": diverged, "tests": {}}
     if not diverged:
-        found |= _measured(config, job, device)
-    for name, test in found["tests"].items():
+        result |= _measure(config, job, device)
+    for name, test in result["tests"].items():
         monitor.journal.metrics(0, {f"test/{name}/{k}": v for k, v in test["summary"].items()})
     monitor.journal.close()
-    return found
+    return result
 
 
 def _train(config: TrainConfig, job: TrainingJob, monitor: StudyMonitor, device: torch.device) -> str:
-    """Both phases; what diverged, in words, or nothing."""
+    """Train both phases; return the step and term at which the training diverged, else ""."""
     loader, evaluator, _ = _inputs(config, job, device)
-    if monitor.restore() is None:  # before anything is spent: a term that teaches nothing is refused
+    if monitor.restore() is None:  # at the start only: refuse a loss term without a gradient
         preflight.term_gradients(config, *preflight.first_batch(loader))
     try:
         TrainingRun(config, loader, evaluator, monitor, device).train()
@@ -137,30 +143,31 @@ def _inputs(config: TrainConfig, job: TrainingJob, device: torch.device) -> Inpu
     return open_inputs(config.data, config.generator.scale, metrics, job.work_dir, job.digests, device)
 
 
-def _measured(config: TrainConfig, job: TrainingJob, device: torch.device) -> dict[str, Any]:
-    last = last_checkpoint(Path(job.folder), config)
-    network, _ = checkpoint.load_generator(last)
-    network = network.to(device)
-    pictures, work_dir = Path(job.folder) / "pictures", Path(job.work_dir)
+def _measure(config: TrainConfig, job: TrainingJob, device: torch.device) -> dict[str, Any]:
+    folder = Path(job.folder)
+    last = last_checkpoint(folder, config)
+    network = checkpoint.load_generator(last)[0].to(device)
     training = replace(job.training, config=config)
     tests = {}
-    for label, measured in [("", network), *_others(job, config, network, device)]:
+    for label, measured in [("", network), *_further_networks(job, config, network, device)]:
         for test in training.tests:
-            labelled = replace(test, name=test.name + label)
-            tests[labelled.name] = on_test(measured, training, labelled, pictures, work_dir, device)
+            own = replace(test, name=test.name + label)
+            tests[own.name] = evaluate_network(
+                measured, training, own, folder / "pictures", Path(job.work_dir), device
+            )
     return {
         "tests": tests,
         "parameters": parameters(network),
         "latency_ms": latency_ms(network, config.generator.scale),
         "checkpoint": str(last),
-        "log": _log_of(Path(job.folder)),
+        "log": _read_log(folder),
     }
 
 
-def _others(
+def _further_networks(
     job: TrainingJob, config: TrainConfig, network: nn.Module, device: torch.device
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Interpolations and candidates, each with the label that follows the name of the test set."""
+    """Yield interpolations and candidates, each with the suffix of its test sets' names."""
     if job.training.alphas:
         start, _ = checkpoint.load_generator(last_checkpoint(Path(job.after), config))
         loader, _, _ = _inputs(config, job, device)
@@ -173,17 +180,11 @@ def _others(
             yield f"@step{int(folder.name)}", checkpoint.load_generator(folder)[0].to(device)
 
 
-def _log_of(folder: Path) -> list[dict[str, Any]]:
-    """metrics.jsonl, the last line of each phase, step and kind."""
-    lines: dict[tuple[str, int, str], dict[str, Any]] = {}
+def _read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return metrics.jsonl, of repeated entries (phase, step, kind) the last one."""
+    entries: dict[tuple[str, int, str], dict[str, Any]] = {}
     path = folder / "metrics.jsonl"
     for line in path.read_text().splitlines() if path.exists() else []:
         entry = json.loads(line)
-        lines[entry["phase"], entry["step"], "val" if "val" in entry else "log"] = entry
-    return list(lines.values())
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text)
-    part.replace(path)
+        entries[entry["phase"], entry["step"], "val" if "val" in entry else "log"] = entry
+    return list(entries.values())

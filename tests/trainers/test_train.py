@@ -174,7 +174,7 @@ def test_sigterm_saves_and_the_same_command_ends_bit_for_bit(photographs, storag
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate()
-    assert process.returncode == 143 and "the same command goes on from there" in error
+    assert process.returncode == 143 and "the same command resumes from there" in error
     assert start(words).wait() == 0
     assert same(*(final(tmp_path / name) for name in ("straight", "stopped")))
 

@@ -1,4 +1,10 @@
-"""The studies themselves, one module each: what is trained, and what is concluded from it."""
+"""The studies, one module each: which networks are trained, and the conclusions drawn from them.
+
+dataset_matrix: train on A, test on B. colorize: grey to colour. edges_to_photo: Canny edges to photographs.
+upsampler and upsampler_results: pixel shuffle, transposed convolutions and a three-stage schedule.
+perception_distortion and perception_distortion_results: a PSNR network, its GAN, and interpolations of both.
+benchmark_review: rows of published networks on test sets.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +22,7 @@ from orchestrator.studies.plan import Study
 
 @dataclass(frozen=True)
 class StudyKind:
-    """How one study is planned, and the baselines it is measured against."""
+    """A study's planning function, and the baselines it is compared with."""
 
     plan: Callable[..., Study]
     baselines: tuple[str, ...]
@@ -31,4 +37,4 @@ STUDIES = {
     "srgan_review": StudyKind(benchmark_review.plan, benchmark_review.BASELINES),
     "srcnn_vs_esrgan": StudyKind(benchmark_review.plan, benchmark_review.BASELINES),
 }
-"""Name of the study -> how it is planned; a new study is a module here and a line in this table."""
+"""Studies by name; to add one, write a module in this package and add a line here."""

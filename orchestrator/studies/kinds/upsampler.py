@@ -1,9 +1,9 @@
-"""Which upsampler, and what the published three-stage schedule does: arms with equal steps, seeds and data.
+"""Which upsampler is best, and what the published three-stage schedule does: arms of equal steps and data.
 
-5 + 5 + 5: interpolation and one transposed convolution, two transposed convolutions, the same on VGG
-features; each stage starts from what fits of the one before. run.gan_steps of the base is five epochs.
-Stage 3 changes the loss, so its loss is another unit: each stage's own loss is kept apart from PSNR, and the
-factor that the change of unit explains is measured on one network.
+The schedule 5 + 5 + 5 epochs: interpolation and one transposed convolution; two transposed convolutions; two
+transposed convolutions on VGG features. Each stage starts from the weights of the previous stage that fit.
+run.gan_steps of the base config is five epochs. Stage 3 changes the loss and so its unit: each stage's loss
+is drawn apart from PSNR, and the factor that the change of unit explains is measured on one network.
 """
 
 from bisect import bisect_left
@@ -11,11 +11,9 @@ from dataclasses import replace
 
 import torch
 
-from datasets.study_sets import prepare_study_set
 from orchestrator.studies.kinds import upsampler_results
-from orchestrator.studies.kinds.dataset_matrix import on_set
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
-from orchestrator.studies.plan import Study, named_sets
+from orchestrator.studies.plan import Study, first_set, on_set, prepared
 from orchestrator.studies.request import Request
 from orchestrator.studies.spec import TestSet, Training, open_test, seeded
 from trainers.benchmarks.cost import parameters
@@ -28,49 +26,45 @@ DEFAULTS = ("celeba=img_align_celeba.zip",)
 SPLIT = "upsampling"
 METRICS = ("psnr_y", "ssim_y", "swd", "checkerboard")
 LEARNING_RATES, BATCHES = (0.3, 1.0, 3.0), (0.5, 1.0, 2.0)
-"""Factors of the base's learning rates and batch: what the seed leaves open gets three values each."""
+"""Factors of the base's learning rates and batch, which the document leaves open."""
 KERNELS = {2: "transposed_conv_2", 3: "transposed_conv_3"}
-"""Beside 4, the kernel of the base arm."""
+"""Kernels beside 4, the kernel of the base arm."""
 
 
 def plan(request: Request, dry: bool = False, sensitivity: bool = True) -> Study:
-    """All arms on one set. UserError for a scale the schedule cannot do, or a set without a test part."""
-    ((name, spec),) = list(named_sets(request.data, DEFAULTS).items())[:1]
-    place = spec if dry else prepare_study_set(spec, SPLIT, request.storage)
-    base = on_set(request.config, place)
+    """Return all arms on one set. UserError for a scale the schedule cannot do, or without a test part."""
+    name, spec = first_set(request.data, DEFAULTS)
+    base = on_set(request.config, prepared(spec, SPLIT, request, dry))
     if not dry:
         open_test(base.data, request.storage)
     test = TestSet(name, base.data)
-    long = arms(base, sensitivity)
+    whole = arms(base, sensitivity)
     trainings = []
     for seed in range(request.seeds):
-        for arm, config in long.items():
+        for arm, config in whole.items():
             trainings.append(Training(arm, seed, seeded(config, seed), (test,), METRICS))
-        trainings += _schedule(base, seed, test)
-        trainings += _schedule(base, seed, test, kept=True)
+        stages = _stages(base, seed, test)
+        trainings += [*stages, *_stages(base, seed, test, kept_after=stages[0].name)]
     return Study(KIND, tuple(trainings), upsampler_results.conclude, _conditions(request, sensitivity), SPLIT)
 
 
 def arms(base: TrainConfig, sensitivity: bool) -> dict[str, TrainConfig]:
-    """Arms that train one network for all fifteen epochs."""
-    long = replace(base, run=replace(base.run, psnr_steps=0, gan_steps=3 * base.run.gan_steps))
-    shuffle = _with(long, "pixel_shuffle")
-    target = _parameters(shuffle)
-    found = {SHUFFLE: shuffle}
+    """Return the arms that train one network for all fifteen epochs."""
+    whole = replace(base, run=replace(base.run, psnr_steps=0, gan_steps=3 * base.run.gan_steps))
+    configs = {SHUFFLE: _with(whole, "pixel_shuffle")}
+    target = _parameters(configs[SHUFFLE])
     for name, upsampler in ((INTERP, "interp_transposed"), (TRANSPOSED, "transposed_conv")):
-        found[name] = _with(long, upsampler)
-        found[name + EQUAL] = _equal(found[name], target)
-    found[VGG] = _on_vgg(found[TRANSPOSED])
-    if sensitivity:
-        found |= _unstated(found)
-    return found
+        configs[name] = _with(whole, upsampler)
+        configs[name + EQUAL] = _equal(configs[name], target)
+    configs[VGG] = _on_vgg(configs[TRANSPOSED])
+    return configs | (_sensitivity(configs) if sensitivity else {})
 
 
-def _unstated(found: dict[str, TrainConfig]) -> dict[str, TrainConfig]:
-    """Three learning rates and batches for two upsamplers, and three kernels."""
+def _sensitivity(configs: dict[str, TrainConfig]) -> dict[str, TrainConfig]:
+    """Return two upsamplers with three learning rates and batches, and one with three kernels."""
     more = {}
     for name in (SHUFFLE, TRANSPOSED):
-        c = found[name]
+        c = configs[name]
         for factor in (f for f in LEARNING_RATES if f != 1):
             optim = replace(c.optim, lr_g=c.optim.lr_g * factor, lr_d=c.optim.lr_d * factor)
             more[f"{name}, lr_g {optim.lr_g:g}"] = replace(c, optim=optim)
@@ -79,24 +73,28 @@ def _unstated(found: dict[str, TrainConfig]) -> dict[str, TrainConfig]:
             run = replace(c.run, gan_steps=round(c.run.gan_steps * c.data.batch_size / size))
             more[f"{name}, batch {size}"] = replace(c, data=replace(c.data, batch_size=size), run=run)
     for kernel, upsampler in KERNELS.items():
-        more[f"{TRANSPOSED}, kernel {kernel}"] = _with(found[TRANSPOSED], upsampler)
+        more[f"{TRANSPOSED}, kernel {kernel}"] = _with(configs[TRANSPOSED], upsampler)
     return more
 
 
-def _schedule(base: TrainConfig, seed: int, test: TestSet, kept: bool = False) -> list[Training]:
-    """The three stages; with `kept` the moments of Adam and the discriminator go on through the swap."""
+def _stages(base: TrainConfig, seed: int, test: TestSet, kept_after: str = "") -> list[Training]:
+    """Return the three stages of the schedule.
+
+    With `kept_after`, the name of a stage 1, return stages 2 and 3 that continue it with Adam's moments and
+    the discriminator kept.
+    """
     first = replace(_with(base, "interp_transposed"), run=replace(base.run, psnr_steps=0))
-    second, third = _with(first, "transposed_conv"), _on_vgg(_with(first, "transposed_conv"))
-    found: list[Training] = []
-    for arm, config in zip(STAGES, (first, second, third), strict=True):
-        if kept and arm == STAGES[0]:
-            found.append(Training(arm, seed, seeded(config, seed), (test,), METRICS))
-            continue
-        run = replace(config.run, start_keeps_all=kept)
-        before = found[-1].name if found else ""
-        name = arm + KEPT if kept else arm
-        found.append(Training(name, seed, seeded(replace(config, run=run), seed), (test,), METRICS, before))
-    return found[1:] if kept else found
+    second = _with(first, "transposed_conv")
+    configs = dict(zip(STAGES, (first, second, _on_vgg(second)), strict=True))
+    if kept_after:
+        del configs[STAGES[0]]
+    stages: list[Training] = []
+    for arm, config in configs.items():
+        after = stages[-1].name if stages else kept_after
+        config = replace(config, run=replace(config.run, start_keeps_all=bool(kept_after)))
+        name = arm + KEPT if kept_after else arm
+        stages.append(Training(name, seed, seeded(config, seed), (test,), METRICS, after))
+    return stages
 
 
 def _with(config: TrainConfig, upsampler: str) -> TrainConfig:
@@ -113,7 +111,7 @@ def _parameters(config: TrainConfig) -> int:
 
 
 def _equal(config: TrainConfig, target: int) -> TrainConfig:
-    """The number of channels whose parameters come nearest to `target`."""
+    """Return `config` with the number of channels whose parameters are nearest to `target`."""
 
     def wide(channels: int) -> TrainConfig:
         return replace(config, generator=replace(config.generator, channels=channels))
@@ -134,6 +132,6 @@ def _conditions(request: Request, sensitivity: bool) -> tuple[str, ...]:
         f"VGG is {c.loss.content_network} {c.loss.content_layer}, weights {c.loss.content_weights}, factor "
         f"{c.loss.content_scale:.4f}"
         + ("; a row on random features shows mechanics only" if c.loss.content_weights == "random" else ""),
-        "the discriminator starts anew at each swap, and so do Adam's moments, unless 'moments kept' is said"
+        "the discriminator and Adam's moments start anew at each swap, except in arms with 'moments kept'"
         + ("" if sensitivity else "; learning rate, batch and kernel as given (--sensitivity varies them)"),
     )

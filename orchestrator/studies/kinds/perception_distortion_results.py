@@ -1,0 +1,203 @@
+"""Results of the perception-distortion study: the plane, values by alpha, the PIRM regions, and the claims.
+
+The trials of a finished sweep are drawn in a separate plane, since they were measured by another protocol.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from datasets.errors import UserError
+from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap, seed_level
+from orchestrator.analysis.significance import Verdict, between_designs
+from orchestrator.studies import figures
+from orchestrator.studies.claims import ClaimResult, decide
+from orchestrator.studies.results import Answer, Results, Table, format_value
+from trainers.objectives import front as front_of
+
+PSNR, GAN = "PSNR phase", "GAN phase"
+REGIONS = {"region 1": 11.5, "region 2": 12.5, "region 3": 16.0}
+"""Largest RMSE of each region of the PIRM challenge (Blau et al., 2018, sec. 3)."""
+SWEEP = "sweep.json"
+
+Values = dict[str, list[list[float]]]
+"""Metric -> [seed][image]; a set-level metric has one value in place of the images."""
+
+
+@dataclass(frozen=True)
+class Alphas:
+    """The interpolated networks of a study."""
+
+    between: Sequence[float]
+    """Weights of the GAN network between 0 and 1."""
+    on: str
+    """The network that a printed alpha is the weight of: gan or psnr."""
+
+    def printed(self, alpha: float) -> str:
+        """Return the weight `alpha` of the GAN network as the study prints it."""
+        return f"{alpha if self.on == 'gan' else round(1 - alpha, 4):g}"
+
+
+def conclude(
+    results: Results, test: str, perceptual: str, alphas: Alphas, trials: list[dict[str, Any]]
+) -> Answer:
+    """Return the table by alpha, the regions, the plane, a strip, and the claims."""
+    by_alpha = {a: _values_at(results, test, a) for a in (0.0, *alphas.between, 1.0)}
+    metrics = results.done[0].training.metrics
+    bicubic = _per_image([results.baselines["bicubic"][test]], metrics)
+    rows: list[list[str | float]] = []
+    dots = []
+    for alpha, values in by_alpha.items():
+        means = {m: _mean(values, bicubic, m) for m in metrics}
+        rows.append([alphas.printed(alpha), *(_cell(m, interval) for m, interval in means.items())])
+        x, y = means["rmse_y"], means[perceptual]
+        limits = [(i.low, i.high) if np.isfinite(i.low) else None for i in (x, y)]
+        word = alphas.printed(alpha)
+        dots.append(figures.Dot(x.estimate, y.estimate, "interpolation, by alpha", word, *limits))
+    dots += _checkpoints(results, perceptual)
+    rmse, perception = (results.baseline("bicubic", test, m) for m in ("rmse_y", perceptual))
+    dots.append(figures.Dot(rmse, perception, "bicubic", "bicubic"))
+    title = "Mean over seeds and images, 95 % intervals of the difference from bicubic"
+    table = Table("alphas", title, [f"alpha on {alphas.on}", *metrics], rows)
+    title = f"{test}: {perceptual} against RMSE (bars: 95 % of the difference from bicubic)"
+    plane = figures.plane(title, dots, _front(dots), "rmse_y, grey levels", perceptual, REGIONS)
+    drawn = {"plane.svg": plane, "strip.png": _strip(results, test, alphas)}
+    if trials:
+        drawn["sweep.svg"] = _sweep_plane(trials)
+    images = len(results.of(PSNR)[0].measured["tests"][test]["keys"])
+    return Answer([table, _regions(dots)], drawn, _claims(by_alpha, perceptual, images))
+
+
+def _values_at(results: Results, test: str, alpha: float) -> Values:
+    """Return the values of every seed at one alpha; 0 and 1 are the PSNR and the GAN network."""
+    suffix = "" if alpha in (0, 1) else f"@alpha{alpha:g}"
+    done = results.of(GAN if alpha else PSNR)
+    return _per_image([d.measured["tests"][test + suffix] for d in done], done[0].training.metrics)
+
+
+def _per_image(measured: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Values:
+    return {m: [one["per_image"].get(m, [one["summary"][m]]) for one in measured] for m in metrics}
+
+
+def _mean(values: Values, bicubic: Values, metric: str) -> Interval:
+    """Return the mean over seeds and images with the interval of its difference from bicubic.
+
+    Images differ far more than networks do, so an interval of the mean itself would hide every distance in
+    the plane.
+    """
+    rows, other = values[metric], bicubic[metric]
+    interval = _difference(values, {metric: other * len(rows)}, metric, len(other[0])).interval
+    at = float(np.mean(other))
+    return replace(interval, estimate=at + interval.estimate, low=at + interval.low, high=at + interval.high)
+
+
+def _difference(a: Values, b: Values, metric: str, images: int) -> Comparison:
+    if len(a[metric][0]) == 1:
+        return seed_level([r[0] for r in a[metric]], [r[0] for r in b[metric]], images)
+    return hierarchical_bootstrap(a[metric], b[metric])
+
+
+def _cell(metric: str, interval: Interval) -> str:
+    estimate, low, high = (format_value(metric, v) for v in (interval.estimate, interval.low, interval.high))
+    return f"{estimate} [{low}, {high}]" if np.isfinite(interval.low) else estimate
+
+
+def _checkpoints(results: Results, perceptual: str) -> list[figures.Dot]:
+    """Return the checkpoints on each seed's own front, each one alone: they have no mean over seeds."""
+    return [
+        figures.Dot(m["summary"]["rmse_y"], m["summary"][perceptual], "checkpoints of the GAN phase")
+        for done in results.of(GAN)
+        for test, m in done.measured["tests"].items()
+        if "@step" in test
+    ]
+
+
+def _front(dots: Sequence[figures.Dot]) -> list[tuple[float, float]]:
+    """Return the Pareto front of the dots, the least distortion first."""
+    return sorted((dots[i].x, dots[i].y) for i in front_of([(-d.x, -d.y) for d in dots]))
+
+
+def _regions(dots: Sequence[figures.Dot]) -> Table:
+    rows: list[list[str | float]] = []
+    below = 0.0
+    for region, limit in REGIONS.items():
+        inside = [d for d in dots if below < d.x <= limit]
+        best = min(inside, key=lambda d: d.y, default=None)
+        label = f"{best.series} {best.word}".strip() if best else "nothing lies here"
+        rows.append([region, f"<= {limit:g}", label, f"{best.y:.2f}" if best else "", len(inside)])
+        below = limit
+    rows.append(["beyond", f"> {below:g}", "", "", sum(d.x > below for d in dots)])
+    columns = ["region", "rmse", "best", "its perception", "points"]
+    return Table("regions", "PIRM regions by RMSE: the best in each", columns, rows)
+
+
+def _strip(results: Results, test: str, alphas: Alphas) -> bytes:
+    start, gan = results.of(PSNR)[0], results.of(GAN)[0]
+    chosen = list(alphas.between)[:: max(1, len(alphas.between) // 3)]
+    rows = []
+    for i in range(3):
+        bicubic, psnr, end, target = results.pictures(test, i, ["bicubic", start, gan, "target"])
+        middle = (results.pictures(f"{test}@alpha{a:g}", i, [gan])[0] for a in chosen)
+        rows.append([bicubic, psnr, *middle, end, target])
+    titles = [f"alpha {alphas.printed(a)}" for a in (0.0, *chosen, 1.0)]
+    return figures.strip(rows, ["bicubic", *titles, "target"], 200)
+
+
+def _claims(by_alpha: dict[float, Values], perceptual: str, images: int) -> list[ClaimResult]:
+    def less(a: float, b: float, metric: str) -> Verdict:
+        difference = _difference(by_alpha[a], by_alpha[b], metric, images)
+        return between_designs({metric: difference}, "min")[metric]
+
+    middle = min(by_alpha, key=lambda a: abs(a - 0.5))
+    ends = {
+        f"GAN minus PSNR, {perceptual}:": less(1.0, 0.0, perceptual),
+        "PSNR minus GAN, rmse_y:": less(0.0, 1.0, "rmse_y"),
+    }
+    between = {
+        f"less RMSE at {middle:g} than at 1:": less(middle, 1.0, "rmse_y"),
+        f"less {perceptual} at {middle:g} than at 0:": less(middle, 0.0, perceptual),
+    }
+    return [
+        decide("gan-perception", ends, decimals=2),
+        decide("interpolation", between, decimals=2),
+        _opposed(by_alpha, perceptual, images),
+    ]
+
+
+def _opposed(by_alpha: dict[float, Values], perceptual: str, images: int) -> ClaimResult:
+    """Answer by the rank correlation of RMSE and perception along alpha, one per seed: below 0 if opposed."""
+    correlations = []
+    for k in range(len(by_alpha[0.0]["rmse_y"])):
+        x, y = ([np.mean(v[m][k]) for v in by_alpha.values()] for m in ("rmse_y", perceptual))
+        correlations.append(float(spearmanr(x, y).statistic))
+    comparison = seed_level(correlations, [0.0] * len(correlations), images)
+    verdicts = between_designs({"rank correlation along alpha:": comparison}, "min")
+    return decide("plane", verdicts, decimals=2)
+
+
+def read_trials(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a finished sweep, each with the sweep's objective. UserError if there is none."""
+    path = folder / "leaderboard.json"
+    if not path.is_file():
+        raise UserError(f"--sweep: no sweep with a leaderboard in {folder}")
+    objective = json.loads((folder / SWEEP).read_text())["objective"]
+    rows = json.loads(path.read_text())
+    return [r | {"objective": objective} for r in rows if not r["diverged"] and r["metrics"]]
+
+
+def _sweep_plane(rows: list[dict[str, Any]]) -> bytes:
+    """Draw screened and confirmed trials on val, by the sweep's own objectives."""
+    objective = rows[0]["objective"]
+    x, y = objective["distortion"], objective["perceptual"]
+    dots = [
+        figures.Dot(r["metrics"][x], r["metrics"][y], r["stage"])
+        for r in rows
+        if r["stage"] in ("screen", "confirm") and {x, y} <= set(r["metrics"])
+    ]
+    front = sorted((dots[i].x, dots[i].y) for i in front_of([(d.x, -d.y) for d in dots]))
+    return figures.plane("Trials of the sweep, on val", dots, front, x, y)

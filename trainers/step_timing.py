@@ -1,0 +1,69 @@
+"""Time the training step of each phase on this machine, for estimates made before a run begins."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.config import TrainConfig
+from trainers.state import new_state
+from trainers.train_step import TrainStep, build_features
+
+PHASES = ("psnr", "gan")
+WARM_UP = 2  # calls: the first ones allocate memory and choose algorithms
+AT_LEAST, SECONDS = 3, 1.0  # timed calls, and how long they last together
+
+Timer = Callable[[Callable[[], Any], torch.device], float]
+"""Seconds of one call on a device; `timed` with or without settings of its own."""
+
+
+def time_step(
+    config: TrainConfig,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    device: torch.device,
+    phases: Sequence[str] = PHASES,
+    timer: Timer | None = None,
+) -> dict[str, float]:
+    """Return the measured seconds of one update in each of `phases`, by name.
+
+    Every step takes the next of `batches`, (hr, lr_image) in [0, 1] on `device`, so the time to load a batch
+    is part of it. Networks and optimizers are new and are discarded.
+    """
+    seconds = {}
+    for phase in phases:
+        features = build_features(config, device) if phase == "gan" else None
+        step = TrainStep(config, new_state(config, phase, device), features)
+        seconds[phase] = (timer or timed)(lambda step=step: step(*next(batches)), device)  # type: ignore[misc]
+    return seconds
+
+
+def timed(
+    call: Callable[[], Any],
+    device: torch.device,
+    *,
+    warm_up: int = WARM_UP,
+    at_least: int = AT_LEAST,
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return the mean seconds of `call` by `clock`, after `warm_up` calls that are not counted.
+
+    It is called until `at_least` calls and `seconds` have passed, each finished on `device`.
+    """
+    for _ in range(warm_up):
+        call()
+    wait_for(device)
+    began, count = clock(), 0
+    while count < at_least or clock() - began < seconds:
+        call()
+        wait_for(device)
+        count += 1
+    return (clock() - began) / count
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until `device` has finished all work submitted to it; the CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
