@@ -1,4 +1,4 @@
-"""Checks before anything is spent: even batches, opposed objectives, no shared photograph, nothing left behind."""
+"""Checks before anything is spent: even batches, opposed objectives, no shared photograph, a clean disk."""
 
 from types import SimpleNamespace
 
