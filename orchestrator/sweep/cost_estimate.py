@@ -69,7 +69,8 @@ class Estimate:
         ranks = f"; one of its {self.ranks} ranks, without the time they wait for one another"
         where = f"{describe_hardware()}; {self.slots} at once"
         return [
-            f"time     about {_approximate(self.wall_hours)} on this machine ({where}): {stages}; {spent}{cost}",
+            f"time     about {_approximate(self.wall_hours)} on this machine ({where}): {stages}; "
+            f"{spent}{cost}",
             f"timed    a PSNR step {psnr}, a GAN step {gan}, an evaluation {evaluation} (smallest to largest "
             f"architecture, one trial alone{ranks if self.ranks > 1 else ''})",
         ]

@@ -53,6 +53,14 @@ def test_without_a_snapshot_no_trial_was_started(tmp_path):
     assert not restore_snapshot(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
 
 
+def test_another_controller_than_ours_is_an_error():
+    with pytest.raises(RuntimeError, match="no longer takes its controller from ray.tune.tune"):
+        with using_upsweep_controller(lambda snapshot: None, lambda: 1):
+            pass
+    with pytest.raises(KeyError), using_upsweep_controller(lambda snapshot: None, lambda: 1):
+        raise KeyError("what the block raised comes first")
+
+
 @pytest.mark.parametrize("ahead", [1, 5])
 def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
     """The sampler draws again when there is more room, and when there is less waits until fewer run."""
@@ -67,13 +75,13 @@ def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
             names.append(name)
         return names
 
-    controller._make_room(3)
+    controller._set_slots(3)
     running = draw_all()
     assert len(running) == 3 and controller._max_pending_trials == 3
-    controller._make_room(5)
+    controller._set_slots(5)
     running += draw_all()
     assert len(running) == 5
-    controller._make_room(1)
+    controller._set_slots(1)
     for name in running:
         assert not draw_all()
         search.on_trial_complete(name, flatten_dict(REPORT.to_result()))
@@ -93,7 +101,7 @@ def test_a_list_of_designs_follows_the_room_too():
     controller = UpsweepTuneController.__new__(UpsweepTuneController)
     controller._search_alg = designs
     assert [bool(designs.next_trial()) for _ in range(2)] == [True, False]
-    controller._make_room(3)
+    controller._set_slots(3)
     assert [bool(designs.next_trial()) for _ in range(3)] == [True, True, False]
 
 
