@@ -1,16 +1,16 @@
-"""Tune's controller with three changes: which workers it reuses, whole snapshots, and slots that follow the nodes.
+"""Tune's controller with three changes: reuse of workers, whole snapshots, slots that follow the nodes.
 
-Workers: Tune itself ends a worker that raised (out of memory, a device error) before it retries the trial. A
-trial that diverged reported finite values and returned, so Tune would hand its process, whose device may hold
-values that are not finite, to the next trial. Here such a worker is ended too.
+Workers: Tune itself ends a worker that raised (out of memory, a device error) before it retries the trial.
+A trial that diverged reported finite values and returned, so Tune would hand its process, whose device may
+hold values that are not finite, to the next trial. Here such a worker is ended too.
 
 Snapshots: Tune copies a snapshot's files to the storage one after the other, and first some seconds after a
-trial began. A driver killed at the wrong moment finds half a snapshot, or one without a trial that it started.
-Here all files are one, written at once, and before any trial starts that it does not hold.
+trial began. A driver killed at the wrong moment finds half a snapshot, or one without a trial that it
+started. Here all files are one, written at once, and before any trial starts that it does not hold.
 
-Slots: Tune fixes at the start how many trials it draws ahead and runs at once. Nodes join and leave: too low a
-number leaves new nodes idle; too high a number draws designs that wait while the sampler could learn. Here the
-number is set again at each step.
+Slots: Tune fixes at the start how many trials it draws ahead and runs at once. Nodes join and leave: too low
+a number leaves new nodes idle; too high a number draws designs that wait while the sampler could learn. Here
+the number is set again at each step.
 """
 
 import io
@@ -91,8 +91,8 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
         ray.tune.tune.TuneController = usual  # type: ignore[misc]
     if not Controller.constructed:
         raise RuntimeError(
-            f"Ray {ray.__version__} no longer takes its controller from ray.tune.tune.TuneController; install "
-            f"the Ray of constraints.txt"
+            f"Ray {ray.__version__} no longer takes its controller from ray.tune.tune.TuneController; "
+            f"install the Ray of constraints.txt"
         )
 
 
