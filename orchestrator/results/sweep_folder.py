@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
-from orchestrator.storage import Storage
 
-if TYPE_CHECKING:  # --status must not wait for torch
+if TYPE_CHECKING:  # --help must not wait for torch and pyarrow
     from orchestrator.results.row import Row
+    from orchestrator.storage import Storage
 
 FACTS, LEADERBOARD, REPORT = "sweep.json", "leaderboard.json", "report.html"
 
@@ -27,17 +27,17 @@ def work_dir(storage: str) -> Path:
     return Path(own if "://" in storage else storage).expanduser().resolve()
 
 
-def exists(storage: Storage, name: str) -> bool:
+def exists(storage: "Storage", name: str) -> bool:
     """Return True if the storage holds a sweep of that name."""
     return storage.exists(f"{name}/{FACTS}")
 
 
-def sweep_names(storage: Storage) -> list[str]:
+def sweep_names(storage: "Storage") -> list[str]:
     """Return the names of all sweeps of a storage."""
     return [name for name in storage.names() if exists(storage, name)]
 
 
-def newest_sweep(storage: Storage) -> str:
+def newest_sweep(storage: "Storage") -> str:
     """Return the name of the sweep that ended last and picked a model; UserError if there is none."""
     sweeps = {name: read_facts(storage, name) for name in sweep_names(storage)}
     ended = [(facts["ended"], name) for name, facts in sweeps.items() if facts["ended"] and facts["pick"]]
@@ -48,7 +48,7 @@ def newest_sweep(storage: Storage) -> str:
     return max(ended)[1]
 
 
-def read_facts(storage: Storage, name: str) -> dict[str, Any]:
+def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     """Return sweep.json of a sweep; UserError naming those that exist if there is none."""
     if not exists(storage, name):
         known = ", ".join(sweep_names(storage)) or "none"
@@ -56,32 +56,32 @@ def read_facts(storage: Storage, name: str) -> dict[str, Any]:
     return json.loads(storage.read_text(f"{name}/{FACTS}"))
 
 
-def write_facts(storage: Storage, name: str, facts: Mapping[str, Any]) -> None:
+def write_facts(storage: "Storage", name: str, facts: Mapping[str, Any]) -> None:
     """Write sweep.json."""
     storage.write_text(f"{name}/{FACTS}", json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
-def read_rows(storage: Storage, name: str) -> "list[Row]":
+def read_rows(storage: "Storage", name: str) -> "list[Row]":
     """Return the rows of leaderboard.json."""
     return json.loads(storage.read_text(f"{name}/{LEADERBOARD}"))
 
 
-def write_rows(storage: Storage, name: str, rows: "Sequence[Row]") -> None:
+def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
     """Write leaderboard.json."""
     storage.write_text(f"{name}/{LEADERBOARD}", json.dumps(list(rows), indent=1) + "\n")
 
 
-def read_stage(storage: Storage, name: str, stage: str) -> "list[Row] | None":
+def read_stage(storage: "Storage", name: str, stage: str) -> "list[Row] | None":
     """Return the rows of a stage that is done; None if it is not."""
     path = f"{name}/stages/{stage}.json"
     return json.loads(storage.read_text(path)) if storage.exists(path) else None
 
 
-def write_stage(storage: Storage, name: str, stage: str, rows: "Sequence[Row]") -> None:
+def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]") -> None:
     """Write the rows of a stage when all of it is done: a resumed sweep reads them back."""
     storage.write_text(f"{name}/stages/{stage}.json", json.dumps(list(rows)))
 
 
-def write_decisions(storage: Storage, name: str, stage: str, decisions: Any) -> None:
+def write_decisions(storage: "Storage", name: str, stage: str, decisions: Any) -> None:
     """Write what early stopping decided, so that it can be checked."""
     storage.write_text(f"{name}/stages/{stage}-decisions.json", json.dumps(decisions))
