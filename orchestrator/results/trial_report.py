@@ -1,7 +1,7 @@
 """The report that a trial sends to Ray Tune, and the result dict in which Tune carries it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -79,15 +79,6 @@ class TrialReport:
     """Diverged only: the first loss, gradient or output that was not finite; `step` is when."""
     journal: tuple[dict[str, Any], ...] = ()
     """Entries for the tracking server since the last report."""
-
-    @property
-    def gan_step(self) -> int:
-        """The step within the GAN phase; 0 in the PSNR phase."""
-        return self.step if self.phase == "gan" else 0
-
-    def without_journal(self) -> "TrialReport":
-        """Return the report as the driver keeps it."""
-        return replace(self, journal=())
 
     def to_result(self) -> dict[str, Any]:
         """Return the dict that Tune carries, plain data throughout; `from_result` is the inverse."""

@@ -5,7 +5,6 @@ is never ranked: loss weights have no effect there, so its rungs would rank nois
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -118,6 +117,6 @@ class SuccessiveHalving(FIFOScheduler):
 
 
 def _ranked_part(report: TrialReport) -> dict[str, Any]:
-    """Return the part of a report that a decision rests on."""
-    fields = ("phase", "step", "ranked", "warm_start", "gradient_shares")
-    return {k: v for k, v in asdict(report).items() if k in fields}
+    """Return the part of a report that a decision rests on, under the names of its fields."""
+    names = ("phase", "step", "ranked", "warm_start", "gradient_shares")
+    return {name: getattr(report, name) for name in names}

@@ -140,7 +140,7 @@ def _cause(error: BaseException | None) -> BaseException:
         return RuntimeError(f"rank {rank} died: {_lines(one)[0]}")
     for rank, one in failures.items():
         return RuntimeError(f"rank {rank}: {_lines(one)[-1]}")
-    return RuntimeError(_lines(error)[-1] if error else "its ranks ended without a last word")
+    return RuntimeError(_lines(error)[-1] if error else "its ranks ended without a last report")
 
 
 def _lines(error: BaseException) -> list[str]:
