@@ -1,5 +1,6 @@
 """The report that a trial sends to Ray Tune, and the result dict in which Tune carries it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -81,30 +82,24 @@ class TrialReport:
     """Entries for the tracking server since the last report."""
 
     def to_result(self) -> dict[str, Any]:
-        """Return the dict that Tune carries, plain data throughout; `from_result` is the inverse."""
-        plain = {k: v for k, v in asdict(self).items() if k != "status"} | {"status": str(self.status)}
-        return {"report": plain} | {RANKED + name: value for name, value in self.ranked.items()}
+        """Return the dict that Tune carries; `from_result` is the inverse.
+
+        The report is one JSON text, because Tune flattens nested dicts for its scheduler and searcher.
+        """
+        return {"report": json.dumps(asdict(self))} | {RANKED + m: value for m, value in self.ranked.items()}
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> "TrialReport":
         """Return the report in a Tune result; KeyError if it holds none."""
-        plain = dict(result["report"])
-        return cls(
-            **plain
-            | {
-                "status": Status(plain["status"]),
-                "usage": Usage(**plain["usage"]),
-                "attempt_usage": Usage(**plain["attempt_usage"]),
-                "candidates": tuple(plain["candidates"]),
-                "journal": tuple(plain["journal"]),
-            }
-        )
+        plain = json.loads(result["report"])
+        plain["status"] = Status(plain["status"])
+        plain |= {name: Usage(**plain[name]) for name in ("usage", "attempt_usage")}
+        return cls(**plain | {name: tuple(plain[name]) for name in ("candidates", "journal")})
 
 
 def status_of(result: Mapping[str, Any]) -> Status:
-    """Return the status in a Tune result, flattened or not; running if there is none."""
-    plain: Mapping[str, Any] = result.get("report", {})
-    return Status(result.get("report/status") or plain.get("status") or Status.RUNNING)
+    """Return the status in a Tune result; running if it holds no report."""
+    return TrialReport.from_result(result).status if "report" in result else Status.RUNNING
 
 
 def curve_point(report: TrialReport) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from orchestrator.results.trial_report import RANKED, Status, status_of
+from orchestrator.results.trial_report import RANKED, Status, TrialReport
 from orchestrator.search.hooks import hooks_of
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
@@ -69,12 +69,12 @@ class ConstrainedOptunaSearch(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell Optuna."""
-        status = status_of(result or {})
-        if status is Status.FAILED:
+        report = TrialReport.from_result(result) if result else None
+        if report is not None and report.status is Status.FAILED:
             result, error = None, True  # it measured nothing: Optuna counts it as failed and learns nothing
-        if result and trial_id in self._ot_trials:
-            step = result["report/step"] if result["report/phase"] == "gan" else 0
-            missing = 2.0 if status is Status.DIVERGED else 1.0 - step / max(1, result["report/max_steps"])
+        elif report is not None and trial_id in self._ot_trials:
+            share = report.step / max(1, report.max_steps) if report.phase == "gan" else 0.0
+            missing = 2.0 if report.status is Status.DIVERGED else 1.0 - share
             self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
         super().on_trial_complete(trial_id, result, error)
 
