@@ -24,12 +24,34 @@ def atomic_write(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
+class Held(Exception):
+    """Another process has the lock; `holder` is the text that it wrote into the lock file."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"{path} is locked by {holder or 'another process'}")
+        self.holder = holder
+
+
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, made if need be; the kernel frees it when its process ends."""
+def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`, made if missing; the kernel frees it when the process ends.
+
+    `holder`, if given, is written into the file, to tell other processes who has the lock.
+
+    Raises:
+        Held: if another process has the lock and `blocking` is False.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with open(path, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            raise Held(path, file.read()) from None
+        if holder:
+            file.truncate(0)
+            file.write(holder)
+            file.flush()
         yield
 
 
