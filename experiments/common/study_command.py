@@ -41,9 +41,9 @@ def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
 
 def request_of(kind: str, options: Any) -> Any:
     """The orchestrator's Request of what was asked for."""
+    from orchestrator.cluster.target import resolve_address
     from orchestrator.studies.request import Request, storage_of
 
-    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
     return Request(
         kind=kind,
         name=options.name or kind + ("-miniature" if options.miniature else ""),
@@ -57,6 +57,6 @@ def request_of(kind: str, options: Any) -> Any:
         tracking_uri=options.tracking_uri,
         track=options.track,
         ray=options.ray,
-        address=address,
+        address=resolve_address(options, os.environ) or None,
         gpus_per_run=options.gpus_per_run,
     )
