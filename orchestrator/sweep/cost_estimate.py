@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from datasets.files import usable_cpus
 from datasets.loader import TrainLoader, eval_pairs
-from orchestrator.cluster.connect import available_cpus
 from orchestrator.sweep.plan import SweepPlan
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig, override
@@ -104,7 +104,7 @@ def estimate(prepared: SweepPlan) -> Estimate:
     costs = [smallest.between(largest, size) for size in sizes]
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     request = prepared.request
-    slots = max(1, int(gpus / request.gpus) if gpus else available_cpus() // request.ranks)
+    slots = max(1, int(gpus / request.gpus) if gpus else usable_cpus() // request.ranks)
     shown = smallest, largest
     return Estimate(_hours(prepared, costs), slots, gpus > 0, request.gpus, *shown, request.ranks)
 

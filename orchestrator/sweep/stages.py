@@ -283,7 +283,7 @@ class Sweep:
     def _slots(self) -> int:
         """How many trials run at once now."""
         slots = self.place.current().slots(self.request.gpus, self.request.ranks)
-        self.progress.room(slots)
+        self.progress.set_slots(slots)
         return slots
 
     # -- rows ------------------------------------------------------------------------------------------

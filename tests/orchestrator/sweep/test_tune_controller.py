@@ -95,7 +95,7 @@ def test_a_list_of_designs_follows_the_room_too():
 @pytest.mark.slow
 @pytest.mark.ray
 def test_who_is_used_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 1)
+    monkeypatch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 1)
     ways = ["well", "well", "diverged", "well", "out of memory", "well"]
     designs = [{"how": way, "mark": str(tmp_path / "mark")} for way in ways]
 
@@ -130,7 +130,7 @@ def test_who_is_used_again(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 2)
+    monkeypatch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 2)
     monkeypatch.setitem(tune_callback.LIVE, "s/screen", MagicMock())
 
     def trial(params):
