@@ -29,9 +29,9 @@ JOB_VARIABLE = "UPSWEEP_JOB"
 """Environment variable with which a job learns its id."""
 POLL_S = 1.0
 PATIENCE_S = 30.0
-"""How long a head may not answer before following ends with an error."""
+"""Time without an answer from the head, after which following ends with an error."""
 STOP_S = 90
-"""How long a stopped sweep may take to save and close its record."""
+"""Time that a stopped sweep gets to save itself and close its record."""
 FAILED = 1
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 

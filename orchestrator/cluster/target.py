@@ -84,14 +84,7 @@ def choose_target(options: Options, env: Mapping[str, str]) -> Target:
     return Remote(cluster) if cluster else Local()
 
 
-class AddressOptions(Protocol):
-    """The options that name a Ray."""
-
-    local: bool
-    address: str
-
-
-def resolve_address(options: AddressOptions, env: Mapping[str, str]) -> str:
+def resolve_address(options: Options, env: Mapping[str, str]) -> str:
     """Return HOST:PORT of the Ray that --address or RAY_ADDRESS names; empty with --local or without one."""
     return "" if options.local else options.address or env.get("RAY_ADDRESS", "")
 

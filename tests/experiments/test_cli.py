@@ -1,4 +1,4 @@
-"""The command line itself: dotted flags, help without waiting, exit codes."""
+"""The command line: dotted flags, fast help, the place where a command runs, exit codes."""
 
 import dataclasses
 import os
@@ -31,7 +31,7 @@ def help_of(script):
 
 
 def loaded_by(script, *words):
-    """Which of the heavy packages a command has imported when it ends, and what it printed."""
+    """Return the heavy packages that a command has imported when it ends, and its output."""
     command = [sys.executable, "-c", PARSE, str(ROOT / "experiments" / script), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     loaded, _, said = done.stdout.partition("\n")
@@ -87,7 +87,7 @@ def test_a_value_the_config_refuses_is_its_own_sentence(capsys):
     assert capsys.readouterr().err == "", "no frame around it"
 
 
-def test_what_only_the_parser_knows_keeps_its_own_words(capsys):
+def test_a_mistake_that_only_the_parser_sees_keeps_its_message(capsys):
     with pytest.raises(SystemExit) as end:
         cli.parse(sweep.Options, recipes.build, ["--no-such-option", "1"])
     assert end.value.code == 2
