@@ -7,7 +7,6 @@
 Exit status: 0 done, 3 refused by the gate (the checks are printed), 2 a mistake in the command.
 """
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +72,9 @@ def main() -> int:
         if options.list:
             print(describe.history(registry))
         return 0
-    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
-    outcome = promote.promote(source, address=address, dry_run=options.dry_run, force=options.force)
+    outcome = promote.promote(
+        source, address=options.address or None, dry_run=options.dry_run, force=options.force
+    )
     print(describe.describe_outcome(outcome))
     return 0 if outcome.is_champion else REFUSED
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ray
 @pytest.fixture(scope="module", autouse=True)
 def ray_of_two_cores():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 2)
+        patch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 2)
         with connect(None):
             yield
 

@@ -108,7 +108,7 @@ def test_a_list_of_designs_follows_the_room_too():
 @pytest.mark.slow
 @pytest.mark.ray
 def test_who_is_used_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 1)
+    monkeypatch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 1)
     ways = ["well", "well", "diverged", "well", "out of memory", "well"]
     designs = [{"how": way, "mark": str(tmp_path / "mark")} for way in ways]
 
@@ -144,7 +144,7 @@ def test_who_is_used_again(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 2)
+    monkeypatch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 2)
 
     def trial(params):
         """Killed after each report: one new step an attempt, or the same one again."""
