@@ -8,6 +8,7 @@ from orchestrator.registry import gate
 from orchestrator.registry.gate import Thresholds, decide
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
+from trainers.metrics import METRICS
 
 OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="lpips_alex")
 SET_OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="swd")
@@ -81,6 +82,11 @@ def test_a_metric_of_the_whole_set_is_judged_by_its_difference():
         difference = {("swd", "bicubic"): Interval(-1.0, -2.0, high, 40)}
         decision = decide(candidate, {"bicubic": bicubic}, SET_OBJECTIVE, Thresholds(), difference, {})
         assert decision.passed == passed
+
+
+def test_defects_share_no_name_with_a_metric():
+    assert not set(gate.DEFECTS) & set(METRICS)
+    assert all(hasattr(Thresholds(), name) for name in gate.DEFECTS)
 
 
 def test_a_tint_a_grid_and_a_slow_network_are_kept_out():

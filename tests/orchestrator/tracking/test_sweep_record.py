@@ -8,7 +8,7 @@ from pyarrow import parquet
 from orchestrator.results import row
 from orchestrator.sweep.tune_callback import LIVE, StageCallback
 from orchestrator.tracking.server import default_uri
-from orchestrator.tracking.sweep_record import SweepRecord
+from orchestrator.tracking.sweep_record import SweepRecord, per_image_table
 
 
 @pytest.fixture
@@ -50,6 +50,14 @@ def test_test_numbers_of_every_image_are_a_table_on_the_confirmed_run(told):
     assert len(lines) == 6
     assert {"image": "b", "model": "warm start", "metric": "psnr_y", "value": 30.0} in lines
     assert of(told, "metrics")[0]["values"] == {"test/psnr_y": 30.5}
+
+
+def test_a_table_has_a_row_for_each_model_metric_and_image_in_order():
+    table = per_image_table(["a", "b"], {("ours", "psnr_y"): [30, 31.0], ("bicubic", "psnr_y"): [28.0, 29.0]})
+    assert table.column_names == ["image", "model", "metric", "value"]
+    assert table.to_pydict()["value"] == [30.0, 31.0, 28.0, 29.0]
+    with pytest.raises(ValueError, match="shorter"):
+        per_image_table(["a", "b"], {("ours", "psnr_y"): [30.0]})
 
 
 def test_work_that_a_retry_repeats_is_on_the_bill_twice(monkeypatch):
