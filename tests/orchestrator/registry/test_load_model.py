@@ -25,6 +25,7 @@ from trainers.state import new_state
 from trainers.weight_formats import export_generator
 
 CHAMPION = "models:/upsweep-demo@champion"
+RRDB = GeneratorConfig(kind="rrdb", norm="none", upsampler="nearest_conv", num_blocks=1, channels=8)
 CONFIG = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=2, global_skip="bicubic"))
 
 
@@ -109,10 +110,7 @@ def test_a_store_that_does_not_exist_is_named_and_not_created(tmp_path, capfd):
 @pytest.mark.parametrize(
     ("layout", "config"),
     [
-        (
-            "basicsr",
-            GeneratorConfig(kind="rrdb", norm="none", upsampler="nearest_conv", num_blocks=1, channels=8),
-        ),
+        ("basicsr", RRDB),
         ("leftthomas", GeneratorConfig(kind="leftthomas", num_blocks=2, channels=8)),
     ],
 )
@@ -131,9 +129,7 @@ def test_a_public_weight_file_upscales_as_the_network_it_was_exported_from(tmp_p
 
 def test_a_weight_file_of_no_known_layout_is_refused_with_their_names(tmp_path):
     save_file({"a.weight": torch.zeros(1)}, tmp_path / "net.safetensors")
-    with pytest.raises(
-        UserError, match=r"none of the known layouts \(basicsr, esrgan, esrgan_old, leftthomas\)"
-    ):
+    with pytest.raises(UserError, match=r"known layouts \(basicsr, esrgan, esrgan_old, leftthomas\)"):
         load_model(str(tmp_path / "net.safetensors"), "")
     with pytest.raises(UserError, match=r"gone\.pth' cannot be read as a weight file"):
         load_model(str(tmp_path / "gone.pth"), "")
