@@ -1,4 +1,4 @@
-"""From a sweep's folder to a champion by command line: promoted, refused, rolled back, listed."""
+"""Promotion by command line: promoted, refused, rolled back, listed, exported."""
 
 import hashlib
 import json

@@ -24,7 +24,7 @@ def of(record, kind):
     return [entry for entry in record.entries if entry["kind"] == kind]
 
 
-def test_a_trial_that_ends_tells_its_verdict_and_what_it_cost(told):
+def test_the_end_of_a_trial_has_its_verdict_and_costs(told):
     spent = row.cost_of({"seconds": 7200.0, "cpu_seconds": 360.0, "device": "cuda"}, 0.5, 3.0)
     told.end_trial("screen", "screen-1", "screened out", spent, None, "s3://b/x", failed=False)
     assert of(told, "metrics")[0]["values"] == {
