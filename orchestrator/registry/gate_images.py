@@ -7,6 +7,7 @@ about the measured values.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from trainers.metrics import METRICS
 
 GROUPS = 10
 TIMED_RUNS = 3
+
+Measure = Callable[[tuple[int, ...]], dict[str, float]]
+"""Indices of images -> a metric of each model on them."""
 
 
 @dataclass(frozen=True)
@@ -83,44 +87,36 @@ class GateImages:
         The interval is a jackknife over groups of images, equal groups for all models; below four images it
         has no limits.
         """
-        intervals = {}
+        models, intervals = {"candidate": candidate, **references}, {}
         for metric in (m for m in self.metrics if METRICS[m].level == "set"):
-            measure = _Subsets(self, metric, {"": candidate, **references})
+            measure = cache(partial(self._measure_subset, metric, models))  # once for all references
             for name in references:
-                intervals[metric, name] = _interval(measure, name, len(self.pairs))
+
+                def difference(indices: np.ndarray, name: str = name, measure: Measure = measure) -> float:
+                    values = measure(tuple(indices))
+                    return values["candidate"] - values[name]
+
+                intervals[metric, name] = _interval(difference, len(self.pairs))
         return intervals
 
+    def _measure_subset(
+        self, metric: str, models: Mapping[str, Measured], indices: tuple[int, ...]
+    ) -> dict[str, float]:
+        """Measure a set-level metric of each model on some of the images.
 
-class _Subsets:
-    """A set-level metric of several models on subsets of the images; each subset is measured once.
-
-    Evaluator.difference has the same purpose, but swd draws its patches by an image's index, here within the
-    subset and there within the whole set, so that the intervals differ.
-    """
-
-    def __init__(self, gate_set: GateImages, metric: str, models: Mapping[str, Measured]) -> None:
-        self.gate_set, self.metric, self.models = gate_set, metric, models
-        self.measured: dict[bytes, dict[str, float]] = {}
-
-    def __call__(self, indices: np.ndarray) -> dict[str, float]:
-        key = indices.tobytes()
-        if key not in self.measured:
-            pairs = [self.gate_set.pairs[i] for i in indices]
-            evaluator = Evaluator(
-                pairs, [self.metric], scale=self.gate_set.scale, device=self.gate_set.device, protocol={}
-            )
-            self.measured[key] = {
-                name: evaluator.measure_images([model.images[i] for i in indices]).summary[self.metric]
-                for name, model in self.models.items()
-            }
-        return self.measured[key]
+        Evaluator.difference has this purpose too, but gives swd other intervals: swd draws an image's patches
+        by its index, here within the subset and there within the whole set.
+        """
+        pairs = [self.pairs[i] for i in indices]
+        evaluator = Evaluator(pairs, [metric], scale=self.scale, device=self.device, protocol={})
+        return {
+            name: evaluator.measure_images([model.images[i] for i in indices]).summary[metric]
+            for name, model in models.items()
+        }
 
 
-def _interval(measure: _Subsets, name: str, n: int) -> Interval:
-    def difference(indices: np.ndarray) -> float:
-        values = measure(indices)
-        return values[""] - values[name]
-
+def _interval(difference: Callable[[np.ndarray], float], n: int) -> Interval:
+    """Return the jackknife interval of `difference` over n images; without limits below four."""
     if n < 4:
         return Interval(difference(np.arange(n)), -np.inf, np.inf, n)
     return jackknife_difference(difference, n, groups=min(GROUPS, n // 2))

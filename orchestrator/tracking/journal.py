@@ -24,7 +24,8 @@ def read_entries(path: Path, offset: int = 0, limit_bytes: int = 1 << 22) -> tup
     """Return the complete entries of `path` from byte `offset` on, and the offset after the last one.
 
     A last line without newline is still being written (or was cut off by a kill) and is left for later; a
-    line that is not a journal entry is skipped. About `limit_bytes` are read at most, but at least one line.
+    line that is not a journal entry is skipped. About `limit_bytes` are read at most, but at least one line;
+    -1 means no limit.
     """
     with open(path, "rb") as file:
         file.seek(offset)
@@ -104,7 +105,7 @@ class Journal:
         self.run_key = run_key
         self._lines = AppendOnlyFile(path)
         # Unknown after a kill whether these were delivered: drain returns all, the writer deduplicates.
-        self._undrained: list[Entry] = _read_all(Path(path))
+        self._undrained, _ = read_entries(Path(path), limit_bytes=-1)
         self._started = any(entry["kind"] == "start" for entry in self._undrained)
         self._seen = {
             (name, entry["step"])
@@ -165,15 +166,6 @@ class Journal:
         entry = {"run_key": self.run_key, "kind": kind, "time_ms": time.time_ns() // 1_000_000, **fields}
         self._lines.append([entry])
         self._undrained.append(entry)
-
-
-def _read_all(path: Path) -> list[Entry]:
-    entries: list[Entry] = []
-    offset, size = 0, path.stat().st_size
-    while offset < size:
-        block, offset = read_entries(path, offset)
-        entries += block
-    return entries
 
 
 def _number(value: float) -> float | str:

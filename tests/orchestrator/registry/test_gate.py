@@ -1,4 +1,4 @@
-"""The gate lets a better model in, keeps a worse one out, and says why with numbers."""
+"""The gate passes a better model, refuses a worse one, and explains both with numbers."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from orchestrator.registry import gate
 from orchestrator.registry.gate import Thresholds, decide
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
+from trainers.metrics import METRICS
 
 OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="lpips_alex")
 SET_OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="swd")
@@ -64,13 +65,13 @@ def test_few_images_are_not_enough_evidence():
     assert "29 gate images, at least 30 are needed" in decision.reason
 
 
-def test_the_reason_of_a_promotion_tells_all_checks_and_of_a_refusal_the_failed_ones():
+def test_the_reason_has_all_checks_of_a_promotion_and_the_failed_ones_of_a_refusal():
     bicubic = evaluation(24, 0.5)
     assert judge(evaluation(25, 0.3), bicubic=bicubic).reason.count("against bicubic") == 2
     assert judge(evaluation(25, 0.6), bicubic=bicubic).reason.count("against bicubic") == 1
 
 
-def test_numbers_of_another_protocol_never_meet():
+def test_values_of_another_protocol_are_not_compared():
     with pytest.raises(ValueError, match="bicubic was measured by another protocol"):
         judge(evaluation(25, 0.3), bicubic=evaluation(24, 0.5, protocol="unrounded"))
 
@@ -83,7 +84,12 @@ def test_a_metric_of_the_whole_set_is_judged_by_its_difference():
         assert decision.passed == passed
 
 
-def test_a_tint_a_grid_and_a_slow_network_are_kept_out():
+def test_defects_share_no_name_with_a_metric():
+    assert not set(gate.DEFECTS) & set(METRICS)
+    assert all(hasattr(Thresholds(), name) for name in gate.DEFECTS)
+
+
+def test_a_tint_a_grid_pattern_and_a_slow_network_are_refused():
     candidate, references = evaluation(25, 0.3), {"bicubic": evaluation(24, 0.5)}
     limits = {"mean_tint": 2.0, "grid_pattern": 1.0, "slowdown": 4.0}
     assert decide(candidate, references, OBJECTIVE, Thresholds(), {}, limits).passed

@@ -71,7 +71,7 @@ def test_artifacts_lie_beside_the_database_whatever_the_working_directory(place,
     assert "gone.png" in (spool / "rejected.jsonl").read_text()
 
 
-def test_a_stretch_sent_twice_is_stored_once(place):
+def test_a_block_sent_twice_is_stored_once(place):
     spool, uri, connect = place
     fill(spool)
     first = connect()
@@ -129,7 +129,7 @@ def test_another_sweep_of_the_same_name_gets_runs_of_its_own(place):
     assert not set(first.run_ids.values()) & set(second.run_ids.values())
 
 
-def test_a_value_that_is_no_number_becomes_a_tag(place):
+def test_a_value_that_is_not_finite_becomes_a_tag(place):
     spool, uri, connect = place
     journal = fill(spool, steps=[])
     journal.metrics(7, {"loss_g": float("inf"), "psnr_y": 20.0})

@@ -65,7 +65,7 @@ class Stranger(http.server.BaseHTTPRequestHandler):
         (500, "HTTP status 500"),
     ],
 )
-def test_a_server_that_is_something_else_is_told_from_mlflow(kind, sentence):
+def test_a_server_other_than_mlflow_is_refused(kind, sentence):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
     server.kind, server.daemon_threads, server.asked_to_stop = kind, True, threading.Event()
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
