@@ -7,7 +7,6 @@ about the measured values.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,6 @@ from trainers.metrics import METRICS
 
 GROUPS = 10
 TIMED_RUNS = 3
-
-Measure = Callable[[tuple[int, ...]], dict[str, float]]
-"""Indices of images -> a metric of each model on them."""
 
 
 @dataclass(frozen=True)
@@ -87,32 +83,12 @@ class GateImages:
         The interval is a jackknife over groups of images, equal groups for all models; below four images it
         has no limits.
         """
-        models, intervals = {"candidate": candidate, **references}, {}
+        intervals = {}
         for metric in (m for m in self.metrics if METRICS[m].level == "set"):
-            measure = cache(partial(self._measure_subset, metric, models))  # once for all references
-            for name in references:
-
-                def difference(indices: np.ndarray, name: str = name, measure: Measure = measure) -> float:
-                    values = measure(tuple(indices))
-                    return values["candidate"] - values[name]
-
+            for name, reference in references.items():
+                difference = self.evaluator.difference(metric, candidate.images, reference.images)
                 intervals[metric, name] = _interval(difference, len(self.pairs))
         return intervals
-
-    def _measure_subset(
-        self, metric: str, models: Mapping[str, Measured], indices: tuple[int, ...]
-    ) -> dict[str, float]:
-        """Measure a set-level metric of each model on some of the images.
-
-        Evaluator.difference has this purpose too, but gives swd other intervals: swd draws an image's patches
-        by its index, here within the subset and there within the whole set.
-        """
-        pairs = [self.pairs[i] for i in indices]
-        evaluator = Evaluator(pairs, [metric], scale=self.scale, device=self.device, protocol={})
-        return {
-            name: evaluator.measure_images([model.images[i] for i in indices]).summary[metric]
-            for name, model in models.items()
-        }
 
 
 def _interval(difference: Callable[[np.ndarray], float], n: int) -> Interval:
