@@ -10,6 +10,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from orchestrator.cluster import connect
+from orchestrator.cluster.tasks import run_tasks
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.gate import Decision, Thresholds, decide
 from orchestrator.registry.gate_images import GateImages, Measured
@@ -51,16 +52,9 @@ def evaluate_at(
     """
     if address is None:
         return evaluate_candidate(candidate, champion, work_dir, thresholds)
-    import ray
-
     with connect.connect(address) as capacity:
-        task = ray.remote(num_cpus=1, num_gpus=1 if capacity.gpus else 0)(evaluate_candidate)
-        try:
-            return ray.get(task.remote(candidate, champion, work_dir, thresholds))
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise error.cause from None
-            raise
+        arguments = (candidate, champion, work_dir, thresholds)
+        return run_tasks(evaluate_candidate, [arguments], gpus=1.0 if capacity.gpus else 0.0)[0]
 
 
 def evaluate_candidate(

@@ -1,11 +1,11 @@
 """Opening an MLflow store: its tables are created by one process at a time; experiments are found by name.
 
-All defaults for MLflow's environment variables are here. Importing this module imports mlflow, which takes
+All defaults of MLflow's environment variables are here; MLflow reads them when it uses them. Importing this module imports mlflow, which takes
 seconds; training never imports it.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,15 @@ from mlflow.exceptions import MlflowException
 from datasets.files import locked
 from orchestrator.tracking.server import database_path
 
-DEFAULTS = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-"""For every process that imports this module."""
-WRITER_DEFAULTS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_TRUNCATE_LONG_VALUES": "true",
-}
-"""For the writer process only: it retries by itself, while MLflow's client would block for minutes."""
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
-def set_defaults(variables: Mapping[str, str]) -> None:
-    """Set environment variables that are not set yet. MLflow reads them each time it uses them."""
-    for name, value in variables.items():
-        os.environ.setdefault(name, value)
-
-
-set_defaults(DEFAULTS)
+def set_writer_defaults() -> None:
+    """Set the defaults of the writer process: it retries by itself; MLflow's client would block for minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_TRUNCATE_LONG_VALUES", "true")
 
 
 def open_client(tracking_uri: str) -> MlflowClient:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datasets.files import locked, read_json, write_json
 from orchestrator.tracking.delivery import Delivery
-from orchestrator.tracking.mlflow_client import WRITER_DEFAULTS, set_defaults
+from orchestrator.tracking.mlflow_client import set_writer_defaults
 
 POLL_S = 0.5
 BACKOFF_S = (0.5, 15.0)
@@ -41,7 +41,7 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
     Exits with a message if the store still fails ORPHAN_GRACE_S after the parent ended.
     """
     os.nice(5)  # training shares these cores
-    set_defaults(WRITER_DEFAULTS)
+    set_writer_defaults()
     parent, delivery, pause = ParentProcess(), None, BACKOFF_S[0]
     status_file = spool_dir / "progress.json"
     with locked(spool_dir / "writer.lock"):

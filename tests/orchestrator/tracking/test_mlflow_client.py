@@ -10,7 +10,7 @@ import pytest
 from orchestrator.tracking.mlflow_client import (
     get_or_create_experiment,
     open_client,
-    set_defaults,
+    set_writer_defaults,
     using_tracking_uri,
 )
 from orchestrator.tracking.server import default_uri
@@ -34,12 +34,14 @@ def test_the_process_wide_address_is_put_back_after_an_error(tmp_path):
     assert mlflow.get_tracking_uri() == before
 
 
-def test_defaults_do_not_replace_variables_of_the_user(monkeypatch):
-    monkeypatch.setenv("UPSWEEP_TEST_SET", "mine")
-    monkeypatch.setenv("UPSWEEP_TEST_UNSET", "")
-    monkeypatch.delenv("UPSWEEP_TEST_UNSET")
-    set_defaults({"UPSWEEP_TEST_SET": "default", "UPSWEEP_TEST_UNSET": "default"})
-    assert (os.environ["UPSWEEP_TEST_SET"], os.environ["UPSWEEP_TEST_UNSET"]) == ("mine", "default")
+def test_the_writers_defaults_do_not_replace_variables_of_the_user(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "")
+    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    set_writer_defaults()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
 
 
 @pytest.mark.slow

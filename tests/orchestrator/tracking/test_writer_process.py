@@ -18,7 +18,7 @@ def parent(monkeypatch):
     monkeypatch.setattr(sys, "stdin", os.fdopen(reader))
     monkeypatch.setattr(writer_process, "BACKOFF_S", (0.01, 0.02))
     monkeypatch.setattr(writer_process, "POLL_S", 0.01)
-    monkeypatch.setattr(writer_process, "set_defaults", lambda _: None)
+    monkeypatch.setattr(writer_process, "set_writer_defaults", lambda: None)
     monkeypatch.setattr(os, "nice", lambda _: 0)
     return lambda: os.close(writer)
 
