@@ -1,12 +1,10 @@
-"""What the driver tells MLflow: costs, tables, the submission; and what a trial's attempts cost together."""
-
-from types import SimpleNamespace
+"""What the driver tells MLflow: costs, tables, the submission."""
 
 import pytest
 from pyarrow import parquet
 
 from orchestrator.results import row
-from orchestrator.sweep.tune_callback import LIVE, StageCallback
+from orchestrator.results.trial_report import TrialReport, Usage
 from orchestrator.tracking.server import default_uri
 from orchestrator.tracking.sweep_record import SweepRecord, per_image_table
 
@@ -25,7 +23,7 @@ def of(record, kind):
 
 
 def test_the_end_of_a_trial_has_its_verdict_and_costs(told):
-    spent = row.cost_of({"seconds": 7200.0, "cpu_seconds": 360.0, "device": "cuda"}, 0.5, 3.0)
+    spent = row.cost_of(TrialReport(usage=Usage(7200.0, 360.0), device="cuda"), 0.5, 3.0)
     told.end_trial("screen", "screen-1", "screened out", spent, None, "s3://b/x", failed=False)
     assert of(told, "metrics")[0]["values"] == {
         "cost/gpu_hours": 1.0,
@@ -36,7 +34,7 @@ def test_the_end_of_a_trial_has_its_verdict_and_costs(told):
 
 
 def test_without_a_gpu_or_a_price_nothing_costs(told):
-    spent = row.cost_of({"seconds": 7200.0, "device": "cpu"}, 0.0, 3.0)
+    spent = row.cost_of(TrialReport(usage=Usage(7200.0), device="cpu"), 0.0, 3.0)
     told.end_trial("screen", "screen-1", "screened out", spent, None, None, failed=True)
     assert of(told, "metrics")[0]["values"] == {"cost/gpu_hours": 0.0, "cost/cpu_hours": 0.0}
 
@@ -58,23 +56,3 @@ def test_a_table_has_a_row_for_each_model_metric_and_image_in_order():
     assert table.to_pydict()["value"] == [30.0, 31.0, 28.0, 29.0]
     with pytest.raises(ValueError, match="shorter"):
         per_image_table(["a", "b"], {("ours", "psnr_y"): [30.0]})
-
-
-def test_work_that_a_retry_repeats_is_on_the_bill_twice(monkeypatch):
-    monkeypatch.setitem(LIVE, "s/screen", SimpleNamespace(reported=lambda *_: None))
-    callback, trial = StageCallback("s/screen"), SimpleNamespace(trial_id="t")
-
-    def report(attempt, here, behind):
-        spent = {"seconds": here, "cpu_seconds": here / 2}
-        result = {"attempt": attempt, "attempt_spent": spent, "seconds": behind, "cpu_seconds": behind / 2}
-        callback.on_trial_result(0, [], trial, result)
-
-    report("first", 10.0, 10.0)
-    report("first", 30.0, 30.0)
-    report("second", 5.0, 15.0)  # restored from a checkpoint made after 10 s
-    assert callback.results["t"]["seconds"] == 35.0 and callback.results["t"]["cpu_seconds"] == 17.5
-    resumed = StageCallback("s/screen")
-    resumed.set_state(callback.get_state())
-    callback = resumed
-    report("third", 1.0, 16.0)
-    assert callback.results["t"]["seconds"] == 36.0

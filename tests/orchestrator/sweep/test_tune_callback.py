@@ -1,4 +1,4 @@
-"""The scheduler's state in Tune's snapshot: the stage's callback carries it, since Tune saves no scheduler."""
+"""What Tune's callback of a stage remembers, and the scheduler's state that it saves with its own."""
 
 import pickle
 from types import SimpleNamespace
