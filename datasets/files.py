@@ -100,10 +100,8 @@ class Held(Exception):
 def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None]:
     """Hold an exclusive lock on the file `path`, made if missing; the kernel frees it when the process ends.
 
-    `holder`, if given, is written into the file, to tell other processes who has the lock.
-
-    Raises:
-        Held: if another process has the lock and `blocking` is False.
+    `holder`, if given, is written into the file, to tell other processes who has the lock. Raises Held if
+    another process has it and `blocking` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:

@@ -67,14 +67,14 @@ def test_a_hostile_zip_member_is_rejected_with_a_reason(tmp_path: Path, case: st
 
 
 ARCHIVES: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "no readable zip"),
+    "empty": (b"", "is not a readable zip"),
     "html": (b"<html>Too many users have viewed this file", "it is a web page"),
-    "cut": (LOCAL[: len(LOCAL) // 2], "no readable zip"),
-    "tar": (bytes(10240), "no readable zip"),
-    "no members": (zipped(), "holds no photographs"),
-    "text only": (zipped(("readme.txt", b"hi")), "holds no photographs"),
-    "mac litter only": (zipped(("__MACOSX/._x.png", PNG), (".hidden.png", PNG)), "holds no photographs"),
-    "directory of garbage": (LOCAL[:-22] + bytes(22), "no readable zip"),
+    "cut": (LOCAL[: len(LOCAL) // 2], "is not a readable zip"),
+    "tar": (bytes(10240), "is not a readable zip"),
+    "no members": (zipped(), "has no photographs"),
+    "text only": (zipped(("readme.txt", b"hi")), "has no photographs"),
+    "mac litter only": (zipped(("__MACOSX/._x.png", PNG), (".hidden.png", PNG)), "has no photographs"),
+    "directory of garbage": (LOCAL[:-22] + bytes(22), "is not a readable zip"),
 }
 
 

@@ -77,7 +77,7 @@ TOGETHER = """
 import os, sys
 from pathlib import Path
 from datasets import cache, shard_writer
-from datasets.loader import open_images
+from datasets.image_set import open_images
 
 log = os.open(sys.argv[3], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 for module, name in ((cache, "_build"), (shard_writer, "_import")):

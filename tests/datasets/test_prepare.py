@@ -95,7 +95,7 @@ def test_a_cut_lmdb_is_an_error_and_not_a_crash(tmp_path: Path, keep: int) -> No
 
 def test_a_zip_without_an_lmdb_is_named(tmp_path: Path) -> None:
     path = make_zip(tmp_path / "a.zip", {"x.png": picture(0)})
-    with pytest.raises(UserError, match="holds 0 data.mdb files; expected LSUN's zip"):
+    with pytest.raises(UserError, match="has 0 data.mdb files; expected LSUN's zip"):
         prepare("lsun_tower", str(path), str(tmp_path / "o"))
 
 

@@ -79,7 +79,7 @@ def test_a_finished_import_is_kept_and_another_is_refused(folder: Path, tmp_path
     before = {p: p.stat().st_mtime_ns for p in out.iterdir()}
     packed(folder, out)
     assert before == {p: p.stat().st_mtime_ns for p in out.iterdir()}
-    with pytest.raises(UserError, match="already holds something else"):
+    with pytest.raises(UserError, match="already has other files"):
         packed(folder, out, min_px=8)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from datasets.errors import UserError
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.analysis.significance import NOT_ENOUGH, Verdict, between_designs
 from orchestrator.studies import figures
 from orchestrator.studies.claims import (

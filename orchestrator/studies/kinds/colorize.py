@@ -1,7 +1,7 @@
 """Grey to colour at scale 1, one network per domain, each on its own (Takano & Alaghband, 2019, 5.1)."""
 
 from datasets.errors import UserError
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.analysis.intervals import hierarchical_bootstrap
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures

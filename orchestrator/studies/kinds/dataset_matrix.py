@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.image_set import ImageSet, open_images
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.analysis.intervals import Comparison
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures

@@ -8,7 +8,7 @@ training image, which looks at no input at all.
 from dataclasses import replace
 
 from datasets.errors import UserError
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.analysis.significance import (
     BEATS,
     LOSES,

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from datasets.errors import UserError, unknown
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap, seed_level
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.studies.kinds import upsampler_results
 from orchestrator.studies.kinds.dataset_matrix import on_set
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
