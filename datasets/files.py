@@ -130,8 +130,3 @@ def usable_cpus() -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`; {} if there is no such file yet."""
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write `values` by `atomic_json` without fsync."""
-    atomic_json(path, values, durable=False)

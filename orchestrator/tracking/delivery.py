@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasets.files import read_json, write_json
+from datasets.files import atomic_json, read_json
 from orchestrator.tracking.deduplicate import Deduplicator, clean_name
 from orchestrator.tracking.journal import AppendOnlyFile, Entry, read_entries
 from orchestrator.tracking.server import artifact_root
@@ -68,7 +68,7 @@ class Delivery:
             token = page.token
             if not token:
                 break
-        write_json(self.spool_dir / "runs.json", self.run_ids)
+        atomic_json(self.spool_dir / "runs.json", self.run_ids, durable=False)
 
     def _adopt(self, key: str, run: Any) -> None:
         """A run whose spool may be gone: ask the server which points it holds."""
@@ -149,7 +149,7 @@ class Delivery:
             if entry and entry["parent_key"]:
                 tags["mlflow.parentRunId"] = self._run(entry["parent_key"])
             self.run_ids[key] = self._create(key, tags, entry)
-            write_json(self.spool_dir / "runs.json", self.run_ids)
+            atomic_json(self.spool_dir / "runs.json", self.run_ids, durable=False)
         return self.run_ids[key]
 
     def _create(self, key: str, tags: dict[str, str], entry: Entry | None) -> str:

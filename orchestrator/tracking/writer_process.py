@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from datasets.files import locked, read_json, write_json
+from datasets.files import atomic_json, locked, read_json
 from orchestrator.tracking.delivery import Delivery
 
 POLL_S = 0.5
@@ -44,8 +44,10 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
                 delivery = delivery or Delivery(spool_dir, tracking_uri, experiment)
                 busy = delivery.step()
                 if busy or pause > BACKOFF_S[0]:
-                    write_json(
-                        spool_dir / "progress.json", {"offset": delivery.offset, "state": "delivering"}
+                    atomic_json(
+                        spool_dir / "progress.json",
+                        {"offset": delivery.offset, "state": "delivering"},
+                        durable=False,
                     )
                 pause = BACKOFF_S[0]
                 if not busy and starter.gone_since is not None:
@@ -58,7 +60,7 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
                     "state": "waiting",
                     "error": f"{type(error).__name__}: {error}"[:2000],
                 }
-                write_json(spool_dir / "progress.json", said)
+                atomic_json(spool_dir / "progress.json", said, durable=False)
                 if starter.gone_for() > ORPHAN_GRACE_S:
                     sys.exit(f"upsweep: gave up; the spool {spool_dir} is kept: {error}")
                 starter.wait(pause)
