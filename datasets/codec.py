@@ -20,6 +20,7 @@ from PIL import (
 )
 
 from datasets import jpeg_crop
+from datasets.files import is_web_page
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """The JPEG reader also opens MPO, which many phones write; its first picture is the photograph."""
@@ -89,7 +90,9 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except UnidentifiedImageError:
-        raise Rejected(f"not an image: {_looks_like(data)}") from None
+        start = f"starts with {data[:8].hex(' ')}"
+        hint = "it starts like a web page (was a download refused?)" if is_web_page(data) else start
+        raise Rejected(f"not an image: {hint}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Rejected(f"more than {MAX_PIXELS} pixels in the header") from None
     except Exception as error:  # Pillow's parsers raise many kinds on broken headers
@@ -99,13 +102,6 @@ def _open(data: bytes) -> Image.Image:
     if frames > 1:
         raise Rejected(f"animated, {frames} frames")
     return image
-
-
-def _looks_like(data: bytes) -> str:
-    start = data[:512].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
-        return "it starts like a web page (was a download refused?)"
-    return f"starts with {data[:8].hex(' ')}"
 
 
 def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:

@@ -51,7 +51,7 @@ def _sharing_a_band(
     order = np.argsort(right_band, kind="stable")
     first = np.searchsorted(right_band[order], left_band, "left")
     last = np.searchsorted(right_band[order], left_band, "right")
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     for i in np.nonzero(last > first)[0]:
         candidates = order[first[i] : last[i]]
         close = np.bitwise_count(left[i] ^ right[candidates]) <= bits

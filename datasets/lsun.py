@@ -51,7 +51,7 @@ class LmdbSource:
 
     def read(self, member: Member) -> bytes:
         with self._env.begin() as transaction:
-            data = transaction.get(bytes.fromhex(member.name))
+            data: bytes = transaction.get(bytes.fromhex(member.name))
         if len(data) > MAX_BYTES:
             raise Rejected(f"{len(data)} bytes, more than {MAX_BYTES}")
         return data

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from datasets.cache_eviction import evict
 from datasets.errors import UserError
-from datasets.files import atomic_file, locked, remove_leftovers
+from datasets.files import atomic_file, is_web_page, locked, remove_leftovers
 from datasets.manifest import IndexFile, Shard
 from datasets.object_store import file_system, reason
 
@@ -98,12 +98,12 @@ def _check(url: str, entry: Shard | IndexFile, partial: Path) -> None:
     with open(partial, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        page = file.read(512).lstrip().lower().startswith((b"<!doctype", b"<html"))
+        page = is_web_page(file.read(512))
     if size == entry.bytes and digest == entry.sha256:
         return
-    what = "it is a web page, not a shard" if page else f"it has {size} bytes instead of {entry.bytes}"
-    if size == entry.bytes:
-        what = "its hash differs from the manifest"
+    what = "its hash differs from the manifest"
+    if size != entry.bytes:
+        what = "it is a web page, not a shard" if page else f"it has {size} bytes instead of {entry.bytes}"
     raise UserError(f"{url} is not the file that was imported: {what}")
 
 

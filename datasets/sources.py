@@ -16,6 +16,7 @@ from typing import Protocol
 
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
+from datasets.files import is_web_page
 
 IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_RATIO = 200
@@ -105,8 +106,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise UserError(f"no file {path}") from None
     except Exception as error:  # a broken directory raises many exceptions, such as struct.error
         with open(path, "rb") as file:
-            start = file.read(512).lstrip().lower()
-        page = start.startswith((b"<!doctype", b"<html"))
+            page = is_web_page(file.read(512))
         hint = "it is a web page: the server refused the download" if page else "download it again"
         raise UserError(f"{path} is not a readable zip ({error}); {hint}") from None
 
