@@ -1,1 +1,24 @@
-"""Bytes -> batches: importers, shards, the node cache, the order of samples, the one degradation."""
+"""Bytes to batches: import of photographs into shards, the cache of decoded images, sampling, degradation.
+
+Reading, in the order of use:
+    config            DataConfig, the data settings of a run
+    image_set         open_images and ImageSet, the images of one role; disjoint
+    loader            TrainLoader, eval_pairs and eval_protocol
+    sampling          order of images, crops and flips as pure functions
+    shuffle_buffer    streamed samples, for sets too large to keep decoded
+    network_input     image, grey or edges as input; degrade: bicubic resizing as in MATLAB and others
+    cache             decoded images of a machine, memory-mapped; cache_eviction: its size limit
+    shard_reader      shards as samples; manifest: their table of contents; remote_shards: shards at a URL
+Importing:
+    prepare           import of a dataset by name, of plain photographs, of a study's sets
+    catalogue         table of known datasets; demo: photographs of installed packages
+    sources           safe reading of folders and zips; lsun: LMDB; tiles: large photographs in squares
+    splits            division into train, val, test and gate
+    validate          decoding and hashing of each image; duplicates: near-duplicate detection
+    shard_writer      tar shards and their manifest
+Shared:
+    codec             strict decoding and hashing; jpeg_crop: decoding of JPEG crops alone
+    files             atomic files and folders, locks, number of CPUs
+    object_store      file systems of s3:// and gs://
+    errors            UserError
+"""

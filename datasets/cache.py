@@ -1,14 +1,12 @@
-"""One decoded uint8 copy of a split per machine: built once, memory-mapped, shared by all processes.
+"""A cache of decoded images: one uint8 copy of a split per machine, memory-mapped by all processes.
 
-The key is the content's digest, so an entry never goes stale. The builder holds an flock, which the kernel
-drops when it dies, and publishes by renaming a finished folder: readers see a whole entry or none.
+The key of an entry is the digest of its content, so an entry never goes stale. It is built under a lock, as a
+temporary folder that is renamed when complete: readers see a complete entry or none.
 """
 
 import hashlib
 import json
-import os
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +16,7 @@ import numpy as np
 from datasets.cache_eviction import META, evict, hold
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
-from datasets.files import atomic_write, locked
+from datasets.files import atomic_folder, locked, remove_leftovers
 from datasets.manifest import Manifest, Row
 from datasets.shard_reader import Location, samples
 
@@ -28,36 +26,34 @@ PIXELS = "pixels.u8"
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded images: `flat` uint8 holds them end to end, image i at `offsets[i]` with `shapes[i]` (H, W)."""
+    """Decoded images: uint8 `flat` holds them end to end, image i at `offsets[i]` with `shapes[i]` (H, W)."""
 
     flat: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray
     in_use: BinaryIO
-    """Keeps the entry from being evicted as long as this object lives."""
+    """An open file whose lock keeps the entry from being evicted."""
 
     def image(self, i: int) -> np.ndarray:
-        """uint8 (H, W, 3), read-only view."""
+        """Return image i, uint8 (H, W, 3), as a read-only view."""
         height, width = self.shapes[i]
         start = self.offsets[i]
         return self.flat[start : start + height * width * 3].reshape(height, width, 3)
 
     def crops(self, indices: np.ndarray, tops: np.ndarray, lefts: np.ndarray, side: int) -> np.ndarray:
-        """uint8 (N, side, side, 3): a copy of the square at (top, left) of each image named."""
+        """Copy the square at (top, left) of each image in `indices`: uint8 (N, side, side, 3)."""
         pitches = self.shapes[indices, 1] * 3
         first = self.offsets[indices] + tops * pitches + lefts * 3
         rows = first[:, None] + np.arange(side) * pitches[:, None]
-        return self._rows(side)[rows].view(np.uint8).reshape(-1, side, side, 3)
-
-    def _rows(self, side: int) -> np.ndarray:
-        """A view whose element k is the `side` pixels from byte k on: a row is one copy, without a loop."""
-        row = np.dtype((np.void, side * 3))
-        # Slicing a memmap costs ten times what slicing an array does.
-        return np.ndarray((self.flat.size - side * 3 + 1,), row, self.flat.view(np.ndarray), 0, (1,))
+        # Element k of `spans` is the `side` pixels from byte k on, so a row is one copy, without a loop. The
+        # view as an array is needed because slicing a memmap takes ten times as long.
+        span = np.dtype((np.void, side * 3))
+        spans = np.ndarray((self.flat.size - side * 3 + 1,), span, self.flat.view(np.ndarray), 0, (1,))
+        return spans[rows].view(np.uint8).reshape(-1, side, side, 3)
 
 
 def key_of(manifest: Manifest, split: str) -> str:
-    """16 hex digits of everything that decides the bytes of a cache entry."""
+    """Return the key of a cache entry: 16 hex digits over everything that decides its bytes."""
     entry = manifest.splits[split]
     parts = [LAYOUT, DECODER, manifest.transform, entry.index.sha256, *(s.sha256 for s in entry.shards)]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -66,10 +62,10 @@ def key_of(manifest: Manifest, split: str) -> str:
 def decoded(
     location: Location, manifest: Manifest, split: str, rows: list[Row], folder: Path, limit_bytes: int = 0
 ) -> Decoded:
-    """The cache entry of one split under `folder`, built by this process if nobody has yet.
+    """Return the cache entry of one split in `folder`, and build it if there is none.
 
-    With a limit, entries that no process has open make room. UserError where a decoded image is not the one
-    that the index describes, and where the set alone is larger than the limit.
+    If `limit_bytes` is not 0, entries that no process uses are deleted first to make room. UserError if an
+    image differs from its row in the index, or if the set alone exceeds the limit.
     """
     entry = folder / key_of(manifest, split)
     needed = sum(row.width * row.height * 3 for row in rows)
@@ -81,7 +77,7 @@ def decoded(
     folder.mkdir(parents=True, exist_ok=True)
     while (in_use := hold(entry)) is None:
         with locked(folder / f"{entry.name}.lock"):
-            # Whoever waited for the lock finds the entry that its holder published.
+            # A process that waited for the lock finds the entry that the previous holder built.
             if not (entry / META).is_file():
                 if limit_bytes:
                     evict(folder, limit_bytes - needed)
@@ -90,39 +86,30 @@ def decoded(
 
 
 def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows: list[Row]) -> None:
-    for leftover in entry.parent.glob(f".{entry.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)  # we hold the lock: its builder is dead
-    building = entry.parent / f".{entry.name}.{uuid.uuid4().hex}"
-    building.mkdir()
-    _check_space(building, sum(row.width * row.height * 3 for row in rows))
-    with open(building / PIXELS, "wb") as file:
-        stream = samples(location, manifest.splits[split].shards)
-        for row, (key, data) in zip(rows, stream, strict=True):
-            file.write(_checked_pixels(row, key, data, manifest.transform).tobytes())
-        file.flush()
-        os.fsync(file.fileno())
-    atomic_write(building / META, json.dumps({"images": len(rows), "key": entry.name}).encode())
-    os.replace(building, entry)
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+    remove_leftovers(entry)
+    needed, free = sum(row.width * row.height * 3 for row in rows), shutil.disk_usage(entry.parent).free
     if free < needed:
         raise UserError(
-            f"the decoded images need {needed / 1e9:.1f} GB, but {folder.parent} has {free / 1e9:.1f} GB "
+            f"the decoded images need {needed / 1e9:.1f} GB, but {entry.parent} has {free / 1e9:.1f} GB "
             f"free; choose another work folder or set data.mode streamed"
         )
+    with atomic_folder(entry) as building:
+        with open(building / PIXELS, "wb") as file:
+            stream = samples(location, manifest.splits[split].shards)
+            for row, (key, data) in zip(rows, stream, strict=True):
+                file.write(_checked_pixels(row, key, data, manifest.transform).tobytes())
+        (building / META).write_text(json.dumps({"images": len(rows), "key": entry.name}))
 
 
 def _checked_pixels(row: Row, key: str, data: bytes, transform: str) -> np.ndarray:
     if key != row.key:
-        raise UserError(f"the shards hold {key} where the index lists {row.key}; import again")
+        raise UserError(f"the shards hold image {key}, but the index lists {row.key}; import again")
     try:
         pixels = decode(data, transform)
     except Rejected as error:
         raise UserError(f"image {key} cannot be decoded: {error}; import again") from None
     if pixel_hash(pixels) != row.pixel_sha256:
-        raise UserError(f"image {key} decodes to other pixels here than where it was imported; import again")
+        raise UserError(f"image {key} decodes to other pixels than when it was imported; import again")
     return pixels
 
 
@@ -131,6 +118,7 @@ def _open(entry: Path, rows: list[Row], in_use: BinaryIO) -> Decoded:
     sizes = shapes.prod(axis=1) * 3
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     expected = int(sizes.sum())
-    if (entry / PIXELS).stat().st_size != expected:
-        raise UserError(f"{entry / PIXELS} is not {expected} bytes long; delete {entry} to build it again")
+    size = (entry / PIXELS).stat().st_size
+    if size != expected:
+        raise UserError(f"{entry / PIXELS} must have {expected} bytes, but has {size}; delete {entry}")
     return Decoded(np.memmap(entry / PIXELS, dtype=np.uint8, mode="r"), offsets, shapes, in_use)

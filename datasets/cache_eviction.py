@@ -1,7 +1,7 @@
-"""Keeping the cache of a machine below a limit: the longest unused goes first, nothing in use ever goes.
+"""Cache eviction: the least recently used entries are deleted first, entries in use never.
 
-An entry is in use while a process holds a shared flock on its meta.json; the kernel drops that lock when the
-process ends, so no entry stays blocked by a dead one.
+An entry is in use while a process holds a shared lock on its meta.json; the kernel frees that lock when the
+process ends.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ META = "meta.json"
 
 
 def hold(entry: Path) -> BinaryIO | None:
-    """A handle that keeps `entry` from being evicted while it is open; None where there is no entry."""
+    """Open and lock `entry` so that it is not evicted until the file is closed; None if there is no entry."""
     try:
         handle = open(entry / META, "rb")
     except FileNotFoundError:
@@ -27,22 +27,23 @@ def hold(entry: Path) -> BinaryIO | None:
             os.utime(entry / META)
             return handle
     except FileNotFoundError:
-        pass  # evicted between opening and locking
+        pass  # it was evicted between opening and locking
     handle.close()
     return None
 
 
 def evict(cache: Path, limit_bytes: int) -> None:
-    """Delete decoded entries and fetched shards, oldest use first, until at most `limit_bytes` are left."""
-    found = [(path.stat().st_mtime, path) for path in cache.glob(f"*/{META}")]
-    found += [(path.stat().st_mtime, path) for path in cache.glob("shards/*") if not path.suffix]
-    sizes = {path: _size(path) for _, path in found}
+    """Delete decoded entries and fetched shards, least recently used first, until `limit_bytes` are left."""
+    paths = [*cache.glob(f"*/{META}"), *(path for path in cache.glob("shards/*") if not path.suffix)]
+    sizes = {path: _size(path) for path in paths}
     total = sum(sizes.values())
-    for _, path in sorted(found):
+    for _, path in sorted((path.stat().st_mtime, path) for path in paths):
         if total <= limit_bytes:
             return
-        gone = _drop_entry(path) if path.name == META else _drop_shard(path)
-        total -= sizes[path] * gone
+        if path.name != META:
+            path.unlink(missing_ok=True)  # processes that read the shard keep it open
+        if path.name != META or _drop_entry(path):
+            total -= sizes[path]
 
 
 def _size(path: Path) -> int:
@@ -50,11 +51,6 @@ def _size(path: Path) -> int:
         files = path.parent.iterdir() if path.name == META else [path]
         return sum(file.stat().st_size for file in files)
     return 0
-
-
-def _drop_shard(path: Path) -> bool:
-    path.unlink(missing_ok=True)  # whoever reads it keeps its open file
-    return True
 
 
 def _drop_entry(meta: Path) -> bool:

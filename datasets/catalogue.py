@@ -1,18 +1,20 @@
-"""The sets that Upsweep knows by name: counts, terms, what to bring, where to get it. Only a table."""
+"""A table of the datasets that Upsweep knows by name: size, files to provide, licence, address, splits."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row; `images` is the published count, 0 where it depends on the source."""
+    """One dataset; `images` is the published number, 0 if it depends on the source."""
 
     images: int
     bring: str
+    """Files to give to --source."""
     licence: str
     get: str
+    """Address to download from."""
     splits: tuple[str, ...] = ("cut", "whole")
-    """Ways to divide it, the default first."""
+    """Values of --split, the default first."""
 
 
 _RESEARCH = "non-commercial research"

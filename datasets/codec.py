@@ -1,7 +1,7 @@
-"""Bytes <-> pixels: strict decoding, named transforms, and the three hashes. No files, no splits.
+"""Image codec: strict decoding of bytes to pixels, named transforms, and three hashes. No files, no splits.
 
-Every image is decoded here and nowhere else, so "the pixels of a key" has one meaning; what cannot be
-decoded whole and without a guess is `Rejected` with a reason that ends up in rejected.csv.
+All images of datasets are decoded by this module, so that the pixels of a key are the same everywhere. An
+image that cannot be decoded completely and unambiguously is `Rejected`; the reason is listed in rejected.csv.
 """
 
 import hashlib
@@ -20,31 +20,31 @@ from PIL import (
 )
 
 from datasets import jpeg_crop
+from datasets.files import is_web_page
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
-"""MPO, the JPEG of many phones, is found by the JPEG reader; its first picture is the photograph."""
+"""The JPEG reader also opens MPO, which many phones write; its first picture is the photograph."""
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 MAX_BYTES = 64 << 20
 MAX_PIXELS = 64_000_000
 DECODER = "libjpeg-turbo or pillow; rgb8; exif applied"
-"""Part of every manifest and cache key: another way to decode is another dataset."""
+"""Part of every manifest and cache key, since another decoder may give other pixels."""
 
 
 class Rejected(Exception):
-    """Why one image does not enter the dataset; the import goes on without it."""
+    """The reason for leaving one image out of a dataset; the import continues without it."""
 
 
 def decode(data: bytes, transform: str = "none") -> np.ndarray:
-    """Bytes of one still image -> uint8 (H, W, 3) RGB, turned upright as EXIF says, then transformed.
+    """Decode a still image to uint8 (H, W, 3) RGB, turned upright according to EXIF, then transformed.
 
-    The whole file is decoded, so a truncated one is found. Raises Rejected for anything that is not an
-    8-bit still image: what it was is in the message.
+    The whole file is decoded, so a truncated file is noticed. Rejected if it is not an 8-bit still image.
     """
     return TRANSFORMS[transform](_upright_rgb(_open(data), data))
 
 
 def decode_checked(data: bytes, ext: str, mode: str, transform: str) -> np.ndarray:
-    """`decode` for bytes that an import has accepted and a hash has confirmed: no header check."""
+    """Decode like `decode`, without checking the header again: for images that an import has accepted."""
     if ext == "jpg" and mode in ("RGB", "L"):
         return TRANSFORMS[transform](_jpeg(data))
     return decode(data, transform)
@@ -53,10 +53,10 @@ def decode_checked(data: bytes, ext: str, mode: str, transform: str) -> np.ndarr
 def decode_crop(
     data: bytes, ext: str, mode: str, transform: str, top: int, left: int, side: int
 ) -> np.ndarray:
-    """The square of `side` px at (top, left) of `decode_checked`, without decoding the rest where it can."""
+    """Return the square of `side` px at (top, left); a JPEG is decoded only there, if this machine can."""
     regions = jpeg_crop.find() if transform == "none" and ext == "jpg" and mode in ("RGB", "L") else None
     part = None
-    if regions and b"Exif\0\0" not in data:  # EXIF may turn the picture, and its places with it
+    if regions and b"Exif\0\0" not in data:  # EXIF may rotate the picture, and so move the crop
         part = regions.crop(data, top, left, side)
     if part is None:
         part = decode_checked(data, ext, mode, transform)[top : top + side, left : left + side]
@@ -64,24 +64,24 @@ def decode_crop(
 
 
 def extension(data: bytes) -> str:
-    """The honest file extension, from the content: names lie (LSUN's .webp files hold JPEG)."""
+    """Return the file extension that fits the content; names can be wrong (LSUN's .webp files are JPEG)."""
     return EXTENSIONS[_open(data).format or ""]
 
 
 def mode(data: bytes) -> str:
-    """Pillow's mode of the file itself: L for grey ones, which benchmarks measure without conversion."""
+    """Return Pillow's mode of the file; "L" (grey) images are measured by benchmarks without conversion."""
     return _open(data).mode
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """(height, width) after EXIF rotation, from the header alone."""
+    """Return (height, width) after EXIF rotation, read from the header."""
     image = _open(data)
     turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def _open(data: bytes) -> Image.Image:
-    """The header, checked: format, size, depth, frames. Nothing is decoded yet."""
+    """Open an image and check format, size and number of frames in its header; decode nothing yet."""
     if not data:
         raise Rejected("empty file")
     if len(data) > MAX_BYTES:
@@ -90,7 +90,9 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except UnidentifiedImageError:
-        raise Rejected(f"not an image: {_looks_like(data)}") from None
+        start = f"starts with {data[:8].hex(' ')}"
+        hint = "it starts like a web page (was a download refused?)" if is_web_page(data) else start
+        raise Rejected(f"not an image: {hint}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise Rejected(f"more than {MAX_PIXELS} pixels in the header") from None
     except Exception as error:  # Pillow's parsers raise many kinds on broken headers
@@ -102,15 +104,8 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _looks_like(data: bytes) -> str:
-    start = data[:512].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
-        return "it starts like a web page (was a download refused?)"
-    return f"starts with {data[:8].hex(' ')}"
-
-
 def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
-    # Pillow opens a 16-bit RGB PNG as 8-bit RGB; the depth stands in byte 24 of the file.
+    # Pillow opens a 16-bit RGB PNG as 8-bit RGB; byte 24 of the file is the true depth.
     deep = image.format == "PNG" and data[24] > 8
     if deep or image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise Rejected("more than 8 bits per channel; convert it to 8")
@@ -125,13 +120,13 @@ def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
         return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except Rejected:
         raise
-    except Exception as error:  # a decoder may fail in any way on broken bytes; none may end the import
+    except Exception as error:  # decoders raise any exception on broken bytes; none may end the import
         raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from None
 
 
 def _jpeg(data: bytes) -> np.ndarray:
-    # torchvision's libjpeg-turbo: the same pixels as Pillow's (tested), about twice as fast; seconds to
-    # import, for which a run on cached images need not wait.
+    # torchvision's libjpeg-turbo gives Pillow's pixels (tested) in half the time. Its import takes seconds,
+    # which a run on cached images saves.
     from torchvision.io import ImageReadMode, decode_jpeg
 
     raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
@@ -150,7 +145,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _celeba128(pixels: np.ndarray) -> np.ndarray:
-    """Centre 178x178 of an aligned CelebA image, to 128x128 (antialiased bicubic)."""
+    """Crop the central 178x178 px of an aligned CelebA image and resize to 128x128 (antialiased bicubic)."""
     height, width = pixels.shape[:2]
     if (height, width) != (218, 178):
         raise Rejected(f"{width}x{height} px, but aligned CelebA images are 178x218")
@@ -165,14 +160,14 @@ TRANSFORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """uint8 (H, W, 3) -> PNG bytes, the same ones each time; level 1, since tiles hardly shrink beyond it."""
+    """Encode uint8 (H, W, 3) as PNG, reproducibly; level 1, since higher levels hardly make tiles smaller."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """SHA-256 of shape and pixels: equal for the same picture in another file format."""
+    """Return the SHA-256 of shape and pixels, equal for one picture in two lossless file formats."""
     shape = struct.pack("<3I", *pixels.shape)
     return hashlib.sha256(shape + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
@@ -181,15 +176,15 @@ THUMB = 4
 
 
 def thumbnail(pixels: np.ndarray) -> bytes:
-    """uint8 (4, 4, 3) as 48 bytes: what the picture looks like from far away."""
+    """Shrink a picture to uint8 (4, 4, 3), as 48 bytes, to compare overall colours and layout."""
     small = Image.fromarray(pixels).resize((THUMB, THUMB), Image.Resampling.BOX)
     return small.tobytes()
 
 
 def difference_hash(pixels: np.ndarray) -> int:
-    """64-bit dHash: is each of 8x8 cells of a 9x8 grey thumbnail brighter than its right neighbour?
+    """Return the 64-bit dHash; small edits (scaling, recompression) change few bits.
 
-    Small edits (scaling, recompression) change few bits.
+    Each bit says if one of 8x8 cells of a 9x8 grey thumbnail is brighter than its right neighbour.
     """
     grey = Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX)
     cells = np.asarray(grey, dtype=np.int16)

@@ -1,4 +1,4 @@
-"""What a run reads: the data settings, checked before anything is opened."""
+"""The data settings of a run, checked before anything is opened."""
 
 import dataclasses
 import warnings
@@ -15,18 +15,18 @@ ROLES = ("train", "val", "test", "gate")
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Where images come from and how training crops are cut."""
+    """Sources of images, training crops, and how the network input is made."""
 
     train: str = "demo"
     """Training images: a catalogue name, a shard folder or URL, or a plain folder of photographs."""
     val: str = ""
-    """Images for rungs and checkpoint choice; empty: the val split of data.train."""
+    """Images to evaluate during training and to choose checkpoints; empty: the val split of data.train."""
     test: str = ""
-    """Images opened once, by the test stage; empty: the test split of data.train."""
+    """Images for the test stage only; empty: the test split of data.train."""
     gate: str = ""
-    """Images that only promotion sees; empty: the gate split of data.train."""
+    """Images for promotion only; empty: the gate split of data.train."""
     crop_px: int = 96
-    """Side of the square HR training crop in pixels; larger shows more context and costs more."""
+    """Side of the square HR training crop in pixels; larger crops show more context and cost more."""
     batch_size: int = 16
     """HR crops per generator update."""
     flip: bool = True
@@ -34,25 +34,25 @@ class DataConfig:
     mode: str = "cached"
     """cached: decoded once per node and memory-mapped; streamed: JPEG bytes read from the shards."""
     degradation: str = "matlab"
-    """How the network input is made from HR; numbers of different degradations never meet."""
+    """Resizing that makes the network input from HR; metrics of different degradations are not comparable."""
     input: str = "image"
-    """What is made smaller for the network: the image, its grey version (colouring) or its Canny edges."""
+    """Content of the network input: image, grey (for colorization) or edges (Canny)."""
     canny_sigma: float = 1.0
-    """Blur before edges are found, in pixels; larger keeps only coarse outlines."""
+    """Standard deviation of the blur before edge detection, in pixels; larger keeps only coarse outlines."""
     canny_low: float = 0.1
     """Gradient that continues an edge, for images in [0, 1]."""
     canny_high: float = 0.2
     """Gradient that starts an edge; larger gives fewer."""
     order_seed: int = 0
-    """Decides image order, crop and flip at each index; runs that share it see the same data."""
+    """Seed of image order, crops and flips; runs with equal seeds see equal data."""
     eval_images: int = 64
     """Val images measured at each evaluation (the first N by key); 0 means all."""
     eval_crop_px: int = 0
     """Side of the square crop measured in val, test and gate; 0 means the whole image."""
     eval_crop_at: str = "centre"
-    """Where that crop lies: centre, or key: at random, but for one image at the same place in every run."""
+    """Position of that crop: centre, or key: derived from the image's key, so equal in every run."""
     cache_gb: float = 0.0
-    """Disk for decoded images and fetched shards per machine; the longest unused go first; 0: no limit."""
+    """Disk space for decoded images and fetched shards per machine; 0 means no limit."""
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -77,7 +77,7 @@ class DataConfig:
         self._warn_of_ignored()
 
     def _warn_of_ignored(self) -> None:
-        """Say which settings were given that change nothing here."""
+        """Warn of settings that were given but have no effect."""
         idle = {"eval_crop_at": "data.eval_crop_px is 0"} if not self.eval_crop_px else {}
         if self.input != "edges":
             canny = ("canny_sigma", "canny_low", "canny_high")
@@ -88,5 +88,5 @@ class DataConfig:
                 warnings.warn(text, stacklevel=4)  # the line that made the configuration
 
     def source(self, role: str) -> str:
-        """The dataset that serves `role`: its own field, or data.train where that is empty."""
+        """Return the dataset for `role`: its own field, or data.train if that is empty."""
         return getattr(self, role) or self.train

@@ -1,8 +1,8 @@
-"""HR -> network input: the one bicubic definition, and the others by name. No file access, no randomness.
+"""Degradations (HR to LR) by name: MATLAB's bicubic imresize and alternatives. No file access, no randomness.
 
-MATLAB's imresize is two matrix products: each output pixel is a weighted sum of input pixels along one
-axis, the border reflection is folded into the weights, rows come first, and uint8 input is rounded and
-clipped to 8 bit between the passes and at the end. With that order, shipped LR files are met to the pixel.
+MATLAB's imresize is two matrix products: each output pixel is a weighted sum of input pixels along one axis.
+The border reflection is folded into the weights, rows come first, and uint8 input is rounded and clipped to 8
+bit after each pass. In that order, the LR images published with benchmarks are reproduced exactly.
 """
 
 import math
@@ -17,37 +17,35 @@ from torch.nn import functional
 from datasets.config import DEGRADATIONS
 from datasets.errors import UserError, unknown
 
-# kind -> (border, rounded to 8 bit between the passes); the kinds that are not matrix products follow below.
+# kind -> (border, rounded to 8 bit between the passes), of the kinds that are matrix products
 MATRIX_KINDS = {
     "matlab": ("symmetric", True),
     "matlab_replicate": ("replicate", True),
     "matlab_float": ("symmetric", False),
 }
-
-
 _BANDS = 4
 
 
 def down(hr: Tensor, scale: int, kind: str = "matlab") -> Tensor:
-    """uint8 (N, 3, H, W) -> uint8 (N, 3, H/scale, W/scale) on the same device.
+    """Shrink uint8 (N, 3, H, W) to uint8 (N, 3, H/scale, W/scale) on the device of `hr`.
 
-    UserError for an unknown kind; ValueError where H or W is no multiple of `scale` (crop first).
+    UserError if `kind` is unknown, ValueError if H or W is not a multiple of `scale`.
     """
     height, width = hr.shape[-2:]
     if height % scale or width % scale:
-        raise ValueError(f"an image of {height}x{width} px is no multiple of scale={scale}; crop it first")
+        raise ValueError(f"{height}x{width} px is not a multiple of scale={scale}; crop the image first")
     return _resize(hr, (height // scale, width // scale), kind)
 
 
 def up(lr_image: Tensor, scale: int, kind: str = "matlab") -> Tensor:
-    """uint8 (N, 3, h, w) -> uint8 (N, 3, h*scale, w*scale): the bicubic baseline of the same family."""
+    """Enlarge uint8 (N, 3, h, w) to uint8 (N, 3, h*scale, w*scale): the baseline that fits `down`."""
     height, width = lr_image.shape[-2:]
     return _resize(lr_image, (height * scale, width * scale), kind)
 
 
 def _resize(image: Tensor, size: tuple[int, int], kind: str) -> Tensor:
     if image.dtype != torch.uint8:
-        raise TypeError(f"images are resized as uint8, but got {image.dtype}")
+        raise TypeError(f"images must be uint8 to be resized, but got {image.dtype}")
     if kind not in DEGRADATIONS:
         raise unknown("degradation", kind, DEGRADATIONS, "data.degradation")
     if tuple(image.shape[-2:]) == size:
@@ -73,9 +71,9 @@ def _matlab(image: Tensor, size: tuple[int, int], border: str, mid_round: bool) 
 
 
 def _times(rows: Tensor, image: Tensor) -> Tensor:
-    """rows @ image; on the CPU in bands that leave out the zeros, which are most of the matrix."""
+    """Return rows @ image; on the CPU in bands, to skip the zeros, which are most of the matrix."""
     n_out, n_in = rows.shape
-    exact = image.dtype == torch.float32  # then the order of a sum changes nothing
+    exact = image.dtype == torch.float32  # the order of a sum changes nothing, see _exact_dtype
     if not exact or image.device.type != "cpu" or n_out % _BANDS or n_in <= n_out:
         return rows @ image
     tall, reach = n_out // _BANDS, 3 * -(-n_in // n_out)
@@ -88,10 +86,10 @@ def _times(rows: Tensor, image: Tensor) -> Tensor:
 
 
 def _exact_dtype(device: torch.device, sides: tuple[tuple[int, int], ...], border: str) -> torch.dtype:
-    """The smaller type in which no sum of products is rounded before we round it.
+    """Return the smallest type in which sums of products are exact.
 
     For x2 and x4 the weights are multiples of 1/4096, so sums of 8-bit pixels are exact in float32, unless
-    matrix products may use TF32 or bfloat16. Others need float64, as MATLAB has; MPS has none.
+    matrix products may use TF32 or bfloat16. Other scales need float64, as in MATLAB; MPS does not have it.
     """
     if device.type == "mps":
         return torch.float32
@@ -121,9 +119,10 @@ def _matrix(n_in: int, n_out: int, border: str, device: torch.device, dtype: tor
 
 
 def resize_matrix(n_in: int, n_out: int, border: str) -> np.ndarray:
-    """(n_out, n_in) float64: one axis of MATLAB's imresize, cubic with a = -0.5, widened when shrinking.
+    """Return MATLAB's imresize along one axis as a float64 matrix (n_out, n_in).
 
-    `border` is symmetric (the edge pixel is repeated, then mirrored) or replicate (clamped).
+    The kernel is cubic with a = -0.5, widened when shrinking. `border` is symmetric (the edge pixel is
+    repeated, then mirrored) or replicate (clamped).
     """
     scale = n_out / n_in
     stretch = min(scale, 1.0)
@@ -149,7 +148,7 @@ def _fold(index: np.ndarray, n: int, border: str) -> np.ndarray:
 
 
 def _cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -0.5 (Keys, 1981, eq. 15)."""
+    """Evaluate the cubic convolution kernel with a = -0.5 (Keys, 1981, eq. 15)."""
     x = np.abs(x)
     near = 1.5 * x**3 - 2.5 * x**2 + 1
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -159,7 +158,7 @@ def _cubic(x: np.ndarray) -> np.ndarray:
 def _pil(image: Tensor, size: tuple[int, int]) -> Tensor:
     arrays = image.movedim(1, -1).contiguous().cpu().numpy()
     if arrays.shape[-1] != 3:
-        raise UserError(f"data.degradation=pil takes RGB images, but got {arrays.shape[-1]} channels")
+        raise UserError(f"data.degradation=pil needs 3 channels, but got {arrays.shape[-1]}")
     resized = [Image.fromarray(a).resize(size[::-1], Image.Resampling.BICUBIC) for a in arrays]
     stacked = torch.from_numpy(np.stack([np.asarray(r) for r in resized]))
     return stacked.movedim(-1, 1).contiguous().to(image.device)

@@ -1,7 +1,7 @@
-"""The real photographs inside scikit-image and scikit-learn, as a dataset that works offline.
+"""The demo dataset: photographs from the installed scikit-image and scikit-learn packages, without download.
 
-Only pictures that ship in the wheels are used (no download), only photographs (no drawings, phantoms or
-blurred simulations). Roles are split by photograph; both views of the stereo pair are training images.
+Drawings, phantoms and blurred simulations are left out. Roles are split by photograph; both views of the
+stereo pair are training images.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ TILE_PX = 128
 TRAIN_STRIDE_PX = 48
 TRAIN_TILES_PER_PHOTOGRAPH = 64
 MIN_CONTRAST = 6.0
-"""Grey levels; below it a tile is empty sky, and bicubic is already perfect there."""
+"""In grey levels; a tile with less is empty sky, for which bicubic is already perfect."""
 
 SKIMAGE, SKLEARN = ("skimage", "data"), ("sklearn", "datasets/images")
 
@@ -43,7 +43,7 @@ SAME_SCENE = {"motorcycle_left": "motorcycle", "motorcycle_right": "motorcycle"}
 
 
 class PackagedPhotographs:
-    """The photographs of one role, read from the installed packages. UserError where one is missing."""
+    """The demo photographs of one role; UserError if a package lacks one."""
 
     def __init__(self, role: str) -> None:
         self.name = "demo"
@@ -65,7 +65,7 @@ class PackagedPhotographs:
 
 
 def _folder(package: str, inside: str) -> Path:
-    # find_spec, not import: scikit-image takes a second to import and nothing of its code is needed.
+    # find_spec instead of import: scikit-image takes a second to import and only its data are needed.
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         raise UserError(f"the demo needs {package}; install the project's dependencies")
@@ -73,15 +73,14 @@ def _folder(package: str, inside: str) -> Path:
 
 
 def demo_sources() -> dict[str, TiledSource]:
-    """One source per role: 128 px tiles, overlapping for train, side by side for the others."""
-    sources = {}
-    for role in PHOTOGRAPHS:
-        train = role == "train"
-        sources[role] = TiledSource(
+    """Return one source per role: tiles of 128 px, overlapping for train, side by side for other roles."""
+    return {
+        role: TiledSource(
             PackagedPhotographs(role),
             tile_px=TILE_PX,
-            stride_px=TRAIN_STRIDE_PX if train else TILE_PX,
+            stride_px=TRAIN_STRIDE_PX if role == "train" else TILE_PX,
             min_contrast=MIN_CONTRAST,
-            limit=TRAIN_TILES_PER_PHOTOGRAPH if train else 0,
+            limit=TRAIN_TILES_PER_PHOTOGRAPH if role == "train" else 0,
         )
-    return sources
+        for role in PHOTOGRAPHS
+    }

@@ -1,8 +1,8 @@
-"""Same pictures under other names, found in the index alone. Who drops which: shards.py.
+"""Near-duplicate detection from the hashes in the index; validate.py decides which image to drop.
 
-A 64-bit dHash within 4 bits makes a pair a candidate. On aligned faces that alone is wrong most of the
-time (of 181 such pairs among 10,000 CelebA images, 4 or 5 show one picture), so a candidate must also look
-alike from far away: those differ by 0.6 to 5 grey levels, other people by 11 and more.
+Two images whose 64-bit dHashes differ in at most 4 bits are candidates. On aligned faces most candidates are
+wrong (of 181 pairs among 10,000 CelebA images, 4 or 5 show one picture), so their 4x4 thumbnails must also be
+alike: those of one picture differ by 0.6 to 5 grey levels, those of two people by 11 and more.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from datasets.manifest import Row
 
 NEAR_BITS = 4
 NEAR_LEVELS = 8.0
-"""Mean absolute difference of the 4x4 RGB thumbnails, in grey levels, up to which two pictures are one."""
+"""Largest mean absolute difference of the 4x4 RGB thumbnails of near duplicates, in grey levels."""
 
 _BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))
 
 
 def same_pictures(a: Sequence[Row], b: Sequence[Row]) -> list[tuple[int, int]]:
-    """(i, j), sorted, of all a[i], b[j] that show one picture: scaled, recompressed, slightly edited."""
+    """Return (i, j), sorted, of all a[i], b[j] that show one picture, even scaled, recompressed or edited."""
     pairs = near_pairs([int(row.dhash, 16) for row in a], [int(row.dhash, 16) for row in b])
     return [(i, j) for i, j in pairs if _look_alike(a[i].thumb, b[j].thumb)]
 
@@ -30,10 +30,10 @@ def _look_alike(a: str, b: str) -> bool:
 
 
 def near_pairs(a: Sequence[int], b: Sequence[int], bits: int = NEAR_BITS) -> list[tuple[int, int]]:
-    """(i, j), sorted, of all a[i], b[j] whose 64-bit hashes differ in at most `bits` (0..4) bits.
+    """Return (i, j), sorted, of all a[i], b[j] whose 64-bit hashes differ in at most `bits` (0 to 4) bits.
 
-    Five bands of bits and at most four differences: some band is equal, so only images that share a band
-    are compared, not all pairs. ValueError for more bits.
+    Hashes are cut into five bands. With at most four differing bits one band is equal, so only images that
+    share a band are compared, not all pairs. ValueError if `bits` is not 0 to 4.
     """
     if not 0 <= bits < len(_BANDS):
         raise ValueError(f"bits must be 0 to {len(_BANDS) - 1}, but got {bits}")
@@ -51,7 +51,7 @@ def _sharing_a_band(
     order = np.argsort(right_band, kind="stable")
     first = np.searchsorted(right_band[order], left_band, "left")
     last = np.searchsorted(right_band[order], left_band, "right")
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     for i in np.nonzero(last > first)[0]:
         candidates = order[first[i] : last[i]]
         close = np.bitwise_count(left[i] ^ right[candidates]) <= bits

@@ -1,12 +1,12 @@
-"""The one exception for a user's mistake; the command line prints it as one sentence and exits with 2."""
+"""UserError, the exception for a user's mistake; the command line prints its sentence and exits with 2."""
 
 
 class UserError(ValueError):
-    """What was wrong, what came, what to do: one sentence, naming the option by its dotted name."""
+    """A user's mistake in one sentence: what is wrong, what was given, what to do; options by dotted name."""
 
 
 def unknown(kind: str, name: str, known: object, option: str = "") -> UserError:
-    """The sentence for a name that is not in a table: "no upsampler 'pixelshufle'; known: ..."."""
+    """Return the error for a name that is not in a table: "no upsampler 'pixelshufle'; known: ..."."""
     import difflib
 
     names = sorted(str(k) for k in known)  # type: ignore[attr-defined]

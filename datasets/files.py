@@ -100,10 +100,8 @@ class Held(Exception):
 def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None]:
     """Hold an exclusive lock on the file `path`, made if missing; the kernel frees it when the process ends.
 
-    `holder`, if given, is written into the file, to tell other processes who has the lock.
-
-    Raises:
-        Held: if another process has the lock and `blocking` is False.
+    `holder` becomes the content of the file, to tell other processes who has the lock. Raises Held if another
+    process has it and `blocking` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+") as file:
@@ -112,16 +110,20 @@ def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None
         except BlockingIOError:
             file.seek(0)
             raise Held(path, file.read()) from None
-        if holder:
-            file.truncate(0)
-            file.write(holder)
-            file.flush()
+        file.truncate(0)
+        file.write(holder)
+        file.flush()
         yield
 
 
 def first_missing(path: Path) -> Path | None:
     """Return the topmost folder on the way to `path` that does not exist yet; None if `path` exists."""
     return next((p for p in [*reversed(path.parents), path] if not p.exists()), None)
+
+
+def is_web_page(data: bytes) -> bool:
+    """Return True if a file starts like HTML, as when a server answered a download with an error page."""
+    return data[:512].lstrip().lower().startswith((b"<!doctype", b"<html"))
 
 
 def usable_cpus() -> int:
@@ -132,8 +134,3 @@ def usable_cpus() -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object in `path`; {} if there is no such file yet."""
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write `values` by `atomic_json` without fsync."""
-    atomic_json(path, values, durable=False)

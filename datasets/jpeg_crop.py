@@ -1,8 +1,8 @@
-"""Decoding only the crop of a JPEG, through libjpeg-turbo 3 where this machine has it. No files, no policy.
+"""Decoding of JPEG crops through libjpeg-turbo 3, if this machine has it; otherwise images are decoded whole.
 
-Rows above the crop are skipped without an inverse DCT and those below are never read, which halves the time
-for a 128 px crop of a 256 px photograph. The pixels are those of a full decode: `find` compares them once
-and uses no library that differs. Who has none decodes whole images; nothing else changes.
+Rows above the crop are skipped without an inverse DCT and rows below are not read, which halves the time for
+a 128 px crop of a 256 px photograph. The pixels equal those of a full decode: `find` compares them once and
+refuses a library that differs.
 """
 
 import ctypes
@@ -16,12 +16,12 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-# From turbojpeg.h, version 3: what tj3Init is for, what tj3Get is asked, and the pixel layout.
+# Constants of turbojpeg.h, version 3: the operation for tj3Init, parameters for tj3Get, the pixel layout.
 _DECOMPRESS, _SUBSAMPLING, _WIDTH, _HEIGHT, _RGB = 1, 4, 5, 6, 0
 _MCU_WIDTH = {0: 8, 1: 16, 2: 16, 3: 8}
-"""Of 4:4:4, 4:2:2, 4:2:0 and grey; releases differ in how they upsample other layouts: not done here."""
+"""By subsampling: 4:4:4, 4:2:2, 4:2:0 and grey. Others are left out: releases upsample them differently."""
 _MARGIN = 2
-"""Columns beside the crop that its upsampled colours depend on."""
+"""Columns beside the crop that affect its upsampled colours."""
 
 
 class _Box(Structure):
@@ -29,7 +29,7 @@ class _Box(Structure):
 
 
 class Regions:
-    """Crops of JPEGs through one loaded library; any number of threads may use it."""
+    """A decoder of JPEG crops that uses one loaded library; threads may share it."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         library.tj3Init.restype = c_void_p
@@ -42,7 +42,7 @@ class Regions:
         self._library, self._local = library, threading.local()
 
     def crop(self, data: bytes, top: int, left: int, side: int) -> np.ndarray | None:
-        """uint8 (side, side, 3) of a JPEG without EXIF rotation; None where only a full decode is certain."""
+        """Return uint8 (side, side, 3) of a JPEG without EXIF rotation; None if it must be decoded whole."""
         library, handle = self._library, self._handle()
         if library.tj3DecompressHeader(handle, data, len(data)):
             return None
@@ -61,7 +61,7 @@ class Regions:
         return pixels[:, left - first : left - first + side]
 
     def _handle(self) -> c_void_p:
-        # A handle serves one thread at a time; it lives as long as its thread.
+        # A handle can be used by one thread at a time, so each thread has one, until the thread ends.
         if not hasattr(self._local, "owner"):
             self._local.owner = _Handle(self._library)
         return self._local.owner.value
@@ -77,12 +77,12 @@ class _Handle:
 
 @cache
 def find() -> Regions | None:
-    """The decoder of this machine: the turbojpeg package's, or the system's; None where there is none."""
+    """Return a decoder with the library of the turbojpeg package or of the system; None if neither works."""
     package = importlib.util.find_spec("turbojpeg")
     for name in (package and package.origin, ctypes.util.find_library("turbojpeg")):
         try:
             regions = Regions(ctypes.CDLL(name)) if name else None
-        except (OSError, AttributeError):  # not loadable here, or older than version 3
+        except (OSError, AttributeError):  # cannot be loaded here, or is older than version 3
             continue
         if regions and _agrees(regions):
             return regions
@@ -90,7 +90,7 @@ def find() -> Regions | None:
 
 
 def _agrees(regions: Regions) -> bool:
-    """Whether crops of a grey and two colour JPEGs are those of a full decode."""
+    """Return True if crops of a grey and two colour JPEGs equal those of a full decode."""
     noise = np.random.default_rng(0).integers(0, 256, (72, 88, 3), dtype=np.uint8)
     for mode, subsampling in (("RGB", 0), ("RGB", 2), ("L", 0)):
         buffer = io.BytesIO()

@@ -1,7 +1,7 @@
-"""The one door for training and evaluation: DataConfig -> batches and pairs.
+"""Training batches and evaluation pairs from a DataConfig.
 
-Batch k is a pure function of (order_seed, k), so a run resumes by saying which step comes next. The host
-only copies uint8 crops out of the memory-mapped images; flips and the network input are made on the device.
+Batch k is a pure function of (order_seed, k), so a run resumes at any step. The host only copies uint8 crops
+out of the memory-mapped images; flips and the network input are computed on the device.
 """
 
 from collections.abc import Iterator
@@ -17,24 +17,13 @@ from datasets import codec, sampling, shuffle_buffer
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.files import usable_cpus
-from datasets.image_set import ImageSet, disjoint, open_images
+from datasets.image_set import ImageSet
 from datasets.network_input import network_input
-
-__all__ = [
-    "Batch",
-    "ImageSet",
-    "Pair",
-    "TrainLoader",
-    "disjoint",
-    "eval_pairs",
-    "eval_protocol",
-    "open_images",
-]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """float32 in [0, 1] on the device: `hr` (N, 3, crop, crop), `lr_image` smaller by the scale."""
+    """A training batch on the device, float32 in [0, 1]: `hr` (N, 3, crop, crop) and `lr_image` for it."""
 
     hr: Tensor
     lr_image: Tensor
@@ -43,7 +32,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Pair:
-    """One image to measure on: uint8 `hr` (H, W, 3) and `lr_image` (H/scale, W/scale, 3)."""
+    """One image for evaluation: uint8 `hr` (H, W, 3) and `lr_image` (H/scale, W/scale, 3)."""
 
     key: str
     hr: np.ndarray
@@ -51,7 +40,7 @@ class Pair:
 
 
 class TrainLoader:
-    """Endless training batches; rank r of `world` takes every world-th sample of each global batch."""
+    """Endless training batches; rank r of `world` takes samples r, r + world, ... of each global batch."""
 
     def __init__(
         self,
@@ -69,7 +58,7 @@ class TrainLoader:
         self._sizes = np.array([(row.height, row.width) for row in images.rows])
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
-        """Batch start_step, start_step + 1, ... for ever; the next one is cut while this one is used."""
+        """Yield batch start_step, start_step + 1, ... without end; the next one is cut in the background."""
         crops = self._streamed(start_step) if self.data.mode == "streamed" else self._cached(start_step)
         with ThreadPoolExecutor(1) as ahead:
             upcoming = ahead.submit(next, crops)
@@ -85,7 +74,7 @@ class TrainLoader:
             pixels = pixels.pin_memory()
         hr = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
         if data.flip:
-            # Which ones is known on the host: no mask is read back from the device.
+            # The host knows which images to flip, so no mask is read back from the device.
             _mirror(hr, np.flatnonzero(sampling.flips(data.order_seed, cut.epochs, cut.indices)))
         lr_image = network_input(hr, self.scale, data)
         return Batch(hr.float().div_(255), lr_image.float().div_(255), cut.indices)
@@ -108,7 +97,7 @@ class TrainLoader:
                 epochs = np.array([s.epoch for s in batch])
                 pixels = np.empty((len(batch), side, side, 3), dtype=np.uint8)
                 crops = list(zip(pixels, batch, *self._places(indices, epochs), strict=True))
-                # One task a thread, not one an image: handing over costs a tenth of a decode.
+                # One task per thread, not per image: starting a task takes a tenth of the time of a decode.
                 list(pool.map(self._decode, (crops[i::threads] for i in range(threads))))
                 yield _Crops(pixels, epochs, indices)
 
@@ -124,7 +113,7 @@ class TrainLoader:
 
 @dataclass(frozen=True)
 class _Crops:
-    """What the host hands to the device: uint8 (N, crop, crop, 3), and which samples they are."""
+    """A batch on the host, before it goes to the device: uint8 (N, crop, crop, 3) and its samples."""
 
     pixels: np.ndarray
     epochs: np.ndarray
@@ -132,9 +121,9 @@ class _Crops:
 
 
 def _mirror(hr: Tensor, chosen: np.ndarray) -> None:
-    """Turn the chosen images of a batch left to right, in place."""
+    """Mirror the chosen images of a batch left to right, in place."""
     if hr.device.type == "cpu":
-        for i in chosen.tolist():  # indexing a uint8 batch on the CPU takes ten times as long
+        for i in chosen.tolist():  # on the CPU, indexing a uint8 batch takes ten times as long
             hr[i] = hr[i].flip(-1)
         return
     mirrored = torch.from_numpy(chosen).to(hr.device)
@@ -158,19 +147,19 @@ def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int
 
 
 def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0) -> list[Pair]:
-    """HR and input of the first `limit` images by key (0: all), cropped to a multiple of `scale`.
+    """Return HR and network input of the first `limit` images by key (0: all), cropped to whole LR pixels.
 
-    With data.eval_crop_px a square is measured: the centre, or one that only the key decides. UserError
-    where an image is smaller than that.
+    If data.eval_crop_px is set, only a square is used: the centre, or one derived from the key. UserError if
+    an image is smaller than the square.
     """
     chosen = sorted(range(len(images)), key=images.keys.__getitem__)[: limit or None]
     return [_pair(images.keys[i], images[i], data, scale) for i in chosen]
 
 
 def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
-    """What a number measured on `eval_pairs(images, data, ...)` depends on, beside the metric itself.
+    """Return the evaluation protocol: all that a metric on `eval_pairs(images, data, ...)` depends on.
 
-    Numbers of unequal protocols never meet. What has its plain value is left out: a whole image, in colour.
+    Values of unequal protocols must not be compared. Defaults (whole images, in colour) are left out.
     """
     facts: dict[str, object] = {"degradation": data.degradation, "images": images.digest}
     if data.input != "image":

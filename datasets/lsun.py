@@ -1,7 +1,7 @@
-"""LSUN's LMDB, alone or inside its zip, as a source of photographs.
+"""A source of photographs in LSUN's LMDB, which may be inside its zip.
 
-A damaged LMDB can kill the process that maps it (SIGBUS), so every page is read once in a child process
-first; only what survived that is opened here.
+A damaged LMDB can kill the process that maps it (SIGBUS), so a child process reads every page once before the
+database is opened here.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
+from datasets.files import atomic_file, remove_leftovers
 from datasets.sources import Member, check_zip_member, open_zip
 
 _SCAN = """
@@ -28,7 +29,7 @@ print("entries", env.stat()["entries"], count)
 
 
 class LmdbSource:
-    """The images of one LSUN category; keys are LSUN's own. UserError for a damaged or foreign database."""
+    """The images of one LSUN category, with LSUN's keys; UserError if the database is damaged or another."""
 
     def __init__(self, folder: Path, name: str) -> None:
         try:
@@ -50,31 +51,31 @@ class LmdbSource:
 
     def read(self, member: Member) -> bytes:
         with self._env.begin() as transaction:
-            data = transaction.get(bytes.fromhex(member.name))
+            data: bytes = transaction.get(bytes.fromhex(member.name))
         if len(data) > MAX_BYTES:
             raise Rejected(f"{len(data)} bytes, more than {MAX_BYTES}")
         return data
 
 
 def _scan(folder: Path) -> list[str]:
-    """ "KEY-HEX LENGTH CRC" of every entry, in key order, read by a child process."""
+    """Return "KEY-HEX LENGTH CRC" of every entry, in key order, read by a child process."""
     if not (folder / "data.mdb").is_file():
-        raise UserError(f"{folder} holds no data.mdb; name the folder or zip of one LSUN category")
+        raise UserError(f"{folder} has no data.mdb; --source must be the folder or zip of one LSUN category")
     child = subprocess.run([sys.executable, "-c", _SCAN, str(folder)], capture_output=True, text=True)
     lines = child.stdout.splitlines()
     if child.returncode or not lines or not lines[-1].startswith("entries"):
         how = f"signal {-child.returncode}" if child.returncode < 0 else child.stderr.strip()[-200:]
-        raise UserError(f"{folder / 'data.mdb'} is damaged ({how}); fetch it again")
+        raise UserError(f"{folder / 'data.mdb'} is damaged ({how}); download it again")
     _, expected, found = lines[-1].split()
     if expected != found or found == "0":
-        raise UserError(f"{folder / 'data.mdb'} claims {expected} images but gives {found}; fetch it again")
+        raise UserError(f"{folder / 'data.mdb'} claims {expected} images but has {found}; download it again")
     return lines[:-1]
 
 
 def unpacked(path: Path, work: Path) -> Path:
-    """The LMDB folder of `path`: itself, or its zip's data.mdb unpacked into `work` (once).
+    """Return the LMDB folder of `path`: itself, or `work`, into which the data.mdb of a zip is unpacked once.
 
-    LMDB maps its file, which cannot be done inside a zip. UserError where the disk is too small.
+    LMDB maps its file into memory, which is not possible inside a zip. UserError if the disk is too small.
     """
     if path.is_dir():
         found = sorted(path.glob("**/data.mdb"))
@@ -82,7 +83,7 @@ def unpacked(path: Path, work: Path) -> Path:
     archive = open_zip(path)
     infos = [i for i in archive.infolist() if i.filename.rsplit("/", 1)[-1] == "data.mdb"]
     if len(infos) != 1:
-        raise UserError(f"{path} holds {len(infos)} data.mdb files; expected LSUN's zip of one category")
+        raise UserError(f"{path} has {len(infos)} data.mdb files; expected LSUN's zip of one category")
     try:
         check_zip_member(infos[0], max_bytes=1 << 45)
     except Rejected as error:
@@ -101,10 +102,10 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> No
             f"unpacking {info.filename} needs {info.file_size / 1e9:.1f} GB, but {target.parent} has "
             f"{free / 1e9:.1f} GB free; choose another --out"
         )
-    partial = target.with_suffix(".partial")
+    remove_leftovers(target)
     try:
-        with archive.open(info) as stream, open(partial, "wb") as file:
-            shutil.copyfileobj(stream, file, 1 << 20)
+        with atomic_file(target, durable=False) as partial:
+            with archive.open(info) as stream, open(partial, "wb") as file:
+                shutil.copyfileobj(stream, file, 1 << 20)
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise UserError(f"{archive.filename} is damaged ({error}); fetch it again") from None
-    partial.rename(target)
+        raise UserError(f"{archive.filename} is damaged ({error}); download it again") from None

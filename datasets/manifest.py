@@ -1,7 +1,7 @@
-"""manifest.json and index-<split>.csv of a shard folder: what it holds, to the byte. Reading and writing.
+"""Reading and writing of manifest.json and index-<split>.csv, the table of contents of a shard folder.
 
-The manifest names every file with size and SHA-256, so a reader notices a missing, cut or exchanged one;
-the index has one row per image with the hash of its pixels, so a wrong sample is noticed too.
+The manifest lists every file with size and SHA-256, so that readers notice a missing, truncated or exchanged
+file. The index has one row per image with the hash of its pixels, so that a wrong image is noticed too.
 """
 
 import csv
@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from datasets.errors import UserError, unknown
@@ -21,7 +20,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One image: `source` is the photograph it was cut from, sizes are those after the transform."""
+    """One image: `source` is the photograph it was cut from; width and height are after the transform."""
 
     key: str
     source: str
@@ -38,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar: `first_key` and `last_key` bound its sorted keys."""
+    """One tar file of images, sorted by key from `first_key` to `last_key`."""
 
     file: str
     sha256: str
@@ -50,7 +49,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class IndexFile:
-    """The table of one split."""
+    """The index file of one split."""
 
     file: str
     sha256: str
@@ -81,14 +80,11 @@ class Manifest:
     schema: int = SCHEMA
 
     def to_json(self) -> str:
-        """The text of manifest.json: sorted, so that equal contents are equal bytes."""
+        """Return the text of manifest.json; keys are sorted, so that equal contents have equal bytes."""
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n"
 
     def split_for(self, role: str) -> str:
-        """The split that serves `role`: its own, or `all` of a set that was not cut.
-
-        UserError where the set has neither.
-        """
+        """Return the split for `role`: its own, or `all` if the set was not cut; UserError if it has none."""
         if role in self.splits:
             return role
         if "all" in self.splits:
@@ -96,24 +92,15 @@ class Manifest:
         raise unknown(f"split of {self.name} called", role, self.splits, f"data.{role}")
 
     def digest(self, role: str) -> str:
-        """16 hex digits over everything that decides the pixels of `role`; names and notes do not."""
+        """Return 16 hex digits over everything that decides the pixels of `role`; names and notes do not."""
         split = self.splits[self.split_for(role)]
         parts = [self.schema, self.transform, self.decoder, role, split.index.sha256]
         parts += [shard.sha256 for shard in split.shards]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    @cached_property
-    def files(self) -> dict[str, Shard | IndexFile]:
-        """Every file that the folder must hold, by name."""
-        found: dict[str, Shard | IndexFile] = {}
-        for split in self.splits.values():
-            found[split.index.file] = split.index
-            found.update({shard.file: shard for shard in split.shards})
-        return found
-
 
 def parse_manifest(text: str | bytes, where: str) -> Manifest:
-    """manifest.json -> Manifest. UserError where it is damaged, or of another schema."""
+    """Parse manifest.json; UserError if it is damaged or has another schema. `where` is for messages."""
     try:
         values = json.loads(text)
         if values["schema"] != SCHEMA:
@@ -124,7 +111,7 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         return Manifest(splits=splits, **values)
     except UserError:
         raise
-    except Exception as error:  # any shape of JSON may come; all mean the same to the user
+    except Exception as error:  # any other JSON may be in the file
         raise UserError(f"{where} is not a manifest of shards ({type(error).__name__}: {error})") from None
 
 
@@ -139,7 +126,7 @@ def _split(values: dict[str, Any]) -> Split:
 
 
 def write_index(rows: list[Row]) -> bytes:
-    """The rows as CSV with a header."""
+    """Return the rows as CSV with a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([f.name for f in dataclasses.fields(Row)])
@@ -148,9 +135,9 @@ def write_index(rows: list[Row]) -> bytes:
 
 
 def parse_index(data: bytes, split: Split, where: str) -> list[Row]:
-    """The rows of one split, checked against the manifest. UserError where they differ."""
+    """Parse the rows of one split; UserError if they do not match the manifest. `where` is for messages."""
     if hashlib.sha256(data).hexdigest() != split.index.sha256:
-        raise UserError(f"{where} is not the file that the manifest describes; fetch or import it again")
+        raise UserError(f"{where} is not the file that the manifest describes; import it again")
     rows = []
     for values in csv.DictReader(io.StringIO(data.decode())):
         numbers = {name: int(values.pop(name)) for name in ("n_bytes", "width", "height")}

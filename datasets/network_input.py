@@ -1,7 +1,6 @@
-"""What the network is given for each task: the image itself, its grey version, or its edges, made smaller.
+"""The network input of each task: the image, its grey version or its edges, shrunk by degrade.py.
 
-The bicubic that makes it smaller is in degrade.py. All inputs keep three channels, so that any generator
-takes them; grey and edges repeat one.
+All inputs have three channels, so that any generator accepts them; grey and edges repeat one channel.
 """
 
 import numpy as np
@@ -13,26 +12,26 @@ from datasets.degrade import down
 
 
 def network_input(hr: Tensor, scale: int, data: DataConfig) -> Tensor:
-    """uint8 (N, 3, H, W) -> uint8 (N, 3, H/scale, W/scale), as data.input says.
+    """Compute the network input of uint8 (N, 3, H, W): uint8 (N, 3, H/scale, W/scale).
 
-    Edges are found at full size and then made smaller, so that every scale sees the same ones.
+    Edges are detected at full size and then shrunk, so that all scales see equal edges.
     """
     return down(_CONTENT[data.input](hr, data), scale, data.degradation)
 
 
 def grey(hr: Tensor) -> Tensor:
-    """uint8 (N, 3, H, W) -> the same shape, each channel the luma of ITU-R BT.601, rounded half up."""
+    """Convert uint8 (N, 3, H, W) to grey of equal shape: luma of ITU-R BT.601, rounded half up."""
     red, green, blue = hr.to(torch.int32).unbind(1)
     luma = (299 * red + 587 * green + 114 * blue + 500).div(1000, rounding_mode="floor")
     return luma.to(torch.uint8).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
 
 
 def edges(hr: Tensor, sigma: float, low: float, high: float) -> Tensor:
-    """uint8 (N, 3, H, W) -> 0 or 255: Canny (1986) on the grey image.
+    """Detect edges in uint8 (N, 3, H, W), as 0 or 255 of equal shape: Canny (1986) on the grey image.
 
-    `sigma` in pixels, thresholds `low` and `high` on the gradient of an image in [0, 1].
+    `sigma` is in pixels; `low` and `high` are thresholds on the gradient of an image in [0, 1].
     """
-    from skimage.feature import canny  # a second to import, and most runs have no edges
+    from skimage.feature import canny  # takes a second to import, and most runs have no edges
 
     planes = grey(hr)[:, 0].cpu().numpy() / 255.0
     found = [canny(p, sigma=sigma, low_threshold=low, high_threshold=high) for p in planes]

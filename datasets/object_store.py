@@ -14,10 +14,7 @@ def file_system(url: str) -> tuple[Any, str]:
     """Return (pyarrow file system, path in it) of an s3:// or gs:// URL; pyarrow decides on other schemes.
 
     S3 servers other than Amazon's are named by AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a stand-in for
-    Google's store by STORAGE_EMULATOR_HOST.
-
-    Raises:
-        ValueError or OSError: if pyarrow cannot open the URL.
+    Google's store by STORAGE_EMULATOR_HOST. ValueError or OSError if pyarrow cannot open the URL.
     """
     parts = urlsplit(url)
     if parts.scheme == "gs":

@@ -1,4 +1,7 @@
-"""A catalogue name and its archive -> a shard folder. Which reader, which split, which transform."""
+"""Import of datasets: a catalogue name and its archive, or plain photographs, become a shard folder.
+
+Chosen here: the reader of the archive, the split and the transform. Packing is in shard_writer.py.
+"""
 
 import hashlib
 import os
@@ -16,6 +19,7 @@ from datasets.errors import UserError, unknown
 from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import MANIFEST, Manifest
 from datasets.remote_shards import is_url, upload
+from datasets.shard_reader import is_shards
 from datasets.shard_writer import MARKER, PackSettings, pack
 from datasets.sources import Member, Source, ZipSource, open_source
 from datasets.tiles import TiledSource
@@ -25,11 +29,13 @@ DIV2K_TILE_PX = 256
 FFHQ_TRAIN = 60_000
 
 Parts = dict[str, SplitSource]
+Prepared = tuple[Parts, PackSettings, str]
+"""Members of each split, settings (with the transform) and title of a dataset."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportRequest:
-    """What the command line asked for."""
+    """One import by `prepare`; `out` is the local folder to pack into."""
 
     name: str
     source: Path
@@ -38,8 +44,13 @@ class ImportRequest:
     limit: int
     settings: PackSettings
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for unpacking an archive that cannot be read in place."""
+        return self.out.with_name(f"{self.out.name}.unpacked")
+
     def first(self, members: Sequence[Member]) -> list[Member]:
-        """The first `limit` members by name, or all."""
+        """Return the first `limit` members by name, or all if `limit` is 0."""
         return list(members[: self.limit or None])
 
 
@@ -56,31 +67,29 @@ def prepare(
 ) -> Manifest:
     """Import the dataset `name` from `source` into `out`, a folder or an s3:// or gs:// URL.
 
-    What is done already is kept.
-
-    UserError for an unknown name or split, a missing or wrong source, and too many broken images.
+    An import that was interrupted is resumed. UserError for an unknown name or split, a missing or wrong
+    source, or too many broken images.
     """
     if name not in CATALOGUE:
         raise unknown("dataset", name, CATALOGUE)
     entry = CATALOGUE[name]
     if not out:
-        raise UserError("--out is missing: the folder that the shards go to")
+        raise UserError("--out is missing: the folder for the shards")
     if not source and name != "demo":
         raise UserError(f"--source is missing: {entry.bring}, from {entry.get}")
     if split and split not in entry.splits:
         raise unknown(f"split of {name} called", split, entry.splits, "--split")
-    settings = PackSettings(min_px=min_px, max_rejected=max_rejected)
     request = ImportRequest(
         name=name,
         source=Path(source),
         out=_staging(out, name, source, split, limit, min_px),
         split=split or entry.splits[0],
         limit=limit,
-        settings=settings,
+        settings=PackSettings(min_px=min_px, max_rejected=max_rejected),
     )
     parts, settings, title = PREPARERS[name](request)
     manifest = pack(request.out, title, parts, settings, progress)
-    shutil.rmtree(_scratch(request.out), ignore_errors=True)
+    shutil.rmtree(request.scratch, ignore_errors=True)
     if is_url(out):
         upload(request.out, out, MARKER, MANIFEST)
         shutil.rmtree(request.out)
@@ -88,19 +97,70 @@ def prepare(
 
 
 def _staging(out: str, *wishes: object) -> Path:
-    """The folder that is packed first: `out` itself, or a temporary one that a second try finds again."""
+    # For a URL, the name of the temporary folder depends on the request alone, so that a retry resumes in it.
     if not is_url(out):
         return Path(out)
     digest = hashlib.sha256(repr((out, *wishes)).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"upsweep-{os.getuid()}-{digest}"
 
 
-Prepared = tuple[Parts, PackSettings, str]
+def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str = "") -> str:
+    """Return the shard folder or URL of `spec`; photographs are imported into `work_dir`/datasets if needed.
+
+    `spec` is a shard folder or its URL, the name of a dataset that was prepared in `work_dir`/datasets,
+    "demo", or a folder or zip of photographs, which is divided as `split` (see splits.divide). UserError if
+    there is nothing to read, or too few images; it names `option`, and adds `advice` to the command to
+    prepare a set.
+    """
+    if is_shards(spec) or is_url(spec):
+        return spec
+    folder = work_dir / "datasets"
+    if spec == "demo":
+        demo = demo_sources()
+        out = folder / f"demo-{_short(''.join(source.fingerprint() for source in demo.values()))}"
+        return _packed(out, spec, lambda: {role: SplitSource(s, s.members()) for role, s in demo.items()})
+    if spec in CATALOGUE:
+        if is_shards(str(folder / spec)):
+            return str(folder / spec)
+        raise UserError(
+            f"{option}={spec} is not prepared in {folder / spec}; get it from {CATALOGUE[spec].get} and run "
+            f"python experiments/prepare_data.py {spec} --source FILE --out {folder / spec}{advice}"
+        )
+    if not Path(spec).exists():
+        raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, CATALOGUE)
+    plain = open_source(Path(spec))
+    out = folder / f"{_short(plain.fingerprint())}-{split}"
+    return _packed(out, plain.name, lambda: _parts(plain, splits.divide(plain.members(), split)))
 
 
-def _scratch(out: Path) -> Path:
-    """Where an archive is unpacked that cannot be read in place."""
-    return out.with_name(f"{out.name}.unpacked")
+def _packed(out: Path, name: str, parts: Callable[[], Parts]) -> str:
+    if not is_shards(str(out)):
+        pack(out, name, parts(), PackSettings())
+    return str(out)
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare_study_set(spec: str, split: str, work_dir: Path) -> str:
+    """Return the shard folder or URL of `spec` for a study, which compares sets of equal sizes.
+
+    `spec` is as in `import_once`; photographs are divided as `split` of splits.STUDIES, or by each run of the
+    study if `split` is "". UserError if there is nothing to read, or too few images for the split.
+    """
+    if spec == "demo" or (not split and spec not in CATALOGUE and Path(spec).exists()):
+        return spec
+    if spec in CATALOGUE:
+        advice = f" --split {split}" if split in CATALOGUE[spec].splits else ""
+        return import_once(spec, split, Path(work_dir), "--data", advice)
+    try:
+        return import_once(spec, split, Path(work_dir), "--data")
+    except splits.TooFew as error:
+        raise UserError(
+            f"{spec} has {error.given:,} photographs, but this study cuts each set into {error.sizes}; use "
+            f"larger sets, or sets of equal size as shards (python experiments/prepare_data.py folder)"
+        ) from None
 
 
 def _parts(source: Source, roles: splits.Split) -> Parts:
@@ -108,12 +168,7 @@ def _parts(source: Source, roles: splits.Split) -> Parts:
 
 
 def _divided(request: ImportRequest, source: Source, members: Sequence[Member]) -> Parts:
-    """The splits that every dataset can have."""
-    if request.split == "whole":
-        return _parts(source, {"all": list(members)})
-    if request.split == "cut":
-        return _parts(source, splits.cut(members))
-    return _parts(source, splits.study(members, request.split))
+    return _parts(source, splits.divide(members, request.split))
 
 
 def _demo(request: ImportRequest) -> Prepared:
@@ -128,7 +183,7 @@ def _folder(request: ImportRequest) -> Prepared:
 
 
 def _celeba(request: ImportRequest) -> Prepared:
-    """The official zip (or its folder); partition and identity files may lie in it or beside it."""
+    """Read the official zip or its folder; partition and identity files may be in it or beside it."""
     source = open_source(request.source, "celeba", "img_align_celeba/")
     members = request.first(source.members())
     settings = replace(request.settings, transform=_celeba_transform(source, members))
@@ -143,7 +198,7 @@ def _celeba(request: ImportRequest) -> Prepared:
 
 
 def _celeba_transform(source: Source, members: Sequence[Member]) -> str:
-    # Aligned CelebA is 178x218 and becomes its centre at 128 px; smaller copies are kept as they are.
+    # Aligned CelebA (178x218) is cropped and resized to 128 px; smaller copies are kept as they are.
     try:
         return "celeba128" if size_of(source.read(members[0])) == (218, 178) else "none"
     except Rejected as error:
@@ -158,13 +213,13 @@ def _list_text(source: Source, path: Path, name: str) -> str | None:
 
 
 def _lsun(request: ImportRequest) -> Prepared:
-    source = LmdbSource(unpacked(request.source, _scratch(request.out)), request.name)
+    source = LmdbSource(unpacked(request.source, request.scratch), request.name)
     members = request.first(source.members())
     return _divided(request, source, members), request.settings, request.name
 
 
 def _div2k(request: ImportRequest) -> Prepared:
-    """Training photographs as tiles; the 100 validation photographs, whole, are the test set."""
+    """Cut the training photographs into tiles; the 100 validation photographs are the test set, uncut."""
     train = _div2k_half(request.source, "train")
     tiles = TiledSource(train, tile_px=DIV2K_TILE_PX, stride_px=DIV2K_TILE_PX)
     keep = {m.photograph for m in request.first(train.members())}
@@ -185,32 +240,32 @@ def _div2k_half(path: Path, half: str) -> Source:
         if candidate.exists():
             return open_source(candidate, "div2k")
     advice = "" if half == "train" else ", or use --split cut"
-    raise UserError(f"{path} holds no {name}.zip and no {name} folder; bring it{advice}")
+    raise UserError(f"{path} has no {name}.zip and no {name} folder; provide one{advice}")
 
 
 def _ffhq(request: ImportRequest) -> Prepared:
-    """Official: the first 60,000 train, the last 10,000 test."""
+    """Use the official split: the first 60,000 images for train, the last 10,000 for test."""
     source = open_source(request.source, "ffhq")
     members = request.first(source.members())
     if request.split != "official":
         return _divided(request, source, members), request.settings, "ffhq"
     numbers = [int(Path(m.name).stem) if Path(m.name).stem.isdigit() else -1 for m in members]
     if min(numbers) < 0:
-        raise UserError(f"{members[numbers.index(-1)].name} is no FFHQ name such as 00000.png")
+        raise UserError(f"{members[numbers.index(-1)].name} is not an FFHQ name such as 00000.png")
     train = [m for m, i in zip(members, numbers, strict=True) if i < FFHQ_TRAIN]
     test = [m for m, i in zip(members, numbers, strict=True) if i >= FFHQ_TRAIN]
     return _parts(source, splits.hold_out(train, test)), request.settings, "ffhq"
 
 
 def _selfie2anime(request: ImportRequest) -> Prepared:
-    """The anime half: trainB and testB."""
+    """Use the anime half, trainB and testB."""
     source = open_source(request.source, "selfie2anime")
     halves = {
         half: request.first([m for m in source.members() if half in Path(m.name).parts])
         for half in ("trainB", "testB")
     }
     if not all(halves.values()):
-        raise UserError(f"{request.source} has no trainB and testB folders; bring the selfie2anime archive")
+        raise UserError(f"{request.source} has no trainB and testB folders; provide the selfie2anime archive")
     if request.split != "official":
         return _divided(request, source, sum(halves.values(), [])), request.settings, "selfie2anime"
     roles = splits.hold_out(halves["trainB"], halves["testB"])
@@ -220,15 +275,9 @@ def _selfie2anime(request: ImportRequest) -> Prepared:
 PREPARERS: dict[str, Callable[[ImportRequest], Prepared]] = {
     "demo": _demo,
     "celeba": _celeba,
-    "lsun_dining_room": _lsun,
-    "lsun_tower": _lsun,
     "div2k": _div2k,
     "ffhq": _ffhq,
     "selfie2anime": _selfie2anime,
-    "set5": _folder,
-    "set14": _folder,
-    "bsd100": _folder,
-    "urban100": _folder,
-    "t91": _folder,
-    "folder": _folder,
+    **dict.fromkeys(("lsun_dining_room", "lsun_tower"), _lsun),
+    **dict.fromkeys(("set5", "set14", "bsd100", "urban100", "t91", "folder"), _folder),
 }

@@ -1,7 +1,7 @@
-"""Shard folders behind s3://, gs:// and https://: fetched file by file, checked, kept by content.
+"""Shard folders behind s3://, gs:// and https://: files are downloaded once per machine, checked and cached.
 
-A file is fetched once per machine whatever the number of processes, under its SHA-256, so equal names of two
-datasets never meet. No other scheme is opened, and nothing is ever handed to a shell.
+A file is cached under its SHA-256, so files of two datasets with equal names do not collide. Other schemes
+are refused, and nothing is passed to a shell.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from datasets.cache_eviction import evict
 from datasets.errors import UserError
-from datasets.files import locked
+from datasets.files import atomic_file, is_web_page, locked, remove_leftovers
 from datasets.manifest import IndexFile, Shard
 from datasets.object_store import file_system, reason
 
@@ -29,7 +29,7 @@ BLOCK = 1 << 20
 
 
 def is_url(spec: str) -> bool:
-    """Whether `spec` is meant as a URL. UserError for one whose scheme is not opened."""
+    """Return True if `spec` is a URL; UserError if its scheme is not supported."""
     scheme = spec.split(":", 1)[0] if ":" in spec else ""
     if not scheme or not scheme.isalnum() or Path(spec).exists():
         return False
@@ -41,7 +41,7 @@ def is_url(spec: str) -> bool:
 
 @dataclass(frozen=True)
 class Remote:
-    """A shard folder at `url`; what is fetched lies in `cache`."""
+    """A shard folder at `url`; downloaded files are stored in `cache`, up to `limit_bytes` (0: no limit)."""
 
     url: str
     cache: Path
@@ -51,11 +51,15 @@ class Remote:
         return self.url
 
     def read(self, name: str) -> bytes:
-        """A small file, fetched anew each time: the manifest, which names all the others by hash."""
-        return b"".join(_blocks(f"{self.url.rstrip('/')}/{name}", 0))
+        """Download the manifest, which names all other files by hash; it is not cached."""
+        url = f"{self.url.rstrip('/')}/{name}"
+        try:
+            return b"".join(_blocks(url, 0))
+        except (OSError, http.client.HTTPException) as error:
+            raise UserError(f"cannot fetch {url}: {reason(error)}") from None
 
     def open(self, entry: Shard | IndexFile) -> BinaryIO:
-        """A file of the manifest, from this machine's copy; the first who asks fetches it."""
+        """Open this machine's copy of a file in the manifest; download it if there is none."""
         path = self.cache / "shards" / entry.sha256
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -68,29 +72,25 @@ class Remote:
                 os.utime(path)
                 return open(path, "rb")
             except FileNotFoundError:
-                continue  # evicted between the two lines
+                continue  # it was evicted after the lock was released
 
 
 def _fetch(url: str, entry: Shard | IndexFile, path: Path) -> None:
-    """Into a neighbour, going on after a dropped connection, checked, then renamed."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    for attempt in range(ATTEMPTS):
-        done = partial.stat().st_size if partial.exists() else 0
-        try:
-            with open(partial, "ab") as file:
-                for block in _blocks(url, done):
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-        except (OSError, http.client.HTTPException) as error:
-            if attempt == ATTEMPTS - 1 or isinstance(error, urllib.error.HTTPError):
-                raise UserError(f"cannot fetch {url}: {reason(error)}") from None
-        if partial.stat().st_size >= entry.bytes:
-            break
-        time.sleep(0.1 * 2**attempt)
-    _check(url, entry, partial)
-    partial.rename(path)
+    """Download to `path`, resuming after a dropped connection; the lock of `path` is held."""
+    remove_leftovers(path)
+    with atomic_file(path) as partial:
+        for attempt in range(ATTEMPTS):
+            try:
+                with open(partial, "ab") as file:
+                    for block in _blocks(url, file.tell()):
+                        file.write(block)
+            except (OSError, http.client.HTTPException) as error:
+                if attempt == ATTEMPTS - 1:
+                    raise UserError(f"cannot fetch {url}: {reason(error)}") from None
+            if partial.stat().st_size >= entry.bytes:
+                break
+            time.sleep(0.1 * 2**attempt)
+        _check(url, entry, partial)
 
 
 def _check(url: str, entry: Shard | IndexFile, partial: Path) -> None:
@@ -98,18 +98,17 @@ def _check(url: str, entry: Shard | IndexFile, partial: Path) -> None:
     with open(partial, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        page = file.read(512).lstrip().lower().startswith((b"<!doctype", b"<html"))
+        page = is_web_page(file.read(512))
     if size == entry.bytes and digest == entry.sha256:
         return
-    partial.unlink()
-    what = "it is a web page, not a shard" if page else f"{size} bytes came, the manifest says {entry.bytes}"
-    if size == entry.bytes:
-        what = "its hash differs from the manifest"
+    what = "its hash differs from the manifest"
+    if size != entry.bytes:
+        what = "it is a web page, not a shard" if page else f"it has {size} bytes instead of {entry.bytes}"
     raise UserError(f"{url} is not the file that was imported: {what}")
 
 
 def _blocks(url: str, start: int) -> Iterator[bytes]:
-    """The bytes of `url` from offset `start`."""
+    """Yield the bytes of `url` from offset `start` in blocks."""
     if urlsplit(url).scheme in ("http", "https"):
         yield from _http_blocks(url, start)
         return
@@ -127,7 +126,7 @@ def _http_blocks(url: str, start: int) -> Iterator[bytes]:
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
-            skip = 0 if response.status == 206 else start  # a server without ranges starts over
+            skip = 0 if response.status == 206 else start  # a server without ranges sends all bytes again
             while skip and (block := response.read(min(skip, BLOCK))):
                 skip -= len(block)
             while block := response.read(BLOCK):
@@ -139,17 +138,18 @@ def _http_blocks(url: str, start: int) -> Iterator[bytes]:
 
 
 def upload(folder: Path, url: str, first: str, last: str) -> None:
-    """Copy a finished shard folder to an object store; `first` claims the place, `last` completes it.
+    """Upload a finished shard folder to an object store, starting with file `first` and ending with `last`.
 
-    UserError where the store refuses, or holds another dataset there.
+    `first` says which import the folder belongs to, `last` is the manifest that completes it. UserError if
+    the store refuses, or if another dataset is stored at `url`.
     """
     if urlsplit(url).scheme not in ("s3", "gs"):
-        raise UserError(f"--out {url}: shards are written to folders, s3:// and gs:// only")
+        raise UserError(f"--out {url} is not supported; use a folder, s3:// or gs://")
     system, root = file_system(url.rstrip("/"))
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     try:
         if not _claimed(system, f"{root}/{first}", (folder / first).read_bytes()):
-            raise UserError(f"{url} already holds something else; choose another --out or empty it")
+            raise UserError(f"{url} already has other files; choose another --out or empty it")
         for name in [first, *(n for n in names if n not in (first, last)), last]:
             with system.open_output_stream(f"{root}/{name}") as stream, open(folder / name, "rb") as file:
                 while block := file.read(BLOCK):
@@ -159,7 +159,7 @@ def upload(folder: Path, url: str, first: str, last: str) -> None:
 
 
 def _claimed(system: Any, path: str, plan: bytes) -> bool:
-    """Whether `path` is free, or holds the same plan: then this is a second try of one import."""
+    """Return True if `path` does not exist, or if it has this plan, as when an import is repeated."""
     try:
         with system.open_input_file(path) as file:
             return file.read() == plan

@@ -1,7 +1,7 @@
-"""Which image, crop and flip at (seed, epoch, index): pure functions, no state, no files.
+"""The order of images, crops and flips as pure functions of (seed, epoch, index).
 
-Positions count samples from the start of the run and run over epochs without a gap: position p is slot
-p % n of epoch p // n. Resuming is therefore arithmetic, and ranks agree because they slice one order.
+A position counts samples from the start of the run, across epochs: position p of n images is slot p % n of
+epoch p // n. A run resumes at any position by arithmetic, and ranks agree because they slice one order.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ _STREAMS = {"top": 1, "left": 2, "flip": 3}
 
 @lru_cache(maxsize=4)
 def permutation(n: int, seed: int, epoch: int) -> np.ndarray:
-    """int64 (n,): the order of n images in `epoch`; another seed or epoch gives an unrelated one."""
+    """Return the order of n images in `epoch`, int64 (n,), independent of other seeds and epochs."""
     order = _generator(seed, epoch, n, 0).permutation(n)
     order.setflags(write=False)
     return order
 
 
 def batch_indices(n: int, seed: int, step: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """(image index, epoch) of each of the `batch` samples of batch number `step`, int64 (batch,)."""
+    """Return (image index, epoch) of the samples of batch number `step`, int64 (batch,) each."""
     positions = np.arange(step * batch, (step + 1) * batch)
     epochs, slots = positions // n, positions % n
     indices = np.empty(batch, dtype=np.int64)
@@ -36,10 +36,10 @@ def batch_indices(n: int, seed: int, step: int, batch: int) -> tuple[np.ndarray,
 def stream_order(
     counts: Sequence[int], seed: int, epoch: int, together: int, buffer: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(read, given), int64 (n,): the order in which shards are read, and in which images are handed out.
+    """Return (read, given), int64 (n,) each: the orders in which images are read and in which they are used.
 
-    Shards are permuted, read `together` at a time in turn, and each run of `buffer` images is permuted:
-    a shuffle buffer that depends on nothing but the counts, so any position is found by counting.
+    Shards are permuted and read in groups of `together`, one image of each in turn; then each run of `buffer`
+    images is permuted. This shuffle buffer depends on the counts alone, so a run can resume at any position.
     """
     firsts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
     runs = []
@@ -56,7 +56,7 @@ def stream_order(
 
 
 def shard_order(n: int, seed: int, epoch: int) -> np.ndarray:
-    """int64 (n,): the order of the shards in `epoch`."""
+    """Return the order of n shards in `epoch`, int64 (n,)."""
     return _generator(seed, epoch, n, 1).permutation(n)
 
 
@@ -65,14 +65,14 @@ def _generator(*words: int) -> np.random.Generator:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """splitmix64's finaliser (Steele et al., 2014): neighbouring counters give unrelated 64 bits."""
+    """Mix 64 bits by splitmix64's finaliser (Steele et al., 2014), so that close numbers become unrelated."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 def draw(what: str, seed: int, epochs: Sequence[int] | np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """uint64 (batch,): 64 random bits for `what` ("top", "left", "flip") at each (seed, epoch, index)."""
+    """Return uint64 (batch,): random bits for `what` ("top", "left", "flip") at each (seed, epoch, index)."""
     state = np.full(len(indices), np.uint64(seed % (1 << 64)))
     for word in (np.asarray(epochs), np.asarray(indices), np.full(len(indices), _STREAMS[what])):
         state = _mix(state * _GOLDEN + word.astype(np.uint64) + np.uint64(1))
@@ -82,7 +82,7 @@ def draw(what: str, seed: int, epochs: Sequence[int] | np.ndarray, indices: np.n
 def crops(
     seed: int, epochs: np.ndarray, indices: np.ndarray, sizes: np.ndarray, crop_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(top, left) of each crop, int64 (batch,), uniform over the places that fit in `sizes` (batch, 2)."""
+    """Return (top, left) of each crop, int64 (batch,), uniform in images of (batch, 2) `sizes`."""
     room = (sizes - crop_px + 1).astype(np.uint64)
     top = draw("top", seed, epochs, indices) % room[:, 0]
     left = draw("left", seed, epochs, indices) % room[:, 1]
@@ -90,18 +90,18 @@ def crops(
 
 
 def flips(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """bool (batch,): which crops are mirrored, half of them on average."""
+    """Return True for each crop to mirror, bool (batch,), half of them on average."""
     return draw("flip", seed, epochs, indices) >> np.uint64(63) == 1
 
 
 EVAL_SEED = 0
-"""Of the crops that are measured: never the run's own, so that all runs are measured on the same pixels."""
+"""Seed of evaluation crops; it is not the run's seed, so that all runs are evaluated on equal pixels."""
 
 
 def eval_place(key: str, room_down: int, room_right: int, where: str) -> tuple[int, int]:
-    """(top, left) of the crop measured in image `key`, at most (room_down, room_right).
+    """Return (top, left) of the crop to evaluate in image `key`, at most (room_down, room_right).
 
-    `where` is "centre", or "key": uniform over all places, decided by the key alone.
+    `where` is "centre", or "key": uniform over all places, derived from the key alone.
     """
     if where == "centre":
         return room_down // 2, room_right // 2

@@ -1,8 +1,8 @@
-"""Shards -> samples, through webdataset, with its traps closed. No shuffling, no decoding.
+"""Safe reading of shards as samples, with webdataset grouping files. No shuffling, no decoding.
 
-webdataset groups files into samples; opening, reading and counting are done here, because its own opener
-runs `pipe:` and rewritten URLs in a shell, a tar cut on a 512-byte record ends without an error there, and
-its reader of tars spends as long on a file as decoding a crop of it takes.
+Opening, reading and counting are done here, for three reasons: webdataset's opener runs `pipe:` and rewritten
+URLs in a shell, its reader accepts a tar that was cut on a 512-byte record, and reading a file with it takes
+as long as decoding a crop.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, parse_i
 from datasets.remote_shards import Remote, is_url
 
 Location = str | Remote
-"""A local shard folder, or one behind a URL."""
+"""A local shard folder, or a shard folder at a URL."""
 
 _BLOCK = 1 << 20
 _RECORD = 512
@@ -25,12 +25,12 @@ _END = bytes(_RECORD)
 
 
 def is_shards(location: str) -> bool:
-    """Whether `location` is a local shard folder (it holds a manifest.json)."""
+    """Return True if `location` is a local shard folder, with a manifest.json."""
     return (Path(location) / MANIFEST).is_file()
 
 
 def located(spec: str, cache: Path, limit_bytes: int = 0) -> Location:
-    """Where the shards of `spec` are read from: a folder, or a URL whose files are kept in `cache`."""
+    """Return the location of the shards of `spec`, a folder or a URL whose files are stored in `cache`."""
     return Remote(spec, cache, limit_bytes) if is_url(spec) else spec
 
 
@@ -44,14 +44,14 @@ def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:
 
 
 def prefetch(location: Location, shards: Iterable[Shard]) -> None:
-    """Bring shards behind a URL to this machine; nothing where they are here already."""
+    """Download the shards of a URL that this machine does not have yet."""
     if isinstance(location, Remote):
         for shard in shards:
             location.open(shard).close()
 
 
 def read_manifest(location: Location) -> Manifest:
-    """The manifest of a shard folder. UserError where there is none, or a damaged one."""
+    """Read the manifest of a shard folder; UserError if it is missing or damaged."""
     if isinstance(location, Remote):
         return parse_manifest(location.read(MANIFEST), f"{location}/{MANIFEST}")
     try:
@@ -61,14 +61,14 @@ def read_manifest(location: Location) -> Manifest:
 
 
 def read_index(location: Location, manifest: Manifest, split: str) -> list[Row]:
-    """The rows of one split, checked."""
+    """Read the rows of one split; UserError if they do not match the manifest."""
     entry = manifest.splits[split]
     with _open(location, entry.index) as file:
         return parse_index(file.read(), entry, f"{location}/{entry.index.file}")
 
 
 class _Hashed:
-    """A stream that remembers how much went by, and its SHA-256."""
+    """A stream that counts and hashes (SHA-256) the bytes read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._hash, self.count = stream, hashlib.sha256(), 0
@@ -86,9 +86,9 @@ class _Hashed:
 
 
 def samples(location: Location, shards: Iterable[Shard]) -> Iterator[tuple[str, bytes]]:
-    """(key, image bytes) of each shard in turn, in the order of the tar.
+    """Yield (key, image bytes) of each shard, in the order of the tar.
 
-    UserError where a shard is not the file that the manifest describes: another length, hash or count.
+    UserError if length, hash or number of images of a shard are not those of the manifest.
     """
     for shard in shards:
         with _open(location, shard) as stream:
@@ -99,29 +99,30 @@ def _shard_samples(stream: BinaryIO, shard: Shard, where: str) -> Iterator[tuple
     hashed = _Hashed(stream)
     count = 0
     try:
-        # An opened stream is read, so webdataset's gopen (shell pipes, GOPEN_REWRITE) never runs.
+        # webdataset gets an open stream, so that its gopen (shell pipes, GOPEN_REWRITE) never runs.
         for sample in group_by_keys(_members(hashed, where)):
             yield sample["__key__"], _image_bytes(sample, where)
             count += 1
     except UserError:
         raise
-    except Exception as error:  # tarfile and webdataset raise many kinds; each means a damaged shard
-        raise UserError(f"{where} is damaged ({type(error).__name__}); fetch or import it again") from None
+    except Exception as error:  # webdataset raises any exception on a damaged shard
+        raise UserError(f"{where} is damaged ({type(error).__name__}); import it again") from None
     if hashed.finish() != shard.sha256 or count != shard.count:
         raise UserError(
             f"{where} gave {count} images in {hashed.count} bytes, but the manifest says {shard.count} in "
-            f"{shard.bytes}, or its hash differs; fetch or import it again"
+            f"{shard.bytes}, or its hash differs; import it again"
         )
 
 
 def _members(stream: _Hashed, where: str) -> Iterator[dict]:
-    """The files of a tar, as webdataset's expander gives them at three times the cost.
+    """Yield the files of a tar like webdataset's expander, but three times as fast.
 
-    Our shards hold plain files with short names: ustar headers of type 0. ValueError for anything else.
+    Shards contain only plain files with short names, ustar headers of type 0. ValueError if the tar has
+    another header or is truncated.
     """
     while (header := stream.read(_RECORD)) and header != _END:
         if len(header) < _RECORD or header[257:262] != b"ustar" or header[156:157] not in (b"0", b"\0"):
-            raise ValueError("no plain ustar header")
+            raise ValueError("not a plain ustar header")
         size = int(header[124:136].rstrip(b" \0"), 8)
         data = stream.read(size)
         stream.read(-size % _RECORD)
@@ -134,5 +135,5 @@ def _members(stream: _Hashed, where: str) -> Iterator[dict]:
 def _image_bytes(sample: dict, where: str) -> bytes:
     fields = [name for name in sample if not name.startswith("__")]
     if len(fields) != 1:
-        raise UserError(f"{where} holds {len(fields)} files for key {sample['__key__']}; expected one image")
+        raise UserError(f"{where} has {len(fields)} files for key {sample['__key__']}; expected one image")
     return sample[fields[0]]

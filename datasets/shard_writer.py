@@ -1,7 +1,7 @@
-"""Images -> WebDataset tar shards and their manifest. Examining is in examine.py, reading in stream.py.
+"""Writing of WebDataset tar shards and their manifest. Reading is in shard_reader.py.
 
-The original bytes are packed, sorted by key, with mtime 0: the same input gives the same bytes. An import
-that was killed goes on where it stood; the manifest is written last, so a folder that has one is whole.
+The original bytes are packed, sorted by key, with mtime 0, so that equal input gives equal shards. An import
+that was killed can be resumed; the manifest is written last, so a folder with a manifest is complete.
 """
 
 import csv
@@ -18,7 +18,7 @@ import webdataset
 
 from datasets import codec
 from datasets.errors import UserError
-from datasets.files import atomic_write, locked
+from datasets.files import atomic_json, atomic_write, locked
 from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, Split, parse_manifest, write_index
 from datasets.sources import Member, Source
 from datasets.validate import (
@@ -39,14 +39,14 @@ MARKER, NOTES = "import.json", ".notes"
 
 @dataclass(frozen=True, kw_only=True)
 class PackSettings(Examination):
-    """How an import is done; all but `workers` and `max_rejected` is part of the result's identity."""
+    """Settings of an import."""
 
     max_rejected: float = 0.05
     images_per_shard: int = IMAGES_PER_SHARD
     workers: int = 0
 
     def identity(self) -> dict[str, object]:
-        """The settings that decide the bytes of the result."""
+        """Return the settings that affect the bytes of the shards."""
         free = ("workers", "max_rejected")
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in free}
 
@@ -58,10 +58,10 @@ def pack(
     settings: PackSettings,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Import `parts` into the folder `out` and return its manifest; an import that is done already is kept.
+    """Import `parts` into the folder `out` and return its manifest; a finished import is not repeated.
 
-    Processes that want the same folder take turns: the first imports, the others find it done. UserError
-    where `out` holds another dataset, or where more than `max_rejected` of the images are broken.
+    If several processes import into one folder, one does the work and the others wait for it. UserError if
+    `out` has another dataset, or if more than `max_rejected` of the images are broken.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(out.with_name(f".{out.name}.lock")):
@@ -74,21 +74,21 @@ def pack(
 
 
 def _claim(out: Path, name: str, parts: dict[str, SplitSource], settings: PackSettings) -> None:
-    """Make `out` ours: empty, or begun by the same import."""
+    """Create `out` and mark it as belonging to this import; UserError if it belongs to another."""
     out.mkdir(exist_ok=True)
     for leftover in [*out.glob(".*.tmp"), *out.glob(f"{NOTES}/.*.tmp")]:
-        leftover.unlink()  # we hold the lock, so its writer is dead
+        leftover.unlink()  # the lock is held here, so the process that wrote it is dead
     plan = _plan(name, parts, settings)
     marker = out / MARKER
     if marker.is_file() and marker.read_bytes() == plan:
         return
     if any(out.iterdir()):
-        raise UserError(f"{out} already holds something else; choose another --out or empty it")
+        raise UserError(f"{out} already has other files; choose another --out or empty it")
     atomic_write(marker, plan)
 
 
 def _plan(name: str, parts: dict[str, SplitSource], settings: PackSettings) -> bytes:
-    """What is to be imported: the sources as they are now, who goes where, and the settings."""
+    """Return the identity of an import as JSON: fingerprints of sources, members of each split, settings."""
     plan = hashlib.sha256()
     prints: dict[int, str] = {}
     for split, part in sorted(parts.items()):
@@ -130,7 +130,7 @@ def _import(
 
 
 def _content(accepted: Accepted) -> str:
-    """One hash over all readable images that came in, wherever they lay."""
+    """Return one hash over all accepted images, independent of the paths of their files."""
     content = hashlib.sha256()
     for split, rows in sorted(accepted.items()):
         for _, row in rows:
@@ -178,7 +178,7 @@ def _write_split(
 
 
 def _chunks(rows: list[tuple[Member, Row]], images: int) -> Iterable[list[tuple[Member, Row]]]:
-    """Runs of at most `images` rows and SHARD_BYTES bytes, in order; a shard is built in memory."""
+    """Yield runs of at most `images` rows and SHARD_BYTES bytes, since a shard is built in memory."""
     chunk: list[tuple[Member, Row]] = []
     weight = 0
     for pair in rows:
@@ -192,14 +192,14 @@ def _chunks(rows: list[tuple[Member, Row]], images: int) -> Iterable[list[tuple[
 
 
 def _shard_once(path: Path, source: Source, chunk: list[tuple[Member, Row]]) -> Shard:
-    """The shard, or the note that a killed import left of it."""
+    """Write a shard, or return the one that a killed import wrote and noted."""
     note = path.parent / NOTES / f"{path.name}.json"
     if note.is_file() and path.is_file():
         shard = Shard(**json.loads(note.read_text()))
         if path.stat().st_size == shard.bytes:
             return shard
     shard = _write_shard(path, source, chunk)
-    atomic_write(note, json.dumps(dataclasses.asdict(shard)).encode())
+    atomic_json(note, dataclasses.asdict(shard))
     return shard
 
 
@@ -209,7 +209,7 @@ def _write_shard(path: Path, source: Source, chunk: list[tuple[Member, Row]]) ->
         for member, row in chunk:
             data = source.read(member)
             if hashlib.sha256(data).hexdigest() != row.bytes_sha256:
-                raise UserError(f"{member.name} changed while it was imported; start the import again")
+                raise UserError(f"{member.name} changed during the import; start the import again")
             writer.write({"__key__": row.key, row.ext: data})
     tar = buffer.getvalue()
     atomic_write(path, tar)

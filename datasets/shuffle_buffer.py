@@ -1,7 +1,7 @@
-"""Training samples straight from the shards, for sets too large to keep decoded: order, buffer, resume.
+"""Streamed training samples through a shuffle buffer, for sets too large to keep decoded.
 
-The order is order.stream_order, so a position is reached by counting: whole shards before it are not
-opened. Decoding and cropping are in loader.py.
+The order is sampling.stream_order, so a run resumes at any position by counting, without opening the shards
+before it. Decoding and cropping are in loader.py.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ BUFFER_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """One image as bytes, and where in the run it stands."""
+    """One image as bytes, with its epoch and its index in the image set."""
 
     epoch: int
     index: int
@@ -30,13 +30,13 @@ class Sample:
 
 
 def buffer_size(images: ImageSet) -> int:
-    """Images in the shuffle buffer: fewer where they are large; the manifest alone decides."""
+    """Return the number of images in the shuffle buffer, less if they are large, from the index alone."""
     mean = sum(row.n_bytes for row in images.rows) / len(images.rows)
     return max(16, min(BUFFER_IMAGES, int(BUFFER_BYTES / mean)))
 
 
 def stream(images: ImageSet, seed: int, position: int) -> Iterator[Sample]:
-    """Samples number `position`, `position` + 1, ... of a run, endlessly; epochs follow without a gap."""
+    """Yield the samples of a run from number `position` on, epoch after epoch without end."""
     n = len(images)
     for epoch in count(position // n):
         start = position % n if epoch == position // n else 0
@@ -50,22 +50,22 @@ def _epoch(images: ImageSet, seed: int, epoch: int, start: int) -> Iterator[Samp
     first = start // buffer * buffer
     source = _read(images, seed, epoch, read, first)
     past = set(given[first:start].tolist())
-    held: dict[int, bytes] = {}
+    waiting: dict[int, bytes] = {}
     pulled = first
     for place in range(start, len(given)):
-        # One image in for each image out, at most `buffer` ahead: reading is spread evenly over the steps.
+        # One image is read for each image yielded, at most `buffer` ahead, to spread reading over the steps.
         for index, data in islice(source, min(len(given), place + buffer) - pulled):
             pulled += 1
             if index not in past:
-                held[index] = data
+                waiting[index] = data
         index = int(given[place])
-        yield Sample(epoch, index, held.pop(index))
+        yield Sample(epoch, index, waiting.pop(index))
 
 
 def _read(
     images: ImageSet, seed: int, epoch: int, read: np.ndarray, first: int
 ) -> Iterator[tuple[int, bytes]]:
-    """(index, bytes) of read[first:], opening the shards group by group and no group that lies before."""
+    """Yield (index, bytes) of read[first:]; groups of shards before `first` are not opened."""
     shards = images.manifest.splits[images.split].shards
     order = [shards[i] for i in shard_order(len(shards), seed, epoch)]
     groups = [order[i : i + SHARDS_TOGETHER] for i in range(0, len(order), SHARDS_TOGETHER)]
@@ -73,23 +73,21 @@ def _read(
     ahead = ThreadPoolExecutor(1)
     try:
         for i in range(int(np.searchsorted(ends, first, "right")), len(groups)):
-            # This group is needed now; the next one is fetched while this one is used.
+            # This group is needed now; the next group is fetched while this one is used.
             prefetch(images.location, groups[i])
-            ahead.submit(
-                prefetch, images.location, [shard for group in groups[i + 1 : i + 2] for shard in group]
-            )
+            ahead.submit(prefetch, images.location, groups[i + 1] if i + 1 < len(groups) else [])
             start = int(ends[i - 1]) if i else 0
             lanes = [samples(images.location, [shard]) for shard in groups[i]]
             taken = islice(_in_turn(lanes), max(0, first - start), None)
             for index, (key, data) in zip(read[max(first, start) : ends[i]], taken, strict=True):
-                images.expect(int(index), key)
+                images.check_key(int(index), key)
                 yield int(index), data
     finally:
         ahead.shutdown(wait=False, cancel_futures=True)
 
 
 def _in_turn(lanes: list[Iterator[tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
-    """One item of each lane in turn, until all are empty."""
+    """Yield one item of each lane in turn, until all are empty."""
     while lanes:
         left = []
         for lane in lanes:

@@ -1,7 +1,7 @@
-"""Folders and archives of photographs -> (key, bytes), safely. No decoding, no shards, no splits.
+"""Safe reading of photographs from folders and archives. No decoding, no shards, no splits.
 
-Archives are read member by member into memory, by name: nothing is ever extracted, so a hostile member
-name has no path to write to. Names become keys that survive WebDataset (no dots, no leading underscores).
+Members of an archive are read into memory and never extracted to files, so that a hostile member name has no
+effect. Names become keys that are safe in WebDataset (no dots, no leading underscores).
 """
 
 import hashlib
@@ -16,15 +16,16 @@ from typing import Protocol
 
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
+from datasets.files import is_web_page
 
 IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_RATIO = 200
-"""Bytes out per byte in: real photographs are near 1, zip bombs in the thousands."""
+"""Largest accepted compression ratio of a zip member: about 1 for photographs, thousands for zip bombs."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One image to be: `key` names it in the shards, `photograph` the picture that it was cut from."""
+    """One image of a source; `key` is its name in shards, `photograph` the picture that it is cut from."""
 
     key: str
     name: str
@@ -32,7 +33,7 @@ class Member:
 
 
 class Source(Protocol):
-    """What an importer hands over; `fingerprint` changes when the content does."""
+    """A readable set of images; `fingerprint` changes if the content changes."""
 
     name: str
 
@@ -44,10 +45,10 @@ class Source(Protocol):
 
 
 def keys_for(names: Iterable[str]) -> list[Member]:
-    """Members with safe, unique keys, in order of their names.
+    """Return members with safe, unique keys, in order of their names.
 
-    WebDataset splits a file name at its first dot and skips names that start with __; anything beyond
-    letters, digits, - and _ becomes _, and where two names would meet (or are long) a hash tells them apart.
+    WebDataset splits a file name at its first dot and skips names that start with __. So all characters
+    except letters, digits, - and _ become _, and a hash is added to long keys and to equal ones.
     """
     members, taken = [], set()
     for name in sorted(names):
@@ -67,7 +68,7 @@ def _is_image_name(name: str) -> bool:
 
 
 class FolderSource:
-    """A folder of photographs, sub-folders included; links are not followed."""
+    """A folder of photographs, with its subfolders; links are not followed."""
 
     def __init__(self, path: Path, name: str = "") -> None:
         if not path.is_dir():
@@ -78,10 +79,10 @@ class FolderSource:
     def members(self) -> list[Member]:
         files = (p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
         names = [p.relative_to(self.path).as_posix() for p in files]
-        found = keys_for(n for n in names if _is_image_name(n))
-        if not found:
-            raise UserError(f"{self.path} holds no photographs ({', '.join(IMAGE_NAMES)})")
-        return found
+        members = keys_for(n for n in names if _is_image_name(n))
+        if not members:
+            raise UserError(f"{self.path} has no photographs ({', '.join(IMAGE_NAMES)})")
+        return members
 
     def fingerprint(self) -> str:
         rows = []
@@ -98,21 +99,20 @@ class FolderSource:
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
-    """The archive at `path`. UserError where it is none, with a guess at what it is instead."""
+    """Open the zip at `path`; UserError if it is not a zip."""
     try:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
         raise UserError(f"no file {path}") from None
-    except Exception as error:  # a broken directory raises many kinds, struct.error among them
+    except Exception as error:  # a broken directory raises many exceptions, such as struct.error
         with open(path, "rb") as file:
-            start = file.read(512).lstrip().lower()
-        page = start.startswith((b"<!doctype", b"<html"))
-        hint = "it is a web page: the server refused the download" if page else "fetch it again"
-        raise UserError(f"{path} is no readable zip ({error}); {hint}") from None
+            page = is_web_page(file.read(512))
+        hint = "it is a web page: the server refused the download" if page else "download it again"
+        raise UserError(f"{path} is not a readable zip ({error}); {hint}") from None
 
 
 class ZipSource:
-    """A zip of photographs; members outside `prefix` are not looked at."""
+    """A zip of photographs; members outside `prefix` are ignored."""
 
     def __init__(self, path: Path, name: str = "", prefix: str = "") -> None:
         self.path, self.prefix = path, prefix
@@ -126,9 +126,9 @@ class ZipSource:
         inside = [n for n in names if n.startswith(self.prefix) and _is_image_name(n)]
         repeated = {n for n in inside if inside.count(n) > 1} if len(set(inside)) < len(inside) else set()
         if repeated:
-            raise UserError(f"{self.path} holds two members named {sorted(repeated)[0]!r}; repack it")
+            raise UserError(f"{self.path} has two members named {sorted(repeated)[0]!r}; pack it again")
         if not inside:
-            raise UserError(f"{self.path} holds no photographs under '{self.prefix}'")
+            raise UserError(f"{self.path} has no photographs under '{self.prefix}'")
         return [
             Member(m.key, self.prefix + m.name, m.photograph)
             for m in keys_for(n.removeprefix(self.prefix) for n in inside)
@@ -139,20 +139,20 @@ class ZipSource:
         return hashlib.sha256("\n".join(sorted(rows)).encode("utf-8", "surrogateescape")).hexdigest()
 
     def text(self, name: str) -> str | None:
-        """A small text member, or None where there is none (CelebA's partition file)."""
-        found = [i for i in self._zip.infolist() if PurePosixPath(i.filename).name == name]
-        if not found or found[0].file_size > MAX_BYTES:
+        """Return a small text member, such as CelebA's partition file; None if there is none."""
+        infos = [i for i in self._zip.infolist() if PurePosixPath(i.filename).name == name]
+        if not infos or infos[0].file_size > MAX_BYTES:
             return None
-        return self._zip.read(found[0]).decode("utf-8", "replace")
+        return self._zip.read(infos[0]).decode("utf-8", "replace")
 
     def read(self, member: Member) -> bytes:
         info = self._infos[member.name]
         check_zip_member(info)
         try:
-            # One handle, one reader at a time; decoding, the expensive part, runs beside it.
+            # One thread at a time reads the zip; decoding, which takes longer, runs in parallel.
             with self._lock, self._zip.open(info) as stream:
                 data = stream.read(MAX_BYTES + 1)
-        except Exception as error:  # bad CRC, unknown compression, encrypted, cut short: all are one image
+        except Exception as error:  # bad CRC, unknown compression, encrypted, truncated
             raise Rejected(f"cannot be read from the zip: {error}") from None
         if len(data) > MAX_BYTES:
             raise Rejected(f"more than {MAX_BYTES} bytes")
@@ -160,7 +160,7 @@ class ZipSource:
 
 
 def check_zip_member(info: zipfile.ZipInfo, max_bytes: int = MAX_BYTES) -> None:
-    """Nothing for an honest member; Rejected for one that leaves the archive, links, or explodes."""
+    """Raise Rejected if a member points outside the archive, is a link, or is too large when unpacked."""
     parts = PurePosixPath(info.filename.replace("\\", "/")).parts
     if info.filename.startswith(("/", "\\")) or ".." in parts or re.match(r"^[A-Za-z]:", info.filename):
         raise Rejected("its name points outside the archive")
@@ -173,7 +173,7 @@ def check_zip_member(info: zipfile.ZipInfo, max_bytes: int = MAX_BYTES) -> None:
 
 
 def open_source(path: Path, name: str = "", prefix: str = "") -> Source:
-    """The reader for `path`: a folder, or a zip. UserError for anything else."""
+    """Open the folder or zip at `path`; UserError if it is neither."""
     if path.is_dir():
         return FolderSource(path, name)
     if path.is_file():

@@ -1,6 +1,6 @@
-"""Who belongs to which role: cuts by photograph, official partitions, the studies' named sizes.
+"""Splits into roles: cuts by photograph, official partitions, and the named sizes of studies.
 
-A hash of the photograph's name decides, never chance: the same set is cut the same way everywhere.
+A hash of the photograph's name decides, so that a set is cut in the same way on every machine.
 """
 
 import hashlib
@@ -14,38 +14,55 @@ from datasets.sources import Member
 Split = dict[str, list[Member]]
 
 SHARES = (("train", 0.80), ("val", 0.08), ("test", 0.08), ("gate", 0.04))
-"""Of the photographs, when a plain set is cut into four roles."""
+"""Shares of the photographs when a plain set is cut into four roles."""
 
 STUDIES: dict[str, dict[str, int]] = {
     # 200,000 training and 2,599 test images; val and gate are cut from the training images.
     "matrix": {"test": 2_599, "val": 500, "gate": 500, "train": 199_000},
-    # The upsampling study has no gate; it is cut from what the study leaves unused.
+    # The upsampling study has no gate, so the gate is cut from images that the study does not use.
     "upsampling": {"test": 250, "val": 250, "train": 2_000, "gate": 250},
-    # As much as sets of some 530 photographs allow.
+    # The largest sizes for sets of about 530 photographs.
     "miniature": {"test": 130, "val": 1, "train": 400},
 }
 HELD_OUT = 50
-"""One photograph in this many of an official training set becomes val, and as many become gate."""
+"""One in this many photographs of an official training set becomes val, and another one gate."""
+
+
+class TooFew(UserError):
+    """A set is smaller than a study's split needs: `given` images instead of `sizes`, in words."""
+
+    def __init__(self, split: str, given: int) -> None:
+        self.given, needed = given, sum(STUDIES[split].values())
+        self.sizes = ", ".join(f"{size:,} {role}" for role, size in STUDIES[split].items())
+        super().__init__(
+            f"--split {split} needs {needed:,} photographs, but there are {given:,}; use --split cut"
+        )
+
+
+def divide(members: Sequence[Member], split: str) -> Split:
+    """Divide a set without official roles: "whole" (all images for any role), "cut", or a name of STUDIES."""
+    if split == "whole":
+        return {"all": list(members)}
+    return cut(members) if split == "cut" else study(members, split)
 
 
 def cut(members: Sequence[Member]) -> Split:
-    """Four roles by photograph, at least one photograph each. UserError below four photographs."""
+    """Cut into four roles by photograph, at least one each; UserError if there are fewer than four."""
     n = len({m.photograph for m in members})
     if n < len(SHARES):
-        raise UserError(f"{n} photographs cannot be cut into train, val, test and gate; bring at least 4")
+        raise UserError(f"{n} photographs cannot be cut into train, val, test and gate; provide at least 4")
     sizes = {role: max(1, round(share * n)) for role, share in SHARES[1:]}
     return _in_sizes(members, {"train": n - sum(sizes.values()), **sizes})
 
 
 def study(members: Sequence[Member], name: str) -> Split:
-    """A study's named sizes, in images; those of one photograph or person stay together.
+    """Cut into a study's sizes, in images; images of one photograph or person stay together.
 
-    UserError where there are fewer images than it needs.
+    UserError if there are fewer images than the study needs (TooFew), or groups that do not fill a role.
     """
     sizes = STUDIES[name]
-    n, needed = len(members), sum(sizes.values())
-    if n < needed:
-        raise UserError(f"--split {name} needs {needed:,} photographs, but there are {n:,}; use --split cut")
+    if len(members) < sum(sizes.values()):
+        raise TooFew(name, len(members))
     together = Counter(m.photograph for m in members)
     left = _by_hash(together)
     role_of: dict[str, str] = {}
@@ -61,7 +78,7 @@ def study(members: Sequence[Member], name: str) -> Split:
 
 
 def _filling(photographs: Sequence[str], together: Mapping[str, int], size: int) -> list[str]:
-    """The first ones in order that fit into what is left of `size` images."""
+    """Return the first photographs that fit, one after the other, into `size` images."""
     chosen = []
     for photograph in photographs:
         if together[photograph] <= size:
@@ -73,17 +90,19 @@ def _filling(photographs: Sequence[str], together: Mapping[str, int], size: int)
 
 
 def hold_out(train: Sequence[Member], test: Sequence[Member]) -> Split:
-    """An official training and test set: test stays whole, val and gate are cut from train."""
+    """Use an official training and test set: val and gate are cut from train, test stays as it is."""
     order = _by_hash(m.photograph for m in train)
     size = max(1, len(order) // HELD_OUT)
     if len(order) < 3:
-        raise UserError(f"{len(order)} training photographs leave nothing for val and gate; bring more")
+        raise UserError(
+            f"{len(order)} training photographs leave nothing for val and gate; provide at least 3"
+        )
     roles = _in_sizes(train, {"val": size, "gate": size, "train": len(order) - 2 * size})
     return roles | {"test": list(test)}
 
 
 def _in_sizes(members: Sequence[Member], sizes: Mapping[str, int]) -> Split:
-    """The first photographs by hash to the first role, and so on; what is left over is in none."""
+    """Give the first photographs by hash to the first role, and so on; leave out the rest."""
     photographs = _by_hash(m.photograph for m in members)
     role_of: dict[str, str] = {}
     for role, size in sizes.items():
@@ -109,10 +128,9 @@ def _hash(name: str) -> str:
 
 
 def partition(members: Sequence[Member], text: str) -> Split:
-    """CelebA's list_eval_partition.txt: 0 train, 1 val, 2 test; a tenth of val, by hash, is the gate.
+    """Divide by CelebA's list_eval_partition.txt: 0 train, 1 val, 2 test; a tenth of val, by hash, is gate.
 
-    Train and test keep their official images. UserError where the text is no such list, or an image has
-    no line in it.
+    UserError if the text is not such a list, or has no line for an image.
     """
     found: Split = {"train": [], "val": [], "test": [], "gate": []}
     numbers = _numbers(members, text, "partition file", {"0", "1", "2"})
@@ -125,17 +143,17 @@ def partition(members: Sequence[Member], text: str) -> Split:
 
 
 def by_identity(members: Sequence[Member], text: str) -> list[Member]:
-    """The members with their person, of CelebA's identity_CelebA.txt, as their photograph.
+    """Replace each member's photograph by its person in CelebA's identity_CelebA.txt.
 
-    All images of a person then stay on one side of every split. UserError where the text is no such list,
-    or an image has no line in it.
+    All images of a person then stay in one role of every split. UserError if the text is not such a list, or
+    has no line for an image.
     """
     numbers = _numbers(members, text, "identity file")
     return [replace(m, photograph=f"person-{n}") for m, n in zip(members, numbers, strict=True)]
 
 
 def _numbers(members: Sequence[Member], text: str, what: str, known: Collection[str] = ()) -> list[int]:
-    """The number of each member in a list of lines "NAME NUMBER"; `known`: the only ones there are."""
+    """Return each member's number in a list of lines "NAME NUMBER"; `known` are the valid numbers, if any."""
     numbers = {}
     for i, line in enumerate(text.splitlines(), 1):
         words = line.split()

@@ -1,4 +1,4 @@
-"""Large photographs -> square tiles, each a member of its own. The choice of photographs is elsewhere."""
+"""A source that cuts large photographs into square tiles."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ Box = tuple[Member, int, int]
 
 
 def starts(length: int, tile_px: int, stride_px: int) -> range:
-    """Offsets of the tiles along one axis; what does not fit whole is left out."""
+    """Return the offsets of the tiles that fit completely along one axis."""
     return range(0, length - tile_px + 1, stride_px)
 
 
 def contrast(tile: np.ndarray) -> float:
-    """Standard deviation of the mean of the channels, in grey levels: near 0 for empty sky."""
-    # Every second pixel each way decides as well as all of them, four times as fast.
+    """Return the standard deviation of the mean of the channels, in grey levels; near 0 for empty sky."""
+    # Every second row and column is enough, and four times as fast.
     return float(tile[::2, ::2].mean(axis=2, dtype=np.float32).std())
 
 
 def evenly(items: Sequence, limit: int) -> list:
-    """At most `limit` of the items, spread over the whole sequence; 0 keeps all."""
+    """Return at most `limit` of the items, evenly spaced; all if `limit` is 0."""
     if not limit or len(items) <= limit:
         return list(items)
     return [items[i * len(items) // limit] for i in range(limit)]
 
 
 class TiledSource:
-    """Tiles of another source's photographs, as PNG so that no pixel changes.
+    """Tiles of another source's photographs, as PNG (lossless).
 
-    Tiles flatter than `min_contrast` grey levels are left out, then at most `limit` per photograph are
-    kept, spread over it: the same ones each time.
+    Tiles with a contrast below `min_contrast` grey levels are left out; of the others, at most `limit` per
+    photograph are used, evenly spaced.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TiledSource:
             try:
                 places = self._places(photograph)
             except Rejected:
-                tiles.append(photograph)  # read again as it is, it is rejected under its own name
+                tiles.append(photograph)  # `read` returns it uncut, so validation rejects it by its name
                 continue
             for top, left in places:
                 key = f"{photograph.key}-y{top:04d}x{left:04d}"
@@ -76,7 +76,7 @@ class TiledSource:
         return evenly(places, limit)
 
     def _photo(self, photograph: Member) -> np.ndarray:
-        # Tiles come photograph by photograph, so remembering one decoded picture is enough.
+        # Tiles are read photograph by photograph, so a cache of one decoded picture is enough.
         key, pixels = self._last
         if key != photograph.key:
             pixels = decode(self._source.read(photograph))

@@ -1,7 +1,7 @@
-"""First half of an import: decode and hash every image, then settle duplicates between the splits.
+"""Validation, the first half of an import: decode and hash every image, then drop duplicates between splits.
 
-Results are written to a folder chunk by chunk, so an import that was killed goes on where it stood.
-Packing is in shards.py.
+Results are written to a folder chunk by chunk, so that a killed import can be resumed. Packing is in
+shard_writer.py.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ from pathlib import Path
 from datasets import codec
 from datasets.codec import Rejected
 from datasets.duplicates import same_pictures
-from datasets.files import atomic_write, usable_cpus
+from datasets.files import atomic_json, usable_cpus
 from datasets.manifest import Row
 from datasets.sources import Member, Source
 
 PRIORITY = ("test", "gate", "val", "train", "all")
-"""A picture found in two splits stays in the first of these and leaves the other."""
+"""A picture that is in two splits stays in the first of these and is dropped from the other."""
 
 CHUNK = 500
 Progress = Callable[[str, int, int], None]
@@ -28,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class SplitSource:
-    """One split to be: some members of a source."""
+    """The members of a source that make up one split."""
 
     source: Source
     members: Sequence[Member]
@@ -36,7 +36,7 @@ class SplitSource:
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What an image must be; part of an import's identity."""
+    """Requirements for an image and its transform; part of an import's identity."""
 
     transform: str = "none"
     min_px: int = 0
@@ -44,7 +44,7 @@ class Examination:
 
 @dataclass(frozen=True)
 class Rejection:
-    """One line of rejected.csv; `broken` ones count against the threshold, duplicates do not."""
+    """One line of rejected.csv; `broken` is False for duplicates, which do not count as broken images."""
 
     split: str
     name: str
@@ -58,7 +58,10 @@ Accepted = dict[str, list[tuple[Member, Row]]]
 def examine(
     parts: dict[str, SplitSource], wanted: Examination, notes: Path, report: Progress, workers: int = 0
 ) -> tuple[Accepted, list[Rejection]]:
-    """Every image of `parts` as a row of the index, or as a rejection; `notes` keeps what is done."""
+    """Decode and hash all images of `parts`: rows of the index, and rejections.
+
+    Results are stored in the folder `notes` and read from there when an import is resumed.
+    """
     total = sum(len(part.members) for part in parts.values())
     accepted: Accepted = {}
     rejected: list[Rejection] = []
@@ -94,7 +97,7 @@ def _chunk(
 
     results = list(pool.map(one, chunk))
     plain = [r if isinstance(r, str) else dataclasses.asdict(r) for r in results]
-    atomic_write(note, json.dumps(plain).encode())
+    atomic_json(note, plain)
     return results
 
 
@@ -119,7 +122,7 @@ def _row(member: Member, data: bytes, wanted: Examination) -> Row:
 
 
 def settle_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
-    """Each picture once, near-duplicates on one side only: the split of higher priority keeps them."""
+    """Drop copies of a picture, and near duplicates in two splits; the split of higher PRIORITY keeps it."""
     seen: dict[str, str] = {}
     kept: Accepted = {}
     rejected = []

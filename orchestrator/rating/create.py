@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.errors import UserError
-from datasets.files import write_json
+from datasets.files import atomic_json
 from datasets.loader import Pair
 from orchestrator.rating.pictures import Sources, check, named, of_pair, reference
 from orchestrator.rating.presentation import choose
@@ -68,7 +68,7 @@ def _write(folder: Path, sources: Sources, pairs: Sequence[Pair], request: Reque
         path.write_bytes(data := png(pixels))
         digest.update(data)
     values = {name: value for name, value in asdict(study).items() if name != "folder"}
-    write_json(part / FILE, values | {"digest": digest.hexdigest()[:16]})
+    atomic_json(part / FILE, values | {"digest": digest.hexdigest()[:16]}, durable=False)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "pictures", ignore_errors=True)  # of a start that was killed
     for item in ("pictures", FILE):  # the last one makes it a study

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from datasets.files import write_json
+from datasets.files import atomic_json
 from orchestrator.rating.results import Panel, Rater, Results, Score, mean_opinion_scores, metrics, words
 from orchestrator.rating.scores import RatingSession, sittings
 from orchestrator.rating.study import HR, Study
@@ -147,5 +147,5 @@ def into_report(study: Study, results: Results, sweep: Path) -> Path:
     ]
     told = {"study": study.folder.name, "head": head, "panels": panels, "notes": list(results.notes)}
     (sweep / "ratings").mkdir(exist_ok=True)
-    write_json(sweep / "ratings" / f"{study.folder.name}.json", told)
+    atomic_json(sweep / "ratings" / f"{study.folder.name}.json", told, durable=False)
     return build_report(sweep)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets.errors import UserError
 from datasets.image_set import ImageSet
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from orchestrator.studies.request import Request
 from orchestrator.studies.results import Answer, Results
 from orchestrator.studies.spec import Training

@@ -14,7 +14,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from datasets.files import read_json, write_json
+from datasets.files import atomic_json, read_json
 from orchestrator.tracking.deduplicate import Deduplicator, clean_name
 from orchestrator.tracking.journal import AppendOnlyFile, Entry, read_entries
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client
@@ -61,7 +61,7 @@ class Delivery:
             token = page.token
             if not token:
                 break
-        write_json(self.spool_dir / "runs.json", self.run_ids)
+        atomic_json(self.spool_dir / "runs.json", self.run_ids, durable=False)
 
     def _load_history(self, key: str, run: Any) -> None:
         """Mark the params and metric steps that the server has of a run whose spool may be lost."""
@@ -146,7 +146,7 @@ class Delivery:
             run = self.client.create_run(self.experiment_id, start_ms, tags, clean_text(name, 250))
             self._unsure = False
             self.run_ids[key] = run.info.run_id
-            write_json(self.spool_dir / "runs.json", self.run_ids)
+            atomic_json(self.spool_dir / "runs.json", self.run_ids, durable=False)
         return self.run_ids[key]
 
     def _start(self, entry: Entry) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.files import read_json, write_json
+from datasets.files import atomic_json, read_json
 from orchestrator.provenance import ROOT
 from orchestrator.tracking.journal import AppendOnlyFile, Entry
 from orchestrator.tracking.server import database_path, probe
@@ -56,7 +56,9 @@ class Writer:
         self._process: subprocess.Popen[bytes] | None = None
         self._spawned = 0.0
         if not (self.spool_dir / "identity.json").exists():
-            write_json(self.spool_dir / "identity.json", {"identity": identity or uuid.uuid4().hex})
+            atomic_json(
+                self.spool_dir / "identity.json", {"identity": identity or uuid.uuid4().hex}, durable=False
+            )
 
     def start(self) -> None:
         """Start the writer process; UserError if the store cannot be used (see server.probe)."""

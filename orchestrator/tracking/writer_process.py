@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from datasets.files import locked, read_json, write_json
+from datasets.files import atomic_json, locked, read_json
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.mlflow_client import set_writer_defaults
 
@@ -50,7 +50,9 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
                 delivery = delivery or Delivery(spool_dir, tracking_uri, experiment)
                 busy = delivery.step()
                 if busy or pause > BACKOFF_S[0]:
-                    write_json(status_file, {"offset": delivery.offset, "state": "delivering"})
+                    atomic_json(
+                        status_file, {"offset": delivery.offset, "state": "delivering"}, durable=False
+                    )
                 pause = BACKOFF_S[0]
                 if not busy and parent.gone_since is not None:
                     return
@@ -58,7 +60,9 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
             except Exception as error:  # noqa: BLE001 - an outage raises many types; none may end delivery
                 offset = read_json(status_file).get("offset", 0)
                 reason = f"{type(error).__name__}: {error}"[:2000]
-                write_json(status_file, {"offset": offset, "state": "waiting", "error": reason})
+                atomic_json(
+                    status_file, {"offset": offset, "state": "waiting", "error": reason}, durable=False
+                )
                 if parent.gone_for() > ORPHAN_GRACE_S:
                     sys.exit(f"upsweep: delivery stopped; undelivered entries stay in {spool_dir}: {error}")
                 parent.wait(pause)

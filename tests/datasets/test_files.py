@@ -17,6 +17,7 @@ from datasets.files import (
     atomic_json,
     atomic_write,
     first_missing,
+    is_web_page,
     locked,
     read_json,
     remove_leftovers,
@@ -143,7 +144,11 @@ def test_a_held_lock_names_its_holder_and_is_free_after_a_kill(tmp_path, holder)
     with locked(path, blocking=False, holder="me"):
         assert path.read_text() == "me", "the next holder's name replaces the one of the dead process"
     with locked(path):
-        assert path.read_text() == "me", "a holder without a name leaves the file alone"
+        assert path.read_text() == "", "a holder without a name is not taken for the one before"
+
+
+def test_a_web_page_is_recognised():
+    assert is_web_page(b"\n <!DOCTYPE html>") and is_web_page(b"<HTML>") and not is_web_page(b"PK <html>")
 
 
 def test_first_missing(tmp_path):

@@ -7,21 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from helpers.archives import photographs
 
 from datasets.config import DataConfig
 from datasets.degrade import down
 from datasets.errors import UserError
-from datasets.image_set import ImageSet, disjoint, open_images
+from datasets.image_set import ImageSet, open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
 from datasets.sampling import eval_place
 
 DATA = DataConfig(crop_px=32, batch_size=8)
-
-
-@pytest.fixture(scope="session")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +28,6 @@ def loader(images: ImageSet, **changes: object) -> TrainLoader:
     rank, world = int(changes.pop("rank", 0)), int(changes.pop("world", 1))  # type: ignore[call-overload]
     data = DataConfig(**{**vars(DATA), **changes})  # type: ignore[arg-type]
     return TrainLoader(images, data, 4, device="cpu", rank=rank, world=world)
-
-
-def photographs(folder: Path, n: int, side: int = 48, seed: int = 0) -> Path:
-    folder.mkdir(parents=True)
-    noise = np.random.default_rng(seed)
-    for i in range(n):
-        pixels = noise.integers(0, 256, (side, side + i, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"photo {i}.v1.png")
-    return folder
 
 
 def test_a_batch_has_range_shape_and_the_matching_input(demo: ImageSet) -> None:
@@ -114,40 +100,6 @@ def test_a_batch_that_ranks_cannot_share_is_refused(demo: ImageSet) -> None:
         loader(demo, world=3)
 
 
-def test_the_demos_roles_share_no_picture(work: Path) -> None:
-    sets = [open_images("demo", role, work_dir=work) for role in ("train", "val", "test", "gate")]
-    for a, b in itertools.combinations(sets, 2):
-        disjoint(a, b)
-    assert len({s.digest for s in sets}) == 4 and all(len(s) >= 16 for s in sets)
-
-
-def test_sets_that_share_a_picture_are_refused(work: Path, tmp_path: Path) -> None:
-    folder = photographs(tmp_path / "p", 4)
-    a = open_images(str(folder), "val", work_dir=work)
-    b = open_images(str(folder), "test", work_dir=work)
-    with pytest.raises(UserError, match="data.val and data.test share images: .* have the same pixels"):
-        disjoint(a, b)
-
-
-def test_a_plain_folder_is_cut_for_train_and_whole_for_a_role(work: Path, tmp_path: Path) -> None:
-    folder = photographs(tmp_path / "p", 20)
-    data = DataConfig(train=str(folder))
-    cut = [open_images(str(folder), r, work_dir=work, data=data) for r in ("train", "val", "test", "gate")]
-    assert [len(s) for s in cut] == [15, 2, 2, 1]
-    assert len({key for s in cut for key in s.keys}) == 20
-    assert len(open_images(str(folder), "test", work_dir=work)) == 20
-
-
-def test_images_of_several_sizes_are_read_back_exactly(work: Path, tmp_path: Path) -> None:
-    folder = photographs(tmp_path / "p", 5)
-    images = open_images(str(folder), "test", work_dir=work)
-    assert images.min_side == 48 and images.keys[0] == "photo_0_v1"
-    for i in range(5):
-        assert np.array_equal(images[i], np.array(Image.open(folder / f"photo {i}.v1.png")))
-    with pytest.raises(ValueError, match="read-only"):
-        images[0][0, 0] = 0
-
-
 def test_pairs_are_sorted_cropped_and_limited(work: Path, tmp_path: Path) -> None:
     images = open_images(str(photographs(tmp_path / "p", 5)), "test", work_dir=work)
     pairs = eval_pairs(images, DataConfig(), 4, limit=3)
@@ -179,19 +131,3 @@ def test_the_protocol_names_all_that_decides_what_is_measured(work: Path, tmp_pa
     )
     told = [str(eval_protocol(images, DataConfig(**values))) for values in ({}, *changes)]
     assert len(set(told)) == len(told)
-
-
-def test_places_decided_by_keys_cover_the_image_evenly() -> None:
-    places = np.array([eval_place(f"{i:06d}", 9, 4, "key") for i in range(4000)])
-    assert np.bincount(places[:, 0]).tolist() == pytest.approx([400] * 10, rel=0.2)
-    assert np.bincount(places[:, 1]).tolist() == pytest.approx([800] * 5, rel=0.2)
-
-
-def test_an_unknown_dataset_names_the_known_ones(work: Path) -> None:
-    with pytest.raises(UserError, match="'dmeo'; known: .*did you mean 'demo'"):
-        open_images("dmeo", "train", work_dir=work)
-
-
-def test_a_catalogue_set_that_is_not_prepared_says_how(work: Path) -> None:
-    with pytest.raises(UserError, match="celeba is not prepared in .*prepare_data.py celeba --source"):
-        open_images("celeba", "train", work_dir=work)

@@ -8,7 +8,6 @@ from skimage.feature import canny
 
 from datasets.config import INPUTS, DataConfig
 from datasets.degrade import down
-from datasets.errors import UserError
 from datasets.network_input import _CONTENT, edges, grey, network_input
 
 SQUARE = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
@@ -51,37 +50,3 @@ def test_inputs_are_found_at_full_size_then_made_smaller(kind: str, scale: int) 
 def test_higher_thresholds_give_fewer_edges() -> None:
     counts = [(edges(NOISE, 1.0, t / 2, t) > 0).sum() for t in (0.1, 0.3, 0.6)]
     assert counts[0] > counts[1] > counts[2]
-
-
-@pytest.mark.parametrize(
-    "wrong, message",
-    [
-        ({"input": "edge"}, "no network input 'edge'; known: .*did you mean 'edges'"),
-        ({"canny_low": 0.3}, "data.canny_low and data.canny_high"),
-        ({"canny_sigma": -1.0}, "data.canny_sigma 0 or more"),
-        ({"cache_gb": -1.0}, "data.cache_gb must be 0 or more"),
-        ({"order_seed": -1}, "data.order_seed must be 0 or more"),
-        ({"eval_crop_at": "center"}, "no place of evaluation crops 'center'; .*did you mean 'centre'"),
-    ],
-)
-def test_a_wrong_setting_is_one_sentence(wrong: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        DataConfig(**wrong)
-
-
-@pytest.mark.parametrize(
-    "idle, message",
-    [
-        ({"canny_sigma": 2.0}, "data.canny_sigma is ignored: data.input is image, not edges"),
-        ({"input": "grey", "canny_high": 0.4}, "data.canny_high is ignored: data.input is grey"),
-        ({"eval_crop_at": "key"}, "data.eval_crop_at is ignored: data.eval_crop_px is 0"),
-    ],
-)
-def test_a_setting_that_changes_nothing_warns(idle: dict, message: str) -> None:
-    with pytest.warns(UserWarning, match=message):
-        DataConfig(**idle)
-
-
-def test_settings_in_use_are_silent(recwarn: pytest.WarningsRecorder) -> None:
-    DataConfig(input="edges", canny_sigma=2.0, eval_crop_px=32, eval_crop_at="key")
-    assert not recwarn.list

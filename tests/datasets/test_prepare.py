@@ -7,96 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import old_import
+from helpers.archives import counts, lsun_images, lsun_zip, make_zip, photographs, picture
 from helpers.paths import DATA
 from PIL import Image
 
 from datasets import sampling, splits
-from datasets.catalogue import CATALOGUE
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, disjoint, open_images
 from datasets.loader import TrainLoader, eval_pairs
-from datasets.prepare import PREPARERS, prepare
-from datasets.shard_reader import samples
-from datasets.sources import Member
+from datasets.prepare import import_once, prepare, prepare_study_set
+from datasets.shard_writer import PackSettings, pack
+from datasets.sources import FolderSource, Member
+from datasets.validate import SplitSource
 
 needs_data = pytest.mark.skipif(not (DATA / "Set5").is_dir(), reason=f"no test images at {DATA}")
-
-
-def picture(seed: int, side: int = 40, kind: str = "PNG") -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (side, side + 8, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, kind)
-    return buffer.getvalue()
-
-
-def make_zip(path: Path, files: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return path
-
-
-def make_lmdb(folder: Path, images: dict[bytes, bytes]) -> Path:
-    lmdb = pytest.importorskip("lmdb")
-    with lmdb.open(str(folder), map_size=1 << 28) as env, env.begin(write=True) as transaction:
-        for key, value in images.items():
-            transaction.put(key, value)
-    return folder
-
-
-def lsun_zip(tmp_path: Path, images: dict[bytes, bytes]) -> Path:
-    folder = make_lmdb(tmp_path / "tower_train_lmdb", images)
-    files = {f"tower_train_lmdb/{p.name}": p.read_bytes() for p in folder.iterdir()}
-    return make_zip(tmp_path / "tower_train_lmdb.zip", files)
-
-
-def lsun_images(n: int) -> dict[bytes, bytes]:
-    kinds = ("JPEG", "WEBP")  # real categories hold either, whatever their names say
-    return {f"{i:040x}".encode(): picture(i, kind=kinds[i % 2]) for i in range(n)}
-
-
-def counts(name: str, source: Path, out: Path, **options: object) -> dict[str, int]:
-    manifest = prepare(name, str(source), str(out), **options)  # type: ignore[arg-type]
-    return {split: entry.count for split, entry in manifest.splits.items()}
-
-
-def test_every_catalogue_name_can_be_prepared() -> None:
-    assert PREPARERS.keys() == CATALOGUE.keys()
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_lsun_as_its_zip_or_its_folder(tmp_path: Path, packed: bool) -> None:
-    images = lsun_images(20)
-    path = lsun_zip(tmp_path, images)
-    source = path if packed else tmp_path / "tower_train_lmdb"
-    out = tmp_path / "out"
-    assert counts("lsun_tower", source, out, split="cut") == {"train": 15, "val": 2, "test": 2, "gate": 1}
-    manifest = ImageSet(str(out), "train", tmp_path).manifest
-    shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    assert dict(samples(str(out), shards)) == {key.decode(): value for key, value in images.items()}
-    assert sorted(p.name for p in tmp_path.iterdir() if "unpacked" in p.name) == []
-
-
-def test_bytes_decide_the_extension_not_names(tmp_path: Path) -> None:
-    prepare("lsun_tower", str(lsun_zip(tmp_path, lsun_images(8))), str(tmp_path / "o"), split="whole")
-    rows = ImageSet(str(tmp_path / "o"), "test", tmp_path).rows
-    assert [row.ext for row in rows] == ["jpg", "webp"] * 4
-
-
-@pytest.mark.parametrize("keep", [0, 100, 4096, 8192, 20_000])
-def test_a_cut_lmdb_is_an_error_and_not_a_crash(tmp_path: Path, keep: int) -> None:
-    folder = make_lmdb(tmp_path / "l", lsun_images(40))
-    data = (folder / "data.mdb").read_bytes()
-    (folder / "data.mdb").write_bytes(data[:keep])
-    with pytest.raises(UserError, match="data.mdb (is damaged|claims)"):
-        prepare("lsun_tower", str(folder), str(tmp_path / "o"), split="cut")
-
-
-def test_a_zip_without_an_lmdb_is_named(tmp_path: Path) -> None:
-    path = make_zip(tmp_path / "a.zip", {"x.png": picture(0)})
-    with pytest.raises(UserError, match="holds 0 data.mdb files; expected LSUN's zip"):
-        prepare("lsun_tower", str(path), str(tmp_path / "o"))
 
 
 def test_the_matrix_split_says_what_it_needs(tmp_path: Path) -> None:
@@ -221,3 +147,43 @@ def streamed_crops_are_cut_from(images: ImageSet) -> None:
     for hr, i, top, left in zip(batch.hr, batch.indices, tops, lefts, strict=True):
         crop = (hr * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         assert np.array_equal(crop, images[i][top : top + side, left : left + side])
+
+
+def test_an_old_import_is_found_and_not_repeated(tmp_path: Path) -> None:
+    photos = old_import.write_photos(tmp_path / "photos")
+    shards = old_import.write_shards(tmp_path / "work" / "datasets" / "e562794c8f73a255-whole")
+    (shards / "all-00000.tar").unlink()
+    assert import_once(str(photos), "whole", tmp_path / "work", "data.test") == str(shards)
+    source = FolderSource(photos)
+    manifest = pack(shards, "t", {"all": SplitSource(source, source.members())}, PackSettings())
+    assert manifest.to_json() == old_import.MANIFEST, "an import with an old import.json counts as finished"
+
+
+def test_a_study_set_is_cut_to_exact_sizes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(splits.STUDIES, "miniature", {"test": 2, "val": 1, "train": 3})
+    photos = photographs(tmp_path / "photos", 8)
+    place = prepare_study_set(str(photos), "miniature", tmp_path)
+    assert place.endswith("-miniature") and prepare_study_set(place, "miniature", tmp_path) == place
+    assert [len(ImageSet(place, role, tmp_path)) for role in ("test", "val", "train")] == [2, 1, 3]
+    assert prepare_study_set(str(photos), "", tmp_path) == str(photos)
+    assert prepare_study_set("demo", "miniature", tmp_path) == "demo"
+    monkeypatch.setitem(splits.STUDIES, "matrix", {"test": 9})
+    with pytest.raises(
+        UserError, match="photos has 8 photographs, but this study cuts each set into 9 test; use"
+    ):
+        prepare_study_set(str(photos), "matrix", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spec, split, message",
+    [
+        ("celeba", "matrix", "--data=celeba is not prepared in .*--out .*celeba --split matrix$"),
+        ("set5", "", "--data=set5 is not prepared in .*--out .*set5$"),
+        ("clebea", "matrix", "no folder, zip, shard folder or dataset for --data 'clebea'; known"),
+    ],
+)
+def test_a_study_set_that_cannot_be_read_says_why(
+    tmp_path: Path, spec: str, split: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        prepare_study_set(spec, split, tmp_path)

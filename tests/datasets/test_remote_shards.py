@@ -144,7 +144,7 @@ def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        ([truncated] * 9, "512 bytes came|bytes came, the manifest says"),
+        ([truncated] * 9, "it has 512 bytes instead of|it has 2560 bytes instead of"),
         ([page] * 9, "it is a web page, not a shard|its hash differs"),
         ([altered] * 9, "its hash differs from the manifest"),
         ([refused(403)], "HTTP 403"),
@@ -227,7 +227,7 @@ def test_a_missing_bucket_or_set_is_one_sentence(photos: Path, tmp_path: Path, s
         open_images(f"{store}/nothing", "train", work_dir=tmp_path)
     prepare("folder", str(photos), f"{store}/taken")
     prepare("folder", str(photos), f"{store}/taken")
-    with pytest.raises(UserError, match=f"{store}/taken already holds something else"):
+    with pytest.raises(UserError, match=f"{store}/taken already has other files"):
         prepare("folder", str(photos), f"{store}/taken", limit=9)
     with pytest.raises(UserError, match="cannot write .*://nowhere/x"):
         prepare("folder", str(photos), f"{store[:5]}nowhere/x")

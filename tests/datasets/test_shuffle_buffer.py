@@ -12,7 +12,6 @@ from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.image_set import ImageSet
 from datasets.loader import TrainLoader, _Crops
-from datasets.sampling import stream_order
 from datasets.shard_writer import PackSettings, pack
 from datasets.shuffle_buffer import buffer_size, stream
 from datasets.sources import FolderSource
@@ -92,12 +91,6 @@ def test_a_crop_is_the_same_in_both_modes(images: ImageSet) -> None:
     cached = loader(images, mode="cached")
     pixels = images.pixels.crops(streamed.indices, *cached._places(streamed.indices, epochs), 16)
     assert torch.equal(cached._batch(_Crops(pixels, epochs, streamed.indices)).hr, streamed.hr)
-
-
-def test_images_are_mixed_beyond_their_shard() -> None:
-    read, given = stream_order([10] * 8, 0, 0, together=4, buffer=40)
-    assert sorted(read) == sorted(given) == list(range(80))
-    assert len({i // 10 for i in given[:10]}) >= 3
 
 
 def test_large_images_make_a_small_buffer(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 from helpers.tracking import points
 
-from datasets.files import write_json
+from datasets.files import atomic_json
 from orchestrator.tracking import delivery as delivery_module
 from orchestrator.tracking.journal import AppendOnlyFile, Journal
 from orchestrator.tracking.server import default_uri
@@ -17,7 +17,7 @@ def place(tmp_path, migrated_database):
     """A spool folder with an identity, its database address, and a maker of Delivery objects."""
     spool = tmp_path / "spool"
     spool.mkdir()
-    write_json(spool / "identity.json", {"identity": "0123abcd"})
+    atomic_json(spool / "identity.json", {"identity": "0123abcd"}, durable=False)
     shutil.copy(migrated_database, tmp_path)
     uri = default_uri(tmp_path)
     return spool, uri, lambda: delivery_module.Delivery(spool, uri, "upsweep")
@@ -88,7 +88,7 @@ def test_a_replayed_step_with_another_time_is_dropped_even_after_a_restart(place
     first = connect()
     first.step()
     before = points(uri, first.run_ids["demo/screen/a"])
-    write_json(spool / "progress.json", {"offset": first.offset})
+    atomic_json(spool / "progress.json", {"offset": first.offset}, durable=False)
     time.sleep(0.002)
     (spool.parent / "demo_screen_a.jsonl").unlink()  # the trial moved and lost its journal
     fill(spool, steps=range(3, 8))
@@ -121,7 +121,7 @@ def test_another_sweep_of_the_same_name_gets_runs_of_its_own(place):
     fill(spool)
     first = connect()
     first.step()
-    write_json(spool / "identity.json", {"identity": "4567cdef"})
+    atomic_json(spool / "identity.json", {"identity": "4567cdef"}, durable=False)
     (spool / "runs.json").unlink()
     second = connect()
     second.step()

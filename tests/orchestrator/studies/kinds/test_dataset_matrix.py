@@ -8,8 +8,7 @@ from helpers.studies import SIZES, pictures, request, sets  # noqa: F401  (a fix
 
 from datasets import splits
 from datasets.errors import UserError
-from datasets.prepare import prepare
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare, prepare_study_set
 from orchestrator.studies import estimate, run
 from orchestrator.studies import training as work
 from orchestrator.studies.kinds import colorize, dataset_matrix

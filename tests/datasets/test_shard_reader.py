@@ -6,17 +6,19 @@ import io
 import os
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import webdataset
+from helpers.hostile_images import FRAMES, PNG, flipped, zipped
 from PIL import Image
 
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
-from datasets.shard_reader import samples
+from datasets.manifest import MANIFEST
+from datasets.shard_reader import read_manifest, samples
 from datasets.shard_writer import PackSettings, pack
 from datasets.shuffle_buffer import stream
 from datasets.sources import FolderSource
@@ -194,3 +196,31 @@ def test_equal_file_names_of_two_datasets_do_not_collide(tmp_path: Path, server:
     assert naive[0] == naive[1]
     ours = [opened(folder, tmp_path)[0] for folder in (a, b)]
     assert not np.array_equal(*ours)
+
+
+TARS: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda tar: b"",
+    "zeros": lambda tar: bytes(10240),
+    "html": lambda tar: b"<html>error</html>",
+    "doubled": lambda tar: tar + tar,
+    "first byte": lambda tar: flipped(tar, 0),
+    "size field": lambda tar: flipped(tar, 128),
+    "type field": lambda tar: tar[:156] + b"2" + tar[157:],
+    "half": lambda tar: tar[: len(tar) // 2],
+    "zip": lambda tar: zipped(("x.png", PNG)),
+}
+
+
+@pytest.mark.parametrize("case", TARS)
+def test_a_damaged_shard_is_an_error(tmp_path: Path, case: str) -> None:
+    (tmp_path / "p").mkdir()
+    for i, frame in enumerate(FRAMES):
+        frame.save(tmp_path / "p" / f"{i}.png")
+    source = FolderSource(tmp_path / "p")
+    out = tmp_path / "o"
+    pack(out, "t", {"all": SplitSource(source, source.members())}, PackSettings())
+    tar = out / "all-00000.tar"
+    tar.write_bytes(TARS[case](tar.read_bytes()))
+    with pytest.raises(UserError, match="all-00000.tar (gave|is damaged)"):
+        list(samples(str(out), read_manifest(str(out)).splits["all"].shards))
+    assert (out / MANIFEST).is_file()

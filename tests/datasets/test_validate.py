@@ -1,0 +1,69 @@
+"""Validation: broken images and duplicates are dropped with a reason, finished work is not repeated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.archives import packed, png
+from PIL import Image
+
+from datasets import validate
+from datasets.errors import UserError
+from datasets.shard_reader import read_manifest
+from datasets.shard_writer import PackSettings, pack
+from datasets.sources import FolderSource, Member
+from datasets.validate import SplitSource
+
+
+def test_the_same_pixels_enter_once(folder: Path, tmp_path: Path) -> None:
+    (folder / "copy.png").write_bytes(png(2))
+    out = packed(folder, tmp_path / "a")
+    assert read_manifest(str(out)).splits["all"].count == 6
+    assert (out / "rejected.csv").read_text().splitlines()[1] == "all,copy.png,the same pixels as all/2"
+
+
+def test_a_near_duplicate_leaves_the_side_of_lower_priority(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8))
+    large = picture.resize((72, 72), Image.Resampling.BICUBIC)
+    for role, quality in (("train", 95), ("test", 60)):
+        (tmp_path / role).mkdir()
+        large.save(tmp_path / role / "same.jpg", quality=quality)
+        (tmp_path / role / "other.png").write_bytes(png(len(role)))
+    sources = {role: FolderSource(tmp_path / role) for role in ("train", "test")}
+    parts = {role: SplitSource(source, source.members()) for role, source in sources.items()}
+    manifest = pack(tmp_path / "out", "t", parts, PackSettings())
+    assert {role: split.count for role, split in manifest.splits.items()} == {"train": 1, "test": 2}
+    assert "a near duplicate of test/same" in (tmp_path / "out" / "rejected.csv").read_text()
+
+
+def test_broken_images_are_left_out_with_a_reason_up_to_a_share(folder: Path, tmp_path: Path) -> None:
+    (folder / "cut.png").write_bytes(png(9)[:-200])
+    with pytest.raises(
+        UserError, match=r"1 of 7 images were rejected \(for instance cut.png: cannot be decoded"
+    ):
+        packed(folder, tmp_path / "a")
+    out = packed(folder, tmp_path / "b", max_rejected=0.5)
+    assert read_manifest(str(out)).splits["all"].count == 6
+
+
+def test_work_that_was_done_is_not_done_again(photos: Path, tmp_path: Path) -> None:
+    class Fragile(FolderSource):
+        reads, limit = 0, 30
+
+        def read(self, member: Member) -> bytes:
+            self.reads += 1
+            if self.reads > self.limit:
+                raise KeyboardInterrupt
+            return super().read(member)
+
+    chunk, validate.CHUNK = validate.CHUNK, 8
+    try:
+        source = Fragile(photos)
+        parts = {"train": SplitSource(source, source.members())}
+        with pytest.raises(KeyboardInterrupt):
+            pack(tmp_path / "o", "t", parts, PackSettings(workers=1))
+        source.reads, source.limit = 0, 1000
+        pack(tmp_path / "o", "t", parts, PackSettings(workers=1))
+    finally:
+        validate.CHUNK = chunk
+    assert source.reads == (48 - 24) + 48  # three chunks were noted; packing reads all once more
