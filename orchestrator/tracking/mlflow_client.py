@@ -1,6 +1,6 @@
 """Opening an MLflow store: its tables are created by one process at a time; experiments are found by name.
 
-All defaults of MLflow's environment variables are here; MLflow reads them when it uses them. Importing this module imports mlflow, which takes
+All defaults of MLflow's environment variables are here. Importing this module imports mlflow, which takes
 seconds; training never imports it.
 """
 
@@ -22,7 +22,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def set_writer_defaults() -> None:
-    """Set the defaults of the writer process: it retries by itself; MLflow's client would block for minutes."""
+    """Set the defaults of the writer process, which retries by itself: MLflow would block for minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_TRUNCATE_LONG_VALUES", "true")
