@@ -20,14 +20,14 @@ import tyro
 from datasets.errors import UserError
 from experiments.common import cli
 from orchestrator.rating.commands import open_or_create, print_results, serve
-from orchestrator.rating.study import Request
+from orchestrator.rating.study import RatingRequest
 
 
 @dataclass(frozen=True)
 class Args:
     """Blind opinion scores: a local page where people rate pictures of several models from 1 to 5."""
 
-    request: Annotated[Request, tyro.conf.arg(name="")] = field(default_factory=Request)
+    request: Annotated[RatingRequest, tyro.conf.arg(name="")] = field(default_factory=RatingRequest)
     """What is rated."""
     out: Path = Path("runs/ratings/first")
     """Folder of the study: its pictures, what raters said, results."""

@@ -17,9 +17,9 @@ from helpers.rating_panel import make, request_of, sit
 from datasets.errors import UserError
 from experiments.common import cli
 from experiments.rate import Args, main
-from orchestrator.rating.scores import ScoreStore, sittings
+from orchestrator.rating.scores import ScoreStore, read_sessions
 from orchestrator.rating.server import App, Server
-from orchestrator.rating.study import Request, open_study
+from orchestrator.rating.study import RatingRequest, open_study
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -109,7 +109,7 @@ def _checkpoint(folder, scale=4):
 
 def test_a_checkpoint_is_rated_beside_folders_and_resizers(tmp_path, capsys):
     request = request_of(tmp_path)
-    wish = Request(
+    wish = RatingRequest(
         images=request.images[:1],
         model=(f"net={_checkpoint(tmp_path / 'net')}",),
         test=request.hr,
@@ -125,7 +125,7 @@ def test_models_of_two_scales_are_refused(tmp_path):
     request = request_of(tmp_path)
     models = tuple(f"n{s}={_checkpoint(tmp_path / f'net{s}', s)}" for s in (2, 4))
     with pytest.raises(UserError, match="share one scale, but got n2 x2, n4 x4"):
-        main(Args(Request(model=models, test=request.hr), out=tmp_path / "study", device="cpu"))
+        main(Args(RatingRequest(model=models, test=request.hr), out=tmp_path / "study", device="cpu"))
 
 
 @pytest.mark.slow
@@ -167,5 +167,5 @@ def test_a_kill_loses_no_score_that_was_answered(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    (sitting,) = sittings(study.folder)
-    assert [line["score"] for line in sitting.ratings.values()] == [4, 4, 4]
+    (session,) = read_sessions(study.folder)
+    assert [line["score"] for line in session.ratings.values()] == [4, 4, 4]
