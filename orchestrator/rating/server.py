@@ -65,6 +65,10 @@ def _html(text: str, status: int = HTTPStatus.OK) -> HttpResponse:
     return HttpResponse(status, text.encode())
 
 
+def _error(sentence: str, status: int, back: str = "/") -> HttpResponse:
+    return _html(pages.trouble(sentence, back), status)
+
+
 def _redirect(url: str) -> HttpResponse:
     """Return a redirect by GET, so that a reload never sends a form twice."""
     return HttpResponse(HTTPStatus.SEE_OTHER, headers={"Location": url})
@@ -110,7 +114,7 @@ class App:
         return opaque_name(self.study.secret, "form", *parts)
 
     def _missing(self) -> HttpResponse:
-        return _html(pages.trouble("There is no such page."), HTTPStatus.NOT_FOUND)
+        return _error("There is no such page.", HTTPStatus.NOT_FOUND)
 
     def _post(self, path: str, form: Mapping[str, str]) -> HttpResponse:
         if path == "/begin":
@@ -121,18 +125,18 @@ class App:
 
     def _begin(self, form: Mapping[str, str]) -> HttpResponse:
         if not _same(form.get("token"), self._token("begin")):
-            return _html(
-                pages.trouble("This page is too old; go back and begin again."), HTTPStatus.FORBIDDEN
-            )
+            return _error("This page is too old; go back and begin again.", HTTPStatus.FORBIDDEN)
         try:
             name = clean_name(form.get("name", ""))
         except UserError as error:
-            page = pages.start(self.total, self._token("begin"), f"That will not do: {error}.")
+            page = pages.start(self.total, self._token("begin"), f"This name cannot be used: {error}.")
             return _html(page, HTTPStatus.UNPROCESSABLE_ENTITY)
         try:
             session = self.store.join(name, self.session_number)
         except OSError as error:
-            return _unsaved(f"Nothing can be saved here ({error.strerror or error}).", "/")
+            return _error(
+                f"Nothing can be saved here ({error.strerror or error}).", HTTPStatus.INSUFFICIENT_STORAGE
+            )
         if session.ratings and form.get("again") != "yes":
             done = len(session.ratings)
             return _html(pages.welcome_back(session.rater, done, self.total, self._token("begin")))
@@ -141,13 +145,14 @@ class App:
     def _rate(self, session: RatingSession, position: int, form: Mapping[str, str]) -> HttpResponse:
         here = f"/r/{session.key}/{position + 1}"
         if not _same(form.get("token"), self._token(session.key, position)):
-            return _html(pages.trouble("This page is too old.", f"/r/{session.key}/"), HTTPStatus.FORBIDDEN)
+            return _error("This page is too old.", HTTPStatus.FORBIDDEN, f"/r/{session.key}/")
         try:
             session.rate(self.study, position, _score(form.get("score", "")), _shown(form.get("shown", "")))
         except ValueError:
-            return _html(pages.trouble("A score is 1, 2, 3, 4 or 5.", here), HTTPStatus.UNPROCESSABLE_ENTITY)
+            return _error("A score is 1, 2, 3, 4 or 5.", HTTPStatus.UNPROCESSABLE_ENTITY, here)
         except OSError as error:
-            return _unsaved(f"Your score was not saved ({error.strerror or error}): give it again.", here)
+            reason = f"Your score was not saved ({error.strerror or error}): give it again."
+            return _error(reason, HTTPStatus.INSUFFICIENT_STORAGE, here)
         return _redirect(f"/r/{session.key}/{position + 2}")
 
     def _in_session(self, session: RatingSession, place: str) -> HttpResponse:
@@ -203,10 +208,6 @@ class App:
 
 def _same(given: str | None, right: str) -> bool:
     return given is not None and hmac.compare_digest(given.encode(), right.encode())
-
-
-def _unsaved(sentence: str, back: str) -> HttpResponse:
-    return _html(pages.trouble(sentence, back), HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def _form(body: bytes) -> dict[str, str]:

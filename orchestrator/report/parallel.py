@@ -22,7 +22,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Item:
-    """How one row is drawn: class names, tooltip, and the id of its table row."""
+    """The look of one row: class names, tooltip, and the id of its table row."""
 
     look: str
     tip: str
