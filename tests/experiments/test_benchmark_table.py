@@ -29,7 +29,7 @@ def _model(folder, scale=4):
     return str(checkpoint.save_generator(folder, config, build_generator(config.generator), {}))
 
 
-def test_a_checkpoint_stands_beside_the_resizers_and_apart_from_quoted_rows(tmp_path, photos, capsys):
+def test_a_checkpoint_is_in_the_block_of_resizers_and_not_of_quoted_rows(tmp_path, photos, capsys):
     args = Options(
         (f"ours={_model(tmp_path / 'm')}",), sets=(photos,), out=tmp_path / "out", device="cpu", track=False
     )

@@ -1,4 +1,4 @@
-"""The rating script: a page on this machine alone, results, an MLflow run, one sentence per mistake."""
+"""The rating script: a page on this machine alone, results, an MLflow run, one message per mistake."""
 
 import http.client
 import os
@@ -77,19 +77,19 @@ def test_a_browser_that_leaves_early_is_no_error(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, capsys):
+def test_a_mistake_is_one_message_and_exit_code_2(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         cli.run(lambda: main(cli.parse(Options, argv=["--out", str(tmp_path / "none"), "--results"])))
     assert end.value.code == 2
     assert re.fullmatch(r"error: there is no study in .*\n", capsys.readouterr().err)
 
 
-def test_what_only_results_need_is_not_ignored_in_silence(tmp_path):
+def test_options_of_results_are_refused_without_results(tmp_path):
     with pytest.raises(UserError, match="--against and --sweep need --results; add it"):
         main(Options(out=tmp_path / "study", sweep="demo"))
 
 
-def test_a_port_in_use_is_said(tmp_path):
+def test_a_port_in_use_is_refused(tmp_path):
     make(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

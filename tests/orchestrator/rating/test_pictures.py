@@ -30,7 +30,7 @@ from orchestrator.rating.study import RatingRequest
         (lambda f: (f / "softnet/quarry.png").write_bytes(b"no picture"), "quarry.png: not a picture"),
     ],
 )
-def test_pictures_that_do_not_fit_are_refused_in_one_sentence(tmp_path, change, sentence):
+def test_pictures_that_do_not_fit_are_refused(tmp_path, change, sentence):
     request = request_of(tmp_path)
     change(tmp_path)
     with pytest.raises(UserError, match=re.escape(sentence)):

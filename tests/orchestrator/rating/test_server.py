@@ -167,7 +167,7 @@ def test_strange_requests_find_nothing(app):
     assert b"<script>alert" not in again and b"&lt;script&gt;" in again
 
 
-def test_an_unsaved_score_says_so(app, monkeypatch):
+def test_an_unsaved_score_is_an_error_page(app, monkeypatch):
     root = begin(app).headers["Location"]
     monkeypatch.setattr("orchestrator.rating.scores.os.write", lambda handle, data: 3)
     answer = score(app, root + "1", 3)

@@ -16,7 +16,7 @@ def test_a_line_crosses_the_columns_at_its_places():
     assert ">blocks</text>" in drawn and drawn.count("<polyline") == 2
 
 
-def test_a_point_lies_at_its_setting_and_its_metric():
+def test_a_point_is_at_its_setting_and_its_metric():
     drawn = small_scatter(COLUMNS[0], [10.0, 20.0], ITEMS)
     points = [tuple(map(float, p)) for p in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)]
     assert points[0][0] == 40 and points[1][0] == 210

@@ -27,7 +27,7 @@ def test_the_best_is_bold_by_direction_and_never_across_blocks():
     )
 
 
-def test_values_equal_as_printed_are_both_best_and_a_lone_row_is_none():
+def test_values_equal_as_printed_are_both_best_and_a_lone_row_is_not_marked():
     twins = Block("t", [Row("a", {A: 28.4101}), Row("b", {A: 28.4099}), Row("c", {A: 1.0})], ranked=True)
     assert results_markdown([twins], {}).count("**28.41**") == 2
     assert "**28.41**" not in results_markdown([Block("t", twins.rows[:1], ranked=True)], {})

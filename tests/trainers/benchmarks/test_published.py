@@ -3,7 +3,7 @@
 from trainers.benchmarks.published import QUOTED, quoted_blocks
 
 
-def test_every_quoted_row_names_its_source_and_stands_unranked():
+def test_every_quoted_row_names_its_source_and_is_not_ranked():
     assert all(q.source and q.values for q in QUOTED)
     blocks = quoted_blocks(4, ["Set5", "mine"])
     assert len(blocks) == 2 and not any(b.ranked for b in blocks)
