@@ -22,7 +22,7 @@ from trainers.device import pick_device
 
 
 @dataclass(frozen=True)
-class Args:
+class Options:
     """One table of models and classical resizers on test sets."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL ...]")] = ()
@@ -30,13 +30,13 @@ class Args:
     sets: tuple[str, ...] = ("demo",)
     """Test sets: folders (HR and LR pairs, or photographs) as NAME=FOLDER, or catalogue names."""
     scale: int = 4
-    """Magnification, where no model decides it."""
+    """Magnification, unless a model decides it."""
     metrics: tuple[str, ...] = ("psnr_y", "ssim_y")
     """Metrics, in the order of the columns."""
     degradation: str = "matlab"
-    """How inputs are made where a set ships none."""
+    """Degradation that makes the inputs of sets without LR pictures."""
     quoted: bool = True
-    """Add published rows in blocks of their own."""
+    """Add published numbers in separate blocks."""
     out: Path = Path("runs/benchmark")
     """Folder for table.md, table.csv, table.tex and per_image.parquet."""
     tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
@@ -47,24 +47,26 @@ class Args:
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
 
-def main(args: Args) -> int:
-    """Parse, measure, print and write the table."""
-    device = pick_device(args.device)
+def main(options: Options) -> int:
+    """Measure, print and write the table; return the exit code."""
+    device = pick_device(options.device)
     models = []
-    for word in args.models:
-        name, _, place = word.rpartition("=")
-        network, config = load_model(place, args.tracking_uri)
+    for named in options.models:
+        name, _, place = named.rpartition("=")
+        network, config = load_model(place, options.tracking_uri)
         models.append(Model(name or place, network.to(device), config.generator.scale))
-    scale = models[0].scale if models else args.scale
-    sets = [open_test_set(s, scale, args.degradation, args.out / "work") for s in args.sets]
-    table = measure_all(models, sets, args.metrics, scale=scale, device=device, say=print)
-    quoted = quoted_blocks(scale, [s.name for s in sets]) if args.quoted else []
-    print(write_all(args.out, table, quoted))
-    if args.track:
-        run_id = log_table(args.out, args.tracking_uri, args.out.name, numbers(table), table.protocols)
-        print(f"logged to {args.tracking_uri} as run {run_id}")
+    scale = models[0].scale if models else options.scale
+    sets = [open_test_set(s, scale, options.degradation, options.out / "work") for s in options.sets]
+    table = measure_all(models, sets, options.metrics, scale=scale, device=device, say=print)
+    quoted = quoted_blocks(scale, [s.name for s in sets]) if options.quoted else []
+    print(write_all(options.out, table, quoted))
+    if options.track:
+        run_id = log_table(
+            options.out, options.tracking_uri, options.out.name, numbers(table), table.protocols
+        )
+        print(f"logged to {options.tracking_uri} as run {run_id}")
     return 0
 
 
 if __name__ == "__main__":
-    cli.run(lambda: main(cli.parse(Args)))
+    cli.run(lambda: main(cli.parse(Options)))

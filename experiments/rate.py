@@ -4,7 +4,7 @@
     python experiments/rate.py --model pick=runs/demo --test demo --out runs/ratings/demo
     python experiments/rate.py --out runs/ratings/demo --results --sweep demo
 
-The same --out goes on with a study: scores that were given stay.
+A study is continued by naming its --out again: its scores are kept.
 """
 
 import sys
@@ -20,25 +20,25 @@ import tyro
 from datasets.errors import UserError
 from experiments.common import cli
 from orchestrator.rating.commands import open_or_create, print_results, serve
-from orchestrator.rating.study import Request
+from orchestrator.rating.study import RatingRequest
 
 
 @dataclass(frozen=True)
-class Args:
+class Options:
     """Blind opinion scores: a local page where people rate pictures of several models from 1 to 5."""
 
-    request: Annotated[Request, tyro.conf.arg(name="")] = field(default_factory=Request)
-    """What is rated."""
+    request: Annotated[RatingRequest, tyro.conf.arg(name="")] = field(default_factory=RatingRequest)
+    """Settings of a new study."""
     out: Path = Path("runs/ratings/first")
-    """Folder of the study: its pictures, what raters said, results."""
+    """Folder of the study: pictures, scores, results."""
     port: int = 8765
     """Port of the page on 127.0.0.1; 0 takes a free one."""
     session: int = 1
-    """Another number lets the same raters sit again, in another order."""
+    """Number of the session; another number lets raters rate again, in another order."""
     results: bool = False
     """Print and write the results instead of serving the page."""
     against: str = ""
-    """Model that the others are compared with; the first one where empty."""
+    """Model that the others are compared with; empty: the first one."""
     min_consistency: float = 0.75
     """Share of repeated pictures with scores at most one apart, below which a rater is flagged."""
     sweep: str = ""
@@ -51,20 +51,26 @@ class Args:
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
 
-def main(args: Args) -> int:
-    """Parse, then serve the page or tell the results."""
-    if not args.results and (args.against or args.sweep):
-        raise UserError("--against and --sweep say how results are told; add --results")
+def main(options: Options) -> int:
+    """Serve the page or print the results; return the exit code."""
+    if not options.results and (options.against or options.sweep):
+        raise UserError("--against and --sweep need --results; add it, or leave them out")
     say = partial(print, flush=True)
-    study = open_or_create(args.out, args.request, args.tracking_uri, args.device, say)
-    if args.results:
+    study = open_or_create(options.out, options.request, options.tracking_uri, options.device, say)
+    if options.results:
         print_results(
-            study, args.against, args.min_consistency, args.sweep, args.tracking_uri, args.track, say
+            study,
+            options.against,
+            options.min_consistency,
+            options.sweep,
+            options.tracking_uri,
+            options.track,
+            say,
         )
     else:
-        serve(study, args.port, args.session, say)
+        serve(study, options.port, options.session, say)
     return 0
 
 
 if __name__ == "__main__":
-    cli.run(lambda: main(cli.parse(Args)))
+    cli.run(lambda: main(cli.parse(Options)))

@@ -66,7 +66,7 @@ def refuse_unusable_gpu() -> None:
 
 
 def wait_for_device(device: torch.device) -> None:
-    """Wait until `device` has done all work it was given: CUDA kernels run after the call that starts them."""
+    """Wait until `device` has done its work: CUDA kernels run after the call that starts them."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

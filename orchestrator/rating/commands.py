@@ -1,19 +1,24 @@
-"""The two things people do with a study: let others rate, and read the results."""
+"""The commands of experiments/rate.py: let people rate a study, print its results."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from datasets.errors import UserError
+from datasets.files import Held, locked
 from orchestrator.rating import publish
-from orchestrator.rating.scores import sittings
+from orchestrator.rating.scores import read_sessions
 from orchestrator.rating.server import App, Server
-from orchestrator.rating.study import Request, Study, held, open_study
+from orchestrator.rating.study import RatingRequest, Study, open_study
 
 Say = Callable[[str], None]
 
 
-def open_or_create(folder: Path, request: Request, tracking_uri: str, device: str, say: Say) -> Study:
-    """The study in `folder`, made from `request` where there is none yet. UserError where that cannot be."""
+def open_or_create(folder: Path, request: RatingRequest, tracking_uri: str, device: str, say: Say) -> Study:
+    """Return the study in `folder`, made from `request` if there is none yet.
+
+    Raises:
+        UserError: if the study has other settings, or none can be made.
+    """
     if study := open_study(folder, request):
         return study
     if not request.images and not request.model:
@@ -25,37 +30,46 @@ def open_or_create(folder: Path, request: Request, tracking_uri: str, device: st
     return make_study(folder, request, tracking_uri, device, say)
 
 
-def serve(study: Study, port: int, session: int, say: Say) -> None:
-    """Let people rate until Ctrl-C. UserError where the port or the study is in use."""
-    with held(study.folder):
-        app = App(study, session)
-        with Server(app, port) as server:
-            say(f"{app.total} pictures a rater; rate at {server.address} (this machine only; Ctrl-C ends it)")
-            try:
-                server.serve_forever(poll_interval=0.2)
-            except KeyboardInterrupt:
-                pass
-    said = [len(s.ratings) for s in sittings(study.folder)]
-    say(f"\n{sum(said)} scores by {sum(map(bool, said))} raters are in {study.folder}")
+def serve(study: Study, port: int, session_number: int, say: Say) -> None:
+    """Serve the rating page until Ctrl-C.
+
+    Raises:
+        UserError: if the port is in use or another process serves the study.
+    """
+    try:
+        with locked(study.folder / ".lock", blocking=False):
+            app = App(study, session_number)
+            with Server(app, port) as server:
+                say(f"{app.total} pictures a rater; rate at {server.url} (this machine only; Ctrl-C ends it)")
+                try:
+                    server.serve_forever(poll_interval=0.2)
+                except KeyboardInterrupt:
+                    pass
+    except Held:
+        raise UserError(
+            f"another process serves {study.folder}; end it first, or name another --out"
+        ) from None
+    counts = [len(session.ratings) for session in read_sessions(study.folder)]
+    say(f"\n{sum(counts)} scores by {sum(map(bool, counts))} raters are in {study.folder}")
     say(f"results: python experiments/rate.py --out {study.folder} --results")
 
 
 def print_results(
     study: Study, against: str, min_consistency: float, sweep: str, tracking_uri: str, track: bool, say: Say
 ) -> None:
-    """Print the results and write them: CSV, MLflow where `track`, the report where a sweep is named.
+    """Print the results and write them as CSV, to MLflow if `track`, and to the report of `sweep` if named.
 
-    MLflow and the report get nothing before somebody has finished.
+    MLflow and the report get nothing before a rater has finished.
     """
-    place = Path("runs") / sweep if sweep and not Path(sweep).is_dir() else Path(sweep)
-    results = publish.results_of(study, against, min_consistency)
-    say(publish.text(results, names=True))
-    folder = publish.write(study, results)
+    sweep_dir = Path("runs") / sweep if sweep and not Path(sweep).is_dir() else Path(sweep)
+    results = publish.compute_results(study, against, min_consistency)
+    say(publish.to_markdown(results, names=True))
+    folder = publish.write_tables(study, results)
     say(f"tables and every score: {folder}")
     if not results.panels:
-        return  # nothing that a record should hold
+        return
     if sweep:
-        say(f"report: {publish.into_report(study, results, place)}")
+        say(f"report: {publish.add_to_report(study, results, sweep_dir)}")
     if track:
-        run_id = publish.log(study, results, folder, tracking_uri, sweep)
+        run_id = publish.log_to_mlflow(study, results, folder, tracking_uri, sweep)
         say(f"logged to {tracking_uri} as run {run_id}")

@@ -1,6 +1,6 @@
-"""What a rater sees, as HTML. No page holds a name of a model, an image, a study or a file.
+"""The HTML pages of a rater. No page holds a name of a model, an image, a study or a file.
 
-Every page works without its script; the script adds keys. Addresses are below /r/SITTING/.
+Every page works without page.js, which adds keys. URLs are below /r/SESSION/.
 """
 
 from html import escape
@@ -25,25 +25,25 @@ def _scale() -> str:
 
 
 def start(total: int, form_token: str, trouble: str = "") -> str:
-    """Who rates, and how it goes."""
-    told = f'<p class="trouble" role="alert">{escape(trouble)}</p>' if trouble else ""
+    """Return the first page: instructions and the form for the name; `trouble` is what was wrong with it."""
+    alert = f'<p class="trouble" role="alert">{escape(trouble)}</p>' if trouble else ""
     return _page(
         "Rate pictures",
         "<main><h1>How good does each picture look?</h1>"
         f"<p>You will see {total} pictures, one at a time. Give each a score for how good it looks to you "
         "as a picture; there is no right answer, and some come twice.</p>"
         f'<ul class="scale">{_scale()}</ul>'
-        f'{told}<form method="post" action="/begin">'
+        f'{alert}<form method="post" action="/begin">'
         f'<input type="hidden" name="token" value="{form_token}">'
         '<label>Your name <input type="text" name="name" maxlength="40" autocomplete="off" required '
         'autofocus></label> <button class="go">Begin</button></form>'
-        '<p class="hint">Every score is saved at once. The same name goes on where it stopped. '
+        '<p class="hint">Every score is saved at once. To continue later, give the same name. '
         '<span class="keys">Keys 1 to 5 score, Backspace goes back.</span></p></main>',
     )
 
 
-def known(name: str, done: int, total: int, form_token: str) -> str:
-    """The name has been here before: go on, or be somebody else."""
+def welcome_back(name: str, done: int, total: int, form_token: str) -> str:
+    """Return the page for a name that has scores already: continue, or give another name."""
     shown = escape(name)
     return _page(
         "Rate pictures",
@@ -51,13 +51,13 @@ def known(name: str, done: int, total: int, form_token: str) -> str:
         '<form method="post" action="/begin">'
         f'<input type="hidden" name="token" value="{form_token}"><input type="hidden" name="name" '
         f'value="{shown}"><input type="hidden" name="again" value="yes">'
-        f'<button class="go" autofocus>Go on as {shown}</button></form>'
-        '<p><a href="/">I am somebody else</a></p></main>',
+        f'<button class="go" autofocus>Continue as {shown}</button></form>'
+        '<p><a href="/">I am someone else</a></p></main>',
     )
 
 
 def example(number: int, count: int, low: str, high: str, back: str, forward: str) -> str:
-    """One calibration image: what is a 1 and what is a 5; addresses of both and of the neighbours."""
+    """Return the page of a calibration image: URLs of its examples of 1 and 5, and of the next pages."""
     figures = "".join(
         f'<figure><img src="{address}" alt="an example of score {score}"><figcaption><b>{score}</b> '
         f"{WORDS[score]}</figcaption></figure>"
@@ -74,10 +74,10 @@ def example(number: int, count: int, low: str, high: str, back: str, forward: st
     )
 
 
-def trial(
+def rating(
     number: int, total: int, picture: str, action: str, form_token: str, back: str, given: int | None
 ) -> str:
-    """One picture and five buttons; `given` is the score it has already."""
+    """Return the page of one picture with five buttons; `given` is its present score, if any."""
     buttons = "".join(
         f'<button name="score" value="{score}" aria-label="{score}, {word}"'
         f"{' class=given' if score == given else ''}><b>{score}</b><span>{word}</span></button>"
@@ -96,7 +96,7 @@ def trial(
 
 
 def done(total: int, back: str) -> str:
-    """All scored."""
+    """Return the last page."""
     return _page(
         "Done",
         f"<main><h1>Thank you: all {total} pictures are scored.</h1><p>Everything is saved; you can close "
@@ -105,7 +105,7 @@ def done(total: int, back: str) -> str:
 
 
 def trouble(sentence: str, back: str = "/") -> str:
-    """Something could not be done."""
+    """Return a page with one sentence about an error."""
     return _page(
         "Not done", f'<main><h1>{escape(sentence)}</h1><p><a href="{escape(back)}">Go back</a></p></main>'
     )

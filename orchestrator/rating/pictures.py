@@ -1,6 +1,6 @@
-"""Where the pictures of a study come from: folders, networks and classical resizers over one set of pairs.
+"""The pictures of a study: from folders, networks and classical resizers over one set of HR and LR pairs.
 
-All are uint8 (H, W, 3) of one size per image. Nothing is stored here.
+All are uint8 (H, W, 3) of one size per image. create.py writes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from trainers.inference.tiling import upscale
 
 @dataclass(frozen=True)
 class Sources:
-    """What is compared: models by name, each a folder of finished pictures or a network."""
+    """The compared models by name, each a folder of finished pictures or a network, and resizers."""
 
     folders: Mapping[str, Path]
     networks: Mapping[str, nn.Module]
@@ -36,21 +36,21 @@ class Sources:
         return [*given, *(kind for kind in self.resizers if kind not in given), HR]
 
 
-def named(words: Sequence[str], option: str) -> dict[str, str]:
-    """NAME=PLACE words as a table; UserError for another form, an empty name, a name twice or HR."""
-    found: dict[str, str] = {}
+def parse_named(words: Sequence[str], option: str) -> dict[str, str]:
+    """Parse NAME=PLACE words; UserError for another form, an empty name, a repeated name or HR."""
+    places: dict[str, str] = {}
     for word in words:
         name, equals, place = word.partition("=")
         if not (equals and name and place):
             raise UserError(f"{option} must be NAME=PLACE, but got '{word}'")
-        if name == HR or name in found:
-            raise UserError(f"{option} names {name} twice; each model needs a name of its own, other than HR")
-        found[name] = place
-    return found
+        if name == HR or name in places:
+            raise UserError(f"{option} names {name} twice; each model needs its own name, other than HR")
+        places[name] = place
+    return places
 
 
-def reference(hr: str, test: str, scale: int, degradation: str, work_dir: Path) -> list[Pair]:
-    """Pairs of HR pictures and inputs: of a folder, or of a test set. UserError where not one is named."""
+def open_pairs(hr: str, test: str, scale: int, degradation: str, work_dir: Path) -> list[Pair]:
+    """Return the HR and LR pairs of a folder or of a test set; UserError unless exactly one is named."""
     if bool(hr) == bool(test):
         raise UserError("name the HR pictures by --hr FOLDER or by --test SET, one of the two")
     if hr and not Path(hr).is_dir():
@@ -58,30 +58,36 @@ def reference(hr: str, test: str, scale: int, degradation: str, work_dir: Path) 
     return open_test_set(test or hr, scale, degradation, work_dir).pairs
 
 
-def check(sources: Sources, pairs: Sequence[Pair]) -> dict[str, dict[str, Path]]:
-    """The file of every folder for every pair, by model and key; UserError where the sets are unequal."""
+def match_files(sources: Sources, pairs: Sequence[Pair]) -> dict[str, dict[str, Path]]:
+    """Return the file of every folder for every pair, by model and key.
+
+    Raises:
+        UserError: if a folder lacks a picture, has one too many or two for one pair, or a resizer is unknown.
+    """
     for kind in sources.resizers:
         if kind not in RESIZERS:
             raise unknown("resizer", kind, RESIZERS, "--resizers")
     keys = [pair.key for pair in pairs]
-    return {name: _files(name, folder, keys, sources.scale) for name, folder in sources.folders.items()}
+    return {
+        name: _match_folder(name, folder, keys, sources.scale) for name, folder in sources.folders.items()
+    }
 
 
-def _files(name: str, folder: Path, keys: Sequence[str], scale: int) -> dict[str, Path]:
+def _match_folder(name: str, folder: Path, keys: Sequence[str], scale: int) -> dict[str, Path]:
     if not folder.is_dir():
         raise UserError(f"--images {name} must be a folder of pictures, but there is none at {folder}")
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for file, below in expand([str(folder)]):
         key = str(below) if str(below) in keys else str(below).removesuffix(f"_x{scale}")
-        if key in found:
-            raise UserError(f"--images {name} has two pictures for {key}: {found[key].name}, {file.name}")
-        found[key] = file
-    lacking, more = [k for k in keys if k not in found], [k for k in found if k not in keys]
+        if key in files:
+            raise UserError(f"--images {name} has two pictures for {key}: {files[key].name}, {file.name}")
+        files[key] = file
+    lacking, extra = [k for k in keys if k not in files], [k for k in files if k not in keys]
     if lacking:
         raise UserError(f"--images {name} lacks {_some(lacking)}; every folder needs the names of the HR set")
-    if more:
-        raise UserError(f"--images {name} has {_some(more)}, which the HR set lacks; leave them out")
-    return found
+    if extra:
+        raise UserError(f"--images {name} has {_some(extra)}, which the HR set lacks; leave them out")
+    return files
 
 
 def _some(keys: Sequence[str]) -> str:
@@ -89,20 +95,20 @@ def _some(keys: Sequence[str]) -> str:
     return f"{shown} and {len(keys) - 3} more" if len(keys) > 3 else shown
 
 
-def of_pair(pair: Pair, sources: Sources, files: Mapping[str, Mapping[str, Path]]) -> dict[str, np.ndarray]:
-    """The picture of every model for one pair, and that of the nearest neighbour in any case."""
-    out = {n: _of_file(n, files[n][pair.key], pair.hr, sources.scale) for n in sources.folders}
+def render(pair: Pair, sources: Sources, files: Mapping[str, Mapping[str, Path]]) -> dict[str, np.ndarray]:
+    """Return the picture of every model for one pair; nearest neighbour is always among them."""
+    pictures = {n: _read_file(n, files[n][pair.key], pair.hr, sources.scale) for n in sources.folders}
     for name, network in sources.networks.items():
-        out[name] = upscale(network, pair.lr_image, scale=sources.scale)
+        pictures[name] = upscale(network, pair.lr_image, scale=sources.scale)
     for kind in dict.fromkeys((*sources.resizers, NEAREST)):
-        if kind not in out:
-            out[kind] = resize_up(pair.lr_image, sources.scale, kind, sources.degradation)
-    out[HR] = pair.hr
-    return {name: _rgb(pixels) for name, pixels in out.items()}
+        if kind not in pictures:
+            pictures[kind] = resize_up(pair.lr_image, sources.scale, kind, sources.degradation)
+    pictures[HR] = pair.hr
+    return {name: _rgb(pixels) for name, pixels in pictures.items()}
 
 
-def _of_file(name: str, file: Path, hr: np.ndarray, scale: int) -> np.ndarray:
-    """The pixels of a file, without the last rows and columns that HR lost as no multiple of `scale`."""
+def _read_file(name: str, file: Path, hr: np.ndarray, scale: int) -> np.ndarray:
+    """Read a picture and cut it to the size of `hr`, which was cropped to a multiple of `scale`."""
     pixels = eight_bit(read(file).pixels)
     (height, width), (rows, columns) = hr.shape[:2], pixels.shape[:2]
     if not (0 <= rows - height < scale and 0 <= columns - width < scale):

@@ -1,6 +1,6 @@
-"""Results as people and programs read them: text, CSV, an MLflow run, a section of a sweep's report.
+"""Results for people and programs: Markdown, CSV, an MLflow run, a section of a sweep's report.
 
-Names of raters stay in the study's own folder; what leaves it says rater 1, rater 2.
+Names of raters stay in the study's folder; everything that leaves it says rater 1, rater 2.
 """
 
 import csv
@@ -11,84 +11,92 @@ from typing import Any
 
 from datasets.errors import UserError
 from datasets.files import atomic_json
-from orchestrator.rating.results import Panel, Rater, Results, Score, mean_opinion_scores, metrics, words
-from orchestrator.rating.scores import RatingSession, sittings
+from orchestrator.rating.results import (
+    Panel,
+    Rater,
+    Results,
+    Score,
+    format_verdict,
+    mean_opinion_scores,
+    mlflow_metrics,
+)
+from orchestrator.rating.scores import RatingSession, read_sessions
 from orchestrator.rating.study import HR, Study
 from orchestrator.tracking.table_run import log_table
 from trainers.benchmarks.formats import markdown
 
-CONSISTENCY = "within one point"
-
-
-def results_of(study: Study, reference: str, min_consistency: float) -> Results:
-    """The results so far; `reference` is the first model where empty. UserError for an unknown one."""
-    if not 0 <= min_consistency <= 1:
-        raise UserError(f"--min-consistency must be between 0 and 1, but got {min_consistency}")
-    if reference and reference not in study.models:
-        raise UserError(f"--against must be one of {', '.join(study.models)}, but got '{reference}'")
-    reference = reference or study.models[0]
-    return mean_opinion_scores(sittings(study.folder), study.models, study.images, reference, min_consistency)
-
-
-def text(results: Results, names: bool = False) -> str:
-    """Markdown: a table for each panel, one of raters, the notes. `names` shows raters by name."""
-    parts = [_panel_text(panel, results.reference) for panel in results.panels]
-    rows = [_rater_cells(rater, names) for rater in results.raters]
-    if rows:
-        head = ["rater", "scored", "repeats", CONSISTENCY, "HR", "nearest", "flagged"]
-        parts.append(markdown(head, rows))
-    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in results.notes)]) + "\n"
-
-
-def _panel_text(panel: Panel, reference: str) -> str:
-    head = ["model", "mean opinion score", "95 % interval", "ratings", f"against {reference}"]
-    title = f"**{panel.title}: {panel.raters} raters, {panel.images} images**"
-    return f"{title}\n\n{markdown(head, [score_cells(score) for score in panel.scores])}"
-
-
-def score_cells(score: Score) -> list[str]:
-    """One model's row."""
-    name = f"{score.model} (hidden)" if score.model == HR else score.model
-    limits = score.interval
-    if limits:
-        reach = f"{limits.low:.2f} to {limits.high:.2f}"
-    else:
-        reach = "all equal" if max(score.counts) == score.ratings else "too little evidence"
-    return [name, f"{score.mean:.2f}", reach, str(score.ratings), words(score.against)]
-
-
-def _rater_cells(rater: Rater, names: bool) -> list[str]:
-    numbers = [
-        "" if rater.within_one is None else f"{rater.within_one:.0%}",
-        "" if rater.hr is None else f"{rater.hr:.2f}",
-        "" if rater.nearest is None else f"{rater.nearest:.2f}",
-    ]
-    label = f"{rater.label} ({rater.name})" if names else rater.label
-    done = f"{rater.done} of {rater.total}"
-    return [label, done, str(rater.repeats), *numbers, "; ".join(rater.doubts)]
-
-
-def write(study: Study, results: Results) -> Path:
-    """results.md, scores.csv, raters.csv and ratings.csv below the study's results/; that folder."""
-    folder = study.folder / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / "results.md").write_text(text(results))
-    scores = [_score_line(panel, score) for panel in results.panels for score in panel.scores]
-    _write_csv(folder / "scores.csv", SCORE_COLUMNS, scores)
-    people = [{name: getattr(rater, name) for name in RATER_COLUMNS} for rater in results.raters]
-    _write_csv(folder / "raters.csv", RATER_COLUMNS, people)
-    labels = {rater.name.casefold(): rater.label for rater in results.raters}
-    lines = [line for s in sittings(study.folder) for line in _rating_lines(s, labels)]
-    _write_csv(folder / "ratings.csv", RATING_COLUMNS, lines)
-    return folder
-
-
+RATER_HEADER = ("rater", "scored", "repeats", "within one point", "HR", "nearest", "flagged")
 SCORE_COLUMNS = (
     *("panel", "model", "mos", "low", "high", "ratings", "raters", "images"),
     *("difference", "difference_low", "difference_high", "verdict", "n1", "n2", "n3", "n4", "n5"),
 )
 RATER_COLUMNS = ("label", "done", "total", "repeats", "within_one", "hr", "nearest", "doubts")
 RATING_COLUMNS = ("rater", "session", "position", "image", "model", "repeat", "score", "shown", "time")
+
+
+def compute_results(study: Study, reference: str, min_consistency: float) -> Results:
+    """Return the results so far; an empty `reference` is the first model, an unknown one a UserError."""
+    if not 0 <= min_consistency <= 1:
+        raise UserError(f"--min-consistency must be between 0 and 1, but got {min_consistency}")
+    if reference and reference not in study.models:
+        raise UserError(f"--against must be one of {', '.join(study.models)}, but got '{reference}'")
+    sessions, reference = read_sessions(study.folder), reference or study.models[0]
+    return mean_opinion_scores(sessions, study.models, study.images, reference, min_consistency)
+
+
+def to_markdown(results: Results, names: bool = False) -> str:
+    """Return a table for each panel, one of raters, and the notes; `names` shows raters by name."""
+    parts = [
+        f"**{_title(panel)}**\n\n{markdown(_header(results), map(_score_cells, panel.scores))}"
+        for panel in results.panels
+    ]
+    if results.raters:
+        parts.append(markdown(RATER_HEADER, [_rater_cells(rater, names) for rater in results.raters]))
+    return "\n\n".join([*parts, "\n".join(f"- {note}" for note in results.notes)]) + "\n"
+
+
+def _title(panel: Panel) -> str:
+    return f"{panel.title}: {panel.raters} raters, {panel.images} images"
+
+
+def _header(results: Results) -> list[str]:
+    return ["model", "mean opinion score", "95 % interval", "ratings", f"against {results.reference}"]
+
+
+def _score_cells(score: Score) -> list[str]:
+    name = f"{score.model} (hidden)" if score.model == HR else score.model
+    if score.interval:
+        interval = f"{score.interval.low:.2f} to {score.interval.high:.2f}"
+    else:
+        interval = "all equal" if max(score.counts) == score.ratings else "too little evidence"
+    return [name, f"{score.mean:.2f}", interval, str(score.ratings), format_verdict(score.against)]
+
+
+def _rater_cells(rater: Rater, names: bool) -> list[str]:
+    return [
+        f"{rater.label} ({rater.name})" if names else rater.label,
+        f"{rater.done} of {rater.total}",
+        str(rater.repeats),
+        "" if rater.within_one is None else f"{rater.within_one:.0%}",
+        "" if rater.hr is None else f"{rater.hr:.2f}",
+        "" if rater.nearest is None else f"{rater.nearest:.2f}",
+        "; ".join(rater.doubts),
+    ]
+
+
+def write_tables(study: Study, results: Results) -> Path:
+    """Write results.md, scores.csv, raters.csv and ratings.csv; return their folder, the study's results/."""
+    folder = study.folder / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / "results.md").write_text(to_markdown(results))
+    scores = [_score_line(panel, score) for panel in results.panels for score in panel.scores]
+    _write_csv(folder / "scores.csv", SCORE_COLUMNS, scores)
+    raters = [{name: getattr(rater, name) for name in RATER_COLUMNS} for rater in results.raters]
+    _write_csv(folder / "raters.csv", RATER_COLUMNS, raters)
+    labels = {rater.name.casefold(): rater.label for rater in results.raters}
+    lines = [line for session in read_sessions(study.folder) for line in _rating_lines(session, labels)]
+    _write_csv(folder / "ratings.csv", RATING_COLUMNS, lines)
+    return folder
 
 
 def _score_line(panel: Panel, score: Score) -> dict[str, Any]:
@@ -104,9 +112,9 @@ def _score_line(panel: Panel, score: Score) -> dict[str, Any]:
     return line | {f"n{k}": count for k, count in enumerate(score.counts, 1)}
 
 
-def _rating_lines(sitting: RatingSession, labels: dict[str, str]) -> list[dict[str, Any]]:
-    own = {"rater": labels[sitting.rater.casefold()], "session": sitting.session}
-    return [own | line for _, line in sorted(sitting.ratings.items())]
+def _rating_lines(session: RatingSession, labels: dict[str, str]) -> list[dict[str, Any]]:
+    head = {"rater": labels[session.rater.casefold()], "session": session.number}
+    return [head | line for _, line in sorted(session.ratings.items())]
 
 
 def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> None:
@@ -117,8 +125,8 @@ def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[dict[str, Any
             writer.writerow({k: "; ".join(v) if isinstance(v, tuple) else v for k, v in line.items()})
 
 
-def log(study: Study, results: Results, folder: Path, tracking_uri: str, sweep: str) -> str:
-    """One MLflow run (experiment upsweep-ratings) with numbers and files; its id."""
+def log_to_mlflow(study: Study, results: Results, folder: Path, tracking_uri: str, sweep: str) -> str:
+    """Log numbers and files as one MLflow run (experiment upsweep-ratings); return its id."""
     params = {
         "models": ", ".join(study.models),
         "images": str(len(study.images)),
@@ -127,25 +135,25 @@ def log(study: Study, results: Results, folder: Path, tracking_uri: str, sweep: 
         "sweep": sweep,
         **{f"study.{name}": json.dumps(value) for name, value in study.request.items()},
     }
-    values = metrics(results.panels, results.raters)
+    values = mlflow_metrics(results.panels, results.raters)
     return log_table(folder, tracking_uri, study.folder.name, values, params, kind="rating")
 
 
-def into_report(study: Study, results: Results, sweep: Path) -> Path:
-    """The results as a section of the report of the sweep in folder `sweep`; the report's path."""
+def add_to_report(study: Study, results: Results, sweep: Path) -> Path:
+    """Add the results as a section to the report of the sweep in folder `sweep`; return the report's path."""
     if not (sweep / "sweep.json").is_file():
         raise UserError(f"no sweep in {sweep}; --sweep is the name of one in runs/, or its folder")
     from orchestrator.report import build_report  # imports Optuna: seconds
 
-    head = ["model", "mean opinion score", "95 % interval", "ratings", f"against {results.reference}"]
-    panels = [
-        {
-            "title": f"{panel.title}: {panel.raters} raters, {panel.images} images",
-            "rows": [score_cells(score) for score in panel.scores],
-        }
-        for panel in results.panels
-    ]
-    told = {"study": study.folder.name, "head": head, "panels": panels, "notes": list(results.notes)}
+    section = {
+        "study": study.folder.name,
+        "head": _header(results),
+        "panels": [
+            {"title": _title(panel), "rows": [_score_cells(score) for score in panel.scores]}
+            for panel in results.panels
+        ],
+        "notes": list(results.notes),
+    }
     (sweep / "ratings").mkdir(exist_ok=True)
-    atomic_json(sweep / "ratings" / f"{study.folder.name}.json", told, durable=False)
+    atomic_json(sweep / "ratings" / f"{study.folder.name}.json", section, durable=False)
     return build_report(sweep)

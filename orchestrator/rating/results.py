@@ -1,8 +1,8 @@
-"""Mean opinion scores with intervals, raters who may not be relied on, and what may be said. Pure.
+"""Mean opinion scores with intervals and verdicts, and raters whose scores are in doubt. Pure functions.
 
-Raters and images are both samples, so intervals come from the bootstrap over both. Only sittings
-that were scored to the end count: in half of one each model has other images. Where a picture came twice the
-first score counts, and the second one tells how well the rater agrees with themselves.
+Raters and images are both samples, so intervals come from the bootstrap over both. Only finished sessions
+count: in an unfinished one the models were rated on different images. If a picture was shown twice, the first
+score counts, and the second one measures the rater's consistency.
 """
 
 from collections import Counter
@@ -25,37 +25,37 @@ MIN_REPEATS = 3
 
 @dataclass(frozen=True)
 class Rater:
-    """How one person scored, all sessions together."""
+    """The scores of one person over all sessions, in summary."""
 
     label: str
-    """rater 1, rater 2, ...: what leaves this folder instead of the name."""
+    """rater 1, rater 2, ...: stands for the name outside the study's folder."""
     name: str
     done: int
     total: int
     repeats: int
     """Pictures scored twice."""
     within_one: float | None
-    """Share of those whose two scores differ by one at most; None without any."""
+    """Share of repeats whose two scores differ by at most one; None without repeats."""
     hr: float | None
     nearest: float | None
-    """Mean scores of the two ends of the scale, hidden among the rest."""
+    """Mean scores of HR and of nearest neighbour, hidden among the models."""
     doubts: tuple[str, ...]
-    """Why the rater is flagged; empty for none."""
+    """Reasons to flag the rater; empty if there are none."""
     finished: bool
-    """Whether a whole session was scored."""
+    """True if at least one session is finished."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """One model."""
+    """The mean opinion score of one model."""
 
     model: str
     mean: float
     interval: Interval | None
-    """None where there is too little evidence for one, or nothing varies."""
+    """None if there is too little evidence for one, or all scores are equal."""
     ratings: int
     counts: tuple[int, ...]
-    """How often each of 1 to 5 was given."""
+    """Number of scores 1, 2, 3, 4 and 5."""
     against: Verdict | None
     """The difference to the reference model; None for that model itself."""
 
@@ -72,42 +72,43 @@ class Panel:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that is told of a study."""
+    """The results of a study."""
 
     reference: str
     raters: tuple[Rater, ...]
     panels: tuple[Panel, ...]
-    """All finished raters; and, where some are flagged, the others alone."""
+    """All finished raters; then the unflagged ones, if some are flagged."""
     notes: tuple[str, ...]
 
 
 def mean_opinion_scores(
-    sittings: Sequence[RatingSession],
+    sessions: Sequence[RatingSession],
     models: Sequence[str],
     images: Sequence[str],
     reference: str,
     min_consistency: float,
 ) -> Results:
-    """The results of a study. `reference` is the model that the others are compared with."""
+    """Return the results of a study; the other models are compared with `reference`."""
     people: dict[str, list[RatingSession]] = {}
-    for sitting in sittings:
-        people.setdefault(sitting.rater.casefold(), []).append(sitting)
+    for session in sessions:
+        people.setdefault(session.rater.casefold(), []).append(session)
     raters = tuple(
         _rater(f"rater {number}", own, min_consistency) for number, own in enumerate(people.values(), 1)
     )
     both = zip(raters, people.values(), strict=True)
     counted = [(rater, [s for s in own if s.finished]) for rater, own in both if rater.finished]
-    kept = [(rater, own) for rater, own in counted if not rater.doubts]
+    unflagged = [(rater, own) for rater, own in counted if not rater.doubts]
     panels = [_panel("all raters", [own for _, own in counted], models, images, reference)] if counted else []
-    if kept and len(kept) < len(counted):
-        panels.append(_panel("without flagged raters", [own for _, own in kept], models, images, reference))
+    if unflagged and len(unflagged) < len(counted):
+        own_sessions = [own for _, own in unflagged]
+        panels.append(_panel("without flagged raters", own_sessions, models, images, reference))
     shown = [line["shown"] for _, own in counted for s in own for line in s.ratings.values()]
-    notes = _notes(raters, panels, min_consistency) + _smaller(shown)
+    notes = _notes(raters, panels, min_consistency) + _small_pictures(shown)
     return Results(reference, raters, tuple(panels), notes)
 
 
 def _rater(label: str, own: Sequence[RatingSession], min_consistency: float) -> Rater:
-    differences = [d for sitting in own for d in _differences(sitting)]
+    differences = [d for session in own for d in _differences(session)]
     within = float(np.mean([abs(d) <= 1 for d in differences])) if differences else None
     hr, nearest = (_mean_of(own, model) for model in (HR, NEAREST))
     doubts = []
@@ -116,29 +117,30 @@ def _rater(label: str, own: Sequence[RatingSession], min_consistency: float) -> 
     if hr is not None and nearest is not None and hr <= nearest:
         doubts.append(f"HR {hr:.2f} not above nearest {nearest:.2f}")
     done, total = sum(len(s.ratings) for s in own), sum(len(s.order) for s in own)
-    whole = any(sitting.finished for sitting in own)
+    finished = any(session.finished for session in own)
     return Rater(
-        label, own[0].rater, done, total, len(differences), within, hr, nearest, tuple(doubts), whole
+        label, own[0].rater, done, total, len(differences), within, hr, nearest, tuple(doubts), finished
     )
 
 
-def _differences(sitting: RatingSession) -> list[int]:
-    """Second score minus first of each picture that was scored twice."""
-    first = _firsts(sitting)
+def _differences(session: RatingSession) -> list[int]:
+    """Return second score minus first of each picture that was scored twice."""
+    first = _first_scores(session)
     return [
         line["score"] - first[line["image"], line["model"]]
-        for line in sitting.ratings.values()
+        for line in session.ratings.values()
         if line["repeat"] and (line["image"], line["model"]) in first
     ]
 
 
-def _firsts(sitting: RatingSession) -> dict[tuple[str, str], int]:
-    lines = sitting.ratings.values()
+def _first_scores(session: RatingSession) -> dict[tuple[str, str], int]:
+    """Return (image, model) -> the first score."""
+    lines = session.ratings.values()
     return {(line["image"], line["model"]): line["score"] for line in lines if not line["repeat"]}
 
 
 def _mean_of(own: Sequence[RatingSession], model: str) -> float | None:
-    scores = [score for s in own for (_, name), score in _firsts(s).items() if name == model]
+    scores = [score for s in own for (_, name), score in _first_scores(s).items() if name == model]
     return float(np.mean(scores)) if scores else None
 
 
@@ -149,7 +151,7 @@ def _panel(
     images: Sequence[str],
     reference: str,
 ) -> Panel:
-    given = [[_firsts(sitting) for sitting in own] for own in people]
+    given = [[_first_scores(session) for session in own] for own in people]
     tables = {
         model: np.array([[np.mean([g[i, model] for g in own]) for i in images] for own in given])
         for model in models
@@ -159,24 +161,24 @@ def _panel(
     scores = []
     for model in models:
         counts = Counter(g[i, model] for own in given for g in own for i in images)
-        found = tuple(counts[score] for score in SCORES)
+        by_score = tuple(counts[score] for score in SCORES)
         mean, interval = float(tables[model].mean()), _interval(tables[model])
-        scores.append(Score(model, mean, interval, sum(found), found, verdicts.get(model)))
+        scores.append(Score(model, mean, interval, sum(by_score), by_score, verdicts.get(model)))
     ranked = sorted(scores, key=lambda s: -s.mean)
     return Panel(title, len(people), len(images), tuple(ranked))
 
 
 def _over_both(table: np.ndarray) -> Comparison:
-    """The mean of [rater][image] against 0: raters and images resampled apart."""
+    """Compare the mean of `table` [rater][image] with 0, resampling raters and images."""
     return hierarchical_bootstrap(table.tolist(), np.zeros_like(table).tolist())
 
 
 def _interval(table: np.ndarray) -> Interval | None:
-    """Limits within the scale; None below MIN_RATERS or MIN_IMAGES, or where all scores are equal."""
+    """Return limits within the scale; None below MIN_RATERS or MIN_IMAGES, or if all scores are equal."""
     if table.shape[0] < MIN_RATERS or table.shape[1] < MIN_IMAGES or table.min() == table.max():
         return None
-    found = _over_both(table).interval
-    return Interval(found.estimate, max(found.low, min(SCORES)), min(found.high, max(SCORES)), found.n)
+    limits = _over_both(table).interval
+    return Interval(limits.estimate, max(limits.low, min(SCORES)), min(limits.high, max(SCORES)), limits.n)
 
 
 def _notes(raters: Sequence[Rater], panels: Sequence[Panel], min_consistency: float) -> tuple[str, ...]:
@@ -206,18 +208,15 @@ def _notes(raters: Sequence[Rater], panels: Sequence[Panel], min_consistency: fl
     return tuple(notes)
 
 
-def _smaller(shown: Sequence[float | None]) -> tuple[str, ...]:
-    """A note where scores were given to pictures that stood smaller than their pixels."""
+def _small_pictures(shown: Sequence[float | None]) -> tuple[str, ...]:
+    """Return a note if scores were given to pictures shown smaller than their pixels."""
     share = np.mean([size is not None and size < 0.995 for size in shown]) if shown else 0.0
-    return (
-        (f"{share:.0%} of the scores were given to pictures shown smaller than their pixels.",)
-        if share
-        else ()
-    )
+    note = f"{share:.0%} of the scores were given to pictures shown smaller than their pixels."
+    return (note,) if share else ()
 
 
-def words(verdict: Verdict | None) -> str:
-    """A verdict as people read it; empty for none."""
+def format_verdict(verdict: Verdict | None) -> str:
+    """Return the verdict with difference and interval; empty for None."""
     if verdict is None:
         return ""
     if verdict.interval is None:
@@ -226,10 +225,10 @@ def words(verdict: Verdict | None) -> str:
     return f"{verdict.word} ({verdict.estimate:+.2f} [{low:+.2f}, {high:+.2f}])"
 
 
-def metrics(panels: Sequence[Panel], raters: Sequence[Rater]) -> Mapping[str, float]:
-    """What MLflow keeps: mos/MODEL with its limits, of all raters and without the flagged ones."""
-    values = {"raters": float(sum(r.finished for r in raters)), "flagged_raters": 0.0}
-    values["flagged_raters"] += sum(bool(r.doubts) for r in raters if r.finished)
+def mlflow_metrics(panels: Sequence[Panel], raters: Sequence[Rater]) -> Mapping[str, float]:
+    """Return mos/MODEL with its limits, of all raters and (unflagged/) without the flagged ones."""
+    finished = [r for r in raters if r.finished]
+    values = {"raters": float(len(finished)), "flagged_raters": float(sum(bool(r.doubts) for r in finished))}
     for panel, prefix in zip(panels, ("", "unflagged/"), strict=False):
         for score in panel.scores:
             values[f"{prefix}mos/{score.model}"] = score.mean

@@ -1,7 +1,7 @@
-"""What raters said, one file per rater and session: a rating is on the disk before it is answered.
+"""Scores, one file per rater and session: a score is on the disk before the browser gets an answer.
 
-The first line tells who rates what in which order; every further line is one rating. A later rating of the
-same position replaces an earlier one; both stay in the file.
+The first line of a file names the rater and the order of the pictures; every further line is one score. A
+later score of a position replaces an earlier one; both stay in the file.
 """
 
 import json
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.rating.presentation import Presentation, opaque_name, trials
+from datasets.files import atomic_write
+from orchestrator.rating.presentation import Presentation, opaque_name, presentation_order
 from orchestrator.rating.study import Study
 
 SCORES = range(1, 6)
@@ -23,7 +24,7 @@ NAME_LIMIT = 40
 
 
 def clean_name(text: str) -> str:
-    """A rater's name as it is kept: one line, single spaces; UserError where nothing or too much is left."""
+    """Return a rater's name on one line with single spaces; UserError if it is empty or too long."""
     text = " ".join(unicodedata.normalize("NFKC", text).split())
     if not text or len(text) > NAME_LIMIT or not text.isprintable():
         raise UserError(f"a name has 1 to {NAME_LIMIT} characters")
@@ -36,44 +37,47 @@ class RatingSession:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        head, *lines = _whole_lines(path)
+        head, *lines = _read_lines(path)
         self.rater: str = head["rater"]
-        self.session: int = head["session"]
+        self.number: int = head["session"]
         self.began: str = head["began"]
         self.order = [Presentation(*entry) for entry in head["order"]]
         self.ratings: dict[int, dict[str, Any]] = {line["position"]: line for line in lines}
 
     @property
     def key(self) -> str:
-        """What stands for this sitting in addresses."""
+        """The name of this session in URLs."""
         return self.path.stem
 
     @property
     def current(self) -> int:
-        """The first position without a score; the number of positions where all have one."""
+        """The first position without a score; the number of positions if all have one."""
         return next((p for p in range(len(self.order)) if p not in self.ratings), len(self.order))
 
     @property
     def finished(self) -> bool:
-        """Whether every position has a score."""
+        """True if every position has a score."""
         return self.current == len(self.order)
 
     def rate(self, study: Study, position: int, score: int, shown: float | None) -> None:
-        """Append one rating and wait for the disk. ValueError for a score or position that may not be.
+        """Append one score and wait for the disk.
 
-        `shown` is how large the picture stood on the screen, 1 for a pixel a pixel. OSError where the disk
-        refuses: the rating is then not kept anywhere.
+        `shown` is the size of the picture on the screen, 1 for one screen pixel per pixel.
+
+        Raises:
+            ValueError: if the score is not 1 to 5, or the position is not yet reached.
+            OSError: if the disk refuses; the score is then kept nowhere.
         """
         with self._lock:
             if score not in SCORES or not 0 <= position <= min(self.current, len(self.order) - 1):
                 raise ValueError(f"no score {score} for position {position} now")
-            trial = self.order[position]
+            presented = self.order[position]
             line = {
                 "position": position,
                 "score": score,
-                "model": study.models[trial.model],
-                "image": study.images[trial.image],
-                "repeat": trial.repeat,
+                "model": study.models[presented.model],
+                "image": study.images[presented.image],
+                "repeat": presented.repeat,
                 "shown": shown,
                 "time": _now(),
             }
@@ -82,44 +86,41 @@ class RatingSession:
 
 
 class ScoreStore:
-    """All sittings of a study. Made by the one process that serves it."""
+    """All sessions of a study, held by the one process that serves it."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
         self.folder = study.folder / "raters"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._sittings = {s.key: s for s in sittings(study.folder)}
+        self._sessions = {s.key: s for s in read_sessions(study.folder)}
 
     def find(self, key: str) -> RatingSession | None:
-        """The sitting that an address names."""
-        return self._sittings.get(key)
+        """Return the session with this name in URLs."""
+        return self._sessions.get(key)
 
-    def seat(self, name: str, session: int) -> RatingSession:
-        """The sitting of the rater called `name`, new or continued; capitals make no other rater."""
-        key = opaque_name(self.study.secret, "rater", name.casefold(), session)
+    def join(self, name: str, number: int) -> RatingSession:
+        """Return session `number` of the rater called `name` (case is ignored), new or continued."""
+        key = opaque_name(self.study.secret, "rater", name.casefold(), number)
         with self._lock:
-            if key not in self._sittings:
-                self._sittings[key] = self._new(self.folder / f"{key}.jsonl", name, session)
-            return self._sittings[key]
+            if key not in self._sessions:
+                self._sessions[key] = self._new(self.folder / f"{key}.jsonl", name, number)
+            return self._sessions[key]
 
-    def _new(self, path: Path, name: str, session: int) -> RatingSession:
+    def _new(self, path: Path, name: str, number: int) -> RatingSession:
         study = self.study
-        seed = f"{study.secret}/{name.casefold()}/{session}"
-        order = trials(len(study.images), len(study.models), study.repeats, seed)
-        head = {"rater": name, "session": session, "began": _now()}
-        part = path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        _append(part, head | {"order": [tuple(asdict(t).values()) for t in order]})
-        part.replace(path)
-        _sync(path.parent, os.O_RDONLY)
+        seed = f"{study.secret}/{name.casefold()}/{number}"
+        order = presentation_order(len(study.images), len(study.models), study.repeats, seed)
+        head = {"rater": name, "session": number, "began": _now()}
+        head |= {"order": [tuple(asdict(presented).values()) for presented in order]}
+        atomic_write(path, (json.dumps(head) + "\n").encode())
         return RatingSession(path)
 
 
-def sittings(folder: Path) -> list[RatingSession]:
-    """The sittings of the study in `folder`, in the order in which they began."""
-    found = [RatingSession(path) for path in (folder / "raters").glob("*.jsonl")]
-    return sorted(found, key=lambda s: (s.began, s.key))
+def read_sessions(folder: Path) -> list[RatingSession]:
+    """Return the sessions of the study in `folder`, in the order in which they began."""
+    sessions = [RatingSession(path) for path in (folder / "raters").glob("*.jsonl")]
+    return sorted(sessions, key=lambda s: (s.began, s.key))
 
 
 def _now() -> str:
@@ -127,12 +128,12 @@ def _now() -> str:
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
-    """One JSON line, on the disk when this returns; half a line is taken back and never joins the next."""
+    """Append one JSON line and sync it to the disk; a partial line is removed, never continued."""
     data = (json.dumps(line) + "\n").encode()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        end = _whole_end(path)
-        os.ftruncate(handle, end)  # what a kill cut short
+        end = _end_of_lines(path)
+        os.ftruncate(handle, end)  # a line cut short by a kill
         try:
             if os.write(handle, data) < len(data):
                 raise OSError(f"{path.name}: the disk is full")
@@ -144,21 +145,13 @@ def _append(path: Path, line: Mapping[str, Any]) -> None:
         os.close(handle)
 
 
-def _sync(path: Path, flags: int) -> None:
-    handle = os.open(path, flags)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _whole_end(path: Path) -> int:
-    """Bytes up to the last newline."""
+def _end_of_lines(path: Path) -> int:
+    """Return the number of bytes up to the last newline."""
     return path.read_bytes().rfind(b"\n") + 1
 
 
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
+def _read_lines(path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in path.read_bytes()[: _whole_end(path)].splitlines()]
+        return [json.loads(line) for line in path.read_bytes()[: _end_of_lines(path)].splitlines()]
     except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); mend or remove it") from None
+        raise UserError(f"{path} is damaged ({error}); repair or remove it") from None

@@ -1,9 +1,9 @@
-"""The rating page over HTTP, for this machine alone: who may ask for what.
+"""The rating page over HTTP on this machine alone, and its access rules.
 
-A rater is known by an address that nobody can guess (/r/SITTING/); a picture by a word made for one rater
-and one position, so that even a repeated picture has another address each time. Requests whose Host is not
-this machine are refused, since a foreign page could otherwise reach us by rebinding its own name (DNS
-rebinding); forms that another page sent are refused by Origin and by a token of our own.
+The URL of a rater cannot be guessed (/r/SESSION/). The URL of a picture is made for one rater and one
+position, so that a repeated picture has another URL each time. Requests for another host are refused,
+because a foreign page could otherwise reach this server by DNS rebinding; forms sent by another page are
+refused by their Origin and by a token in the form.
 """
 
 import hmac
@@ -42,8 +42,8 @@ HEADERS = {
 
 
 @dataclass(frozen=True)
-class Request:
-    """What a browser asked."""
+class HttpRequest:
+    """A request of a browser."""
 
     method: str
     path: str
@@ -52,51 +52,55 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What it gets."""
+class HttpResponse:
+    """The response to a request."""
 
     status: int
     body: bytes = b""
-    kind: str = HTML
+    content_type: str = HTML
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def _html(text: str, status: int = HTTPStatus.OK) -> Answer:
-    return Answer(status, text.encode())
+def _html(text: str, status: int = HTTPStatus.OK) -> HttpResponse:
+    return HttpResponse(status, text.encode())
 
 
-def _go(address: str) -> Answer:
-    """Another page, fetched anew: a reload never sends a form twice."""
-    return Answer(HTTPStatus.SEE_OTHER, headers={"Location": address})
+def _error(sentence: str, status: int, back: str = "/") -> HttpResponse:
+    return _html(pages.trouble(sentence, back), status)
+
+
+def _redirect(url: str) -> HttpResponse:
+    """Return a redirect by GET, so that a reload never sends a form twice."""
+    return HttpResponse(HTTPStatus.SEE_OTHER, headers={"Location": url})
 
 
 class App:
-    """Requests to answers; sockets are Handler's business."""
+    """The responses to requests; Handler does the input and output."""
 
-    def __init__(self, study: Study, session: int = 1) -> None:
-        self.study, self.session = study, session
-        self.ledger = ScoreStore(study)
+    def __init__(self, study: Study, session_number: int = 1) -> None:
+        self.study, self.session_number = study, session_number
+        self.store = ScoreStore(study)
         self.total = len(study.images) * len(study.models)
         self.total += min(study.repeats, self.total // 3)
 
-    def respond(self, request: Request) -> Answer:
-        """The answer to any request; never an exception for what a browser may send."""
+    def respond(self, request: HttpRequest) -> HttpResponse:
+        """Return the response to any request; nothing that a browser may send raises."""
         refused = self._refused(request)
         if refused:
-            return Answer(HTTPStatus.FORBIDDEN, refused.encode(), "text/plain; charset=utf-8")
+            return HttpResponse(HTTPStatus.FORBIDDEN, refused.encode(), "text/plain; charset=utf-8")
         path = urllib.parse.urlsplit(request.path).path
         if request.method == "POST":
             return self._post(path, _form(request.body))
         if path == "/":
             return _html(pages.start(self.total, self._token("begin")))
         if path in ASSETS:
-            return Answer(HTTPStatus.OK, (Path(__file__).parent / path[1:]).read_bytes(), ASSETS[path])
+            return HttpResponse(HTTPStatus.OK, (Path(__file__).parent / path[1:]).read_bytes(), ASSETS[path])
         if found := re.fullmatch(r"/r/([0-9a-f]+)/(.*)", path):
-            if sitting := self.ledger.find(found[1]):
-                return self._of_sitting(sitting, found[2])
+            if session := self.store.find(found[1]):
+                return self._in_session(session, found[2])
         return self._missing()
 
-    def _refused(self, request: Request) -> str:
+    def _refused(self, request: HttpRequest) -> str:
         host = request.headers.get("Host", "")
         if host.rpartition(":")[0] not in OUR_NAMES and host not in OUR_NAMES:
             return f"this page answers only as {' or '.join(sorted(OUR_NAMES))}"
@@ -109,103 +113,101 @@ class App:
     def _token(self, *parts: object) -> str:
         return opaque_name(self.study.secret, "form", *parts)
 
-    def _missing(self) -> Answer:
-        return _html(pages.trouble("There is no such page."), HTTPStatus.NOT_FOUND)
+    def _missing(self) -> HttpResponse:
+        return _error("There is no such page.", HTTPStatus.NOT_FOUND)
 
-    def _post(self, path: str, form: Mapping[str, str]) -> Answer:
+    def _post(self, path: str, form: Mapping[str, str]) -> HttpResponse:
         if path == "/begin":
             return self._begin(form)
         found = re.fullmatch(r"/r/([0-9a-f]+)/(\d{1,6})", path)
-        sitting = self.ledger.find(found[1]) if found else None
-        return self._rate(sitting, int(found[2]) - 1, form) if found and sitting else self._missing()
+        session = self.store.find(found[1]) if found else None
+        return self._rate(session, int(found[2]) - 1, form) if found and session else self._missing()
 
-    def _begin(self, form: Mapping[str, str]) -> Answer:
+    def _begin(self, form: Mapping[str, str]) -> HttpResponse:
         if not _same(form.get("token"), self._token("begin")):
-            return _html(
-                pages.trouble("This page is too old; go back and begin again."), HTTPStatus.FORBIDDEN
-            )
+            return _error("This page is too old; go back and begin again.", HTTPStatus.FORBIDDEN)
         try:
             name = clean_name(form.get("name", ""))
         except UserError as error:
-            page = pages.start(self.total, self._token("begin"), f"That will not do: {error}.")
+            page = pages.start(self.total, self._token("begin"), f"This name cannot be used: {error}.")
             return _html(page, HTTPStatus.UNPROCESSABLE_ENTITY)
         try:
-            sitting = self.ledger.seat(name, self.session)
+            session = self.store.join(name, self.session_number)
         except OSError as error:
-            return _unsaved(f"Nothing can be saved here ({error.strerror or error}).", "/")
-        if sitting.ratings and form.get("again") != "yes":
-            done = len(sitting.ratings)
-            return _html(pages.known(sitting.rater, done, self.total, self._token("begin")))
-        return _go(f"/r/{sitting.key}/")
+            return _error(
+                f"Nothing can be saved here ({error.strerror or error}).", HTTPStatus.INSUFFICIENT_STORAGE
+            )
+        if session.ratings and form.get("again") != "yes":
+            done = len(session.ratings)
+            return _html(pages.welcome_back(session.rater, done, self.total, self._token("begin")))
+        return _redirect(f"/r/{session.key}/")
 
-    def _rate(self, sitting: RatingSession, position: int, form: Mapping[str, str]) -> Answer:
-        here = f"/r/{sitting.key}/{position + 1}"
-        if not _same(form.get("token"), self._token(sitting.key, position)):
-            return _html(pages.trouble("This page is too old.", f"/r/{sitting.key}/"), HTTPStatus.FORBIDDEN)
+    def _rate(self, session: RatingSession, position: int, form: Mapping[str, str]) -> HttpResponse:
+        here = f"/r/{session.key}/{position + 1}"
+        if not _same(form.get("token"), self._token(session.key, position)):
+            return _error("This page is too old.", HTTPStatus.FORBIDDEN, f"/r/{session.key}/")
         try:
-            sitting.rate(self.study, position, _score(form.get("score", "")), _shown(form.get("shown", "")))
+            session.rate(self.study, position, _score(form.get("score", "")), _shown(form.get("shown", "")))
         except ValueError:
-            return _html(pages.trouble("A score is 1, 2, 3, 4 or 5.", here), HTTPStatus.UNPROCESSABLE_ENTITY)
+            return _error("A score is 1, 2, 3, 4 or 5.", HTTPStatus.UNPROCESSABLE_ENTITY, here)
         except OSError as error:
-            return _unsaved(f"Your score was not saved ({error.strerror or error}): give it again.", here)
-        return _go(f"/r/{sitting.key}/{position + 2}")
+            reason = f"Your score was not saved ({error.strerror or error}): give it again."
+            return _error(reason, HTTPStatus.INSUFFICIENT_STORAGE, here)
+        return _redirect(f"/r/{session.key}/{position + 2}")
 
-    def _of_sitting(self, sitting: RatingSession, place: str) -> Answer:
+    def _in_session(self, session: RatingSession, place: str) -> HttpResponse:
         if place == "":
-            at = sitting.current
-            return _go(f"/r/{sitting.key}/{at + 1 if at else 'example/1'}")
+            at = session.current
+            return _redirect(f"/r/{session.key}/{at + 1 if at else 'example/1'}")
         if found := re.fullmatch(r"example/(\d{1,6})", place):
-            return self._example(sitting, int(found[1]))
+            return self._example(session, int(found[1]))
         if found := re.fullmatch(r"picture/([0-9a-f]+)", place):
-            return self._picture(sitting, found[1])
+            return self._picture(session, found[1])
         if re.fullmatch(r"\d{1,6}", place):
-            return self._trial(sitting, int(place) - 1)
+            return self._rating(session, int(place) - 1)
         return self._missing()
 
-    def _example(self, sitting: RatingSession, number: int) -> Answer:
-        count, root = len(self.study.calibration), f"/r/{sitting.key}"
+    def _example(self, session: RatingSession, number: int) -> HttpResponse:
+        count, root = len(self.study.calibration), f"/r/{session.key}"
         if not 1 <= number <= count:
             return self._missing()
-        low, high = (f"{root}/picture/{self._named(sitting, 'example', number, s)}" for s in (1, 5))
+        low, high = (f"{root}/picture/{self._url_name(session, 'example', number, s)}" for s in (1, 5))
         back = f"{root}/example/{number - 1}" if number > 1 else ""
-        forward = f"{root}/example/{number + 1}" if number < count else f"{root}/{sitting.current + 1}"
+        forward = f"{root}/example/{number + 1}" if number < count else f"{root}/{session.current + 1}"
         return _html(pages.example(number, count, low, high, back, forward))
 
-    def _trial(self, sitting: RatingSession, position: int) -> Answer:
-        root, total = f"/r/{sitting.key}", len(sitting.order)
-        if position < 0 or position > sitting.current:  # no looking ahead
-            return _go(f"{root}/")
+    def _rating(self, session: RatingSession, position: int) -> HttpResponse:
+        root, total = f"/r/{session.key}", len(session.order)
+        if position < 0 or position > session.current:  # no looking ahead
+            return _redirect(f"{root}/")
         back = f"{root}/{position}" if position else f"{root}/example/{len(self.study.calibration)}"
         if position == total:
             return _html(pages.done(total, back))
-        picture = f"{root}/picture/{self._named(sitting, 'trial', position)}"
-        given = sitting.ratings.get(position, {}).get("score")
-        form_token = self._token(sitting.key, position)
+        picture = f"{root}/picture/{self._url_name(session, 'trial', position)}"
+        given = session.ratings.get(position, {}).get("score")
+        form_token = self._token(session.key, position)
         here = f"{root}/{position + 1}"
-        return _html(pages.trial(position + 1, total, picture, here, form_token, back, given))
+        return _html(pages.rating(position + 1, total, picture, here, form_token, back, given))
 
-    def _named(self, sitting: RatingSession, *parts: object) -> str:
-        return opaque_name(self.study.secret, "picture", sitting.key, *parts)
+    def _url_name(self, session: RatingSession, *parts: object) -> str:
+        return opaque_name(self.study.secret, "picture", session.key, *parts)
 
-    def _picture(self, sitting: RatingSession, name: str) -> Answer:
-        """The bytes that `name` stands for, among those that this rater may see by now."""
-        for position in range(min(sitting.current + 1, len(sitting.order))):
-            if _same(name, self._named(sitting, "trial", position)):
-                trial = sitting.order[position]
-                return Answer(HTTPStatus.OK, self.study.picture(trial.image, trial.model).read_bytes(), PNG)
+    def _picture(self, session: RatingSession, name: str) -> HttpResponse:
+        """Return the picture with this name, if this rater may see it by now."""
+        for position in range(min(session.current + 1, len(session.order))):
+            if _same(name, self._url_name(session, "trial", position)):
+                presented = session.order[position]
+                path = self.study.picture(presented.image, presented.model)
+                return HttpResponse(HTTPStatus.OK, path.read_bytes(), PNG)
         for image in range(len(self.study.calibration)):
             for score in (1, 5):
-                if _same(name, self._named(sitting, "example", image + 1, score)):
-                    return Answer(HTTPStatus.OK, self.study.example(image, score).read_bytes(), PNG)
+                if _same(name, self._url_name(session, "example", image + 1, score)):
+                    return HttpResponse(HTTPStatus.OK, self.study.example(image, score).read_bytes(), PNG)
         return self._missing()
 
 
 def _same(given: str | None, right: str) -> bool:
     return given is not None and hmac.compare_digest(given.encode(), right.encode())
-
-
-def _unsaved(sentence: str, back: str) -> Answer:
-    return _html(pages.trouble(sentence, back), HTTPStatus.INSUFFICIENT_STORAGE)
 
 
 def _form(body: bytes) -> dict[str, str]:
@@ -217,53 +219,53 @@ def _score(text: str) -> int:
 
 
 def _shown(text: str) -> float | None:
-    """How large the picture stood, told by the page's script; None where it told nothing usable."""
+    """Parse the size on the screen that page.js measured; None if it is unusable."""
     return float(text) if re.fullmatch(r"\d{1,2}\.\d{3}", text) else None
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """The input and output of one connection."""
 
     protocol_version = "HTTP/1.1"
     timeout = SOCKET_TIMEOUT_S
     server: "Server"
 
     def do_GET(self) -> None:  # noqa: N802
-        """A page or a picture."""
-        self._send(self.server.app.respond(Request("GET", self.path, self.headers)))
+        """Answer a request for a page or a picture."""
+        self._send(self.server.app.respond(HttpRequest("GET", self.path, self.headers)))
 
     do_HEAD = do_GET
 
     def do_POST(self) -> None:  # noqa: N802
-        """A form."""
+        """Answer a form."""
         length = self.headers.get("Content-Length", "")
         if not re.fullmatch(r"\d{1,9}", length) or int(length) > BODY_LIMIT:
             self.close_connection = True  # the body stays unread
             status = HTTPStatus(413 if length.isdigit() else 411)
-            return self._send(Answer(status, b"a form is small", "text/plain; charset=utf-8"))
+            return self._send(HttpResponse(status, b"a form is small", "text/plain; charset=utf-8"))
         body = self.rfile.read(int(length))
-        return self._send(self.server.app.respond(Request("POST", self.path, self.headers, body)))
+        return self._send(self.server.app.respond(HttpRequest("POST", self.path, self.headers, body)))
 
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        self.send_header("Content-Type", answer.kind)
-        self.send_header("Content-Length", str(len(answer.body)))
-        for name, value in (HEADERS | dict(answer.headers)).items():
+    def _send(self, response: HttpResponse) -> None:
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
+        for name, value in (HEADERS | dict(response.headers)).items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
     def version_string(self) -> str:
-        """The name of the server, without versions."""
+        """Return the name of the server without versions."""
         return "Upsweep"
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: addresses of raters belong into no log."""
+        """Log nothing: URLs of raters belong in no log."""
 
 
 class Server(ThreadingHTTPServer):
-    """Bound to this machine's own address; one thread a connection."""
+    """An HTTP server bound to the loopback address, with one thread per connection."""
 
     daemon_threads = True
 
@@ -275,11 +277,11 @@ class Server(ThreadingHTTPServer):
             raise UserError(f"port {port} cannot be used ({error}); name another with --port") from None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that left early is no error; anything else is shown."""
+        """Print errors, except those of a browser that closed its connection early."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     @property
-    def address(self) -> str:
-        """Where raters begin."""
+    def url(self) -> str:
+        """The URL of the first page."""
         return f"http://{HOST}:{self.server_port}/"

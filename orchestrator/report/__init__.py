@@ -1,22 +1,26 @@
-"""report.html: what a sweep found, in one file that needs no network and no server.
+"""report.html: the results of a sweep in one file that needs no network and no server.
 
-facts.py   what is said: rows -> the answer in words and numbers
-plots.py   drawings as SVG
-opinions.py  what raters said
-page.py    sections of the page, everything escaped
-page.css, page.js   how it looks; sorting, filtering, tooltips, the slider
+page          the sections in order; page.css and page.js: style, sorting, filtering, tooltips, the slider
+data          the sweep's files, its designs and their means
+sentences     the answer in words
+comparisons   the pick against other designs and its references, with intervals
+figures       the plane, the curves, the pictures
+tables        designs, runs, outcomes
+importance    the effect of each setting
+ratings       opinion scores
+svg, axis, parallel   plots, also for files that stand alone
+markup        HTML shared by sections
 """
 
 from pathlib import Path
 
+from datasets.files import atomic_write
 from orchestrator.report.data import read
 from orchestrator.report.page import render
 
 
 def build_report(sweep_dir: Path) -> Path:
-    """Write `sweep_dir`/report.html from sweep.json, leaderboard.json and the strips; returns its path."""
+    """Write `sweep_dir`/report.html from sweep.json, leaderboard.json and image strips; return its path."""
     target = Path(sweep_dir) / "report.html"
-    temporary = target.with_name(".report.html")
-    temporary.write_text(render(read(Path(sweep_dir))), encoding="utf-8")
-    temporary.replace(target)
+    atomic_write(target, render(read(Path(sweep_dir))).encode(), durable=False)
     return target

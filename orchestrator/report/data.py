@@ -1,24 +1,18 @@
-"""What a sweep found, in words and numbers; nothing about how it looks.
+"""The data of a report: a sweep's files, its confirmed designs and their means.
 
-Every comparison stays within one role: screening and confirmation were measured on val, the answer on test.
+Numbers of two roles are never compared: screening and confirmation were measured on val, the answer on test.
 """
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from orchestrator.analysis.intervals import hierarchical_bootstrap, paired_bootstrap
-from orchestrator.analysis.significance import NOT_ENOUGH, Verdict, between_checkpoints, between_designs
-from orchestrator.results.row import design_key
+from orchestrator.results.leaderboard import group_by_design
+from orchestrator.results.row import Row
 from trainers.metrics import METRICS
-
-Row = dict[str, Any]
-SEEDS_FOR_A_CLAIM = 5  # below that an interval over seeds covers too little (protocol of verdicts)
 
 
 @dataclass(frozen=True)
@@ -29,30 +23,37 @@ class Design:
     rows: list[Row]
     """Confirm rows (val)."""
     tests: list[Row]
-    """Test rows of the same networks; empty before the test stage."""
+    """Test rows of these networks; empty before the test stage."""
     on_front: bool
     is_pick: bool
 
     def mean(self, metric: str) -> float | None:
-        """Mean over seeds on test, else on val; None where not every seed has it."""
+        """Return the mean over seeds on test, else on val; None if a seed lacks the metric."""
         values = self.values(metric)
         return sum(values) / len(values) if values else None
 
     def values(self, metric: str) -> list[float]:
-        """One value per seed on test, else on val; empty where a seed lacks it."""
-        found = [row["metrics"].get(metric) for row in self.tests or self.rows]
-        return [] if None in found else [float(value) for value in found]
+        """Return one value per seed on test, else on val; empty if a seed lacks the metric."""
+        rows = self.tests or self.rows
+        return [row["metrics"][metric] for row in rows] if all(metric in r["metrics"] for r in rows) else []
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep's files, with what the page asks of them."""
+    """The files of one sweep, and the questions that the report asks of them."""
 
     folder: Path
     sweep: dict[str, Any]
+    """The content of sweep.json."""
     rows: list[Row]
+    """The content of leaderboard.json."""
     distortion: str
     perceptual: str
+
+    @property
+    def sign(self) -> int:
+        """The factor of the perceptual metric that makes smaller values better: 1 or -1."""
+        return 1 if METRICS[self.perceptual].direction == "min" else -1
 
     @property
     def designs(self) -> list[Design]:
@@ -61,8 +62,7 @@ class SweepResults:
 
     def _order(self, design: Design) -> tuple[bool, float]:
         value = design.mean(self.perceptual)
-        sign = 1 if METRICS[self.perceptual].direction == "min" else -1
-        return not design.is_pick, float("inf") if value is None else sign * value
+        return not design.is_pick, float("inf") if value is None else self.sign * value
 
     @property
     def pick(self) -> Design | None:
@@ -70,26 +70,24 @@ class SweepResults:
         return next((design for design in self.designs if design.is_pick), None)
 
     def of_stage(self, *stages: str) -> list[Row]:
-        """Rows of these stages, diverged and failed ones included."""
+        """Return the rows of `stages`, diverged and failed ones included."""
         return [row for row in self.rows if row["stage"] in stages]
 
     def gain(self, design: Design, reference: str) -> float | None:
-        """How much better `design` is than "bicubic" or "warm" in the perceptual metric, as a share."""
+        """Return by which share `design` is better than "bicubic" or "warm" in the perceptual metric."""
         ours, theirs = design.mean(self.perceptual), design.mean(f"{reference}/{self.perceptual}")
         if ours is None or not theirs:
             return None
-        share = (theirs - ours) / abs(theirs)
-        return share if METRICS[self.perceptual].direction == "min" else -share
+        return self.sign * (theirs - ours) / abs(theirs)
 
     def seeds_better(self, design: Design, reference: str) -> int:
-        """Seeds of `design` that beat "bicubic" or "warm" in the perceptual metric."""
+        """Count the seeds of `design` that beat "bicubic" or "warm" in the perceptual metric."""
         ours, theirs = design.values(self.perceptual), design.values(f"{reference}/{self.perceptual}")
-        sign = 1 if METRICS[self.perceptual].direction == "min" else -1
-        return sum(sign * a < sign * b for a, b in zip(ours, theirs, strict=False))
+        return sum(self.sign * a < self.sign * b for a, b in zip(ours, theirs, strict=False))
 
 
 def read(folder: Path) -> SweepResults:
-    """The files of one sweep; a leaderboard that is not there yet is empty."""
+    """Read the files of one sweep; a leaderboard that is not written yet counts as empty."""
     sweep = json.loads((folder / "sweep.json").read_text())
     board = folder / "leaderboard.json"
     rows = json.loads(board.read_text()) if board.exists() else []
@@ -99,11 +97,8 @@ def read(folder: Path) -> SweepResults:
 
 def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
     tests = {row["of"]: row for row in rows if row["stage"] == "test" and "of" in row}
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if row["stage"] == "confirm" and not has_no_result(row):
-            groups.setdefault(design_key(row), []).append(row)  # type: ignore[arg-type]
-    names = _distinct([group[0]["design"] for group in groups.values()])
+    confirmed = [row for row in rows if row["stage"] == "confirm" and not has_no_result(row)]
+    groups = group_by_design(confirmed).values()
     front, pick = set(sweep.get("front") or ()), sweep.get("pick")
     return [
         Design(
@@ -113,12 +108,12 @@ def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
             any(row["trial_id"] in front for row in group),
             any(row["trial_id"] == pick for row in group),
         )
-        for name, group in zip(names, groups.values(), strict=True)
+        for name, group in zip(_distinct(group[0]["design"] for group in groups), groups, strict=True)
     ]
 
 
-def _distinct(labels: Sequence[str]) -> list[str]:
-    """Labels with a number where an earlier design has the same one."""
+def _distinct(labels: Iterable[str]) -> list[str]:
+    """Return the labels, numbered from the second design with the same label on."""
     seen: Counter[str] = Counter()
     names = []
     for text in labels:
@@ -128,61 +123,5 @@ def _distinct(labels: Sequence[str]) -> list[str]:
 
 
 def has_no_result(row: Row) -> bool:
-    """Whether a trial diverged or failed: its numbers are placeholders."""
+    """Return True if the trial diverged or failed, so that its numbers are placeholders."""
     return bool(row.get("diverged")) or row["verdict"].startswith(("diverged", "failed", "unfinished"))
-
-
-def against_pick(facts: SweepResults) -> tuple[str, dict[str, str]]:
-    """Every other confirmed design against the pick on the test images: the metric, and words by design.
-
-    By the perceptual metric where it has a value per image, else by the distortion metric. Nothing where
-    the test images were not opened.
-    """
-    pick = facts.pick
-    others = [d for d in facts.designs if not d.is_pick and d.tests]
-    if pick is None or not pick.tests or not others:
-        return "", {}
-    held = set.intersection(*(set(row.get("per_image", {})) for d in [pick, *others] for row in d.tests))
-    metric = next((m for m in (facts.perceptual, facts.distortion) if m in held), "")
-    if not metric:
-        return "", {}
-    comparisons = {d.name: hierarchical_bootstrap(_images(d, metric), _images(pick, metric)) for d in others}
-    found = between_designs(comparisons, METRICS[metric].direction)
-    return metric, {name: _against(verdict) for name, verdict in found.items()}
-
-
-def _images(design: Design, metric: str) -> list[list[float]]:
-    return [row["per_image"][metric] for row in design.tests]
-
-
-def by_image(facts: SweepResults) -> str:
-    """The pick against bicubic and its warm starts on each test image, mean over seeds, with intervals.
-
-    Empty where no objective has a value per image.
-    """
-    tests = facts.pick.tests if facts.pick else []
-    told = []
-    for metric in (facts.perceptual, facts.distortion):
-        for key, word in (("bicubic", "bicubic"), ("warm", "its warm start")):
-            names = (metric, f"{key}/{metric}")
-            if not tests or any(name not in r.get("per_image", {}) for r in tests for name in names):
-                continue
-            ours, theirs = (np.mean([r["per_image"][name] for r in tests], axis=0) for name in names)
-            found = between_checkpoints(paired_bootstrap(ours, theirs), METRICS[metric].direction)
-            told.append(f"{metric} against {word}: {_against(found)}")
-    return f"By test image: {'; '.join(told)}." if told else ""
-
-
-def _against(verdict: Verdict) -> str:
-    if verdict.word == NOT_ENOUGH:
-        return f"{NOT_ENOUGH} ({verdict.estimate:+.3g})"
-    limits = verdict.interval
-    reach = f" [{limits.low:+.3g}, {limits.high:+.3g}]" if limits else ""
-    return f"{verdict.word} ({verdict.estimate:+.3g}{reach})"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 12 s, 7 min or 3.4 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""The drawn sections of report.html: the plane, the curves, the pictures."""
+"""The figures of report.html: the perception-distortion plane, the curves, the pictures."""
 
 import base64
 from html import escape
@@ -7,120 +7,122 @@ from pathlib import Path
 
 from PIL import Image
 
-from orchestrator.report.data import Design, Row, SweepResults, has_no_result
+from orchestrator.report.data import Design, SweepResults, has_no_result
 from orchestrator.report.markup import section
 from orchestrator.report.sentences import tooltip
 from orchestrator.report.svg import Line, Mark, curves, plane
 from orchestrator.results.image_strips import CELL_PX, LABEL_PX
+from orchestrator.results.row import Row
 from trainers.metrics import METRICS
 
 MAX_STRIPS = 4
+FULL_BUDGET, STOPPED = "screened to the end", "stopped early"
 
 
-def plane_section(facts: SweepResults) -> str:
-    """Perception against distortion: every trial, the confirmed means, the front and the pick."""
-    marks = [*_screened(facts), *_references(facts), *_confirmed(facts)]
+def plane_section(results: SweepResults) -> str:
+    """Return perception against distortion: every trial, the confirmed means, the front and the pick."""
+    marks = [*_screened(results), *_references(results), *_confirmed(results)]
     if not marks:
         return ""
-    shown = [design for design in facts.designs if design.on_front]
-    front = sorted(point for design in shown if (point := _val(facts, design)))
-    lower = METRICS[facts.perceptual].direction == "min"
-    where = "up and to the left" if lower else "up and to the right"
-    y_name = f"{facts.distortion} ({METRICS[facts.distortion].unit})"
-    plot = plane(marks, front, facts.perceptual, y_name, loose=("screened", "stopped"))
-    drawing = plot.inline(f"{y_name} against {facts.perceptual}")
+    on_front = [design for design in results.designs if design.on_front]
+    front = sorted(point for design in on_front if (point := _val(results, design)))
+    side = "left" if results.sign == 1 else "right"
+    y_name = f"{results.distortion} ({METRICS[results.distortion].unit})"
+    plot = plane(marks, front, results.perceptual, y_name, loose=("screened", "stopped"))
+    drawing = plot.inline(f"{y_name} against {results.perceptual}")
     legend = _legend(
-        ("pick", "the pick"),
-        ("design", "confirmed, mean of seeds"),
-        ("seed", "one seed"),
-        ("screened", "screened to the end"),
-        ("stopped", "stopped early"),
-        ("warm", "warm start"),
-        ("bicubic", "bicubic"),
+        pick="the pick",
+        design="confirmed, mean of seeds",
+        seed="one seed",
+        screened=FULL_BUDGET,
+        stopped=STOPPED,
+        warm="warm start",
+        bicubic="bicubic",
     )
     hint = (
-        f"<p>All points on val. Better is {where}; the line joins designs that none other beats in both.</p>"
+        f"All points on val. Better is up and to the {side}; "
+        "the line joins designs that none other beats in both."
     )
-    return section("Perception against distortion", f"{hint}<figure>{drawing}{legend}</figure>", "plane")
+    body = f"<p>{hint}</p><figure>{drawing}{legend}</figure>"
+    return section("Perception against distortion", body, "plane")
 
 
-def _legend(*items: tuple[str, str]) -> str:
-    marks = "".join(f'<li class="{look}"><i></i>{escape(text)}</li>' for look, text in items)
+def _legend(**names: str) -> str:
+    marks = "".join(f'<li class="{look}"><i></i>{escape(name)}</li>' for look, name in names.items())
     return f'<ul class="legend">{marks}</ul>'
 
 
-def _point(facts: SweepResults, row: Row, prefix: str = "") -> tuple[float, float] | None:
-    """(perceptual, distortion) of a row, or of what its `prefix` names."""
+def _point(results: SweepResults, row: Row, prefix: str = "") -> tuple[float, float] | None:
+    """Return (perceptual, distortion) of a row, or of its reference "warm/" or "bicubic/"."""
     metrics = row["metrics"]
-    names = (prefix + facts.perceptual, prefix + facts.distortion)
+    names = (prefix + results.perceptual, prefix + results.distortion)
     return (metrics[names[0]], metrics[names[1]]) if all(n in metrics for n in names) else None
 
 
-def _screened(facts: SweepResults) -> list[Mark]:
+def _screened(results: SweepResults) -> list[Mark]:
     marks = []
-    for row in facts.of_stage("screen"):
-        point = _point(facts, row)
+    for row in results.of_stage("screen"):
+        point = _point(results, row)
         if point and not has_no_result(row):
-            look = "screened" if row["rung"] is None else "stopped"
-            tip = tooltip(facts, f"{row['design']}: {row['verdict']}", point)
-            marks.append(Mark(*point, look, tip, row["trial_id"]))
+            tip = tooltip(results, f"{row['design']}: {row['verdict']}", point)
+            marks.append(Mark(*point, _screened_look(row), tip, row["trial_id"]))
     return sorted(marks, key=lambda mark: mark.look == "screened")
 
 
-def _references(facts: SweepResults) -> list[Mark]:
-    """Bicubic once, and each distinct warm start."""
+def _references(results: SweepResults) -> list[Mark]:
+    """Return bicubic once, and each distinct warm start."""
     marks: dict[tuple[float, float], Mark] = {}
-    for row in facts.of_stage("screen", "confirm"):
+    for row in results.of_stage("screen", "confirm"):
         for prefix, look, title in (
             ("warm/", "warm", f"warm start of {row['design']}"),
             ("bicubic/", "bicubic", "bicubic"),
         ):
-            point = _point(facts, row, prefix)
+            point = _point(results, row, prefix)
             if point and not has_no_result(row):
-                marks.setdefault(point, Mark(*point, look, tooltip(facts, title, point)))
+                marks.setdefault(point, Mark(*point, look, tooltip(results, title, point)))
     return list(marks.values())
 
 
-def _confirmed(facts: SweepResults) -> list[Mark]:
+def _confirmed(results: SweepResults) -> list[Mark]:
     seeds, means = [], []
-    for design in reversed(facts.designs):  # the pick last, on top
-        points = [point for row in design.rows if (point := _point(facts, row))]
+    for design in reversed(results.designs):  # the pick last, on top
+        points = [point for row in design.rows if (point := _point(results, row))]
         for row, point in zip(design.rows, points, strict=False):
-            seeds.append(Mark(*point, "seed", tooltip(facts, f"{design.name}, seed {row['seed']}", point)))
-        if point := _val(facts, design):
+            seeds.append(Mark(*point, "seed", tooltip(results, f"{design.name}, seed {row['seed']}", point)))
+        if point := _val(results, design):
             xs, ys = zip(*points, strict=True)
             look = "pick" if design.is_pick else "design"
-            tip = tooltip(facts, f"{design.name}, mean of {len(points)} seeds", point)
+            tip = tooltip(results, f"{design.name}, mean of {len(points)} seeds", point)
             first = design.rows[0]["trial_id"]
             means.append(Mark(*point, look, tip, first, (min(xs), max(xs), min(ys), max(ys))))
     return seeds + means
 
 
-def _val(facts: SweepResults, design: Design) -> tuple[float, float] | None:
-    """The design's mean over seeds on val."""
-    points = [point for row in design.rows if (point := _point(facts, row))]
+def _val(results: SweepResults, design: Design) -> tuple[float, float] | None:
+    """Return the mean (perceptual, distortion) over seeds on val."""
+    points = [point for row in design.rows if (point := _point(results, row))]
     if not points:
         return None
     return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
 
 
-def pictures(facts: SweepResults) -> str:
-    """Image strips, the pick first, with a slider against bicubic."""
-    picked = [row for row in facts.of_stage("confirm") if row["trial_id"] == facts.sweep.get("pick")]
-    rows = picked + [row for design in facts.designs for row in design.rows] + facts.of_stage("screen")
+def pictures(results: SweepResults) -> str:
+    """Return image strips, the pick first; page.js adds a slider against bicubic."""
+    picked = [row for row in results.of_stage("confirm") if row["trial_id"] == results.sweep.get("pick")]
+    rows = picked + [row for design in results.designs for row in design.rows] + results.of_stage("screen")
     figures: dict[str, str] = {}
-    for row in rows:  # one picture a design: seeds of one design look alike
+    for row in rows:  # one picture per design: its seeds look alike
         if row["design"] not in figures and len(figures) < MAX_STRIPS:
-            if path := _strip_file(facts, row):
+            if path := _strip_file(results, row):
                 figures[row["design"]] = _figure(row, path)
     return section("Pictures", "".join(figures.values()), "pictures")
 
 
-def _strip_file(facts: SweepResults, row: Row) -> Path | None:
-    """The strip of a row: where the row says, or where it lies in the sweep's own folder."""
-    places = [facts.folder / "trials" / row["trial_id"] / "strip.png"]
-    if row.get("strip"):
-        places = [Path(row["strip"]), facts.folder / row["strip"], *places]
+def _strip_file(results: SweepResults, row: Row) -> Path | None:
+    """Return the image strip of a row: at the row's path or in the sweep's folder; None without a picture."""
+    places = [results.folder / "trials" / row["trial_id"] / "strip.png"]
+    if strip := row.get("strip"):
+        places = [Path(strip), results.folder / strip, *places]
     return next((place for place in places if _is_picture(place)), None)
 
 
@@ -147,41 +149,46 @@ def _figure(row: Row, path: Path) -> str:
     )
 
 
-def curves_section(facts: SweepResults) -> str:
-    """Learning curves of the GAN phase, with the rungs."""
-    rows = [row for row in facts.of_stage("screen", "confirm") if row["curve"] and not has_no_result(row)]
+def curves_section(results: SweepResults) -> str:
+    """Return learning curves of the GAN phase, with the rungs."""
+    rows = [row for row in results.of_stage("screen", "confirm") if row["curve"] and not has_no_result(row)]
     if not rows:
         return ""
+    looks = _curve_looks(results, rows)
+    order = ("stopped", "screened", "design", "pick")  # the last is on top
+    rows.sort(key=lambda row: order.index(looks[row["trial_id"]]))
     rungs = sorted({row["rung"] for row in rows if row["rung"] is not None})
     drawings = []
-    for place, metric in ((2, facts.perceptual), (1, facts.distortion)):
+    for place, metric in ((2, results.perceptual), (1, results.distortion)):
         lines = [
             Line(
                 [(point[0], point[place]) for point in row["curve"]],
-                _line_look(facts, row),
+                looks[row["trial_id"]],
                 f"{row['stage']} {row['design']}, seed {row['seed']}\n{row['verdict']}",
                 row["trial_id"],
             )
-            for row in sorted(
-                rows, key=lambda row: ("stopped", "screened", "design", "pick").index(_line_look(facts, row))
-            )
+            for row in rows
         ]
         bicubic = rows[0]["metrics"].get(f"bicubic/{metric}")
         levels = {} if bicubic is None else {"bicubic": bicubic}
         plot = curves(lines, "GAN step", metric, verticals=rungs, levels=levels)
         faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
         drawings.append(f"<figure>{plot.inline(f'{metric} over GAN steps', f'--faint:{faint:.2f}')}</figure>")
-    legend = _legend(
-        ("pick", "the pick"),
-        ("design", "confirmed"),
-        ("screened", "screened to the end"),
-        ("stopped", "stopped early"),
-    )
     hint = "<p>Val, averaged weights. Dashed lines are rungs where trials were stopped.</p>"
+    legend = _legend(pick="the pick", design="confirmed", screened=FULL_BUDGET, stopped=STOPPED)
     return section("Curves by rung", hint + "".join(drawings) + legend, "curves")
 
 
-def _line_look(facts: SweepResults, row: Row) -> str:
-    if row["stage"] == "confirm":
-        return "pick" if facts.pick and row in facts.pick.rows else "design"
+def _curve_looks(results: SweepResults, rows: list[Row]) -> dict[str, str]:
+    """Return the class name of each trial's curve."""
+    picked = {row["trial_id"] for row in results.pick.rows} if results.pick else set()
+    return {
+        row["trial_id"]: ("pick" if row["trial_id"] in picked else "design")
+        if row["stage"] == "confirm"
+        else _screened_look(row)
+        for row in rows
+    }
+
+
+def _screened_look(row: Row) -> str:
     return "screened" if row["rung"] is None else "stopped"

@@ -1,7 +1,6 @@
-"""What the settings did: importances, slices and parallel coordinates over the screened trials.
+"""The effect of settings: importances, slices and parallel coordinates over the screened trials.
 
-Only trials that ran their whole budget and share a setting are compared; a trial stopped early was measured
-at another step, so its numbers say something else.
+Only trials that ran their whole budget are compared: one that was stopped early was measured at another step.
 """
 
 import math
@@ -13,39 +12,39 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from orchestrator.report.data import Row, SweepResults, has_no_result
+from orchestrator.report.data import SweepResults, has_no_result
 from orchestrator.report.markup import section
-from orchestrator.report.parallel import Column, parallel, small_scatter
+from orchestrator.report.parallel import Column, Item, parallel, small_scatter
 from orchestrator.report.sentences import tooltip
-from trainers.metrics import METRICS
+from orchestrator.results.row import Row
 
 ENOUGH_TRIALS = 8
 SLICES = 6
 MANY_VALUES = 6
 
 
-def settings_section(facts: SweepResults) -> str:
-    """The section; empty where fewer than two full trials differ in any setting."""
-    rows = [r for r in facts.of_stage("screen") if r["rung"] is None and not has_no_result(r)]
-    rows = [r for r in rows if facts.perceptual in r["metrics"] and facts.distortion in r["metrics"]]
+def settings_section(results: SweepResults) -> str:
+    """Return the section; empty if no setting differs between two trials of full budget."""
+    rows = [r for r in results.of_stage("screen") if r["rung"] is None and not has_no_result(r)]
+    rows = [r for r in rows if results.perceptual in r["metrics"] and results.distortion in r["metrics"]]
     names = varied(rows)
     if not names:
         return ""
-    rows.sort(key=lambda row: _badness(facts, row), reverse=True)  # the best is drawn last, on top
-    weights = importances(facts, rows, names) if len(rows) >= ENOUGH_TRIALS else {}
+    rows.sort(key=lambda row: _loss(results, row), reverse=True)  # the best is drawn last, on top
+    weights = importances(results, rows, names) if len(rows) >= ENOUGH_TRIALS else {}
     names.sort(key=lambda name: -weights.get(name, 0.0))
     hint = f"<p>{len(rows)} screened trials that ran their whole budget, on val.</p>"
-    body = hint + _bars(weights, len(rows)) + _slices(facts, rows, names) + _parallel(facts, rows, names)
-    return section("What the settings did", body, "settings")
+    columns = [column(name, [row["values"][name] for row in rows]) for name in names]
+    plots = _slices(results, rows, columns) + _parallel(results, rows, columns)
+    return section("What the settings did", hint + _bars(weights, len(rows)) + plots, "settings")
 
 
-def _badness(facts: SweepResults, row: Row) -> float:
-    value = row["metrics"][facts.perceptual]
-    return value if METRICS[facts.perceptual].direction == "min" else -value
+def _loss(results: SweepResults, row: Row) -> float:
+    return results.sign * row["metrics"][results.perceptual]
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """Settings that all `rows` have and that differ between them."""
+    """Return the settings that all `rows` have and that differ between them."""
     if len(rows) < 2:
         return []
     shared = set.intersection(*(set(row["values"]) for row in rows))
@@ -61,16 +60,18 @@ def _is_log(values: Sequence[float]) -> bool:
     return min(values) > 0 and max(values) / min(values) > 10
 
 
-def importances(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:
-    """Share of the perceptual metric's variance that each setting explains (fANOVA; Hutter et al., 2014);
-    none where it does not vary."""
-    if len({row["metrics"][facts.perceptual] for row in rows}) == 1:
+def importances(results: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> dict[str, float]:
+    """Return the share of the perceptual metric's variance that each setting explains.
+
+    By fANOVA (Hutter et al., 2014); empty if the metric does not vary.
+    """
+    if len({row["metrics"][results.perceptual] for row in rows}) == 1:
         return {}
     spaces = {name: _distribution([row["values"][name] for row in rows]) for name in names}
     study = _quiet_study()
     for row in rows:
         values = {name: _choice(row["values"][name], spaces[name]) for name in names}
-        trial = optuna.trial.create_trial(params=values, distributions=spaces, value=_badness(facts, row))
+        trial = optuna.trial.create_trial(params=values, distributions=spaces, value=_loss(results, row))
         study.add_trial(trial)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -79,7 +80,7 @@ def importances(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) 
 
 
 def _quiet_study() -> optuna.Study:
-    """A study in memory, without the line that optuna prints for each."""
+    """Return an Optuna study in memory, without the line that Optuna prints for each."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -99,12 +100,12 @@ def _choice(value: Any, space: BaseDistribution) -> Any:
 
 
 def column(name: str, values: Sequence[Any]) -> Column:
-    """Where each value lies on an axis from 0 to 1: by size (or its logarithm), or evenly by name."""
+    """Place values on an axis from 0 to 1: numbers by size or its logarithm, names evenly."""
     short = name.split(".")[-1].removesuffix("_weight")
     if _is_numeric(values):
         scaled = [math.log10(v) for v in values] if _is_log(values) else [float(v) for v in values]
         low, high = min(scaled), max(scaled)
-        if low == high:  # trials that differ in a setting may come to the same value
+        if low == high:  # trials that differ in a setting may have equal metrics
             return Column(short, [0.5] * len(scaled), [(0.5, f"{values[0]:.2g}")])
         places = [(v - low) / (high - low) for v in scaled]
         return Column(short, places, [(0.0, f"{min(values):.2g}"), (1.0, f"{max(values):.2g}")])
@@ -133,33 +134,30 @@ def _bars(weights: dict[str, float], count: int) -> str:
     )
 
 
-def _looks(rows: Sequence[Row]) -> list[str]:
-    """The best quarter stands out; rows come worst first."""
-    best = max(1, len(rows) // 4)
-    return ["stopped"] * (len(rows) - best) + ["pick"] * best
+def _items(results: SweepResults, rows: Sequence[Row]) -> list[Item]:
+    """Return how to draw `rows` sorted from worst to best: the best quarter stands out."""
+    others = len(rows) - max(1, len(rows) // 4)
+    items = []
+    for k, row in enumerate(rows):
+        point = (row["metrics"][results.perceptual], row["metrics"][results.distortion])
+        tip = tooltip(results, row["design"], point)
+        items.append(Item("stopped" if k < others else "pick", tip, row["trial_id"]))
+    return items
 
 
-def _tips(facts: SweepResults, rows: Sequence[Row]) -> list[str]:
-    points = [(r["metrics"][facts.perceptual], r["metrics"][facts.distortion]) for r in rows]
-    return [tooltip(facts, row["design"], point) for row, point in zip(rows, points, strict=True)]
-
-
-def _slices(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> str:
-    ys = [row["metrics"][facts.perceptual] for row in rows]
-    about = (_looks(rows), _tips(facts, rows), [row["trial_id"] for row in rows])
-    plots = "".join(
-        small_scatter(column(name, [row["values"][name] for row in rows]), ys, *about)
-        for name in names[:SLICES]
-    )
+def _slices(results: SweepResults, rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    ys = [row["metrics"][results.perceptual] for row in rows]
+    items = _items(results, rows)
+    plots = "".join(small_scatter(column, ys, items) for column in columns[:SLICES])
     return (
-        f"<p>Each setting against {escape(facts.perceptual)}; the best quarter is marked.</p>"
+        f"<p>Each setting against {escape(results.perceptual)}; the best quarter is marked.</p>"
         f'<div class="slices">{plots}</div>'
     )
 
 
-def _parallel(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> str:
-    columns = [column(name, [row["values"][name] for row in rows]) for name in names]
-    for metric in (facts.distortion, facts.perceptual):
-        columns.append(column(metric, [float(row["metrics"][metric]) for row in rows]))
-    drawing = parallel(columns, _looks(rows), _tips(facts, rows), [row["trial_id"] for row in rows])
-    return f"<figure>{drawing}</figure>"
+def _parallel(results: SweepResults, rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    metrics = [
+        column(metric, [float(row["metrics"][metric]) for row in rows])
+        for metric in (results.distortion, results.perceptual)
+    ]
+    return f"<figure>{parallel([*columns, *metrics], _items(results, rows))}</figure>"

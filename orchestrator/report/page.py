@@ -1,38 +1,38 @@
-"""report.html: its sections in order, the answer first. No section needs a script; all text is escaped."""
+"""The sections of report.html in order, the answer first. No section needs a script; all text is escaped."""
 
 import shlex
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from orchestrator.report import data as say
 from orchestrator.report import sentences
+from orchestrator.report.comparisons import compare_by_image
 from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
-from orchestrator.report.markup import cells, section
+from orchestrator.report.markup import section, table
 from orchestrator.report.ratings import opinions_section
-from orchestrator.report.tables import designs_table, runs_table, verdicts_section
+from orchestrator.report.tables import designs_table, outcomes_section, runs_table
 from trainers.metrics import METRICS, format_metric
 
 HERE = Path(__file__).parent
 
 
-def render(facts: SweepResults) -> str:
-    """The whole page."""
+def render(results: SweepResults) -> str:
+    """Return the page as one HTML document."""
     sections = (
-        _answer(facts),
-        plane_section(facts),
-        pictures(facts),
-        designs_table(facts),
-        opinions_section(facts),
-        curves_section(facts),
-        settings_section(facts),
-        runs_table(facts),
-        verdicts_section(facts),
-        _reproduce(facts),
+        _answer(results),
+        plane_section(results),
+        pictures(results),
+        designs_table(results),
+        opinions_section(results),
+        curves_section(results),
+        settings_section(results),
+        runs_table(results),
+        outcomes_section(results),
+        _reproduce(results),
     )
-    name = escape(facts.sweep["name"])
+    name = escape(results.sweep["name"])
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -46,32 +46,32 @@ def _asset(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-def _answer(facts: SweepResults) -> str:
-    sweep = facts.sweep
+def _answer(results: SweepResults) -> str:
+    sweep = results.sweep
     when = (
         sentences.moment(sweep.get("ended"))
         or f"{sweep['status']}, begun {sentences.moment(sweep['started'])}"
     )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
-    told = (
-        sentences.how_sure(facts),
-        say.by_image(facts),
-        sentences.checkpoint_choice(facts),
-        sentences.cost(facts),
+    paragraphs = (
+        sentences.how_sure(results),
+        compare_by_image(results),
+        sentences.checkpoint_choice(results),
+        sentences.cost(results),
     )
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
-        f"<h1>{escape(sentences.headline(facts))}</h1>{_tiles(facts)}"
-        f"{''.join(f'<p>{escape(text)}</p>' for text in told if text)}</header>"
+        f"<h1>{escape(sentences.headline(results))}</h1>{_tiles(results)}"
+        f"{''.join(f'<p>{escape(text)}</p>' for text in paragraphs if text)}</header>"
     )
 
 
-def _tiles(facts: SweepResults) -> str:
-    pick = facts.pick
+def _tiles(results: SweepResults) -> str:
+    pick = results.pick
     if pick is None:
         return ""
-    tiles = [_tile(facts, pick, metric) for metric in (facts.perceptual, facts.distortion)]
-    gpu, cpu = (facts.sweep.get(f"{kind}_hours") or 0.0 for kind in ("gpu", "cpu"))
+    tiles = [_tile(results, pick, metric) for metric in (results.perceptual, results.distortion)]
+    gpu, cpu = (results.sweep.get(f"{kind}_hours") or 0.0 for kind in ("gpu", "cpu"))
     first = (
         f"<b>{gpu:.2f}</b><span>GPU-hours</span><small>{cpu:.2f} CPU-hours</small>"
         if gpu
@@ -81,7 +81,7 @@ def _tiles(facts: SweepResults) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _tile(facts: SweepResults, pick: Design, metric: str) -> str:
+def _tile(results: SweepResults, pick: Design, metric: str) -> str:
     unit = escape(METRICS[metric].unit)
     values = pick.values(metric)
     spread = ""
@@ -98,32 +98,31 @@ def _tile(facts: SweepResults, pick: Design, metric: str) -> str:
     )
 
 
-def _reproduce(facts: SweepResults) -> str:
-    sweep = facts.sweep
+def _reproduce(results: SweepResults) -> str:
+    sweep = results.sweep
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands += [sweep["command"], f"python experiments/promote.py {shlex.quote(sweep['name'])}"]
-    data = "".join(
-        cells("td", (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"])))
+    images = [
+        (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()
-    )
-    versions = ", ".join(f"{name} {number_}" for name, number_ in sweep["versions"].items())
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in sweep["versions"].items())
     changed = " (with uncommitted changes)" if str(sweep.get("commit", "")).endswith("+") else ""
     return section(
         "Do it again",
         f"<pre>{escape(chr(10).join(commands))}</pre>"
-        f'<div class="wide"><table><thead>{cells("th", ("role", "images", "count", "digest"))}</thead>'
-        f"<tbody>{data}</tbody></table></div>"
+        f"{table(('role', 'images', 'count', 'digest'), images)}"
         f'<p class="small">commit {escape(str(sweep.get("commit") or "unknown"))}{changed}; seed '
         f"{escape(str(sweep['seed']))}; {escape(versions)}; MLflow {escape(str(sweep['tracking_uri']))}, "
-        f"experiment {escape(str(sweep['experiment']))}</p>" + _settings(facts),
+        f"experiment {escape(str(sweep['experiment']))}</p>" + _settings(results),
         "reproduce",
     )
 
 
-def _settings(facts: SweepResults) -> str:
-    """The dotted settings of each confirmed design that differ from the recipe."""
+def _settings(results: SweepResults) -> str:
+    """Return the settings of each confirmed design that differ from the recipe, as flags."""
     blocks = []
-    for design in facts.designs:
+    for design in results.designs:
         values: dict[str, Any] = design.rows[0].get("values") or {}
         lines = "\n".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items())
         title = f"settings of {design.name}"

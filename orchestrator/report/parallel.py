@@ -20,20 +20,29 @@ class Column:
     labels: list[tuple[float, str]]
 
 
-def parallel(
-    columns: Sequence[Column], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
-) -> str:
-    """Draw one line per row across all columns, in order: the last is on top."""
+@dataclass(frozen=True)
+class Item:
+    """The look of one row: class names, tooltip, and the id of its table row."""
+
+    look: str
+    tip: str
+    row: str
+
+
+def parallel(columns: Sequence[Column], items: Sequence[Item]) -> str:
+    """Draw one line per item across all columns, in order: the last is on top."""
     step = (WIDTH - 2 * LEFT) / max(1, len(columns) - 1)
     top, bottom = TOP + 26, HEIGHT - 34
     xs = [LEFT + k * step for k in range(len(columns))]
     parts = []
-    for i, look in enumerate(looks):
+    for i, item in enumerate(items):
         points = " ".join(
             f"{x:.1f},{bottom + (top - bottom) * column.places[i]:.1f}"
             for x, column in zip(xs, columns, strict=True)
         )
-        parts.append(f'<g class="line {look}"{about(tips[i], rows[i])}><polyline points="{points}"/></g>')
+        parts.append(
+            f'<g class="line {item.look}"{about(item.tip, item.row)}><polyline points="{points}"/></g>'
+        )
     for k, (x, column) in enumerate(zip(xs, columns, strict=True)):
         name_y = TOP + 4 if k % 2 else TOP + 18  # two heights, so that long names do not meet
         parts.append(f'<line class="post" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
@@ -46,10 +55,8 @@ def parallel(
     return inline(parts, "parallel coordinates", (WIDTH, HEIGHT))
 
 
-def small_scatter(
-    column: Column, ys: Sequence[float], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
-) -> str:
-    """Draw one setting against the perceptual metric."""
+def small_scatter(column: Column, ys: Sequence[float], items: Sequence[Item]) -> str:
+    """Draw one setting against `ys`, the perceptual metric of each item."""
     width, height = SLICE
     xs = [40 + place * (width - 60) for place in column.places]
     y = Axis(ys, height - 34, 10)
@@ -62,7 +69,7 @@ def small_scatter(
     ]
     name = escape(column.name)
     parts.append(f'<text class="name" x="{width / 2}" y="{height - 4}" text-anchor="middle">{name}</text>')
-    for x, value, look, tip, row in zip(xs, ys, looks, tips, rows, strict=True):
+    for x, value, item in zip(xs, ys, items, strict=True):
         at = f'cx="{x:.1f}" cy="{y(value):.1f}"'
-        parts.append(f'<circle class="mark {look}"{about(tip, row)} {at} r="3.4"/>')
+        parts.append(f'<circle class="mark {item.look}"{about(item.tip, item.row)} {at} r="3.4"/>')
     return inline(parts, column.name, SLICE)

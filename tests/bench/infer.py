@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from trainers.config import GeneratorConfig
-from trainers.inference.files import Job, upscale_file
+from trainers.inference.files import UpscaleJob, upscale_file
 from trainers.inference.tiling import footprint, plan, upscale
 from trainers.models import build_generator
 
@@ -34,7 +34,7 @@ def large(side: int, channels: int) -> None:
         source, target = Path(folder) / "a.png", Path(folder) / "a_x4.png"
         Image.fromarray(coarse).resize((side // 4, side // 4)).save(source)
         began, done = time.process_time(), []
-        upscale_file(network, Job(source, target), scale=4, progress=lambda k, n: done.append(n))
+        upscale_file(network, UpscaleJob(source, target), scale=4, progress=lambda k, n: done.append(n))
         spent = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(

@@ -12,9 +12,9 @@ from helpers.webdriver import CHROMIUM, DRIVER, Drivers
 from PIL import Image
 
 from orchestrator.rating.commands import open_or_create
-from orchestrator.rating.publish import results_of
-from orchestrator.rating.scores import sittings
-from orchestrator.rating.study import Request, open_study
+from orchestrator.rating.publish import compute_results
+from orchestrator.rating.scores import read_sessions
+from orchestrator.rating.study import RatingRequest, open_study
 
 pytestmark = [
     pytest.mark.browser,
@@ -58,7 +58,7 @@ def seen(window, study):
 @cache
 def pictures_of(folder):
     """(model, image) by the pixels of the picture, of the study in `folder`."""
-    study, known = open_study(folder, Request()), {}
+    study, known = open_study(folder, RatingRequest()), {}
     for image, name in enumerate(study.images):
         for model, title in enumerate(study.models):
             with Image.open(study.picture(image, model)) as picture:
@@ -99,11 +99,11 @@ def test_two_people_rate_at_once_and_one_reloads_midway(page, tmp_path):
         rate(bo, study, range(5, total + 1), total)
         for window in (ada, bo):
             assert window.console() == []
-    first, second = sittings(study.folder)
+    first, second = read_sessions(study.folder)
     assert first.finished and second.finished and first.order != second.order
-    for sitting in (first, second):
-        assert all(line["score"] == TASTE[line["model"]] for line in sitting.ratings.values())
-    (panel,) = results_of(study, "", 0.75).panels
+    for session in (first, second):
+        assert all(line["score"] == TASTE[line["model"]] for line in session.ratings.values())
+    (panel,) = compute_results(study, "", 0.75).panels
     assert {score.model: score.mean for score in panel.scores} == TASTE
 
 
@@ -122,8 +122,8 @@ def test_keys_go_back_and_ignore_what_is_no_score(page, tmp_path):
         assert window.run("return document.querySelector('.given').value") == "3"
         window.press("5")
         window.until_title("Picture 2 of .*")
-    (sitting,) = sittings(study.folder)
-    assert [line["score"] for line in sitting.ratings.values()] == [5]
+    (session,) = read_sessions(study.folder)
+    assert [line["score"] for line in session.ratings.values()] == [5]
 
 
 def test_nothing_the_browser_receives_names_a_model_or_a_picture(page, tmp_path):
@@ -205,8 +205,8 @@ def test_a_large_picture_is_seen_whole_and_pixel_by_pixel_on_request(tmp_path):
             window.until_title("Picture 2 of .*")
     finally:
         stop(process)
-    (sitting,) = sittings(study.folder)
-    assert sitting.ratings[0]["shown"] == pytest.approx(small / 1200, abs=0.001)
+    (session,) = read_sessions(study.folder)
+    assert session.ratings[0]["shown"] == pytest.approx(small / 1200, abs=0.001)
 
 
 def fits(window):
@@ -215,5 +215,5 @@ def fits(window):
 
 def real_study(data, folder):
     """Set5 with itself as the model."""
-    request = Request(images=(f"other={data / 'Set5/HR'}",), hr=str(data / "Set5/HR"), calibration=1)
+    request = RatingRequest(images=(f"other={data / 'Set5/HR'}",), hr=str(data / "Set5/HR"), calibration=1)
     return open_or_create(folder / "study", request, "", "cpu", lambda _: None)

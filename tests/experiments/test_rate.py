@@ -1,4 +1,4 @@
-"""The rating script: a page on this machine alone, results, an MLflow run, one sentence per mistake."""
+"""The rating script: a page on this machine alone, results, an MLflow run, one message per mistake."""
 
 import http.client
 import os
@@ -16,10 +16,10 @@ from helpers.rating_panel import make, request_of, sit
 
 from datasets.errors import UserError
 from experiments.common import cli
-from experiments.rate import Args, main
-from orchestrator.rating.scores import ScoreStore, sittings
+from experiments.rate import Options, main
+from orchestrator.rating.scores import ScoreStore, read_sessions
 from orchestrator.rating.server import App, Server
-from orchestrator.rating.study import Request, open_study
+from orchestrator.rating.study import RatingRequest, open_study
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -77,28 +77,28 @@ def test_a_browser_that_leaves_early_is_no_error(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_mistake_is_one_sentence_and_exit_code_2(tmp_path, capsys):
+def test_a_mistake_is_one_message_and_exit_code_2(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
-        cli.run(lambda: main(cli.parse(Args, argv=["--out", str(tmp_path / "none"), "--results"])))
+        cli.run(lambda: main(cli.parse(Options, argv=["--out", str(tmp_path / "none"), "--results"])))
     assert end.value.code == 2
     assert re.fullmatch(r"error: there is no study in .*\n", capsys.readouterr().err)
 
 
-def test_what_only_results_need_is_not_ignored_in_silence(tmp_path):
-    with pytest.raises(UserError, match="--against and --sweep say how results are told; add --results"):
-        main(Args(out=tmp_path / "study", sweep="demo"))
+def test_options_of_results_are_refused_without_results(tmp_path):
+    with pytest.raises(UserError, match="--against and --sweep need --results; add it"):
+        main(Options(out=tmp_path / "study", sweep="demo"))
 
 
-def test_a_port_in_use_is_said(tmp_path):
+def test_a_port_in_use_is_refused(tmp_path):
     make(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} cannot be used .*--port"):
-            main(Args(out=tmp_path / "study", port=port))
+            main(Options(out=tmp_path / "study", port=port))
     with pytest.raises(UserError, match="port 99999 cannot be used"):
-        main(Args(out=tmp_path / "study", port=99999))
+        main(Options(out=tmp_path / "study", port=99999))
 
 
 def _checkpoint(folder, scale=4):
@@ -109,13 +109,13 @@ def _checkpoint(folder, scale=4):
 
 def test_a_checkpoint_is_rated_beside_folders_and_resizers(tmp_path, capsys):
     request = request_of(tmp_path)
-    wish = Request(
+    wish = RatingRequest(
         images=request.images[:1],
         model=(f"net={_checkpoint(tmp_path / 'net')}",),
         test=request.hr,
         calibration=2,
     )
-    main(Args(wish, out=tmp_path / "study", results=True, track=False, device="cpu"))
+    main(Options(wish, out=tmp_path / "study", results=True, track=False, device="cpu"))
     study = open_study(tmp_path / "study", wish)
     assert study.models == ("sharpnet", "net", "nearest", "bicubic", "HR") and len(study.images) == 2
     assert "Nobody has scored everything yet" in capsys.readouterr().out
@@ -125,7 +125,7 @@ def test_models_of_two_scales_are_refused(tmp_path):
     request = request_of(tmp_path)
     models = tuple(f"n{s}={_checkpoint(tmp_path / f'net{s}', s)}" for s in (2, 4))
     with pytest.raises(UserError, match="share one scale, but got n2 x2, n4 x4"):
-        main(Args(Request(model=models, test=request.hr), out=tmp_path / "study", device="cpu"))
+        main(Options(RatingRequest(model=models, test=request.hr), out=tmp_path / "study", device="cpu"))
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_results_are_one_mlflow_run_with_its_files(tmp_path, capsys):
     study = make(tmp_path)
     sit(ScoreStore(study), "Ada", lambda model, image, repeat: {"HR": 5, "nearest": 1}.get(model, 3))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    main(Args(out=study.folder, results=True, tracking_uri=uri))
+    main(Options(out=study.folder, results=True, tracking_uri=uri))
     assert "| sharpnet | 3.00 |" in capsys.readouterr().out
     client = MlflowClient(uri)
     (run,) = client.search_runs([client.get_experiment_by_name("upsweep-ratings").experiment_id])
@@ -167,5 +167,5 @@ def test_a_kill_loses_no_score_that_was_answered(tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    (sitting,) = sittings(study.folder)
-    assert [line["score"] for line in sitting.ratings.values()] == [4, 4, 4]
+    (session,) = read_sessions(study.folder)
+    assert [line["score"] for line in session.ratings.values()] == [4, 4, 4]

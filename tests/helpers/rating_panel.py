@@ -8,7 +8,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from orchestrator.rating.commands import open_or_create
-from orchestrator.rating.study import Request
+from orchestrator.rating.study import RatingRequest
 
 SECRETS = ("sharpnet", "softnet", "harbour", "meadow", "orchard", "quarry", "nearest", "bicubic", "study")
 """What no rater may read: models, images, resizers, the study; and HR as a word."""
@@ -31,14 +31,14 @@ def write_pictures(folder: Path, noise: float, side: int = 48) -> Path:
     return folder
 
 
-def request_of(folder: Path, side: int = 48, **more) -> Request:
+def request_of(folder: Path, side: int = 48, **more) -> RatingRequest:
     """Two models and HR in folders below `folder`."""
     images = tuple(
         f"{name}={write_pictures(folder / name, noise, side)}"
         for name, noise in (("sharpnet", 5), ("softnet", 40))
     )
     settings = {"calibration": 1, "repeats": 4, **more}
-    return Request(images=images, hr=str(write_pictures(folder / "HR", 0, side)), **settings)
+    return RatingRequest(images=images, hr=str(write_pictures(folder / "HR", 0, side)), **settings)
 
 
 def make(folder: Path, **more):
@@ -47,13 +47,13 @@ def make(folder: Path, **more):
     return open_or_create(folder / "study", request, "", "cpu", lambda _: None)
 
 
-def sit(ledger, name: str, score, session: int = 1, until: int | None = None):
+def sit(store, name: str, score, number: int = 1, until: int | None = None):
     """Let `name` score by `score(model name, image name, repeat)`, up to position `until`."""
-    sitting, study = ledger.seat(name, session), ledger.study
-    for position, trial in list(enumerate(sitting.order))[:until]:
+    session, study = store.join(name, number), store.study
+    for position, trial in list(enumerate(session.order))[:until]:
         given = score(study.models[trial.model], study.images[trial.image], trial.repeat)
-        sitting.rate(study, position, given, 1.0)
-    return sitting
+        session.rate(study, position, given, 1.0)
+    return session
 
 
 def told_in(data: bytes) -> list[str]:

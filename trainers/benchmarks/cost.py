@@ -12,18 +12,18 @@ from trainers.device import wait_for_device
 
 
 def parameters(network: nn.Module) -> int:
-    """Trained numbers of `network`."""
+    """Return the number of trainable parameters."""
     return sum(p.numel() for p in network.parameters())
 
 
 @torch.inference_mode()
 def gmacs(network: nn.Module, scale: int) -> float:
-    """Billions of multiply-adds for one output of 1280 x 720, the size the literature quotes.
+    """Return billions of multiply-adds for one output of 1280 x 720, the size that papers quote.
 
-    Counted on a 96 x 96 output, a multiple of every scale, and scaled by the pixels: convolutional networks
-    do equal work at each. Interpolation that is no convolution is not counted.
+    Counted on an output of 96 x 96, a multiple of every scale, and multiplied by the ratio of pixels:
+    convolutional networks do equal work for each pixel. Interpolation is counted only if it is a convolution.
     """
-    # on the meta device nothing is computed, and no shortcut of a real one changes the count
+    # the meta device computes nothing, so no optimised kernel of a real device changes the count
     shape_only = copy.deepcopy(network).to("meta")
     with FlopCounterMode(display=False) as counter:
         shape_only(torch.zeros(1, 3, 96 // scale, 96 // scale, device="meta"))
@@ -32,7 +32,7 @@ def gmacs(network: nn.Module, scale: int) -> float:
 
 @torch.inference_mode()
 def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5) -> float:
-    """Median milliseconds of one `side` x `side` output on the network's device, after one warm-up."""
+    """Return the median milliseconds of one `side` x `side` output on the network's device, warmed up."""
     device = next(network.parameters()).device
     x = torch.rand(1, 3, side // scale, side // scale, device=device)
     network(x)

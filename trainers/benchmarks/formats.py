@@ -1,7 +1,7 @@
-"""Result tables as Markdown, CSV and LaTeX. Measured and quoted rows never share a block.
+"""Tables of results as Markdown, CSV and LaTeX, and Markdown tables of any cells. Nothing is measured here.
 
-Within the measured block the best value of each column is bold, by the direction of its metric; nothing
-is compared across blocks, since the protocols differ. No number is made here.
+Measured and quoted rows are in separate blocks, whose protocols differ. In the measured block the best value
+of each column is bold; nothing is compared across blocks.
 """
 
 import csv
@@ -24,21 +24,21 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that may be compared, under the line that says how they came about."""
+    """Rows that may be compared, under a title that states their source."""
 
     title: str
     rows: Sequence[Row]
     ranked: bool
-    """Whether the best values are marked; never for quoted rows."""
+    """True to mark the best values; False for quoted rows."""
 
 
 def columns(blocks: Sequence[Block]) -> list[Column]:
-    """Columns of the ranked blocks in order of appearance; quoted rows add none."""
+    """Return the columns of the ranked blocks in order of appearance; quoted rows add none."""
     return list(dict.fromkeys(c for b in blocks if b.ranked for row in b.rows for c in row.values))
 
 
 def best(rows: Sequence[Row], column: Column) -> set[str]:
-    """Names of the rows whose printed value is the best of `column`."""
+    """Return the names of the rows whose value, as printed, is the best of `column`."""
     from trainers.metrics import METRICS  # imports torch: seconds that a Markdown table need not cost
 
     known = {row.name: float(text) for row in rows if (text := _value(row, column))}
@@ -55,7 +55,7 @@ def _value(row: Row, column: Column) -> str:
 
 
 def cost(name: str, value: float | None) -> str:
-    """A cost with the decimals it deserves; empty where there is none."""
+    """Format a cost: a count of parameters, or one decimal; empty for None."""
     if value is None:
         return ""
     return f"{value:,.0f}" if name == "params" else f"{value:.1f}"
@@ -76,7 +76,7 @@ def results_markdown(blocks: Sequence[Block], protocols: dict[str, str]) -> str:
 
 
 def latex(blocks: Sequence[Block]) -> str:
-    """A tabular with a rule and a title line between blocks."""
+    """Return a tabular with a rule and a title line between blocks."""
     shown = columns(blocks)
     head = ["model", *(f"{s} {m}" for s, m in shown), *COSTS.values()]
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", "\\toprule", _tex(head)]
@@ -88,7 +88,7 @@ def latex(blocks: Sequence[Block]) -> str:
 
 
 def csv_text(blocks: Sequence[Block]) -> str:
-    """One line per row with the block it belongs to, numbers unrounded."""
+    """Return one line per row with the title of its block and unrounded numbers."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     shown = columns(blocks)

@@ -1,7 +1,4 @@
-"""Numbers of others, each with its source and protocol; they stand in a block of their own, unranked.
-
-Only what was read in its source is here, nothing remembered. Nothing is measured here.
-"""
+"""Published numbers, each read in its source and shown with it in a separate, unranked block."""
 
 from dataclasses import dataclass
 
@@ -25,6 +22,7 @@ _HUANG = "per-image results shipped with SelfExSR (Huang et al., 2015)"
 _WANG = "README of the ESRGAN code (Wang et al., 2018)"
 
 _SETS = ("Set5", "Set14", "BSD100")
+_METRICS = ((0, "psnr_y"), (1, "ssim_y"))
 
 
 def _quoted(name: str, scale: int, source: str, *values: tuple[float, float]) -> Quoted:
@@ -50,7 +48,7 @@ QUOTED: tuple[Quoted, ...] = (
 
 
 def quoted_blocks(scale: int, sets: list[str]) -> list[Block]:
-    """One unranked block per source with the rows at `scale` that know any of `sets`."""
+    """Return one unranked block per source, with the rows at `scale` that have a value on any of `sets`."""
     blocks = []
     for source in dict.fromkeys(q.source for q in QUOTED):
         rows = [
@@ -61,6 +59,3 @@ def quoted_blocks(scale: int, sets: list[str]) -> list[Block]:
         if rows:
             blocks.append(Block(f"quoted, x{scale}: {source}; not measured here", rows, ranked=False))
     return blocks
-
-
-_METRICS = ((0, "psnr_y"), (1, "ssim_y"))

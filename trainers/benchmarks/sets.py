@@ -1,8 +1,7 @@
-"""Test sets as they are published, and what a network costs: the columns of a results table.
+"""Test sets as pairs of HR and LR images, as they were published.
 
-A test set is a folder with HR and LR pictures (pairs as shipped), a folder of photographs (cropped and
-degraded here), or a name of the catalogue. Metrics are trainers/evaluate.py's business, rendering is
-trainers/benchmarks/formats.py's.
+A test set is a folder with HR and LR pictures (shipped pairs), a folder of photographs (cropped and degraded
+here), or a name of the catalogue. trainers/evaluate.py measures on them.
 """
 
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ SHIPPED = "shipped"  # the degradation of pairs whose LR pictures came with the 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Pairs with the name that heads their columns."""
+    """Pairs, and the name that heads their columns."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of the name
+    __test__ = False  # keeps pytest from collecting the class
 
     name: str
     pairs: list[Pair]
@@ -33,10 +32,12 @@ class TestSet:
 
 
 def open_test_set(spec: str, scale: int, degradation: str, work_dir: Path) -> TestSet:
-    """The test set `spec`: NAME=FOLDER, FOLDER, or a catalogue name (its test role).
+    """Open the test set `spec`: NAME=FOLDER, FOLDER, or a catalogue name (its test role).
 
-    A one-channel picture stays one-channel, (H, W): benchmark code measures it without YCbCr. UserError
-    where nothing can be read or the sizes of a shipped pair do not fit `scale`.
+    A one-channel picture stays one-channel, (H, W): benchmark code measures it without YCbCr.
+
+    Raises:
+        UserError: if there is no picture, or the set ships pairs for other scales only.
     """
     name, _, folder = spec.rpartition("=")
     path = Path(folder)
@@ -75,10 +76,10 @@ def _degraded(folder: Path, scale: int, degradation: str) -> list[Pair]:
 
 
 def _pictures(folder: Path) -> list[tuple[Path, Path]]:
-    found = expand([str(folder)])
-    if not found:
+    files = expand([str(folder)])
+    if not files:
         raise UserError(f"no picture in {folder}")
-    return found
+    return files
 
 
 def _cropped(pixels: np.ndarray, scale: int) -> np.ndarray:

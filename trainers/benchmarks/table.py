@@ -1,6 +1,6 @@
-"""Models x test sets x metrics -> one ranked block, and the files of a results table.
+"""Measure models on test sets as one ranked block, and write the files of the table.
 
-trainers/evaluate.py measures, sets.py opens the test sets, formats.py writes the text.
+trainers/evaluate.py measures, sets.py opens the test sets, formats.py formats the text.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from trainers.evaluate import RESIZERS, Evaluation, Evaluator
 
 @dataclass(frozen=True)
 class Model:
-    """A network in eval mode on its device, with the name of its row."""
+    """A network in eval mode on its device, and the name of its row."""
 
     name: str
     network: nn.Module
@@ -30,7 +30,7 @@ class Model:
 
 @dataclass(frozen=True)
 class BenchmarkTable:
-    """What was measured: one comparable block, its protocols and every per-image value."""
+    """One block of comparable rows, the protocols of its columns, and every value per image."""
 
     block: Block
     protocols: dict[str, str]
@@ -46,9 +46,10 @@ def measure_all(
     device: torch.device,
     say: Callable[[str], None],
 ) -> BenchmarkTable:
-    """Classical resizers and `models` on every test set, all by the same evaluator.
+    """Measure classical resizers and `models` on every test set, each set with one evaluator for all.
 
-    UserError where a model has another scale, two rows or two sets share a name, or a metric refuses.
+    Raises:
+        UserError: if a model has another scale, two rows or sets share a name, or a metric is unavailable.
     """
     _check_names([*RESIZERS, *(m.name for m in models)], [s.name for s in sets])
     for model in models:
@@ -56,19 +57,21 @@ def measure_all(
             raise UserError(
                 f"{model.name} upscales x{model.scale}, the table is x{scale}; make another table"
             )
-    found: dict[tuple[str, str], Evaluation] = {}
+    measured: dict[tuple[str, str], Evaluation] = {}
     for test_set in sets:
         protocol = {"set": test_set.name, "degradation": test_set.degradation}
         evaluator = Evaluator(test_set.pairs, metrics, scale=scale, device=device, protocol=protocol)
         for kind in RESIZERS:
-            found[kind, test_set.name] = evaluator.measure_resizer(kind)
+            measured[kind, test_set.name] = evaluator.measure_resizer(kind)
         for model in models:
             say(f"{model.name} on {test_set.name} ({len(test_set.pairs)} images)")
-            found[model.name, test_set.name] = evaluator.measure(model.network)
-    rows = [_row(name, {}, found) for name in RESIZERS] + [_row(m.name, _costs(m), found) for m in models]
-    protocols = {f"{s} {m}": text for (_, s), e in found.items() for m, text in e.protocol.items()}
+            measured[model.name, test_set.name] = evaluator.measure(model.network)
+    rows = [_row(name, {}, measured) for name in RESIZERS] + [
+        _row(m.name, _costs(m), measured) for m in models
+    ]
+    protocols = {f"{s} {m}": text for (_, s), e in measured.items() for m, text in e.protocol.items()}
     title = f"measured here, x{scale}, {device.type}"
-    return BenchmarkTable(Block(title, rows, ranked=True), protocols, _per_image(found))
+    return BenchmarkTable(Block(title, rows, ranked=True), protocols, _per_image(measured))
 
 
 def _check_names(*groups: list[str]) -> None:
@@ -85,16 +88,16 @@ def _costs(model: Model) -> dict[str, float]:
     }
 
 
-def _row(name: str, costs: dict[str, float], found: dict[tuple[str, str], Evaluation]) -> Row:
-    mine = {s: e for (n, s), e in found.items() if n == name}
+def _row(name: str, costs: dict[str, float], measured: dict[tuple[str, str], Evaluation]) -> Row:
+    mine = {s: e for (n, s), e in measured.items() if n == name}
     return Row(name, {(s, m): v for s, e in mine.items() for m, v in e.summary.items()}, costs)
 
 
-def _per_image(found: dict[tuple[str, str], Evaluation]) -> pa.Table:
-    """Long form: one line per model, test set, image and metric."""
+def _per_image(measured: dict[tuple[str, str], Evaluation]) -> pa.Table:
+    """Return one line per model, test set, image and metric."""
     lines = [
         {"model": n, "set": s, "image": key, "metric": m, "value": value, "protocol": e.protocol[m]}
-        for (n, s), e in found.items()
+        for (n, s), e in measured.items()
         for m, values in e.per_image.items()
         for key, value in zip(e.keys, values, strict=True)
     ]
@@ -102,7 +105,7 @@ def _per_image(found: dict[tuple[str, str], Evaluation]) -> pa.Table:
 
 
 def write_all(out: Path, table: BenchmarkTable, quoted: Sequence[Block]) -> str:
-    """Write table.md, table.csv, table.tex and per_image.parquet below `out`; the Markdown text."""
+    """Write table.md, table.csv, table.tex and per_image.parquet to `out`; return the Markdown text."""
     out.mkdir(parents=True, exist_ok=True)
     blocks = [table.block, *quoted]
     text = results_markdown(blocks, table.protocols)
@@ -114,7 +117,7 @@ def write_all(out: Path, table: BenchmarkTable, quoted: Sequence[Block]) -> str:
 
 
 def numbers(table: BenchmarkTable) -> dict[str, float]:
-    """Every measured value under SET/METRIC/MODEL, every cost under COST/MODEL."""
+    """Return every measured value as SET/METRIC/MODEL and every cost as COST/MODEL."""
     rows = table.block.rows
     values = {f"{s}/{m}/{row.name}": v for row in rows for (s, m), v in row.values.items()}
     return values | {f"{cost}/{row.name}": v for row in rows for cost, v in row.costs.items()}

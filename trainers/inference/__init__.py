@@ -1,1 +1,8 @@
-"""Upscale pictures of any size: tiles, image files, network interpolation."""
+"""Upscale pictures of any size.
+
+files           many picture files through one network
+tiling          one image of any size in bounded memory
+image_io        read and write pictures with alpha, 16 bit, EXIF and ICC
+png16           16-bit colour PNG
+interpolation   weights between two networks
+"""

@@ -1,4 +1,4 @@
-"""Many picture files through one network: each file done or one sentence why not, the rest all the same.
+"""Upscale many picture files with one network; a file that fails costs one message and not the others.
 
 Joins tiling.py (pixels) and image_io.py (files); the caller prints.
 """
@@ -18,25 +18,28 @@ from trainers.inference.tiling import upscale
 
 
 @dataclass(frozen=True)
-class Job:
-    """One picture and where its result goes."""
+class UpscaleJob:
+    """One picture and the file of its result."""
 
     source: Path
     target: Path
 
 
-def jobs(names: list[str], out: Path, kind: str, scale: int) -> list[Job]:
-    """One job per picture of `names` (files, folders, globs), results named NAME_x4.png below `out`.
+def jobs(names: list[str], out: Path, kind: str, scale: int) -> list[UpscaleJob]:
+    """Return one job per picture of `names` (files, folders, globs), with results NAME_x4.png below `out`.
 
-    UserError when there is nothing to do, when two pictures would get the same name, or when a result
-    would replace a picture that is read.
+    Raises:
+        UserError: if there is no picture, if two results would have one name, or if a result would replace a
+            picture that is read.
     """
     if not names:
         raise UserError("name at least one picture, folder or glob")
-    found = expand(names)
-    if not found:
+    pictures = expand(names)
+    if not pictures:
         raise UserError(f"no picture in {', '.join(names)}")
-    result = [Job(p, out / below.with_name(f"{below.name}_x{scale}{FORMATS[kind]}")) for p, below in found]
+    result = [
+        UpscaleJob(p, out / below.with_name(f"{below.name}_x{scale}{FORMATS[kind]}")) for p, below in pictures
+    ]
     taken: dict[Path, Path] = {}
     for job in result:
         if job.target in taken:
@@ -44,23 +47,23 @@ def jobs(names: list[str], out: Path, kind: str, scale: int) -> list[Job]:
                 f"{taken[job.target]} and {job.source} would both become {job.target}; rename one"
             )
         taken[job.target] = job.source
-    if clash := {p.resolve() for p, _ in found} & {t.resolve() for t in taken}:
+    if clash := {p.resolve() for p, _ in pictures} & {t.resolve() for t in taken}:
         raise UserError(f"{min(clash)} would be replaced by its own result; choose another --out")
     return result
 
 
 def upscale_files(
     network: nn.Module,
-    todo: list[Job],
+    todo: list[UpscaleJob],
     *,
     say: Callable[[str], None],
-    progress: Callable[[Job, int, int], None],
+    progress: Callable[[UpscaleJob, int, int], None],
     **settings: Any,
 ) -> int:
-    """Do every job with the `settings` of `upscale_file`; the number that could not be done.
+    """Do every job with the `settings` of `upscale_file`; return the number of failed jobs.
 
-    `say` gets one sentence for each of those and for whatever a file format could not keep; `progress`
-    gets a job, its tiles done and its tiles in all.
+    `say` gets one message per failure and per property that a file format cannot hold; `progress` gets a job,
+    its finished tiles and all its tiles.
     """
     failed = 0
     for job in todo:
@@ -77,16 +80,19 @@ def upscale_files(
 
 def upscale_file(
     network: nn.Module,
-    job: Job,
+    job: UpscaleJob,
     *,
     scale: int,
     memory_mb: int = 256,
     compare: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Do one job; the sentences for what the file's format could not keep. UserError when it cannot be done.
+    """Do one job; return a message per property of the picture that the file format cannot hold.
 
     `compare` also writes NAME_x4_compare.png: bicubic on the left, the network on the right.
+
+    Raises:
+        UserError: if the picture cannot be read, upscaled or written.
     """
     picture = read(job.source)
     check(job.target, picture, scale)

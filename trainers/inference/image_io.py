@@ -1,11 +1,10 @@
-"""Picture files in and out with what belongs to them: alpha, grey, 16 bit, orientation, EXIF and ICC.
+"""Read and write picture files with alpha, grey, 16 bit, orientation, EXIF and ICC.
 
-`read` gives the upright pixels as an array, `write` saves them in the format of the suffix. A file that
-cannot be used is one clear sentence (UserError). No network is known here.
+`read` returns the upright pixels as an array, `write` saves them in the format of the suffix. A file that
+cannot be used is a UserError with one message.
 """
 
 import glob
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,13 +15,14 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from datasets.errors import UserError
+from datasets.files import atomic_file
 from trainers.inference import png16
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_SIDE = {"jpeg": 65_535, "webp": 16_383}  # pixels; limits of the file formats
 QUALITY = 95
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> what undoes it
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> its inverse
     2: np.fliplr,
     3: partial(np.rot90, k=2),
     4: np.flipud,
@@ -35,7 +35,7 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation 
 
 @dataclass(frozen=True)
 class Picture:
-    """Upright pixels and what travels with them."""
+    """Upright pixels, and the properties that are saved with them."""
 
     pixels: np.ndarray
     """uint8 or uint16, (H, W, 3) RGB or (H, W) grey."""
@@ -46,30 +46,30 @@ class Picture:
     exif: bytes | None = None
     """EXIF without the orientation, which is already applied."""
     notes: tuple[str, ...] = ()
-    """What reading gave up, in words."""
+    """Messages on properties of the file that reading dropped."""
 
 
 def expand(names: list[str]) -> list[tuple[Path, Path]]:
-    """(file, its path below the output folder without suffix) of files, folders (recursive) and globs.
+    """Return (file, its path below the output folder without suffix) of files, folders and globs.
 
-    A name that exists is never read as a glob, so brackets in file names do no harm. A name that matches
-    nothing stays in the list and fails when it is read, so that the others are still done.
+    Folders are searched recursively. A name that exists is never a glob, so that file names may have
+    brackets. A name that matches nothing stays in the list and fails when it is read, unlike the others.
     """
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            found.update({p: p.relative_to(path).with_suffix("") for p in inside})
+            files.update({p: p.relative_to(path).with_suffix("") for p in inside})
         elif path.exists() or not (matches := sorted(glob.glob(name, recursive=True))):
-            found[path] = Path(path.stem)
+            files[path] = Path(path.stem)
         else:
-            found.update({Path(m): Path(Path(m).stem) for m in matches if Path(m).is_file()})
-    return list(found.items())
+            files.update({Path(m): Path(Path(m).stem) for m in matches if Path(m).is_file()})
+    return list(files.items())
 
 
 def read(path: Path) -> Picture:
-    """The picture at `path`, upright; UserError when there is none or it cannot be decoded."""
+    """Read the picture at `path`, upright; UserError if there is none or it cannot be decoded."""
     try:
         with warnings.catch_warnings():
             # Pillow warns at 89 megapixels and refuses at 179; the refusal is enough here.
@@ -87,7 +87,7 @@ def read(path: Path) -> Picture:
         raise UserError(f"{path}: more than {limit} megapixels; cut it into parts first") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
         raise UserError(f"{path}: damaged or cut off ({error})") from None
 
 
@@ -116,7 +116,7 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _decode_deep(image: Image.Image, path: Path) -> Picture:
-    """A 16-bit colour PNG, of which Pillow reads only what is not pixels."""
+    """Decode a 16-bit colour PNG: Pillow reads its metadata, png16 its pixels."""
     notes, exif = _notes(image), image.getexif()
     planes = _UPRIGHT.get(exif.pop(ExifTags.Base.Orientation, 1), np.asarray)(png16.read_pixels(path))
     alpha = None
@@ -130,7 +130,7 @@ def _decode_deep(image: Image.Image, path: Path) -> Picture:
 
 
 def eight_bit(values: np.ndarray) -> np.ndarray:
-    """uint16 as uint8, rounded; uint8 as it is."""
+    """Convert uint16 to uint8, rounded; return uint8 unchanged."""
     return values if values.dtype == np.uint8 else ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
@@ -146,7 +146,7 @@ def _notes(image: Image.Image) -> list[str]:
 
 
 def _planes(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, bool]:
-    """(pixels, alpha, whether the colour space changed) of a decoded picture."""
+    """Return (pixels, alpha, True if the colour space was converted) of a decoded picture."""
     if image.mode.startswith("I;16") or image.mode == "I":
         return _sixteen(np.asarray(image)), None, False
     if image.mode == "F":
@@ -168,7 +168,7 @@ def _sixteen(values: np.ndarray) -> np.ndarray:
 
 
 def check(path: Path, picture: Picture, scale: int) -> None:
-    """UserError where the format of `path` cannot hold `picture` at `scale` times its size."""
+    """Raise UserError if the format of `path` cannot hold `picture` at `scale` times its size."""
     kind = _kind(path)
     height, width = (side * scale for side in picture.pixels.shape[:2])
     if max(height, width) > MAX_SIDE.get(kind, max(height, width)):
@@ -184,9 +184,13 @@ def _kind(path: Path) -> str:
 
 
 def write(path: Path, picture: Picture) -> list[str]:
-    """Save `picture` in the format of the suffix of `path`; the sentences for what the format cannot hold.
+    """Save `picture` in the format of the suffix of `path`; return a message per property it drops.
 
-    The file appears whole or not at all. UserError as `check`, OSError where the disk refuses.
+    The file appears complete or not at all.
+
+    Raises:
+        UserError: as `check`.
+        OSError: if the disk refuses.
     """
     check(path, picture, 1)
     kind = _kind(path)
@@ -195,18 +199,14 @@ def write(path: Path, picture: Picture) -> list[str]:
         notes.append(f"{kind} holds 8 bit; --format png keeps 16")
         picture = replace(picture, pixels=eight_bit(picture.pixels))
     options = {} if kind == "png" else {"quality": QUALITY}
-    carried = {"icc_profile": picture.icc, "exif": picture.exif}
+    metadata = {"icc_profile": picture.icc, "exif": picture.exif}
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with atomic_file(path, durable=False) as part:
         if picture.pixels.dtype == np.uint16:
             png16.write_pixels(part, _deep_planes(picture), picture.icc, picture.exif)
         else:
             image = _to_image(picture)
-            image.save(part, format=kind, **options, **{k: v for k, v in carried.items() if v})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+            image.save(part, format=kind, **options, **{k: v for k, v in metadata.items() if v})
     return notes
 
 
@@ -225,7 +225,7 @@ def _deep_planes(picture: Picture) -> np.ndarray:
 
 
 def enlarge(plane: np.ndarray, scale: int) -> np.ndarray:
-    """A uint8 array (H, W) or (H, W, 3) `scale` times as large by Pillow's bicubic kernel."""
+    """Enlarge a uint8 array (H, W) or (H, W, 3) by `scale` with Pillow's bicubic kernel."""
     height, width = plane.shape[:2]
     size = (width * scale, height * scale)
     return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))

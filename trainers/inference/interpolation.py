@@ -12,10 +12,13 @@ from trainers.models.batch_norm import recalibrate_batch_norm
 
 @torch.no_grad()
 def interpolate(psnr: nn.Module, gan: nn.Module, alpha: float, lr_images: Iterable[Tensor] = ()) -> nn.Module:
-    """(1 - alpha) times the weights of `psnr` plus alpha times those of `gan`, in eval mode.
+    """Return (1 - alpha) times the weights of `psnr` plus alpha times those of `gan`, in eval mode.
 
-    alpha is on the GAN, as in the paper; the statistics of batch norm do not interpolate and are measured
-    anew on `lr_images` (N, 3, h, w) in [0, 1]. UserError for two architectures, or an alpha outside [0, 1].
+    alpha is on the GAN, as in the paper. Statistics of batch norm do not interpolate: they are measured again
+    on `lr_images` (N, 3, h, w) in [0, 1].
+
+    Raises:
+        UserError: if the architectures differ, or alpha is outside [0, 1].
     """
     if not 0 <= alpha <= 1:
         raise UserError(f"alpha must be in [0, 1], but got {alpha}")

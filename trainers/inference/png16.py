@@ -1,6 +1,6 @@
-"""16-bit colour PNG, which Pillow reads as 8 bit and cannot write: read through torchvision, written here.
+"""16-bit colour PNG, which Pillow reads as 8 bit and cannot write: read by torchvision, written here.
 
-Pixels only; what else a picture carries is trainers/inference/image_io.py's business.
+Only pixels are read; trainers/inference/image_io.py reads the metadata.
 """
 
 import struct
@@ -13,12 +13,12 @@ import torch
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> the number of the PNG specification, sec. 11.2.1
 _UP = 2  # filter: the difference to the row above (sec. 9.2)
-_ROWS = 256  # held as bytes at once
+_ROWS = 256  # encoded at once
 _LEVEL = 4  # of zlib: half the time of 6 for a few percent of size
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """uint16 (H, W, C) of a 16-bit PNG with C channels; OSError where it is damaged."""
+    """Return uint16 (H, W, C) of a 16-bit PNG with C channels; OSError if it is damaged."""
     from torchvision.io import ImageReadMode, decode_png  # a second to import, for few files
 
     data = torch.from_numpy(np.fromfile(path, np.uint8))
@@ -29,7 +29,7 @@ def read_pixels(path: Path) -> np.ndarray:
 
 
 def write_pixels(path: Path, pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> None:
-    """Save uint16 (H, W, C), C 1 to 4 (grey, grey + alpha, RGB, RGBA), in little memory beyond `pixels`."""
+    """Save uint16 (H, W, C), C 1 to 4 (grey, grey + alpha, RGB, RGBA), with little extra memory."""
     height, width, channels = pixels.shape
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")

@@ -1,8 +1,7 @@
-"""Upscaling of images of any size in bounded memory: overlapping tiles that equal the whole image.
+"""Upscale images of any size in bounded memory, by overlapping tiles that equal the whole image.
 
-A tile is computed with as many surrounding pixels as the network sees (its halo) and cut back, so no seam
-exists and no blending is needed; an image that fits is one tile. Files, formats and colour profiles are
-trainers/inference/image_io.py's business.
+A tile is computed with as many surrounding pixels as the network sees (its halo) and cropped, so that there
+is no seam and nothing to blend; an image that fits is one tile. trainers/inference/image_io.py reads files.
 """
 
 from collections.abc import Callable
@@ -21,7 +20,7 @@ COPIES = 4  # of the largest feature map alive at once: input, output, convoluti
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a network needs around and for each input pixel."""
+    """The surroundings and the memory that a network needs per input pixel."""
 
     halo: int
     """Input pixels seen on each side."""
@@ -31,17 +30,20 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Tile:
-    """Half-open ranges of input rows and columns: what is read, and the core of it that is kept."""
+    """Half-open ranges of input rows and columns: the part that is read, and the core that is kept."""
 
     read: tuple[slice, slice]
     core: tuple[slice, slice]
 
 
 def footprint(network: nn.Module, scale: int) -> Footprint:
-    """How far `network` sees and how much memory it takes, both measured on a strip of one row.
+    """Measure the receptive field and the memory of `network` on a strip of one row.
 
-    A NaN at one pixel reaches exactly the output that depends on it, through every kind of layer, so no
-    table of kernel sizes can be forgotten. UserError where it reaches further than MAX_HALO.
+    A NaN at one pixel reaches exactly the outputs that depend on it, through every kind of layer, so that no
+    table of kernel sizes is needed.
+
+    Raises:
+        UserError: if the network sees further than MAX_HALO.
     """
     device = next(network.parameters()).device
     side = 64
@@ -59,7 +61,7 @@ def footprint(network: nn.Module, scale: int) -> Footprint:
 
 
 def _largest_output(network: nn.Module, x: Tensor) -> tuple[Tensor, int]:
-    """The output for `x`, and the number of elements of the largest tensor any layer returned."""
+    """Return the output for `x`, and the number of elements of the largest tensor that a layer returned."""
     sizes = [x.numel()]
 
     def note(_module: nn.Module, _inputs: object, output: object) -> None:
@@ -75,11 +77,11 @@ def _largest_output(network: nn.Module, x: Tensor) -> tuple[Tensor, int]:
 
 
 def plan(height: int, width: int, halo: int, max_pixels: int, align: int = 1) -> list[Tile]:
-    """Tiles of at most `max_pixels` input pixels, halo included, in the grid that computes least.
+    """Return tiles of at most `max_pixels` input pixels, halo included, in the grid that computes least.
 
-    One tile when the image fits. Where `max_pixels` leaves less than a quarter of the halo for the core,
-    tiles of that core are used all the same: an unbounded number of slivers would never end. Tiles start at
-    multiples of `align`, for networks that read so many pixels as one.
+    An image that fits is one tile. A core is at least a quarter of the halo wide, even if the tile is then
+    larger than `max_pixels`: smaller cores would be too many to ever finish. Tiles start at multiples of
+    `align`, for networks that fold `align` pixels into one.
     """
     smallest = max(1, halo // 4)
     grids = []
@@ -99,7 +101,7 @@ def plan(height: int, width: int, halo: int, max_pixels: int, align: int = 1) ->
 def _read_pixels(
     height: int, width: int, halo: int, rows: int, columns: int, max_pixels: int
 ) -> tuple[int, int]:
-    """(pixels of a tile beyond max_pixels, pixels computed in all): grids are preferred in this order."""
+    """Return (pixels of a tile beyond max_pixels, pixels computed in all); the least wins."""
     tall = height if rows == 1 else ceil(height / rows) + 2 * halo
     wide = width if columns == 1 else ceil(width / columns) + 2 * halo
     total = (height + 2 * halo * (rows - 1)) * (width + 2 * halo * (columns - 1))
@@ -107,13 +109,13 @@ def _read_pixels(
 
 
 def _cut(size: int, parts: int) -> list[slice]:
-    """`size` in `parts` consecutive ranges that differ by one at most."""
+    """Cut `size` into `parts` consecutive ranges whose lengths differ by at most one."""
     edges = [size * k // parts for k in range(parts + 1)]
     return [slice(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def _widen(part: slice, halo: int, size: int, align: int) -> slice:
-    """`part` with its halo, as far as the image goes: beyond it the network pads as for a whole image."""
+    """Add the halo to `part` up to the image's border, beyond which the network pads as for a whole image."""
     return slice(max(0, part.start - halo) // align * align, min(size, part.stop + halo))
 
 
@@ -125,11 +127,14 @@ def upscale(
     memory_mb: float = 512,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """`image` uint8 or uint16, (h, w, 3) RGB or (h, w) grey, `scale` times as large in the same type.
+    """Upscale `image`, uint8 or uint16, (h, w, 3) RGB or (h, w) grey, by `scale`; the type is kept.
 
-    `network` is in eval mode on its device. A grey image is repeated over three channels and the mean of
-    the output channels is kept. `memory_mb` bounds the feature maps of one tile; `progress` gets tiles
-    done and tiles in all. UserError where the output is not finite.
+    `network` is in eval mode on its device. A grey image is repeated over three channels and the output
+    channels are averaged. `memory_mb` bounds the feature maps of one tile; `progress` gets the number of
+    finished tiles and of all tiles.
+
+    Raises:
+        UserError: if the output is not finite.
     """
     need = footprint(network, scale)
     height, width = image.shape[:2]
@@ -150,7 +155,7 @@ def _scaled(part: slice, scale: int, origin: int = 0) -> slice:
 
 @torch.inference_mode()
 def _compute(network: nn.Module, image: np.ndarray, tile: Tile, scale: int) -> np.ndarray:
-    """The core of one tile in the type of `image`, clipped and rounded half up."""
+    """Return the upscaled core of one tile in the type of `image`, clipped and rounded half up."""
     white = np.iinfo(image.dtype).max
     read = image[tile.read].astype(np.float32) / white
     if read.ndim == 2:

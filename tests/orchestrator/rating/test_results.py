@@ -1,19 +1,11 @@
-"""Opinion scores: means and intervals with known endings, doubtful raters, what leaves the folder."""
-
-import csv
-import json
+"""Mean opinion scores and intervals of raters with known scores."""
 
 import numpy as np
 import pytest
-from helpers.fake_sweep import fake_sweep
-from helpers.rating_panel import make, sit
 
-from datasets.errors import UserError
 from orchestrator.rating import publish
 from orchestrator.rating.presentation import Presentation
-from orchestrator.rating.results import Results, _interval, mean_opinion_scores, metrics, words
-from orchestrator.rating.scores import ScoreStore
-from orchestrator.report import build_report
+from orchestrator.rating.results import Results, _interval, format_verdict, mean_opinion_scores
 
 MODELS = ("sharpnet", "softnet", "nearest", "HR")
 IMAGES = tuple("abcdef")
@@ -21,7 +13,7 @@ TASTE = {"sharpnet": 4, "softnet": 3, "nearest": 1, "HR": 5}
 
 
 class Panelist:
-    """A sitting held in memory: `score(model, image, repeat)` answers every picture."""
+    """A session held in memory: `score(model, image, repeat)` answers every picture."""
 
     def __init__(self, rater, score, *, images=IMAGES, until=None, session=1, repeats=4):
         pictures = [(i, m) for i in range(len(images)) for m in range(len(MODELS))]
@@ -72,7 +64,7 @@ def test_a_clear_difference_of_six_raters_beats_and_loses():
     assert scores["sharpnet"].interval.low < scores["sharpnet"].mean < scores["sharpnet"].interval.high
     assert scores["softnet"].against.word == "loses to" and scores["HR"].against.word == "beats"
     assert scores["sharpnet"].against is None
-    assert words(scores["nearest"].against).startswith("loses to (-2.")
+    assert format_verdict(scores["nearest"].against).startswith("loses to (-2.")
 
 
 def test_equal_models_are_not_separable():
@@ -94,7 +86,7 @@ def test_limits_stay_within_the_scale():
     assert scores["HR"].interval.high == 5
 
 
-def test_raters_and_images_too_few_are_said_in_words():
+def test_too_few_raters_or_images_are_noted():
     few = results([Panelist("Ada", steady()), Panelist("Bo", steady(1))])
     assert "Too little evidence for an interval or a verdict: 2 raters and 6 images" in " ".join(few.notes)
     assert by_model(few.panels[0])["HR"].interval is None
@@ -109,14 +101,14 @@ def test_raters_and_images_too_few_are_said_in_words():
 
 def test_scores_that_are_all_equal_have_no_interval():
     (panel,) = results([Panelist(f"r{k}", lambda model, *_: TASTE[model]) for k in range(5)]).panels
-    assert "| HR (hidden) | 5.00 | all equal | 30 |" in publish.text(results_with(panel))
+    assert "| HR (hidden) | 5.00 | all equal | 30 |" in publish.to_markdown(results_with(panel))
 
 
 def results_with(panel):
     return Results("sharpnet", (), (panel,), ())
 
 
-def test_a_rater_who_contradicts_themselves_is_flagged_and_told_apart():
+def test_an_inconsistent_rater_is_flagged_and_left_out_of_a_second_panel():
     def fickle(model, image, repeat):
         return 1 if repeat else 5 if model != "nearest" else 4
 
@@ -131,12 +123,12 @@ def test_a_rater_who_contradicts_themselves_is_flagged_and_told_apart():
     assert not results(people, min_consistency=0).raters[-1].doubts
 
 
-def test_who_scores_hr_no_better_than_nearest_is_flagged():
+def test_a_rater_who_scores_hr_no_better_than_nearest_is_flagged():
     found = results([Panelist("Ada", steady()), Panelist("Three", lambda *_: 3)])
     assert found.raters[1].doubts == ("HR 3.00 not above nearest 3.00",)
 
 
-def test_unfinished_raters_are_not_counted_and_said():
+def test_unfinished_raters_are_noted_and_not_counted():
     found = results([Panelist("Ada", steady()), Panelist("Bo", steady(), until=7)])
     assert found.panels[0].raters == 1 and found.raters[1].done == 7
     assert "1 of 2 raters have not finished and are not counted." in found.notes
@@ -152,71 +144,13 @@ def test_two_sessions_are_one_rater():
     assert by_model(half.panels[0])["HR"].mean == 2
 
 
-def test_few_repeats_and_small_pictures_are_said():
+def test_few_repeats_and_small_pictures_are_noted():
     person = Panelist("Ada", steady(), repeats=2)
     for line in list(person.ratings.values())[:13]:
         line["shown"] = 0.5
     notes = " ".join(results([person]).notes)
     assert "consistency is not judged" in notes
     assert "50% of the scores were given to pictures shown smaller than their pixels" in notes
-
-
-@pytest.fixture
-def rated(tmp_path):
-    study = make(tmp_path)
-    ledger = ScoreStore(study)
-    taste = {"sharpnet": 4, "softnet": 2, "nearest": 1, "bicubic": 2, "HR": 5}
-    for name in ("Ada", "Bo", "Çelik"):
-        sit(ledger, name, lambda model, image, repeat: taste[model])
-    return study
-
-
-def test_files_hold_every_score_and_no_name_of_a_person(rated):
-    found = publish.results_of(rated, "", 0.75)
-    folder = publish.write(rated, found)
-    scores = list(csv.DictReader(open(folder / "scores.csv")))
-    assert {line["model"]: float(line["mos"]) for line in scores}["sharpnet"] == 4
-    assert scores[0]["model"] == "HR" and scores[0]["n5"] == "9"
-    ratings = list(csv.DictReader(open(folder / "ratings.csv")))
-    assert len(ratings) == 3 * (3 * 5 + 4) and {line["rater"] for line in ratings} == {
-        f"rater {k}" for k in (1, 2, 3)
-    }
-    for file in folder.iterdir():
-        assert not any(name in file.read_text() for name in ("Ada", "Çelik"))
-    assert "rater 3 (Çelik)" in publish.text(found, names=True)
-
-
-def test_metrics_carry_the_scores_under_their_models(rated):
-    found = publish.results_of(rated, "", 0.75)
-    values = metrics(found.panels, found.raters)
-    assert values["mos/softnet"] == 2 and values["ratings/softnet"] == 9 and values["raters"] == 3
-
-
-def test_unknown_references_and_consistencies_are_refused(rated):
-    with pytest.raises(UserError, match="--against must be one of sharpnet, .*, but got 'x'"):
-        publish.results_of(rated, "x", 0.75)
-    with pytest.raises(UserError, match="--min-consistency must be between 0 and 1, but got 75"):
-        publish.results_of(rated, "", 75)
-
-
-def test_the_report_of_a_sweep_gets_a_section(rated, tmp_path):
-    fake_sweep(tmp_path / "sweep")
-    found = publish.results_of(rated, "", 0.75)
-    page = publish.into_report(rated, found, tmp_path / "sweep").read_text()
-    section = page.split('<section id="opinions">')[1].split("</section>")[0]
-    assert "<td>HR (hidden)</td><td>5.00</td>" in section and "Too little evidence" in section
-    with pytest.raises(UserError, match="no sweep in .*nowhere"):
-        publish.into_report(rated, found, tmp_path / "nowhere")
-
-
-def test_text_of_a_study_cannot_break_the_report(rated, tmp_path):
-    fake_sweep(tmp_path / "sweep")
-    publish.into_report(rated, publish.results_of(rated, "", 0.75), tmp_path / "sweep")
-    file = tmp_path / "sweep/ratings/study.json"
-    told = json.loads(file.read_text())
-    told["panels"][0]["rows"][0][0] = "<b>bold</b>"
-    file.write_text(json.dumps(told))
-    assert "&lt;b&gt;bold" in build_report(tmp_path / "sweep").read_text()
 
 
 @pytest.mark.parametrize(("raters", "images"), [(3, 5), (5, 10)])

@@ -19,6 +19,6 @@ def test_equal_values_lie_in_the_middle_and_no_margin_is_no_margin():
     assert Axis([0, 4], 0, 100, margin=0)(1) == 25
 
 
-def test_a_range_keeps_what_is_essential_and_the_middle_90_percent_of_the_rest():
+def test_a_range_keeps_essential_values_and_the_middle_90_percent_of_others():
     assert extent([500], [*range(40)]) == [500, *range(2, 38)]
     assert extent([], [3, 1, 2]) == [1, 2, 3]

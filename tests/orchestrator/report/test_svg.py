@@ -28,7 +28,7 @@ def test_outliers_of_loose_looks_do_not_stretch_the_plane():
     assert float(of_class(stretched, "mark")[-2]["cx"]) < 110
 
 
-def test_the_front_is_a_staircase_and_one_point_is_none():
+def test_the_front_is_a_staircase_of_two_or_more_points():
     plot = Plot([0, 10], [0, 10], margins=(0, 0))
     plot.front([(0, 0), (5, 5), (10, 10)])
     (path,) = of_class(plot.inline("label"), "front")

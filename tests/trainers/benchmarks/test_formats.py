@@ -4,7 +4,6 @@ import csv
 import io
 
 from trainers.benchmarks.formats import Block, Row, columns, csv_text, latex, markdown, results_markdown
-from trainers.benchmarks.published import QUOTED, quoted_blocks
 
 A, B, C = ("Set5", "psnr_y"), ("Set5", "ssim_y"), ("Set5", "swd")
 MEASURED = Block(
@@ -28,7 +27,7 @@ def test_the_best_is_bold_by_direction_and_never_across_blocks():
     )
 
 
-def test_values_equal_as_printed_are_both_best_and_a_lone_row_is_none():
+def test_values_equal_as_printed_are_both_best_and_a_lone_row_is_not_marked():
     twins = Block("t", [Row("a", {A: 28.4101}), Row("b", {A: 28.4099}), Row("c", {A: 1.0})], ranked=True)
     assert results_markdown([twins], {}).count("**28.41**") == 2
     assert "**28.41**" not in results_markdown([Block("t", twins.rows[:1], ranked=True)], {})
@@ -53,11 +52,3 @@ def test_csv_holds_unrounded_numbers_and_the_block_of_each():
 def test_latex_escapes_names_and_marks_the_best():
     text = latex([MEASURED, Block("50% & more_or_less", QUOTED_BLOCK.rows, ranked=False)])
     assert "\\textbf{30.12}" in text and "psnr\\_y" in text and "50\\% \\& more\\_or\\_less" in text
-
-
-def test_every_quoted_row_names_its_source_and_stands_unranked():
-    assert all(q.source and q.values for q in QUOTED)
-    blocks = quoted_blocks(4, ["Set5", "mine"])
-    assert len(blocks) == 2 and not any(b.ranked for b in blocks)
-    assert all(set(s for s, _ in row.values) == {"Set5"} for b in blocks for row in b.rows)
-    assert quoted_blocks(8, ["Set5"]) == [] and quoted_blocks(4, ["mine"]) == []

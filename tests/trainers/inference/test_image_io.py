@@ -1,4 +1,4 @@
-"""Picture files keep what belongs to them, and a bad file is one sentence."""
+"""Picture files keep their metadata, and a bad file is a UserError with its name."""
 
 import io
 
@@ -44,7 +44,7 @@ def test_png_gives_back_each_mode(tmp_path, mode):
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_16_bit_colour_is_kept_with_what_belongs_to_it(tmp_path, channels, orientation):
+def test_16_bit_colour_is_kept_with_its_metadata(tmp_path, channels, orientation):
     deep = np.random.default_rng(0).integers(65_536, size=(12, 20, channels)).astype(np.uint16)
     deep[..., -1] = deep[..., -1] // 257 * 257 if channels != 3 else deep[..., -1]
     exif = Image.Exif()
@@ -70,7 +70,7 @@ def test_rows_beyond_one_block_and_16_bit_grey_come_back(tmp_path):
     assert np.array_equal(read(tmp_path / "a.png").pixels, deep)
 
 
-def test_16_bit_colour_elsewhere_is_noted_and_damage_is_said(tmp_path):
+def test_16_bit_colour_in_tiff_is_noted_and_damage_is_an_error(tmp_path):
     tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image")
     deep = np.full((4, 5, 3), 1000, np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
@@ -89,7 +89,7 @@ def test_a_palette_with_transparency_becomes_rgb_with_alpha(tmp_path):
     assert picture.pixels.shape == (12, 20, 3) and set(np.unique(picture.alpha)) == {0, 255}
 
 
-def test_what_is_given_up_is_noted(tmp_path):
+def test_dropped_properties_are_noted(tmp_path):
     Image.fromarray(_rgb()).convert("CMYK").save(tmp_path / "c.jpg", icc_profile=SRGB)
     picture = read(tmp_path / "c.jpg")
     assert picture.icc is None and "CMYK" in picture.notes[0]
@@ -100,7 +100,7 @@ def test_what_is_given_up_is_noted(tmp_path):
     assert "--format png keeps 16" in write(tmp_path / "d.webp", deep)[0]
 
 
-def test_bad_files_are_one_sentence_each(tmp_path):
+def test_bad_files_are_errors_with_their_name(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     data = io.BytesIO()
     Image.fromarray(_rgb(64, 64)).save(data, "png")
@@ -123,7 +123,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch):
         read(tmp_path / "a.png")
 
 
-def test_limits_of_formats_are_said_and_leave_no_file(tmp_path):
+def test_pictures_beyond_the_limits_of_a_format_are_refused_without_a_file(tmp_path):
     with pytest.raises(UserError, match=r"16384 x 1 px is beyond webp's 16,383 px a side; use --format png"):
         write(tmp_path / "a.webp", Picture(np.zeros((1, 16_384, 3), np.uint8)))
     with pytest.raises(UserError, match="jpeg holds no transparency"):

@@ -107,7 +107,7 @@ def test_a_plan_covers_each_pixel_once_within_the_limit(height, width, halo, lim
     assert (covered == 1).all()
 
 
-def test_what_fits_is_one_tile_and_a_tiny_limit_still_ends():
+def test_an_image_that_fits_is_one_tile_and_a_tiny_limit_still_ends():
     assert len(plan(100, 100, 40, 10_000)) == 1
     assert len(plan(100, 100, 40, 1)) == 100
 
@@ -120,7 +120,7 @@ def test_grey_and_16_bit_keep_their_type():
     assert deep.shape == (40, 60) and deep.dtype == np.uint16 and len(np.unique(deep % 257)) > 1
 
 
-def test_output_that_is_not_finite_is_said():
+def test_output_that_is_not_finite_is_refused():
     network, scale = _network(scale=2)
     with torch.no_grad():
         network.tail.bias.fill_(torch.inf)

@@ -1,0 +1,49 @@
+"""Figures leave out pictures that cannot be read."""
+
+import json
+import re
+
+from helpers.fake_sweep import fake_strip, fake_sweep
+from helpers.report_page import Page
+
+from orchestrator.report import build_report
+from orchestrator.report.data import read
+from orchestrator.report.figures import curves_section, pictures, plane_section
+
+
+def test_strips_that_are_damaged_or_not_pictures_are_left_out(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    for r in rows:
+        r["strip"] = "sweep.json"
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    cut = tmp_path / "trials" / "confirm-0-s1" / "strip.png"
+    fake_strip(cut)
+    cut.write_bytes(cut.read_bytes()[:300])
+    assert "img" not in Page(build_report(tmp_path)).tags
+
+
+def test_the_pick_is_drawn_on_top_with_its_spread_over_seeds(tmp_path):
+    fake_sweep(tmp_path)
+    drawn = plane_section(read(tmp_path))
+    looks = re.findall(r'class="mark (\w+)"', drawn)
+    assert looks[-1] == "pick" and looks.count("design") == 2 and looks.count("seed") == 6
+    assert looks.count("bicubic") == 1 and drawn.count('class="whisker') == 3
+    assert "Better is up and to the left" in drawn
+
+
+def test_curves_are_one_per_trial_with_rungs_and_the_level_of_bicubic(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    drawn = curves_section(read(tmp_path))
+    trials = [r for r in rows if r["stage"] in ("screen", "confirm") and not r["diverged"]]
+    assert drawn.count('<g class="line') == 2 * len(trials)
+    assert drawn.count('class="rung"') == 2 * 2 and drawn.count(">bicubic</text>") == 2
+    assert re.findall(r'<g class="line (\w+)"', drawn)[-1] == "pick"
+
+
+def test_pictures_begin_with_the_pick_and_show_each_design_once(tmp_path):
+    fake_sweep(tmp_path)
+    for trial in ("confirm-0-s0", "confirm-0-s1", "confirm-1-s0"):
+        fake_strip(tmp_path / "trials" / trial / "strip.png")
+    captions = re.findall("<figcaption>(.*?)</figcaption>", pictures(read(tmp_path)))
+    assert [c.split(" · ")[0] for c in captions] == ["b4 bn shuffle adv=0.1", "b8 bn transposed adv=0.01"]
+    assert "seed 1" in captions[0]

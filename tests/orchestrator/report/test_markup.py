@@ -1,0 +1,16 @@
+"""Pieces of HTML escape their texts."""
+
+from orchestrator.report.markup import cells, section, table
+
+
+def test_a_section_without_a_body_is_left_out():
+    assert section("A & B", "<p>x</p>", "name") == '<section id="name"><h2>A &amp; B</h2><p>x</p></section>'
+    assert section("A", "", "name") == ""
+
+
+def test_cells_and_tables_are_escaped():
+    assert cells("td", ["a<b", "1"]) == "<tr><td>a&lt;b</td><td>1</td></tr>"
+    assert table(["h"], [["x"], ["y"]]) == (
+        '<div class="wide"><table><thead><tr><th>h</th></tr></thead>'
+        "<tbody><tr><td>x</td></tr><tr><td>y</td></tr></tbody></table></div>"
+    )

@@ -1,0 +1,70 @@
+"""Sentences state the answer, how sure it is, and the checkpoint that ships."""
+
+import json
+
+from helpers.fake_sweep import fake_sweep
+from helpers.report_page import Page
+
+from orchestrator.report import build_report
+from orchestrator.report.data import read
+from orchestrator.report.sentences import (
+    checkpoint_choice,
+    duration,
+    headline,
+    how_sure,
+    moment,
+    outcomes,
+    share,
+    tooltip,
+)
+
+
+def test_five_seeds_are_enough_for_a_claim(tmp_path):
+    fake_sweep(tmp_path, seeds=5)
+    assert how_sure(read(tmp_path)) == (
+        "5 seeds, 31 test images: 5 of 5 beat bicubic and 5 of 5 beat their own warm start."
+    )
+
+
+def test_a_shipped_checkpoint_that_is_not_the_last_one_is_named(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    picked = next(r for r in rows if r["trial_id"] == "confirm-0-s1")
+    picked |= {"chosen_step": 180, "last": {"step": 240, "psnr_y": 25.0, "swd": 33.25}}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    told = checkpoint_choice(read(tmp_path))
+    assert told.startswith("The checkpoint at step 180 of 240 ships (swd ")
+    assert told.endswith("the last: swd 33.2, psnr_y 25.00.")
+    assert told in Page(build_report(tmp_path)).text
+
+
+def test_a_sweep_without_a_pick_or_without_rows_recommends_nothing(tmp_path):
+    sweep, _ = fake_sweep(tmp_path)
+    sweep |= {"pick": None, "front": [], "pick_reason": "no confirmed design reaches the floor of 24.90 dB"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert headline(read(tmp_path)).startswith(
+        "No model is recommended: no confirmed design reaches the floor"
+    )
+    build_report(tmp_path)
+    (tmp_path / "leaderboard.json").unlink()
+    for key in ("pick", "pick_reason", "front", "cpu_hours", "gpu_hours"):
+        sweep.pop(key, None)
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"status": "running", "ended": None}))
+    assert "No model is recommended: the sweep is running." in Page(build_report(tmp_path)).text
+
+
+def test_outcomes_that_differ_by_a_number_are_one_group(tmp_path):
+    fake_sweep(tmp_path)
+    groups = dict(outcomes(read(tmp_path)))
+    assert len(groups["diverged: adversarial at step …"]) == 1
+    assert len(groups["screened out at step … of …"]) > 1
+
+
+def test_numbers_and_times_read_as_words():
+    assert (share(0.38), share(-0.05)) == ("38% better", "5% worse")
+    assert (duration(12.4), duration(430), duration(12_240)) == ("12 s", "7 min", "3.4 h")
+    assert moment(1_763_700_000.0) == "2025-11-21 04:40 UTC" and moment(None) == ""
+
+
+def test_a_tooltip_is_a_title_and_both_metrics(tmp_path):
+    fake_sweep(tmp_path)
+    assert tooltip(read(tmp_path), "b4", (30.04, 25.0)) == "b4\nswd 30.0\npsnr_y 25.00"
