@@ -68,6 +68,8 @@ def test_a_value_off_its_axis_is_drawn_anew():
 
 def test_an_axis_that_is_off_stays_off_unless_it_is_drawn():
     draw = random.Random(0)
-    values = [v for _ in range(2000) if (v := perturb(SPACE, NOW | {PIXEL: 0.0}, draw).get(PIXEL)) is not None]
+    values = [
+        v for _ in range(2000) if (v := perturb(SPACE, NOW | {PIXEL: 0.0}, draw).get(PIXEL)) is not None
+    ]
     assert 0.84 < values.count(0.0) / len(values) < 0.91
     assert all(0.1 <= v <= 1.0 for v in values if v)

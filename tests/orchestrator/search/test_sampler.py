@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from helpers.optuna_search import OBJECTIVE, SPACE, result, search
+from helpers.optuna_search import SPACE, result, search
 from ray.tune.search import Searcher
 
 from orchestrator.results.trial_report import Status
