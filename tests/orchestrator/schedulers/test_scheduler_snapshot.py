@@ -1,4 +1,4 @@
-"""The scheduler's state in Tune's snapshot: the stage's callback carries it, since Tune saves no scheduler."""
+"""The scheduler's state in Tune's snapshot: the stage's callback carries it, as Tune saves none."""
 
 import pickle
 from types import SimpleNamespace
