@@ -66,7 +66,7 @@ class Recorded:
         return rungs(self.gan_steps, self.every, self.reduction, RUNGS, EMA_DECAY)
 
     def tpe(self, seed: int, trials: int) -> tuple[Iterator[Curve], Callable[[int, Curve, int], None]]:
-        """Return designs as the product's sampler draws them, and the function that reports their ends to it."""
+        """Return designs drawn by the product's sampler, and the function that reports their ends to it."""
         space = Space("recorded", {name: Choice(tuple(values)) for name, values in self.axes.items()})
         search = build_search(space, OBJECTIVE, f"replay-{seed}", seed, [], trials)
 
@@ -152,7 +152,7 @@ def efficiency(problem: Recorded, seeds: int, trials: int) -> None:
         print(f"{name:<20}" + "".join(f"{c:>15}" for c in cells))
 
 
-# -- how well a rung predicts ----------------------------------------------------------------------------------
+# -- how well a rung predicts ---------------------------------------------------------------------------
 
 
 def correlations(problem: Recorded) -> None:

@@ -19,6 +19,7 @@ from helpers.two_nodes import SETTINGS as RAY_SETTINGS
 from helpers.two_nodes import TwoNodes, below, trials_below, wait_until_gone
 
 from datasets.loader import TrainLoader, eval_pairs
+from orchestrator.results.trial_report import TrialReport
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
 from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import generator_weights
@@ -208,13 +209,13 @@ def nothing_lost_or_doubled(sweep):
 
 
 def decisions_hold(sweep, rows):
-    """The log, told to a new scheduler, gives the same answers; the rungs hold each trial once."""
+    """Assert that a new scheduler repeats the logged decisions, and that the rungs hold each trial once."""
     state = json.loads((sweep.home / "stages" / "screen-decisions.json").read_text())
     config = from_flat(json.loads((sweep.home / "sweep.json").read_text())["request"]["config"])
     milestones = [int(m) for m in state["recorded"]]
     scheduler = SuccessiveHalving(Objectives.of(config.objective), milestones, 2)
     for event in state["events"]:
-        assert scheduler.decide(event["trial"], event["told"]) == event["answer"]
+        assert scheduler.decide(event["trial"], TrialReport(**event["report"])) == event["decision"]
     again = json.loads(json.dumps(scheduler.get_state()))
     assert again == state
     stopped = {r["trial_id"].removeprefix("screen-"): r["rung"] for r in rows if r["rung"] is not None}
