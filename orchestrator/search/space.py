@@ -1,4 +1,4 @@
-"""Search spaces as tables of axes under dotted config names; those of the product are in experiments/spaces.py.
+"""Search spaces as tables of axes under dotted config names; our own are in experiments/spaces.py.
 
 A space is called with an Optuna trial (define-by-run), counts its architectures, and is checked against
 the config before a sweep starts. Plain data, so that it pickles with a sweep's state.

@@ -144,7 +144,7 @@ def _cause(error: BaseException | None) -> BaseException:
 
 
 def _lines(error: BaseException) -> list[str]:
-    """Return an error's lines: the last of a traceback names it, the first of Ray's errors about dead actors."""
+    """Return an error's lines: a traceback's last names it, and the first of Ray's about dead actors."""
     return [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
 
 

@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
 
 import curves  # noqa: E402
 import families  # noqa: E402
-from replay import Curve, Decide, Replay, ray_asha, replay, whole_trials  # noqa: E402
 from ray.tune.utils import flatten_dict  # noqa: E402
+from replay import Curve, Decide, Replay, ray_asha, replay, whole_trials  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
 from orchestrator.results.trial_report import TrialReport  # noqa: E402
@@ -175,7 +175,7 @@ def _line(name: str, seen: list, final: list) -> None:
     print(f"{name:<26}{rhos[0]:>8.2f}{rhos[1]:>8.2f}")
 
 
-# -- the rule ---------------------------------------------------------------------------------------------
+# -- the rules --------------------------------------------------------------------------------------------
 
 RULES = ("feasible_first", "front", "ASHA on psnr_y", "ASHA on swd", "random")
 
