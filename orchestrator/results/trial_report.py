@@ -87,8 +87,8 @@ class TrialReport:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> "TrialReport":
-        """Return the report in a Tune result; KeyError if it holds none."""
-        plain = dict(result["report"])
+        """Return the report in a Tune result, flattened or not; KeyError if it holds none."""
+        plain = _plain_report(result)
         return cls(
             **plain
             | {
@@ -99,6 +99,23 @@ class TrialReport:
                 "journal": tuple(plain["journal"]),
             }
         )
+
+
+def _plain_report(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dict of a report. Tune flattens results for schedulers and searchers, not for callbacks."""
+    if "report" in result:
+        return dict(result["report"])
+    plain: dict[str, Any] = {}
+    for key, value in result.items():
+        if key.startswith("report/"):
+            name, _, entry = key.removeprefix("report/").partition("/")
+            if entry:
+                plain.setdefault(name, {})[entry] = value
+            else:
+                plain[name] = value
+    if not plain:
+        raise KeyError("report")
+    return plain
 
 
 def status_of(result: Mapping[str, Any]) -> Status:
