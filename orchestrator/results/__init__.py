@@ -1,1 +1,9 @@
-"""The files that a sweep leaves in its storage, and the rows they hold."""
+"""Results of trials and sweeps: reports, leaderboard rows, and the files of a sweep.
+
+trial_report   TrialReport, which a trial sends to Ray Tune, and the dict in which Tune carries it
+row            Row, one trial in leaderboard.json; make_row
+outcome        the outcome of a trial in words
+leaderboard    choices among rows: best checkpoint, designs to confirm
+sweep_folder   the layout of STORAGE/NAME, read and write
+image_strips   comparison pictures
+"""

@@ -1,4 +1,4 @@
-"""Pictures that people compare: input, bicubic, warm start, ours and target side by side at fixed crops."""
+"""Comparison pictures: input, bicubic, warm start, ours and target side by side, at fixed crops."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,11 @@ LABEL_PX = 18
 def draw(
     pairs: Sequence[Any], models: Mapping[str, nn.Module], scale: int, device: torch.device, rows: int = ROWS
 ) -> bytes:
-    """A PNG with one row per image and the columns input, bicubic, each model, target.
+    """Return a PNG with one row per image and the columns input, bicubic, each model, target.
 
-    `pairs` are HR/LR pairs of uint8 (H, W, 3); the most detailed ones are shown, the same for every
-    trial, each cut to its centre.
+    `pairs` are HR/LR pairs of uint8 (H, W, 3). The most detailed `rows` of them are shown, so that all trials
+    show equal ones, each cropped to its centre. A model maps (N, 3, h, w) in [0, 1] to `scale` times the
+    size.
     """
     chosen = sorted(pairs, key=lambda p: -_detail(p.hr))[:rows]
     titles = ["input", "bicubic", *models, "target"]
@@ -39,7 +40,7 @@ def draw(
 
 
 def _detail(image: np.ndarray) -> float:
-    """Mean step between neighbouring pixels: what upscaling has to invent."""
+    """Return the mean difference between neighbouring pixels, a measure of what upscaling must add."""
     pixels = np.asarray(image, np.float32)
     return float(np.abs(np.diff(pixels, axis=0)).mean() + np.abs(np.diff(pixels, axis=1)).mean())
 
@@ -53,7 +54,7 @@ def _cells(pair: Any, models: Mapping[str, nn.Module], scale: int, device: torch
 
 
 def _fit(image: np.ndarray) -> Image.Image:
-    """The centre square, enlarged without smoothing so that single pixels stay visible."""
+    """Return the centre square, enlarged without smoothing so that single pixels stay visible."""
     height, width = image.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

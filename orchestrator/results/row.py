@@ -78,7 +78,7 @@ class EndedTrial:
 
 @dataclass(frozen=True)
 class RowContext:
-    """What all rows of a sweep's trials have in common."""
+    """The settings that all rows of a sweep share."""
 
     objectives: Objectives
     metrics: tuple[str, ...]

@@ -1,1 +1,6 @@
-"""Early stopping: successive halving, the rules that rank trials, and the rungs where they are ranked."""
+"""Early stopping of trials.
+
+successive_halving  SuccessiveHalving, the scheduler
+rules               RULES: how many of the trials at a rung are ahead of one of them
+rungs               the steps at which trials are ranked
+"""

@@ -92,7 +92,7 @@ def single_objective(entry: Entry, rung: Rung) -> int:
 
 @dataclass(frozen=True)
 class Rule:
-    """Who is ahead of whom at a rung."""
+    """A rule of early stopping: the order of trials at a rung."""
 
     count_ahead: Callable[[Entry, Rung], int]
     stops_idle: bool = False

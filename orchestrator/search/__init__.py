@@ -1,1 +1,11 @@
-"""Search spaces, samplers and proposals: which design to try next."""
+"""Search: spaces of designs, and samplers that propose the next one.
+
+space         Space and its axes Choice, LogFloat, Derived
+space_file    a user's own space, path.py:Name or path.yaml
+sampler       ConstrainedOptunaSearch: TPE, NSGA-II, random, grid
+proposals     designs chosen before any trial has run
+perturb       designs near another one, for population based training
+labels        short names of designs for people
+hooks         StageHooks, the driver's side of a running stage
+study_export  study.db for optuna-dashboard
+"""

@@ -1,4 +1,4 @@
-"""Settings a little away from those of a design that did well: what population based training tries next."""
+"""Settings near those of a good design, for the explore step of population based training."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -7,20 +7,21 @@ from typing import Any
 from orchestrator.search.space import SWITCH_SUFFIX, Space
 
 FACTORS = (0.8, 1.25)
-RESAMPLE_PROBABILITY = (
-    0.25  # share of the settings drawn anew (Jaderberg et al., 2017, leave it open; Ray's default)
-)
+RESAMPLE_PROBABILITY = 0.25  # Ray's default; Jaderberg et al. (2017) leave it open
 
 
 def perturb(space: Space, settings: Mapping[str, Any], draw: random.Random) -> dict[str, Any]:
-    """A design of `space` near `settings`: numbers times 0.8 or 1.25 within their axis, numbers of a list to
-    a neighbour, anything else kept; each with a chance of 1/4 drawn anew. Derived and conditional axes
-    follow the others."""
+    """Return a design of `space` near `settings`; `draw` decides.
+
+    A number is multiplied by 0.8 or 1.25 within its axis, a number from a list becomes its neighbour,
+    anything else stays; but each setting is resampled with a probability of 1/4. Derived and conditional axes
+    follow.
+    """
     return space(PerturbingTrial(settings, draw))
 
 
 class PerturbingTrial:
-    """Stands in for an Optuna trial."""
+    """A substitute for an Optuna trial, whose draws are near given settings."""
 
     def __init__(self, settings: Mapping[str, Any], draw: random.Random) -> None:
         self.settings, self.draw = settings, draw

@@ -1,7 +1,7 @@
-"""Search spaces as tables of axes under dotted config names; the tables themselves are experiments/spaces.py.
+"""Search spaces as tables of axes under dotted config names; our own are in experiments/spaces.py.
 
 A space is called with an Optuna trial (define-by-run), counts its architectures, and is checked against
-the config before anything starts. Plain data, so that it pickles with a sweep's state.
+the config before a sweep starts. Plain data, so that it pickles with a sweep's state.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from datasets.errors import UserError, unknown
 from trainers.config import TrainConfig, override
 from trainers.warm_start_key import in_key
 
-FIXED_PER_SWEEP = (  # what every trial of a sweep has in common
+FIXED_PER_SWEEP = (  # settings that all trials of a sweep share, because they decide how results are measured
     "recipe",
     "objective.",
     "generator.scale",
@@ -35,8 +35,8 @@ CHECKED_DESIGNS = 1000
 SMALLEST = {"trials": 1, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
 STOPPING = ("feasible_first", "front", "asha", "none", "pbt")
-POPULATION = 4  # members that population based training needs at least: it replaces one in so many
-SWITCH_SUFFIX = "?"  # suffix of the switch that turns an axis on or off; no setting of its own
+POPULATION = 4  # the smallest population, since population based training replaces a quarter of it
+SWITCH_SUFFIX = "?"  # suffix of the switch that turns an axis on or off; it is not a setting
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Choice:
     values: tuple[Any, ...]
 
     def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> Any:
-        """Drawn by the sampler."""
+        """Return the value that the sampler draws."""
         return trial.suggest_categorical(name, list(self.values))
 
     def examples(self) -> tuple[Any, ...]:
-        """Values that a check of the space tries."""
+        """Return values for a check of the space."""
         return self.values
 
     def holds(self, value: Any) -> bool:
-        """Whether a trial may have `value`."""
+        """Return True if a trial may have `value`."""
         return value in self.values
 
 
@@ -67,33 +67,33 @@ class LogFloat:
     or_zero: bool = False
 
     def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> float:
-        """Drawn by the sampler; the switch is a parameter of its own, so the scale stays logarithmic."""
+        """Return the value that the sampler draws; a separate switch keeps the scale logarithmic."""
         if self.or_zero and not trial.suggest_categorical(name + SWITCH_SUFFIX, [False, True]):
             return 0.0
         return trial.suggest_float(name, self.low, self.high, log=True)
 
     def examples(self) -> tuple[float, ...]:
-        """Values that a check of the space tries."""
+        """Return values for a check of the space."""
         return (self.low, self.high) + ((0.0,) if self.or_zero else ())
 
     def holds(self, value: Any) -> bool:
-        """Whether the sampler may draw `value`; 0 is the switch's business."""
+        """Return True if the sampler may draw `value`; 0 is drawn by the switch."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
 
 @dataclass(frozen=True)
 class Derived:
-    """Follows from other axes by a table: a fraction of a full grid that keeps every value in play."""
+    """A value that follows from other axes by a table, as in a fractional factorial design."""
 
     of: tuple[str, ...]
     table: tuple[tuple[tuple[Any, ...], Any], ...]
 
     def suggest(self, _: Any, name: str, values: Mapping[str, Any]) -> Any:
-        """Looked up, not drawn."""
+        """Return the value in the table; nothing is drawn."""
         return dict(self.table)[tuple(values[n] for n in self.of)]
 
     def examples(self) -> tuple[Any, ...]:
-        """Values that a check of the space tries."""
+        """Return values for a check of the space."""
         return tuple(dict.fromkeys(value for _, value in self.table))
 
 
@@ -102,12 +102,12 @@ Axis = Choice | LogFloat | Derived
 
 @dataclass(frozen=True)
 class Space:
-    """Axes by dotted name, points to start from, and the sweep they were made for."""
+    """Axes by dotted name, starting points, and suggested options of a sweep."""
 
     name: str
     axes: dict[str, Axis]
     points: tuple[dict[str, Any], ...] = ()
-    """Designs tried first: published recipes, or a spread over the architectures."""
+    """Designs to try first: published recipes, or a spread over the architectures."""
     only_if: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Axis -> settings that must hold for it to be drawn."""
     trials: int = 64
@@ -122,7 +122,7 @@ class Space:
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
 
     def __call__(self, trial: Any) -> dict[str, Any]:
-        """Values for one design. Derived and switched-off axes come back as constants."""
+        """Return the values of one design, drawn by `trial`; those of derived axes follow."""
         values: dict[str, Any] = {}
         for name, axis in self.axes.items():
             if self._applies(name, values):
@@ -130,21 +130,29 @@ class Space:
         return values
 
     def architectures(self) -> list[dict[str, Any]]:
-        """Every distinct setting of the axes that decide a PSNR phase. UserError where they are endless."""
+        """Return every distinct setting of the axes that decide a PSNR phase.
+
+        Raises:
+            UserError: one of them is continuous.
+        """
         names = [n for n in self.axes if in_key(n)]
-        found: list[dict[str, Any]] = []
+        distinct: list[dict[str, Any]] = []
         for name in names:
             if isinstance(self.axes[name], LogFloat):
                 raise UserError(
                     f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
                 )
         for values in self._combinations(names):
-            if values not in found:
-                found.append(values)
-        return found
+            if values not in distinct:
+                distinct.append(values)
+        return distinct
 
     def grid(self) -> tuple[dict[str, Any], ...]:
-        """Every design, as points to start from. UserError where an axis is continuous."""
+        """Return every design, as starting points.
+
+        Raises:
+            UserError: an axis is continuous.
+        """
         for name, axis in self.axes.items():
             if isinstance(axis, LogFloat):
                 raise UserError(
@@ -160,7 +168,7 @@ class Space:
         return tuple(points)
 
     def _combinations(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Values of these axes for every combination of those that are drawn; some may be equal."""
+        """Yield the values of these axes for every combination of those that are drawn; some may be equal."""
         drawn = [n for n in names if isinstance(self.axes[n], Choice)]
         for combination in itertools.product(*(self.axes[n].examples() for n in drawn)):
             fixed = FixedTrial(dict(zip(drawn, combination, strict=True)))
@@ -171,8 +179,11 @@ class Space:
             yield values
 
     def check(self, config: TrainConfig) -> None:
-        """UserError unless every axis is a setting that may differ between the trials of one sweep, and
-        `config` takes every combination of values (a sample of them where there are very many)."""
+        """Check the space against a config, with every combination of values, or a sample of very many.
+
+        Raises:
+            UserError: an axis is not a setting that may differ between trials, or `config` refuses a design.
+        """
         self._check_itself()
         for name in self.axes:
             if name.startswith(FIXED_PER_SWEEP):
@@ -187,9 +198,9 @@ class Space:
             self._check_point(point)
 
     def _check_itself(self) -> None:
-        """What a file of the user's own may get wrong without any config."""
+        """Raise UserError if the space contradicts itself, as a user's own file may."""
         if not self.axes:
-            raise UserError(f"space {self.name}: it needs at least one axis")
+            raise UserError(f"space {self.name} needs at least one axis")
         for option, least in SMALLEST.items():
             value = getattr(self, option)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -217,14 +228,12 @@ class Space:
         for name, value in point.items():
             axis = self.axes.get(name.removesuffix(SWITCH_SUFFIX))
             if axis is None or isinstance(axis, Derived):
-                raise UserError(f"space {self.name}: a point to start from sets {name}, which is no axis")
+                raise UserError(f"space {self.name}: a starting point sets {name}, which is not an axis")
             if not name.endswith(SWITCH_SUFFIX) and not axis.holds(value):
-                raise UserError(
-                    f"space {self.name}: a point to start from sets {name} to {value}, off its axis"
-                )
+                raise UserError(f"space {self.name}: a starting point sets {name} to {value}, off its axis")
 
     def _designs(self) -> Iterator[dict[str, Any]]:
-        """All combinations of example values, or that many of them that a check stays quick."""
+        """Yield the designs of all combinations of example values, or of a quick sample of them."""
         names = [n for n, a in self.axes.items() if not isinstance(a, Derived)]
         examples = [self.axes[n].examples() for n in names]
         if math.prod(len(e) for e in examples) <= CHECKED_DESIGNS:
@@ -240,17 +249,14 @@ class Space:
 
 
 class FixedTrial:
-    """Stands in for an Optuna trial whose draws are given; a switch is on where its axis is not 0."""
+    """A substitute for an Optuna trial, whose draws are given; a switch is on if its axis is not 0."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
 
     def suggest_categorical(self, name: str, _: Sequence[Any]) -> Any:
-        return (
-            bool(self.values[name.removesuffix(SWITCH_SUFFIX)])
-            if name.endswith(SWITCH_SUFFIX)
-            else self.values[name]
-        )
+        value = self.values[name.removesuffix(SWITCH_SUFFIX)]
+        return bool(value) if name.endswith(SWITCH_SUFFIX) else value
 
     def suggest_float(self, name: str, *_: float, log: bool) -> Any:
         return self.values[name]

@@ -1,7 +1,7 @@
-"""A space of the user's own, `path.py:Name` or `path.yaml`, read as text so that it travels with its sweep.
+"""A user's own space, `path.py:Name` or `path.yaml`, read as text, which is stored with its sweep.
 
-The class of a Python file lives in one fixed module, whatever file it came from: a driver that resumes
-finds it under the name that the sweep's state was pickled with.
+The code of a Python file runs in one module of a fixed name, so that a driver that resumes a sweep can
+unpickle objects of the user's class.
 """
 
 import re
@@ -24,7 +24,7 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 @dataclass(frozen=True)
 class SpaceFile:
-    """Where a space came from, and all of it: the file may be gone when its sweep is resumed."""
+    """The name and the text of a file with a space; the file may be gone when its sweep is resumed."""
 
     spec: str
     """As given: `path.py:Name` or `path.yaml`."""
@@ -32,28 +32,35 @@ class SpaceFile:
 
     @property
     def stored_name(self) -> str:
-        """Its name under STORAGE/NAME/submission."""
+        """The name of the copy in STORAGE/NAME/submission."""
         return "space.yaml" if self.spec.endswith(YAML) else "space.py"
 
     def space(self) -> Space:
-        """What the text says. UserError in one sentence where it says no space."""
+        """Return the space that the text defines.
+
+        Raises:
+            UserError: in one sentence, if it defines none.
+        """
         try:
-            space = _from_yaml(self) if self.spec.endswith(YAML) else _from_python(self)
+            return _from_yaml(self) if self.spec.endswith(YAML) else _from_python(self)
         except (UserError, SyntaxError, yaml.YAMLError) as error:
-            words = " ".join(str(error).split())
-            raise UserError(f"--space {self.spec}: {words}") from None
-        return space
+            sentence = " ".join(str(error).split())
+            raise UserError(f"--space {self.spec}: {sentence}") from None
 
 
 def is_file(spec: str) -> bool:
-    """Whether `--space` names a file and not one of our own spaces."""
+    """Return True if `--space` names a file, and not one of our own spaces."""
     return spec.endswith(YAML) or ".py:" in spec or spec.endswith(".py")
 
 
 def read(spec: str) -> SpaceFile:
-    """The file that `spec` names. UserError where there is none, or a Python file without `:Name`."""
+    """Read the file that `spec` names.
+
+    Raises:
+        UserError: it cannot be read, or it is a Python file without `:Name`.
+    """
     if spec.endswith(".py"):
-        raise UserError(f"--space {spec} needs the class in it as well: --space {spec}:Name")
+        raise UserError(f"--space {spec} also needs the name of the class in it: --space {spec}:Name")
     path = Path(spec if spec.endswith(YAML) else spec.rpartition(":")[0]).expanduser()
     try:
         return SpaceFile(spec, path.read_text())
@@ -74,11 +81,12 @@ def _from_python(file: SpaceFile) -> Space:
         raise UserError(f"{type(error).__name__}: {error}") from None
     if not hasattr(module, name):
         raise unknown("space", name, [n for n in vars(module) if not n.startswith("_")])
-    found = getattr(module, name)
-    made = found() if callable(found) and not isinstance(found, Space) else found
-    if not isinstance(made, Space):
-        raise UserError(f"{name} must be an orchestrator.search.space.Space or make one, but got {made!r}")
-    return made
+    space = getattr(module, name)
+    if callable(space) and not isinstance(space, Space):
+        space = space()
+    if not isinstance(space, Space):
+        raise UserError(f"{name} must be an orchestrator.search.space.Space or return one, but got {space!r}")
+    return space
 
 
 def _from_yaml(file: SpaceFile) -> Space:
@@ -99,7 +107,7 @@ def _from_yaml(file: SpaceFile) -> Space:
 
 
 def _axis(name: str, axis: Any) -> Axis:
-    """A list of values, or {log: [low, high], or_zero: true}."""
+    """Return the axis of a list of values, or of {log: [low, high], or_zero: true}."""
     if isinstance(axis, list) and axis:
         return Choice(tuple(_number(v) for v in axis))
     if isinstance(axis, Mapping) and {"log"} <= set(axis) <= {"log", "or_zero"}:
@@ -110,7 +118,7 @@ def _axis(name: str, axis: Any) -> Axis:
 
 
 def _point(given: Mapping[str, Any], axes: Mapping[str, Axis]) -> dict[str, Any]:
-    """A design as the sampler knows it: an axis that may be off has a switch beside its value."""
+    """Return a starting point for the sampler: an axis that may be off has a switch beside its value."""
     point: dict[str, Any] = {}
     for name, value in ((n, _number(v)) for n, v in given.items()):
         axis = axes.get(name)
@@ -122,5 +130,5 @@ def _point(given: Mapping[str, Any], axes: Mapping[str, Axis]) -> dict[str, Any]
 
 
 def _number(value: Any) -> Any:
-    """YAML reads 1e-4 as a word, because its numbers need a dot."""
+    """Return the number in a string such as 1e-4, which YAML reads as text because it has no dot."""
     return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value

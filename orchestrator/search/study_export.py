@@ -1,7 +1,8 @@
 """study.db: a sweep's Optuna study as a file that optuna-dashboard and optuna.load_study open.
 
-The study itself lives in memory and travels in Tune's own snapshots: a database that is written to while a
-driver is killed keeps trials that run for ever. This is a copy of what has finished, whole at any moment.
+The study itself is kept in memory and in Tune's snapshots, because a database that is written to while a
+driver is killed would show trials as running for ever. The file is a copy of the trials that have ended, and
+complete at any moment.
 """
 
 import tempfile
@@ -13,11 +14,11 @@ import optuna
 from orchestrator.storage import Storage
 
 NAME = "study.db"
-PAUSE = 20.0  # times what the last export took, so that it never slows a sweep by more than a twentieth
+PAUSE = 20.0  # times the duration of the last export, so that exports take at most a twentieth of a sweep
 
 
 class StudyExport:
-    """Writes STORAGE/SWEEP/study.db anew whenever more trials have finished, but not all the time."""
+    """A writer of STORAGE/SWEEP/study.db when more trials have ended, with pauses in between."""
 
     def __init__(self, storage: Storage, sweep: str) -> None:
         self.storage, self.sweep = storage, sweep
@@ -26,13 +27,13 @@ class StudyExport:
         self.ready_at = 0.0
 
     def __call__(self, study: optuna.Study) -> None:
-        """A snapshot of the study was taken."""
+        """Write the study of a new snapshot, unless the last export was a moment ago."""
         self.study = study
         if time.monotonic() >= self.ready_at:
             self.write()
 
     def write(self) -> None:
-        """Write what has finished since the last time, if anything has."""
+        """Write the file if more trials have ended since the last time."""
         if self.study is None:
             return
         began = time.monotonic()
@@ -44,8 +45,8 @@ class StudyExport:
 
 
 def as_sqlite(study: optuna.Study, trials: list[optuna.trial.FrozenTrial]) -> bytes:
-    """An SQLite database that holds the study with these trials: values, constraints, parameters."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # each copy would say that it made a study
+    """Return an SQLite database of the study with these trials: values, constraints, parameters."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # each copy would log that it created a study
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / NAME
         storage = optuna.storages.RDBStorage(f"sqlite:///{path}")

@@ -1,11 +1,11 @@
-"""The same trial over several devices: Ray Train starts a process (rank) on each, and each runs trial.py.
+"""Trials on several devices: Ray Train starts one process (rank) on each, and each runs trial.py.
 
-Tune's function is then only the driver of a trainer. It holds no core and no GPU but a thousandth of the
-head, so a sweep needs exactly what its trainers need and drivers can never keep trainers out (ray#54305).
-The ranks' resources are one placement group: all of them, or the trial waits.
+The function that Tune calls is the driver of a Ray Train trainer. It holds no core and no GPU, only a
+thousandth of a resource of the head, so that drivers cannot take the resources that trainers wait for
+(ray#54305). The ranks' resources are one placement group: the trial waits until all of them are free.
 
-The first rank reports as a trial of one process does; its words reach Tune through the driver, and it waits
-for the answer. A rank that dies ends its trainer, and Tune tries the trial again from its last checkpoint.
+The first rank reports as a trial of one process does: the driver relays its reports to Tune and acknowledges
+them. A rank that dies ends its trainer, and Tune retries the trial from its last checkpoint.
 """
 
 import os
@@ -37,16 +37,16 @@ from trainers.device import pick_device
 from trainers.distributed import Ranks
 
 DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
-"""What the function that Tune runs holds: every Ray's head has one of the latter."""
+"""Resources of the driver; the head of every Ray cluster has 1 of the latter."""
 NO_RETRY: Any = {"max_preemption_failures": 0, "controller_failure_limit": 0}
 POLL_S = 1.0
-SHUTDOWN_S = 30.0  # for the ranks to end by themselves after their last word
-COLLECTIVE_S = 1800  # until ranks that wait for one another give up; a rank that died is noticed before
+SHUTDOWN_S = 30.0  # for the ranks to end by themselves after the last report
+COLLECTIVE_S = 1800  # until ranks that wait for one another fail; a dead rank is noticed sooner
 TRAIN = {
-    # spot.py watches for notices; Ray's own watcher would wait for the machine's end before anything goes on
+    # preemption.py watches for notices; Ray's watcher would wait for the end of the machine before a retry
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    # trials wait for machines as long as it takes, here as with one process
+    # trials wait for machines without a limit, as those of one process do
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1000000",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -68,7 +68,7 @@ def run_ranks(params: Mapping[str, Any], spec: TrialSpec) -> None:
         scaling_config=ScalingConfig(
             num_workers=spec.ranks, use_gpu=spec.gpus > 0, resources_per_worker=resources_per_rank(spec)
         ),
-        # Tune tries again: a second count of failures beside its own would multiply with it
+        # Tune retries: retries of Ray Train would multiply with those
         run_config=RunConfig(
             name=trial_id,
             storage_path=str(records),
@@ -87,7 +87,7 @@ def resources_per_rank(spec: TrialSpec) -> dict[str, float]:
 
 
 class Trainer(TorchTrainer):
-    """Ray's own, but for its cleaner: a process more a trial, for what orphans.py does."""
+    """Ray's TorchTrainer without its cleaner process: cluster/placement_groups.py removes orphans."""
 
     def _create_default_callbacks(self) -> list[Any]:
         made = super()._create_default_callbacks()  # type: ignore[misc]
@@ -95,7 +95,7 @@ class Trainer(TorchTrainer):
 
 
 def _run_rank(settings: dict[str, Any]) -> None:
-    """Run the trial on one rank; what each process of a trainer calls."""
+    """Run one rank of a trial; Ray Train calls this in each process."""
     trial_id, config, spec, lineage = settings["trial"]
     ranks = Ranks(dist.get_rank(), dist.get_world_size())
     torch.set_num_threads(spec.threads or torch.get_num_threads())
@@ -110,7 +110,7 @@ def _run_rank(settings: dict[str, Any]) -> None:
 
 
 def _relay(actor: Any, training: "Future[Any]", tune: Reporter) -> None:
-    """Hand reports on to Tune until the ranks end. Raises what ended them without a last report."""
+    """Relay reports to Tune until the ranks end; raise the error that ended them before a last report."""
     status = Status.RUNNING
     while not status.is_last:
         received = ray.get(actor.receive.remote(POLL_S))
@@ -129,13 +129,13 @@ def _relay(actor: Any, training: "Future[Any]", tune: Reporter) -> None:
 
 
 def _cause(error: BaseException | None) -> BaseException:
-    """Why the ranks ended: the machine of one was taken, one died, or one failed."""
+    """Return the error that ended the ranks: a preempted machine, a dead rank, or a failure in one."""
     failures = getattr(error, "worker_failures", {})
-    seen = {rank: getattr(one, "health_check_failure", None) for rank, one in failures.items()}
-    dead = {rank: one for rank, one in seen.items() if isinstance(one, RayActorError)}
+    health = {rank: getattr(one, "health_check_failure", None) for rank, one in failures.items()}
+    dead = {rank: one for rank, one in health.items() if isinstance(one, RayActorError)}
     if any(e.preempted for e in dead.values()):
         return preemption.Preempted()
-    # ranks that lost a dead one complain as well, so that one comes first
+    # ranks that lost their connection to a dead one fail as well, so the dead one is named first
     for rank, one in dead.items():
         return RuntimeError(f"rank {rank} died: {_lines(one)[0]}")
     for rank, one in failures.items():
@@ -144,12 +144,12 @@ def _cause(error: BaseException | None) -> BaseException:
 
 
 def _lines(error: BaseException) -> list[str]:
-    """Of its words; a traceback says what happened in its last, Ray on a dead actor in its first."""
+    """Return an error's lines: a traceback's last names it, and the first of Ray's about dead actors."""
     return [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
 
 
 def _start_thread(call: Callable[[], Any]) -> "Future[Any]":
-    """`call` in a thread of its own, which dies with the process."""
+    """Run `call` in a daemon thread; return the future of its result."""
     future: Future[Any] = Future()
 
     def run() -> None:

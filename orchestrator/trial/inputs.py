@@ -13,7 +13,7 @@ from trainers.evaluate import Evaluator
 
 
 class Inputs(NamedTuple):
-    """What a run reads and is measured by."""
+    """The data and the evaluator of a run."""
 
     loader: TrainLoader
     evaluator: Evaluator
@@ -30,9 +30,12 @@ def open_inputs(
     device: torch.device,
     seat: tuple[int, int] = (0, 1),
 ) -> Inputs:
-    """Data and measure of a run; kept for the next trial of the same worker, since neither changes.
+    """Open the data and the evaluator of a run; cached for later trials of the worker, since neither changes.
 
-    `seat` is this process's rank, and how many there are. Refuses images other than those the driver saw.
+    `digests` are (role, digest of the driver's images), `seat` is (rank of this process, number of ranks).
+
+    Raises:
+        RuntimeError: the images on this node differ from the driver's.
     """
     images = {role: open_role(data, role, work_dir) for role in ("train", "val")}
     for role, digest in digests:
@@ -48,5 +51,5 @@ def open_inputs(
 
 
 def open_role(data: DataConfig, role: str, work_dir: str | Path) -> ImageSet:
-    """The images of one role, imported and decoded under `work_dir` where that was not done before."""
+    """Open the images of one role; the first time they are imported and decoded below `work_dir`."""
     return open_images(data.source(role), role, work_dir=Path(work_dir), data=data)

@@ -1,7 +1,7 @@
 """The lineage of a trial's network: the checkpoint it resumes, and the settings of each segment of steps.
 
 Most trials have one segment, from the warm start to the end of the GAN phase. Population based training makes
-more: a member's settings change when it takes over another member's network.
+more segments: a member's settings change when it takes over another member's network.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
-"""Spot machines say two minutes ahead that they will be taken; trials then save themselves and go elsewhere.
+"""Preemption of spot machines: trials save a checkpoint within the two minutes' notice and resume elsewhere.
 
-A thread of each worker process asks the machine's own metadata service (EC2's, version 2). At a notice it
-raises a flag that the training loop reads between two steps, and tells Ray to give this node no more work;
-Ray itself never asks that service.
+A thread of each worker process polls the machine's metadata service (EC2's, version 2). At a notice it sets a
+flag that the training loop reads between steps, and drains the node in Ray, which does not poll that service
+itself.
 """
 
 import json
@@ -19,34 +19,36 @@ from typing import Any
 from ray.exceptions import RayActorError
 
 ADDRESS = "UPSWEEP_METADATA"
-"""Names another metadata service than EC2's own."""
+"""Environment variable with the address of another metadata service than EC2's."""
 EC2 = "http://169.254.169.254"
 VENDOR = Path("/sys/devices/virtual/dmi/id/sys_vendor")
 POLL_S = 2.0
 GRACE_S = 120.0
-"""Between an EC2 notice and the end of the machine."""
+"""Time from an EC2 notice to the end of the machine."""
 
 
 class Preempted(RayActorError):
-    """This machine is about to be taken: the trial goes on elsewhere, and no failure is counted."""
+    """The error of a trial whose machine is about to be taken; Tune resumes it and counts no failure."""
 
     def __init__(self) -> None:
-        super().__init__(error_msg="the machine was announced to be taken", preempted=True)
+        super().__init__(
+            error_msg="the machine will be taken: it received a preemption notice", preempted=True
+        )
 
 
 class NoticeWatcher:
-    """Polls one metadata service until it announces the end; `noticed` is the flag."""
+    """A poller of a metadata service that calls `at_notice` once, with the notice of preemption."""
 
     def __init__(self, address: str, at_notice: Callable[[str], None], poll_s: float = POLL_S) -> None:
         self.address, self.at_notice, self.poll_s = address.rstrip("/"), at_notice, poll_s
         self._notice = threading.Event()
 
     def noticed(self) -> bool:
-        """Whether the machine will be taken; cheap enough to be asked after each step."""
+        """Return True once there was a notice; cheap enough for every step."""
         return self._notice.is_set()
 
     def run(self) -> None:
-        """Poll until there is a notice; a service that does not answer is asked again."""
+        """Poll until there is a notice; errors of the service are ignored."""
         while not self._notice.is_set():
             if (notice := self.ask()) is not None:
                 self._notice.set()
@@ -55,7 +57,7 @@ class NoticeWatcher:
             time.sleep(self.poll_s)
 
     def ask(self) -> str | None:
-        """The notice, such as {"action": "terminate", "time": ...}; None while there is none."""
+        """Return the notice, such as {"action": "terminate", "time": ...}, or None if there is none."""
         try:
             token = self._read("PUT", "/latest/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
             path = "/latest/meta-data/spot/instance-action"
@@ -65,13 +67,13 @@ class NoticeWatcher:
             return None
 
     def _read(self, method: str, path: str, headers: dict[str, str]) -> str:
-        question = urllib.request.Request(self.address + path, method=method, headers=headers)
-        with urllib.request.urlopen(question, timeout=1) as answer:
-            return answer.read().decode()
+        request = urllib.request.Request(self.address + path, method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=1) as response:
+            return response.read().decode()
 
 
 def address() -> str | None:
-    """The metadata service of this machine; None where it has none (it is not in EC2)."""
+    """Return the address of this machine's metadata service, or None outside EC2."""
     if named := os.environ.get(ADDRESS):
         return named
     try:
@@ -82,25 +84,25 @@ def address() -> str | None:
 
 @lru_cache(maxsize=1)
 def preemption_flag() -> Callable[[], bool]:
-    """What the training loop asks between steps; the first call of a process starts its watch."""
+    """Return the flag that stops the training loop; the first call in a process starts the poller."""
     service = address()
     if service is None:
         return lambda: False
-    watch = NoticeWatcher(service, lambda notice: drain_this_node())
-    threading.Thread(target=watch.run, name="spot", daemon=True).start()
-    return watch.noticed
+    watcher = NoticeWatcher(service, lambda notice: drain_this_node())
+    threading.Thread(target=watcher.run, name="preemption", daemon=True).start()
+    return watcher.noticed
 
 
 def drain_this_node() -> None:
-    """Tell Ray that this node takes no more work, as its own autoscaler would."""
+    """Drain this node in Ray, so that it gets no more work, as Ray's autoscaler would."""
     import ray
     from ray import _raylet
     from ray.core.generated import autoscaler_pb2
 
     here = ray.get_runtime_context()
     deadline_ms = int((time.time() + GRACE_S) * 1000)
-    words: Any = autoscaler_pb2
-    reason = words.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    protocol: Any = autoscaler_pb2
+    reason = protocol.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
     client: Any = _raylet
     client.GcsClient(address=here.gcs_address).drain_node(
         here.get_node_id(), reason, "spot notice", deadline_ms

@@ -10,7 +10,7 @@ POINTER = "pointer.json"
 
 
 class Reporter(Protocol):
-    """Where a trial sends its reports, and learns from which checkpoint it resumes."""
+    """The receiver of a trial's reports, which also returns the checkpoint to resume from."""
 
     def report(self, result: dict[str, Any], pointer: str) -> None:
         """Send a Tune result; `pointer` names a checkpoint that Tune does not know yet, or is empty."""

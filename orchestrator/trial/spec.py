@@ -1,4 +1,4 @@
-"""What a trial is given: the settings its stage shares, its own design, and its rank."""
+"""The specification of a trial: the settings that its stage shares, and its own id, design and lineage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,28 +14,28 @@ from trainers.config import TrainConfig, from_flat, override
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """What every trial of a stage shares, small enough to travel with each of them."""
+    """The settings that all trials of a stage share; small, because each trial is sent a copy."""
 
     sweep: str
     stage: str
     storage: str
     """Root of all sweeps."""
     work_dir: str
-    """Where imported images and decoded copies live on a node."""
+    """Folder of imported images and decoded copies on each node."""
     base: dict[str, Any]
     """The flat config that a trial's own values replace."""
     digests: dict[str, str]
     """Digest of the images of each role, as the driver saw them."""
     designs: tuple[dict[str, Any], ...] = ()
-    """For stages that run a list: the dotted values of each, with its trial_id."""
+    """Dotted values and trial_id of each design, if the stage runs a list of designs."""
     threads: int = 0
     """CPU threads of a trial; 0 leaves torch's choice."""
     metrics: tuple[str, ...] = field(default=())
-    """What is measured on val: both objectives first."""
+    """Metrics measured on val: both objectives first."""
     ranks: int = 1
     """Processes of a trial; if more than one, each has its own device (orchestrator/trial/distributed.py)."""
     gpus: float = 0.0
-    """Of each rank."""
+    """GPUs of each rank."""
 
 
 def identity(params: Mapping[str, Any], spec: TrialSpec) -> tuple[str, TrainConfig, Lineage]:
@@ -48,5 +48,5 @@ def identity(params: Mapping[str, Any], spec: TrialSpec) -> tuple[str, TrainConf
 
 def scratch_of(spec: TrialSpec, trial_id: str, rank: int = 0) -> Path:
     """Return a rank's folder on its node; ranks on one node must not fetch into each other's."""
-    own = Path(spec.work_dir) / "scratch" / spec.sweep / trial_id
-    return own / f"rank-{rank}" if rank else own
+    folder = Path(spec.work_dir) / "scratch" / spec.sweep / trial_id
+    return folder / f"rank-{rank}" if rank else folder

@@ -1,4 +1,4 @@
-"""Pretrained generators shared by content: one PSNR phase per key, whoever trains it first."""
+"""The published generators of PSNR phases, one per key, shared by all sweeps of a storage."""
 
 import json
 import uuid
@@ -6,31 +6,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # spaces need the key's names for --help, where torch and pyarrow would cost seconds
+if TYPE_CHECKING:
     from orchestrator.storage import Storage
 
 
 def folder(warm_key: str) -> str:
-    """Where the warm start of `warm_key` lies under the storage root, shared by all sweeps."""
+    """Return the storage name of the folder of a warm start."""
     return f"warm/{warm_key}"
 
 
 def ready(storage: "Storage", warm_key: str) -> bool:
-    """Whether it has been trained and published whole."""
+    """Return True if the warm start has been trained and published."""
     return storage.exists(f"{folder(warm_key)}/done.json")
 
 
 def published(storage: "Storage", warm_key: str) -> str:
-    """The storage name of its checkpoint; FileNotFoundError where none is ready."""
+    """Return the storage name of the checkpoint of a warm start; FileNotFoundError if it is not ready."""
     done = json.loads(storage.read_text(f"{folder(warm_key)}/done.json"))
     return f"{folder(warm_key)}/{done.get('checkpoint', 'checkpoint')}"
 
 
 def publish(storage: "Storage", warm_key: str, checkpoint: Path, metrics: Mapping[str, float]) -> None:
-    """Publish a finished PSNR phase unless one is there; the marker that names its folder goes last.
+    """Publish the checkpoint of a finished PSNR phase, unless the key has one; done.json is written last.
 
-    Two sweeps may train the same one at once. Each writes a folder of its own, so nobody ever reads half of
-    one or one that was put together from both.
+    Two sweeps may train one key at once. Each writes its own folder, and done.json names one of them, so that
+    no reader sees a partial checkpoint or files of both.
     """
     if ready(storage, warm_key):
         return

@@ -45,17 +45,17 @@ GAN = {
 
 
 def grid(axes: dict[str, tuple]) -> list[dict[str, Any]]:
-    """Every combination of values."""
+    """Return every combination of values."""
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
 def name(values: dict[str, Any]) -> str:
-    """The key of a design in the recorded file."""
+    """Return the key of a design in the recorded file."""
     return json.dumps(values, sort_keys=True)
 
 
 class Recorder:
-    """A monitor that keeps what an evaluation said, and the mean share of the adversarial gradient."""
+    """A monitor that keeps the evaluations and the logged shares of the adversarial gradient."""
 
     def __init__(self) -> None:
         self.points: list[list[float]] = []
@@ -75,7 +75,7 @@ class Recorder:
 
 
 def record_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
-    """The curves of one architecture: its PSNR phase, and the GAN phases that start from it."""
+    """Return the curves of one architecture: its PSNR phase, and the GAN phases that start from it."""
     import torch
 
     from datasets.image_set import open_images
@@ -122,7 +122,7 @@ def record_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
 
 
 def record(say: Any = print) -> dict[str, Any]:
-    """All curves: PSNR phases by architecture, GAN phases by design."""
+    """Return all curves: PSNR phases by architecture, GAN phases by design."""
     from trainers.device import describe_hardware
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
@@ -140,7 +140,7 @@ def record(say: Any = print) -> dict[str, Any]:
 
 
 def read() -> dict[str, Any]:
-    """The recorded curves."""
+    """Return the recorded curves."""
     return json.loads(CURVES.read_text())
 
 

@@ -22,7 +22,7 @@ WARM = (29.45, 134.0)
 
 @dataclass(frozen=True)
 class Family:
-    """A problem whose designs are drawn anew for every seed."""
+    """A problem whose designs are drawn for each seed."""
 
     make: Callable[[random.Random], Curve]
     reduction: int
@@ -35,7 +35,7 @@ class Family:
         return rungs(STEPS, EVERY, self.reduction, 2, 0.97)
 
     def pool(self, seed: int) -> list[Curve]:
-        """Designs of that seed."""
+        """Return the designs of that seed."""
         draw = random.Random(1000 + seed)
         return [self.make(draw) for _ in range(72)]
 
@@ -50,7 +50,7 @@ def _curve(draw: random.Random, at: Callable[[float], tuple[float, float]], nois
 
 
 def trade(draw: random.Random) -> Curve:
-    """weight in [0, 1]: what is lost in dB and gained in perception; slow learners end up better."""
+    """Draw a curve whose weight in [0, 1] trades dB for perception; slow learners end up better."""
     weight, speed = draw.random(), draw.uniform(0.5, 6.0)
     ceiling = 1.3 - 0.1 * speed
 
@@ -64,7 +64,7 @@ def trade(draw: random.Random) -> Curve:
 
 
 def collapse(draw: random.Random) -> Curve:
-    """As `trade`, but a third falls from a peak that comes before the end."""
+    """Draw a curve that, in a third of the designs, falls from a peak before the end."""
     weight, falls, peak = draw.random(), draw.random() < 1 / 3, draw.uniform(0.25, 0.7)
 
     def at(t: float) -> tuple[float, float]:
@@ -77,5 +77,5 @@ def collapse(draw: random.Random) -> Curve:
 
 
 def all_of(reduction: int) -> dict[str, Family]:
-    """Both, where one in `reduction` goes on at a rung."""
+    """Return both families; one trial in `reduction` continues at a rung."""
     return {"trade": Family(trade, reduction), "collapse": Family(collapse, reduction)}

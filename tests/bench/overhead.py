@@ -1,4 +1,4 @@
-"""What orchestration costs: per image, per trial, per report, and how much the driver grows.
+"""The cost of orchestration: per image, per trial, per report, and the driver's growth in memory.
 
     PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/overhead.py [--trials 1000] [--reports 10]
 
@@ -29,10 +29,13 @@ from ray import tune  # noqa: E402
 
 from experiments.recipes.demo import demo  # noqa: E402
 from orchestrator.cluster import connect  # noqa: E402
+from orchestrator.results.row import Row  # noqa: E402
+from orchestrator.results.trial_report import Status, TrialReport  # noqa: E402
 from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
+from orchestrator.search.hooks import active  # noqa: E402
 from orchestrator.search.sampler import build_search  # noqa: E402
 from orchestrator.search.space import LogFloat, Space  # noqa: E402
-from orchestrator.sweep.tune_callback import LIVE, StageCallback  # noqa: E402
+from orchestrator.sweep.tune_callback import StageCallback  # noqa: E402
 from orchestrator.sweep.tune_controller import using_upsweep_controller  # noqa: E402
 from orchestrator.tracking.sweep_record import SweepRecord  # noqa: E402
 from orchestrator.trial.inputs import open_inputs, open_role  # noqa: E402
@@ -40,6 +43,7 @@ from orchestrator.trial.monitor import TrialMonitor  # noqa: E402
 from orchestrator.trial.spec import TrialSpec  # noqa: E402
 from orchestrator.trial.trial import run_trial  # noqa: E402
 from trainers.config import TrainConfig, flatten, override  # noqa: E402
+from trainers.monitor import SilentMonitor  # noqa: E402
 from trainers.objectives import Objectives  # noqa: E402
 from trainers.state import History  # noqa: E402
 from trainers.training import TrainingRun  # noqa: E402
@@ -49,31 +53,29 @@ CONFIG = override(
     {"run.psnr_steps": 240, "run.psnr_eval_every_steps": 120, "run.checkpoint_every_steps": 120},
 )
 METRICS = ("psnr_y", "swd")
+KEY = "noop/screen"
 
 
-class Quiet:
+class NoMonitor(SilentMonitor):
     """A monitor that keeps nothing."""
 
-    def log(self, *_: Any) -> None: ...
-    def report(self, *_: Any) -> None: ...
-    def save(self, *_: Any) -> None: ...
-    def keep_candidate(self, *_: Any) -> None: ...
-    def drop_candidate(self, *_: Any) -> None: ...
+    def __init__(self) -> None: ...
+
     def restore(self) -> None: ...
 
 
 def bare(config: TrainConfig, folder: Path) -> float:
-    """CPU seconds of the PSNR phase without anything around it."""
+    """Return the CPU seconds of the PSNR phase without any orchestration."""
     device = torch.device("cpu")
     inputs = open_inputs(config.data, config.generator.scale, METRICS, str(folder), (), device)
-    run = TrainingRun(config, inputs.loader, inputs.evaluator, Quiet(), device)
+    run = TrainingRun(config, inputs.loader, inputs.evaluator, NoMonitor(), device)
     state = run.new_phase("psnr")
     began = time.process_time()
     run.run_phase(state, History())
     return time.process_time() - began
 
 
-LOOP_SAYS = ("log", "report", "save", "keep_candidate", "drop_candidate")
+MONITOR_CALLS = ("log", "report", "save", "keep_candidate", "drop_candidate")
 
 
 def clocked(cls: type, names: Sequence[str], spent: dict[str, float], key: str) -> None:
@@ -94,24 +96,24 @@ def clocked(cls: type, names: Sequence[str], spent: dict[str, float], key: str) 
 
 
 def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str, Any]]:
-    """The same phase as the product's trials: what each of `rounds` in one worker reported last."""
+    """Run this phase as `rounds` trials of the product in one worker; return the last result of each."""
     digests = {r: open_role(config.data, r, folder).digest for r in ("train", "val")}
     designs = tuple({"trial_id": f"warm-{k}", "run.seed": k} for k in range(rounds))
-    job = TrialSpec("s", "warm", str(folder), str(folder), flatten(config), digests, designs, 1, METRICS)
+    spec = TrialSpec("s", "warm", str(folder), str(folder), flatten(config), digests, designs, 1, METRICS)
 
     def timed(params: dict[str, Any]) -> None:
         if not hasattr(TrainingRun, "spent"):  # this worker's first trial
             TrainingRun.spent = {}
             clocked(TrainingRun, ["run_phase"], TrainingRun.spent, "run_phase")
-            clocked(TrialMonitor, LOOP_SAYS, TrainingRun.spent, "said")
-        TrainingRun.spent |= {"run_phase": 0.0, "said": 0.0}
+            clocked(TrialMonitor, MONITOR_CALLS, TrainingRun.spent, "monitor")
+        TrainingRun.spent |= {"run_phase": 0.0, "monitor": 0.0}
         began = {"wall": time.time(), "cpu": time.process_time()}
-        run_trial(params, job)
+        run_trial(params, spec)
         spent = {
             "cpu": time.process_time() - began["cpu"],
-            "loop": TrainingRun.spent["run_phase"] - TrainingRun.spent["said"],
+            "loop": TrainingRun.spent["run_phase"] - TrainingRun.spent["monitor"],
         }
-        tune.report(spent | {"began": began["wall"], "ended": time.time(), "phase": "psnr", "step": 0})
+        tune.report(spent | {"began": began["wall"], "ended": time.time()})
 
     with connect.connect(None), using_upsweep_controller(lambda content: None, lambda: 1):
         grid = tune.Tuner(
@@ -124,27 +126,27 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
 
 
 def images(rounds: int) -> None:
-    """Ratio per image, and what lies between two trials of one worker."""
+    """Print the ratio per image, and the time between two trials of one worker."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bare(CONFIG, folder)  # fills the cache
         alone = [bare(CONFIG, folder) for _ in range(rounds)]
-        told = in_workers(CONFIG, folder, rounds + 1)[1:]  # the first imports torch
+        results = in_workers(CONFIG, folder, rounds + 1)[1:]  # the first imports torch
         alone += [bare(CONFIG, folder) for _ in range(rounds)]
     crops = CONFIG.run.psnr_steps * CONFIG.data.batch_size
-    own, other = min(t["cpu"] for t in told), min(alone)
-    inside = [t["cpu"] / t["loop"] for t in told]
+    own, other = min(t["cpu"] for t in results), min(alone)
+    inside = [t["cpu"] / t["loop"] for t in results]
     print(
         f"CPU time per crop over that of the loop in the same worker: {statistics.median(inside):.4f} "
         f"({min(inside):.4f} to {max(inside):.4f} of {len(inside)})"
     )
     print(
         f"CPU time per crop: in a worker {1000 * own / crops:.3f} ms, bare {1000 * other / crops:.3f} ms, "
-        f"ratio {own / other:.3f} (best of {len(told)} and {len(alone)}); medians "
-        f"{statistics.median(t['cpu'] for t in told) / statistics.median(alone):.3f}"
+        f"ratio {own / other:.3f} (best of {len(results)} and {len(alone)}); medians "
+        f"{statistics.median(t['cpu'] for t in results) / statistics.median(alone):.3f}"
     )
-    gaps = [b["began"] - a["ended"] for a, b in zip(told, told[1:], strict=False)]
+    gaps = [b["began"] - a["ended"] for a, b in zip(results, results[1:], strict=False)]
     print(
         f"from the end of a trial to the next in a warm worker: {statistics.median(gaps):.2f} s "
         f"(longest {max(gaps):.2f})"
@@ -160,9 +162,9 @@ class TimedHalving(SuccessiveHalving):
 
     def on_trial_result(self, *words: Any) -> str:
         began = time.thread_time()
-        answer = super().on_trial_result(*words)
+        decision = super().on_trial_result(*words)
         self.decisions.append(time.thread_time() - began)
-        return answer
+        return decision
 
 
 class Timed(StageCallback):
@@ -170,7 +172,7 @@ class Timed(StageCallback):
 
     def __init__(self, key: str, scheduler: SuccessiveHalving) -> None:
         super().__init__(key, scheduler)
-        self.reports: list[float] = []
+        self.report_s: list[float] = []
         self.starts: list[float] = [time.process_time()]
 
     def on_trial_start(self, *words: Any, **info: Any) -> None:
@@ -180,53 +182,66 @@ class Timed(StageCallback):
     def on_trial_result(self, *words: Any, **info: Any) -> None:
         began = time.thread_time()  # the process has others: the writer's, and Ray's
         super().on_trial_result(*words, **info)
-        self.reports.append(time.thread_time() - began)
+        self.report_s.append(time.thread_time() - began)
 
 
-class View:
-    """Stands where the product's view of a stage does: passes entries to the record."""
+class RecordingHooks:
+    """Hooks of a stage that pass entries to the record and draw designs without end."""
 
     def __init__(self, record: SweepRecord) -> None:
         self.record = record
 
-    def resumed(self, callback: Any) -> None: ...
+    def on_resume(self, ended: list[str]) -> None: ...
 
-    def started(self, trial_id: str, params: dict[str, Any]) -> None:
-        self.record.start_trial("screen", trial_id, "no-op", {"run.seed": 0, **params})
+    def on_start(self, tune_id: str, params: dict[str, Any]) -> None:
+        self.record.start_trial("screen", tune_id, "no-op", {"run.seed": 0, **params})
 
-    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
-        self.record.append(result.get("journal", []))
+    def on_report(self, tune_id: str, result: dict[str, Any]) -> None:
+        self.record.append(TrialReport.from_result(result).journal)
 
-    def ended(self, trial_id: str, *_: Any) -> None:
+    def on_end(self, tune_id: str) -> Row:
         spent = {"gpu_hours": 0.0, "cpu_hours": 0.0}
-        self.record.end_trial("screen", trial_id, "no-op", spent, None, None, failed=False)
+        self.record.end_trial("screen", tune_id, "no-op", spent, None, None, failed=False)
+        return {"trial_id": tune_id}
+
+    def on_search_saved(self, study: Any) -> None: ...
+
+    def is_budget_spent(self) -> bool:
+        return False
 
 
 def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
-    """Run trials that only report; CPU seconds of the driver per report and its growth in MB."""
+    """Run trials that only report; return the driver's CPU milliseconds per report and its growth in MB."""
     space = Space("noop", {"loss.adversarial_weight": LogFloat(1e-3, 1)})
     objectives = Objectives("psnr_y", "swd", 1.5)
     scheduler = TimedHalving(objectives, [3, 6], 2)
-    callback = Timed("noop/screen", scheduler)
+    callback = Timed(KEY, scheduler)
 
     def trial(params: dict[str, Any]) -> None:
         weight = params["loss.adversarial_weight"]
         for step in range(1, reports + 1):
-            values = {"psnr_y": 29.0 - weight, "swd": 150.0 - step * weight, "last/psnr_y": 29.0}
-            warm = {"warm/psnr_y": 29.0, "warm/swd": 150.0, "gradient_share/adversarial": 0.2}
-            place = {"phase": "gan", "step": step, "gan_step": step, "max_steps": reports, "seconds": 0.0}
-            tune.report(values | warm | place)
+            report = TrialReport(
+                status=Status.COMPLETE if step == reports else Status.RUNNING,
+                phase="gan",
+                step=step,
+                max_steps=reports,
+                ranked={"psnr_y": 29.0 - weight, "swd": 150.0 - step * weight},
+                latest={"psnr_y": 29.0},
+                warm_start={"psnr_y": 29.0, "swd": 150.0},
+                gradient_shares={"adversarial": 0.2},
+            )
+            tune.report(report.to_result())
 
     record = SweepRecord(folder / "record", "noop", f"sqlite:///{folder}/mlflow.db")
     record.start({}, {}, {})
-    LIVE["noop/screen"] = View(record)
     snapshot = folder / "snapshot"
-    with connect.connect(None), using_upsweep_controller(snapshot.write_bytes, lambda: 2):
+    controller = using_upsweep_controller(snapshot.write_bytes, lambda: 2)
+    with active(KEY, RecordingHooks(record)), connect.connect(None), controller:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=build_search(space, demo().objective, "noop", 0, [], trials),
+                search_alg=build_search(space, demo().objective, KEY, 0, [], trials),
                 scheduler=scheduler,
                 num_samples=trials,
                 max_concurrent_trials=2,
@@ -235,11 +250,10 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
             run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0, callbacks=[callback]),
         ).fit()
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    del LIVE["noop/screen"]
     delivered = record.close(120)
     trials_ms = [1000 * (b - a) for a, b in zip(callback.starts, callback.starts[1:], strict=False)]
-    told = zip(scheduler.decisions, callback.reports, strict=True)
-    reports_ms = [1000 * (decided + recorded) for decided, recorded in told]
+    times = zip(scheduler.decisions, callback.report_s, strict=True)
+    reports_ms = [1000 * (decided + recorded) for decided, recorded in times]
     return {
         "reports": len(reports_ms),
         "report_ms_early": _part(reports_ms, 1),
@@ -248,12 +262,12 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
         "trial_ms_late": _part(trials_ms, 9),
         "growth_mb": (after - before) / 1024,
         "delivered": delivered,
-        "ended": len(callback.results),
+        "ended": len(callback.rows),
     }
 
 
 def _part(values: list[float], tenth: int) -> float:
-    """The mean of that tenth of the values."""
+    """Return the mean of that tenth of the values."""
     size = len(values) // 10
     return statistics.fmean(values[tenth * size : (tenth + 1) * size])
 

@@ -1,4 +1,4 @@
-"""What a sweep saves, and what its rule of stopping is worth, on recorded curves of real training.
+"""The steps that a sweep saves, and the quality of each stopping rule, on recorded curves of real training.
 
     PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/sweep.py [--seeds 20] [--trials 64]
 
@@ -24,9 +24,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
 
 import curves  # noqa: E402
 import families  # noqa: E402
+from ray.tune.utils import flatten_dict  # noqa: E402
 from replay import Curve, Decide, Replay, ray_asha, replay, whole_trials  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
+from orchestrator.results.trial_report import TrialReport  # noqa: E402
 from orchestrator.schedulers.rungs import rungs  # noqa: E402
 from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
 from orchestrator.search.labels import settings_of  # noqa: E402
@@ -43,7 +45,7 @@ SHARE = 0.95
 
 
 class Recorded:
-    """The recorded problem: a finite space whose every design is known."""
+    """The recorded problem: a finite space with the curve of every design."""
 
     def __init__(self, reduction: int) -> None:
         data, self.reduction = curves.read(), reduction
@@ -64,7 +66,7 @@ class Recorded:
         return rungs(self.gan_steps, self.every, self.reduction, RUNGS, EMA_DECAY)
 
     def tpe(self, seed: int, trials: int) -> tuple[Iterator[Curve], Callable[[int, Curve, int], None]]:
-        """Designs as the product's sampler draws them, and who tells it how they ended."""
+        """Return designs drawn by the product's sampler, and the function that reports their ends to it."""
         space = Space("recorded", {name: Choice(tuple(values)) for name, values in self.axes.items()})
         search = build_search(space, OBJECTIVE, f"replay-{seed}", seed, [], trials)
 
@@ -74,16 +76,15 @@ class Recorded:
 
         def ended(number: int, curve: Curve, step: int) -> None:
             index = next(i for i, p in enumerate(curve.points) if p[0] == step)
-            distortion, perceptual = curve.told(index, OBJECTIVES)
-            share = min(1.0, step / curve.steps)
-            result = {"psnr_y": distortion, "swd": perceptual, "gan_step": share, "max_steps": 1}
-            search.on_trial_complete(f"t{number}", result)
+            ranked = dict(zip(("psnr_y", "swd"), curve.ranked(index, OBJECTIVES), strict=True))
+            report = TrialReport(phase="gan", step=step, max_steps=curve.steps, ranked=ranked)
+            search.on_trial_complete(f"t{number}", flatten_dict(report.to_result()))
 
         return draw(), ended
 
 
 def halving(problem: Any, rule: str = "feasible_first") -> Decide:
-    """The product's scheduler."""
+    """Return the decisions of the product's scheduler."""
     return SuccessiveHalving(OBJECTIVES, list(problem.milestones), problem.reduction, rule).decide
 
 
@@ -103,7 +104,7 @@ STOPPING = ("stopping", "sharing + stopping", "the same, by front", "second swee
 
 
 def arm(problem: Recorded, name: str, seed: int, trials: int) -> Replay:
-    """One sweep of `trials` designs."""
+    """Run one sweep of `trials` designs."""
     designs, ended = problem.tpe(seed, trials)
     shared = name in SHARING
     if name == "ASHA, whole trials":
@@ -120,7 +121,7 @@ def arm(problem: Recorded, name: str, seed: int, trials: int) -> Replay:
 
 
 def efficiency(problem: Recorded, seeds: int, trials: int) -> None:
-    """Steps of each arm, as ratios to no early stopping on the same sampler seed."""
+    """Print the steps of each arm, as ratios to no early stopping on the same sampler seed."""
     confirm = CONFIRM * (problem.psnr_steps + problem.gan_steps)
     runs = {name: [arm(problem, name, seed, trials) for seed in range(seeds)] for name in ARMS}
     base = runs["no stopping"]
@@ -151,11 +152,11 @@ def efficiency(problem: Recorded, seeds: int, trials: int) -> None:
         print(f"{name:<20}" + "".join(f"{c:>15}" for c in cells))
 
 
-# -- what a rung knows ----------------------------------------------------------------------------------
+# -- how well a rung predicts ---------------------------------------------------------------------------
 
 
 def correlations(problem: Recorded) -> None:
-    """Spearman's rank correlation of what is seen at a step with what a whole trial comes to."""
+    """Print Spearman's rank correlation of the values at a step with those of the whole trial."""
     final = [c.final(OBJECTIVES) for c in problem.designs.values()]
     print(f"\nrank correlation with the end, over {len(final)} designs")
     print(f"{'step of the whole trial':<26}{'psnr_y':>8}{'swd':>8}")
@@ -164,7 +165,7 @@ def correlations(problem: Recorded) -> None:
         _line(f"{step} (PSNR phase)", [p[1:] for p in seen], final)
     for milestone in sorted({problem.every, 2 * problem.every, *problem.milestones, problem.gan_steps // 2}):
         at = [next(i for i, p in enumerate(c.points) if p[0] >= milestone) for c in problem.designs.values()]
-        seen = [c.told(i, OBJECTIVES) for c, i in zip(problem.designs.values(), at, strict=True)]
+        seen = [c.ranked(i, OBJECTIVES) for c, i in zip(problem.designs.values(), at, strict=True)]
         mark = " (rung)" if milestone in problem.milestones else ""
         _line(f"{problem.psnr_steps} + {milestone}{mark}", seen, final)
 
@@ -174,13 +175,13 @@ def _line(name: str, seen: list, final: list) -> None:
     print(f"{name:<26}{rhos[0]:>8.2f}{rhos[1]:>8.2f}")
 
 
-# -- the rule ---------------------------------------------------------------------------------------------
+# -- the rules --------------------------------------------------------------------------------------------
 
 RULES = ("feasible_first", "front", "ASHA on psnr_y", "ASHA on swd", "random")
 
 
 def rules(problem: Any, seed: int, share: float, trials: int) -> dict[str, tuple[float, float]]:
-    """Hypervolume and pick of each rule after the same GAN steps, over the same order of designs."""
+    """Return hypervolume and pick of each rule after equally many GAN steps, over one order of designs."""
     draw = random.Random(seed)
     pool = problem.pool(seed) if hasattr(problem, "pool") else list(problem.designs.values())
     order = [draw.choice(pool) for _ in range(4 * trials)]
@@ -194,20 +195,19 @@ def rules(problem: Any, seed: int, share: float, trials: int) -> dict[str, tuple
             )
         else:
             decide = None if name == "random" else halving(problem, name)
-        told = replay(order, decide, OBJECTIVES, problem.reference, workers=4, most=most)
-        found[name] = told.volume(), sharpest(told)
+        result = replay(order, decide, OBJECTIVES, problem.reference, workers=4, most=most)
+        found[name] = result.volume(), sharpest(result)
     return found
 
 
-def sharpest(told: Replay) -> float:
-    """What the default rule is after: the perceptual gain over bicubic of the best whole trial whose
-    distortion stays within delta of a warm start's."""
-    kept = [p[1] for _, p in told.whole if p[0] >= families.WARM[0] - OBJECTIVES.delta_db]
-    return max(kept, default=told.reference[1]) - told.reference[1]
+def sharpest(result: Replay) -> float:
+    """Return the perceptual gain over bicubic of the best feasible whole trial: the default rule's aim."""
+    feasible = [p[1] for _, p in result.whole if p[0] >= families.WARM[0] - OBJECTIVES.delta_db]
+    return max(feasible, default=result.reference[1]) - result.reference[1]
 
 
 def quality(problems: dict[str, Any], seeds: int, trials: int, share: float) -> None:
-    """Each rule relative to ASHA on the better of the two objectives, with intervals over seeds."""
+    """Print each rule relative to ASHA on the better of the two objectives, with intervals over seeds."""
     print(
         f"\nat equal steps ({share:g} of what {trials} whole trials take), {seeds} seeds; over ASHA on the "
         "better single objective,\nmean with a 95 % bootstrap interval"
@@ -229,7 +229,7 @@ def _ratio(own: list[float], other: list[float]) -> str:
 
 
 def _interval(own: list[float], other: list[float], draws: int = 2000) -> tuple[float, float]:
-    """Of the ratio of means, resampling seeds."""
+    """Return the bootstrap interval of the ratio of means, resampling seeds."""
     draw, pairs, ratios = random.Random(0), list(zip(own, other, strict=True)), []
     for _ in range(draws):
         sample = draw.choices(pairs, k=len(pairs))

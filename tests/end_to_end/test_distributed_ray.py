@@ -14,6 +14,7 @@ from helpers.paths import ROOT
 from helpers.tiny import noise, tiny
 
 from orchestrator.cluster import placement_groups
+from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.trial.inputs import open_role
 from orchestrator.trial.spec import TrialSpec
 from trainers import checkpoint
@@ -58,19 +59,20 @@ DIVERGES = {"optim.lr_g": 1e30}
 
 
 class Seen:
-    """What Tune saw of each design: (phase, step) -> a measure, and its last report."""
+    """The reports of each design that reached Tune: (phase, step) -> psnr_y, and the last one whole."""
 
     def __init__(self, grid):
         self.errors = list(grid.errors)
-        self.last = {r.config["index"]: r.metrics for r in grid}
+        self.last = {r.config["index"]: TrialReport.from_result(r.metrics) for r in grid}
         self.curves = {r.config["index"]: self._curve(r.metrics_dataframe) for r in grid}
 
     def _curve(self, frame):
-        return {(p, int(s)): v for p, s, v in zip(frame.phase, frame.step, frame.psnr_y, strict=True)}
+        columns = (frame["report/phase"], frame["report/step"], frame["ranked/psnr_y"])
+        return {(phase, int(step)): value for phase, step, value in zip(*columns, strict=True)}
 
     def weights(self, index):
         """Of the averaged generator that a trial ended with."""
-        return checkpoint.generator_weights(Path(self.last[index]["checkpoint"]))
+        return checkpoint.generator_weights(Path(self.last[index].checkpoint))
 
 
 def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
@@ -80,7 +82,7 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
     from orchestrator.trial import distributed
 
     config = override(tiny(data__train=str(photographs)), NORMS)
-    job = TrialSpec(
+    spec = TrialSpec(
         sweep="s",
         stage="confirm",
         storage=str(storage),
@@ -95,7 +97,7 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
     several = double.run_ranks, distributed.DRIVER
     function, holds = several if ranks > 1 else (double.run_trial, {"cpu": 1})
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(function, job=job), holds),
+        tune.with_resources(tune.with_parameters(function, spec=spec), holds),
         param_space={"index": tune.grid_search(list(range(len(designs))))},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=at_once, scheduler=scheduler, reuse_actors=ranks == 1
@@ -158,8 +160,8 @@ def test_two_ranks_end_as_one_process_and_a_diverged_trial_keeps_nobody(
     same((both, 0), (alone, 0))
     same((both, 2), (alone, 1))
     last = both.last[1]
-    assert last["diverged"] == 1 and last["diverged_term"] and np.isfinite(last["psnr_y"])
-    assert last["phase"] == "gan" and last["complete"] == 0
+    assert last.status is Status.DIVERGED and last.diverged_term and np.isfinite(last.ranked["psnr_y"])
+    assert last.phase == "gan"
     nothing_left(two_cores)
 
 
@@ -204,7 +206,8 @@ def test_the_ranks_of_a_stopped_trial_make_room_for_the_next(two_cores, alone, p
         """Stops the first trial at its first measured step of the GAN phase."""
 
         def on_trial_result(self, tune_controller, trial, result):
-            stop = trial.config["index"] == 0 and result["gan_step"] > 0
+            report = TrialReport.from_result(result)
+            stop = trial.config["index"] == 0 and report.phase == "gan" and report.step > 0
             return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
     seen = tuned(tmp_path, photographs, [LONG, {"run.seed": 5}], 2, scheduler=First())

@@ -19,6 +19,7 @@ from helpers.two_nodes import SETTINGS as RAY_SETTINGS
 from helpers.two_nodes import TwoNodes, below, trials_below, wait_until_gone
 
 from datasets.loader import TrainLoader, eval_pairs
+from orchestrator.results.trial_report import TrialReport
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
 from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import generator_weights
@@ -44,7 +45,7 @@ trials: 4
 rungs: 2
 reduction: 2
 """
-# what differs between two runs of the same thing: names, places and times
+# entries that differ between two runs of one sweep: names, places and times
 VOLATILE = ("trial_id", "of", "mlflow_run_id", "gpu_hours", "cpu_hours", "cost", "checkpoint", "strip")
 TIMED = ("data_wait_share", "gpu_hours", "cpu_hours", "cost", "steps_per_second", "seconds")
 
@@ -86,7 +87,7 @@ class Sweep:
         return STAGES[len(done)]
 
     def said(self, name="s"):
-        """The end of what the drivers said."""
+        """Return the end of the drivers' output."""
         return (self.folder / f"{name}.txt").read_text()[-3000:]
 
     def rows(self):
@@ -97,13 +98,13 @@ class Sweep:
             return database.execute(sql).fetchall()
 
     def working(self, driver, kind):
-        """Processes of trials at work whose death, or whose node's, would be a hit."""
+        """Return the processes of running trials that a kill of that kind would affect."""
         if self.nodes:
             return self.nodes.trials(second_only=kind == "raylet")
         return trials_below(driver.pid)
 
     def under_fire(self, kills, draw):
-        """Run to the end through these (kind, earliest stage); (kind, stage) of each that hit something."""
+        """Run to the end through these (kind, earliest stage); return (kind, stage) of each kill."""
         hit, left = [], list(kills)
         driver = self.start()
         while driver.poll() is None:
@@ -124,7 +125,7 @@ class Sweep:
         return hit
 
     def _kill(self, kind, driver, trial):
-        """The driver that goes on: the same one, or the next."""
+        """Kill; return the driver that runs then: this one, or the one that resumes."""
         if kind == "raylet":
             self.lost += len(self.nodes.lose_second())
             self.nodes.start_second()
@@ -140,7 +141,7 @@ class Sweep:
 
 
 def bare(rows):
-    """Rows as they must be after any kills: without what names, places and clocks put in."""
+    """Return rows as they must be after any kills: without names, places and times."""
     kept = []
     for row in rows:
         row = {k: v for k, v in row.items() if k not in VOLATILE}
@@ -152,7 +153,7 @@ def bare(rows):
 
 
 def recorded(sweep):
-    """What MLflow holds of each design: (stage, values) -> its metrics with their steps, but for times."""
+    """Return (stage, values) -> the design's metrics in MLflow with their steps, without times."""
     found = {}
     for row in sweep.rows():
         sql = f"select key, step, value from metrics where run_uuid = '{row['mlflow_run_id']}'"
@@ -162,7 +163,7 @@ def recorded(sweep):
 
 
 def fire(words, kinds, check, count, label, seed, nodes=False):
-    """Sweep after sweep, each through some of the kills, until all of them hit; how many of each kind did."""
+    """Run sweeps until all kills have hit a trial; return their number by kind."""
     draw, hit, lost = random.Random(seed), [], 0
     left = dict.fromkeys(kinds, count)
     while any(left.values()):
@@ -181,7 +182,7 @@ def fire(words, kinds, check, count, label, seed, nodes=False):
 
 
 def _plan(left, draw):
-    """One kill of each kind that is due in each stage, in any order: (kind, earliest stage)."""
+    """Return one kill of each kind that is due in each stage, in any order: (kind, earliest stage)."""
     left = dict(left)
     plan = []
     for stage in STAGES[:3]:
@@ -193,7 +194,7 @@ def _plan(left, draw):
 
 
 def nothing_lost_or_doubled(sweep):
-    """What holds in both settings."""
+    """Assert that every trial ended once and MLflow holds each run and metric once."""
     rows = sweep.rows()
     lost = [r["verdict"] for r in rows if r["verdict"].startswith(("failed", "unfinished"))]
     assert not lost, lost
@@ -208,13 +209,13 @@ def nothing_lost_or_doubled(sweep):
 
 
 def decisions_hold(sweep, rows):
-    """The log, told to a new scheduler, gives the same answers; the rungs hold each trial once."""
+    """Assert that a new scheduler repeats the logged decisions, and that the rungs hold each trial once."""
     state = json.loads((sweep.home / "stages" / "screen-decisions.json").read_text())
     config = from_flat(json.loads((sweep.home / "sweep.json").read_text())["request"]["config"])
     milestones = [int(m) for m in state["recorded"]]
     scheduler = SuccessiveHalving(Objectives.of(config.objective), milestones, 2)
     for event in state["events"]:
-        assert scheduler.decide(event["trial"], event["told"]) == event["answer"]
+        assert scheduler.decide(event["trial"], TrialReport(**event["report"])) == event["decision"]
     again = json.loads(json.dumps(scheduler.get_state()))
     assert again == state
     stopped = {r["trial_id"].removeprefix("screen-"): r["rung"] for r in rows if r["rung"] is not None}
@@ -241,7 +242,7 @@ class Recorder:
 
 
 def curves_are_their_designs_own(sweep, rows):
-    """Each trial's curve, up to its stop, is what its design gives when it is run alone and undisturbed."""
+    """Assert that each curve, up to its stop, is that of the design when run alone and undisturbed."""
     torch.set_num_threads(1)
     device, warm = torch.device("cpu"), {}
     for path in (sweep.storage / "warm").glob("*/checkpoint-*"):

@@ -4,28 +4,28 @@ from dataclasses import replace
 from functools import lru_cache
 
 
-def run_trial(params, job):
-    """A trial of one process."""
+def run_trial(params, spec):
+    """Run a trial of one process."""
     from orchestrator.trial import trial
 
     install()
-    trial.run_trial(params, job)
+    trial.run_trial(params, spec)
 
 
-def run_ranks(params, job):
-    """A trial of several; in its driver nothing is trained."""
+def run_ranks(params, spec):
+    """Run a trial of several ranks; its driver trains nothing."""
     from orchestrator.trial import distributed
 
-    distributed._rank = rank
-    distributed.run_ranks(params, job)
+    distributed._run_rank = run_rank
+    distributed.run_ranks(params, spec)
 
 
-def rank(settings):
-    """One process of such a trial, which knows only the real function."""
+def run_rank(settings):
+    """Run one rank of such a trial; its process has the product's own function."""
     from orchestrator.trial import distributed
 
     install()
-    distributed._rank(settings)
+    distributed._run_rank(settings)
 
 
 @lru_cache

@@ -16,7 +16,7 @@ from pathlib import Path
 
 RAY = str(Path(sys.executable).with_name("ray"))
 OWN = ("scratch", "datasets", "cache")
-"""What a node keeps for itself below the storage root."""
+"""Folders of each node's own below the storage root."""
 SECOND = "127.0.0.2"
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 INIT = """
@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 def possible():
-    """Whether this machine lets us make namespaces and looks like Linux."""
+    """Return True if this machine lets us create namespaces."""
     return bool(shutil.which("unshare")) and not subprocess.run([*NAMESPACES, "true"]).returncode
 
 
@@ -69,7 +69,7 @@ class TwoNodes:
             raise
 
     def start_second(self):
-        """A machine in its place, with an empty disk; returns when its raylet runs."""
+        """Start the second node with an empty disk; return when its raylet runs."""
         words = [f"--address={self.address}", f"--node-ip-address={SECOND}"]
         self.second = self._ray([*NAMESPACES, "sh", "-c", INIT, "sh"], *words)
         _until(lambda: self._raylets(), "the second node")
@@ -89,17 +89,17 @@ class TwoNodes:
         return [pid for pid in below(self.second.pid) if "raylet_socket_name" in command_line(pid)]
 
     def files(self):
-        """Files of sweeps on the second node's own disk, as that node sees them."""
+        """Return the files of sweeps on the second node's own disk, as that node sees them."""
         seen = Path(f"/proc/{self._raylets()[0]}/root") / self.scratch.relative_to("/")
         return [path for path in seen.rglob("*") if path.is_file()]
 
     def trials(self, *, second_only=False):
-        """Processes of trials at work."""
+        """Return the processes of running trials."""
         nodes = [self.second] if second_only else [self.second, self.head]
         return [pid for node in nodes if node for pid in trials_below(node.pid)]
 
     def lose_second(self):
-        """Kill its raylet, and then all there is of it, disk included; what its disk held of sweeps."""
+        """Kill the second node, its disk included; return the files of sweeps that were on it."""
         lost, everything = self.files(), below(self.second.pid)
         os.kill(self._raylets()[0], signal.SIGKILL)
         try:
@@ -111,7 +111,7 @@ class TwoNodes:
         return lost
 
     def close(self):
-        """End both."""
+        """End both nodes."""
         nodes = [node for node in (self.second, self.head) if node is not None]
         everything = [pid for node in nodes for pid in below(node.pid)]
         for node in nodes:
@@ -126,7 +126,7 @@ class TwoNodes:
 
 
 def below(pid):
-    """Every process below one, by Linux' own table."""
+    """Return all descendants of a process, from /proc."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -141,7 +141,7 @@ def below(pid):
 
 
 def command_line(pid):
-    """Its words; nothing where it has ended."""
+    """Return the command line of a process; empty if it has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
@@ -149,12 +149,12 @@ def command_line(pid):
 
 
 def trials_below(pid):
-    """Processes of trials at work below a driver or a node."""
+    """Return the processes of running trials below a driver or a node."""
     return [child for child in below(pid) if "ImplicitFunc" in command_line(child)]
 
 
 def wait_until_gone(pids, seconds=60):
-    """A killed driver's Ray goes down by itself."""
+    """Wait until these processes have ended, as those of a killed driver's Ray do by themselves."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and any(Path(f"/proc/{pid}").exists() for pid in pids):
         time.sleep(0.2)

@@ -38,6 +38,7 @@ def test_a_result_is_plain_data_and_reads_back_as_the_report(report):
     assert type(result["report"]) is str, "no class of ours in a file that Tune writes"
     assert TrialReport.from_result(json.loads(json.dumps(result))) == report
     assert TrialReport.from_result(pickle.loads(pickle.dumps(result))) == report
+    assert TrialReport.from_result(flatten_dict(result)) == report, "as schedulers and searchers get it"
 
 
 def test_the_example_sets_every_field():
@@ -47,6 +48,7 @@ def test_the_example_sets_every_field():
 def test_a_result_of_tune_holds_more_than_the_report():
     result = REPORT.to_result() | {"training_iteration": 3, "config": {"index": 1}, "pid": 7}
     assert TrialReport.from_result(result) == REPORT
+    assert TrialReport.from_result(flatten_dict(result)) == REPORT
     with pytest.raises(KeyError, match="report"):
         TrialReport.from_result({"training_iteration": 3})
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils import flatten_dict
 
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.schedulers import rules
@@ -168,10 +169,10 @@ def test_a_state_set_on_a_new_scheduler_gives_the_same_decisions(rule):
     assert again.get_state() == s.get_state()
 
 
-def test_tune_asks_with_its_own_result():
+def test_tune_asks_with_its_own_flattened_result():
     s, trial = scheduler(), SimpleNamespace(trial_id="a")
     result = report(30, 31.0, 150.0).to_result() | {"training_iteration": 1, "pid": 7}
-    assert s.on_trial_result(None, trial, result) == GO
+    assert s.on_trial_result(None, trial, flatten_dict(result)) == GO
     assert list(s.recorded[30].entries) == ["a"]
 
 

@@ -90,7 +90,7 @@ def test_a_space_that_cannot_be_swept_is_refused(axes, sentence):
     [
         ({BLOCKS: 3}, "sets generator.num_blocks to 3, off its axis"),
         ({ADV: 5.0}, "sets loss.adversarial_weight to 5.0, off its axis"),
-        ({NORM: "none"}, "sets generator.norm, which is no axis"),
+        ({NORM: "none"}, "sets generator.norm, which is not an axis"),
     ],
 )
 def test_a_point_outside_the_space_is_refused(point, sentence):

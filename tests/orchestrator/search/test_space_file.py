@@ -73,13 +73,13 @@ def test_a_table(write):
 @pytest.mark.parametrize(
     ("name", "text", "spec", "sentence"),
     [
-        ("a.py", CLASS, "a.py", "a.py needs the class in it as well: --space .*a.py:Name"),
+        ("a.py", CLASS, "a.py", "a.py also needs the name of the class in it: --space .*a.py:Name"),
         ("a.py", CLASS, "a.py:Min", "a.py:Min: no space 'Min'; known: .*Mine.*; did you mean 'Mine'"),
         (
             "a.py",
             CLASS,
             "a.py:ELSE",
-            "ELSE must be an orchestrator.search.space.Space or make one, but got 3",
+            "ELSE must be an orchestrator.search.space.Space or return one, but got 3",
         ),
         ("a.py", "import nowhere_at_all", "a.py:Mine", "ModuleNotFoundError: No module named 'nowhere"),
         ("a.py", "class Mine(", "a.py:Mine", "was never closed"),
@@ -104,7 +104,7 @@ def test_a_file_that_says_no_space_is_refused_in_a_sentence(write, tmp_path, nam
         ("axes: {generator.num_block: [1, 2]}", "no setting 'generator.num_block'; did you mean"),
         ("axes: {generator.icnr: [true]}\ntrials: 0", "trials must be a number of 1 or more, but got 0"),
         ("axes: {loss.tv_weight: {log: [2, 1]}}", "needs 0 < low < high, but got 2.0 and 1.0"),
-        ("axes: {}", "it needs at least one axis"),
+        ("axes: {}", "space a needs at least one axis"),
         ("axes: {generator.icnr: [true]}\nonly_if: {generator.icn: {}}", "no axis 'generator.icn'"),
         (
             "axes: {generator.icnr: [true], generator.norm: [none]}\n"

@@ -1,0 +1,75 @@
+"""What the parts of a trial share: names in storage, folders of a rank, the warm start."""
+
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+import torch
+from helpers.trials import USUAL, new_context, photographs, run  # noqa: F401
+
+from orchestrator.trial.context import RankContext, TrialContext
+from orchestrator.trial.reporter import TuneReporter
+from orchestrator.trial.warm_starts import publish
+from trainers import checkpoint
+from trainers.distributed import Ranks
+from trainers.state import new_state
+
+CPU = torch.device("cpu")
+
+
+def test_a_trial_of_one_process_reports_to_tune_by_itself(new_context, tmp_path):
+    context = new_context("screen")
+    assert context.rank.leads and isinstance(context.rank.reporter, TuneReporter)
+    assert context.lineage == USUAL
+    assert context.scratch == tmp_path / "scratch" / "s" / "screen-1"
+    with pytest.raises(FrozenInstanceError):
+        context.config = None
+
+
+def test_a_rank_has_its_own_folder_and_its_part_of_each_batch(new_context):
+    usual = new_context("screen")
+    rank = RankContext(Ranks(1, 2), CPU, usual.rank.reporter)
+    context = TrialContext.open("screen-1", usual.config, usual.spec, rank=rank)
+    assert not context.rank.leads
+    assert context.scratch == usual.scratch / "rank-1"
+    assert len(next(iter(context.inputs.loader.batches())).hr) == usual.config.data.batch_size // 2
+
+
+def test_images_that_differ_from_the_driver_s_are_refused(new_context):
+    usual = new_context("screen")
+    spec = replace(usual.spec, digests=usual.spec.digests | {"val": "other"})
+    with pytest.raises(RuntimeError, match="data.val holds other images on this node"):
+        TrialContext.open("screen-1", usual.config, spec)
+
+
+def test_names_in_storage(new_context):
+    context = new_context("confirm")
+    assert context.name("strip.png") == "s/trials/confirm-1/strip.png"
+    assert context.warm_name == "s/trials/confirm-1/warm", "a confirmation shares nothing across seeds"
+
+
+def test_screened_trials_share_the_warm_start_that_was_published(new_context):
+    context = new_context("screen")
+    with pytest.raises(FileNotFoundError):
+        _ = context.warm_name
+    ema = new_state(context.config, "psnr", CPU).ema
+    saved = checkpoint.save_generator(context.scratch / "made", context.config, ema, {})
+    publish(context.storage, context.warm_key, saved, {})
+    assert context.warm_name.startswith(f"warm/{context.warm_key}/checkpoint-")
+    lr_image = torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(context.warm_generator(lr_image), ema(lr_image))
+    other = new_context("screen", **{"loss.adversarial_weight": 3.0})
+    assert other.warm_key == context.warm_key, "the GAN loss is not part of a PSNR phase"
+    assert new_context("screen", **{"run.seed": 3}).warm_key != context.warm_key
+
+
+def test_a_checkpoint_without_its_manifest_is_refused(new_context):
+    context = new_context("screen")
+    ema = new_state(context.config, "psnr", CPU).ema
+    name = context.name("attempt-1/psnr-00000003")
+    saved = checkpoint.save_generator(
+        context.storage.staging_dir(name, context.scratch), context.config, ema, {}
+    )
+    assert context.fetch(name) == saved
+    (saved / "manifest.json").unlink()
+    with pytest.raises(Exception, match="no checkpoint in .*: manifest.json is missing"):
+        context.fetch(name)
