@@ -1,11 +1,11 @@
-# Each target does its own set-up and is fast the second time.
+# Each target installs what it needs; later runs skip the installation.
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .PHONY: sweep test promote ui lint image clean help
 
-help:  ## what there is
+help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 sweep: $(STAMP)  ## find the best network for the built-in photographs (minutes on two CPU cores)
@@ -14,16 +14,16 @@ sweep: $(STAMP)  ## find the best network for the built-in photographs (minutes 
 promote: $(STAMP)  ## register the pick of the newest sweep, if it passes the gate
 	@$(PYTHON) experiments/promote.py $(ARGS)
 
-ui: $(STAMP)  ## browse the runs at http://127.0.0.1:5000
-	@test -f runs/mlflow.db || { echo "nothing is recorded yet: run make sweep first" >&2; exit 2; }
-	@echo "MLflow at http://127.0.0.1:$${PORT:-5000} (Ctrl-C ends it)"
+ui: $(STAMP)  ## browse the runs in MLflow at http://127.0.0.1:5000
+	@test -f runs/mlflow.db || { echo "runs/mlflow.db does not exist: run make sweep first" >&2; exit 2; }
+	@echo "MLflow at http://127.0.0.1:$${PORT:-5000} (Ctrl-C stops it)"
 	@$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db --host 127.0.0.1 --port $${PORT:-5000}
 
-test: $(STAMP)  ## the default tests (no network, no GPU)
+test: $(STAMP)  ## run linters, type checks and the default tests (no network, no GPU)
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest $(ARGS)
 
-lint: $(STAMP)  ## ruff and mypy
+lint: $(STAMP)  ## run ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
 $(STAMP): pyproject.toml constraints.txt
@@ -32,8 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,lsun,metrics]"
 	@touch $@
 
-image:  ## dependencies of a cluster's nodes as a Docker image (IMAGE names it)
+image:  ## build a Docker image with the dependencies of cluster nodes (IMAGE=name:tag)
 	docker build -t $${IMAGE:-upsweep:latest} .
 
-clean:  ## remove the environment (runs/ stays)
+clean:  ## remove the virtual environment (runs/ is kept)
 	rm -rf $(VENV)
