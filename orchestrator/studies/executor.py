@@ -1,8 +1,7 @@
 """Executors of a study's trainings: as Ray tasks, or one after another in this process."""
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -68,12 +67,8 @@ class LocalExecutor:
 
     def ended(self, timeout_s: float) -> set[str]:
         """Return the names of ended trainings."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            if done := {name for name, future in self.futures.items() if future.done()}:
-                return done
-            time.sleep(0.02)
-        return set()
+        done, _ = wait(self.futures.values(), timeout_s, FIRST_COMPLETED)
+        return {name for name, future in self.futures.items() if future in done}
 
     def result(self, name: str) -> None:
         """Raise what the training raised."""

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from datasets.config import DataConfig
@@ -148,7 +147,7 @@ def _run(
     pool = stack.enter_context(executor.open_executor(request.ray, gpus, slots))
     waiting = {t.name: t for t in study.trainings}
     running: dict[str, Training] = {}
-    journals = {t.name: _JournalReader(request.folder / t.name / "journal.jsonl") for t in study.trainings}
+    offsets = dict.fromkeys(waiting, 0)
     mean = sum(t.steps for t in waiting.values()) / len(waiting)
     progress = stack.enter_context(ProgressLine([StagePlan(STAGE, len(waiting), int(mean), 0)], slots))
     progress.begin(STAGE)
@@ -161,7 +160,10 @@ def _run(
             pool.submit(name, _job(t, request, digests[name], place.gpus > 0))
         ended = pool.ended(POLL_S)
         for name in list(running):
-            _relay(name, journals[name].read(), record, progress)
+            journal = request.folder / name / "journal.jsonl"
+            if journal.exists():
+                entries, offsets[name] = read_entries(journal, offsets[name])
+                _relay(name, entries, record, progress)
             if name in ended:
                 pool.result(name)
                 del running[name]
@@ -194,19 +196,6 @@ def _relay(
     for e in entries:
         if e["kind"] == "metrics" and "seconds" in e["values"]:
             progress.step(name, "psnr", e["step"], e["values"]["seconds"])
-
-
-class _JournalReader:
-    """Reads a journal from where the last read ended."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.offset = path, 0
-
-    def read(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        entries, self.offset = read_entries(self.path, self.offset)
-        return entries
 
 
 def _hours(measured: Mapping[str, Any], request: Request, place: capacity.Capacity) -> dict[str, float]:
