@@ -1,39 +1,65 @@
-"""File systems of object stores (s3://, gs://) through pyarrow."""
+"""File systems of object stores (s3://, gs://) through pyarrow; credentials come from the environment."""
 
 import os
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
+
+GCS_RETRY_S = 60.0
+"""Seconds for which a request to Google's store is repeated; pyarrow's own limit is a quarter of an hour."""
 
 
-def object_store(url: str) -> tuple[Any, str]:
-    """(pyarrow file system, path) of an s3:// or gs:// URL; credentials come from the environment."""
+def file_system(url: str) -> tuple[Any, str]:
+    """Return (pyarrow file system, path in it) of an s3:// or gs:// URL; pyarrow decides on other schemes.
+
+    S3 servers other than Amazon's are named by AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a stand-in for
+    Google's store by STORAGE_EMULATOR_HOST.
+
+    Raises:
+        ValueError or OSError: if pyarrow cannot open the URL.
+    """
     parts = urlsplit(url)
-    return file_system(parts.scheme), f"{parts.netloc}{parts.path}"
+    if parts.scheme == "gs":
+        return _google(
+            os.environ.get("STORAGE_EMULATOR_HOST", ""), GCS_RETRY_S
+        ), f"{parts.netloc}{parts.path}"
+    if parts.scheme == "s3":
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        system, bucket = _amazon(parts.netloc, endpoint, region)
+        return system, f"{bucket}{parts.path}"
+    from pyarrow import fs
+
+    return fs.FileSystem.from_uri(url)
 
 
 @lru_cache(maxsize=4)
-def file_system(scheme: str) -> Any:
+def _amazon(bucket: str, endpoint: str, region: str) -> tuple[Any, str]:
     from pyarrow import fs
 
-    if scheme == "gs":
-        return _google(fs)
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if not endpoint:
-        return fs.S3FileSystem()
-    address = urlsplit(endpoint)
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    return fs.S3FileSystem(endpoint_override=address.netloc, scheme=address.scheme, region=region)
+    # Delayed: a file below 10 MB is sent in one request; a multipart upload takes three.
+    options = {"allow_delayed_open": "true"}
+    if endpoint:  # without one, pyarrow asks Amazon in which region the bucket is
+        address = urlsplit(endpoint)
+        options |= {"endpoint_override": address.netloc, "scheme": address.scheme, "region": region}
+    return fs.FileSystem.from_uri(f"s3://{bucket}?{urlencode(options)}")
 
 
-def _google(fs: Any) -> Any:
-    """Google's store, or the double of it that STORAGE_EMULATOR_HOST names, as for Google's own clients."""
-    emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
-    patience = timedelta(seconds=60)  # by itself it asks for a quarter of an hour
+@lru_cache(maxsize=4)
+def _google(emulator: str, retry_s: float) -> Any:
+    from pyarrow import fs
+
+    limit = timedelta(seconds=retry_s)
     if not emulator:
-        return fs.GcsFileSystem(retry_time_limit=patience)
+        return fs.GcsFileSystem(retry_time_limit=limit)
     address = urlsplit(emulator if "://" in emulator else f"http://{emulator}")
     return fs.GcsFileSystem(
-        anonymous=True, endpoint_override=address.netloc, scheme=address.scheme, retry_time_limit=patience
+        anonymous=True, endpoint_override=address.netloc, scheme=address.scheme, retry_time_limit=limit
     )
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of an error's message, without the details that Google's client appends."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].partition(" error_info={")[0]

@@ -20,7 +20,7 @@ from datasets.cache_eviction import evict
 from datasets.errors import UserError
 from datasets.files import locked
 from datasets.manifest import IndexFile, Shard
-from datasets.object_store import object_store
+from datasets.object_store import file_system, reason
 
 SCHEMES = ("s3", "gs", "https")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -85,7 +85,7 @@ def _fetch(url: str, entry: Shard | IndexFile, path: Path) -> None:
                 os.fsync(file.fileno())
         except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS - 1 or isinstance(error, urllib.error.HTTPError):
-                raise UserError(f"cannot fetch {url}: {_reason(error)}") from None
+                raise UserError(f"cannot fetch {url}: {reason(error)}") from None
         if partial.stat().st_size >= entry.bytes:
             break
         time.sleep(0.1 * 2**attempt)
@@ -108,16 +108,12 @@ def _check(url: str, entry: Shard | IndexFile, partial: Path) -> None:
     raise UserError(f"{url} is not the file that was imported: {what}")
 
 
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
 def _blocks(url: str, start: int) -> Iterator[bytes]:
     """The bytes of `url` from offset `start`."""
     if urlsplit(url).scheme in ("http", "https"):
         yield from _http_blocks(url, start)
         return
-    system, path = object_store(url)
+    system, path = file_system(url)
     try:
         with system.open_input_file(path) as file:
             file.seek(start)
@@ -149,7 +145,7 @@ def upload(folder: Path, url: str, first: str, last: str) -> None:
     """
     if urlsplit(url).scheme not in ("s3", "gs"):
         raise UserError(f"--out {url}: shards are written to folders, s3:// and gs:// only")
-    system, root = object_store(url.rstrip("/"))
+    system, root = file_system(url.rstrip("/"))
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     try:
         if not _claimed(system, f"{root}/{first}", (folder / first).read_bytes()):
@@ -159,7 +155,7 @@ def upload(folder: Path, url: str, first: str, last: str) -> None:
                 while block := file.read(BLOCK):
                     stream.write(block)
     except OSError as error:
-        raise UserError(f"cannot write {url}: {_reason(error)}") from None
+        raise UserError(f"cannot write {url}: {reason(error)}") from None
 
 
 def _claimed(system: Any, path: str, plan: bytes) -> bool:

@@ -1,10 +1,10 @@
 """Machines for sweeps: python experiments/cluster.py up | wait | status | ui | down.
 
-up      ray up, then waits until the nodes are alive (plain `ray up cluster.yaml` works as well)
-wait    waits for --nodes
-status  nodes now and at most, running sweeps, storage, MLflow
-ui      MLflow and Ray's dashboard on this machine, through ssh
-down    closes the record, ends Ray on every machine, ray down
+up      ray up, then wait until the nodes are alive (plain `ray up cluster.yaml` works as well)
+wait    wait for --nodes
+status  print nodes now and at most, running sweeps, storage, MLflow
+ui      show MLflow and Ray's dashboard on this machine, through ssh
+down    stop MLflow with its database in the storage, stop Ray on every machine, ray down
 """
 
 import sys
@@ -30,9 +30,9 @@ class Options:
     verb: Annotated[str, tyro.conf.Positional]
     """up, wait, status, ui or down."""
     file: str = ""
-    """Its cluster file; empty: the cluster that is up, else cluster.yaml."""
+    """Its cluster file; empty: the cluster that is up, for `up` cluster.yaml."""
     nodes: int = 0
-    """Nodes to wait for, the head included; 0: those that start without being asked for."""
+    """Nodes to wait for, with the head; 0: all that start at once (min_workers)."""
     deadline_s: float = 900.0
     """Seconds to wait for them."""
 
@@ -42,20 +42,23 @@ def main() -> int:
     options = cli.parse(Options)
     if options.verb not in VERBS:
         raise unknown("verb", options.verb, VERBS)
-    given = Path(options.file).resolve() if options.file else cli.ROOT / "cluster.yaml"
-    if not given.is_file():
-        raise UserError(f"--file {options.file} does not exist")
+    file = Path(options.file).resolve() if options.file else cli.ROOT / "cluster.yaml"
+    if not file.is_file():
+        raise UserError(f"--file {options.file} does not exist; name a cluster file such as cluster.yaml")
     if options.verb == "up":
-        return launcher.up(given, options.nodes, options.deadline_s, print)
-    found = known_clusters.from_file(given) if options.file else known_clusters.latest()
-    if found is None:
-        raise UserError("no cluster was started from here: python experiments/cluster.py up")
+        return launcher.up(file, options.nodes, options.deadline_s, print)
+    cluster = known_clusters.from_file(file) if options.file else known_clusters.latest()
+    if cluster is None:
+        raise UserError(
+            "no cluster was started from here: start one with python experiments/cluster.py up, or name its "
+            "cluster file with --file"
+        )
     if options.verb == "wait":
-        launcher.wait(found, options.nodes, options.deadline_s, print)
+        launcher.wait(cluster, options.nodes, options.deadline_s, print)
     elif options.verb == "status":
-        print("\n".join(launcher.status(found)))
+        print("\n".join(launcher.status(cluster)))
     else:
-        return {"ui": launcher.ui, "down": launcher.down}[options.verb](found, print)
+        return {"ui": launcher.ui, "down": launcher.down}[options.verb](cluster, print)
     return 0
 
 

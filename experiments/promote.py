@@ -4,10 +4,9 @@
     python experiments/promote.py --checkpoint FOLDER --model upsweep-demo
     python experiments/promote.py --model upsweep-demo --rollback
 
-Exit status: 0 done, 3 refused by the gate (the numbers are printed), 2 a mistake in the command.
+Exit status: 0 done, 3 refused by the gate (the checks are printed), 2 a mistake in the command.
 """
 
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,9 @@ class Options:
     """Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export."""
 
     name: Annotated[str, tyro.conf.Positional] = ""
-    """The sweep whose pick is the candidate; the newest finished one where empty."""
+    """The sweep whose pick is the candidate; if empty, the newest finished sweep."""
     model: str = ""
-    """Registered name; upsweep-<sweep> where empty (demo-2 competes with demo)."""
+    """Registered name; if empty, upsweep-<sweep> (demo-2 competes with demo)."""
     run: str = ""
     """Promote the network of this MLflow run of a sweep instead of a pick."""
     checkpoint: str = ""
@@ -37,30 +36,30 @@ class Options:
     storage: str = "./runs"
     """Folder or URL of all sweeps."""
     tracking_uri: str = ""
-    """MLflow store; the sweep's own where empty."""
+    """MLflow store; if empty, the sweep's."""
     dry_run: bool = False
-    """Measure and judge, register nothing."""
+    """Measure and decide, but register nothing."""
     address: str = ""
-    """HOST:PORT of a Ray cluster to measure on; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
+    """HOST:PORT of a Ray cluster to measure on; if empty: RAY_ADDRESS, a cluster of ray up, this machine."""
     local: bool = False
-    """Measure on this machine even where there is a cluster."""
+    """Measure on this machine even if there is a cluster."""
     force: str = ""
-    """Promote against the gate, for the reason given here; it is written on the version."""
+    """Promote against the gate; the reason given here is written on the version."""
     rollback: bool = False
     """Make the previous champion champion again."""
     list: bool = False
-    """Show all versions with what happened to them."""
+    """Show all versions with their history."""
     export: str = ""
     """Write the champion's weights to this file: *.safetensors, or *.pth in BasicSR's names."""
 
 
 def main() -> int:
-    """Parse, act, print."""
+    """Parse the options, act and print; return the exit status."""
     options = cli.parse_here("experiments/promote.py", Options)
     from orchestrator.registry import (
         describe,
-        promote,  # imports torch and mlflow: not for --help
-    )
+        promote,
+    )  # imports torch and mlflow, which --help does not need
 
     named = ("storage", "name", "model", "tracking_uri", "run", "checkpoint")
     source = promote.CandidateSource(**{name: getattr(options, name) for name in named})
@@ -73,8 +72,9 @@ def main() -> int:
         if options.list:
             print(describe.history(registry))
         return 0
-    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
-    outcome = promote.promote(source, address=address, dry_run=options.dry_run, force=options.force)
+    outcome = promote.promote(
+        source, address=options.address or None, dry_run=options.dry_run, force=options.force
+    )
     print(describe.describe_outcome(outcome))
     return 0 if outcome.is_champion else REFUSED
 

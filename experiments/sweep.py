@@ -24,32 +24,35 @@ def main() -> int:
     from orchestrator.storage import Storage
     from orchestrator.sweep import resume, status, summary
 
+    storage = Storage(options.storage)
     if options.status:
-        print("\n".join(status.status(Storage(options.storage), options.status)))
+        print("\n".join(status.status(storage, options.status)))
         return 0
     if options.stop:
-        print(status.stop(Storage(options.storage), options.stop))
+        print(status.stop(storage, options.stop))
         return 0
-    command = "python experiments/sweep.py " + shlex.join(sys.argv[1:])
-    request = resume.build(options, spaces.build, command.strip())
-    jobs.register_job(request.name, request.work_dir() / request.name, os.environ)
-    from orchestrator.sweep import run  # torch, Ray: seconds that nothing above has to wait for
-    from orchestrator.sweep.stages import Interrupted
-
+    resumed = bool(options.resume)
+    request = resume.resumed_request(options, options.resume) if resumed else resume.new_request(options)
+    space = resume.load_space(request, spaces.build, resumed)
+    if not resumed:
+        resume.check_not_varied(options.config, recipes.build(options.config.recipe), space.space)
+    jobs.register_job(request.name, request.work_dir / request.name, os.environ)
     if options.dry_run:
-        from orchestrator.sweep import cost_estimate
+        from orchestrator.sweep.cost_estimate import estimate
         from orchestrator.sweep.plan import make_plan
 
-        prepared = make_plan(request, bool(options.resume))
-        print("\n".join(prepared.describe()))
-        print("\n".join(cost_estimate.estimate(prepared).describe(request.price_per_gpu_hour)))
+        plan = make_plan(request, space.space, resumed)
+        print("\n".join([*plan.describe(), *estimate(plan).describe(request.price_per_gpu_hour)]))
         return 0
+    from orchestrator.sweep.run import Interrupted, run_sweep  # torch, Ray: seconds
+
+    command = f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip()
     try:
-        facts = run.run_sweep(request, resume=bool(options.resume))
+        facts = run_sweep(request, space, command=command, resume=resumed)
     except Interrupted:
-        print(f"stopped; go on with: {summary.resume_command(request)}", file=sys.stderr)
+        print(f"stopped; resume it with: {summary.resume_command(storage, request.name)}", file=sys.stderr)
         return cli.INTERRUPTED
-    print("\n".join(summary.format_summary(facts, request)))
+    print("\n".join(summary.format_summary(facts, storage)))
     return 0
 
 

@@ -2,7 +2,7 @@
 
     python experiments/upscale.py photo.jpg holiday/
 
-Exit code 0: all done; 1: some pictures could not be done (one sentence each); 2: nothing could start.
+Exit status: 0 all pictures done, 1 some failed (one sentence each), 2 a mistake in the command.
 """
 
 import sys
@@ -31,11 +31,12 @@ class Args:
     out: Path = Path("upscaled")
     """Folder for the results, named NAME_x4.png."""
     model: str = "models:/upsweep-demo@champion"
-    """models:/NAME@ALIAS in the registry, or the folder of a sweep, a run or a checkpoint."""
+    """models:/NAME@ALIAS in the registry, the folder of a sweep, a run or a checkpoint, or a public weight
+    file (*.pth or *.safetensors: ESRGAN, BasicSR's RRDBNet, leftthomas/SRGAN)."""
     tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp"] = "png"
-    """File format of the results; png keeps 16 bit and has no limit of size."""
+    """File format of the results; png keeps 16 bit and has no size limit."""
     compare: bool = False
     """Also write NAME_x4_compare.png: bicubic on the left, the network on the right."""
     memory_mb: int = 256
@@ -45,7 +46,7 @@ class Args:
 
 
 def main(args: Args) -> int:
-    """Parse, upscale, exit with 1 where a picture failed."""
+    """Upscale the pictures; return the exit status."""
     network, config = load_model(args.model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale

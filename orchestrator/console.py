@@ -1,44 +1,49 @@
-"""What a person sees while a sweep runs: one line that lives, with the time left."""
+"""A live progress line with the estimated time left."""
 
 import sys
 import time
 from dataclasses import dataclass
+from itertools import dropwhile
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-GAN_STEP_COST = 2.0  # of a PSNR step, until both have been measured
-PLAIN_EVERY_S = 20.0  # without a terminal, one line this often
+from datasets.text import format_duration
+
+GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
+PLAIN_EVERY_S = 20.0  # seconds between lines if the output is not a terminal
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """How much work a stage is expected to be."""
+    """The expected work of a stage."""
 
     name: str
     runs: int
     psnr_steps: int
     gan_steps: int
     share: float = 1.0
-    """Expected share of the steps that early stopping lets happen."""
+    """Expected share of the steps that remain after early stopping, in (0, 1]."""
 
 
 class ProgressLine:
-    """Counts steps of a plan as they are reported and says how long the rest will take."""
+    """The progress of a sweep: reported steps against the plan, and the time left that follows."""
 
     def __init__(self, plan: list[StagePlan], slots: int, console: Console | None = None) -> None:
+        """`slots` trials run at once; `console` is the terminal unless given."""
         self.plan, self.slots = plan, slots
         self.console = console or Console()
         self.began = time.monotonic()
         self.seconds = {"psnr": 0.0, "gan": 0.0}
         self.steps = {"psnr": 0, "gan": 0}
         self.done: dict[str, dict[str, float]] = {p.name: {} for p in plan}
-        """Stage -> trial -> PSNR-step equivalents done."""
+        """Stage -> trial -> steps done, in PSNR steps."""
         self.finished: dict[str, set[str]] = {p.name: set() for p in plan}
         self.last: dict[str, tuple[str, int, float]] = {}
-        self.after: list[float] = []
-        """Seconds that ended trials went on after their last step: measuring, drawing, closing."""
+        """Trial -> phase, step and seconds of its last report."""
+        self.tail_seconds: list[float] = []
+        """Seconds between the last step and the end of each ended trial: evaluation, image strips, saving."""
         self.stage, self.note = "", ""
         self.live: Live | None = None
         self.plain_at = 0.0
@@ -55,24 +60,24 @@ class ProgressLine:
             self.live = None
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays above the progress line."""
         self.console.print(text, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
-    def room(self, slots: int) -> None:
-        """So many trials run at once from now on; a change is worth a line."""
+    def set_slots(self, slots: int) -> None:
+        """Set how many trials run at once from now on; a change is printed."""
         if slots != self.slots:
             moved, plural = "joined" if slots > self.slots else "left", "s" * (slots != 1)
             self.say(f"nodes have {moved}: {slots} trial{plural} at once")
             self.slots = slots
 
     def begin(self, stage: str) -> None:
-        """A stage starts."""
+        """Start a stage."""
         self.stage, self.note = stage, ""
         self.show()
 
     def step(self, trial: str, phase: str, step: int, seconds: float) -> None:
-        """A trial of the present stage has done `step` steps of `phase` after `seconds` of its life."""
+        """Record that a trial of this stage has done `step` steps of `phase` after `seconds` of its life."""
         before = self.last.get(trial)
         self.last[trial] = (phase, step, seconds)
         if before is not None and before[0] == phase and step > before[1]:
@@ -85,36 +90,29 @@ class ProgressLine:
         self.show()
 
     def end(self, trial: str, seconds: float | None = None) -> None:
-        """A trial of the present stage is over, after `seconds` of its life where that is known."""
+        """Record the end of a trial of this stage, after `seconds` of its life if that is known."""
         if self.stage in self.finished:
             self.finished[self.stage].add(trial)
         if seconds is not None and trial in self.last:
-            self.after.append(max(0.0, seconds - self.last[trial][2]))
+            self.tail_seconds.append(max(0.0, seconds - self.last[trial][2]))
         self.show()
 
     def seconds_left(self) -> float | None:
-        """Wall seconds until the plan is done; None before anything was measured."""
+        """Return the expected wall seconds until the plan is done; None before any step was timed."""
         if not self.steps["psnr"] and not self.steps["gan"]:
             return None
-        unit = self._unit()
-        after = sum(self.after) / len(self.after) if self.after else 0.0
-        left = 0.0
-        names = [p.name for p in self.plan]
-        here = names.index(self.stage) if self.stage in names else len(names)
-        for index, p in enumerate(self.plan):
-            if index < here:
-                continue
-            per_run = p.psnr_steps + p.gan_steps * self._gan_cost()
-            waiting = p.runs - (len(self.finished[p.name]) if index == here else 0)
-            expected = waiting * per_run * p.share
-            if index == here:
-                running = [v for t, v in self.done[p.name].items() if t not in self.finished[p.name]]
-                expected = max(0.0, expected - sum(running))
-            left += expected * unit + waiting * after
-        return left / self.slots
+        tail = sum(self.tail_seconds) / len(self.tail_seconds) if self.tail_seconds else 0.0
+        steps, runs = 0.0, 0
+        for p in dropwhile(lambda p: p.name != self.stage, self.plan):
+            ended = self.finished[p.name]
+            waiting = p.runs - len(ended)
+            expected = waiting * (p.psnr_steps + p.gan_steps * self._gan_cost()) * p.share
+            running = sum(done for trial, done in self.done[p.name].items() if trial not in ended)
+            steps, runs = steps + max(0.0, expected - running), runs + waiting
+        return (steps * self._seconds_per_psnr_step() + runs * tail) / self.slots
 
     def show(self) -> None:
-        """Draw the line, or print it now and then where there is no terminal."""
+        """Redraw the line; without a terminal, print it every PLAIN_EVERY_S seconds."""
         text = self.line()
         if self.live is not None:
             self.live.update(Text(text))
@@ -123,7 +121,7 @@ class ProgressLine:
             self.say(text)
 
     def line(self) -> str:
-        """The present state in one line."""
+        """Return the progress line: stage, trials done, note, time so far and time left."""
         p = next((p for p in self.plan if p.name == self.stage), None)
         count = f" {len(self.finished[p.name])}/{p.runs} done" if p else ""
         left = self.seconds_left()
@@ -132,21 +130,13 @@ class ProgressLine:
         passed = format_duration(time.monotonic() - self.began)
         return f"{self.stage}{count}{note} | {passed} so far, {time_left}"
 
-    def _unit(self) -> float:
-        """Seconds of a PSNR step."""
+    def _seconds_per_psnr_step(self) -> float:
         if self.steps["psnr"]:
             return self.seconds["psnr"] / self.steps["psnr"]
         return self.seconds["gan"] / self.steps["gan"] / GAN_STEP_COST
 
     def _gan_cost(self) -> float:
-        """PSNR steps that a GAN step costs."""
+        """Return how many PSNR steps take as long as a GAN step."""
         if not (self.steps["psnr"] and self.steps["gan"] and self.seconds["psnr"] > 0):
             return GAN_STEP_COST
         return (self.seconds["gan"] / self.steps["gan"]) / (self.seconds["psnr"] / self.steps["psnr"])
-
-
-def format_duration(seconds: float) -> str:
-    """1:05 or 2:03:04."""
-    whole = int(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"

@@ -1,6 +1,6 @@
-"""What a sweep was started from: the commit, the changes on top of it, the machine and the packages.
+"""The provenance of a sweep: the commit, the changes on top of it, and the installed packages.
 
-Read once at the start; kept under STORAGE/NAME/submission/ and in MLflow on the sweep's run.
+Read once at the start; stored in STORAGE/NAME/submission/ and in MLflow on the sweep's run.
 """
 
 import json
@@ -14,42 +14,42 @@ from typing import Any
 from orchestrator.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The checkout."""
+"""The checkout: the folder that holds our four packages."""
 PACKAGES = ("torch", "torchvision", "ray", "mlflow", "optuna", "webdataset", "numpy")
 DIFF_LIMIT = 5_000_000
-"""Characters; a larger change (data added by accident) is cut, with a line that says so."""
+"""Characters; a longer patch (data added by accident) is cut, with a line that says so."""
 PROVENANCE_FILE = ".submission.json"
-"""What a copy of the working tree without `.git` says about itself (orchestrator/cluster/bundle.py)."""
+"""File with the commit and changes of a copy without `.git` (orchestrator/cluster/bundle.py)."""
 
 
 def commit(root: Path = ROOT) -> str:
-    """The commit of the working tree, with + where it has changes; empty outside a checkout."""
+    """Return the commit of the working tree, with + if it has changes; empty outside a checkout."""
     if (note := _read_note(root)) is not None:
         return note["commit"]
-    head = _git(root, "rev-parse", "--short=12", "HEAD").strip()
+    head = git(root, "rev-parse", "--short=12", "HEAD").strip()
     return head + ("+" if head and diff(root) else "")
 
 
 def diff(root: Path = ROOT) -> str:
-    """The tracked files' changes against the commit as a patch, and the names of files git does not know."""
+    """Return a patch of the tracked files against the commit, and the names of Python files not in git."""
     if (note := _read_note(root)) is not None:
         return note["diff"]
-    patch = _git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--binary")
+    patch = git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--binary")
     if len(patch) > DIFF_LIMIT:
         patch = f"{patch[:DIFF_LIMIT]}\n# cut: the patch has {len(patch)} characters\n"
-    new = _git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py")
+    new = git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py")
     return patch + "".join(f"# not in git: {name}\n" for name in new.splitlines())
 
 
 def versions() -> dict[str, str]:
-    """The packages that decide results, and Python."""
+    """Return the versions of Python and of the packages that decide results."""
     return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def save_provenance(storage: Storage, sweep: str, folder: Path, facts: Mapping[str, Any]) -> Path:
-    """Keep commit, patch, facts and all installed packages; returns a local folder with the files.
+    """Write commit, patch, facts and all installed packages into the local `folder`; return it.
 
-    `folder` is that local folder; on a local storage it is STORAGE/NAME/submission itself.
+    A storage that is not local gets copies in NAME/submission.
     """
     installed = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
     files = {
@@ -70,12 +70,11 @@ def _read_note(root: Path) -> dict[str, str] | None:
     return json.loads((root / PROVENANCE_FILE).read_text()) if (root / PROVENANCE_FILE).exists() else None
 
 
-def _git(root: Path, *words: str) -> str:
-    """What git answers; nothing where there is no git, or no checkout."""
+def git(root: Path, *words: str) -> str:
+    """Return the output of a git command in `root`; empty without git or outside a checkout."""
+    command = ["git", "-C", str(root), *words]
     try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, errors="replace"
-        )
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     except OSError:
         return ""
-    return answer.stdout if answer.returncode == 0 else ""
+    return done.stdout if done.returncode == 0 else ""

@@ -21,6 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 STATUS = pytest.StashKey[int]()
+GCS_SERVER = Path(__file__).parent / "helpers" / "gcs_server.py"
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -69,8 +70,6 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 
     A line for each request is written to s3.log.
     """
-    from datasets import object_store
-
     if find_spec("moto") is None:
         pytest.skip("moto[server] is not installed; pip install 'upsweep[dev]'")
     with socket.socket() as probe:
@@ -85,7 +84,6 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    object_store.file_system.cache_clear()
     try:
         _wait_for(port)
         import boto3
@@ -95,7 +93,30 @@ def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
-        object_store.file_system.cache_clear()
+
+
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of an empty bucket on a stand-in for Google's store; its address is in the environment."""
+    server = subprocess.Popen([sys.executable, str(GCS_SERVER)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.stdout.readline().strip())
+    yield "gs://photos"
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+@pytest.fixture
+def unreachable_gs(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a bucket on a Google store that refuses connections; requests are repeated for a second."""
+    from datasets import object_store
+
+    monkeypatch.setattr(object_store, "GCS_RETRY_S", 1.0)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    return "gs://photos"
 
 
 def _wait_for(port: int) -> None:

@@ -17,9 +17,9 @@ ORCHESTRATOR = (
     "provenance",
     "tracking",
     "analysis",
+    "results",
     "search",
     "schedulers",
-    "results",
     "cluster",
     "trial",
     "report",
@@ -53,7 +53,7 @@ PRIVATE_RAY = {
 """File -> what it imports of Ray that Ray does not promise to keep."""
 PRIVATE_RAY_IN_STRINGS = (
     "ray._raylet.GcsClient",
-    "ray._raylet.GcsClient.drain_node",
+    "ray._raylet.InnerGcsClient.drain_node",
     "ray.tune.tune.TuneController",
 )
 """What else is used: in a process of its own (cluster.connect), by attribute (trial.preemption), rebound."""

@@ -65,6 +65,12 @@ def refuse_unusable_gpu() -> None:
         )
 
 
+def wait_for_device(device: torch.device) -> None:
+    """Wait until `device` has done all work it was given: CUDA kernels run after the call that starts them."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def has_gpu(dev: Path = Path("/dev")) -> bool:
     """Whether this machine, or this container of it, was given an NVIDIA GPU (through WSL: /dev/dxg)."""
     return any(dev.glob("nvidia[0-9]*")) or (dev / "dxg").exists()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainers.config import ObjectiveConfig, TrainConfig
+from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
 Point = tuple[float, float]  # both larger is better
@@ -19,15 +19,15 @@ class Objectives:
 
     @classmethod
     def of(cls, config: ObjectiveConfig) -> "Objectives":
-        """The objectives of a run's config."""
+        """Return the objectives of a run's config."""
         return cls(config.distortion, config.perceptual, config.delta_db)
 
     def point(self, metrics: Mapping[str, float]) -> Point:
-        """(distortion, perception) of a row's metrics, larger is better."""
+        """Return (distortion, perception) of a row's metrics, larger is better."""
         return self._signed(self.distortion, metrics), self._signed(self.perceptual, metrics)
 
     def reference(self, metrics: Mapping[str, float]) -> Point:
-        """The bicubic row's two values, found under `bicubic/...`: the corner of every hypervolume."""
+        """Return bicubic's point, in `metrics` under bicubic/: the corner of every hypervolume."""
         return self.point({m: metrics[f"bicubic/{m}"] for m in (self.distortion, self.perceptual)})
 
     @staticmethod
@@ -36,34 +36,26 @@ class Objectives:
 
 
 def dominates(a: Point, b: Point) -> bool:
-    """At least as good in both objectives and better in one."""
+    """Return True if `a` is at least as good in both objectives and better in one."""
     return a[0] >= b[0] and a[1] >= b[1] and a != b
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Indices of the points that no other one dominates, in their own order."""
+    """Return the indices of the points that no other dominates: the Pareto front, in their order."""
     return [i for i, p in enumerate(points) if not any(dominates(q, p) for q in points)]
 
 
 def order_feasible_first(point: Point, floor: float) -> tuple[bool, float, float]:
-    """Sort key, smaller is better: feasible points by perception, then infeasible ones by how far off."""
+    """Return a sort key, smaller is better: feasible points by perception, then others by their distance
+    to the floor."""
     distortion, perception = point
     if distortion >= floor:
         return False, -perception, -distortion
     return True, floor - distortion, -perception
 
 
-def running_front(curve: Sequence[dict[str, float]], config: TrainConfig) -> list[int]:
-    """Steps of `curve` that no other evaluation beats in both objectives, and the last one."""
-    objective = config.objective
-    signs = [
-        1.0 if METRICS[m].direction == "max" else -1.0 for m in (objective.distortion, objective.perceptual)
-    ]
-    points = [
-        (signs[0] * row[objective.distortion], signs[1] * row[objective.perceptual], int(row["step"]))
-        for row in curve
-    ]
-    best = [
-        step for a, b, step in points if not any(x >= a and y >= b and (x > a or y > b) for x, y, _ in points)
-    ]
-    return sorted({*best, points[-1][2]})
+def running_front(curve: Sequence[Mapping[str, float]], config: ObjectiveConfig) -> list[int]:
+    """Return the steps of the evaluations on the Pareto front of a run's curve, and the last step."""
+    objectives = Objectives.of(config)
+    best = front([objectives.point(row) for row in curve])
+    return sorted({int(curve[i]["step"]) for i in (*best, len(curve) - 1)})

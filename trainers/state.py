@@ -63,24 +63,23 @@ class History:
     wait_seconds: float = 0.0
 
     def latest(self) -> dict[str, float]:
-        """Metrics of the last evaluation."""
+        """Return the metrics of the last evaluation."""
         return {k: v for k, v in self.curve[-1].items() if k != "step"}
 
-    def judged(self) -> dict[str, float]:
-        """Median of the last evaluations, per metric: what a run is worth now, without the noise of one."""
-        return self._judged_at(len(self.curve))
+    def smoothed(self) -> dict[str, float]:
+        """Return the median of the last evaluations, per metric: one evaluation is noisy."""
+        return self._smoothed_at(len(self.curve))
 
-    def best(self, order: Callable[[dict[str, float]], Any]) -> dict[str, float]:
-        """The best of all `judged` so far, where `order` is smaller: what rungs and tables show for this run.
+    def best_smoothed(self, order: Callable[[dict[str, float]], Any]) -> dict[str, float]:
+        """Return the best `smoothed` value so far, smallest in `order`: what rungs and tables show for a run.
 
-        GAN training swings, and every evaluated checkpoint can be shipped, so a run that was good is. On
-        recorded curves the newest values say little of what a run comes to (rank correlation 0.2 at half of
-        it), the best so far much (0.85).
+        GAN training swings, and every evaluated checkpoint can be shipped. On recorded curves the newest
+        values say little of a run's end (rank correlation 0.2 at half of it), the best so far much (0.85).
         """
-        return min((self._judged_at(n) for n in range(1, len(self.curve) + 1)), key=order)
+        return min((self._smoothed_at(n) for n in range(1, len(self.curve) + 1)), key=order)
 
-    def _judged_at(self, count: int) -> dict[str, float]:
-        """After the first `count` evaluations."""
+    def _smoothed_at(self, count: int) -> dict[str, float]:
+        """Return the medians after the first `count` evaluations."""
         window = self.curve[max(0, count - RUNG_WINDOW) : count]
         return {m: statistics.median(row[m] for row in window) for m in self.latest()}
 

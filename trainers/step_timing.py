@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainers.config import TrainConfig
+from trainers.device import wait_for_device
 from trainers.state import new_state
 from trainers.train_step import TrainStep, build_features
 
@@ -54,16 +55,10 @@ def timed(
     """
     for _ in range(warm_up):
         call()
-    wait_for(device)
+    wait_for_device(device)
     began, count = clock(), 0
     while count < at_least or clock() - began < seconds:
         call()
-        wait_for(device)
+        wait_for_device(device)
         count += 1
     return (clock() - began) / count
-
-
-def wait_for(device: torch.device) -> None:
-    """Wait until `device` has finished all work submitted to it; the CPU always has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -21,8 +21,8 @@ from trainers.config import TrainConfig, flatten
 from trainers.device import pick_device
 from trainers.distributed import Ranks
 from trainers.evaluate import Evaluator
-from trainers.metrics import METRICS
 from trainers.monitor import FolderMonitor, Monitor, SilentMonitor
+from trainers.objectives import Objectives, order_feasible_first
 from trainers.state import Diverged
 from trainers.training import TrainingRun
 
@@ -47,7 +47,7 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
             _begin(config, out, loader, evaluator)
         monitor: Monitor = leader if ours.rank == 0 else SilentMonitor(leader)
         try:
-            TrainingRun(config, loader, evaluator, monitor, device, stop=asked.is_set, ranks=ours).whole()
+            TrainingRun(config, loader, evaluator, monitor, device, stop=asked.is_set, ranks=ours).train()
         except Diverged as diverged:
             raise UserError(_advice(diverged, leader)) from None
         ours.wait()
@@ -55,20 +55,22 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
 
 
 def best_candidate(config: TrainConfig, out: Path) -> Path:
-    """Feasible first (within objective.delta_db of the warm start), then perception; else the last one."""
-    o = config.objective
-    sign = -1 if METRICS[o.perceptual].direction == "max" else 1
-    measured = {p: read_extra(p)["val"] for p in whole(out / "candidates")}
+    """Return the folder of the best candidate, feasible first (within objective.delta_db of the warm start),
+    then by perception; without candidates, the last checkpoint.
+
+    Raises:
+        UserError: the folder holds no checkpoint of a run.
+    """
     last = FolderMonitor(out, config).restore()
     if last is None:
         raise UserError(f"{out} holds no checkpoint of a run")
+    measured = {p: read_extra(p)["val"] for p in whole(out / "candidates")}
     if not measured:
         return last
-    floor = read_extra(last)["progress"]["curve"][0][o.distortion] - o.delta_db
-    feasible = [p for p, values in measured.items() if values[o.distortion] >= floor]
-    if not feasible:
-        return max(measured, key=lambda p: measured[p][o.distortion])
-    return min(feasible, key=lambda p: sign * measured[p][o.perceptual])
+    objectives = Objectives.of(config.objective)
+    warm_start = read_extra(last)["progress"]["curve"][0]
+    floor = objectives.point(warm_start)[0] - objectives.delta_db
+    return min(measured, key=lambda p: order_feasible_first(objectives.point(measured[p]), floor))
 
 
 def _inputs(

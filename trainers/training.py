@@ -47,33 +47,33 @@ class TrainingRun:
         self.config, self.loader, self.evaluator, self.monitor = config, loader, evaluator, monitor
         self.device, self.stop, self.ranks = device, stop, ranks
 
-    def whole(self) -> tuple[TrainState, History]:
+    def train(self) -> tuple[TrainState, History]:
         """Both phases, resumed from the monitor's checkpoint where it has one."""
         folder = self.monitor.restore()
         if folder is None:
-            state, progress = self.first(), History()
+            state, progress = self.initial_state(), History()
         else:
             state, progress = self.resume(folder)
         if state.phase == "psnr":
-            self.phase(state, progress)
+            self.run_phase(state, progress)
             if not self.config.run.gan_steps:
                 return state, progress
-            state, progress = self.start("gan", checkpoint.weights_of(state.ema)), History()
-        self.phase(state, progress)
+            state, progress = self.new_phase("gan", checkpoint.weights_of(state.ema)), History()
+        self.run_phase(state, progress)
         return state, progress
 
-    def first(self) -> TrainState:
+    def initial_state(self) -> TrainState:
         """The first phase at step 0: from run.seed, or from what fits of run.start_from."""
         phase, source = "psnr" if self.config.run.psnr_steps else "gan", self.config.run.start_from
         if not source:
-            return self.start(phase)
-        seeded = self.start("psnr").generator
-        state = self.start(phase, checkpoint.fitting(Path(source), seeded))
+            return self.new_phase(phase)
+        seeded = self.new_phase("psnr").generator
+        state = self.new_phase(phase, checkpoint.fitting(Path(source), seeded))
         if self.config.run.start_keeps_all:
             checkpoint.take_over(Path(source), state, self.device)
         return state
 
-    def start(self, phase: str, weights: dict[str, Tensor] | None = None) -> TrainState:
+    def new_phase(self, phase: str, weights: dict[str, Tensor] | None = None) -> TrainState:
         """A phase at step 0; the GAN phase starts from the averaged weights of the PSNR phase."""
         return new_state(self.config, phase, self.device, weights)
 
@@ -82,7 +82,7 @@ class TrainingRun:
         state, extra = checkpoint.load(folder, self.config, self.device)
         return state, History(**extra["progress"])
 
-    def phase(self, state: TrainState, progress: History, until: int | None = None) -> None:
+    def run_phase(self, state: TrainState, progress: History, until: int | None = None) -> None:
         """Run `state`'s phase from where it stands to its end, or to step `until` of its full schedule.
         Raises `Diverged` or `Stopped`."""
         run, gan = self.config.run, state.phase == "gan"
@@ -132,7 +132,7 @@ class TrainingRun:
 
     def evaluate(self, state: TrainState, progress: History) -> None:
         """Measure the averaged weights on val and keep them where they lie on the run's own front."""
-        self.refresh(state.ema, state.generator)
+        self.refresh_ema_buffers(state.ema, state.generator)
         try:
             values = self.evaluator.measure(state.ema).summary
         except FloatingPointError:
@@ -141,7 +141,7 @@ class TrainingRun:
         if state.phase == "gan":
             self._keep_front(state, progress)
 
-    def refresh(self, ema: nn.Module, live: nn.Module) -> None:
+    def refresh_ema_buffers(self, ema: nn.Module, live: nn.Module) -> None:
         """Give the averaged weights BN statistics of their own, from a fixed set of training batches."""
         count = self.config.run.bn_recalibration_batches
         if self.config.generator.norm == "batch" and count:
@@ -151,7 +151,7 @@ class TrainingRun:
                 own.copy_(other)
 
     def _keep_front(self, state: TrainState, progress: History) -> None:
-        front = running_front(progress.curve, self.config)
+        front = running_front(progress.curve, self.config.objective)
         for dropped in set(progress.candidates) - set(front):
             self.monitor.drop_candidate(dropped)
         progress.candidates = front

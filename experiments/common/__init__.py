@@ -1,1 +1,7 @@
-"""Parsing of options and errors that the commands share."""
+"""Modules that several commands share.
+
+cli              command line, exit codes, the choice where a command runs
+study_command    the main function of every study
+study_options    options of every study
+sweep_options    options of experiments/sweep.py
+"""

@@ -1,6 +1,7 @@
-"""What every script shares: our packages on the path, one sentence per user mistake, flags by dotted name."""
+"""The command line of every script: our packages on the path, flags by dotted name, exit codes."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import sys
@@ -20,14 +21,14 @@ from trainers.config import TrainConfig  # noqa: E402
 T = TypeVar("T")
 
 Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
-"""A whole config whose fields are flags of their own dotted names, `--data.flip False` included."""
+"""A whole config, each field a flag of its dotted name: `--data.flip False`."""
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` and exit: its code, 2 with one sentence for a user's mistake, 130 for Ctrl-C."""
+    """Call `main` and exit with its code, with 2 and the message of a UserError, or with 130 after Ctrl-C."""
     try:
         sys.exit(main() or 0)
     except UserError as error:
@@ -38,47 +39,56 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list[str] | None = None) -> T:
-    """Options from the command line. With `base`, `--recipe R` decides the defaults of the config flags.
+    """Return the options of a command line; with `base`, `--recipe R` decides the defaults of config flags.
 
-    Every field of the config is a flag of its own dotted name. UserError for a name or a value that does
-    not exist; `--help` prints all of them.
+    Raises:
+        UserError: for a recipe or a value that the config refuses.
+        SystemExit: for --help and for what the parser refuses, after printing.
     """
     words = sys.argv[1:] if argv is None else argv
     default = {}
     if base is not None:
         default = {"default": options(config=base(_value_of("--recipe", words) or "demo"))}  # type: ignore[call-arg]
-    said = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(errors):
             return tyro.cli(options, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default)
     except SystemExit as end:
         mistake = _cause(end)
         if mistake is None:
-            sys.stderr.write(said.getvalue())
+            sys.stderr.write(errors.getvalue())
             raise
-        raise mistake from None  # our own sentence, without tyro's frame around it
+        raise mistake from None  # our own message, without tyro's frame around it
 
 
 def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None = None) -> T:
-    """Options of a command that runs in this process; where a cluster runs it, this process ends with it.
+    """Return the options of a command for this process; if a cluster runs it, exit when it has ended there.
 
-    With `base` a command without recipe or data means the published recipe where there are data and a GPU,
-    and else says first that it is the demo.
+    The field `address` becomes the address of the chosen Ray, empty for this machine. With `base`, a command
+    without recipe or data means the published recipe if there are data and a GPU, and otherwise the demo,
+    which is printed first.
     """
     words = sys.argv[1:]
     parsed: Any = parse(options, base)
     from orchestrator.cluster import target
 
-    if (ended := target.elsewhere(script, parsed, words)) is not None:
-        sys.exit(ended)
-    more, sentence = target.defaults(words, os.environ, target.has_gpu) if base else ([], "")
-    if sentence:
-        print(sentence)
-    return parse(options, base, [*words, *more]) if more else parsed
+    chosen = target.choose_target(parsed, os.environ)
+    if isinstance(chosen, target.Remote):
+        from orchestrator.cluster.submit import submit_and_follow
+
+        sys.exit(submit_and_follow(chosen.cluster, script, parsed, words, print))
+    address = chosen.address if isinstance(chosen, target.Address) else ""
+    if base:
+        more, sentence = target.defaults(words, os.environ, lambda: target.cluster_may_have_gpus(address))
+        if sentence:
+            print(sentence)
+        if more:
+            parsed = parse(options, base, [*words, *more])
+    return dataclasses.replace(parsed, address=address)
 
 
 def _cause(error: BaseException | None) -> UserError | None:
-    """The user's mistake that `error` came from."""
+    """Return the UserError that led to `error`, if there is one."""
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error

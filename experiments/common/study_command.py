@@ -100,9 +100,9 @@ def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
 
 def request_of(kind: str, options: Any) -> Any:
     """Return the orchestrator's Request for the options."""
+    from orchestrator.cluster.target import resolve_address
     from orchestrator.studies.request import Request, storage_of
 
-    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
     shared = ("seeds", "miniature", "resume", "config", "tracking_uri", "track", "ray", "gpus_per_run")
     return Request(
         kind=kind,
@@ -110,6 +110,6 @@ def request_of(kind: str, options: Any) -> Any:
         storage=storage_of(options.storage),
         data=tuple(options.data),
         command=f"python experiments/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
-        address=address,
+        address=resolve_address(options, os.environ) or None,
         **{name: getattr(options, name) for name in shared},
     )

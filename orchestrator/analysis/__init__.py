@@ -1,1 +1,6 @@
-"""Statistics of results, as pure functions: intervals, significance, selection."""
+"""Pure statistics of results: no image, run or server is used here.
+
+intervals      confidence intervals and jackknife
+significance   verdicts on differences, corrected for multiple comparisons
+selection      hypervolume, choice of designs to confirm and of the pick
+"""

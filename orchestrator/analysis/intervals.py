@@ -1,7 +1,7 @@
-"""Intervals that mean what they say: over images, over seeds and images, and for distances of whole sets.
+"""Confidence intervals over images, over seeds and images, and for distances of whole sets.
 
-Pure functions of numbers and a seed; no image, no run and no server is known here. What an interval
-amounts to in words is orchestrator/analysis/significance.py's business.
+Pure functions of numbers and a seed; no image, run or server is used here.
+orchestrator/analysis/significance.py turns intervals into verdicts.
 """
 
 import math
@@ -12,7 +12,7 @@ from statistics import NormalDist
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-_CHUNK = 1 << 20  # resampled values held at once
+_CHUNK = 1 << 20  # resampled values in memory at once
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of 0."""
+        """True if the whole interval is on one side of 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -38,12 +38,14 @@ def paired_bootstrap(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Interval:
-    """mean(a - b) over images measured by both, with its percentile bootstrap interval at `level`.
+    """Return mean(a - b) over paired images, with its percentile bootstrap interval at `level`.
 
     The percentiles are widened for small n (Hesterberg, "What teachers should know about the bootstrap",
     2015, sec. 4.3): a plain percentile interval covers too little below some hundred images. One image
-    gives an interval without limits. ValueError for empty or unequally long inputs or values that are not
-    finite.
+    gives an interval without limits.
+
+    Raises:
+        ValueError: if the inputs are empty, of unequal length or not finite.
     """
     if len(a) != len(b) or not len(a):
         raise ValueError(
@@ -61,17 +63,17 @@ def paired_bootstrap(
 
 
 def _resampled_means(values: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
-    """Means of `resamples` samples with replacement of `values` (n,), as (resamples,)."""
+    """Return the means (resamples,) of `resamples` samples with replacement of `values` (n,)."""
     n, step = len(values), max(1, _CHUNK // len(values))
     chunks = [min(step, resamples - start) for start in range(0, resamples, step)]
     return np.concatenate([values[rng.integers(n, size=(k, n))].mean(axis=1) for k in chunks])
 
 
 def _percentiles(level: float, n: int) -> tuple[float, float]:
-    """The two bootstrap percentiles that cover `level` of a normal mean at n values.
+    """Return the two bootstrap percentiles that cover `level` of a normal mean at n values.
 
-    The bootstrap deviates by sqrt((n - 1) / n) too little and uses the normal instead of Student's t; both
-    are undone by moving the percentiles outwards.
+    The bootstrap's deviation is too small by sqrt((n - 1) / n), and it uses the normal distribution instead
+    of Student's t; moving the percentiles outwards corrects both.
     """
     t = float(stdtrit(n - 1, (1 - level) / 2))
     low = NormalDist().cdf(math.sqrt(n / (n - 1)) * t)
@@ -80,13 +82,13 @@ def _percentiles(level: float, n: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of two designs, with what it rests on."""
+    """The difference of two designs, and the evidence for it."""
 
     interval: Interval
     p: float
-    """Two-sided probability of a difference as large under no difference."""
+    """Two-sided p-value: probability of a difference at least as large if there were none."""
     seeds: int
-    """Seeds of the design that has fewer."""
+    """Seeds of the design with fewer of them."""
     images: int
     """Images measured by every run."""
 
@@ -99,24 +101,26 @@ def hierarchical_bootstrap(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Comparison:
-    """mean(a) - mean(b) of two designs, each `[seed][image]` over the same images in the same order.
+    """Return mean(a) - mean(b) of two designs, each `[seed][image]` over equal images in equal order.
 
-    Seeds of both designs and images are resampled apart, one fewer than there are, which makes the
+    Seeds of both designs and images are resampled separately, one fewer than there are, which makes the
     variance of the resampled differences unbiased (Rao and Wu, 1988). Limits are Student's with the degrees
     of freedom of Satterthwaite (1946): with five seeds a percentile interval ends at the extreme seeds and
-    covers too little. With one seed or one image there are no limits. ValueError where the images differ in
-    number or a value is not finite.
+    covers too little. With one seed or one image there are no limits.
+
+    Raises:
+        ValueError: if the designs have different numbers of images, or a value is not finite.
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in (a, b))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.size or not y.size:
         raise ValueError(f"designs must be [seed][image] over equal images, but got {x.shape} and {y.shape}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("measured values must be finite; a diverged run is no seed of a design")
+        raise ValueError("measured values must be finite; leave diverged runs out of a design's seeds")
     estimate, images = float(x.mean() - y.mean()), x.shape[1]
     seeds = min(len(x), len(y))
     if seeds < 2 or images < 2:
         return Comparison(Interval(estimate, -math.inf, math.inf, seeds), 1.0, seeds, images)
-    # What varies: the mean of each seed of either design, and the mean difference on each image.
+    # Sources of variance: the mean of each seed of either design, and the mean difference on each image.
     levels = [x.mean(axis=1), y.mean(axis=1), x.mean(axis=0) - y.mean(axis=0)]
     rng = np.random.default_rng(seed)
     draws = sum(_resampled_effects(values, rng, resamples) for values in levels)
@@ -128,14 +132,17 @@ def hierarchical_bootstrap(
 
 
 def seed_level(a: Sequence[float], b: Sequence[float], images: int, *, level: float = 0.95) -> Comparison:
-    """mean(a) - mean(b) of one value per seed of two designs, for set-level metrics: Welch's t (1947).
+    """Return mean(a) - mean(b) of one value per seed of two designs, for set-level metrics (Welch's t, 1947).
 
-    The images are given, not resampled: what the interval speaks about is these `images` test images. With
-    one seed there are no limits. ValueError for a value that is not finite.
+    Images are not resampled: the interval is valid for these `images` test images only. With one seed there
+    are no limits.
+
+    Raises:
+        ValueError: if a value is not finite.
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in (a, b))
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("measured values must be finite; a diverged run is no seed of a design")
+        raise ValueError("measured values must be finite; leave diverged runs out of a design's seeds")
     estimate, seeds = float(x.mean() - y.mean()), min(len(x), len(y))
     if seeds < 2:
         return Comparison(Interval(estimate, -math.inf, math.inf, seeds), 1.0, seeds, images)
@@ -147,14 +154,14 @@ def seed_level(a: Sequence[float], b: Sequence[float], images: int, *, level: fl
 
 
 def _resampled_effects(values: np.ndarray, rng: np.random.Generator, resamples: int) -> np.ndarray:
-    """Mean deviation from the mean of `resamples` samples of n - 1 of the n values."""
+    """Return the mean deviations from the mean of `resamples` samples of n - 1 of the n values."""
     n = len(values)
     counts = rng.multinomial(n - 1, np.full(n, 1 / n), size=resamples)
     return counts @ (values - values.mean()) / (n - 1)
 
 
 def _satterthwaite(parts: Sequence[tuple[float, int]]) -> float:
-    """Degrees of freedom of a sum of estimated variances (variance, its degrees of freedom)."""
+    """Return the degrees of freedom of a sum of variances; `parts` are (variance, degrees of freedom)."""
     below = sum(variance**2 / freedom for variance, freedom in parts)
     return sum(variance for variance, _ in parts) ** 2 / below if below else float(parts[-1][1])
 
@@ -173,11 +180,14 @@ def jackknife_difference(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """A difference of two set-level distances (FID, FD, KID, SWD) with its grouped jackknife interval.
+    """Return a difference of two set-level distances (FID, FD, KID, SWD) with its grouped jackknife interval.
 
-    `difference(indices)` computes it on the images `indices` of n, the same ones for both models; it is
-    called `groups` + 1 times. The estimate is corrected for the bias that grows with 1/n, which a Frechet
-    distance has and which a bootstrap doubles instead. ValueError below two images a group.
+    `difference(indices)` computes it on the images `indices` of n, for both models; it is called `groups` + 1
+    times. The estimate is corrected for a bias proportional to 1/n, which a Frechet distance has and which a
+    bootstrap would double.
+
+    Raises:
+        ValueError: if there are fewer than two images per group.
     """
     if n < 2 * groups:
         raise ValueError(f"the jackknife needs at least {2 * groups} images for {groups} groups, but got {n}")

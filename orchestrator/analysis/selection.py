@@ -1,4 +1,4 @@
-"""Which result is better, as pure functions: front, hypervolume, what to confirm, what to pick."""
+"""Pure functions that compare results: hypervolume, designs to confirm, the pick."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,10 @@ from trainers.objectives import Point, order_feasible_first
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
-    """Area between the front and `reference`; points that do not beat it in both count nothing."""
+    """Return the area between the Pareto front of `points` and `reference`.
+
+    Points that do not beat the reference in both objectives add nothing.
+    """
     area, height = 0.0, reference[1]
     inside = [p for p in points if p[0] > reference[0] and p[1] > reference[1]]
     for x, y in sorted(inside, reverse=True):
@@ -18,17 +21,17 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
 
 
 def to_confirm(points: Sequence[Point], floors: Sequence[float], reference: Point, count: int) -> list[int]:
-    """Indices worth confirming: the rule's first choice, then what adds most area to the front.
+    """Return the indices of `count` points to confirm: first by feasibility, then by hypervolume gained.
 
-    A design far from the first choice on the front says more than its near twin. Where nothing adds
-    area any more, the rule's order decides.
+    The first is the best in the order of `order_feasible_first`. A point far from it on the front adds more
+    than a near one. If no point adds hypervolume, that order decides.
     """
     left = sorted(range(len(points)), key=lambda i: (*order_feasible_first(points[i], floors[i]), i))
     chosen = left[: min(1, count)]
     while len(chosen) < min(count, len(points)):
-        held = hypervolume([points[i] for i in chosen], reference)
+        before = hypervolume([points[i] for i in chosen], reference)
         gains = {
-            i: hypervolume([points[j] for j in [*chosen, i]], reference) - held
+            i: hypervolume([points[j] for j in [*chosen, i]], reference) - before
             for i in left
             if i not in chosen
         }
@@ -37,7 +40,7 @@ def to_confirm(points: Sequence[Point], floors: Sequence[float], reference: Poin
 
 
 def pick(points: Sequence[Point], floor: float) -> tuple[int | None, str]:
-    """Index of the best perception among points at or above `floor`, and the reason in words."""
+    """Return the index of the best perception among points at or above `floor`, and the reason as text."""
     feasible = [i for i, p in enumerate(points) if p[0] >= floor]
     if not feasible:
         return None, f"no confirmed design reaches the floor of {floor:.2f} dB"
@@ -46,6 +49,6 @@ def pick(points: Sequence[Point], floor: float) -> tuple[int | None, str]:
 
 
 def mean_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean over the seeds of one design, for the metrics that all of its rows hold."""
+    """Return the means over the seeds of one design, for the metrics that all its rows have."""
     shared = set.intersection(*(set(r["metrics"]) for r in rows))
     return {m: sum(r["metrics"][m] for r in rows) / len(rows) for m in sorted(shared)}

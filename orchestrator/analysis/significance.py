@@ -1,8 +1,8 @@
-"""What may be said of a difference, in words: beats, loses to, not separable, not enough evidence.
+"""Verdicts on differences: beats, loses to, not separable, not enough evidence.
 
-The rules of the house: a verdict between designs needs at least 3 seeds and 30 images, "beats" needs 5
-seeds and an interval that excludes 0 after Holm's correction over the arms compared. Numbers come from
-orchestrator/analysis/intervals.py.
+Our rules: a verdict between designs needs at least 3 seeds and 30 images; "beats" and "loses to" need 5
+seeds, an interval that excludes 0, and a p-value significant after Holm's correction over the compared arms.
+orchestrator/analysis/intervals.py computes the numbers.
 """
 
 from collections.abc import Mapping
@@ -20,19 +20,19 @@ NOT_SEPARABLE, NOT_ENOUGH = "not separable", "not enough evidence"
 
 @dataclass(frozen=True)
 class Verdict:
-    """The word, and the difference it is about."""
+    """A verdict with the difference that it is about."""
 
     word: str
     estimate: float
-    """Difference of the means; printed whatever the word is."""
+    """Difference of the means; printed with every verdict."""
     interval: Interval | None
-    """None where there is not enough evidence for one."""
+    """None if there is not enough evidence."""
     p: float | None
-    """Corrected for the number of arms; None as above, or between two checkpoints."""
+    """p-value corrected for the number of arms; None between checkpoints or without enough evidence."""
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """Holm (1979): the smallest p-value times the number of arms, the next times one fewer, and so on."""
+    """Return p-values corrected by Holm (1979): the smallest of n times n, the next times n - 1, ..."""
     corrected, largest = {}, 0.0
     for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         largest = max(largest, min(1.0, p_values[name] * (len(p_values) - rank)))
@@ -47,9 +47,9 @@ def between_designs(
     level: float = 0.95,
     min_images: int = MIN_IMAGES,
 ) -> dict[str, Verdict]:
-    """The verdict on each arm's difference to the same reference; `direction` is the metric's, max or min.
+    """Return the verdict on each arm's difference from one reference.
 
-    Only arms with enough evidence are counted by the correction.
+    `direction` is the metric's, max or min. The correction counts only arms with enough evidence.
     """
     judged = {name: c for name, c in comparisons.items() if c.seeds >= MIN_SEEDS and c.images >= min_images}
     p_values = holm({name: c.p for name, c in judged.items()})
@@ -65,7 +65,7 @@ def between_designs(
 
 
 def between_checkpoints(interval: Interval, direction: str) -> Verdict:
-    """The verdict on one paired difference over images (the gate); below 30 images only its estimate."""
+    """Return the verdict on a paired difference over images; below 30 images there is only an estimate."""
     if interval.n < MIN_IMAGES:
         return Verdict(NOT_ENOUGH, interval.estimate, None, None)
     word = _word(interval.estimate, direction) if interval.excludes_zero else NOT_SEPARABLE

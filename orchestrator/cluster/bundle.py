@@ -1,11 +1,10 @@
-"""The working tree as it travels: what git knows or would add, and a note of commit and changes.
+"""A copy of the working tree for a cluster: the files that git tracks or would add, without data.
 
-`.git` stays here, so a copy made for the cluster says in a file of its own what it was made of.
+`.git` is not copied, so the copy has a file that names its commit and changes (orchestrator/provenance.py).
 """
 
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,48 +16,46 @@ from orchestrator import provenance
 from orchestrator.provenance import ROOT
 
 LIMIT_BYTES = 100_000_000
-LEFT_HERE = ("docs/images/", "tests/")
+NOT_SENT = ("docs/images/", "tests/")
+PACKAGES = ("datasets", "trainers", "orchestrator", "experiments")
 
 
 @contextmanager
 def working_tree_bundle(
-    root: Path = ROOT, beside: Mapping[str, str] = MappingProxyType({})
+    root: Path = ROOT, extra_files: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Path]:
-    """A copy of the working tree that goes with the block. UserError where something in it is no code.
+    """Yield a temporary copy of the working tree, with `extra_files` (name in the copy -> text).
 
-    `beside` are texts from elsewhere that travel as well, by their names in the copy.
+    Raises:
+        UserError: if the tree is larger than LIMIT_BYTES.
     """
-    with TemporaryDirectory(prefix="upsweep-") as folder:
+    with TemporaryDirectory(prefix="upsweep-") as temporary:
+        folder = Path(temporary)
         for name in _names(root):
-            target = Path(folder) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, target)
-        for name, text in beside.items():
-            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / name).write_text(text)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, folder / name)
+        for name, text in extra_files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
         note = {"commit": provenance.commit(root), "diff": provenance.diff(root)}
-        (Path(folder) / provenance.PROVENANCE_FILE).write_text(json.dumps(note))
-        yield Path(folder)
+        (folder / provenance.PROVENANCE_FILE).write_text(json.dumps(note))
+        yield folder
 
 
 def _names(root: Path) -> list[str]:
-    git = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(git, capture_output=True, text=True)
-    except OSError:
-        listed = None
-    if listed is not None and listed.returncode == 0:
-        names = [n for n in listed.stdout.split("\0") if n]
-    else:  # no checkout: the rooms themselves
-        rooms = ("datasets", "trainers", "orchestrator", "experiments")
-        names = [str(p.relative_to(root)) for r in rooms for p in (root / r).rglob("*.*")]
-        names = [n for n in names if "__pycache__" not in n]
-    kept = [n for n in names if not n.startswith(LEFT_HERE) and (root / n).is_file()]
-    sizes = {n: (root / n).stat().st_size for n in kept}
+    listing = provenance.git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if listing:
+        names = [n for n in listing.split("\0") if n]
+    else:  # not a checkout: the packages themselves
+        paths = [p for package in PACKAGES for p in (root / package).rglob("*.*")]
+        names = [n for p in paths if "__pycache__" not in (n := str(p.relative_to(root)))]
+    sizes = {
+        n: (root / n).stat().st_size for n in names if not n.startswith(NOT_SENT) and (root / n).is_file()
+    }
     if sum(sizes.values()) > LIMIT_BYTES:
         largest = max(sizes, key=sizes.__getitem__)
         raise UserError(
-            f"the working tree holds {sum(sizes.values()) / 1e6:.0f} MB beside what .gitignore names, too "
-            f"much to send with a sweep; the largest file is {largest}: add it to .gitignore or move it away"
+            f"the working tree is too large to send with a sweep: {sum(sizes.values()) / 1e6:.0f} MB without "
+            f"what .gitignore excludes; the largest file is {largest}: add it to .gitignore or move it away"
         )
-    return kept
+    return list(sizes)

@@ -1,4 +1,7 @@
-"""How large a cluster is now and how large it may become: from its nodes and its declared node types."""
+"""The size of a cluster, now and at most, from its living nodes and its declared node types.
+
+`nodes` are rows of ray.nodes() throughout; `config` is a cluster file as a dictionary.
+"""
 
 import json
 import time
@@ -7,15 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster import capacity
-
 CONFIG = "~/ray_bootstrap_config.yaml"
-"""On a head that `ray up` made: the resolved cluster file, JSON in spite of its name."""
+"""On a head that `ray up` started: the resolved cluster file, JSON in spite of its name."""
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Size:
-    """Machines and what they hold."""
+    """Machines and what they have."""
 
     nodes: int
     cpus: int
@@ -26,77 +28,54 @@ class Size:
         return f"{self.nodes} node{plural}, {self.gpus} GPUs, {self.cpus} CPU cores"
 
 
-def maximum(config: Mapping[str, Any], alive: Sequence[Mapping[str, Any]] = ()) -> Size:
-    """Head and every worker that may join.
+def now(nodes: Rows) -> Size:
+    """Return the size of the nodes that are alive."""
+    return _total([n for n in nodes if n["Alive"]])
 
-    One's own machines declare no resources: those of the living workers (`alive`, as ray.nodes() lists them)
-    stand for the ones that are away.
+
+def maximum(config: Mapping[str, Any], nodes: Rows = ()) -> Size:
+    """Return the size with the head and every worker that may join.
+
+    Cluster files of one's own machines (provider `local`) declare no resources: each absent worker counts as
+    the smallest worker that is alive, because a plan must not hope for more.
     """
-    size = _now([n for n in alive if n["Alive"] and _is_head(n)])
-    nodes, cpus, gpus, left = 1, size.cpus, size.gpus, int(config["max_workers"])
-    sample = _typical([n for n in alive if not _is_head(n)])
+    alive = [n for n in nodes if n["Alive"]]
+    head = _total([n for n in alive if _is_head(n)])
+    workers = [n["Resources"] for n in alive if not _is_head(n)]
+    smallest = {k: min((w.get(k, 0) for w in workers), default=0) for k in ("CPU", "GPU")}
+    count, cpus, gpus, left = 1, head.cpus, head.gpus, int(config["max_workers"])
+    is_local = config["provider"]["type"] == "local"  # head and workers share one node type there
     for name, kind in config["available_node_types"].items():
-        local = config["provider"]["type"] == "local"
-        if name == config["head_node_type"] and not local:
+        if name == config["head_node_type"] and not is_local:
             continue
-        count = min(int(kind.get("max_workers", left)), left)
-        holds = kind.get("resources") or sample
-        nodes, left = nodes + count, left - count
-        cpus += count * int(holds.get("CPU", 0))
-        gpus += count * int(holds.get("GPU", 0))
-    return Size(nodes, cpus, gpus)
+        joining = min(int(kind.get("max_workers", left)), left)
+        resources = kind.get("resources") or smallest
+        count, left = count + joining, left - joining
+        cpus += joining * int(resources.get("CPU", 0))
+        gpus += joining * int(resources.get("GPU", 0))
+    return Size(count, cpus, gpus)
 
 
-def now(alive: Sequence[Mapping[str, Any]]) -> Size:
-    """What is there, from ray.nodes()."""
-    return _now([n for n in alive if n["Alive"]])
-
-
-class LiveCapacity:
-    """How large a cluster is, or may become where that is declared: asked anew, but not all the time."""
-
-    EVERY_S = 2.0
-
-    def __init__(
-        self,
-        nodes: Callable[[], Sequence[Mapping[str, Any]]],
-        config: Mapping[str, Any] | None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.nodes, self.config, self.clock = nodes, config, clock
-        self.asked_at = -self.EVERY_S
-        self.size = Size(0, 0, 0)
-
-    def __call__(self) -> Size:
-        """The present answer; nodes that nobody declared count once they are there."""
-        if self.clock() - self.asked_at >= self.EVERY_S:
-            alive = self.nodes()
-            sizes = [now(alive)] + ([maximum(self.config, alive)] if self.config else [])
-            self.size = Size(*(max(getattr(s, part) for s in sizes) for part in ("nodes", "cpus", "gpus")))
-            self.asked_at = self.clock()
-        return self.size
-
-
-def in_words(config: Mapping[str, Any]) -> str:
-    """How large the declared cluster may become, as far as its file tells."""
+def describe_maximum(config: Mapping[str, Any]) -> str:
+    """Return the size that the declared cluster may reach, as far as its file alone says."""
     size = maximum(config)
     return f"{size.nodes} nodes" if is_unknown(config, []) else str(size)
 
 
 def declared() -> dict[str, Any] | None:
-    """The cluster file of the head that this process runs on; None elsewhere."""
+    """Return the cluster file of the head that this process runs on; None on any other machine."""
     path = Path(CONFIG).expanduser()
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def is_unknown(config: Mapping[str, Any], alive: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether nothing says yet what a worker holds, so that a plan would be a guess."""
+def is_unknown(config: Mapping[str, Any], nodes: Rows) -> bool:
+    """Return True while neither the file nor a living worker says how large a worker is."""
     kinds = config["available_node_types"].values()
-    workers = [n for n in alive if n["Alive"] and not _is_head(n)]
-    return not workers and not any(k.get("resources", {}).get("CPU") for k in kinds)
+    has_worker = any(n["Alive"] and not _is_head(n) for n in nodes)
+    return not has_worker and not any(k.get("resources", {}).get("CPU") for k in kinds)
 
 
-def wait_for_worker(nodes: Callable[[], Sequence[Mapping[str, Any]]], pause: Callable[[], None]) -> None:
+def wait_for_worker(nodes: Callable[[], Rows], pause: Callable[[], None]) -> None:
     """Return when a worker is alive."""
     while not any(n["Alive"] and not _is_head(n) for n in nodes()):
         pause()
@@ -106,41 +85,62 @@ def _is_head(node: Mapping[str, Any]) -> bool:
     return "node:__internal_head__" in node["Resources"]
 
 
-def _now(nodes: Sequence[Mapping[str, Any]]) -> Size:
-    held = [n["Resources"] for n in nodes]
-    return Size(len(nodes), *(int(sum(h.get(k, 0) for h in held)) for k in ("CPU", "GPU")))
+def _total(nodes: Rows) -> Size:
+    rows = [n["Resources"] for n in nodes]
+    return Size(len(nodes), *(int(sum(r.get(k, 0) for r in rows)) for k in ("CPU", "GPU")))
 
 
-def _typical(workers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The smallest of the living workers: a plan must not hope for more."""
-    held = [n["Resources"] for n in workers if n["Alive"]]
-    return {k: min((h.get(k, 0) for h in held), default=0) for k in ("CPU", "GPU")}
+class LiveCapacity:
+    """The larger of the present and the declared size of a cluster, read every two seconds at most."""
+
+    EVERY_S = 2.0
+
+    def __init__(
+        self,
+        nodes: Callable[[], Rows],
+        config: Mapping[str, Any] | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`nodes` reads the nodes (ray.nodes); `config` is None for a cluster that declares no maximum."""
+        self.nodes, self.config, self.clock = nodes, config, clock
+        self.read_at = -self.EVERY_S
+        self.size = Size(0, 0, 0)
+
+    def __call__(self) -> Size:
+        """Return the size; undeclared nodes count once they have joined."""
+        if self.clock() - self.read_at >= self.EVERY_S:
+            nodes = self.nodes()
+            sizes = [now(nodes)] + ([maximum(self.config, nodes)] if self.config else [])
+            self.size = Size(*(max(getattr(s, part) for s in sizes) for part in ("nodes", "cpus", "gpus")))
+            self.read_at = self.clock()
+        return self.size
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """Where trials run, and what there is at most: an autoscaled cluster may begin without a worker."""
+    """The machines that trials run on, at most: an autoscaled cluster may start without a worker."""
 
     description: str
     local: bool
     nodes: int
     cpus: int
     gpus: int
-    room: Callable[[], capacity.Size] | None = None
-    """How large it has become; None where nothing comes or goes."""
+    live: Callable[[], Size] | None = None
+    """Reads the present size; None if nodes neither join nor leave."""
 
     def current(self) -> "Capacity":
-        """The same place with the nodes it has by now.
+        """Return the capacity with the nodes that are there now.
 
-        Whether trials ask for a GPU was settled at the start and stays, even where the last one has left.
+        If it had GPUs at the start, it has at least one for ever: trials that ask for a GPU then wait for the
+        next one instead of starting on CPU cores.
         """
-        if self.room is None:
+        if self.live is None:
             return self
-        size = self.room()
+        size = self.live()
         return replace(self, nodes=size.nodes, cpus=size.cpus, gpus=max(1, size.gpus) if self.gpus else 0)
 
     def slots(self, gpus_per_trial: float, cpus_per_trial: int) -> int:
-        """How many trials run at once; a trial of several ranks takes a core for each."""
+        """Return how many trials run at once; a trial of several ranks needs a core for each."""
         if self.gpus:
             return max(1, min(int(self.gpus / gpus_per_trial), self.cpus // cpus_per_trial))
         return max(1, self.cpus // cpus_per_trial)

@@ -1,7 +1,7 @@
-"""Which Ray a sweep runs on, said out loud; and the lock that keeps two local sweeps apart."""
+"""The connection to Ray, at an address or private to this process, and the lock between local sweeps."""
 
-import fcntl
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -9,104 +9,103 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import datasets
 from datasets.errors import UserError
+from datasets.files import Held, locked, usable_cpus
 from orchestrator.cluster import capacity
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.provenance import ROOT
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024  # trials exchange pointers, not arrays
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics to the authors of Ray
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files beside our journals
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # not every report holds the ranked metric
+    "TUNE_GLOBAL_CHECKPOINT_S": "5",  # seconds between snapshots: the most that a dead driver loses
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of data and plug-ins keep their meaning
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output prints a table even if it is asked for none
+}
+"""Settings of Ray for this process and its children; a variable that the user has set keeps its value."""
 
 
 def check_datasets_package() -> None:
-    """UserError where `datasets` is not ours: Hugging Face's package has the same name."""
-    ours = ROOT / "datasets"
-    found = Path(datasets.__file__).resolve().parent
-    if found != ours:
+    """Raise UserError if `datasets` is not ours but, for example, Hugging Face's package of that name."""
+    ours, imported = ROOT / "datasets", Path(datasets.__file__).resolve().parent
+    if imported != ours:
         raise UserError(
-            f"the package 'datasets' was imported from {found} instead of {ours}; install Upsweep in an "
+            f"the package 'datasets' was imported from {imported} instead of {ours}; install Upsweep in an "
             f"environment of its own (make sweep does)"
         )
 
 
 @contextmanager
 def connect(address: str | None) -> Iterator[Capacity]:
-    """Ray at `address`, or a private one on this machine that ends with the block.
+    """Connect to the Ray at `address` (HOST:PORT), or start a private one here, until the block ends.
 
-    UserError within seconds where nothing answers at `address`.
+    Raises:
+        UserError: within seconds if no Ray answers at `address` or it refuses our token.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "5")
-    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the newer one prints a table even when told not to
-    import logging
-
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import ray
 
-    # what failed is told in our own words, by trial
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    # Workers import our packages from here, whatever folder the driver stands in.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own messages name the trial that failed
+    # workers import our packages from here, whatever folder the driver was started in
     path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
-    settings = {"env_vars": {"PYTHONPATH": path}}
+    settings: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}}
+    settings |= {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        settings |= {"address": "local", "num_cpus": usable_cpus(), "include_dashboard": False}
+        settings |= {"object_store_memory": OBJECT_STORE_BYTES}
+    else:
+        reach(address)
+        settings |= {"address": address}
     try:
-        if address is None:
-            ray.init(
-                address="local",
-                num_cpus=available_cpus(),
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                runtime_env=settings,
-            )
-        else:
-            reach(address)
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=settings)
+        ray.init(**settings)
     except (ConnectionError, OSError) as error:
         raise _no_answer(address, error) from None
     try:
-        yield _place(address)
+        yield _capacity(address)
     finally:
         ray.shutdown()
 
 
-def _place(address: str | None) -> Capacity:
-    """What is there now and at most; waits for a first worker where only that tells what workers hold."""
+def _capacity(address: str | None) -> Capacity:
+    """Return the capacity of the connected Ray; wait for a worker if only that shows how large one is."""
     import ray
     from ray.util import get_node_ip_address
 
-    host = (address or "").rpartition(":")[0]
-    config = capacity.declared() if host and host == get_node_ip_address() else None
+    if address is None:
+        size = capacity.now(ray.nodes())
+        return Capacity(f"this machine: {size}", True, size.nodes, size.cpus, size.gpus)
+    is_head = address.rpartition(":")[0] == get_node_ip_address()
+    config = capacity.declared() if is_head else None
     if config is not None and capacity.is_unknown(config, ray.nodes()):
         print("waiting for the first worker of the cluster", flush=True)
         capacity.wait_for_worker(ray.nodes, lambda: time.sleep(2))
-    now = capacity.now(ray.nodes())
-    where = "this machine" if address is None else f"the Ray cluster at {address}"
-    if address is None:
-        return Capacity(f"{where}: {now}", True, now.nodes, now.cpus, now.gpus)
-    room = capacity.LiveCapacity(ray.nodes, config)
-    most = room()
-    words = f"{now} now; at most {most}" if config else f"{now} now; nodes that join are used"
-    return Capacity(f"{where}: {words}", False, most.nodes, most.cpus, most.gpus, room)
+    now, live = capacity.now(ray.nodes()), capacity.LiveCapacity(ray.nodes, config)
+    most = live()
+    growth = f"at most {most}" if config else "nodes that join are used"
+    description = f"the Ray cluster at {address}: {now} now; {growth}"
+    return Capacity(description, False, most.nodes, most.cpus, most.gpus, live)
 
 
 def reach(address: str) -> None:
-    """UserError within seconds unless a Ray answers at `address` (HOST:PORT) and takes our token."""
+    """Raise UserError within seconds unless a Ray answers at `address` (HOST:PORT) and accepts our token."""
     check_listening(address)
     _check_token(address)
 
 
 def check_listening(address: str, timeout_s: float = 5.0) -> None:
-    """UserError within seconds unless something listens at `address`."""
+    """Raise UserError within seconds unless something listens at `address` (HOST:PORT)."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        raise UserError(f"--address must be HOST:PORT, but got '{address}'")
+        raise UserError(f"--address must be HOST:PORT, but got '{address}'; Ray's port is 6379 by default")
     try:
         socket.create_connection((host, int(port)), timeout=timeout_s).close()
     except OSError as error:
@@ -115,11 +114,11 @@ def check_listening(address: str, timeout_s: float = 5.0) -> None:
 
 @lru_cache
 def _check_token(address: str) -> None:
-    """Ask in a process of its own: Ray's own attempt takes half a minute and says only that it failed."""
-    ask = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+    """Connect in another process, where a short limit holds; Ray's own attempt takes half a minute."""
+    code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
     env = os.environ | {"RAY_gcs_rpc_server_connect_timeout_s": "2"}
-    asked = subprocess.run([sys.executable, "-c", ask, address], env=env, capture_output=True, text=True)
-    if asked.returncode and "InvalidAuthToken" in asked.stderr:
+    done = subprocess.run([sys.executable, "-c", code, address], env=env, capture_output=True, text=True)
+    if done.returncode and "InvalidAuthToken" in done.stderr:
         raise UserError(
             f"the Ray cluster at {address} refuses this machine's token: set RAY_AUTH_MODE=token and put the "
             f"head's ~/.ray/auth_token into RAY_AUTH_TOKEN, or use --local to run here"
@@ -130,36 +129,29 @@ def _no_answer(address: str | None, error: Exception) -> UserError:
     return UserError(f"no Ray cluster answers at {address}: {error}; use --local to run here")
 
 
-def available_cpus() -> int:
-    """Cores this process may use (containers and taskset count)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @contextmanager
 def local_lock(name: str) -> Iterator[None]:
-    """Hold this machine for one sweep; the kernel frees it when the holder dies.
+    """Reserve this machine's devices for the sweep `name`; the kernel frees them when the process ends.
 
-    UserError naming the holder where another local sweep runs: both would fight for the same devices.
+    Raises:
+        UserError: naming the other sweep, if one runs on this machine.
     """
     path = Path(tempfile.gettempdir()) / f"upsweep-{os.getuid()}.lock"
-    with open(path, "a+") as f:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            f.seek(0)
-            raise UserError(_held_by(f.read())) from None
-        f.truncate(0)
-        f.write(json.dumps({"name": name, "pid": os.getpid()}))
-        f.flush()
+            holder = json.dumps({"name": name, "pid": os.getpid()})
+            stack.enter_context(locked(path, blocking=False, holder=holder))
+        except Held as held:
+            raise UserError(
+                f"{_describe_holder(held.holder)} holds this machine's devices; wait for it, stop it, or run "
+                f"on a cluster with --address"
+            ) from None
         yield
 
 
-def _held_by(text: str) -> str:
+def _describe_holder(text: str) -> str:
     try:
         holder = json.loads(text)
-        who = f"sweep '{holder['name']}' (process {holder['pid']})"
-    except (ValueError, KeyError):
-        who = "another sweep"
-    return f"{who} holds this machine's devices; wait for it, stop it, or run on a cluster with --address"
+        return f"sweep '{holder['name']}' (process {holder['pid']})"
+    except (ValueError, KeyError):  # it has the lock and has not written the file yet
+        return "another sweep"

@@ -1,4 +1,4 @@
-"""The head of a cluster over ssh: what it knows, commands on it, and tunnels to what listens there."""
+"""The head of a cluster over ssh: its files, commands on it, and tunnels to services that listen there."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from orchestrator.cluster import provider
 from orchestrator.cluster.known_clusters import KnownCluster, home
 
 CONNECT_S = 5
-"""Seconds in which a living head answers."""
+"""Seconds within which a living head answers."""
 FILES = {
     "token": "~/.ray/auth_token",
     "record": "~/upsweep/record.json",
@@ -28,85 +28,89 @@ FILES = {
 
 @dataclass(frozen=True)
 class HeadInfo:
-    """What the head says about its cluster."""
+    """The contents of the files that a head has about its cluster."""
 
     token: str
     tracking_uri: str
+    """Empty if MLflow does not run there."""
     env: dict[str, str]
     config: dict[str, Any]
 
     @property
     def storage(self) -> str:
-        """Where the cluster keeps sweeps."""
+        """Folder or URL for the sweeps of this cluster; empty if its cluster file names none."""
         return self.env.get("UPSWEEP_STORAGE", "")
 
 
 class Head:
-    """A head that answers; UserError in seconds where it does not."""
+    """The head of a known cluster; every method raises UserError within seconds if it does not answer."""
 
-    def __init__(self, trace: KnownCluster, address: str = "") -> None:
-        """`address` is asked of the provider where it is not given."""
-        self.trace = trace
-        self.address = address or provider.head_address(trace)
+    def __init__(self, cluster: KnownCluster, address: str = "") -> None:
+        """Take the provider's address of the head unless `address` is given."""
+        self.cluster = cluster
+        self.address = address or provider.head_address(cluster)
 
     def ssh(self, *options: str) -> list[str]:
-        """The words of an ssh command to the head, up to the command itself."""
+        """Return an ssh command line to the head, to which a remote command may be appended."""
         home().mkdir(parents=True, exist_ok=True)
-        known = home() / f"{self.trace.name}.known_hosts"
-        words = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}"]
-        words += ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={known}"]
-        words += ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "LogLevel=ERROR"]
-        words += ["-o", "IdentitiesOnly=yes", "-i", self.trace.key] if self.trace.key else []
-        return [*words, *options, f"{self.trace.user}@{self.address}"]
+        known_hosts = home() / f"{self.cluster.name}.known_hosts"
+        line = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_S}"]
+        line += ["-o", "StrictHostKeyChecking=accept-new", "-o", f"UserKnownHostsFile={known_hosts}"]
+        line += ["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "LogLevel=ERROR"]
+        line += ["-o", "IdentitiesOnly=yes", "-i", self.cluster.key] if self.cluster.key else []
+        return [*line, *options, f"{self.cluster.user}@{self.address}"]
 
     def run(self, command: str, limit_s: float = 30.0) -> str:
-        """What `command` prints on the head; UserError where the head cannot be reached or it fails."""
-        words = [*self.ssh(), f"bash -c {shlex.quote(command)}"]
+        """Return what `command` prints on the head; UserError also if it fails."""
+        line = [*self.ssh(), f"bash -c {shlex.quote(command)}"]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=limit_s)
+            done = subprocess.run(line, capture_output=True, text=True, timeout=limit_s)
         except subprocess.TimeoutExpired:
-            raise self.silent(f"no answer in {limit_s:.0f} s") from None
-        if done.returncode == 255:
-            raise self.silent(done.stderr.strip().rpartition("\n")[2])
+            raise self.unreachable(f"no answer in {limit_s:.0f} s") from None
+        if done.returncode == 255:  # ssh itself failed
+            raise self.unreachable(done.stderr.strip().rpartition("\n")[2])
         if done.returncode:
-            raise UserError(f"on the head of cluster '{self.trace.name}': {done.stderr.strip()}")
+            raise UserError(
+                f"a command failed on the head of cluster '{self.cluster.name}': {done.stderr.strip()}"
+            )
         return done.stdout
 
-    def silent(self, why: str) -> UserError:
-        """A cluster was started from here and its head is away: never a reason to run here unasked."""
+    def unreachable(self, reason: str) -> UserError:
+        """Return the error for a cluster whose head does not answer; it never means to run here unasked."""
         return UserError(
-            f"cluster '{self.trace.name}' was started from here, but its head {self.address} does not answer "
-            f"({why}): bring it back with python experiments/cluster.py up, or use --local to run here"
+            f"cluster '{self.cluster.name}' was started from here, but its head {self.address} does not "
+            f"answer ({reason}): start it again with python experiments/cluster.py up, or use --local to run "
+            f"here"
         )
 
     @cached_property
-    def facts(self) -> HeadInfo:
-        """Token, storage, MLflow and node types, in one visit."""
+    def info(self) -> HeadInfo:
+        """Token, MLflow's address, settings and node types, read with one ssh command."""
         parts = "; ".join(f"base64 -w0 {path} 2>/dev/null; echo" for path in FILES.values())
         lines = self.run(parts, limit_s=15).split("\n")
         texts = {name: base64.b64decode(line).decode() for name, line in zip(FILES, lines, strict=False)}
         if not texts["token"] or not texts["config"]:
             raise UserError(
-                f"cluster '{self.trace.name}' is not ready: its head {self.address} has no token yet; wait "
-                f"for ray up to end, or start it with the project's cluster.yaml"
+                f"cluster '{self.cluster.name}' is not ready: its head {self.address} has no token yet; wait "
+                f"until ray up has ended, or start it with the project's cluster.yaml"
             )
         record = json.loads(texts["record"] or "{}")
-        words = shlex.split(texts["env"].removeprefix("export"))
-        env = dict(word.split("=", 1) for word in words if "=" in word)
+        exports = shlex.split(texts["env"].removeprefix("export"))
+        env = dict(export.split("=", 1) for export in exports if "=" in export)
         return HeadInfo(texts["token"].strip(), record.get("uri", ""), env, json.loads(texts["config"]))
 
     @contextmanager
     def tunnel(self, *targets: str, ports: Sequence[int] = ()) -> Iterator[list[int]]:
-        """Local ports that lead to `targets` (HOST:PORT as the head sees them), for as long as the block."""
-        mine = [port or free_port() for port in (ports or [0] * len(targets))]
-        forwards = [w for p, t in zip(mine, targets, strict=True) for w in ("-L", f"127.0.0.1:{p}:{t}")]
-        words = self.ssh("-N", "-o", "ExitOnForwardFailure=yes", *forwards)
+        """Yield a local port for each of `targets` (HOST:PORT as the head sees them) until the block ends."""
+        local = [port or free_port() for port in (ports or [0] * len(targets))]
+        forwards = [w for p, t in zip(local, targets, strict=True) for w in ("-L", f"127.0.0.1:{p}:{t}")]
+        line = self.ssh("-N", "-o", "ExitOnForwardFailure=yes", *forwards)
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
         try:
-            self._wait_open(process, mine)
-            yield mine
+            self._wait_open(process, local)
+            yield local
         finally:
             process.terminate()
             process.wait()
@@ -116,23 +120,24 @@ class Head:
     def _wait_open(self, process: "subprocess.Popen[str]", ports: Sequence[int]) -> None:
         deadline = time.monotonic() + 2 * CONNECT_S
         for port in ports:
-            while not _listens(port):
+            while not is_open(port):
                 if process.poll() is not None:
-                    said = process.stderr.read().strip() if process.stderr else ""
-                    raise self.silent(said.rpartition("\n")[2])
+                    text = process.stderr.read().strip() if process.stderr else ""
+                    raise self.unreachable(text.rpartition("\n")[2])
                 if time.monotonic() > deadline:
-                    raise self.silent("the tunnel does not open")
+                    raise self.unreachable("the ssh tunnel does not open")
                 time.sleep(0.05)
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a port of this machine that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _listens(port: int) -> bool:
+def is_open(port: int) -> bool:
+    """Return True if something listens on this machine's `port`."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""Which cluster `ray up` has started from here, read from what it leaves behind; nobody is asked."""
+"""Clusters that `ray up` started from here, read from the files that it leaves; nothing is contacted."""
 
 import json
 import tempfile
@@ -12,7 +12,7 @@ from datasets.errors import UserError
 from orchestrator.provenance import ROOT
 
 NEEDED = ("cluster_name", "provider", "auth")
-ELSEWISE = "correct it, or use --local to run here"
+REMEDY = "correct it, or use --local to run here"
 
 
 @dataclass(frozen=True)
@@ -25,93 +25,94 @@ class KnownCluster:
     provider: str
     user: str
     key: str
-    """Private key for ssh; empty: ssh's own choice."""
+    """Private key for ssh; empty: ssh chooses."""
     address: str = ""
-    """Of the head where the file itself names it (provider local)."""
+    """Of the head, if the file itself names it (provider local)."""
 
 
 def home() -> Path:
-    """Where this machine remembers clusters."""
+    """Return the folder in which this machine remembers clusters."""
     return Path.home() / ".ray" / "upsweep"
 
 
 def latest(root: Path = ROOT) -> KnownCluster | None:
-    """The cluster that was started last from `root`, by its cluster files or remembered; None without one."""
-    found = [(at, trace) for path in sorted(root.glob("cluster*.yaml")) for at, trace in _traces(path)]
-    found += _remembered(root)
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    """Return the cluster that was started last from the checkout `root`; None without one."""
+    started = _remembered(root)
+    for path in sorted(root.glob("cluster*.yaml")):
+        config = read(path)
+        caches = [(cache.stat().st_mtime, _cluster(path, resolved)) for cache, resolved in _caches(config)]
+        if not caches and _local_state_is_up(config):
+            caches = [(0.0, _cluster(path, config))]
+        started += caches
+    return max(started, key=lambda pair: pair[0])[1] if started else None
 
 
 def from_file(path: Path) -> KnownCluster:
-    """The cluster that `path` describes, with the key that `ray up` made where it made one."""
+    """Return the cluster that `path` describes, with the key that `ray up` made, if it made one."""
     config = read(path)
-    cached = [_trace(path, ready) for _, ready in _caches(config)]
-    return cached[-1] if cached else _trace(path, config)
+    caches = _caches(config)
+    return _cluster(path, caches[-1][1] if caches else config)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A cluster file. UserError for one that is none: a sweep on this machine, too, looks for clusters."""
+    """Return a cluster file as a dictionary.
+
+    Raises:
+        UserError: if it is not one; it names --local, because sweeps on this machine read these files too.
+    """
     try:
         config = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}; {ELSEWISE}") from None
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}; {REMEDY}") from None
     lacking = [k for k in NEEDED if not isinstance(config, dict) or not config.get(k)]
     if lacking:
-        raise UserError(f"{path} is no cluster file, it lacks {', '.join(lacking)}; {ELSEWISE}")
+        raise UserError(f"{path} is not a cluster file: it lacks {', '.join(lacking)}; {REMEDY}")
     return config
 
 
-def remember(trace: KnownCluster, root: Path = ROOT) -> None:
-    """Keep it where a reboot does not wipe it, as it wipes Ray's own."""
+def remember(cluster: KnownCluster, root: Path = ROOT) -> None:
+    """Note the cluster in the home folder: a reboot deletes Ray's own note in the temporary folder."""
     home().mkdir(parents=True, exist_ok=True)
-    (home() / f"{trace.name}.json").write_text(json.dumps(asdict(trace) | {"root": str(root)}))
+    (home() / f"{cluster.name}.json").write_text(json.dumps(asdict(cluster) | {"root": str(root)}))
 
 
-def forget(trace: KnownCluster) -> None:
-    """The cluster is down: no later sweep looks for it."""
-    (home() / f"{trace.name}.json").unlink(missing_ok=True)
-    for path, _ in _caches(read(Path(trace.file))):
+def forget(cluster: KnownCluster) -> None:
+    """Delete every note of a cluster that is down."""
+    (home() / f"{cluster.name}.json").unlink(missing_ok=True)
+    for path, _ in _caches(read(Path(cluster.file))):
         path.unlink(missing_ok=True)
 
 
-def _traces(path: Path) -> list[tuple[float, KnownCluster]]:
-    config = read(path)
-    found = [(cache.stat().st_mtime, _trace(path, ready)) for cache, ready in _caches(config)]
-    if not found and _local_state_is_up(config):
-        found.append((0.0, _trace(path, config)))
-    return found
-
-
 def _remembered(root: Path) -> list[tuple[float, KnownCluster]]:
-    """Of this checkout, whose file may lie anywhere."""
-    found = []
+    """Return (time, cluster) of those noted from the checkout `root`; their files may be anywhere."""
+    clusters = []
     for path in home().glob("*.json"):
-        kept = json.loads(path.read_text())
-        if kept.pop("root") == str(root) and Path(kept["file"]).exists():
-            found.append((path.stat().st_mtime, KnownCluster(**kept)))
-    return found
+        note = json.loads(path.read_text())
+        if note.pop("root") == str(root) and Path(note["file"]).exists():
+            clusters.append((path.stat().st_mtime, KnownCluster(**note)))
+    return clusters
 
 
 def _caches(config: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
-    """What `ray up` resolved this configuration to, oldest first; other projects' are left alone."""
-    found = []
+    """Return the notes of `ray up` about this cluster, oldest first, each with the resolved cluster file."""
+    caches = []
     for path in Path(tempfile.gettempdir()).glob("ray-config-*"):
         try:
-            ready = json.loads(path.read_text())["config"]
+            resolved = json.loads(path.read_text())["config"]
         except (OSError, ValueError, KeyError):
             continue
-        if ready.get("cluster_name") == config["cluster_name"] and _place(ready) == _place(config):
-            found.append((path, ready))
-    return sorted(found, key=lambda pair: pair[0].stat().st_mtime)
+        if resolved.get("cluster_name") == config["cluster_name"] and _site(resolved) == _site(config):
+            caches.append((path, resolved))
+    return sorted(caches, key=lambda pair: pair[0].stat().st_mtime)
 
 
-def _place(config: dict[str, Any]) -> tuple[Any, ...]:
-    provider = config["provider"]
-    return tuple(provider.get(key) for key in ("type", "region", "project_id", "head_ip"))
+def _site(config: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what tells a cluster from another project's cluster of that name."""
+    return tuple(config["provider"].get(key) for key in ("type", "region", "project_id", "head_ip"))
 
 
 def _local_state_is_up(config: dict[str, Any]) -> bool:
-    """`ray up --no-config-cache` of one's own machines leaves only this."""
+    """Return True if Ray noted a running head, which is all that `ray up --no-config-cache` leaves."""
     path = Path("/tmp/ray") / f"cluster-{config['cluster_name']}.state"
     if config["provider"]["type"] != "local" or not path.exists():
         return False
@@ -119,7 +120,7 @@ def _local_state_is_up(config: dict[str, Any]) -> bool:
     return head.get("state") == "running"
 
 
-def _trace(path: Path, config: dict[str, Any]) -> KnownCluster:
+def _cluster(path: Path, config: dict[str, Any]) -> KnownCluster:
     auth = config["auth"]
     key = auth.get("ssh_private_key", "")
     return KnownCluster(

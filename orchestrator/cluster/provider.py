@@ -1,9 +1,11 @@
-"""Where the head of a cluster is: asked of the provider, in a process of its own with a limit.
+"""The address of a cluster's head, from its provider, in another process with a time limit.
 
-Ray's own question hangs for minutes where credentials are there and the network is not, so AWS is first
-asked one of ours: the same permission, one attempt, a few seconds.
+Ray's own query hangs for minutes if there are credentials and no network. So AWS first gets a query of ours
+that needs an equal permission: one attempt, a few seconds.
 """
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -12,10 +14,11 @@ from typing import Any
 
 from datasets.errors import UserError
 from orchestrator.cluster.known_clusters import KnownCluster, read
+from orchestrator.provenance import ROOT
 
-LOCAL = "; --local runs here"
+LOCAL = ", or use --local to run here"
 LIMIT_S = 20.0
-"""Seconds; half of it is the import of Ray and boto3 on a slow machine."""
+"""Half of it is the import of Ray and boto3 on a slow machine."""
 EXPIRED = ("ExpiredToken", "RequestExpired", "ExpiredTokenException", "TokenRefreshRequired", "SSOTokenLoad")
 REFUSED = ("AuthFailure", "InvalidClientTokenId", "UnauthorizedOperation", "SignatureDoesNotMatch")
 NO_NETWORK = (
@@ -26,22 +29,21 @@ NO_NETWORK = (
 )
 
 
-def head_address(trace: KnownCluster, limit_s: float = LIMIT_S) -> str:
-    """The address of the head; UserError in seconds with what is the matter."""
-    return trace.address or _asked(trace, "address", limit_s, LOCAL)
+def head_address(cluster: KnownCluster, limit_s: float = LIMIT_S) -> str:
+    """Return the address of the head. UserError within `limit_s` with the reason if there is none."""
+    return cluster.address or _query(cluster, "address", limit_s, LOCAL)
 
 
-def check_credentials(trace: KnownCluster, limit_s: float = LIMIT_S) -> None:
-    """UserError in seconds where the provider does not take our questions; only AWS is asked."""
-    if trace.provider == "aws":
-        _asked(trace, "check", limit_s, "")
+def check_credentials(cluster: KnownCluster, limit_s: float = LIMIT_S) -> None:
+    """Raise UserError within `limit_s` if the provider refuses our credentials; only AWS is asked."""
+    if cluster.provider == "aws":
+        _query(cluster, "check", limit_s, "")
 
 
-def _asked(trace: KnownCluster, what: str, limit_s: float, remedy: str) -> str:
+def _query(cluster: KnownCluster, query: str, limit_s: float, remedy: str) -> str:
+    command = [sys.executable, "-m", "orchestrator.cluster.provider", cluster.file, query]
     try:
-        command = [sys.executable, "-m", "orchestrator.cluster.provider", trace.file, what]
-        root = Path(__file__).resolve().parents[2]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=root)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, cwd=ROOT)
         answer = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         answer = {"kind": "TimeoutExpired", "error": f"no answer in {limit_s:.0f} s"}
@@ -49,42 +51,40 @@ def _asked(trace: KnownCluster, what: str, limit_s: float, remedy: str) -> str:
         answer = {"kind": "", "error": done.stderr.strip().rpartition("\n")[2]}
     if "address" in answer:
         return answer["address"]
-    raise UserError(_words(trace, answer["kind"], answer["error"], remedy))
+    raise UserError(_explain(cluster, answer["kind"], answer["error"], remedy))
 
 
-def _words(trace: KnownCluster, kind: str, error: str, remedy: str) -> str:
-    """One sentence for a person, with what else they can do."""
-    file = Path(trace.file).name
+def _explain(cluster: KnownCluster, kind: str, error: str, remedy: str) -> str:
+    """Return the sentence for a person; `remedy` is an alternative to the repair, or empty."""
+    name = f"cluster '{cluster.name}'"
     if "NoCredentials" in kind or "PartialCredentials" in kind:
-        return f"cluster '{trace.name}' needs AWS credentials and there are none: run aws configure{remedy}"
+        return f"{name} needs AWS credentials and there are none: run aws configure{remedy}"
     if any(word in kind + error for word in EXPIRED):
         return f"the AWS credentials have expired: renew them (aws sso login){remedy}"
     if any(word in kind + error for word in REFUSED):
-        return f"AWS refuses these credentials for cluster '{trace.name}': {error}{remedy}"
+        return f"AWS refuses these credentials for {name} ({error}): correct them{remedy}"
     if kind == "TimeoutExpired" or any(word in kind for word in NO_NETWORK):
-        asked = f"{trace.provider} cannot be asked about cluster '{trace.name}'"
-        return f"{asked}: {error}; is there a network?{remedy}"
+        return f"{cluster.provider} cannot be asked about {name} ({error}): check the network{remedy}"
     if "not found" in error:
         return (
-            f"cluster '{trace.name}' was started from here and has no head now: bring it back with "
-            f"ray up {file}, forget it with python experiments/cluster.py down, or use --local to run here"
+            f"{name} was started from here and has no head now: start it again with ray up "
+            f"{Path(cluster.file).name}, remove it with python experiments/cluster.py down{LOCAL}"
         )
-    return f"the head of cluster '{trace.name}' was not found: {error}{remedy}"
+    return f"the provider returned no head of {name} ({error}): check it in its console{remedy}"
 
 
-def main(file: str, what: str) -> dict[str, str]:
-    """What the provider says, as a dictionary of one answer or one error."""
+def main(file: str, query: str) -> dict[str, str]:
+    """Return {"address": ...}, empty for the query "check", or {"kind": ..., "error": ...}."""
     try:
-        _ask_aws(read(Path(file))["provider"])
-        return {"address": _of_head(file) if what == "address" else ""}
+        _describe_aws_instances(read(Path(file))["provider"])
+        return {"address": _address_from_ray(file) if query == "address" else ""}
     except (Exception, SystemExit) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
-        text = " ".join(str(error).split())
-        return {"kind": f"{type(error).__name__} {code}".strip(), "error": text}
+        return {"kind": f"{type(error).__name__} {code}".strip(), "error": " ".join(str(error).split())}
 
 
-def _ask_aws(provider: dict[str, Any]) -> None:
-    """Whether the network, the credentials and their permission to look at instances are there."""
+def _describe_aws_instances(provider: dict[str, Any]) -> None:
+    """Raise boto3's error if network, credentials or the permission to list instances are missing."""
     if provider["type"] != "aws":
         return
     import boto3
@@ -96,10 +96,7 @@ def _ask_aws(provider: dict[str, Any]) -> None:
     client.describe_instances(MaxResults=5)
 
 
-def _of_head(file: str) -> str:
-    import contextlib
-    import io
-
+def _address_from_ray(file: str) -> str:
     from ray.autoscaler._private.commands import get_head_node_ip
 
     with contextlib.redirect_stdout(io.StringIO()):

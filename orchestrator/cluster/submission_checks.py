@@ -1,70 +1,69 @@
-"""Checks before a command is sent to a cluster: data, storage, and space files that must travel."""
+"""Checks before a command is sent to a cluster: images, storage, and space files that must be sent too."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from datasets.errors import UserError
 from orchestrator.search import space_file
 
 SPACES = "submitted"
-"""Folder of the working tree on the cluster, for spaces from elsewhere."""
-COPIED = ("report.html", "leaderboard.json", "sweep.json")
+"""Folder for the user's own space files in the copy of the working tree."""
+DEFAULT_STORAGE = "./runs"
 
 
-def progress(text: str) -> None:
-    """What a remote command prints, as it is."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+def check_data(images: Mapping[str, str], exists: Callable[[str], bool], storage: str) -> None:
+    """Raise UserError for images that only this machine has, with the command that uploads them.
 
-
-def check_data(named: Mapping[str, str], is_there: Callable[[str], bool], bucket: str) -> None:
-    """UserError for images that only this machine has, with the command that brings them to the storage."""
-    for role, spec in named.items():
-        known = "://" in spec or "/" not in spec and not Path(spec).exists()
-        if known or (spec.startswith("/") and is_there(spec)):
+    `images`: role (train, val, test) -> a catalogue name, URL or folder; empty ones are skipped. `exists`
+    tells if the head has an absolute path.
+    """
+    for role, spec in images.items():
+        is_named = "://" in spec or "/" not in spec and not Path(spec).exists()
+        if not spec or is_named or (spec.startswith("/") and exists(spec)):
             continue
-        target = f"{bucket.rpartition('/')[0] or bucket}/data/{Path(spec).name}"
+        target = f"{storage.rpartition('/')[0] or storage}/data/{Path(spec).name}"
         raise UserError(
-            f"--{role} {spec} lies on this machine and the cluster cannot read it; bring it there with "
-            f"python experiments/prepare_data.py folder --source {spec} --out {target} and name "
+            f"--{role} {spec} is a folder of this machine, which the cluster cannot read; upload it with "
+            f"python experiments/prepare_data.py folder --source {spec} --out {target} and pass "
             f"--{role} {target}"
         )
 
 
 def own_space(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str]]:
-    """The words with a space file of the user's own under the name that it has on the cluster, and its text.
+    """Return a command line and the files to send (name -> text) for the value `spec` of --space.
 
-    It may lie anywhere, also where `.gitignore` hides it. UserError where there is none, or no space in it.
+    A space file of the user's own is sent with the working tree, even from outside it or if `.gitignore`
+    excludes it, and the returned command line names the copy. Other spaces need no file.
+
+    Raises:
+        UserError: if the file does not exist or does not hold a valid space.
     """
     if not space_file.is_file(spec):
         return list(words), {}
     file = space_file.read(spec)
-    file.space()  # a mistake in it is said here, not minutes later by the cluster
+    file.space()  # a mistake is reported now, not minutes later by the cluster
     path, colon, name = spec.rpartition(":") if ".py:" in spec else (spec, "", "")
-    there = f"{SPACES}/{Path(path).name}"
-    moved = {spec: there + colon + name, f"--space={spec}": f"--space={there}{colon}{name}"}
-    return [moved.get(word, word) for word in words], {there: file.text}
+    copy = f"{SPACES}/{Path(path).name}"
+    changes = {spec: copy + colon + name, f"--space={spec}": f"--space={copy}{colon}{name}"}
+    return [changes.get(word, word) for word in words], {copy: file.text}
 
 
-def check_storage(given: str, env_storage: str) -> str:
-    """The storage of a remote command: as given, else the cluster's own. UserError for a local one."""
-    if given == "./runs":
-        if not env_storage or "CHANGE-ME" in env_storage:
+def check_storage(given: str, cluster_storage: str) -> str:
+    """Return the storage of a remote command: `given` by --storage, or else the cluster's own.
+
+    Raises:
+        UserError: if it is a folder of this machine, or if the cluster has none.
+    """
+    if given == DEFAULT_STORAGE:
+        if not cluster_storage or "CHANGE-ME" in cluster_storage:
             raise UserError(
                 "the cluster has no storage: name a bucket or shared folder in UPSWEEP_STORAGE of its "
-                "cluster file and run ray up again, or give --storage s3://BUCKET/upsweep"
+                "cluster file and run ray up again, or pass --storage s3://BUCKET/upsweep"
             )
-        return env_storage
+        return cluster_storage
     if "://" not in given and not given.startswith("/"):
         raise UserError(
-            f"--storage {given} is a folder of this machine; the cluster needs a URL, or the absolute "
-            f"path of a folder that its machines share"
+            f"--storage {given} is a folder of this machine; pass a URL, or the absolute path of a folder "
+            f"that the cluster's machines share"
         )
     return given
-
-
-def named_data(options: Any) -> dict[str, str]:
-    """Role -> what the options name for it."""
-    return {r: getattr(options, r, "") for r in ("train", "val", "test") if getattr(options, r, "")}

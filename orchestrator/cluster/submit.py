@@ -1,104 +1,105 @@
-"""One command on a cluster, from the laptop's side: say where, check, submit, follow, fetch the report."""
+"""One command on a cluster, seen from the laptop: check, submit, follow, download the report."""
 
 import base64
 import shlex
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from orchestrator.cluster import capacity, jobs, known_clusters
+from datasets.files import atomic_write
+from orchestrator.cluster import jobs, known_clusters
+from orchestrator.cluster.capacity import describe_maximum
 from orchestrator.cluster.head import Head
 from orchestrator.cluster.jobs import SubmittedJob
 from orchestrator.cluster.known_clusters import KnownCluster
-from orchestrator.cluster.submission_checks import (
-    COPIED,
-    check_data,
-    check_storage,
-    named_data,
-    own_space,
-    progress,
-)
+from orchestrator.cluster.submission_checks import DEFAULT_STORAGE, check_data, check_storage, own_space
+from orchestrator.cluster.target import Options, SweepOptions
+
+REPORT_FILES = ("report.html", "leaderboard.json", "sweep.json")
+Say = Callable[[str], None]
 
 
 def submit_and_follow(
-    trace: KnownCluster, script: str, options: Any, words: list[str], say: Callable[[str], None]
+    cluster: KnownCluster, script: str, options: Options, words: Sequence[str], say: Say
 ) -> int:
-    """See dispatch.elsewhere."""
-    head = Head(trace)
-    facts = head.facts
-    known_clusters.remember(trace)
-    size = capacity.in_words(facts.config)
-    say(f"cluster '{trace.name}', head {head.address}, at most {size}; --local runs here")
-    if name := getattr(options, "stop", ""):
-        say(jobs.stop(head, name))
+    """Run `script` with the command line `words` on a cluster and print its output; return its exit code.
+
+    A sweep may also be detached from, followed again (--resume) or stopped.
+
+    Raises:
+        UserError: before anything is submitted, if the head does not answer or cannot use data or storage.
+    """
+    head = Head(cluster)
+    info = head.info
+    known_clusters.remember(cluster)
+    size = describe_maximum(info.config)
+    say(f"cluster '{cluster.name}', head {head.address}, at most {size}; --local runs here")
+    sweep = options if isinstance(options, SweepOptions) else None
+    if sweep and sweep.stop:
+        say(jobs.stop(head, sweep.stop))
         return 0
-    storage = check_storage(options.storage, facts.storage)
-    check_data(named_data(options), lambda path: _is_there(head, path), storage)
-    job = _already(head, getattr(options, "resume", ""))
+    storage, job = check_storage(options.storage, info.storage), None
+    if sweep:
+        images = {"train": sweep.train, "val": sweep.val, "test": sweep.test}
+        check_data(images, lambda path: _exists(head, path), storage)
+        job = _running_job(head, sweep.resume)
     if job is None:
-        words, beside = own_space([w for w in words if w != "--detach"], getattr(options, "space", ""))
-        job = jobs.submit(head, _command(script, options, words, storage, facts.tracking_uri), beside)
-        say(f"submitted as {job.id}: this machine may go away, the cluster goes on")
+        command = [word for word in words if word != "--detach"]
+        command, extra_files = own_space(command, sweep.space if sweep else "")
+        if options.storage == DEFAULT_STORAGE:
+            command += ["--storage", storage]
+        if info.tracking_uri and not options.tracking_uri:
+            command += ["--tracking-uri", info.tracking_uri]
+        job = jobs.submit(head, ["python", script, *command], extra_files)
+        say(f"submitted as {job.id}: it runs on the cluster even if this machine is switched off")
     else:
         say(f"sweep '{job.sweep}' runs already as {job.id}; following it")
-    if getattr(options, "detach", False):
-        say(f"follow it with --resume NAME, ask with --status NAME, end it with --stop NAME (job {job.id})")
+    if sweep and sweep.detach:
+        say(f"follow it with --resume NAME, ask with --status NAME, stop it with --stop NAME (job {job.id})")
         return 0
-    try:
-        code = jobs.follow(head, job, progress)
-    except KeyboardInterrupt:
-        say(f"\nno longer following; {_sweep(head, job)} goes on on the cluster")
-        return 0
-    return _download_report(head, job, code, say)
+    return _follow(head, job, say)
 
 
-def _command(script: str, options: Any, words: list[str], storage: str, tracking_uri: str) -> list[str]:
-    """The same command there, with the storage and MLflow server of the cluster."""
-    command = ["python", script, *words]
-    if options.storage == "./runs":
-        command += ["--storage", storage]
-    if not options.tracking_uri and tracking_uri:
-        command += ["--tracking-uri", tracking_uri]
-    return command
-
-
-def _already(head: Head, name: str) -> SubmittedJob | None:
-    """The job that runs the sweep that is to be resumed."""
-    if not name:
+def _running_job(head: Head, sweep: str) -> SubmittedJob | None:
+    """Return the job that runs the sweep to be resumed; None if none does."""
+    if not sweep:
         return None
-    found = jobs.jobs_of(head, name)
+    known = jobs.list_jobs(head, sweep)
     with jobs.job_client(head) as client:
-        return jobs.running(client, found)
+        return jobs.running(client, known)
 
 
-def _is_there(head: Head, path: str) -> bool:
+def _exists(head: Head, path: str) -> bool:
     return head.run(f"test -e {shlex.quote(path)} && echo yes || true").strip() == "yes"
 
 
-def _sweep(head: Head, job: SubmittedJob) -> str:
-    found = jobs.refresh(head, job)
-    if found is None:
-        return f"job {job.id}"
-    return f"sweep '{found.sweep}' (--status, --resume or --stop {found.sweep})"
-
-
-def _download_report(head: Head, job: SubmittedJob, code: int, say: Callable[[str], None]) -> int:
-    """Copy the report of a sweep that ended well; the exit code."""
-    found = jobs.refresh(head, job)
-    if not code and found is not None:
-        target = Path("runs") / found.sweep
-        if all([_copy(head, f"{found.folder}/{name}", target / name) for name in COPIED]):
-            say(f"copied here: {target / COPIED[0]}; MLflow: python experiments/cluster.py ui")
+def _follow(head: Head, job: SubmittedJob, say: Say) -> int:
+    """Print the job's output; after its end, copy the report here. Ctrl-C ends only the following."""
+    try:
+        code = jobs.follow(head, job, _print)
+    except KeyboardInterrupt:
+        registered = jobs.refresh(head, job)
+        name = registered and registered.sweep
+        sweep = f"sweep '{name}' (--status, --resume or --stop {name})" if name else f"job {job.id}"
+        say(f"\nno longer following; {sweep} continues on the cluster")
+        return 0
+    registered = jobs.refresh(head, job)
+    if not code and registered is not None:
+        target = Path("runs") / registered.sweep
+        if all([_download(head, f"{registered.folder}/{name}", target / name) for name in REPORT_FILES]):
+            say(f"copied here: {target / REPORT_FILES[0]}; MLflow: python experiments/cluster.py ui")
     return code
 
 
-def _copy(head: Head, path: str, target: Path) -> bool:
-    """Whether the file was there; it takes its name here only when complete."""
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _download(head: Head, path: str, target: Path) -> bool:
+    """Copy a file of the head to `target` as a whole; return False if there is none."""
     text = head.run(f"test -f {shlex.quote(path)} && base64 -w0 {shlex.quote(path)} || true")
-    if not text:
-        return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    new = target.with_name(f".{target.name}.new")
-    new.write_bytes(base64.b64decode(text))
-    new.replace(target)
-    return True
+    if text:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(target, base64.b64decode(text))
+    return bool(text)

@@ -1,89 +1,127 @@
-"""Where a command runs: an address, a Ray of this machine, a cluster started from here, or this machine.
+"""The choice where a command runs: a Ray at an address, a cluster started from here, or this machine.
 
 Never `address="auto"`, which joins another process's private Ray and dies with it.
 """
 
-import os
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from datasets.errors import UserError
 from orchestrator.cluster import capacity, connect, known_clusters
-
-WITHOUT_RAY = ("status", "stop", "dry_run")
-"""Options of a sweep with which this process needs no cluster."""
+from orchestrator.cluster.known_clusters import KnownCluster
 
 
+@runtime_checkable
 class Options(Protocol):
-    """What a script's options must have to run elsewhere."""
+    """The options of every command that can run on a cluster."""
 
     local: bool
     address: str
     storage: str
     tracking_uri: str
+    dry_run: bool
 
 
-def elsewhere(
-    script: str,
-    options: Options,
-    words: Sequence[str],
-    env: MutableMapping[str, str] = os.environ,
-    say: Callable[[str], None] = print,
-) -> int | None:
-    """Run `script` with `words` on the cluster that was started from here; its exit code.
+@runtime_checkable
+class SweepOptions(Options, Protocol):
+    """The further options of a sweep that matter on a cluster."""
 
-    None where the command runs in this process: with --local, at an address, at a Ray that `ray start` began
-    on this machine (RAY_ADDRESS then names it), or because there is no cluster; UPSWEEP_LOCAL looks for none.
-    UserError where nothing listens at the address, before anything heavy is imported.
+    status: str
+    stop: str
+    resume: str
+    detach: bool
+    space: str
+    train: str
+    val: str
+    test: str
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine; a command that needs Ray starts a private one."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A Ray that runs already, reached from this process."""
+
+    address: str
+    """HOST:PORT."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A cluster that `ray up` started from here: the command is sent to its head."""
+
+    cluster: KnownCluster
+
+
+Target = Local | Address | Remote
+
+
+def choose_target(options: Options, env: Mapping[str, str]) -> Target:
+    """Return where a command runs; imports nothing heavy.
+
+    In this order: this machine with --local; --address or RAY_ADDRESS; this machine with UPSWEEP_LOCAL; a Ray
+    that `ray start` began on this machine; the cluster that `ray up` started last from here; this machine.
+
+    Raises:
+        UserError: if nothing listens at the address, unless the command needs no Ray (--status, --stop and
+            --dry-run).
     """
-    named = options.address or env.get("RAY_ADDRESS")
-    if named and not options.local and not any(getattr(options, asks, "") for asks in WITHOUT_RAY):
-        connect.check_listening(named)
-    if options.local or named or env.get("UPSWEEP_LOCAL"):
-        return None
-    if own := started_here():
-        env["RAY_ADDRESS"] = own
-        return None
-    found = known_clusters.latest()
-    if found is None:
-        return None
-    from orchestrator.cluster.submit import submit_and_follow
-
-    return submit_and_follow(found, script, options, list(words), say)
+    if address := resolve_address(options, env):
+        asks = isinstance(options, SweepOptions) and (options.status or options.stop)
+        if not options.dry_run and not asks:
+            connect.check_listening(address)
+        return Address(address)
+    if options.local or env.get("UPSWEEP_LOCAL"):
+        return Local()
+    if started := started_here(env):
+        return Address(started)
+    cluster = known_clusters.latest()
+    return Remote(cluster) if cluster else Local()
 
 
-def started_here(folder: Path | None = None) -> str | None:
-    """HOST:PORT of the Ray that `ray start` began on this machine; None where none answers."""
-    note = (folder or Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray") / "ray_current_cluster"
+def resolve_address(options: Options, env: Mapping[str, str]) -> str:
+    """Return HOST:PORT of the Ray that --address or RAY_ADDRESS names; empty with --local or without one."""
+    return "" if options.local else options.address or env.get("RAY_ADDRESS", "")
+
+
+def started_here(env: Mapping[str, str]) -> str | None:
+    """Return HOST:PORT of the Ray that `ray start` began on this machine; None if none answers."""
+    note = Path(env.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:
         address = note.read_text().strip()
         connect.check_listening(address)
     except (OSError, UserError):
-        return None  # left behind by a Ray that was killed
+        return None  # the note of a Ray that was killed stays
     return address
 
 
-def defaults(words: Sequence[str], env: Mapping[str, str], gpu: Callable[[], bool]) -> tuple[list[str], str]:
-    """The options that a bare command stands for, and what to say first.
+def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bool]) -> tuple[list[str], str]:
+    """Return the options that a sweep without recipe or data stands for, and a sentence to print first.
 
-    With prepared data (UPSWEEP_DATA) and a GPU that is the published recipe; otherwise the demo, which says
-    so and names the real command.
+    With prepared data (UPSWEEP_DATA) and a GPU that is the published recipe, otherwise the demo.
     """
     decided = ("--recipe", "--train", "--space", "--resume", "--status", "--stop", "--help", "-h", "--data.")
     if any(word.startswith(decided) for word in words):
         return [], ""
     data = env.get("UPSWEEP_DATA", "").rstrip("/")
     real = f"--recipe srgan_8 --space full --train {data or 'DATA'}/celeba"
-    if data and gpu():
+    if data and has_gpus():
         return real.split(), f"recipe srgan_8 over space full on {data}/celeba"
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
     return [], f"this is only the demo ({missing}); the real one: python experiments/sweep.py {real}"
 
 
-def has_gpu() -> bool:
-    """Whether the cluster of this job may have GPUs, or else whether this machine has one."""
-    config = capacity.declared() if os.environ.get("RAY_ADDRESS") else None
+def cluster_may_have_gpus(address: str) -> bool:
+    """Return True if trials may get a GPU: on the cluster whose head this is, or else on this machine.
+
+    `address` is that of the chosen Ray, or empty.
+    """
+    config = capacity.declared() if address else None
     if config is not None:
         return capacity.maximum(config).gpus > 0
     import torch

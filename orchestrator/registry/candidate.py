@@ -1,21 +1,25 @@
 """The model that is to be promoted: the pick of a sweep, the network of a run, or a checkpoint folder.
 
-Where it lies and what is known of it; nothing is measured here.
+Candidates are loaded here with their settings and origin; nothing is measured.
 """
 
+import pickle
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.results.sweep_folder import _read, read_sweep
+from orchestrator.results.sweep_folder import read_facts, read_rows
 from orchestrator.storage import MARKER, Storage
+from orchestrator.tracking.run_key import split_run_key
 from orchestrator.tracking.writer import KEY_TAG
 from trainers import checkpoint
 from trainers.config import TrainConfig
@@ -25,75 +29,87 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network with everything that is known of it."""
+    """A network with its origin."""
 
     sweep: dict[str, Any]
+    """sweep.json; of a checkpoint folder only what is known."""
     row: Row
+    """The network's row of the leaderboard; of a checkpoint folder only what is known."""
     generator: nn.Module
     config: TrainConfig
     warm_generator: nn.Module | None
-    """What its GAN phase started from, where that was kept."""
-
-    @property
-    def default_model(self) -> str:
-        """The registered name where none is given."""
-        return registered_name(self.sweep["name"])
+    """The network that its GAN phase started from, if it was stored."""
 
 
 def registered_name(sweep: str) -> str:
-    """upsweep-<sweep>: a sweep on other images has a champion of its own; demo-2 competes with demo."""
+    """Return upsweep-<sweep> without a trailing number: demo-2 competes with demo, other images do not."""
     return f"upsweep-{re.sub(r'-[0-9]+$', '', sweep)}"
 
 
 def find_candidate(storage: Storage, name: str, work_dir: Path) -> Candidate:
-    """The pick of sweep `name`; UserError where there is no such sweep, or it picked nothing."""
-    sweep = read_sweep(storage, name)
+    """Load the pick of sweep `name`; UserError if there is no such sweep or it picked no model."""
+    sweep = read_facts(storage, name)
     if not sweep.get("pick"):
         raise UserError(f"sweep {name} picked no model ({sweep.get('pick_reason') or sweep['status']})")
     return _of_row(storage, sweep, lambda row: row["trial_id"] == sweep["pick"], work_dir)
 
 
 def candidate_of_run(storage: Storage, client: MlflowClient, run_id: str, work_dir: Path) -> Candidate:
-    """The network of one MLflow run of a sweep; UserError where the run is no trial of one."""
+    """Load the network of one MLflow run; UserError if the run does not exist or is not a sweep's trial."""
     try:
         key = client.get_run(run_id).data.tags.get(KEY_TAG, "")
     except MlflowException as error:
         raise UserError(f"no MLflow run {run_id}: {error}") from None
-    if key.count("/") != 2:
-        raise UserError(f"MLflow run {run_id} is no trial of a sweep; set --run to one that is")
-    name, stage, trial_id = key.split("/")
-    sweep = read_sweep(storage, name)
+    try:
+        name, stage, trial_id = split_run_key(key)
+    except ValueError:
+        raise UserError(
+            f"MLflow run {run_id} is not a trial of a sweep; set --run to a run that is one"
+        ) from None
+    sweep = read_facts(storage, name)
     return _of_row(storage, sweep, lambda r: (r["stage"], r["trial_id"]) == (stage, trial_id), work_dir)
 
 
 def candidate_of_folder(folder: Path) -> Candidate:
-    """The network in a checkpoint folder, whatever trained it; UserError where it cannot be loaded."""
+    """Load the network in a checkpoint folder of any origin; UserError if it cannot be loaded."""
     generator, config = checkpoint.load_generator(folder)
-    facts: dict[str, Any] = {"name": folder.name, "recipe": config.recipe, "experiment": "upsweep/promotions"}
-    facts |= {"tracking_uri": "", "command": "", "commit": "", "gpu_hours": "unknown", "data": {}}
-    row: Row = {"trial_id": str(folder), "design": folder.name, "seed": config.run.seed}
-    row |= {"steps": "unknown", "max_steps": config.run.gan_steps}
-    return Candidate(facts, row, generator, config, None)
+    sweep: dict[str, Any] = {"name": folder.name, "recipe": config.recipe, "experiment": "upsweep/promotions"}
+    sweep |= {"tracking_uri": "", "command": "", "commit": "", "data": {}}
+    row = {"trial_id": str(folder), "design": folder.name, "seed": config.run.seed}
+    return Candidate(sweep, row | _steps(folder), generator, config, None)
+
+
+def _steps(folder: Path) -> Row:
+    """Return {"steps": generator updates of the checkpoint's phase}, or {} if they are not stored."""
+    facts, state = checkpoint.read_extra(folder), folder / "state.pt"
+    if state.is_file():  # a checkpoint to resume from; its extra.json has no step
+        with suppress(pickle.UnpicklingError, RuntimeError):  # not a state of ours: the step is unknown
+            facts = torch.load(state, map_location="cpu", weights_only=True, mmap=True)
+    return {"steps": facts["step"]} if "step" in facts else {}
 
 
 def _of_row(
     storage: Storage, sweep: dict[str, Any], wanted: Callable[[Row], bool], work_dir: Path
 ) -> Candidate:
-    """The network of the last row that is `wanted`: test rows follow those they measure."""
-    name, rows = sweep["name"], _read(storage, sweep["name"], "leaderboard.json")
-    row = next((r for r in reversed(rows) if wanted(r) and r["checkpoint"]), None)
+    """Load the network of the last row that is `wanted`: a trial's test row follows its confirm row."""
+    name = sweep["name"]
+    rows = reversed(read_rows(storage, name))
+    row = next((r for r in rows if wanted(r) and r["checkpoint"]), None)
     if row is None:
-        raise UserError(f"what sweep {name} is to promote has no checkpoint in its leaderboard")
+        raise UserError(f"the wanted trial of sweep {name} has no checkpoint in its leaderboard")
     scratch = work_dir / "scratch"
     generator, config = checkpoint.load_generator(_fetch(storage, name, row["checkpoint"], scratch))
     warm = f"{name}/trials/{row['trial_id']}/warm"
-    kept = storage.exists(f"{warm}/{MARKER}")
-    started = checkpoint.load_generator(storage.fetch(warm, scratch))[0] if kept else None
-    return Candidate(sweep, row, generator, config, started)
+    stored = storage.exists(f"{warm}/{MARKER}")
+    warm_generator = checkpoint.load_generator(storage.fetch(warm, scratch))[0] if stored else None
+    return Candidate(sweep, row, generator, config, warm_generator)
 
 
 def _fetch(storage: Storage, sweep: str, place: str, scratch: Path) -> Path:
-    """A local folder with a checkpoint named in a row: by its place below the sweep, so that a storage that
-    was moved or copied still works; else the path itself."""
+    """Return a local folder with the checkpoint `place` of a row.
+
+    It is looked up by its path below the sweep, so that a storage that was moved or copied still works;
+    if it is not there, `place` itself is returned.
+    """
     name = f"{sweep}/trials/{place.rpartition(f'{sweep}/trials/')[2]}"
     return storage.fetch(name, scratch) if storage.exists(f"{name}/{MARKER}") else Path(place)

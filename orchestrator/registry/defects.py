@@ -1,6 +1,7 @@
-"""Faults that a mean of squared errors hides: a tint over the image, a grid with the period of the scale.
+"""Defects that a mean of squared errors hides: a tint of the images, a grid with the period of the scale.
 
-Pure functions of 8-bit images; what is too much is said in orchestrator.registry.gate.
+Pure functions of 8-bit images; orchestrator.registry.gate has the limits. The metrics colour_shift and
+checkerboard (trainers/metrics/artifacts.py) are other quantities.
 """
 
 from collections.abc import Sequence
@@ -9,10 +10,10 @@ import numpy as np
 
 
 def mean_tint(made: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
-    """Largest mean difference of a colour channel over the set, in grey levels of 255.
+    """Return the largest mean difference of a colour channel over the set, in grey levels of 255.
 
-    Two equally long lists of uint8 (H, W, 3). Signed differences are averaged first, so that noise cancels
-    and a tint does not.
+    `made` and `real` are equally long lists of uint8 (H, W, 3). Signed differences are averaged over the set
+    first, so that noise cancels and a tint does not.
     """
     shifts = [
         sr.reshape(-1, 3).mean(axis=0) - hr.reshape(-1, 3).mean(axis=0)
@@ -22,11 +23,11 @@ def mean_tint(made: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
 
 
 def grid_pattern(made: Sequence[np.ndarray], real: Sequence[np.ndarray], scale: int) -> float:
-    """Strength of a pattern that repeats every `scale` pixels, in grey levels of 255; 0 for scale 1.
+    """Return the strength of a pattern that repeats every `scale` pixels, in grey levels of 255.
 
-    The mean error at each of the scale x scale positions within the grid (Odena et al., "Deconvolution and
-    checkerboard artifacts", 2016, describe the fault): their standard deviation. An error that has nothing
-    to do with the grid averages out.
+    It is the standard deviation of the mean errors at the scale x scale positions within the grid; 0 for
+    scale 1. Errors unrelated to the grid average out. (Odena et al., "Deconvolution and checkerboard
+    artifacts", 2016, describe the defect.)
     """
     if scale == 1:
         return 0.0

@@ -1,11 +1,11 @@
-"""A promotion's decision and a model's history as text."""
+"""Text of a promotion's decision and of a model's history."""
 
 from orchestrator.registry.promote import Outcome
 from orchestrator.registry.registry import Registry
 
 
 def history(registry: Registry) -> str:
-    """All versions, newest first, with what happened to each."""
+    """Return all versions of a model, newest first, with the events of each."""
     lines = []
     for version in registry.versions():
         aliases = f" [{', '.join(version.aliases)}]" if version.aliases else ""
@@ -16,13 +16,13 @@ def history(registry: Registry) -> str:
 
 
 def describe_outcome(outcome: Outcome) -> str:
-    """The decision with each check on its own line."""
+    """Return the decision, with each check on a line of its own."""
     passed = outcome.decision.passed
     if outcome.version is None:
-        head = f"{outcome.model} (dry run): would be {'promoted' if passed else 'refused'}"
+        headline = f"{outcome.model} (dry run): would be {'promoted' if passed else 'refused'}"
     else:
         verdict = "promoted to champion" if outcome.is_champion else "refused by the gate"
         against = f" against the gate ({outcome.forced})" if outcome.is_champion and not passed else ""
-        head = f"{outcome.model} v{outcome.version}: {verdict}{against}"
+        headline = f"{outcome.model} v{outcome.version}: {verdict}{against}"
     marks = {True: "ok  ", False: "FAIL"}
-    return "\n".join([head, *(f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks)])
+    return "\n".join([headline, *(f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks)])

@@ -1,6 +1,6 @@
-"""A candidate and its rivals measured on the gate set, here or in a Ray task of its own, and judged.
+"""The gate's measurement of a candidate and its references, and the decision; here or in a Ray task.
 
-No MLflow: what must be loaded from a registry is loaded before and travels with the task.
+No MLflow: networks from a registry are loaded beforehand and sent with the task.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from orchestrator.cluster import connect
+from orchestrator.cluster.tasks import run_tasks
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.gate import Decision, Thresholds, decide
 from orchestrator.registry.gate_images import GateImages, Measured
@@ -20,7 +21,7 @@ from trainers.evaluate import Evaluation
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that holds the title."""
+    """The registered model that a candidate must beat."""
 
     uri: str
     generator: nn.Module
@@ -29,7 +30,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class GateResult:
-    """A decision with the numbers and the images behind it."""
+    """A decision with the metrics and the digests of the images that it rests on."""
 
     decision: Decision
     candidate: Evaluation
@@ -45,34 +46,28 @@ def evaluate_at(
     work_dir: Path,
     thresholds: Thresholds,
 ) -> GateResult:
-    """Judge on the Ray cluster at `address`, on a GPU where it has one; None judges in this process.
+    """Evaluate on the Ray cluster at `address`, on a GPU if it has one; None means in this process.
 
-    UserError as `judge` raises it, or where no cluster answers.
+    UserError as from `evaluate_candidate`, or if no cluster answers at `address`.
     """
     if address is None:
         return evaluate_candidate(candidate, champion, work_dir, thresholds)
-    import ray
-
-    with connect.connect(address) as place:
-        task = ray.remote(num_cpus=1, num_gpus=1 if place.gpus else 0)(evaluate_candidate)
-        try:
-            return ray.get(task.remote(candidate, champion, work_dir, thresholds))
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, UserError):
-                raise error.cause from None
-            raise
+    with connect.connect(address) as capacity:
+        arguments = (candidate, champion, work_dir, thresholds)
+        return run_tasks(evaluate_candidate, [arguments], gpus=1.0 if capacity.gpus else 0.0)[0]
 
 
 def evaluate_candidate(
     candidate: Candidate, champion: Champion | None, work_dir: Path, thresholds: Thresholds
 ) -> GateResult:
-    """Measure on the gate images, imported under `work_dir`, and decide.
+    """Measure on the gate images, which are imported below `work_dir`, and decide.
 
-    UserError for a leaking gate set, a champion of another scale and a network whose output is no image.
+    UserError if a gate image is among the training images, if the champion has another scale, or if an
+    output of the candidate is not finite.
     """
-    gate_set = GateImages(candidate.config, work_dir, pick_device(candidate.config.run.device))
+    gate_images = GateImages(candidate.config, work_dir, pick_device(candidate.config.run.device))
     try:
-        measured, references = _measure(candidate, champion, gate_set)
+        measured, references = _measure(candidate, champion, gate_images)
     except FloatingPointError as error:
         raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
     evaluations = {key: reference.evaluation for key, reference in references.items()}
@@ -81,26 +76,26 @@ def evaluate_candidate(
         evaluations,
         candidate.config.objective,
         thresholds,
-        gate_set.set_differences(measured, references),
-        gate_set.faults(measured, references.get("champion")),
+        gate_images.set_differences(measured, references),
+        gate_images.defects(measured, references.get("champion")),
     )
     return GateResult(
-        decision, measured.evaluation, evaluations, gate_set.images.digest, gate_set.train.digest
+        decision, measured.evaluation, evaluations, gate_images.images.digest, gate_images.train.digest
     )
 
 
 def _measure(
-    candidate: Candidate, champion: Champion | None, gate_set: GateImages
+    candidate: Candidate, champion: Champion | None, gate_images: GateImages
 ) -> tuple[Measured, dict[str, Measured]]:
-    """The candidate and what it must beat, all on the same images."""
-    references = {"bicubic": gate_set.measure_bicubic()}
+    """Measure the candidate, and by name the references that it must beat, on the same images."""
+    references = {"bicubic": gate_images.measure_bicubic()}
     if champion:
-        if champion.config.generator.scale != gate_set.scale:
+        if champion.config.generator.scale != gate_images.scale:
             raise UserError(
                 f"{champion.uri} upscales {champion.config.generator.scale} times and the candidate "
-                f"{gate_set.scale} times; set --model to another registered name"
+                f"{gate_images.scale} times; set --model to another registered name"
             )
-        references["champion"] = gate_set.measure(champion.generator.to(gate_set.device))
+        references["champion"] = gate_images.measure(champion.generator.to(gate_images.device))
     elif candidate.warm_generator is not None:
-        references["warm start"] = gate_set.measure(candidate.warm_generator.to(gate_set.device))
-    return gate_set.measure(candidate.generator.to(gate_set.device)), references
+        references["warm start"] = gate_images.measure(candidate.warm_generator.to(gate_images.device))
+    return gate_images.measure(candidate.generator.to(gate_images.device)), references

@@ -1,8 +1,8 @@
-"""A trained generator as a model that runs anywhere: a dynamic-shape export, and weights to continue from.
+"""The stored form of a trained generator: a dynamic-shape export, and weights to continue training from.
 
 The export takes and returns float32 (N, 3, H, W) in [0, 1] for any N, H and W, with
-mlflow.pyfunc.load_model or `mlflow models serve`, and needs nothing of this project. Beside it, in
-extra_files/, lie generator.safetensors and config.json. Nothing in it is a pickle.
+mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. generator.safetensors and
+config.json are beside it in extra_files/. Nothing in it is a pickle.
 """
 
 import json
@@ -27,7 +27,7 @@ TOLERANCE = 1e-4
 
 
 class Clamped(nn.Module):
-    """The generator with its output clamped to [0, 1], as a served image must be."""
+    """A generator with its output clamped to [0, 1], as a served image must be."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -37,16 +37,12 @@ class Clamped(nn.Module):
         return self.generator(lr_image).clamp(0, 1)
 
 
-def _signature() -> ModelSignature:
-    image = TensorSpec(np.dtype("float32"), (-1, 3, -1, -1))
-    return ModelSignature(Schema([image]), Schema([image]))
-
-
 def log_generator(generator: nn.Module, config: TrainConfig) -> str:
     """Log both forms to the active MLflow run and return the model's URI.
 
-    RuntimeError when the export, read back, differs from the network on any of three sizes.
+    RuntimeError if the export, read back, differs from the network on any of three input sizes.
     """
+    image = Schema([TensorSpec(np.dtype("float32"), (-1, 3, -1, -1))])
     frozen = Clamped(generator).cpu().eval()  # in train mode BN would be exported with batch statistics
     for parameter in frozen.parameters():
         parameter.requires_grad_(False)
@@ -54,8 +50,8 @@ def log_generator(generator: nn.Module, config: TrainConfig) -> str:
         info = mlflow.pytorch.log_model(
             frozen,
             name="generator",
-            signature=_signature(),
-            # Two images: a dimension of size 1 would be frozen into the export.
+            signature=ModelSignature(image, image),
+            # Two images: a dimension of size 1 would become a constant of the export.
             input_example=np.random.default_rng(0).random((2, 3, 24, 32), dtype=np.float32),
             pip_requirements=[_pinned(name) for name in ("mlflow", "torch", "numpy")],
             extra_files=[str(path) for path in _write_weights(Path(folder), generator, config)],
@@ -76,13 +72,13 @@ def _write_weights(folder: Path, generator: nn.Module, config: TrainConfig) -> l
 
 
 def check_export(model_uri: str, expected: nn.Module) -> None:
-    """Compare the stored model with `expected` on sizes it has not seen; RuntimeError where they differ."""
+    """Compare the stored model with `expected` on sizes unlike the example's; RuntimeError if they differ."""
     served: Any = mlflow.pyfunc.load_model(model_uri)
     draw = torch.Generator().manual_seed(0)
     for size in CHECKED_SIZES:
         lr_image = torch.rand(size, generator=draw)
         with torch.inference_mode():
             wanted = expected(lr_image)
-        got = torch.from_numpy(np.asarray(served.predict(lr_image.numpy())))
-        if got.shape != wanted.shape or not torch.allclose(got, wanted, atol=TOLERANCE):
+        output = torch.from_numpy(np.asarray(served.predict(lr_image.numpy())))
+        if output.shape != wanted.shape or not torch.allclose(output, wanted, atol=TOLERANCE):
             raise RuntimeError(f"the exported model differs from the network on an input of shape {size}")

@@ -1,4 +1,4 @@
-"""May this model become champion? A pure decision over measured numbers, in checks that explain themselves.
+"""The gate: a pure decision, from measured values, if a model may become champion. Each check has a sentence.
 
 Nothing is measured or registered here: evaluations in, decision out.
 """
@@ -15,23 +15,23 @@ from trainers.metrics import METRICS
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What a candidate must reach."""
+    """The limits of the gate."""
 
     margin_db: float = 0.5
-    """Distortion that may be lost against the champion (dB); smaller is stricter."""
+    """Distortion (dB) that may be lost against the champion; smaller is stricter."""
     min_images: int = 30
-    """Below this many gate images there is not enough evidence for any promotion."""
-    colour_shift: float = 2.0
-    """Mean tint allowed (grey levels of 255)."""
-    checkerboard: float = 1.0
-    """Strength allowed of a grid with the period of the scale (grey levels of 255)."""
+    """Gate images below which no model is promoted; larger is stricter."""
+    mean_tint: float = 2.0
+    """Largest tint (defects.mean_tint, grey levels of 255); smaller is stricter."""
+    grid_pattern: float = 1.0
+    """Largest grid pattern (defects.grid_pattern, grey levels of 255); smaller is stricter."""
     slowdown: float = 4.0
-    """Time a pixel may take, in multiples of the champion's."""
+    """Longest time per pixel, in multiples of the champion's; smaller is stricter."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One condition, whether it holds, and the sentence with its numbers."""
+    """One condition: its name, result and the sentence with its numbers."""
 
     name: str
     passed: bool
@@ -46,21 +46,21 @@ class Decision:
 
     @property
     def passed(self) -> bool:
-        """Whether the candidate may become champion."""
+        """True if the candidate may become champion."""
         return all(check.passed for check in self.checks)
 
     @property
     def reason(self) -> str:
-        """The sentences that decide: the failed checks of a refusal, else all of them."""
+        """The sentences of the failed checks, or of all checks if none failed."""
         return "; ".join(c.sentence for c in self.checks if self.passed or not c.passed)
 
 
-FAULTS = {
-    "colour_shift": "mean tint of {value:.2f} grey levels",
-    "checkerboard": "grid of {value:.2f} grey levels",
+DEFECTS = {
+    "mean_tint": "mean tint of {value:.2f} grey levels",
+    "grid_pattern": "grid pattern of {value:.2f} grey levels",
     "slowdown": "{value:.2f} times the champion's time",
 }
-"""What is measured beside the objectives, each limited by the threshold of the same name."""
+"""Sentences for the values that are limited by the threshold of their name. None is a metric of METRICS."""
 
 Difference = Mapping[tuple[str, str], Interval]
 """(metric, reference name) -> interval of candidate minus reference, for metrics of a whole set."""
@@ -72,20 +72,20 @@ def decide(
     objective: ObjectiveConfig,
     thresholds: Thresholds,
     set_differences: Difference,
-    faults: Mapping[str, float],
+    defects: Mapping[str, float],
 ) -> Decision:
-    """The gate: not worse in distortion, better in perception, no fault that a mean hides.
+    """Decide if a candidate is not worse in distortion, better in perception, and free of defects.
 
-    `references` holds "bicubic", and "champion" or, where there is none yet, "warm start" if known. The
-    lower end of the distortion interval may not fall more than the margin below the champion or bicubic
-    (non-inferiority), and the estimate itself not below bicubic, the floor of every pick; the perceptual
-    interval must lie wholly on the better side of the champion, else of bicubic and the warm start; every
-    fault measured (names as in FAULTS) must stay within its threshold.
-    ValueError where an evaluation was made under another protocol.
+    `references` has "bicubic", and "champion" or, before there is one, "warm start" if it is known. In
+    distortion, the lower end of the interval may not fall more than the margin below the champion or bicubic
+    (non-inferiority), and the estimate not below bicubic, the floor of every pick. In perception, the whole
+    interval must be on the better side of the champion, or without a champion, of bicubic and the warm start.
+    Every value of `defects` (names as in DEFECTS) must be within its threshold.
+    ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():
         if reference.protocol != candidate.protocol or reference.keys != candidate.keys:
-            raise ValueError(f"{name} was measured under another protocol than the candidate")
+            raise ValueError(f"{name} was measured by another protocol or on other images than the candidate")
 
     def difference(metric: str, name: str) -> Interval:
         if METRICS[metric].level == "set":
@@ -100,12 +100,12 @@ def decide(
     rivals = ["champion"] if "champion" in references else list(references)
     for name in rivals:
         checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
-    checks += [_limited(name, value, getattr(thresholds, name)) for name, value in faults.items()]
+    checks += [_limited(name, value, getattr(thresholds, name)) for name, value in defects.items()]
     return Decision(tuple(checks))
 
 
 def _limited(name: str, value: float, limit: float) -> Check:
-    sentence = FAULTS[name].format(value=value)
+    sentence = DEFECTS[name].format(value=value)
     return Check(name, value <= limit, f"{sentence} (at most {limit:g})")
 
 
@@ -117,7 +117,7 @@ def _enough(images: int, wanted: int) -> Check:
 def _not_worse(metric: str, name: str, interval: Interval, margin: float, floor: float) -> Check:
     passed = interval.low >= -margin and interval.estimate >= floor
     verdict = "holds" if passed else "fails"
-    rule = f"the lower end may not fall below {-margin:+g}, nor the estimate below {floor:+g}"
+    rule = f"the lower end may not be below {-margin:+g}, nor the estimate below {floor:+g}"
     sentence = f"{metric} {format_interval(interval)} against {name}: {verdict} ({rule})"
     return Check(f"{metric} against {name}", passed, sentence)
 
@@ -130,17 +130,20 @@ def _better(metric: str, name: str, interval: Interval) -> Check:
     return Check(
         f"{metric} against {name}",
         passed,
-        f"{metric} {format_interval(interval)} against {name}: {verdict} (the interval must lie {side} 0)",
+        f"{metric} {format_interval(interval)} against {name}: {verdict} (the interval must be {side} 0)",
     )
 
 
 def format_interval(interval: Interval) -> str:
-    """An interval as people read it: +0.12 [+0.05, +0.19]."""
+    """Return an interval as text: +0.12 [+0.05, +0.19]."""
     return f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
 
 
 def gate_metrics(candidate: Evaluation, references: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """Every measured value under `gate/<metric>` and `gate/<reference>/<metric>`."""
+    """Return every metric of the candidate as `gate/<metric>`, of references as `gate/<reference>/<metric>`.
+
+    Defects are not among them: their names never meet a metric's in MLflow.
+    """
     flat = {f"gate/{metric}": value for metric, value in candidate.summary.items()}
     for name, evaluation in references.items():
         flat |= {f"gate/{name}/{metric}": value for metric, value in evaluation.summary.items()}

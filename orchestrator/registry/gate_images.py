@@ -1,7 +1,7 @@
-"""The images that only promotion sees, and what models measure on them.
+"""The gate images, which only promotion uses, and the measurement of models on them.
 
-Opening the set checks that it shares no image with the training images. What the numbers mean for a
-promotion is orchestrator.registry.gate's business.
+Opening the set checks that it shares no image with the training images. orchestrator.registry.gate decides
+about the measured values.
 """
 
 import time
@@ -27,18 +27,18 @@ TIMED_RUNS = 3
 
 @dataclass(frozen=True)
 class Measured:
-    """A model's numbers, and its images for differences of set-level metrics."""
+    """A model's metrics, and its images for differences of set-level metrics."""
 
     evaluation: Evaluation
     images: list[np.ndarray]
     seconds: float = 0.0
-    """Time of the whole set at its fastest; 0 where it was not taken."""
+    """Time for the whole set, the fastest of TIMED_RUNS; 0 if it was not measured."""
 
 
 class GateImages:
-    """The gate images of a config, with both objectives.
+    """The gate images of a config, on which both objectives are measured.
 
-    UserError where a gate image (or a near duplicate of one) is among the training images.
+    UserError if a gate image (or a near duplicate of one) is among the training images.
     """
 
     def __init__(self, config: TrainConfig, work_dir: Path, device: torch.device) -> None:
@@ -53,70 +53,46 @@ class GateImages:
         self.evaluator = Evaluator(self.pairs, self.metrics, scale=scale, device=device, protocol=facts)
 
     def measure(self, generator: Callable[[Tensor], Tensor]) -> Measured:
-        """Both objectives of `generator`, a function of (N, 3, h, w) in [0, 1]."""
-        taken = []
-        for _ in range(TIMED_RUNS):  # the fastest: other work on the machine only ever adds
-            began = time.perf_counter()
+        """Measure both objectives of `generator`, a function of (N, 3, h, w) in [0, 1], and its time."""
+        seconds = []
+        for _ in range(TIMED_RUNS):  # the fastest counts: other work on the machine only adds time
+            start = time.perf_counter()
             images = self.evaluator.upscale(generator)
-            taken.append(time.perf_counter() - began)
-        return Measured(self.evaluator.measure_images(images), images, min(taken))
+            seconds.append(time.perf_counter() - start)
+        return Measured(self.evaluator.measure_images(images), images, min(seconds))
 
     def measure_bicubic(self) -> Measured:
-        """Both objectives of the plain bicubic image, the baseline of every table."""
+        """Measure both objectives of bicubic interpolation, the baseline of every table."""
         images = [resize_up(pair.lr_image, self.scale, "bicubic") for pair in self.pairs]
         return Measured(self.evaluator.measure_images(images), images)
 
-    def faults(self, candidate: Measured, champion: Measured | None) -> dict[str, float]:
-        """What the gate limits beside the objectives; speed only against a champion."""
+    def defects(self, candidate: Measured, champion: Measured | None) -> dict[str, float]:
+        """Return the values that the gate limits (names as in gate.DEFECTS); slowdown needs a champion."""
         real = [pair.hr for pair in self.pairs]
-        found = {
-            "colour_shift": mean_tint(candidate.images, real),
-            "checkerboard": grid_pattern(candidate.images, real, self.scale),
+        values = {
+            "mean_tint": mean_tint(candidate.images, real),
+            "grid_pattern": grid_pattern(candidate.images, real, self.scale),
         }
-        return found | ({"slowdown": candidate.seconds / champion.seconds} if champion else {})
+        return values | ({"slowdown": candidate.seconds / champion.seconds} if champion else {})
 
     def set_differences(
         self, candidate: Measured, references: Mapping[str, Measured]
     ) -> dict[tuple[str, str], Interval]:
-        """(metric, reference) -> candidate minus reference, for the objectives that judge a whole set.
+        """Return {(metric, reference): interval of candidate minus reference} for set-level objectives.
 
-        By the jackknife over groups of images, the same images for all models. Fewer than four images give
-        an interval without limits.
+        The interval is a jackknife over groups of images, equal groups for all models; below four images it
+        has no limits.
         """
-        found = {}
+        intervals = {}
         for metric in (m for m in self.metrics if METRICS[m].level == "set"):
-            measure = _Subsets(self, metric, {"": candidate, **references})
-            for name in references:
-                found[metric, name] = _interval(measure, name, len(self.pairs))
-        return found
+            for name, reference in references.items():
+                difference = self.evaluator.difference(metric, candidate.images, reference.images)
+                intervals[metric, name] = _interval(difference, len(self.pairs))
+        return intervals
 
 
-class _Subsets:
-    """A set-level metric of several models on subsets of the images, each subset measured once."""
-
-    def __init__(self, gate_set: GateImages, metric: str, models: Mapping[str, Measured]) -> None:
-        self.gate_set, self.metric, self.models = gate_set, metric, models
-        self.known: dict[bytes, dict[str, float]] = {}
-
-    def __call__(self, indices: np.ndarray) -> dict[str, float]:
-        key = indices.tobytes()
-        if key not in self.known:
-            pairs = [self.gate_set.pairs[i] for i in indices]
-            evaluator = Evaluator(
-                pairs, [self.metric], scale=self.gate_set.scale, device=self.gate_set.device, protocol={}
-            )
-            self.known[key] = {
-                name: evaluator.measure_images([model.images[i] for i in indices]).summary[self.metric]
-                for name, model in self.models.items()
-            }
-        return self.known[key]
-
-
-def _interval(measure: _Subsets, name: str, n: int) -> Interval:
-    def difference(indices: np.ndarray) -> float:
-        values = measure(indices)
-        return values[""] - values[name]
-
+def _interval(difference: Callable[[np.ndarray], float], n: int) -> Interval:
+    """Return the jackknife interval of `difference` over n images; without limits below four."""
     if n < 4:
         return Interval(difference(np.arange(n)), -np.inf, np.inf, n)
     return jackknife_difference(difference, n, groups=min(GROUPS, n // 2))

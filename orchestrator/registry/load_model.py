@@ -1,39 +1,39 @@
-"""A trained network by the name people have for it: a registered model, a sweep, a run or a checkpoint.
+"""A trained network by name: a registered model, a sweep, a run, a checkpoint or a public weight file.
 
-What only one kind of name needs (MLflow, the training loop) is imported there: together it is 280 MB.
+Imports that only one kind of name needs (MLflow, the training loop) are in its function: together they take
+280 MB.
 """
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mlflow
-from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.tracking.mlflow_client import open_client
 from orchestrator.tracking.server import database_path
 from trainers import checkpoint
-from trainers.checkpoint import weights_of
 from trainers.config import TrainConfig, flatten, from_flat
 from trainers.models import build_generator
-from trainers.weight_formats import export_generator
+from trainers.weight_formats import export_generator, import_generator
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
-    """The network in eval mode on the CPU, and its config.
+    """Return a network in eval mode on the CPU, and its config.
 
     `name` is models:/NAME@ALIAS or models:/NAME/VERSION in the registry at `tracking_uri`, the folder of a
-    sweep (its pick), the folder of a run (its best candidate), or that of a checkpoint. UserError where there
-    is none.
+    sweep (its pick), of a run (its best candidate) or of a checkpoint, or a *.pth or *.safetensors file in a
+    layout of trainers.weight_formats. UserError if there is no such network.
     """
     if name.startswith("models:/"):
-        from orchestrator.registry.load_model import load_generator
-
         return load_generator(name, tracking_uri)
     folder = Path(name).resolve()
+    if folder.suffix in (".pth", ".safetensors") and not folder.is_dir():
+        return _load_weight_file(folder)
     if (folder / "sweep.json").is_file():
         from orchestrator.registry.candidate import find_candidate
         from orchestrator.storage import Storage
@@ -47,23 +47,36 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     return checkpoint.load_generator(folder)
 
 
-def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.Module, TrainConfig]:
-    """The network of a registered model in eval mode, and its config.
+def _load_weight_file(path: Path) -> tuple[nn.Module, TrainConfig]:
+    """Load a public weight file; of its config only the generator's settings are known."""
+    settings, weights = import_generator(path)
+    generator = build_generator(settings)
+    generator.load_state_dict(weights)
+    return generator.eval(), TrainConfig(generator=settings)
 
-    `model_uri` is models:/NAME@ALIAS or models:/NAME/VERSION; `tracking_uri` None means MLflow's own
-    default. Built from the safetensors and settings stored with the model, so it can be trained further.
-    UserError where no such model exists.
+
+def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.Module, TrainConfig]:
+    """Return the network of a registered model in eval mode, and its config.
+
+    `model_uri` is models:/NAME@ALIAS or models:/NAME/VERSION; `tracking_uri` None means MLflow's default.
+    Built from the safetensors and settings stored with the model, so it can be trained further.
+    UserError if there is no such model.
     """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    from orchestrator.tracking.mlflow_client import open_client
+
     uri = tracking_uri or mlflow.get_tracking_uri()
     database = database_path(uri)
-    if database is not None and not database.exists():  # opening it would make it
+    if database is not None and not database.exists():  # opening it would create it
         raise UserError(
             f"no model at {model_uri}: there is no store at {database}; "
             f"name another one with --tracking-uri, or a checkpoint folder instead of the model"
         )
     try:
-        place = _artifacts_of(open_client(uri), model_uri)
-        folder = Path(mlflow.artifacts.download_artifacts(f"{place}/extra_files", tracking_uri=uri))
+        artifacts = _artifacts_of(open_client(uri), model_uri)
+        folder = Path(mlflow.artifacts.download_artifacts(f"{artifacts}/extra_files", tracking_uri=uri))
     except (MlflowException, OSError) as error:
         raise UserError(f"no model at {model_uri} in {uri}: {error}") from None
     config = from_flat(json.loads((folder / "config.json").read_text()))
@@ -78,26 +91,27 @@ def export_weights(model_uri: str, tracking_uri: str, path: Path) -> None:
     UserError for another ending, for a folder that does not exist, and for a network BasicSR cannot express.
     """
     if path.suffix not in (".safetensors", ".pth"):
-        raise UserError(f"--export needs a file ending in .safetensors or .pth, but got '{path}'")
+        raise UserError(f"--export must end in .safetensors or .pth, but got '{path}'")
     if not path.parent.is_dir():
-        raise UserError(f"--export: there is no folder {path.parent}")
+        raise UserError(f"--export must name a file in an existing folder, but there is no {path.parent}")
     generator, config = load_generator(model_uri, tracking_uri)
     if path.suffix == ".pth":
         export_generator(generator, config.generator, path)
     else:
-        save_file(weights_of(generator), path, metadata={"config": json.dumps(flatten(config))})
+        settings = json.dumps(flatten(config))
+        save_file(checkpoint.weights_of(generator), path, metadata={"config": settings})
 
 
-def _artifacts_of(client: MlflowClient, model_uri: str) -> str:
-    """Where the files of a model lie. (mlflow.artifacts resolves names in the process-wide registry.)"""
+def _artifacts_of(client: "MlflowClient", model_uri: str) -> str:
+    """Return the address of a model's files. (mlflow.artifacts uses the process-wide registry instead.)"""
     path = model_uri.removeprefix("models:/")
     name, at, alias = path.partition("@")
     if at:
-        found = client.get_model_version_by_alias(name, alias)
+        version = client.get_model_version_by_alias(name, alias)
     else:
         name, _, number = path.rpartition("/")
-        found = client.get_model_version(name, number)
-    source = str(found.source)
+        version = client.get_model_version(name, number)
+    source = str(version.source)
     if not source.startswith("models:/"):
         return source
     return client.get_logged_model(source.removeprefix("models:/")).artifact_location

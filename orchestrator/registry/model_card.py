@@ -1,4 +1,4 @@
-"""The model card: what a registered version is, where it comes from and why it was let in or kept out."""
+"""The model card of a registered version: decision, metrics on the gate set, origin and use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,10 @@ def model_card(
     decision: Decision,
     facts: Mapping[str, str],
 ) -> str:
-    """Markdown of one version; MLflow shows it as the version's description."""
+    """Return the card as Markdown, which MLflow shows as the version's description.
+
+    `sweep` and `row` are those of the candidate, `facts` the version's tags.
+    """
     return "\n\n".join(
         [
             f"# {plain(model)}",
@@ -31,7 +34,7 @@ def model_card(
             _table(facts),
             "\n".join(f"- {plain(text)}" for name, text in facts.items() if "/protocol/" in name),
             "## Where it comes from",
-            _lineage(sweep, row, facts),
+            _origin(sweep, row, facts),
             "## Use",
             "Input and output are float32 (N, 3, H, W), RGB in [0, 1], any size. `extra_files/` holds "
             "`generator.safetensors` and `config.json` to continue training.",
@@ -42,7 +45,7 @@ def model_card(
 
 
 def _table(facts: Mapping[str, str]) -> str:
-    """Models as rows, metrics as columns."""
+    """Return a Markdown table with models as rows and metrics as columns."""
     cells: dict[str, dict[str, str]] = {}
     for name, text in facts.items():
         parts = name.split("/")
@@ -56,7 +59,8 @@ def _table(facts: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _lineage(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str, str]) -> str:
+def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str, str]) -> str:
+    """Return a Markdown list; a fact that is not known has no line."""
     data = "; ".join(
         f"{role}: {entry['spec']} ({entry['n']} images, {entry['digest']})"
         for role, entry in sweep["data"].items()
@@ -69,12 +73,12 @@ def _lineage(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[st
         "Data": data,
         "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}, consulted "
         f"{facts['upsweep.gate.uses']} times for this model, this one included",
-        "Steps": f"{row['steps']} of {row['max_steps']}",
-        "GPU-hours of the sweep": sweep["gpu_hours"],
+        "Steps": " of ".join(str(row[name]) for name in ("steps", "max_steps") if name in row),
+        "GPU-hours of the sweep": str(sweep.get("gpu_hours", "")),
     }
-    return "\n".join(f"- {name}: {plain(str(text))}" for name, text in lines.items())
+    return "\n".join(f"- {name}: {plain(text)}" for name, text in lines.items() if text)
 
 
 def plain(text: str) -> str:
-    """One line without HTML or table bars: a name from outside must not format the card."""
+    """Return `text` on one line without HTML and table bars: names from outside must not format the card."""
     return " ".join(text.replace("<", "‹").replace(">", "›").replace("|", "/").replace("`", "'").split())

@@ -1,10 +1,15 @@
-"""The story of a promotion: the pick of a sweep -> measured on the gate set -> registered -> alias moved.
+"""The steps of a promotion: the pick of a sweep -> measured on the gate set -> registered -> alias moved.
 
-Each part is told elsewhere (gate, gate_set, export, registry, card); here is the order, and that a refused
-candidate is registered too, with its reason, but never becomes champion.
+Each step has its own module (evaluate, gate, export, registry, model_card); here is their order. A refused
+candidate is registered too, with the reason, but never becomes champion.
+
+A promotion writes to MLflow directly (MLflow's fluent functions and the registry's client), while all runs of
+sweeps, studies and tables are written by one writer process. That is safe: a promotion writes only a run of
+its own, which no journal has a key for, and registry entries, which only promotions and rollbacks write; and
+`_lock_file` is held from the count of gate uses until the aliases are moved, so that promotions on this
+machine follow one another. (Registry.promote refuses if a rollback or another machine moved the champion.)
 """
 
-import os
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -27,35 +32,35 @@ from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
 from orchestrator.tracking.server import artifact_root, database_path, default_uri, probe
+from orchestrator.tracking.sweep_record import per_image_table
 
 
 @dataclass(frozen=True)
 class CandidateSource:
-    """Where candidates and their record lie, and which one is meant."""
+    """The storage that holds candidates, and the choice of one."""
 
     storage: str = "./runs"
     """Folder or URL of all sweeps."""
     name: str = ""
-    """The sweep whose pick is meant; the newest finished one where nothing is named."""
+    """The sweep whose pick is the candidate; if empty, the newest finished sweep."""
     model: str = ""
-    """Registered name; upsweep-<sweep> where empty."""
+    """Registered name; if empty, upsweep-<sweep>."""
     tracking_uri: str = ""
-    """MLflow store; the sweep's own where empty."""
+    """MLflow store; if empty, the sweep's."""
     run: str = ""
-    """An MLflow run of a sweep, whose network is meant instead of a pick."""
+    """MLflow run of a sweep's trial whose network is the candidate, instead of a pick."""
     checkpoint: str = ""
-    """A checkpoint folder that is meant instead."""
+    """Checkpoint folder whose network is the candidate, instead of a pick."""
 
     @property
     def work_dir(self) -> Path:
-        """Where imported images and copies lie on this machine."""
-        own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
-        return Path(own if "://" in self.storage else self.storage).expanduser().resolve()
+        """The folder for imported images and local copies on this machine."""
+        return sweep_folder.work_dir(self.storage)
 
     def candidate(self) -> Candidate:
-        """Load what is meant; UserError where it does not exist or more than one thing is named."""
+        """Load the candidate; UserError if it does not exist or several are named."""
         if sum(map(bool, (self.name, self.run, self.checkpoint))) > 1:
-            raise UserError("a sweep's name, --run and --checkpoint exclude each other")
+            raise UserError("a sweep's name, --run and --checkpoint exclude each other; give one of them")
         if self.checkpoint:
             return candidates.candidate_of_folder(Path(self.checkpoint).expanduser().resolve())
         storage = Storage(self.storage)
@@ -67,7 +72,7 @@ class CandidateSource:
         return candidates.find_candidate(storage, name, self.work_dir)
 
     def registry(self, sweep: Mapping[str, Any]) -> Registry:
-        """The registry that holds the model's versions; UserError where it cannot be reached."""
+        """Open the registry that holds the model's versions; UserError if it cannot be reached."""
         uri = self.tracking_uri or sweep.get("tracking_uri") or default_uri(self.work_dir)
         probe(uri)
         return Registry(uri, self.model or registered_name(sweep["name"]))
@@ -75,7 +80,7 @@ class CandidateSource:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a promotion came to."""
+    """The result of a promotion."""
 
     decision: Decision
     model: str
@@ -83,11 +88,11 @@ class Outcome:
     """The registered version; None for a dry run."""
     card: str
     forced: str = ""
-    """Why the gate was overruled; empty where it was not."""
+    """The reason for overruling the gate; empty if it was not overruled."""
 
     @property
     def is_champion(self) -> bool:
-        """Whether the candidate is champion now, or would be."""
+        """True if the candidate is champion now, or would be without the dry run."""
         return self.decision.passed or bool(self.forced)
 
 
@@ -99,40 +104,38 @@ def promote(
     force: str = "",
     thresholds: Thresholds | None = None,
 ) -> Outcome:
-    """Judge a candidate and, unless it is a dry run, register it and act on the decision.
+    """Evaluate a candidate and, unless it is a dry run, register it and act on the decision.
 
-    `address` of a Ray cluster measures there. `force` is a reason to promote against the gate; it is
-    written on the version. UserError where the champion changed meanwhile: the candidate then stays
+    With the `address` of a Ray cluster it is measured there. `force` is a reason to promote against the gate,
+    which is written on the version. UserError if the champion changed meanwhile: the candidate then stays
     challenger.
     """
     candidate = source.candidate()
     registry = source.registry(candidate.sweep)
-    champion = _champion(registry)
-    held = champion[0] if champion else None
-    rival = champion[1] if champion else None
-    judged = evaluate_at(address, candidate, rival, source.work_dir, thresholds or Thresholds())
+    number, champion = _champion(registry)
+    result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
     lock = nullcontext() if dry_run else locked(_lock_file(source.work_dir, registry.tracking_uri))
     with lock:
-        uses = registry.gate_uses(judged.gate_digest) + 1
-        facts = _facts(candidate, judged, force, uses)
-        card = model_card(registry.model, candidate.sweep, candidate.row, judged.decision, facts)
+        uses = registry.gate_uses(result.gate_digest) + 1
+        facts = _facts(candidate, result, force, uses)
+        card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, facts)
         if dry_run:
-            return Outcome(judged.decision, registry.model, None, card)
-        version = _register(registry, candidate, judged, source.work_dir, facts, card)
-        registry.count_gate_use(judged.gate_digest)
-        if judged.decision.passed or force:
-            how = "passed the gate" if judged.decision.passed else f"forced against the gate: {force}"
-            registry.promote(version, held, how)
+            return Outcome(result.decision, registry.model, None, card)
+        version = _register(registry, candidate, result, source.work_dir, facts, card)
+        registry.count_gate_use(result.gate_digest)
+        if result.decision.passed or force:
+            how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
+            registry.promote(version, number, how)
         else:
-            registry.note(version, f"refused by the gate: {judged.decision.reason}")
-    return Outcome(judged.decision, registry.model, version, card, force)
+            registry.note(version, f"refused by the gate: {result.decision.reason}")
+    return Outcome(result.decision, registry.model, version, card, force)
 
 
-def _champion(registry: Registry) -> tuple[int, Champion] | None:
-    """The champion's version and its network, where there is one."""
+def _champion(registry: Registry) -> tuple[int, Champion] | tuple[None, None]:
+    """Return the champion's version number and network, or (None, None) if there is no champion."""
     version = registry.by_alias(CHAMPION)
     if version is None:
-        return None
+        return None, None
     uri = f"models:/{registry.model}/{version.number}"
     return version.number, Champion(uri, *load_generator(uri, registry.tracking_uri))
 
@@ -142,20 +145,20 @@ def _lock_file(work_dir: Path, tracking_uri: str) -> Path:
     return (database.parent if database else work_dir) / "promotion.lock"
 
 
-def _facts(candidate: Candidate, judged: GateResult, force: str, uses: int) -> dict[str, str]:
-    """What is written on the version: decision, numbers, protocol, lineage."""
-    decision = judged.decision
-    values = {key: f"{value:.6g}" for key, value in gate_metrics(judged.candidate, judged.references).items()}
-    protocol = {f"gate/protocol/{metric}": text for metric, text in judged.candidate.protocol.items()}
+def _facts(candidate: Candidate, result: GateResult, force: str, uses: int) -> dict[str, str]:
+    """Return the tags of the version: decision, metrics, protocols, lineage."""
+    decision = result.decision
+    values = {key: f"{value:.6g}" for key, value in gate_metrics(result.candidate, result.references).items()}
+    protocol = {f"gate/protocol/{metric}": text for metric, text in result.candidate.protocol.items()}
     lineage = {
         "sweep": candidate.sweep["name"],
         "trial_id": candidate.row["trial_id"],
         "design": candidate.row["design"],
         "recipe": candidate.sweep["recipe"],
         "commit": candidate.sweep["commit"],
-        "train.digest": judged.train_digest,
-        "gate.digest": judged.gate_digest,
-        "gate.images": str(len(judged.candidate.keys)),
+        "train.digest": result.train_digest,
+        "gate.digest": result.gate_digest,
+        "gate.images": str(len(result.candidate.keys)),
         "gate.uses": str(uses),
     }
     word = "promoted" if decision.passed else "forced" if force else "refused"
@@ -166,52 +169,48 @@ def _facts(candidate: Candidate, judged: GateResult, force: str, uses: int) -> d
 def _register(
     registry: Registry,
     candidate: Candidate,
-    judged: GateResult,
+    result: GateResult,
     work_dir: Path,
     facts: Mapping[str, str],
     card: str,
 ) -> int:
-    """A run of its own holds the model, the card and the numbers of every image; then the version."""
-    uri, experiment = registry.tracking_uri, candidate.sweep["experiment"]
-    where = get_or_create_experiment(registry.client, experiment, artifact_root(uri, work_dir))
+    """Log model, card and per-image metrics to a new run and register the model; return its version."""
+    uri, name = registry.tracking_uri, candidate.sweep["experiment"]
+    experiment = get_or_create_experiment(registry.client, name, artifact_root(uri, work_dir))
     run_name = f"promotion of {candidate.row['design']}"[:250]
-    with using_tracking_uri(uri), mlflow.start_run(experiment_id=where, run_name=run_name) as run:
+    with using_tracking_uri(uri), mlflow.start_run(experiment_id=experiment, run_name=run_name) as run:
         mlflow.set_tags({"upsweep.kind": "promotion", **facts})
-        mlflow.log_metrics(gate_metrics(judged.candidate, judged.references))
+        mlflow.log_metrics(gate_metrics(result.candidate, result.references))
         mlflow.log_text(card, "model_card.md")
-        mlflow.log_table(per_image(judged), "gate_per_image.parquet")
+        mlflow.log_table(_per_image(result), "gate_per_image.parquet")
         model_uri = log_generator(candidate.generator, candidate.config)
     return registry.register(model_uri, run.info.run_id, facts, card).number
 
 
-def per_image(judged: GateResult) -> dict[str, list[Any]]:
-    """A table with a line for each model, image and metric of the gate set."""
-    table: dict[str, list[Any]] = {"model": [], "image": [], "metric": [], "value": []}
-    for model, evaluation in {"candidate": judged.candidate, **judged.references}.items():
-        for metric, values in evaluation.per_image.items():
-            table["model"] += [model] * len(values)
-            table["image"] += evaluation.keys
-            table["metric"] += [metric] * len(values)
-            table["value"] += values
-    return table
+def _per_image(result: GateResult) -> dict[str, list]:
+    """Return the columns of the table of every model, metric and image of the gate set."""
+    models = {"candidate": result.candidate, **result.references}
+    values = {(name, metric): v for name, e in models.items() for metric, v in e.per_image.items()}
+    table = per_image_table(result.candidate.keys, values)
+    return table.select(["model", "image", "metric", "value"]).to_pydict()
 
 
 def open_registry(source: CandidateSource) -> Registry:
-    """The registry that `promote` would use with the same arguments, without looking at any model."""
+    """Open the registry that `promote` would use for `source`, without loading a network."""
     storage, sweep = Storage(source.storage), {"name": ""}
     if not source.model or not source.tracking_uri and sweep_folder.sweep_names(storage):
-        sweep = sweep_folder.read_sweep(storage, source.name or sweep_folder.newest_sweep(storage))
+        sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
     return source.registry(sweep)
 
 
 def roll_back(registry: Registry) -> str:
-    """Roll back and say so."""
-    left, restored = registry.rollback()
-    return f"{registry.model}: v{restored} is champion again, v{left} was rolled back"
+    """Make the previous champion champion again; return a sentence."""
+    rolled_back, restored = registry.rollback()
+    return f"{registry.model}: v{restored} is champion again, v{rolled_back} was rolled back"
 
 
 def export(registry: Registry, path: Path) -> str:
-    """Write the champion's weights to a file and say so; UserError where there is no champion."""
+    """Write the champion's weights to `path`; return a sentence. UserError if there is no champion."""
     champion = registry.by_alias(CHAMPION)
     if champion is None:
         raise UserError(f"model {registry.model} has no champion to export")

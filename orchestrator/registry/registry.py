@@ -1,8 +1,8 @@
-"""The models that were promoted, by alias: champion, challenger, previous; with history and a way back.
+"""Versions of registered models: aliases champion, challenger and previous, with history and rollback.
 
-An alias in MLflow is set without asking who set it last, and forgets. So every move is written on the
-version itself (tags `upsweep.*`), and a move is refused when the champion is not the one it was judged
-against. Judging is orchestrator.registry.gate's business.
+MLflow sets an alias without checking its current value, and stores no history of it. Therefore every change
+is written on the version itself (tags `upsweep.*`), and a promotion is refused if the champion is not the one
+that the candidate was compared with. orchestrator.registry.gate makes that comparison.
 """
 
 import getpass
@@ -35,19 +35,19 @@ class Version:
 
     @property
     def events(self) -> list[str]:
-        """What happened to it, oldest first."""
+        """The events of this version, oldest first, each with time and author."""
         return self.tags.get(EVENTS, "").splitlines()
 
 
 class Registry:
-    """The versions of one registered model name in one store."""
+    """The versions of one registered model in one store."""
 
     def __init__(self, tracking_uri: str, model: str) -> None:
         self.model, self.tracking_uri = model, tracking_uri
         self.client = open_client(tracking_uri)
 
     def versions(self) -> list[Version]:
-        """All versions, newest first; none where the name was never registered."""
+        """Return all versions, newest first; an empty list if the name was never registered."""
         try:
             aliases = self.client.get_registered_model(self.model).aliases
         except MlflowException as error:
@@ -55,8 +55,8 @@ class Registry:
                 raise
             return []
         quoted = self.model.replace("'", "''")
-        found = self.client.search_model_versions(f"name='{quoted}'", max_results=1000)
-        versions = [self._version(raw, aliases) for raw in found]
+        raw_versions = self.client.search_model_versions(f"name='{quoted}'", max_results=1000)
+        versions = [self._version(raw, aliases) for raw in raw_versions]
         return sorted(versions, key=lambda version: -version.number)
 
     def _version(self, raw: Any, aliases: Mapping[str, str]) -> Version:
@@ -65,38 +65,30 @@ class Registry:
         return Version(int(raw.version), mine, dict(raw.tags), created)
 
     def by_alias(self, alias: str) -> Version | None:
-        """The version that carries `alias`, if any does."""
+        """Return the version with `alias`, or None."""
         return next((version for version in self.versions() if alias in version.aliases), None)
 
     def register(self, model_uri: str, run_id: str, tags: Mapping[str, str], card: str) -> Version:
-        """A new version with its tags and model card; it becomes the challenger."""
+        """Register a new version with its tags and model card, as challenger."""
         try:
             self.client.create_registered_model(self.model)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         short = {name: str(text)[:TAG_LIMIT] for name, text in tags.items()}
-        model_id = model_uri.removeprefix("models:/")
-        with using_tracking_uri(
-            self.tracking_uri
-        ):  # an sqlite registry looks the model up in the process-wide one
+        options: dict[str, Any] = {"model_id": model_uri.removeprefix("models:/"), "await_creation_for": 0}
+        with using_tracking_uri(self.tracking_uri):  # an sqlite registry looks up the model process-wide
             raw = self.client.create_model_version(
-                self.model,
-                model_uri,
-                run_id,
-                tags=short,
-                description=card,
-                model_id=model_id,
-                await_creation_for=0,
+                self.model, model_uri, run_id, tags=short, description=card, **options
             )
         self.client.set_registered_model_alias(self.model, CHALLENGER, raw.version)
-        self._note(int(raw.version), "registered as challenger")
+        self.note(int(raw.version), "registered as challenger")
         return self._get(int(raw.version))
 
     def promote(self, version: int, judged_against: int | None, how: str = "passed the gate") -> None:
-        """Make `version` champion and the old champion previous.
+        """Make `version` champion, and the old champion previous.
 
-        UserError where the champion is no longer `judged_against`: somebody else promoted meanwhile.
+        UserError if the champion is no longer `judged_against`, because of another promotion meanwhile.
         """
         champion = self.by_alias(CHAMPION)
         now = champion.number if champion else None
@@ -108,47 +100,50 @@ class Registry:
         if champion:
             self.client.set_registered_model_alias(self.model, PREVIOUS, str(champion.number))
             self.client.set_model_version_tag(self.model, str(version), REPLACED, str(champion.number))
-            self._note(champion.number, f"replaced by v{version}")
+            self.note(champion.number, f"replaced by v{version}")
         self.client.set_registered_model_alias(self.model, CHAMPION, str(version))
         challenger = self.by_alias(CHALLENGER)
         if challenger and challenger.number == version:
             self.client.delete_registered_model_alias(self.model, CHALLENGER)
-        self._note(version, f"promoted to champion over {_name(now)}: {how}")
+        self.note(version, f"promoted to champion over {_name(now)}: {how}")
 
     def rollback(self) -> tuple[int, int]:
-        """Make the previous version champion again; (version left, version restored).
+        """Make the previous version champion again; return (version rolled back, version restored).
 
-        `previous` then names what the restored version had once replaced, so that rolling back twice goes
-        back twice. UserError where nothing was replaced yet.
+        `previous` then is the version that the restored one had replaced, so that two rollbacks go back two
+        versions. UserError if no version was replaced yet.
         """
         champion, previous = self.by_alias(CHAMPION), self.by_alias(PREVIOUS)
         if champion is None or previous is None:
-            raise UserError(f"model {self.model} has no previous champion to go back to")
+            raise UserError(f"model {self.model} has no previous champion to restore")
         self.client.set_registered_model_alias(self.model, CHAMPION, str(previous.number))
         older = previous.tags.get(REPLACED)
         if older:
             self.client.set_registered_model_alias(self.model, PREVIOUS, older)
         else:
             self.client.delete_registered_model_alias(self.model, PREVIOUS)
-        self._note(champion.number, f"rolled back to v{previous.number}")
-        self._note(previous.number, f"champion again, after v{champion.number} was rolled back")
+        self.note(champion.number, f"rolled back to v{previous.number}")
+        self.note(previous.number, f"champion again, after v{champion.number} was rolled back")
         return champion.number, previous.number
 
     def note(self, version: int, event: str) -> None:
-        """Write one line into the history of `version`, with time and author."""
-        self._note(version, event)
+        """Append one line to the history of `version`, with time and author."""
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        line = f"{stamp} {getpass.getuser()}@{socket.gethostname()}: {event}".replace("\n", " ")
+        history = "\n".join([*self._get(version).events, line])
+        self.client.set_model_version_tag(self.model, str(version), EVENTS, history[-TAG_LIMIT:])
 
     def count_gate_use(self, digest: str) -> int:
-        """How often the gate set `digest` has been consulted for this model, this time included.
+        """Count one use of the gate set `digest` for this model; return the uses including this one.
 
-        Kept on the registered model; a set consulted often is no longer held out.
+        The count is a tag of the registered model: a set that was used often is no longer held out.
         """
         uses = self.gate_uses(digest) + 1
         self.client.set_registered_model_tag(self.model, GATE_USES + digest, str(uses))
         return uses
 
     def gate_uses(self, digest: str) -> int:
-        """How often the gate set `digest` has been consulted for this model so far."""
+        """Return how often the gate set `digest` was used for this model."""
         try:
             tags = self.client.get_registered_model(self.model).tags
         except MlflowException as error:
@@ -156,12 +151,6 @@ class Registry:
                 raise
             return 0
         return int(tags.get(GATE_USES + digest, "0"))
-
-    def _note(self, version: int, event: str) -> None:
-        stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        line = f"{stamp} {getpass.getuser()}@{socket.gethostname()}: {event}".replace("\n", " ")
-        history = "\n".join([*self._get(version).events, line])
-        self.client.set_model_version_tag(self.model, str(version), EVENTS, history[-TAG_LIMIT:])
 
     def _get(self, number: int) -> Version:
         return self._version(self.client.get_model_version(self.model, str(number)), {})

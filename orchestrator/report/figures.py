@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from orchestrator.report.data import Design, Row, SweepResults, has_no_result, number
+from orchestrator.report.data import Design, Row, SweepResults, has_no_result
 from orchestrator.report.markup import section
+from orchestrator.report.sentences import tooltip
 from orchestrator.report.svg import Line, Mark, curves, plane
 from orchestrator.results.image_strips import CELL_PX, LABEL_PX
 from trainers.metrics import METRICS
@@ -19,13 +20,15 @@ MAX_STRIPS = 4
 def plane_section(facts: SweepResults) -> str:
     """Perception against distortion: every trial, the confirmed means, the front and the pick."""
     marks = [*_screened(facts), *_references(facts), *_confirmed(facts)]
+    if not marks:
+        return ""
     shown = [design for design in facts.designs if design.on_front]
     front = sorted(point for design in shown if (point := _val(facts, design)))
     lower = METRICS[facts.perceptual].direction == "min"
     where = "up and to the left" if lower else "up and to the right"
-    drawing = plane(marks, front, facts.perceptual, f"{facts.distortion} ({METRICS[facts.distortion].unit})")
-    if not drawing:
-        return ""
+    y_name = f"{facts.distortion} ({METRICS[facts.distortion].unit})"
+    plot = plane(marks, front, facts.perceptual, y_name, loose=("screened", "stopped"))
+    drawing = plot.inline(f"{y_name} against {facts.perceptual}")
     legend = _legend(
         ("pick", "the pick"),
         ("design", "confirmed, mean of seeds"),
@@ -53,21 +56,13 @@ def _point(facts: SweepResults, row: Row, prefix: str = "") -> tuple[float, floa
     return (metrics[names[0]], metrics[names[1]]) if all(n in metrics for n in names) else None
 
 
-def _tip(facts: SweepResults, title: str, point: tuple[float, float]) -> str:
-    perceptual, distortion = point
-    return (
-        f"{title}\n{facts.perceptual} {number(perceptual, facts.perceptual)}\n"
-        f"{facts.distortion} {number(distortion, facts.distortion)}"
-    )
-
-
 def _screened(facts: SweepResults) -> list[Mark]:
     marks = []
     for row in facts.of_stage("screen"):
         point = _point(facts, row)
         if point and not has_no_result(row):
             look = "screened" if row["rung"] is None else "stopped"
-            tip = _tip(facts, f"{row['design']}: {row['verdict']}", point)
+            tip = tooltip(facts, f"{row['design']}: {row['verdict']}", point)
             marks.append(Mark(*point, look, tip, row["trial_id"]))
     return sorted(marks, key=lambda mark: mark.look == "screened")
 
@@ -82,7 +77,7 @@ def _references(facts: SweepResults) -> list[Mark]:
         ):
             point = _point(facts, row, prefix)
             if point and not has_no_result(row):
-                marks.setdefault(point, Mark(*point, look, _tip(facts, title, point)))
+                marks.setdefault(point, Mark(*point, look, tooltip(facts, title, point)))
     return list(marks.values())
 
 
@@ -91,11 +86,11 @@ def _confirmed(facts: SweepResults) -> list[Mark]:
     for design in reversed(facts.designs):  # the pick last, on top
         points = [point for row in design.rows if (point := _point(facts, row))]
         for row, point in zip(design.rows, points, strict=False):
-            seeds.append(Mark(*point, "seed", _tip(facts, f"{design.name}, seed {row['seed']}", point)))
+            seeds.append(Mark(*point, "seed", tooltip(facts, f"{design.name}, seed {row['seed']}", point)))
         if point := _val(facts, design):
             xs, ys = zip(*points, strict=True)
             look = "pick" if design.is_pick else "design"
-            tip = _tip(facts, f"{design.name}, mean of {len(points)} seeds", point)
+            tip = tooltip(facts, f"{design.name}, mean of {len(points)} seeds", point)
             first = design.rows[0]["trial_id"]
             means.append(Mark(*point, look, tip, first, (min(xs), max(xs), min(ys), max(ys))))
     return seeds + means
@@ -155,13 +150,15 @@ def _figure(row: Row, path: Path) -> str:
 def curves_section(facts: SweepResults) -> str:
     """Learning curves of the GAN phase, with the rungs."""
     rows = [row for row in facts.of_stage("screen", "confirm") if row["curve"] and not has_no_result(row)]
+    if not rows:
+        return ""
     rungs = sorted({row["rung"] for row in rows if row["rung"] is not None})
     drawings = []
     for place, metric in ((2, facts.perceptual), (1, facts.distortion)):
         lines = [
             Line(
                 [(point[0], point[place]) for point in row["curve"]],
-                "line " + _line_look(facts, row),
+                _line_look(facts, row),
                 f"{row['stage']} {row['design']}, seed {row['seed']}\n{row['verdict']}",
                 row["trial_id"],
             )
@@ -169,8 +166,11 @@ def curves_section(facts: SweepResults) -> str:
                 rows, key=lambda row: ("stopped", "screened", "design", "pick").index(_line_look(facts, row))
             )
         ]
-        level = next((r["metrics"].get(f"bicubic/{metric}") for r in rows), None)
-        drawings.append(f"<figure>{curves(lines, rungs, level, metric, 'GAN step')}</figure>")
+        bicubic = rows[0]["metrics"].get(f"bicubic/{metric}")
+        levels = {} if bicubic is None else {"bicubic": bicubic}
+        plot = curves(lines, "GAN step", metric, verticals=rungs, levels=levels)
+        faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
+        drawings.append(f"<figure>{plot.inline(f'{metric} over GAN steps', f'--faint:{faint:.2f}')}</figure>")
     legend = _legend(
         ("pick", "the pick"),
         ("design", "confirmed"),
@@ -178,7 +178,7 @@ def curves_section(facts: SweepResults) -> str:
         ("stopped", "stopped early"),
     )
     hint = "<p>Val, averaged weights. Dashed lines are rungs where trials were stopped.</p>"
-    return section("Curves by rung", hint + "".join(drawings) + legend if rows else "", "curves")
+    return section("Curves by rung", hint + "".join(drawings) + legend, "curves")
 
 
 def _line_look(facts: SweepResults, row: Row) -> str:

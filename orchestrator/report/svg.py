@@ -1,221 +1,273 @@
-"""Drawings of a report as SVG text: the perception-distortion plane and the curves by rung.
+"""SVG plots by plain string formatting: axes, frame, marks, curves, bars, fronts, legends.
 
-Colours come from the page's style by class name. Every mark carries `data-tip`, which the page shows, and
-`data-id`, the row it stands for.
+Colours come from a style sheet by class name: page.css inside the report, STYLE in files that stand alone
+(`document`). Marks and curves of the report carry `data-tip`, a tooltip, and `data-id`, their table row.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from orchestrator.report.axis import Axis, extent
+
 WIDTH, HEIGHT = 720, 430
-SLICE = (230, 170)
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 46
+TITLED_TOP = 62  # upper end of the y axis that leaves room for the title and legend of a document
+COLOURS = ("#2563a8", "#c8401f", "#2f8f5b", "#6b4fa0", "#b7791f", "#4a5568", "#0f8b8d", "#a63d74", "#7a8b2a")
+STYLE = (
+    "text{font:12px system-ui,sans-serif;fill:#63676d}.name{fill:#1c1e21;font-size:13px}"
+    ".title{fill:#1c1e21;font-size:14px;font-weight:600}.grid{stroke:#e3e4e2}"
+    ".level,.rung{stroke:#63676d;stroke-dasharray:4 4}.front{fill:none;stroke:#b9bdc2;stroke-width:2}"
+    ".mark,.bar,.swatch,.line{fill:currentColor}.error{stroke:#1c1e21}"
+    ".line polyline{fill:none;stroke:currentColor;stroke-width:2}"
+    ".whisker{fill:none;stroke:currentColor;opacity:.45}"
+) + "".join(f".s{k}{{color:{colour}}}" for k, colour in enumerate(COLOURS))
+
+
+def series(k: int) -> str:
+    """Return the class name that gives marks, curves and bars of series `k` their colour in a document."""
+    return f"s{k % len(COLOURS)}"
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One point: where it is, how it looks, what it says."""
+    """One point of a plot."""
 
     x: float
     y: float
     look: str
-    """Class names: screened, stopped, seed, design, pick, warm, bicubic."""
-    tip: str
+    """Class names; the first also picks the shape: bicubic, warm, pick, design, seed, dot or any other."""
+    tip: str = ""
     row: str = ""
+    """Id of the table row that a click lights up."""
     spread: tuple[float, float, float, float] | None = None
-    """(x low, x high, y low, y high) over seeds."""
+    """(x low, x high, y low, y high), drawn as whiskers."""
+    word: str = ""
+    """Label beside the point."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve: points (step, value) and how it looks."""
+    """One curve through (x, y) points."""
 
-    points: list[tuple[float, float]]
+    points: Sequence[tuple[float, float]]
     look: str
-    tip: str
+    tip: str = ""
     row: str = ""
 
 
-class Axis:
-    """Values to pixels; values outside are drawn on the border."""
+class Plot:
+    """Two axes and what is drawn over them, in the order of the calls: the last is on top."""
 
-    def __init__(self, values: Sequence[float], start: float, end: float, margin: float = 0.06) -> None:
-        low, high = min(values), max(values)
-        pad = (high - low) * margin or abs(high) * margin or 1.0
-        self.low, self.high = low - pad, high + pad
-        self.start, self.end = start, end
+    def __init__(
+        self,
+        xs: Sequence[float],
+        ys: Sequence[float],
+        *,
+        top: float = TOP,
+        margins: Sequence[float] = (0.06,) * 2,
+    ) -> None:
+        """Span the values `xs` and `ys`; `margins` are the shares that (x, y) leave free at both ends."""
+        self.x = Axis(xs, LEFT, WIDTH - RIGHT, margins[0])
+        self.y = Axis(ys, HEIGHT - BOTTOM, top, margins[1])
+        self.parts: list[str] = []
 
-    def __call__(self, value: float) -> float:
-        share = (value - self.low) / (self.high - self.low)
-        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
+    def frame(self, x_name: str, y_name: str, words: Mapping[float, str] | None = None) -> None:
+        """Draw grid, ticks and names; `words` at x positions replace the x axis' numbers and grid."""
+        x, y = self.x, self.y
+        for tick, word in words.items() if words else ((t, f"{t:.6g}") for t in x.ticks()):
+            at = f"{x(tick):.1f}"
+            if not words:
+                self.parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{y.end}" y2="{y.start}"/>')
+            self.parts.append(f'<text x="{at}" y="{y.start + 17}" text-anchor="middle">{escape(word)}</text>')
+        for tick in y.ticks():
+            at = f"{y(tick):.1f}"
+            self.parts.append(f'<line class="grid" x1="{x.start}" x2="{x.end}" y1="{at}" y2="{at}"/>')
+            at = f"{float(at) + 4:.1f}"
+            self.parts.append(f'<text x="{x.start - 7}" y="{at}" text-anchor="end">{tick:.6g}</text>')
+        middle = (y.end + y.start) / 2
+        self.parts.append(
+            f'<text class="name" x="{(x.start + x.end) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
+            f"{escape(x_name)}</text>"
+            f'<text class="name" transform="translate(15 {middle}) rotate(-90)" text-anchor="middle">'
+            f"{escape(y_name)}</text>"
+        )
 
-    def ticks(self, count: int = 5) -> list[float]:
-        """About `count` round numbers inside the axis."""
-        raw = (self.high - self.low) / count
-        unit = 10 ** math.floor(math.log10(raw))
-        step = unit * min((1, 2, 5, 10), key=lambda k: abs(k * unit - raw))
-        first = math.ceil(self.low / step)
-        return [k * step for k in range(first, math.floor(self.high / step) + 1)]
+    def vertical(self, value: float, word: str = "") -> None:
+        """Draw a vertical line at x = `value` with a `word` at its upper end."""
+        at, y = f"{self.x(value):.1f}", self.y
+        self.parts.append(f'<line class="rung" x1="{at}" x2="{at}" y1="{y.end}" y2="{y.start}"/>')
+        if word:
+            self.parts.append(text(self.x(value) - 4, y.end + 12, word, "note", "end"))
+
+    def level(self, value: float, word: str = "", span: tuple[float, float] | None = None) -> None:
+        """Draw a horizontal line at y = `value` with a `word` at its right end; `span` limits it in x."""
+        left, right = (self.x(v) for v in span) if span else (self.x.start, self.x.end)
+        at = f"{self.y(value):.1f}"
+        self.parts.append(f'<line class="level" x1="{left}" x2="{right}" y1="{at}" y2="{at}"/>')
+        if word:
+            at = f"{self.y(value) - 4:.1f}"
+            self.parts.append(
+                f'<text class="note" x="{right}" y="{at}" text-anchor="end">{escape(word)}</text>'
+            )
+
+    def front(self, points: Sequence[tuple[float, float]]) -> None:
+        """Join a Pareto front of two or more points, sorted by x, as a staircase."""
+        if len(points) > 1:
+            x, y = self.x, self.y
+            steps = "".join(f" H{x(b[0]):.1f} V{y(b[1]):.1f}" for _, b in pairwise(points))
+            start = f"M{x(points[0][0]):.1f} {y(points[0][1]):.1f}"
+            self.parts.append(f'<path class="front" d="{start}{steps}"/>')
+
+    def marks(self, marks: Iterable[Mark]) -> None:
+        """Draw the whiskers of all `marks`, then the marks."""
+        marks = list(marks)
+        for mark in marks:
+            if mark.spread:
+                (left, right), (low, high) = map(self.x, mark.spread[:2]), map(self.y, mark.spread[2:])
+                self.parts.append(
+                    f'<path class="whisker {mark.look}" d="M{left:.1f} {self.y(mark.y):.1f}H{right:.1f}'
+                    f'M{self.x(mark.x):.1f} {low:.1f}V{high:.1f}"/>'
+                )
+        for mark in marks:
+            x, y = self.x(mark.x), self.y(mark.y)
+            self.parts.append(_shape(mark, x, y))
+            if mark.word:
+                self.parts.append(text(x + 7, y - 6, mark.word, anchor="start"))
+
+    def curve(self, line: Line) -> None:
+        """Draw a curve with a dot at its last point."""
+        points = [(self.x(step), self.y(value)) for step, value in line.points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        self.parts.append(
+            f'<g class="line {line.look}"{about(line.tip, line.row)}><polyline points="{path}"/>'
+            f'<circle cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="2.6"/></g>'
+        )
+
+    def bar(self, left: float, right: float, value: float, look: str, half: float = 0.0) -> None:
+        """Draw a bar between x = `left` and `right` up to y = `value`, with an error bar of +- `half`."""
+        x, width = self.x(left) + 1, self.x(right) - self.x(left) - 2
+        y, height = self.y(value), max(0.0, self.y.start - self.y(value))
+        self.parts.append(
+            f'<rect class="bar {look}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
+        )
+        if half:
+            low, high = self.y(value - half), self.y(value + half)
+            self.parts.append(f'<path class="error" d="M{x + width / 2:.1f} {low:.1f}V{high:.1f}"/>')
+
+    def inline(self, label: str, style: str = "") -> str:
+        """Return the plot as an element of the report, with `label` for screen readers."""
+        return inline(self.parts, label, (WIDTH, HEIGHT), style)
+
+    def document(self, title: str, legend: Mapping[str, str]) -> bytes:
+        """Return the plot as a file; `legend` maps each name to its look. Needs `top=TITLED_TOP`."""
+        parts = [text(WIDTH / 2, 18, title, "title"), *self.parts, *_legend(legend)]
+        return document(parts, WIDTH, HEIGHT)
 
 
-def extent(essential: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Values that an axis must show: the `essential` and the middle 90 % of the `others`, without strays."""
-    ranked = sorted(others)
-    cut = len(ranked) // 20
-    return [*essential, *ranked[cut : len(ranked) - cut or None]]
+def plane(
+    marks: Sequence[Mark],
+    front: Sequence[tuple[float, float]],
+    x_name: str,
+    y_name: str,
+    *,
+    loose: tuple[str, ...] = (),
+    regions: Mapping[str, float] | None = None,
+    top: float = TOP,
+) -> Plot:
+    """Return the perception-distortion plane of one or more marks, drawn in order, with their `front`.
 
-
-def plane(marks: Sequence[Mark], front: Sequence[tuple[float, float]], x_name: str, y_name: str) -> str:
-    """The perception-distortion plane. Marks are drawn in order, the last on top; `front` is a staircase."""
-    if not marks:
-        return ""
-    key = [mark for mark in marks if not mark.look.startswith(("screened", "stopped"))]
+    Outliers among marks whose look begins with one of `loose` do not stretch the axes. `regions` are named
+    borders in x; borders more than 3 % outside the marks are left out.
+    """
+    key = [mark for mark in marks if not (loose and mark.look.startswith(loose))]
     rest = [mark for mark in marks if mark not in key]
-    x = Axis(extent([m.x for m in key], [m.x for m in rest]), LEFT, WIDTH - RIGHT)
-    y = Axis(extent([m.y for m in key], [m.y for m in rest]), HEIGHT - BOTTOM, TOP)
-    parts = [_frame(x, y, x_name, y_name)]
-    if len(front) > 1:
-        steps = "".join(f" H{x(b[0]):.1f} V{y(b[1]):.1f}" for _, b in pairwise(front))
-        parts.append(f'<path class="front" d="M{x(front[0][0]):.1f} {y(front[0][1]):.1f}{steps}"/>')
-    parts += [_whiskers(mark, x, y) for mark in marks if mark.spread]
-    parts += [_shape(mark, x(mark.x), y(mark.y)) for mark in marks]
-    return _svg(parts, f"{y_name} against {x_name}")
+    xs = [v for m in key for v in (m.x, *(m.spread[:2] if m.spread else ()))]
+    ys = [v for m in key for v in (m.y, *(m.spread[2:] if m.spread else ()))]
+    borders = {n: v for n, v in (regions or {}).items() if min(xs) * 0.97 < v < max(xs) * 1.03}
+    xs += borders.values()
+    plot = Plot(extent(xs, [m.x for m in rest]), extent(ys, [m.y for m in rest]), top=top)
+    plot.frame(x_name, y_name)
+    for name, border in borders.items():
+        plot.vertical(border, name)
+    plot.front(front)
+    plot.marks(marks)
+    return plot
 
 
 def curves(
-    lines: Sequence[Line], rungs: Sequence[float], level: float | None, name: str, x_name: str = "step"
-) -> str:
-    """Curves over steps with the rungs as vertical lines and bicubic's `level` across."""
+    lines: Sequence[Line],
+    x_name: str,
+    y_name: str,
+    *,
+    verticals: Iterable[float] = (),
+    levels: Mapping[str, float] | None = None,
+    top: float = TOP,
+) -> Plot:
+    """Return curves over x from 0 on, with vertical lines and named horizontal `levels`."""
     points = [point for line in lines for point in line.points]
-    if not points:
-        return ""
-    x = Axis([0.0, *(p[0] for p in points)], LEFT, WIDTH - RIGHT, 0.02)
-    y = Axis([*(p[1] for p in points), *([] if level is None else [level])], HEIGHT - BOTTOM, TOP)
-    parts = [_frame(x, y, x_name, name)]
-    parts += [
-        f'<line class="rung" x1="{x(r):.1f}" x2="{x(r):.1f}" y1="{TOP}" y2="{y.start}"/>' for r in rungs
-    ]
-    if level is not None:
-        parts.append(
-            f'<line class="level" x1="{LEFT}" x2="{x.end}" y1="{y(level):.1f}" y2="{y(level):.1f}"/>'
-        )
-        parts.append(
-            f'<text class="note" x="{x.end}" y="{y(level) - 4:.1f}" text-anchor="end">bicubic</text>'
-        )
+    ys = [*(p[1] for p in points), *(levels or {}).values()]
+    plot = Plot([0.0, *(p[0] for p in points)], ys, top=top, margins=(0.02, 0.06))
+    plot.frame(x_name, y_name)
+    for value in verticals:
+        plot.vertical(value)
+    for word, value in (levels or {}).items():
+        plot.level(value, word)
     for line in lines:
-        path = " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in line.points)
-        end = line.points[-1]
-        parts.append(
-            f'<g class="{line.look}" {_about(line.tip, line.row)}><polyline points="{path}"/>'
-            f'<circle cx="{x(end[0]):.1f}" cy="{y(end[1]):.1f}" r="2.6"/></g>'
-        )
-    faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
-    return _svg(parts, f"{name} over {x_name}s", f"--faint:{faint:.2f}")
+        plot.curve(line)
+    return plot
 
 
-def _svg(parts: Sequence[str], label: str, style: str = "") -> str:
+def text(x: float, y: float, words: str, look: str = "", anchor: str = "middle") -> str:
+    """Return escaped text at a pixel position."""
+    name = f'class="{look}" ' if look else ""
+    return f'<text {name}x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def about(tip: str, row: str) -> str:
+    """Return the attributes of a mark or curve that has a tooltip; empty without one."""
+    return f' data-tip="{escape(tip)}" data-id="{escape(row)}"' if tip else ""
+
+
+def inline(parts: Sequence[str], label: str, size: tuple[float, float], style: str = "") -> str:
+    """Return an SVG element for HTML of `size` (width, height) in pixels."""
     about = f'role="img" aria-label="{escape(label)}"' + (f' style="{style}"' if style else "")
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" {about}>{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {size[0]} {size[1]}" {about}>{"".join(parts)}</svg>'
 
 
-def _frame(x: Axis, y: Axis, x_name: str, y_name: str) -> str:
-    parts = []
-    for tick in x.ticks():
-        at = f"{x(tick):.1f}"
-        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{TOP}" y2="{y.start}"/>')
-        parts.append(f'<text x="{at}" y="{y.start + 17}" text-anchor="middle">{tick:.6g}</text>')
-    for tick in y.ticks():
-        at = f"{y(tick):.1f}"
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{x.end}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text x="{LEFT - 7}" y="{float(at) + 4:.1f}" text-anchor="end">{tick:.6g}</text>')
-    middle = (TOP + y.start) / 2
-    parts.append(
-        f'<text class="name" x="{(LEFT + x.end) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
-        f"{escape(x_name)}</text>"
-        f'<text class="name" transform="translate(15 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y_name)}</text>"
-    )
-    return "".join(parts)
-
-
-def _about(tip: str, row: str) -> str:
-    return f'data-tip="{escape(tip)}" data-id="{escape(row)}"'
-
-
-def _whiskers(mark: Mark, x: Axis, y: Axis) -> str:
-    assert mark.spread is not None
-    left, right, low, high = mark.spread
+def document(parts: Sequence[str], width: float, height: float, style: str = "") -> bytes:
+    """Return an SVG file with a white ground; `style` adds rules to STYLE."""
     return (
-        f'<path class="whisker {mark.look}" d="M{x(left):.1f} {y(mark.y):.1f}H{x(right):.1f}'
-        f'M{x(mark.x):.1f} {y(low):.1f}V{y(high):.1f}"/>'
-    )
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}"><style>{STYLE}{style}</style>'
+        f'<rect width="100%" height="100%" fill="#fcfcfb"/>{"".join(parts)}</svg>'
+    ).encode()
 
 
 def _shape(mark: Mark, x: float, y: float) -> str:
-    about = f'class="mark {mark.look}" {_about(mark.tip, mark.row)}'
+    attributes = f'class="mark {mark.look}"{about(mark.tip, mark.row)}'
     first = mark.look.split()[0]
     if first == "bicubic":
-        return f'<rect {about} x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12"/>'
+        return f'<rect {attributes} x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12"/>'
     if first == "warm":
-        return f'<path {about} d="M{x:.1f} {y - 6:.1f}l6 6-6 6-6-6z"/>'
-    radius = {"design": 7.5, "pick": 9.0, "seed": 4.0}.get(first, 3.6)
-    return f'<circle {about} cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+        return f'<path {attributes} d="M{x:.1f} {y - 6:.1f}l6 6-6 6-6-6z"/>'
+    radius = {"design": 7.5, "pick": 9.0, "seed": 4.0, "dot": 4.5}.get(first, 3.6)
+    return f'<circle {attributes} cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
 
 
-@dataclass(frozen=True)
-class Column:
-    """One setting or metric as an axis: where each row lies (0 low, 1 high), and its labels."""
-
-    name: str
-    places: list[float]
-    labels: list[tuple[float, str]]
-
-
-def parallel(
-    columns: Sequence[Column], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
-) -> str:
-    """One line per row across all columns; drawn in order, the last on top."""
-    step = (WIDTH - 2 * LEFT) / max(1, len(columns) - 1)
-    top, bottom = TOP + 26, HEIGHT - 34
-    xs = [LEFT + k * step for k in range(len(columns))]
-    parts = []
-    for i, look in enumerate(looks):
-        points = " ".join(
-            f"{x:.1f},{bottom + (top - bottom) * column.places[i]:.1f}"
-            for x, column in zip(xs, columns, strict=True)
-        )
-        parts.append(f'<g class="line {look}" {_about(tips[i], rows[i])}><polyline points="{points}"/></g>')
-    for k, (x, column) in enumerate(zip(xs, columns, strict=True)):
-        name_y = TOP + 4 if k % 2 else TOP + 18  # two heights, so that long names do not meet
-        parts.append(f'<line class="post" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
-        parts.append(
-            f'<text class="name" x="{x:.1f}" y="{name_y}" text-anchor="middle">{escape(column.name)}</text>'
-        )
-        for place, label in column.labels:
-            y = bottom + (top - bottom) * place + 4
-            parts.append(f'<text class="halo" x="{x + 6:.1f}" y="{y:.1f}">{escape(label)}</text>')
-    return _svg(parts, "parallel coordinates")
-
-
-def small_scatter(
-    column: Column, ys: Sequence[float], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
-) -> str:
-    """One setting against the perceptual metric, small."""
-    width, height = SLICE
-    y = Axis(ys, height - 34, 10)
-    parts = []
-    for place, label in column.labels:
-        x = 40 + place * (width - 60)
-        parts.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{escape(label)}</text>')
-    parts += [
-        f'<text x="28" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>' for tick in y.ticks(3)
-    ]
-    middle, name = width / 2, escape(column.name)
-    parts.append(f'<text class="name" x="{middle}" y="{height - 4}" text-anchor="middle">{name}</text>')
-    for place, value, look, tip, row in zip(column.places, ys, looks, tips, rows, strict=True):
-        at = f'cx="{40 + place * (width - 60):.1f}" cy="{y(value):.1f}"'
-        parts.append(f'<circle class="mark {look}" {_about(tip, row)} {at} r="3.4"/>')
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+def _legend(looks: Mapping[str, str]) -> list[str]:
+    """Return colour swatches with their names in rows below the title; look "level" is a dashed line."""
+    parts, left, top = [], float(LEFT), 36.0
+    for name, look in looks.items():
+        if left + 26 + 7 * len(name) > WIDTH:
+            left, top = float(LEFT), top + 15
+        if look == "level":
+            parts.append(f'<path class="level" d="M{left:.1f} {top - 4:.1f}h10"/>')
+        else:
+            parts.append(
+                f'<rect class="swatch {look}" x="{left:.1f}" y="{top - 9:.1f}" width="10" height="10"/>'
+            )
+        parts.append(text(left + 14, top, name, anchor="start"))
+        left += 30 + 6.6 * len(name)
+    return parts

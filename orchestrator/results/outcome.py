@@ -2,8 +2,8 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from orchestrator.results.trial_report import Curve, Status, TrialReport
 from trainers.objectives import Objectives
 
 LOADER_BOUND = 0.2  # share of a trial's time spent waiting for data
@@ -11,38 +11,35 @@ STILL_IMPROVING = 0.1  # share of the whole gain that came in the last quarter
 
 
 def describe_outcome(
-    stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str, remarks: Sequence[str] = ()
+    stage: str, report: TrialReport, stopped_at: int | None, error: str, remarks: Sequence[str] = ()
 ) -> str:
-    """What became of a trial, in words; `remarks` on how it ran stand behind a semicolon."""
-    return "; ".join([_ending(stage, result, stopped_at, error), *remarks])
+    """Return the outcome of a trial, followed by `remarks` after semicolons."""
+    return "; ".join([_ending(stage, report, stopped_at, error), *remarks])
 
 
 def remarks(
-    result: Mapping[str, Any],
-    curve: Sequence[Mapping[str, Any]],
-    objectives: Objectives,
-    bicubic: Mapping[str, float],
+    report: TrialReport, curve: Curve, objectives: Objectives, bicubic: Mapping[str, float]
 ) -> list[str]:
-    """What a reader should know about how a trial ran: collapsed, undertrained, loader-bound.
+    """Return what a reader should know about how a trial ran: collapsed, undertrained, loader-bound.
 
     `curve` holds one entry per evaluation: phase, step and the metrics at that step.
     """
-    found = []
+    notes = []
     points = [objectives.point(c) for c in curve if c["phase"] == "gan"]
-    if points and not result.get("diverged"):
+    if points and report.status is not Status.DIVERGED:
         start, last = points[0], points[-1]
         if last[1] < start[1] and last[0] < min(start[0], objectives.point(bicubic)[0]):
-            found.append("collapsed: worse than its warm start in both objectives, and than bicubic")
-        elif result.get("complete") and _still_improving([p[1] for p in points]):
-            found.append("undertrained: still improving at the end")
-    wait = result.get("data_wait_share", 0.0)
+            notes.append("collapsed: worse than its warm start in both objectives, and than bicubic")
+        elif report.status is Status.COMPLETE and _still_improving([p[1] for p in points]):
+            notes.append("undertrained: still improving at the end")
+    wait = report.diagnostics.get("data_wait_share", 0.0)
     if wait > LOADER_BOUND:
-        found.append(f"loader-bound: {wait:.0%} of its time it waited for data")
-    return found
+        notes.append(f"loader-bound: {wait:.0%} of its time it waited for data")
+    return notes
 
 
 def _still_improving(values: Sequence[float]) -> bool:
-    """Whether the last quarter of a curve (larger is better) gained a tenth or more of the whole gain."""
+    """Return True if the last quarter of a curve (larger is better) gained a tenth of the whole gain."""
     if len(values) < 8:
         return False
     quarter = len(values) // 4
@@ -51,15 +48,15 @@ def _still_improving(values: Sequence[float]) -> bool:
     return gain > 0 and gain >= STILL_IMPROVING * (max(values) - values[0])
 
 
-def _ending(stage: str, result: Mapping[str, Any], stopped_at: int | None, error: str) -> str:
-    if error or result.get("failed"):
-        return f"failed: {error or result['failed']}"
-    if result.get("diverged"):
-        return f"diverged: {result['diverged_term']} at step {result['diverged_step']}"
+def _ending(stage: str, report: TrialReport, stopped_at: int | None, error: str) -> str:
+    if error or report.status is Status.FAILED:
+        return f"failed: {error or report.reason}"
+    if report.status is Status.DIVERGED:
+        return f"diverged: {report.diverged_term} at step {report.step}"
     if stopped_at is not None:
-        return f"screened out at step {stopped_at} of {result['max_steps']}"
-    if not result.get("complete"):
+        return f"screened out at step {stopped_at} of {report.max_steps}"
+    if report.status is not Status.COMPLETE:
         return "unfinished"
-    if result["step"] < result["max_steps"]:  # a part of what population based training does
-        return f"trained to step {result['step']} of {result['max_steps']}"
+    if report.step < report.max_steps:  # a segment of population based training
+        return f"trained to step {report.step} of {report.max_steps}"
     return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")

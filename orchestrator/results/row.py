@@ -1,98 +1,172 @@
-"""One row of a leaderboard: a trial's settings, metrics, cost and checkpoint."""
+"""One row of leaderboard.json: a trial's settings, metrics, cost and checkpoint."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 from orchestrator.results.outcome import describe_outcome, remarks
-from orchestrator.search.labels import label
-from orchestrator.search.space import SWITCH_SUFFIX
+from orchestrator.results.trial_report import Curve, Status, TrialReport
 from trainers.config import digest
 from trainers.objectives import Objectives
 
-Row = dict[str, Any]
+SEEDS = ("run.seed", "data.order_seed")
 
 
-def metrics_of(result: Mapping[str, Any], measured: Sequence[str]) -> dict[str, float]:
-    """The numbers of a result that belong into a row: measures, warm start's, shares."""
-    names = [*measured, *(f"warm/{m}" for m in measured)]
-    shares = [k for k in result if k.startswith(("gradient_share/", "data_wait_share", "d_accuracy"))]
-    return {k: float(result[k]) for k in [*names, *shares] if k in result}
+class Row(TypedDict, total=False):
+    """A trial as the leaderboard keeps it; plain JSON."""
+
+    trial_id: str
+    stage: str
+    """warm, screen, confirm or test."""
+    design: str
+    """Short name for people."""
+    values: dict[str, Any]
+    """The settings in which this trial differs from the recipe."""
+    config: dict[str, Any]
+    """All settings."""
+    metrics: dict[str, float]
+    """Confirm: of the chosen checkpoint; test: on the test images; otherwise TrialReport.ranked. Those of the
+    warm start are under warm/, those of bicubic under bicubic/; then diagnostics and gradient_share/."""
+    protocol: dict[str, str]
+    verdict: str
+    """The outcome in words."""
+    seed: int
+    gpu_hours: float
+    cpu_hours: float
+    cost: float
+    mlflow_run_id: str | None
+    steps: int
+    max_steps: int
+    rung: int | None
+    """The step at which early stopping ended the trial."""
+    curve: list[list[float]]
+    """[step, distortion, perception] of each evaluation in the last phase."""
+    candidates: list[dict[str, Any]]
+    checkpoint: str | None
+    strip: str | None
+    """URL of the picture."""
+    diverged: bool
+    finished: bool
+    lineage: dict[str, Any]
+    chosen_step: int
+    """Confirm: the step of the chosen checkpoint."""
+    last: dict[str, float]
+    """Confirm: step and metrics of the last checkpoint."""
+    of: str
+    """Test: trial_id of the confirmed row."""
+    per_image: dict[str, list[float]]
+    keys: list[str]
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """Everything that is known of a trial when it ends."""
+
+    stage: str
+    trial_id: str
+    design: str
+    values: Mapping[str, Any]
+    config: Mapping[str, Any]
+    report: TrialReport
+    """The last one; its usage is that of all attempts."""
+    curve: Curve
+    stopped_at: int | None
+    error: str
+    lineage: Mapping[str, Any] | None = None
+    strip: str | None = None
+
+
+@dataclass(frozen=True)
+class RowContext:
+    """What all rows of a sweep's trials have in common."""
+
+    objectives: Objectives
+    metrics: tuple[str, ...]
+    """Metrics measured on val: both objectives first."""
+    bicubic: Mapping[str, float]
+    protocol: Mapping[str, str]
+    gpus: float
+    """GPUs that a trial holds, or the share of one."""
+    price: float
+    """Price of a GPU-hour."""
+
+
+def make_row(trial: EndedTrial, context: RowContext) -> Row:
+    """Return the row of a trial."""
+    report, curve = trial.report, trial.curve
+    notes = remarks(report, curve, context.objectives, context.bicubic)
+    row: Row = {
+        "trial_id": trial.trial_id,
+        "stage": trial.stage,
+        "design": trial.design,
+        "config": dict(trial.config),
+        "metrics": metrics_of(report, context.metrics) | prefixed("bicubic", context.bicubic),
+        "protocol": dict(context.protocol),
+        "verdict": describe_outcome(trial.stage, report, trial.stopped_at, trial.error, notes),
+        "seed": trial.config["run.seed"],
+        **cost_of(report, context.gpus, context.price),  # type: ignore[typeddict-item]
+        "mlflow_run_id": None,
+        "steps": report.step,
+        "max_steps": report.max_steps,
+        "rung": trial.stopped_at,
+        "curve": [
+            [c["step"], c[context.metrics[0]], c[context.metrics[1]]]
+            for c in curve
+            if c["phase"] == curve[-1]["phase"]
+        ],
+        "candidates": list(report.candidates),
+        "checkpoint": report.checkpoint,
+        "strip": trial.strip,
+        "diverged": report.status is Status.DIVERGED,
+        "finished": report.status is Status.COMPLETE,
+        "values": dict(trial.values),
+    }
+    if trial.lineage is not None:
+        row["lineage"] = dict(trial.lineage)
+    return row
+
+
+def metrics_of(report: TrialReport, measured: Sequence[str]) -> dict[str, float]:
+    """Return a report's metrics, those of its warm start, its diagnostics and its gradient shares."""
+    own = {m: report.ranked[m] for m in measured if m in report.ranked}
+    warm = {m: report.warm_start[m] for m in measured if m in report.warm_start}
+    shares = prefixed("gradient_share", report.gradient_shares)
+    return {k: float(v) for k, v in (own | prefixed("warm", warm) | report.diagnostics | shares).items()}
+
+
+def prefixed(prefix: str, values: Mapping[str, float]) -> dict[str, float]:
+    """Return `values` under the names PREFIX/NAME."""
+    return {f"{prefix}/{name}": value for name, value in values.items()}
+
+
+def cost_of(report: TrialReport, gpus: float, price: float) -> dict[str, float]:
+    """Return gpu_hours, cpu_hours and cost of a trial that holds `gpus` GPUs at `price` an hour each."""
+    gpu_hours = report.usage.seconds / 3600 * gpus if report.device == "cuda" else 0.0
+    return {"gpu_hours": gpu_hours, "cpu_hours": report.usage.cpu_seconds / 3600, "cost": gpu_hours * price}
 
 
 def design_key(row: Row) -> str:
-    """The same for all seeds of one design, and for no other: labels may leave a setting out."""
-    values = {k: v for k, v in row["values"].items() if k not in ("run.seed", "data.order_seed")}
-    return digest(values | ({"course": row["course"]["parts"]} if row.get("course") else {}))
-
-
-def cost_of(result: Mapping[str, Any], gpus: float, price: float) -> dict[str, float]:
-    """gpu_hours, cpu_hours and cost of all attempts of a trial that holds `gpus` of a GPU."""
-    gpu_hours = result.get("seconds", 0.0) / 3600 * gpus if result.get("device") == "cuda" else 0.0
-    cpu_hours = float(result.get("cpu_seconds", 0.0)) / 3600
-    return {"gpu_hours": gpu_hours, "cpu_hours": cpu_hours, "cost": gpu_hours * price}
-
-
-def make_row(
-    *,
-    stage: str,
-    trial_id: str,
-    values: Mapping[str, Any],
-    config: Mapping[str, Any],
-    result: Mapping[str, Any],
-    curve: Sequence[Mapping[str, Any]],
-    measured: Sequence[str],
-    bicubic: Mapping[str, float],
-    protocol: Mapping[str, str],
-    stopped_at: int | None,
-    error: str,
-    gpus: float,
-    objectives: Objectives,
-    price: float = 0.0,
-) -> Row:
-    """One row of leaderboard.json; `values` are the design's own settings, `config` all of them.
-
-    `gpus` is the share of a GPU held, `price` that of an hour of a whole one. The result's times are those
-    of all attempts of the trial.
-    """
-    distortion, perceptual = measured[0], measured[1]
-    return {
-        "trial_id": trial_id,
-        "stage": stage,
-        "design": label(values),
-        "config": {k: v for k, v in config.items() if not k.endswith(SWITCH_SUFFIX)},
-        "metrics": metrics_of(result, measured) | {f"bicubic/{m}": v for m, v in bicubic.items()},
-        "protocol": dict(protocol),
-        "verdict": describe_outcome(
-            stage, result, stopped_at, error, remarks(result, curve, objectives, bicubic)
-        ),
-        "seed": config["run.seed"],
-        **cost_of(result, gpus, price),
-        "mlflow_run_id": None,
-        "steps": int(result.get("step", 0)),
-        "max_steps": int(result.get("max_steps", 0)),
-        "rung": stopped_at,
-        "curve": [
-            [c["step"], c[distortion], c[perceptual]] for c in curve if c["phase"] == curve[-1]["phase"]
-        ],
-        "candidates": list(result.get("candidates", [])),
-        "checkpoint": result.get("checkpoint"),
-        "strip": None,
-        "diverged": bool(result.get("diverged")),
-        "finished": bool(result.get("complete")),
-    }
+    """Return a hash that all seeds of one design share, and no other design; labels may omit a setting."""
+    values = {k: v for k, v in row["values"].items() if k not in SEEDS}
+    lineage = row.get("lineage")
+    return digest(values | ({"lineage": lineage["segments"]} if lineage else {}))
 
 
 def test_row(row: Row, evaluation: Mapping[str, Any], price: float) -> Row:
-    """A confirmed row's twin of the test stage: what its checkpoint came to on images nothing had seen."""
-    own = {k: evaluation[k] for k in ("protocol", "per_image", "keys", "gpu_hours", "cpu_hours")}
-    return row | {
+    """Return the test stage's row of a confirmed one: its checkpoint measured on the test images."""
+    return {
+        **row,
         "trial_id": row["trial_id"].replace("confirm", "test"),
         "stage": "test",
         "of": row["trial_id"],
         "metrics": evaluation["summary"],
         "verdict": "measured on test",
-        "cost": evaluation["gpu_hours"] * price,
         "curve": [],
         "candidates": [],
-        **own,
+        "protocol": evaluation["protocol"],
+        "per_image": evaluation["per_image"],
+        "keys": evaluation["keys"],
+        "gpu_hours": evaluation["gpu_hours"],
+        "cpu_hours": evaluation["cpu_hours"],
+        "cost": evaluation["gpu_hours"] * price,
     }

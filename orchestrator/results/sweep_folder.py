@@ -1,15 +1,45 @@
-"""The layout of a sweep's folder in its storage, and reading it."""
+"""The layout of STORAGE/NAME, the folder of a sweep: sweep.json, leaderboard.json, stages/*.json.
+
+`facts` is the content of sweep.json: the request, the plan, the machine, and in the end the result.
+"""
 
 import json
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
-from orchestrator.storage import Storage
+
+if TYPE_CHECKING:  # --help must not wait for torch and pyarrow
+    from orchestrator.results.row import Row
+    from orchestrator.storage import Storage
+
+FACTS, LEADERBOARD, REPORT = "sweep.json", "leaderboard.json", "report.html"
 
 
-def newest_sweep(storage: Storage) -> str:
-    """The name of the sweep in `storage` that ended last and picked a model; UserError where none did."""
-    sweeps = {name: _read(storage, name, "sweep.json") for name in sweep_names(storage)}
+def work_dir(storage: str) -> Path:
+    """Return the folder in which this machine keeps imported images and decoded copies of a storage.
+
+    That is the storage itself if it is a folder; for a URL it is UPSWEEP_WORK_DIR, or ./runs.
+    """
+    own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
+    return Path(own if "://" in storage else storage).expanduser().resolve()
+
+
+def exists(storage: "Storage", name: str) -> bool:
+    """Return True if the storage holds a sweep of that name."""
+    return storage.exists(f"{name}/{FACTS}")
+
+
+def sweep_names(storage: "Storage") -> list[str]:
+    """Return the names of all sweeps of a storage."""
+    return [name for name in storage.names() if exists(storage, name)]
+
+
+def newest_sweep(storage: "Storage") -> str:
+    """Return the name of the sweep that ended last and picked a model; UserError if there is none."""
+    sweeps = {name: read_facts(storage, name) for name in sweep_names(storage)}
     ended = [(facts["ended"], name) for name, facts in sweeps.items() if facts["ended"] and facts["pick"]]
     if not ended:
         raise UserError(
@@ -18,25 +48,40 @@ def newest_sweep(storage: Storage) -> str:
     return max(ended)[1]
 
 
-def sweep_names(storage: Storage) -> list[str]:
-    """All sweeps of a storage."""
-    return [name for name in storage.names() if storage.exists(f"{name}/sweep.json")]
-
-
-def read_sweep(storage: Storage, name: str) -> dict[str, Any]:
-    """sweep.json of a sweep; UserError where there is none."""
-    if not storage.exists(f"{name}/sweep.json"):
+def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
+    """Return sweep.json of a sweep; UserError naming those that exist if there is none."""
+    if not exists(storage, name):
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
-    return _read(storage, name, "sweep.json")
+    return json.loads(storage.read_text(f"{name}/{FACTS}"))
 
 
-def _read(storage: Storage, name: str, part: str) -> Any:
-    return json.loads(storage.read_text(f"{name}/{part}"))
+def write_facts(storage: "Storage", name: str, facts: Mapping[str, Any]) -> None:
+    """Write sweep.json."""
+    storage.write_text(f"{name}/{FACTS}", json.dumps(facts, indent=1, sort_keys=True) + "\n")
 
 
-def read_facts(storage: Storage, name: str) -> dict[str, Any]:
-    """sweep.json of a sweep; UserError where there is none."""
-    if not storage.exists(f"{name}/sweep.json"):
-        raise UserError(f"no sweep '{name}' in {storage.root}; start it with --name {name}")
-    return json.loads(storage.read_text(f"{name}/sweep.json"))
+def read_rows(storage: "Storage", name: str) -> "list[Row]":
+    """Return the rows of leaderboard.json."""
+    return json.loads(storage.read_text(f"{name}/{LEADERBOARD}"))
+
+
+def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
+    """Write leaderboard.json."""
+    storage.write_text(f"{name}/{LEADERBOARD}", json.dumps(list(rows), indent=1) + "\n")
+
+
+def read_stage(storage: "Storage", name: str, stage: str) -> "list[Row] | None":
+    """Return the rows of a stage that is done; None if it is not."""
+    path = f"{name}/stages/{stage}.json"
+    return json.loads(storage.read_text(path)) if storage.exists(path) else None
+
+
+def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]") -> None:
+    """Write the rows of a stage when all of it is done: a resumed sweep reads them back."""
+    storage.write_text(f"{name}/stages/{stage}.json", json.dumps(list(rows)))
+
+
+def write_decisions(storage: "Storage", name: str, stage: str, decisions: Any) -> None:
+    """Write what early stopping decided, so that it can be checked."""
+    storage.write_text(f"{name}/stages/{stage}-decisions.json", json.dumps(decisions))

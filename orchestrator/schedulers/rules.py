@@ -1,6 +1,6 @@
-"""The rules of early stopping: how many of those recorded at a rung are ahead of one of them.
+"""The rules of early stopping: how many of the trials recorded at a rung are ahead of one of them.
 
-Pure functions of the values recorded, so the answer depends neither on names nor on the order of arrival.
+Pure functions of the recorded values: neither names nor the order of arrival change a count.
 """
 
 import math
@@ -21,38 +21,38 @@ class Entry:
 
     @cached_property
     def key(self) -> tuple[bool, float, float]:
-        """Smaller is better. Kept, since each later trial asks for it."""
+        """Sort key, smaller is better; cached, since each later trial asks for it."""
         return order_feasible_first(self.point, self.floor)
 
 
 class Rung:
-    """All who ever reached one budget, kept in order: ranking one more costs little, however many came."""
+    """All trials that ever reached one budget, sorted, so that ranking one more costs little."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
-        """Trial id -> what it was worth here, in order of arrival."""
+        """Trial id -> its entry, in order of arrival."""
         self.keys: list[tuple[bool, float, float]] = []
-        """Feasible first, sorted."""
+        """Sort keys of all entries, sorted."""
         self.perceptions: list[float] = []
-        """Sorted."""
+        """Perceptions of all entries, sorted."""
         self.front: list[Point] = []
-        """What nothing dominates, sorted: distortion grows and perception falls."""
+        """Points that no other dominates, sorted: distortion grows and perception falls."""
 
-    def enter(self, name: str, entry: Entry) -> None:
-        """One more."""
+    def add(self, name: str, entry: Entry) -> None:
+        """Record one more trial."""
         self.entries[name] = entry
         insort(self.keys, entry.key)
         insort(self.perceptions, entry.point[1])
         place = bisect_left(self.front, entry.point)
-        if entry.point in self.front[place : place + 1] or self.beats(entry.point):
+        if entry.point in self.front[place : place + 1] or self.is_dominated(entry.point):
             return
         first = place
         while first and dominates(entry.point, self.front[first - 1]):
             first -= 1
         self.front[first:place] = [entry.point]
 
-    def beats(self, point: Point) -> bool:
-        """Whether anything here dominates `point`."""
+    def is_dominated(self, point: Point) -> bool:
+        """Return True if a recorded point dominates `point`."""
         place = bisect_left(self.front, point)
         return place < len(self.front) and dominates(self.front[place], point)
 
@@ -60,22 +60,19 @@ class Rung:
         return len(self.entries)
 
 
-Rule = Callable[[Entry, Rung], int]
-
-
 def feasible_first(entry: Entry, rung: Rung) -> int:
-    """Ahead is what is feasible and perceptually better; of a feasible point on the front, nothing is.
+    """Count the feasible and perceptually better trials; none are ahead of a feasible point on the front.
 
-    A sweep answers with a front. Ranked by perception alone, its members of better distortion were stopped,
-    and with them a twentieth of the hypervolume. What is not feasible still stands before all it dominates.
+    Ranked by perception alone, members of the front with better distortion were stopped, and with them a
+    twentieth of the hypervolume. An infeasible trial is still ahead of all that it dominates.
     """
     if entry.point[0] >= entry.floor:
-        return bisect_left(rung.keys, entry.key) if rung.beats(entry.point) else 0
+        return bisect_left(rung.keys, entry.key) if rung.is_dominated(entry.point) else 0
     return sum(o.key < entry.key and not dominates(entry.point, o.point) for o in rung.entries.values())
 
 
 def nondominated_sorting(entry: Entry, rung: Rung) -> int:
-    """Ahead is what lies on an earlier front, then what an epsilon-net of the same front takes earlier.
+    """Count the trials on earlier fronts, and those that an epsilon-net of this front takes earlier.
 
     Non-dominated sorting (Deb et al., 2002) with the tie-break of Salinas et al. (2021, MO-ASHA).
     """
@@ -89,22 +86,31 @@ def nondominated_sorting(entry: Entry, rung: Rung) -> int:
 
 
 def single_objective(entry: Entry, rung: Rung) -> int:
-    """Ahead is what is perceptually better, whatever it cost in distortion (ASHA on one metric)."""
+    """Count the perceptually better trials, whatever their distortion (ASHA on one metric)."""
     return len(rung) - bisect_right(rung.perceptions, entry.point[1])
 
 
-RULES: dict[str, Rule] = {
-    "feasible_first": feasible_first,
-    "front": nondominated_sorting,
-    "asha": single_objective,
+@dataclass(frozen=True)
+class Rule:
+    """Who is ahead of whom at a rung."""
+
+    count_ahead: Callable[[Entry, Rung], int]
+    stops_idle: bool = False
+    """Stop, from the second rung on, a trial that no GAN loss moves: the rule would rank its warm start."""
+
+
+RULES = {
+    "feasible_first": Rule(feasible_first, stops_idle=True),
+    "front": Rule(nondominated_sorting),
+    "asha": Rule(single_objective),
 }
 
 
 def front_ranks(points: Sequence[Point]) -> list[int]:
-    """Which front each of these distinct points lies on (0: nothing dominates it), in O(n log n).
+    """Return the front of each of these distinct points (0: no other dominates it), in O(n log n).
 
-    `points` come sorted, largest first: one that follows is dominated by a front exactly where that front
-    already holds as large a second coordinate.
+    `points` are sorted, largest first: a front dominates the next one exactly if it already holds as large a
+    second coordinate.
     """
     heights: list[float] = []  # minus the largest second coordinate of each front, which grows with the front
     ranks = []
@@ -116,9 +122,9 @@ def front_ranks(points: Sequence[Point]) -> list[int]:
 
 
 def epsilon_net(points: Sequence[Point]) -> list[Point]:
-    """Distinct points, the perceptually best first, then always the one farthest from those taken.
+    """Return distinct points: the perceptually best first, then always the farthest from those taken.
 
-    Distances are relative to each objective's range; of equally far ones the perceptually better comes first.
+    Distances are relative to each objective's range; of equally far points the perceptually better is first.
     """
     spans = [max(axis) - min(axis) or 1.0 for axis in zip(*points, strict=True)]
     left = sorted(points, key=lambda p: (-p[1], -p[0]))

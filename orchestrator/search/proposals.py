@@ -4,44 +4,49 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.sweep.request import Request
-from trainers import warm_start_key
+from orchestrator.search.space import Space
+from trainers.warm_start_key import in_key
+
+Design = dict[str, Any]
 
 
-def points(request: Request) -> list[dict[str, Any]]:
-    """Designs that screening tries first; all of them for a grid, and where the space has more architectures
-    than trials, so that no trial waits for a warm start that nobody planned."""
-    if request.sampler == "grid":
-        every = request.space.grid()
-        few = request.trials < len(every)  # a part of a grid is drawn, or its first axis would stand still
-        return random.Random(request.seed).sample(every, request.trials) if few else list(every)
-    if len(request.space.architectures()) <= request.trials:
-        return [dict(p) for p in request.space.points[: request.trials]]
-    return list(draw(request))
+def starting_points(space: Space, trials: int, sampler: str, seed: int) -> list[Design]:
+    """Return the designs that screening tries first.
+
+    For a grid these are all of them. If the space has more architectures than `trials`, all are drawn here,
+    so that no trial waits for a warm start that nobody planned.
+    """
+    if sampler == "grid":
+        every = space.grid()
+        few = trials < len(every)  # a part of a grid is drawn, or its first axis would never vary
+        return random.Random(seed).sample(every, trials) if few else list(every)
+    if len(space.architectures()) <= trials:
+        return [dict(p) for p in space.points[:trials]]
+    return list(draw(space, trials, seed))
 
 
-def drawn_architectures(request: Request) -> list[dict[str, Any]]:
-    """All of the space; where there are more than trials, those that the trials will draw."""
-    every = request.space.architectures()
-    if len(every) <= request.trials:
+def planned_architectures(space: Space, trials: int, sampler: str, seed: int) -> list[Design]:
+    """Return the architectures that need a warm start: all of the space, or those that few trials draw."""
+    every = space.architectures()
+    if len(every) <= trials:
         return every
-    drawn: list[dict[str, Any]] = []
-    for values in points(request):
-        architecture = {n: v for n, v in values.items() if warm_start_key.in_key(n)}
+    drawn: list[Design] = []
+    for values in starting_points(space, trials, sampler, seed):
+        architecture = {n: v for n, v in values.items() if in_key(n)}
         if architecture not in drawn:
             drawn.append(architecture)
     return drawn
 
 
-def draw(request: Request) -> Iterator[dict[str, Any]]:
-    """Designs drawn before anything is trained: the given points, then at random by the sweep's seed."""
+def draw(space: Space, trials: int, seed: int) -> Iterator[Design]:
+    """Yield `trials` designs: the space's starting points, then random ones by `seed`."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=request.seed))
-    for point in request.space.points[: request.trials]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    for point in space.points[:trials]:
         study.enqueue_trial(point)
-    for _ in range(request.trials):
+    for _ in range(trials):
         trial = study.ask()
-        values = request.space(trial)
+        values = space(trial)
         yield trial.params | values

@@ -1,4 +1,4 @@
-"""The sampler of a sweep: Ray's OptunaSearch, told the truth about stopped and diverged trials."""
+"""The sampler of a sweep: Ray's OptunaSearch with constraints for stopped and diverged trials."""
 
 import warnings
 from collections.abc import Callable
@@ -9,19 +9,17 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from orchestrator.results.trial_report import RANKED, Status, TrialReport
+from orchestrator.search.hooks import hooks_of
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
 CONSTRAINT = "missing budget"
-TRIAL = "trial"  # attribute of a study's trial: what Tune calls it
-SNAPSHOTS: dict[str, Callable[[optuna.Study], None]] = {}
-"""Study name -> who wants to see it whenever Tune saves the search, in this process."""
-ENOUGH: dict[str, Callable[[], bool]] = {}
-"""Study name -> whether no more designs may be drawn."""
+TRIAL = "trial"  # attribute of a study's trial: Tune's id
 
 
 def _tpe(seed: int, trials: int) -> BaseSampler:
-    """Multivariate and grouped, which conditional spaces need both (Bergstra et al., 2011)."""
+    """Return a multivariate, grouped TPE sampler, as conditional spaces need (Bergstra et al., 2011)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group
         return TPESampler(
@@ -34,12 +32,12 @@ def _tpe(seed: int, trials: int) -> BaseSampler:
 
 
 def _nsga2(seed: int, trials: int) -> BaseSampler:
-    """Four generations at least: Optuna's own 50 a generation would be random to the end of most sweeps."""
+    """Return NSGA-II with at least four generations; Optuna's default of 50 trials each would leave one."""
     return NSGAIISampler(seed=seed, population_size=max(4, trials // 4))
 
 
 def _random(seed: int, trials: int) -> BaseSampler:
-    """Each design from its axes alone; behind a grid it is never asked."""
+    """Return a sampler that draws each design from its axes alone; a grid never asks it."""
     return RandomSampler(seed=seed)
 
 
@@ -47,34 +45,36 @@ BUILDERS = {"tpe": _tpe, "nsga2": _nsga2, "random": _random, "grid": _random}
 
 
 class ConstrainedOptunaSearch(OptunaSearch):
-    """A sampler of two objectives, to which full-length trials outrank stopped ones, and those diverged ones.
+    """A sampler of two objectives: full-length trials outrank stopped ones, and those diverged ones.
 
     Ray tells Optuna that a stopped trial is complete with its early values, so without a constraint its
-    half-trained point would sit on the sampler's front.
+    half-trained point would be on the sampler's front.
     """
 
     def suggest(self, trial_id: str) -> Any:
-        """The next design; the study notes whose it is. None are left once there is enough, but one is
-        always drawn."""
-        if self._ot_trials and ENOUGH.get(self._study_name, bool)():
+        """Return the next design; finished once the budget is spent, but one is always drawn."""
+        hooks = hooks_of(self._study_name)
+        if self._ot_trials and hooks is not None and hooks.is_budget_spent():
             return Searcher.FINISHED
         values = super().suggest(trial_id)
         self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
         return values
 
     def save(self, checkpoint_path: str) -> None:
-        """Tune's snapshot; whoever follows the study sees it too."""
+        """Write Tune's snapshot and show the study to the stage's hooks."""
         super().save(checkpoint_path)
-        if self._study_name in SNAPSHOTS and self._ot_study is not None:
-            SNAPSHOTS[self._study_name](self._ot_study)
+        hooks = hooks_of(self._study_name)
+        if hooks is not None and self._ot_study is not None:
+            hooks.on_search_saved(self._ot_study)
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell as usual."""
-        if result and result.get("failed"):
+        """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell Optuna."""
+        report = TrialReport.from_result(result) if result else None
+        if report is not None and report.status is Status.FAILED:
             result, error = None, True  # it measured nothing: Optuna counts it as failed and learns nothing
-        if result and trial_id in self._ot_trials:
-            share = result.get("gan_step", 0) / max(1, result.get("max_steps", 1))
-            missing = 2.0 if result.get("diverged") else 1.0 - share
+        elif report is not None and trial_id in self._ot_trials:
+            share = report.step / max(1, report.max_steps) if report.phase == "gan" else 0.0
+            missing = 2.0 if report.status is Status.DIVERGED else 1.0 - share
             self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
         super().on_trial_complete(trial_id, result, error)
 
@@ -88,12 +88,16 @@ def build_search(
     trials: int,
     sampler: str = "tpe",
 ) -> ConstrainedOptunaSearch:
-    """The sampler of that name, the study in memory under `name`; a grid comes as `points`."""
+    """Return the search of a stage, with its study in memory.
+
+    `name` is the study's name and the key of the stage's hooks; `points` are designs to try first (all of
+    them for a grid); `trials` is how many will be drawn.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     metrics = [objective.distortion, objective.perceptual]
     return ConstrainedOptunaSearch(
         space=space,
-        metric=metrics,
+        metric=[RANKED + m for m in metrics],
         mode=[METRICS[m].direction for m in metrics],
         sampler=BUILDERS[sampler](seed, trials),
         study_name=name,

@@ -31,7 +31,7 @@ class SpaceFile:
     text: str
 
     @property
-    def kept_as(self) -> str:
+    def stored_name(self) -> str:
         """Its name under STORAGE/NAME/submission."""
         return "space.yaml" if self.spec.endswith(YAML) else "space.py"
 

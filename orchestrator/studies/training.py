@@ -132,7 +132,7 @@ def _train(config: TrainConfig, job: TrainingJob, monitor: StudyMonitor, device:
     if monitor.restore() is None:  # at the start only: refuse a loss term without a gradient
         preflight.term_gradients(config, *preflight.first_batch(loader))
     try:
-        TrainingRun(config, loader, evaluator, monitor, device).whole()
+        TrainingRun(config, loader, evaluator, monitor, device).train()
     except Diverged as diverged:
         return str(diverged)
     return ""

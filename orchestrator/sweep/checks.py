@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datasets.errors import UserError
+from datasets.files import first_missing
 from datasets.image_set import ImageSet, disjoint
 from datasets.loader import TrainLoader, eval_pairs
 from orchestrator.schedulers.rungs import earliest
-from orchestrator.storage import first_missing
+from orchestrator.search.space import Space
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers import preflight
@@ -27,6 +28,7 @@ GENERATOR_WEIGHTS = tuple(f"loss.{term}_weight" for term in ("pixel", "content",
 
 
 def check_objective(config: TrainConfig) -> None:
+    """Raise UserError unless the distortion metric goes up and the perceptual one down."""
     o = config.objective
     if METRICS[o.distortion].direction != "max" or METRICS[o.perceptual].direction != "min":
         raise UserError(
@@ -36,6 +38,7 @@ def check_objective(config: TrainConfig) -> None:
 
 
 def check_generations(request: Request) -> None:
+    """Raise UserError if population based training has too few steps for two segments."""
     run = request.config.run
     first = earliest(run.eval_every_steps, run.ema_decay)
     if request.stopping == "pbt" and run.gan_steps < 2 * first:
@@ -45,35 +48,35 @@ def check_generations(request: Request) -> None:
         )
 
 
-def open_images_of(request: Request) -> dict[str, ImageSet]:
-    """Every role's images, no two of which may share a photograph; the loader checks sizes."""
-    data, work_dir = request.config.data, request.work_dir()
+def open_every_role(request: Request) -> dict[str, ImageSet]:
+    """Return the images of each role; UserError if two roles share a photograph."""
+    data, work_dir = request.config.data, request.work_dir
     images = {role: open_role(data, role, work_dir) for role in ("train", "val", "test")}
     for a, b in itertools.combinations(images, 2):
         disjoint(images[a], images[b])
     return images
 
 
-def preflight_checks(request: Request, images: dict[str, ImageSet]) -> None:
-    """Losses reach the generator, values are in range, one batch can be learnt, val can be measured."""
+def check_training(request: Request, space: Space, images: dict[str, ImageSet]) -> None:
+    """Raise UserError unless losses reach the generator, values are in range, and one batch can be learnt."""
     config = request.config
     device = pick_device(config.run.device)
     scale = config.generator.scale
     loader = TrainLoader(images["train"], config.data, scale, device=device)
-    _check_ranks(request)
+    _check_ranks(request, space)
     hr, lr_image = preflight.first_batch(loader)
     # terms that the space switches on must reach the generator too
-    weights = {n: a for n, a in request.space.axes.items() if n in GENERATOR_WEIGHTS}
+    weights = {n: a for n, a in space.axes.items() if n in GENERATOR_WEIGHTS}
     preflight.check(override(config, {n: max(a.examples()) for n, a in weights.items()}), hr, lr_image)
     for role in ("val", "test"):
         Evaluator(eval_pairs(images[role], config.data, scale, limit=2), request.metrics, scale=scale)
 
 
-def _check_ranks(request: Request) -> None:
-    """Batches can be shared out evenly, and every batch norm sees the whole of them."""
+def _check_ranks(request: Request, space: Space) -> None:
+    """Raise UserError unless ranks get equal parts of each batch, and batch norm sees all of it."""
     ours, config = Ranks(0, request.ranks), request.config
-    axes = [request.space.axes[n].examples() for n in SIZES if n in request.space.axes]
-    names = [n for n in SIZES if n in request.space.axes]
+    axes = [space.axes[n].examples() for n in SIZES if n in space.axes]
+    names = [n for n in SIZES if n in space.axes]
     for values in itertools.product(*axes):
         varied = override(config, dict(zip(names, values, strict=True)))
         least = ours.world * varied.optim.micro_batches
@@ -89,7 +92,7 @@ def _check_ranks(request: Request) -> None:
 @contextmanager
 def undo_on_error(request: Request) -> Iterator[None]:
     """Remove what the checks created (imports, decoded copies, an empty database) if one of them fails."""
-    root = request.work_dir()
+    root = request.work_dir
     created = first_missing(root)
     before = _checked_files(root)
     try:
@@ -101,6 +104,6 @@ def undo_on_error(request: Request) -> Iterator[None]:
 
 
 def _checked_files(root: Path) -> set[Path]:
-    """What the checks may create under the root of all sweeps, and nothing that others do."""
+    """Return the files under `root` that these checks may have created."""
     made = ("datasets", "datasets/*", "cache", "cache/*", "mlflow.db*")
     return {path for pattern in made for path in root.glob(pattern)}

@@ -1,6 +1,6 @@
-"""Whether a sweep runs, died or was asked to stop: a heartbeat and a marker in its own storage.
+"""The heartbeat of a sweep in its storage, which tells if it runs, and the marker that asks it to stop.
 
-Any shell that reaches the storage can tell and ask; nothing listens on a port.
+Any shell that reaches the storage can read the one and write the other; nothing listens on a port.
 """
 
 import json
@@ -21,38 +21,37 @@ LOST_AFTER_S = 60.0  # without a beat: several missed writes to a slow object st
 
 @dataclass(frozen=True)
 class Beat:
-    """The last word of a sweep's driver."""
+    """The last heartbeat of a sweep's driver."""
 
     host: str
     pid: int
     at: float
     """Seconds since 1970."""
     seconds: float
-    """That it ran in all its lives."""
+    """Time that the sweep ran, over all its drivers."""
     ended: bool
 
     def alive(self) -> bool:
-        """Whether the driver that wrote this runs now: it beat lately, and on this machine its process is
-        there."""
+        """Return True if the driver runs now: its heartbeat is recent and, if local, its process exists."""
         if self.ended or time.time() - self.at > LOST_AFTER_S:
             return False
         return self.host != socket.gethostname() or _exists(self.pid)
 
 
 def last_beat(storage: Storage, sweep: str) -> Beat | None:
-    """What a sweep's driver wrote last; None where it never did."""
+    """Return the last heartbeat of a sweep; None if there is none."""
     name = f"{sweep}/{ALIVE}"
     return Beat(**json.loads(storage.read_text(name))) if storage.exists(name) else None
 
 
 def is_running(storage: Storage, sweep: str) -> bool:
-    """Whether a driver works on that sweep now."""
+    """Return True if a driver works on that sweep now."""
     beat = last_beat(storage, sweep)
     return beat is not None and beat.alive()
 
 
 def ensure_not_running(storage: Storage, sweep: str) -> None:
-    """UserError where the sweep to resume is running: two drivers would write the same files."""
+    """Raise UserError if the sweep to resume is running: two drivers would write the same files."""
     beat = last_beat(storage, sweep)
     if beat is not None and beat.alive():
         raise UserError(
@@ -61,9 +60,10 @@ def ensure_not_running(storage: Storage, sweep: str) -> None:
 
 
 def request_stop(storage: Storage, sweep: str, wait_s: float = 120.0) -> bool:
-    """Ask the driver to stop as after Ctrl-C, and wait; False where it has not within `wait_s`.
+    """Ask the driver to stop as after Ctrl-C, and wait; return False if it has not stopped after `wait_s`.
 
-    UserError where it does not run.
+    Raises:
+        UserError: the sweep does not run.
     """
     if not is_running(storage, sweep):
         raise UserError(f"sweep '{sweep}' is not running, so there is nothing to stop")
@@ -77,7 +77,7 @@ def request_stop(storage: Storage, sweep: str, wait_s: float = 120.0) -> bool:
 
 
 class Heartbeat:
-    """Writes beats and looks for the stop marker while its block runs, from a thread of its own."""
+    """A thread that writes heartbeats and looks for the stop marker while the block runs."""
 
     def __init__(self, storage: Storage, sweep: str) -> None:
         self.storage, self.sweep = storage, sweep
@@ -85,12 +85,12 @@ class Heartbeat:
         before = last_beat(storage, sweep)
         self.before = before.seconds if before else 0.0
         self.began = time.monotonic()
-        self.over, self.deaf = threading.Event(), False
+        self.over, self.ignore_stop = threading.Event(), False
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Heartbeat":
         if self.storage.exists(f"{self.sweep}/{STOP}"):
-            self.storage.remove_file(f"{self.sweep}/{STOP}")  # it was for an earlier life
+            self.storage.remove_file(f"{self.sweep}/{STOP}")  # it was for an earlier driver
         self._write(ended=False)
         self.thread.start()
         return self
@@ -101,19 +101,19 @@ class Heartbeat:
         self._write(ended=True)
 
     def seconds(self) -> float:
-        """That this sweep has run, in this life and those before; a dead driver's time is not counted."""
+        """Return how long this sweep has run, over all its drivers; not the time between them."""
         return self.before + time.monotonic() - self.began
 
-    def too_late_to_stop(self) -> None:
-        """What is left takes moments and is not to be cut in half."""
-        self.deaf = True
+    def ignore_stop_requests(self) -> None:
+        """Ignore stop requests from here on; only the final files remain to be written."""
+        self.ignore_stop = True
 
     def _beat(self) -> None:
         while not self.over.wait(self.every_s):
             try:
                 self._write(ended=False)
-                if not self.deaf and self.storage.exists(f"{self.sweep}/{STOP}"):
-                    self.deaf = True
+                if not self.ignore_stop and self.storage.exists(f"{self.sweep}/{STOP}"):
+                    self.ignore_stop = True
                     os.kill(os.getpid(), signal.SIGINT)  # stops in good order, whatever stage this is
             except OSError:
                 continue  # a storage that is away for a moment

@@ -1,77 +1,80 @@
-"""Measuring finished networks on images they never saw, each in a Ray task of its own."""
+"""The test stage's measurements: finished networks on images they never saw, each in a Ray task."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import ray
+import torch
 
+from datasets.loader import eval_pairs, eval_protocol
 from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.tasks import run_tasks
 from orchestrator.storage import Storage
+from orchestrator.sweep.request import Request
+from orchestrator.trial.inputs import open_role
+from trainers.checkpoint import load_generator
+from trainers.device import pick_device
+from trainers.evaluate import Evaluator
 
-if TYPE_CHECKING:
-    from orchestrator.sweep.request import Request
+
+@dataclass(frozen=True)
+class HeldOutImages:
+    """The images of one role, and how they are measured; what each task is given beside its network."""
+
+    role: str
+    digest: str
+    """Digest of the images as the driver saw them."""
+    work_dir: Path
+    metrics: tuple[str, ...]
+    gpus: float = 0.0
+    """GPUs of a task, or the share of one."""
 
 
 def evaluate_checkpoints(
-    checkpoints: Sequence[tuple[str, str]], role: str, request: "Request", digest: str, place: Capacity
+    checkpoints: Sequence[tuple[str, str]], role: str, request: Request, digest: str, capacity: Capacity
 ) -> list[dict[str, Any]]:
-    """The evaluation of each network, of its warm start (two URLs) and of bicubic on `role`, in order."""
-    gpus = request.gpus_per_rank if place.gpus else 0
-    task = ray.remote(num_cpus=1, num_gpus=gpus)(_measure)
-    work_dir, metrics = request.work_dir(), request.metrics
-    waiting = [task.remote(url, warm, role, work_dir, metrics, digest, gpus) for url, warm in checkpoints]
-    return ray.get(waiting)
+    """Return the evaluations of networks, each given by its URL and that of its warm start, in order."""
+    gpus = request.gpus_per_rank if capacity.gpus else 0.0
+    images = HeldOutImages(role, digest, request.work_dir, request.metrics, gpus)
+    return run_tasks(evaluate, [(url, warm, images) for url, warm in checkpoints], gpus=gpus)
+
+
+def evaluate(url: str, warm_url: str, held_out: HeldOutImages) -> dict[str, Any]:
+    """Measure a network, its warm start and bicubic on the same images, so that differences can be paired.
+
+    Returns summary and per_image (the others' under warm/ and bicubic/), keys, protocol and the time spent.
+    """
+    began, cpu_began = time.monotonic(), time.process_time()
+    generator, config = load_generator(_fetch(url, held_out.work_dir))
+    warm, _ = load_generator(_fetch(warm_url, held_out.work_dir))
+    device = pick_device(config.run.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    images = open_role(config.data, held_out.role, held_out.work_dir)
+    if images.digest != held_out.digest:
+        raise RuntimeError(f"data.{held_out.role} holds other images on this node than on the driver's")
+    scale, protocol = config.generator.scale, eval_protocol(images, config.data)
+    pairs = eval_pairs(images, config.data, scale)
+    evaluator = Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol)
+    own = evaluator.measure(generator.to(device))
+    per_image, summary = dict(own.per_image), dict(own.summary)
+    others = {"warm": evaluator.measure(warm.to(device)), "bicubic": evaluator.measure_resizer("bicubic")}
+    for name, other in others.items():
+        summary |= {f"{name}/{m}": v for m, v in other.summary.items()}
+        per_image |= {f"{name}/{m}": v for m, v in other.per_image.items()}
+    seconds = time.monotonic() - began
+    return {
+        "summary": summary,
+        "per_image": per_image,
+        "keys": own.keys,
+        "protocol": own.protocol,
+        "gpu_hours": seconds / 3600 * held_out.gpus if device.type == "cuda" else 0.0,
+        "cpu_hours": (time.process_time() - cpu_began) / 3600,
+    }
 
 
 def _fetch(url: str, work_dir: Path) -> Path:
     root, _, name = url.rpartition("/")
     return Storage(root).fetch(name, work_dir / "scratch" / name)
-
-
-def _measure(
-    url: str,
-    warm_url: str,
-    role: str,
-    work_dir: Path,
-    metrics: tuple[str, ...],
-    digest: str,
-    gpus: float = 0.0,
-) -> dict[str, Any]:
-    began, cpu_began = time.monotonic(), time.process_time()
-    import torch
-
-    from datasets.loader import eval_pairs, eval_protocol
-    from orchestrator.trial.inputs import open_role
-    from trainers.checkpoint import load_generator
-    from trainers.device import pick_device
-    from trainers.evaluate import Evaluator
-
-    generator, config = load_generator(_fetch(url, work_dir))
-    device = pick_device(config.run.device)
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    images = open_role(config.data, role, work_dir)
-    if images.digest != digest:
-        raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
-    scale = config.generator.scale
-    pairs = eval_pairs(images, config.data, scale)
-    protocol = eval_protocol(images, config.data)
-    evaluator = Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol)
-    evaluation = evaluator.measure(generator.to(device))
-    warm, _ = load_generator(_fetch(warm_url, work_dir))
-    per_image, summary = dict(evaluation.per_image), dict(evaluation.summary)
-    others = {"warm": evaluator.measure(warm.to(device)), "bicubic": evaluator.measure_resizer("bicubic")}
-    for name, other in others.items():  # on the same images, so that differences can be paired
-        summary |= {f"{name}/{m}": v for m, v in other.summary.items()}
-        per_image |= {f"{name}/{m}": v for m, v in other.per_image.items()}
-    seconds, cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
-    return {
-        "summary": summary,
-        "per_image": per_image,
-        "keys": evaluation.keys,
-        "protocol": evaluation.protocol,
-        "gpu_hours": seconds / 3600 * gpus if device.type == "cuda" else 0.0,
-        "cpu_hours": cpu_seconds / 3600,
-    }

@@ -1,4 +1,4 @@
-"""The distortion that a pick has to reach: bicubic's, or the champion's less what it may lose."""
+"""The distortion that a pick must reach: bicubic's, or the champion's less a margin."""
 
 from collections.abc import Callable
 
@@ -18,11 +18,10 @@ SAME = ("generator.scale", "data.input", "data.degradation", "data.canny_sigma")
 def distortion_floor(
     request: Request, bicubic: float, evaluator: Callable[[torch.device], Evaluator]
 ) -> tuple[float, str]:
-    """max(bicubic, champion - margin) in the distortion metric, and what set it in words.
+    """Return max(bicubic, champion - margin) in the distortion metric, and what set it in words.
 
-    The champion of the sweep's registered name is measured on the images and by the protocol of the
-    sweep's own rows; `evaluator` makes what does so on a device. Where there is none, or it cannot be
-    asked, bicubic remains.
+    The champion of the sweep's registered name is measured on the sweep's val images by `evaluator`, which
+    makes an Evaluator on a device. If there is no champion, or it cannot be loaded, bicubic decides.
     """
     margin = Thresholds().margin_db
     try:
@@ -35,7 +34,7 @@ def distortion_floor(
 
 
 def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) -> float | None:
-    """The champion's distortion on these images; None where there is no champion of this kind of task."""
+    """Return the champion's distortion on these images; None if there is no champion of such a task."""
     uri = request.tracking_uri or request.default_tracking_uri()
     database = server.database_path(uri)
     if database is not None and not database.exists():
@@ -57,6 +56,6 @@ def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) 
 
 
 def _comparable(champion: TrainConfig, own: TrainConfig) -> bool:
-    """Whether both solve the same task: another scale or input cannot be measured on these pairs."""
+    """Return True if both solve one task: another scale or input cannot be measured on these pairs."""
     a, b = flatten(champion), flatten(own)
     return all(a[name] == b[name] for name in SAME)

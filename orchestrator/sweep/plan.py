@@ -1,82 +1,96 @@
-"""The plan of a sweep, and every check that can be made before anything is spent or written."""
+"""The plan of a sweep: stages, rungs and warm starts of a checked request."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from datasets.errors import UserError
 from datasets.image_set import ImageSet
+from datasets.loader import eval_pairs, eval_protocol
 from orchestrator.console import StagePlan
-from orchestrator.results.sweep_folder import read_facts
+from orchestrator.results import sweep_folder
 from orchestrator.schedulers.rungs import generations, rungs
-from orchestrator.search.proposals import drawn_architectures
+from orchestrator.search.proposals import planned_architectures
+from orchestrator.search.space import Space
 from orchestrator.storage import Storage
 from orchestrator.sweep.checks import (
     check_generations,
     check_objective,
-    open_images_of,
-    preflight_checks,
+    check_training,
+    open_every_role,
     undo_on_error,
 )
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
-from trainers import warm_start_key
 from trainers.config import override
+from trainers.evaluate import Evaluator
 from trainers.metrics import require
+from trainers.warm_start_key import warm_start_key
 
 
 @dataclass
 class SweepPlan:
-    """A checked request with its images opened and its architectures counted."""
+    """A checked request with its images opened and its architectures listed."""
 
     request: Request
+    """With every default filled in."""
+    space: Space
     storage: Storage
     images: dict[str, ImageSet]
     architectures: list[dict[str, Any]]
     warm_keys: list[str]
     missing: list[int] = field(default_factory=list)
-    """Indices of architectures whose warm start does not exist yet."""
+    """Indices of architectures that have no warm start yet."""
 
     @property
     def digests(self) -> dict[str, str]:
         """Role -> digest of its images."""
         return {role: images.digest for role, images in self.images.items()}
 
+    def val_evaluator(self, device: torch.device) -> Evaluator:
+        """Return the evaluator on val, by the protocol of every row of the sweep before the test."""
+        config, images = self.request.config, self.images["val"]
+        scale, protocol = config.generator.scale, eval_protocol(images, config.data)
+        pairs = eval_pairs(images, config.data, scale, limit=config.data.eval_images)
+        return Evaluator(pairs, self.request.metrics, scale=scale, device=device, protocol=protocol)
+
     @property
     def milestones(self) -> list[int]:
         """GAN steps of the rungs of early stopping."""
-        run, space = self.request.config.run, self.request.space
+        run, space = self.request.config.run, self.space
         if self.request.stopping in ("none", "pbt"):
             return []
         return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs, run.ema_decay)
 
     @property
     def generations(self) -> list[int]:
-        """GAN steps that end the parts of population based training; none where it was not asked for."""
+        """GAN steps that end the segments of population based training; empty for another stopping rule."""
         run = self.request.config.run
         if self.request.stopping != "pbt":
             return []
         return generations(run.gan_steps, run.eval_every_steps, run.ema_decay)
 
     def stages(self) -> list[StagePlan]:
-        """The expected work of each stage."""
+        """Return the expected work of each stage."""
         r, run = self.request, self.request.config.run
-        # each rung lets 1/reduction of its trials go on
+        # each rung lets 1/reduction of its trials continue
         reached, share, previous = 1.0, 0.0, 0
         for milestone in self.milestones:
             share += reached * (milestone - previous) / run.gan_steps
-            reached, previous = reached / r.space.reduction, milestone
+            reached, previous = reached / self.space.reduction, milestone
         share += reached * (1 - previous / max(1, run.gan_steps))
         parts = max(1, len(self.generations))
         return [
             StagePlan("warm", len(self.missing), run.psnr_steps, 0),
-            # a part of a population's member is a trial of its own
+            # each segment of a member is a trial
             StagePlan("screen", r.trials * parts, 0, run.gan_steps, share / parts),
             StagePlan("confirm", r.confirm_top * r.confirm_seeds, run.psnr_steps, run.gan_steps),
         ]
 
     def describe(self) -> list[str]:
-        """The plan in words, for --dry-run and the start of a sweep."""
+        """Return the plan in words, for --dry-run and the start of a sweep."""
         r, run = self.request, self.request.config.run
         total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
         kept = len(self.architectures) - len(self.missing)
@@ -90,7 +104,7 @@ class SweepPlan:
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
             + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
-        ] + [f"budget   no new designs after {r.budget}; the confirmation comes on top"] * bool(str(r.budget))
+        ] + ([f"budget   no new designs after {r.limits}; the confirmation comes on top"] if r.limits else [])
 
     def _screen_in_words(self) -> str:
         r, steps = self.request, self.request.config.run.gan_steps
@@ -101,34 +115,36 @@ class SweepPlan:
                 f"quarter takes over from the first at {changes}"
             )
         said = f"screen   {r.trials} trials of up to {steps} GAN steps from a shared warm start"
-        return said + "".join(f"; one in {r.space.reduction} goes on at step {m}" for m in self.milestones)
+        return said + "".join(f"; one in {self.space.reduction} goes on at step {m}" for m in self.milestones)
 
 
-def make_plan(request: Request, resume: bool = False) -> SweepPlan:
-    """Check everything and open the images. UserError leaves the disk as it was."""
-    request = request.filled()
-    require([m for m in request.metrics], "objective.perceptual")
+def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan:
+    """Return the plan of a request after every check.
+
+    Raises:
+        UserError: the sweep cannot be run; the disk is as it was.
+    """
+    request = request.filled(space)
+    require(list(request.metrics), "objective.perceptual")
     check_objective(request.config)
     check_generations(request)
-    request.space.check(request.config)
+    space.check(request.config)
     storage = Storage(request.storage)
-    if not resume and storage.exists(f"{request.name}/sweep.json"):
+    if not resume and sweep_folder.exists(storage, request.name):
         raise UserError(
-            f"sweep '{request.name}' exists in {storage.root}: go on with --resume {request.name}, or choose "
-            f"another --name"
+            f"sweep '{request.name}' exists in {storage.root}: resume it with --resume {request.name}, or "
+            f"choose another --name"
         )
     storage.check_writable()
     with undo_on_error(request):
         server.probe(request.tracking_uri)
-        images = open_images_of(request)
-        preflight_checks(request, images)
-    architectures = drawn_architectures(request)
-    keys = [
-        warm_start_key.warm_start_key(override(request.config, a), images["train"].digest)
-        for a in architectures
-    ]
+        images = open_every_role(request)
+        check_training(request, space, images)
+    architectures = planned_architectures(space, request.trials, request.sampler, request.seed)
+    configs = [override(request.config, a) for a in architectures]
+    keys = [warm_start_key(config, images["train"].digest) for config in configs]
     missing = [i for i, k in enumerate(keys) if not warm_starts.ready(storage, k)]
-    if resume:  # as it was planned: the warm trials are known to Tune by their place in this list
-        planned = read_facts(storage, request.name)["plan"]["warm"]
+    if resume:  # as it was planned: Tune knows the warm trials by their place in this list
+        planned = sweep_folder.read_facts(storage, request.name)["plan"]["warm"]
         missing = [i for i, k in enumerate(keys) if k in planned]
-    return SweepPlan(request, storage, images, architectures, keys, missing)
+    return SweepPlan(request, space, storage, images, architectures, keys, missing)

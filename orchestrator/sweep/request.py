@@ -1,37 +1,21 @@
-"""The request of one sweep: everything its user may ask for, checked and completed."""
+"""The request of one sweep: every option that decides what it does, and the checks of each.
 
-import os
+A field is declared here once: it is the command-line flag (its docstring is the help text), it is kept in
+sweep.json, and a resumed sweep reads it back. Fields marked `may_change` may be given again with --resume.
+"""
+
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from datasets.errors import UserError, unknown
+from orchestrator.results.sweep_folder import work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
-from orchestrator.search.space_file import SpaceFile
 from orchestrator.tracking import server
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, flatten, from_flat
 from trainers.warm_start_key import in_key
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Zero is no limit. What runs is never cut short, and the confirmation comes on top."""
-
-    hours: float = 0.0
-    gpu_hours: float = 0.0
-
-    def reached(self, hours: float, gpu_hours: float) -> str:
-        """Which limit this is beyond, in words; empty while there is time."""
-        if self.hours and hours >= self.hours:
-            return f"the {self.hours:g} hours of --max-hours"
-        if self.gpu_hours and gpu_hours >= self.gpu_hours:
-            return f"the {self.gpu_hours:g} GPU-hours of --max-gpu-hours"
-        return ""
-
-    def __str__(self) -> str:
-        limits = [f"{self.hours:g} hours"] * bool(self.hours)
-        return " or ".join(limits + [f"{self.gpu_hours:g} GPU-hours"] * bool(self.gpu_hours))
-
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = (
@@ -46,89 +30,119 @@ RESERVED = (
     "registry",
 )
 ALSO_MEASURED = ("ssim_y",)
+AT_LEAST_0 = (
+    "trials",
+    "confirm_top",
+    "confirm_seeds",
+    "seed",
+    "ranks_per_trial",
+    "max_hours",
+    "max_gpu_hours",
+    "price_per_gpu_hour",
+)
 
 
-@dataclass(frozen=True)
+def may_change(default: Any) -> Any:
+    """Return a field that a resumed sweep may be given again, because it changes no result."""
+    return field(default=default, metadata={"may_change": True})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """One sweep, as its user wants it."""
+    """Options of a sweep; every setting of a run follows under its dotted name."""
 
-    config: TrainConfig
-    space: Space
-    name: str
-    storage: str = "./runs"
-    tracking_uri: str = ""
-    """Empty: an SQLite file under the storage root."""
+    space: str = ""
+    """Axes to vary: a name of experiments/spaces.py, your own path.py:Class or path.yaml; empty: demo for
+    the demo, else full."""
     trials: int = 0
-    """Screened designs; 0: what the space suggests."""
+    """Designs to screen; 0 takes the space's own number."""
     confirm_top: int = 0
+    """Designs to confirm with several seeds; 0 takes the space's own number."""
     confirm_seeds: int = 0
-    seed: int = 0
-    gpus_per_trial: float = 1.0
-    """A share of one GPU, or a whole number of GPUs: one rank on each."""
-    ranks_per_trial: int = 0
-    """Processes that share each batch of a trial; 0: one, or one for each whole GPU."""
+    """Seeds per confirmed design; 0 takes the space's own number."""
     sampler: str = ""
-    """What draws designs; empty: what the space suggests."""
+    """Sampler of designs: tpe, nsga2, random or grid (every combination); empty: the space's own."""
     stopping: str = ""
-    """The rule of early stopping; empty: what the space suggests."""
-    budget: Budget = Budget()
-    """After which no new designs are drawn."""
-    price_per_gpu_hour: float = 0.0
-    """In any currency; it changes no result."""
-    address: str | None = None
-    command: str = ""
-    space_file: SpaceFile | None = None
-    """Where `space` came from, if it is not one of ours."""
+    """Rule of early stopping at a rung: feasible_first, front, asha (perceptual metric alone) or none (no
+    trial is stopped); or pbt: no trial is stopped, but the last quarter takes over networks of the first and
+    changes their settings (for spaces without architectures). Empty: the space's own."""
+    name: str = ""
+    """Name of the sweep; empty: the recipe's name, numbered if that exists."""
+    train: str = ""
+    """Training images: a catalogue name, a shard folder or URL, or a folder of photographs."""
+    val: str = ""
+    """Images for rungs and checkpoint choice; empty: cut from --train."""
+    test: str = ""
+    """Images opened once, at the end; empty: cut from --train."""
+    storage: str = may_change("./runs")
+    """Folder or URL (s3://...) that keeps sweeps, warm starts and checkpoints."""
+    tracking_uri: str = may_change("")
+    """MLflow server or database; empty: an SQLite file in --storage."""
+    seed: int = 0
+    """Seed of the sampler that draws designs."""
+    gpus_per_trial: float = 1.0
+    """GPUs per trial: a share of one (0.5 runs two trials on each), or a whole number, each with a process of
+    its own that takes its part of every batch."""
+    ranks_per_trial: int = 0
+    """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
+    max_hours: float = 0.0
+    """Draw no new designs after this many hours; the confirmation comes on top. 0: --trials alone decides."""
+    max_gpu_hours: float = 0.0
+    """Draw no new designs after this many GPU-hours; the confirmation comes on top."""
+    price_per_gpu_hour: float = may_change(0.0)
+    """Price of a GPU-hour, in any currency; 0 leaves costs out."""
+    local: bool = may_change(False)
+    """Run on this machine even if there is a cluster."""
+    address: str = may_change("")
+    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
+    config: TrainConfig = field(default_factory=TrainConfig)
 
-    def filled(self) -> "Request":
-        """With the space's own suggestions in place of zeros. UserError for what cannot be run."""
-        s = self.space
-        if not NAME.fullmatch(self.name) or self.name in RESERVED:
-            raise UserError(
-                f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
-                f"but got '{self.name}'"
-            )
-        for option in ("trials", "confirm_top", "confirm_seeds", "seed", "ranks_per_trial"):
-            if getattr(self, option) < 0:
-                raise UserError(
-                    f"--{option.replace('_', '-')} must be 0 or more, but got {getattr(self, option)}"
-                )
+    def filled(self, space: Space) -> "Request":
+        """Return the request with the space's suggestions in place of zeros and empty names.
+
+        Raises:
+            UserError: an option cannot be carried out.
+        """
+        self._check_ranges()
         self._check_devices()
-        for option in ("hours", "gpu_hours"):
-            value = getattr(self.budget, option)
-            if not 0 <= value < float("inf"):
-                raise UserError(f"--max-{option.replace('_', '-')} must be 0 or more, but got {value}")
-        if not 0 <= self.price_per_gpu_hour < float("inf"):
-            raise UserError(f"--price-per-gpu-hour must be 0 or more, but got {self.price_per_gpu_hour}")
-        sampler = self.sampler or s.sampler
+        sampler, stopping = self.sampler or space.sampler, self.stopping or space.stopping
         if sampler not in SAMPLERS:
             raise unknown("sampler", sampler, SAMPLERS, "--sampler")
-        stopping = self.stopping or s.stopping
         if stopping not in STOPPING:
             raise unknown("stopping rule", stopping, STOPPING, "--stopping")
-        trials = self.trials or s.trials
+        trials = self.trials or space.trials
         if stopping == "pbt":
-            self._check_population(trials)
+            self._check_population(space, trials)
             sampler = "random"  # of the first settings; the others come from these
         if sampler == "grid":
-            trials = min(self.trials or len(s.grid()), len(s.grid()))
+            trials = min(self.trials or len(space.grid()), len(space.grid()))
         return replace(
             self,
             sampler=sampler,
             stopping=stopping,
             trials=trials,
-            confirm_top=min(self.confirm_top or s.confirm_top, trials),
-            confirm_seeds=self.confirm_seeds or s.confirm_seeds,
+            confirm_top=min(self.confirm_top or space.confirm_top, trials),
+            confirm_seeds=self.confirm_seeds or space.confirm_seeds,
             tracking_uri=self.tracking_uri or self.default_tracking_uri(),
         )
 
-    def _check_population(self, trials: int) -> None:
-        """UserError for what population based training cannot do."""
-        fixed = [n for n in self.space.axes if in_key(n) or n.startswith("discriminator.")]
+    def _check_ranges(self) -> None:
+        if not NAME.fullmatch(self.name) or self.name in RESERVED:
+            raise UserError(
+                f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
+                f"but got '{self.name}'"
+            )
+        for option in AT_LEAST_0:
+            if not 0 <= (value := getattr(self, option)) < float("inf"):
+                raise UserError(f"--{option.replace('_', '-')} must be 0 or more, but got {value}")
+
+    def _check_population(self, space: Space, trials: int) -> None:
+        """Raise UserError for what population based training cannot do."""
+        fixed = [n for n in space.axes if in_key(n) or n.startswith("discriminator.")]
         if fixed:
             raise UserError(
                 f"--stopping pbt changes settings while a network trains, which {fixed[0]} of space "
-                f"{self.space.name} does not allow; choose a space of losses and rates, such as balance"
+                f"{space.name} does not allow; choose a space of losses and rates, such as balance"
             )
         if trials < POPULATION:
             raise UserError(f"--stopping pbt needs --trials {POPULATION} or more, but got {trials}")
@@ -137,7 +151,7 @@ class Request:
                 f"--stopping pbt takes its settings from its own population, so leave out --sampler "
                 f"{self.sampler}"
             )
-        if str(self.budget):
+        if self.limits:
             raise UserError(
                 "--stopping pbt trains its whole population at once, so --max-hours and --max-gpu-hours "
                 "cannot end it early; choose fewer --trials"
@@ -152,36 +166,68 @@ class Request:
             )
         if self.ranks_per_trial and gpus not in (1, self.ranks) and max(gpus, self.ranks) > 1:
             raise UserError(
-                f"each rank has one GPU of its own where there are GPUs, so --ranks-per-trial {self.ranks} "
+                f"each rank has one GPU of its own if there are GPUs, so --ranks-per-trial {self.ranks} "
                 f"leaves --gpus-per-trial out, but got {gpus:g}"
             )
 
     @property
     def ranks(self) -> int:
-        """Processes of a trial, each with a device of its own where there is more than one."""
+        """Processes of a trial, each with a device of its own if there are several."""
         return self.ranks_per_trial or max(1, int(self.gpus_per_trial))
 
     @property
     def gpus_per_rank(self) -> float:
-        """Where there are GPUs."""
+        """GPUs of each rank, or its share of one, if there are GPUs."""
         return 1.0 if self.ranks > 1 else self.gpus_per_trial
 
     @property
     def gpus(self) -> float:
-        """Of a trial, where there are GPUs."""
+        """GPUs of a trial, or its share of one, if there are GPUs."""
         return self.ranks * self.gpus_per_rank
-
-    def default_tracking_uri(self) -> str:
-        """SQLite beside the sweeps; a remote storage has no place for it, so ./runs then."""
-        return server.default_uri("./runs" if "://" in self.storage else self.storage)
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """What is measured: both objectives first."""
+        """Metrics to measure: both objectives first."""
         o = self.config.objective
         return tuple(dict.fromkeys((o.distortion, o.perceptual, *ALSO_MEASURED)))
 
+    @property
     def work_dir(self) -> Path:
-        """Where this node keeps imported images and decoded copies."""
-        own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
-        return Path(own if "://" in self.storage else self.storage).expanduser().resolve()
+        """The folder in which this machine keeps imported images and decoded copies."""
+        return work_dir(self.storage)
+
+    def default_tracking_uri(self) -> str:
+        """Return an SQLite file beside the sweeps; for a storage by URL, in ./runs."""
+        return server.default_uri("./runs" if "://" in self.storage else self.storage)
+
+    @property
+    def limits(self) -> str:
+        """The limits after which no new designs are drawn, in words; empty if there are none."""
+        hours, gpu_hours = self.max_hours, self.max_gpu_hours
+        limits = [f"{hours:g} hours" if hours else "", f"{gpu_hours:g} GPU-hours" if gpu_hours else ""]
+        return " or ".join(filter(None, limits))
+
+    def limit_reached(self, hours: float, gpu_hours: float) -> str:
+        """Return the limit that these hours reach, in words; empty if none.
+
+        What runs is never cut short, and the confirmation comes on top.
+        """
+        if self.max_hours and hours >= self.max_hours:
+            return f"the {self.max_hours:g} hours of --max-hours"
+        if self.max_gpu_hours and gpu_hours >= self.max_gpu_hours:
+            return f"the {self.max_gpu_hours:g} GPU-hours of --max-gpu-hours"
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data for sweep.json, all settings under their dotted names."""
+        return asdict(self) | {"config": flatten(self.config)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> "Request":
+        """Return the inverse of `to_json`."""
+        return cls(**{**plain, "config": from_flat(plain["config"])})
+
+
+def decides_results(option: str) -> bool:
+    """Return True for an option that a resumed sweep cannot change."""
+    return any(f.name == option and not f.metadata.get("may_change") for f in fields(Request))

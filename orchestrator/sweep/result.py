@@ -4,81 +4,77 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.analysis import selection
-from orchestrator.results import row as row_module
+from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
+from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.pick_floor import distortion_floor
-from orchestrator.sweep.plan import SweepPlan
-from orchestrator.sweep.stages import Sweep
-from trainers import objectives as objectives_module
+from trainers.objectives import Objectives, front, order_feasible_first
+
+STAGES = ("warm", "screen", "confirm", "test")
 
 
-def sweep_result(rows: list[Row], sweep: Sweep, prepared: SweepPlan) -> dict[str, Any]:
-    """Front and pick over the confirmed designs' seed means on val; their test numbers beside them."""
-    designs = designs_of(rows)
-    objectives = sweep.objectives
+def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
+    """Return the entries of sweep.json that a finished sweep adds.
+
+    Front and pick are over the confirmed designs' means over seeds on val; test metrics stand beside them.
+    """
+    objectives, designs = context.objectives, confirmed_designs(rows)
     points = [objectives.point(d["val"]) for d in designs]
-    bicubic = sweep.bicubic[objectives.distortion]
-    floor, set_by = distortion_floor(prepared.request, bicubic, sweep.val_evaluator)
+    bicubic = context.bicubic[objectives.distortion]
+    floor, set_by = distortion_floor(context.request, bicubic, context.plan.val_evaluator)
     chosen, reason = selection.pick(points, floor) if designs else (None, "no design was confirmed")
-    front = [designs[i] for i in objectives_module.front(points)]
+    best = None if chosen is None else designs[chosen]
+    on_front = [designs[i] for i in front(points)]
     return {
         "designs": designs,
-        "front": [t for d in front for t in d["trial_ids"]],
-        "front_designs": [d["design"] for d in front],
-        "pick": _best_seed(designs[chosen], rows, sweep, floor) if chosen is not None else None,
-        "pick_design": designs[chosen]["design"] if chosen is not None else None,
+        "front": [trial_id for d in on_front for trial_id in d["trial_ids"]],
+        "front_designs": [d["design"] for d in on_front],
+        "pick": best and _best_seed(best, rows, objectives, floor),
+        "pick_design": best and best["design"],
         "pick_reason": f"{reason}, {set_by}" if set_by != "bicubic" and designs else reason,
         "pick_floor": {"value": floor, "set_by": set_by},
-        "bicubic": {
-            "val": sweep.bicubic,
-            "test": next(
-                (
-                    {m: r["metrics"][f"bicubic/{m}"] for m in prepared.request.metrics}
-                    for r in rows
-                    if r["stage"] == "test"
-                ),
-                {},
-            ),
-        },
-        "counts": {s: sum(r["stage"] == s for r in rows) for s in ("warm", "screen", "confirm", "test")}
-        | {
-            "screened_out": sum(r["rung"] is not None for r in rows),
-            "diverged": sum(r["diverged"] for r in rows),
-        },
-        "budget_reached": sweep.enough,
+        "bicubic": {"val": context.bicubic, "test": _bicubic_on_test(rows, context.request.metrics)},
+        "counts": _counts(rows),
+        "budget_reached": context.budget.reached,
         "failures": sorted({r["verdict"] for r in rows if r["verdict"].startswith("failed")}),
-        **{k: sum(r[k] for r in rows) for k in ("gpu_hours", "cpu_hours", "cost")},
+        "gpu_hours": sum(r["gpu_hours"] for r in rows),
+        "cpu_hours": sum(r["cpu_hours"] for r in rows),
+        "cost": sum(r["cost"] for r in rows),
     }
 
 
-def designs_of(rows: list[Row]) -> list[dict[str, Any]]:
-    """One entry per confirmed design: its trials, seed-mean val and test metrics."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row["stage"] != "confirm" or not row["finished"]:
-            continue
-        entry = found.setdefault(row_module.design_key(row), {"design": row["design"], "rows": []})
-        entry["rows"].append(row)
+def confirmed_designs(rows: list[Row]) -> list[dict[str, Any]]:
+    """Return one entry per confirmed design: its trials, and means over seeds on val and test."""
+    confirmed = [r for r in rows if r["stage"] == "confirm" and r["finished"]]
     tests = {r["of"]: r for r in rows if r["stage"] == "test"}
     designs = []
-    for entry in found.values():
-        ids = [r["trial_id"] for r in entry["rows"]]
+    for group in group_by_design(confirmed).values():
+        ids = [r["trial_id"] for r in group]
         tested = [tests[i] for i in ids if i in tests]
         designs.append(
             {
-                "design": entry["design"],
+                "design": group[0]["design"],
                 "trial_ids": ids,
-                "val": selection.mean_metrics(entry["rows"]),
+                "val": selection.mean_metrics(group),
                 "test": selection.mean_metrics(tested) if tested else {},
             }
         )
     return designs
 
 
-def _best_seed(design: Mapping[str, Any], rows: list[Row], sweep: Sweep, floor: float) -> str:
-    """Of the picked design's networks, the one that val likes best: that file is what ships."""
+def _best_seed(design: Mapping[str, Any], rows: list[Row], objectives: Objectives, floor: float) -> str:
+    """Return the trial of the picked design whose network is best on val: that network ships."""
     own = [r for r in rows if r["trial_id"] in design["trial_ids"]]
-    best = min(
-        own, key=lambda r: objectives_module.order_feasible_first(sweep.objectives.point(r["metrics"]), floor)
-    )
-    return best["trial_id"]
+    return min(own, key=lambda r: order_feasible_first(objectives.point(r["metrics"]), floor))["trial_id"]
+
+
+def _bicubic_on_test(rows: list[Row], metrics: tuple[str, ...]) -> dict[str, float]:
+    tested = next((r["metrics"] for r in rows if r["stage"] == "test"), None)
+    return {m: tested[f"bicubic/{m}"] for m in metrics} if tested else {}
+
+
+def _counts(rows: list[Row]) -> dict[str, int]:
+    counts = {stage: sum(r["stage"] == stage for r in rows) for stage in STAGES}
+    counts["screened_out"] = sum(r["rung"] is not None for r in rows)
+    counts["diverged"] = sum(r["diverged"] for r in rows)
+    return counts

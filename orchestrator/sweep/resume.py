@@ -1,152 +1,130 @@
-"""A request built from command-line options, or read back from the sweep that is resumed."""
+"""From command-line options to a request: of a new sweep, or read back from the sweep that is resumed."""
 
 import itertools
-import os
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
-from orchestrator.results.sweep_folder import read_facts
-from orchestrator.search import space_file as user_space
+from orchestrator.results import sweep_folder
+from orchestrator.search import space_file
 from orchestrator.search.space import Space
 from orchestrator.search.space_file import SpaceFile
 from orchestrator.storage import Storage
-from orchestrator.sweep.request import Budget, Request
-from trainers.config import TrainConfig, flatten, from_flat, override
+from orchestrator.sweep.request import Request, decides_results
+from trainers.config import TrainConfig, flatten, override
 
-MAY_CHANGE = (
-    "storage",
-    "tracking_uri",
-    "address",
-    "local",
-    "detach",
-    "dry_run",
-    "resume",
-    "status",
-    "stop",
-    "price_per_gpu_hour",
-)
+if TYPE_CHECKING:  # --status and --help must not wait for torch
+    from orchestrator.sweep.plan import SweepPlan
+
+ROLES = ("train", "val", "test")
 
 
-class Options(Protocol):
-    """The options of experiments/sweep.py that become a request."""
+@dataclass(frozen=True)
+class LoadedSpace:
+    """A space, and the file it was read from if it is not one of ours."""
 
-    space: str
-    trials: int
-    confirm_top: int
-    confirm_seeds: int
-    name: str
-    train: str
-    val: str
-    test: str
-    storage: str
-    tracking_uri: str
-    seed: int
-    gpus_per_trial: float
-    ranks_per_trial: int
-    price_per_gpu_hour: float
-    sampler: str
-    stopping: str
-    max_hours: float
-    max_gpu_hours: float
-    resume: str
-    local: bool
-    address: str
-    config: TrainConfig
+    space: Space
+    file: SpaceFile | None = None
 
 
-def find_space(options: Options, named: Callable[[str], Space]) -> tuple[Space, SpaceFile | None]:
-    """The space: the resumed sweep's, as asked for (a file, or `named`), or what suits the recipe."""
-    if options.resume:
-        facts = facts_of(options)
-        kept = facts.get("space_file")
-        if not kept:
-            return named(facts["space"]), None
-        file = SpaceFile(kept, "")
-        text = Storage(options.storage).read_text(f"{options.resume}/submission/{file.kept_as}")
-        file = replace(file, text=text)
-        return file.space(), file
-    if user_space.is_file(options.space):
-        file = user_space.read(options.space)
-        return file.space(), file
-    return named(options.space or ("demo" if options.config.recipe == "demo" else "full")), None
-
-
-def build(options: Options, named: Callable[[str], Space], command: str) -> Request:
-    """A request; a resumed one takes everything that decides results from the sweep itself.
-
-    `named` finds one of our own spaces.
-    """
-    space, space_file = find_space(options, named)
-    if options.resume:
-        _nothing_else(options)
-    address = None if options.local else options.address or os.environ.get("RAY_ADDRESS") or None
-    given = {r: getattr(options, r) for r in ("train", "val", "test") if getattr(options, r)}
-    config = override(options.config, {f"data.{role}": spec for role, spec in given.items()})
-    request = Request(
-        config=config,
-        space=space,
-        name=options.resume or options.name or _free_name(options.storage, config.recipe),
-        storage=options.storage,
-        tracking_uri=options.tracking_uri,
-        trials=options.trials,
-        confirm_top=options.confirm_top,
-        confirm_seeds=options.confirm_seeds,
-        seed=options.seed,
-        gpus_per_trial=options.gpus_per_trial,
-        ranks_per_trial=options.ranks_per_trial,
-        price_per_gpu_hour=options.price_per_gpu_hour,
-        sampler=options.sampler,
-        stopping=options.stopping,
-        budget=Budget(options.max_hours, options.max_gpu_hours),
-        address=address,
-        command=command,
-        space_file=space_file,
-    )
-    if not options.resume:
-        return request
-    facts = facts_of(options)
-    before = facts["request"]
+def new_request(options: Request) -> Request:
+    """Return the request of a new sweep: images folded into the config, a free name, the usual space."""
+    request = Request(**{f.name: getattr(options, f.name) for f in fields(Request)})
+    images = {f"data.{role}": getattr(request, role) for role in ROLES if getattr(request, role)}
+    config = override(request.config, images)
     return replace(
         request,
-        config=from_flat(before["config"]),
-        tracking_uri=options.tracking_uri or facts["tracking_uri"],
-        trials=before["trials"],
-        confirm_top=before["confirm_top"],
-        confirm_seeds=before["confirm_seeds"],
-        seed=facts["seed"],
-        gpus_per_trial=before["gpus_per_trial"],
-        ranks_per_trial=before.get("ranks_per_trial", 0),
-        sampler=before.get("sampler", ""),
-        stopping=before.get("stopping", ""),
-        budget=Budget(**before.get("budget", {})),
-        price_per_gpu_hour=options.price_per_gpu_hour or before.get("price_per_gpu_hour", 0.0),
-        command=facts["command"],
+        config=config,
+        space=request.space or ("demo" if config.recipe == "demo" else "full"),
+        name=request.name or _free_name(request.storage, config.recipe),
     )
 
 
-def _nothing_else(options: Options) -> None:
-    """UserError where a sweep is resumed with options that decide results: they would be ignored."""
+def resumed_request(options: Request, name: str) -> Request:
+    """Return the request of sweep `name`, with the options that may change as given now.
+
+    Raises:
+        UserError: there is no such sweep, or an option was given that decides results.
+    """
+    facts = sweep_folder.read_facts(Storage(options.storage), name)
+    _check_nothing_else(options, name)
+    if "space" not in facts["request"]:
+        raise UserError(
+            f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "
+            f"--name: its warm starts are used again"
+        )
+    request = Request.from_json(facts["request"])
     usual = type(options)()
-    changed = [n for n in vars(usual) if n not in MAY_CHANGE and getattr(options, n) != getattr(usual, n)]
-    if "config" in changed:
-        now, before = flatten(options.config), flatten(usual.config)
-        changed = [n for n in changed if n != "config"] + [n for n in now if now[n] != before[n]]
+    given = {
+        f.name: getattr(options, f.name)
+        for f in fields(Request)
+        if f.metadata.get("may_change") and getattr(options, f.name) != getattr(usual, f.name)
+    }
+    here: dict[str, Any] = {"storage": options.storage, "local": options.local, "address": options.address}
+    return replace(request, **here | given)
+
+
+def load_space(request: Request, named: Callable[[str], Space], resume: bool = False) -> LoadedSpace:
+    """Return the space of a request: one of ours (`named`), or the user's file.
+
+    A resumed sweep reads the copy of the file that it kept, because the file may be gone.
+    """
+    if not space_file.is_file(request.space):
+        return LoadedSpace(named(request.space))
+    if resume:
+        file = SpaceFile(request.space, "")
+        text = Storage(request.storage).read_text(f"{request.name}/submission/{file.stored_name}")
+        file = replace(file, text=text)
+    else:
+        file = space_file.read(request.space)
+    return LoadedSpace(file.space(), file)
+
+
+def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> None:
+    """Raise UserError if a setting was given that the space varies: each trial would replace it."""
+    given, usual = flatten(config), flatten(recipe)
+    for name in space.axes:
+        if given[name] != usual[name]:
+            raise UserError(
+                f"--{name.replace('_', '-')} {given[name]} has no effect, because space {space.name} varies "
+                f"it in every trial; leave it out, or choose a --space without {name}"
+            )
+
+
+def kept_facts(plan: "SweepPlan") -> dict[str, Any]:
+    """Return the entries of sweep.json that a resumed sweep keeps from its beginning."""
+    before = sweep_folder.read_facts(plan.storage, plan.request.name)
+    return {k: before[k] for k in ("started", "warm_starts", "commit")}
+
+
+def check_same_images(plan: "SweepPlan") -> None:
+    """Raise UserError if a resumed sweep would read other images than it began with."""
+    before = sweep_folder.read_facts(plan.storage, plan.request.name)
+    for role, images in plan.images.items():
+        if before["data"][role]["digest"] != images.digest:
+            raise UserError(f"data.{role} holds other images than sweep '{plan.request.name}' began with")
+
+
+def _check_nothing_else(options: Request, name: str) -> None:
+    """Raise UserError if a sweep is resumed with options that decide results: they would be ignored."""
+    now, usual = _options(options), _options(type(options)())
+    changed = [n for n in now if now[n] != usual[n]]
     if changed:
         raise UserError(
-            f"--resume {options.resume} goes on with the settings the sweep began with, so leave out "
+            f"--resume {name} uses the settings the sweep began with, so leave out "
             f"{', '.join('--' + n.replace('_', '-') for n in changed[:3])}"
         )
 
 
+def _options(options: Request) -> Mapping[str, Any]:
+    """Return the options that decide results, and every setting under its dotted name."""
+    own = {f.name: getattr(options, f.name) for f in fields(Request) if decides_results(f.name)}
+    return own | flatten(own.pop("config"))
+
+
 def _free_name(storage: str, recipe: str) -> str:
-    """The recipe's name, or the first of recipe-2, recipe-3, ... that no sweep has."""
+    """Return the recipe's name, or the first of recipe-2, recipe-3, ... that no sweep has."""
     place = Storage(storage)
     numbered = (f"{recipe}-{k}" for k in itertools.count(2))
-    return next(n for n in itertools.chain([recipe], numbered) if not place.exists(f"{n}/sweep.json"))
-
-
-def facts_of(options: Options) -> dict[str, Any]:
-    """sweep.json of the sweep to resume; UserError where there is none."""
-    return read_facts(Storage(options.storage), options.resume)
+    return next(n for n in itertools.chain([recipe], numbered) if not sweep_folder.exists(place, n))

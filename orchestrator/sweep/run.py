@@ -1,211 +1,195 @@
-"""From a request to an answer: prepare, connect, run the stages, pick, write what people read."""
+"""A whole sweep, from a request to its result: plan, connect, run the stages, pick, write the report."""
 
-import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from datasets.errors import UserError
 from orchestrator import provenance
-from orchestrator.cluster import capacity, connect, placement_groups
+from orchestrator.cluster import connect
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.placement_groups import removing_orphans
 from orchestrator.console import ProgressLine
 from orchestrator.report import build_report
-from orchestrator.results import leaderboard
 from orchestrator.results.row import Row
-from orchestrator.results.sweep_folder import read_facts
+from orchestrator.results.sweep_folder import FACTS, LEADERBOARD, REPORT, write_facts, write_rows
+from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.heartbeat import Heartbeat, ensure_not_running
 from orchestrator.sweep.plan import SweepPlan, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import sweep_result
-from orchestrator.sweep.stages import Interrupted, Sweep
+from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts
+from orchestrator.sweep.stage_runner import Interrupted
+from orchestrator.sweep.stages import run_stages
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.config import flatten
 from trainers.device import describe_hardware
 
+Say = Callable[[str], Any]
+TAGS = ("recipe", "space", "seed", "command", "commit", "hardware", "place")
+RESULT_TAGS = ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours", "cost")
 
-def run_sweep(request: Request, say: Any = print, resume: bool = False) -> dict[str, Any]:
-    """The whole sweep; returns sweep.json's content. UserError before anything is spent or written."""
+
+def run_sweep(
+    request: Request, space: LoadedSpace, *, command: str = "", resume: bool = False, say: Say = print
+) -> dict[str, Any]:
+    """Run a sweep, or resume it, and return the content of its sweep.json.
+
+    Args:
+        command: the command line, for the record.
+        say: prints one line.
+
+    Raises:
+        UserError: the sweep cannot be run; nothing was spent or written.
+        Interrupted: the user stopped it; it can be resumed.
+    """
     connect.check_datasets_package()
     with ExitStack() as stack:
-        if request.address is None:
-            stack.enter_context(connect.local_lock(request.name))
-        else:
+        if request.address:
             connect.reach(request.address)
-        prepared = make_plan(request, resume)
+        else:
+            stack.enter_context(connect.local_lock(request.name))
+        plan = make_plan(request, space.space, resume)
         if resume:
-            ensure_not_running(prepared.storage, request.name)
-            check_same_images(prepared)
-        place = stack.enter_context(connect.connect(request.address))
-        _room(prepared.request, place)
-        for line in [f"running on {place.description}", *prepared.describe()]:
+            ensure_not_running(plan.storage, request.name)
+            check_same_images(plan)
+        capacity = stack.enter_context(connect.connect(request.address or None))
+        _check_room(plan.request, capacity)
+        for line in [f"running on {capacity.description}", *plan.describe()]:
             say(line)
-        with Heartbeat(prepared.storage, request.name) as life:
-            return _run(prepared, place, life, say, resume)
+        if request.max_gpu_hours and not capacity.gpus:
+            say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
+        facts = _facts(plan, capacity, command, space) | (kept_facts(plan) if resume else {})
+        with Heartbeat(plan.storage, request.name) as heartbeat:
+            return _run(plan, capacity, heartbeat, facts, space, resume, say)
 
 
-def _room(request: Request, place: capacity.Capacity) -> None:
-    """UserError where a trial of several ranks can never start: it would wait for ever."""
-    if request.gpus_per_trial > 1 and not place.gpus:
+def _check_room(request: Request, capacity: Capacity) -> None:
+    """Raise UserError if a trial of several ranks can never start: it would wait for ever."""
+    if request.gpus_per_trial > 1 and not capacity.gpus:
         raise UserError(
             f"--gpus-per-trial {request.gpus_per_trial:g} needs GPUs and there are none; --ranks-per-trial "
             f"{request.ranks} runs as many processes on CPU cores"
         )
-    if request.ranks > 1 and (place.cpus < request.ranks or 0 < place.gpus < request.ranks):
-        device = "GPU and a CPU core" if place.gpus else "CPU core"
+    if request.ranks > 1 and (capacity.cpus < request.ranks or 0 < capacity.gpus < request.ranks):
+        device = "GPU and a CPU core" if capacity.gpus else "CPU core"
         raise UserError(
-            f"each of the {request.ranks} ranks needs a {device}, but there is {place.description}"
+            f"each of the {request.ranks} ranks needs a {device}, but there is {capacity.description}"
         )
 
 
 def _run(
-    prepared: SweepPlan, place: capacity.Capacity, life: Heartbeat, say: Any, resume: bool
+    plan: SweepPlan,
+    capacity: Capacity,
+    heartbeat: Heartbeat,
+    facts: dict[str, Any],
+    space: LoadedSpace,
+    resume: bool,
+    say: Say,
 ) -> dict[str, Any]:
-    request = prepared.request
-    folder = request.work_dir() / request.name
-    record = SweepRecord(folder / "record", request.name, request.tracking_uri)
-    facts = _facts(prepared, place) | kept_facts(prepared, resume)
-    if request.space_file:  # before sweep.json, which a resumed sweep needs it for
-        kept_as = f"{request.name}/submission/{request.space_file.kept_as}"
-        prepared.storage.write_text(kept_as, request.space_file.text)
-    _write(prepared, facts)
-    record.start(flatten(request.config), _tags(facts), prepared.images)
+    request, storage, name = plan.request, plan.storage, plan.request.name
+    folder = request.work_dir / name
+    record = SweepRecord(folder / "record", name, request.tracking_uri)
+    if space.file:  # before sweep.json: a resumed sweep needs it for that
+        storage.write_text(f"{name}/submission/{space.file.stored_name}", space.file.text)
+    write_facts(storage, name, facts)
+    record.start(flatten(request.config), _tags(facts), plan.images)
     if not resume:
-        record.submission(
-            provenance.save_provenance(prepared.storage, request.name, folder / "submission", facts)
-        )
-    if request.budget.gpu_hours and not place.gpus:
-        say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
-    slots = place.slots(request.gpus, request.ranks)
-    with ProgressLine(prepared.stages(), slots) as progress, placement_groups.removing_orphans():
-        sweep = Sweep(prepared, place, record, progress, life)
+        record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
+    slots = capacity.slots(request.gpus, request.ranks)
+    with ProgressLine(plan.stages(), slots) as progress, removing_orphans():
+        evaluator = plan.val_evaluator(torch.device("cpu"))
+        bicubic = evaluator.measure_resizer("bicubic").summary
+        context = SweepContext(plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol)
         try:
-            rows = sweep.run()
+            rows = run_stages(context)
         except (Interrupted, KeyboardInterrupt):
-            record.finish({"status": "interrupted"}, [], "KILLED")
-            record.close(20)
-            _write(prepared, facts | {"status": "interrupted"})
-            raise Interrupted(request.name) from None
+            _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
+            raise Interrupted(name) from None
         except BaseException:
-            record.finish({"status": "failed"}, [], "FAILED")
-            record.close(20)
-            _write(prepared, facts | {"status": "failed"})
+            _close(plan, record, facts | {"status": "failed"}, "FAILED")
             raise
-    life.too_late_to_stop()
-    facts |= sweep_result(rows, sweep, prepared) | {"status": "finished", "ended": time.time()}
-    _finish(prepared, record, rows, facts, say)
+    heartbeat.ignore_stop_requests()
+    facts |= sweep_result(rows, context) | {"status": "finished", "ended": time.time()}
+    _finish(plan, record, rows, facts, say)
     return facts
 
 
-def _finish(
-    prepared: SweepPlan, record: SweepRecord, rows: list[Row], facts: dict[str, Any], say: Any
-) -> None:
-    """Leaderboard, report and MLflow's last word; an MLflow that is away costs nothing but its own pages."""
-    name, storage = prepared.request.name, prepared.storage
-    _write(prepared, facts)
-    leaderboard.write(storage, name, rows)
-    folder = prepared.request.work_dir() / name
-    report = _report(prepared, folder)
-    record.finish(_summary_tags(facts), [str(report), str(folder / "leaderboard.json")])
+def _close(plan: SweepPlan, record: SweepRecord, facts: Mapping[str, Any], status: str) -> None:
+    """Close the record of a sweep that did not finish, and write its status."""
+    record.finish({"status": facts["status"]}, [], status)
+    record.close(20)
+    write_facts(plan.storage, plan.request.name, facts)
+
+
+def _finish(plan: SweepPlan, record: SweepRecord, rows: list[Row], facts: dict[str, Any], say: Say) -> None:
+    """Write leaderboard and report, then again with MLflow's run ids if MLflow has taken everything."""
+    name, storage = plan.request.name, plan.storage
+    write_facts(storage, name, facts)
+    write_rows(storage, name, rows)
+    folder = plan.request.work_dir / name
+    report = _write_report(plan, folder)
+    record.finish({k: facts[k] for k in RESULT_TAGS}, [str(report), str(folder / LEADERBOARD)])
     delivered = record.close()
     for row in rows:
-        stage, trial_id = (
-            ("confirm", row["of"]) if row["stage"] == "test" else (row["stage"], row["trial_id"])
-        )
+        is_test = row["stage"] == "test"  # its metrics are logged in the run of the confirmed network
+        stage, trial_id = ("confirm", row["of"]) if is_test else (row["stage"], row["trial_id"])
         row["mlflow_run_id"] = record.run_id(stage, trial_id)
     facts["parent_run_id"] = record.writer.run_ids().get(name)
-    leaderboard.write(storage, name, rows)
-    _write(prepared, facts)
-    _report(prepared, folder)
+    write_rows(storage, name, rows)
+    write_facts(storage, name, facts)
+    _write_report(plan, folder)
     if not delivered:
         say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
 
 
-def _report(prepared: SweepPlan, folder: Path) -> Path:
-    """report.html beside the rows; made locally and uploaded where the storage is remote."""
-    name, storage = prepared.request.name, prepared.storage
+def _write_report(plan: SweepPlan, folder: Path) -> Path:
+    """Write report.html beside the rows; it is made locally and uploaded if the storage is remote."""
+    name, storage = plan.request.name, plan.storage
     if not storage.is_local:
         folder.mkdir(parents=True, exist_ok=True)
-        for part in ("leaderboard.json", "sweep.json"):
+        for part in (LEADERBOARD, FACTS):
             (folder / part).write_text(storage.read_text(f"{name}/{part}"))
     report = build_report(folder)
     if not storage.is_local:
-        storage.write_bytes(f"{name}/report.html", report.read_bytes())
+        storage.write_bytes(f"{name}/{REPORT}", report.read_bytes())
     return report
 
 
-def _facts(prepared: SweepPlan, place: capacity.Capacity) -> dict[str, Any]:
-    r = prepared.request
+def _facts(plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace) -> dict[str, Any]:
+    """Return the content of sweep.json at the start of a sweep."""
+    request, trained = plan.request, len(plan.missing)
     return {
-        "name": r.name,
-        "recipe": r.config.recipe,
-        "space": r.space.name,
-        "space_file": r.space_file.spec if r.space_file else None,
-        "objective": flatten(r.config.objective),
-        "seed": r.seed,
+        "name": request.name,
+        "recipe": request.config.recipe,
+        "space": plan.space.name,
+        "space_file": space.file.spec if space.file else None,
+        "objective": flatten(request.config.objective),
+        "seed": request.seed,
         "status": "running",
         "started": time.time(),
         "ended": None,
-        "command": r.command,
+        "command": command,
         "commit": provenance.commit(),
         "hardware": describe_hardware(),
-        "place": place.description,
+        "place": capacity.description,
         "versions": provenance.versions(),
         "data": {
-            role: {"spec": r.config.data.source(role), "digest": s.digest, "n": len(s)}
-            for role, s in prepared.images.items()
+            role: {"spec": request.config.data.source(role), "digest": s.digest, "n": len(s)}
+            for role, s in plan.images.items()
         },
-        "warm_starts": {
-            "trained": len(prepared.missing),
-            "reused": len(prepared.architectures) - len(prepared.missing),
-        },
-        "tracking_uri": r.tracking_uri,
-        "plan": {"warm": [prepared.warm_keys[i] for i in prepared.missing]},
-        "experiment": f"upsweep/{r.name}",
+        "warm_starts": {"trained": trained, "reused": len(plan.architectures) - trained},
+        "tracking_uri": request.tracking_uri,
+        "plan": {"warm": [plan.warm_keys[i] for i in plan.missing]},
+        "experiment": f"upsweep/{request.name}",
         "parent_run_id": None,
-        "request": {
-            "config": flatten(r.config),
-            "trials": r.trials,
-            "confirm_top": r.confirm_top,
-            "confirm_seeds": r.confirm_seeds,
-            "gpus_per_trial": r.gpus_per_trial,
-            "ranks_per_trial": r.ranks_per_trial,
-            "sampler": r.sampler,
-            "stopping": r.stopping,
-            "budget": vars(r.budget),
-            "price_per_gpu_hour": r.price_per_gpu_hour,
-        },
+        "request": request.to_json(),
     }
 
 
-def kept_facts(prepared: SweepPlan, resume: bool) -> dict[str, Any]:
-    """What a resumed sweep says as it did before."""
-    if not resume:
-        return {}
-    before = read_facts(prepared.storage, prepared.request.name)
-    return {k: before[k] for k in ("started", "warm_starts", "commit")}
-
-
-def check_same_images(prepared: SweepPlan) -> None:
-    """UserError where a resumed sweep would read other images than it began with."""
-    name = prepared.request.name
-    before = read_facts(prepared.storage, name)
-    for role, images in prepared.images.items():
-        if before["data"][role]["digest"] != images.digest:
-            raise UserError(f"data.{role} holds other images than sweep '{name}' began with")
-
-
-def _write(prepared: SweepPlan, facts: Mapping[str, Any]) -> None:
-    text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
-    prepared.storage.write_text(f"{prepared.request.name}/sweep.json", text)
-
-
 def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("recipe", "space", "seed", "command", "commit", "hardware", "place")
-    return {k: facts[k] for k in names} | {f"version/{k}": v for k, v in facts["versions"].items()}
-
-
-def _summary_tags(facts: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours", "cost")
-    return {k: facts[k] for k in names}
+    return {k: facts[k] for k in TAGS} | {f"version/{k}": v for k, v in facts["versions"].items()}

@@ -1,43 +1,34 @@
-"""One stage of a sweep: what it runs, who its trials are, and what the driver does as they go."""
+"""One stage of a sweep, or a part of one: which trials it runs, and how they are named."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from orchestrator.schedulers.successive_halving import SuccessiveHalving
-from orchestrator.sweep.tune_callback import StageCallback
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
-@dataclass
+@dataclass(frozen=True)
 class Stage:
-    """What a stage needs beyond the sweep's own facts."""
+    """A stage that runs a list of designs, or (screen) draws them with the sampler."""
 
     name: str
+    """warm, screen or confirm."""
     designs: tuple[dict[str, Any], ...] = ()
+    """Dotted values of each trial, with its trial_id."""
     part: str = ""
-    """What tells this part of the stage from its others."""
-    scheduler: SuccessiveHalving | None = None
+    """Suffix that tells this part of the stage from its others."""
+    draws: bool = False
+    """Draw designs with the sampler, and stop trials early."""
 
     @property
     def key(self) -> str:
-        """Under which its trials and rows are kept."""
+        """The name of its files in the storage."""
         return self.name + self.part
 
-    def stopped_at(self, tune_id: str) -> int | None:
-        """The rung that stopped a trial."""
-        return self.scheduler.stopped.get(tune_id) if self.scheduler else None
-
-    def over(self, tune_id: str, callback: StageCallback) -> bool:
-        """Whether a trial ended in some way: at its end, at a rung, diverged or failed."""
-        result = callback.results.get(tune_id, {})
-        ended = any(result.get(k) for k in ("complete", "diverged", "failed"))
-        return ended or tune_id in callback.errors or self.stopped_at(tune_id) is not None
+    def study_name(self, sweep: str) -> str:
+        """Return the name of its Optuna study and of its hooks: no two sweeps share one."""
+        return f"{sweep}-{self.key}"
 
     def identity(self, tune_id: str, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """A trial's own id and its values, from what Tune calls it and gave it."""
+        """Return a trial's own id and its values, from Tune's id and parameters."""
         if self.designs:
             values = dict(self.designs[params["index"]])
             return values.pop("trial_id"), values

@@ -1,64 +1,57 @@
-"""What the driver does at each event of a stage: record, remember, show; and carry the scheduler's state.
+"""Tune's callback of a stage: it remembers what trials reported, and saves the scheduler's state.
 
 Tune saves searchers and callbacks but not schedulers, so a resumed sweep would rank against empty rungs.
 The callback owns a reference to the scheduler (the two are pickled together) and saves its state.
 """
 
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from datasets.errors import UserError
+from orchestrator.results.row import Row
+from orchestrator.results.trial_report import TrialReport, Usage, curve_point
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
+from orchestrator.search.hooks import StageHooks, hooks_of
 
-NOT_KEPT = (
-    "journal",
-    "attempt",
-    "attempt_spent",
-    "config",
-    "hist_stats",
-    "pid",
-    "hostname",
-    "node_ip",
-    "date",
-    "timestamp",
-)
-
-
-class Live(Protocol):
-    """The driver's side of a stage: cannot be pickled, so the callback finds it by name."""
-
-    def resumed(self, callback: "StageCallback") -> None:
-        """A stage goes on: `callback` knows what was there before."""
-
-    def started(self, trial_id: str, params: dict[str, Any]) -> None:
-        """A trial was given a worker."""
-
-    def reported(self, trial_id: str, result: dict[str, Any]) -> None:
-        """A trial measured itself; result["journal"] holds its entries since the last report."""
-
-    def ended(self, trial_id: str, result: dict[str, Any], curve: list[dict[str, Any]], error: str) -> None:
-        """A trial finished, was stopped, or failed for good."""
-
-
-LIVE: dict[str, Live] = {}
-"""Stage key ("NAME/screen") -> the driver's side, in this process."""
+STATE = ("reports", "curves", "errors", "params", "attempts", "rows")
 
 
 class StageCallback(Callback):
-    """One per stage."""
+    """The callback of one stage; `key` names the stage's hooks."""
 
     def __init__(self, key: str, scheduler: SuccessiveHalving | None = None) -> None:
         self.key, self.scheduler = key, scheduler
-        self.results: dict[str, dict[str, Any]] = {}
-        """Tune trial id -> its newest result, without the bulk."""
+        self.reports: dict[str, TrialReport] = {}
+        """Tune's trial id -> its newest report, without the journal and with the time of all attempts."""
         self.curves: dict[str, list[dict[str, Any]]] = {}
+        """Tune's trial id -> phase, step and metrics of each evaluation."""
         self.errors: dict[str, str] = {}
         self.params: dict[str, dict[str, Any]] = {}
-        self.attempts: dict[str, dict[str, dict[str, float]]] = {}
-        """Tune trial id -> attempt -> seconds and cpu_seconds it had taken at its last report."""
+        self.attempts: dict[str, dict[str, Usage]] = {}
+        """Tune's trial id -> attempt -> time it had taken at its last report."""
+        self.rows: dict[str, Row] = {}
+        """Tune's trial id -> its row of the leaderboard, once it has ended."""
         self.restored = self.must_restore = False
+
+    @property
+    def hooks(self) -> StageHooks:
+        """The driver's side of the stage."""
+        hooks = hooks_of(self.key)
+        assert hooks is not None, f"no stage {self.key} runs in this process"
+        return hooks
+
+    def stopped_at(self, tune_id: str) -> int | None:
+        """Return the rung that stopped a trial, or None."""
+        return self.scheduler.stopped.get(tune_id) if self.scheduler else None
+
+    def is_over(self, tune_id: str) -> bool:
+        """Return True if a trial is complete, stopped at a rung, diverged or failed."""
+        report = self.reports.get(tune_id)
+        final = report is not None and report.status.is_final
+        return final or tune_id in self.errors or self.stopped_at(tune_id) is not None
 
     def setup(
         self,
@@ -67,76 +60,55 @@ class StageCallback(Callback):
         total_num_samples: int | None = None,
         **info: Any,
     ) -> None:
-        """Tune answers a snapshot that it cannot read by starting over, with a line in a log that nobody
-        sees; here that is an error, before any trial runs twice."""
+        """Raise UserError if a snapshot could not be read: Tune would start over with a line in a log."""
         if self.must_restore and not self.restored:
             raise UserError(
                 f"the state of stage {self.key} could not be read, and starting over would lose finished "
                 f"trials; look at its tune/ folder, or start the sweep under another --name"
             )
         if self.restored:
-            LIVE[self.key].resumed(self)
+            self.hooks.on_resume([t for t in self.params if self.is_over(t)])
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Tell the driver."""
+        """Remember the parameters; a resumed sweep gives a failed trial another chance."""
         self.params[trial.trial_id] = dict(trial.config)
-        self.errors.pop(trial.trial_id, None)  # a resumed sweep gives it another chance
-        LIVE[self.key].started(trial.trial_id, dict(trial.config))
+        self.errors.pop(trial.trial_id, None)
+        self.hooks.on_start(trial.trial_id, dict(trial.config))
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict, **info: Any
     ) -> None:
-        """Keep the newest result and the curve, hand the journal on; a step further forgives failures."""
-        kept = {k: v for k, v in result.items() if k not in NOT_KEPT} | self._bill(trial.trial_id, result)
-        self.results[trial.trial_id] = kept
-        curve = self.curves.setdefault(trial.trial_id, [])
-        point = (result.get("phase"), result.get("step"))
-        measured = any(k.startswith("last/") for k in kept)
-        if measured and point not in [(c["phase"], c["step"]) for c in curve]:
-            curve.append({k.removeprefix("last/"): v for k, v in kept.items() if k.startswith("last/")})
-            curve[-1] |= {"phase": point[0], "step": point[1]}
+        """Keep the report and the curve; a new evaluation resets the count of failures."""
+        report, tune_id = TrialReport.from_result(result), trial.trial_id
+        attempts = self.attempts.setdefault(tune_id, {})
+        attempts[report.attempt] = report.attempt_usage  # a retry repeats work that was paid for already
+        self.reports[tune_id] = replace(report, journal=(), usage=sum(attempts.values(), Usage()))
+        curve = self.curves.setdefault(tune_id, [])
+        if report.latest and (report.phase, report.step) not in [(c["phase"], c["step"]) for c in curve]:
+            curve.append(curve_point(report))
             # it never got so far: machines that come and go may take it any number of times
             trial.run_metadata.num_failures = 0
-        LIVE[self.key].reported(trial.trial_id, result)
-
-    def _bill(self, trial_id: str, result: dict) -> dict[str, float]:
-        """Time of all attempts so far: a retry repeats work that was paid for once already."""
-        if "attempt" not in result:
-            return {}
-        attempts = self.attempts.setdefault(trial_id, {})
-        attempts[result["attempt"]] = dict(result["attempt_spent"])
-        return {k: sum(spent[k] for spent in attempts.values()) for k in result["attempt_spent"]}
+        self.hooks.on_report(tune_id, result)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Finished or stopped at a rung."""
-        self._ended(trial.trial_id)
+        """Make the row of a trial that finished or was stopped at a rung."""
+        self.rows[trial.trial_id] = self.hooks.on_end(trial.trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Failed too often without getting any further in between."""
+        """Make the row of a trial that failed too often without a new evaluation in between."""
         lines = [line for line in str(trial.get_error() or "").splitlines() if line.strip()]
         self.errors[trial.trial_id] = lines[-1].strip() if lines else "no reason was recorded"
-        self._ended(trial.trial_id)
-
-    def _ended(self, trial_id: str) -> None:
-        result, curve = self.results.get(trial_id, {}), self.curves.get(trial_id, [])
-        LIVE[self.key].ended(trial_id, result, curve, self.errors.get(trial_id, ""))
+        self.rows[trial.trial_id] = self.hooks.on_end(trial.trial_id)
 
     def get_state(self) -> dict[str, Any]:
-        """Everything a resumed driver needs beside Tune's own snapshot."""
-        return {
-            "results": self.results,
-            "curves": self.curves,
-            "errors": self.errors,
-            "params": self.params,
-            "attempts": self.attempts,
-            "scheduler": self.scheduler.get_state() if self.scheduler else None,
-        }
+        """Return what a resumed driver needs beside Tune's own snapshot."""
+        state = {name: getattr(self, name) for name in STATE}
+        return state | {"scheduler": self.scheduler.get_state() if self.scheduler else None}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Comes before any trial is added; the scheduler must not be reset afterwards."""
-        self.results, self.curves = state["results"], state["curves"]
-        self.errors, self.params = state["errors"], state["params"]
-        self.attempts = state.get("attempts", {})
+        """Restore the state. Tune calls this before it adds any trial; nothing may reset it afterwards."""
+        for name in STATE:
+            setattr(self, name, state[name])
         if self.scheduler is not None and state["scheduler"] is not None:
             self.scheduler.set_state(state["scheduler"])
         self.restored = True

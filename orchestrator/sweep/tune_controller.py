@@ -1,16 +1,16 @@
-"""Tune's controller with three habits of our own: whom it uses again, that its snapshots are whole, and that
-it runs as many trials at once as there is room for now.
+"""Tune's controller with three changes: reuse of workers, whole snapshots, slots that follow the nodes.
 
-A worker that raised (out of memory, an error of its device) is ended by Tune itself before the trial is
-tried again. One that diverged reported finite values and returned, so Tune would hand its process, with
-whatever not-finite state its device holds, to the next trial.
+Workers: Tune itself ends a worker that raised (out of memory, a device error) before it retries the trial.
+A trial that diverged reported finite values and returned, so Tune would hand its process, whose device may
+hold values that are not finite, to the next trial. Here such a worker is ended too.
 
-Tune copies a snapshot's files to the storage one after the other and first some seconds after a trial began,
-so a driver killed at the wrong moment finds half of one, or none that knows a trial it has started. Here all
-of them are one file, written at once, and before any trial starts that it does not hold.
+Snapshots: Tune copies a snapshot's files to the storage one after the other, and first some seconds after a
+trial began. A driver killed at the wrong moment finds half a snapshot, or one without a trial that it
+started. Here all files are one, written at once, and before any trial starts that it does not hold.
 
-Tune settles at the start how many trials it draws ahead and runs at once. Nodes join and leave: with too low
-a number new ones stand idle, with too high a one designs are drawn that wait while the sampler could learn.
+Slots: Tune fixes at the start how many trials it draws ahead and runs at once. Nodes join and leave: too low
+a number leaves new nodes idle; too high a number draws designs that wait while the sampler could learn. Here
+the number is set again at each step.
 """
 
 import io
@@ -20,39 +20,47 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.tune.tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
 STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
 
 
 class UpsweepTuneController(TuneController):
-    """Tune's own, but for what the module says."""
+    """Tune's controller with the changes that the module describes."""
 
     keep: Callable[[bytes], None]
-    """Takes a snapshot in one piece."""
+    """Stores a snapshot in one piece."""
     slots: Callable[[], int]
-    """How many trials may run at once now."""
+    """Returns how many trials may run at once now."""
+    constructed = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        type(self).constructed = True
 
     def step(self) -> None:
-        self._make_room(type(self).slots())
+        self._set_slots(type(self).slots())
         super().step()
 
-    def _make_room(self, slots: int) -> None:
+    def _set_slots(self, slots: int) -> None:
         self._max_pending_trials = slots
-        # a sampler stands behind SearchGenerator(ConcurrencyLimiter(...)), a list of designs counts itself
+        # a sampler is wrapped in SearchGenerator(ConcurrencyLimiter(...)); a list of designs limits itself
         limiter: Any = getattr(self._search_alg, "searcher", self._search_alg)
         limiter.max_concurrent = slots
 
     def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
-        return not trial.last_result.get("diverged") and super()._maybe_cache_trial_actor(trial)
+        diverged = status_of(trial.last_result) is Status.DIVERGED
+        return not diverged and super()._maybe_cache_trial_actor(trial)
 
     def _update_trial_queue(self, blocking: bool = False, timeout: int = 600) -> bool:
         added = super()._update_trial_queue(blocking, timeout)
-        if added:  # a trial that nobody remembers would be drawn, recorded and paid for again
+        if added:  # without a snapshot of it, a resumed driver would draw and pay for it again
             self.save_to_dir()
         return added
 
@@ -64,7 +72,11 @@ class UpsweepTuneController(TuneController):
 
 @contextmanager
 def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], int]) -> Iterator[None]:
-    """Tuner.fit within this block uses it; Tune has no public way to ask for one's own."""
+    """Make Tuner.fit use UpsweepTuneController within the block; Tune has no public way to choose one.
+
+    Raises:
+        RuntimeError: the block ended, but Ray constructed another controller: snapshots would not be whole.
+    """
 
     class Controller(UpsweepTuneController):
         pass
@@ -77,23 +89,28 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
         yield
     finally:
         ray.tune.tune.TuneController = usual  # type: ignore[misc]
+    if not Controller.constructed:
+        raise RuntimeError(
+            f"Ray {ray.__version__} no longer takes its controller from ray.tune.tune.TuneController; "
+            f"install the Ray of constraints.txt"
+        )
 
 
 def pack_snapshot(folder: Path) -> bytes:
-    """The newest of each of the files that make a snapshot, as one."""
+    """Return the newest of each kind of file that makes a snapshot, as one tar."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         for prefix in STATE_FILES:
-            found = sorted(folder.glob(f"{prefix}*"))  # the names end with their session's time
+            found = sorted(folder.glob(f"{prefix}*"))  # names end with the session's time
             if found:
                 tar.add(found[-1], arcname=found[-1].name)
     return content.getvalue()
 
 
 def restore_snapshot(storage: Storage, snapshot: str, folder: str) -> bool:
-    """Make the storage's `folder` hold the files of `snapshot` and no others of their kind.
+    """Replace the state files in the storage's `folder` by those of `snapshot`.
 
-    False where there is no snapshot: then no trial had been started.
+    Return False if there is no snapshot: then no trial had been started.
     """
     if not storage.exists(snapshot):
         return False

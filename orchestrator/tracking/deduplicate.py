@@ -1,7 +1,7 @@
-"""Each point once: remembers which (run, metric, step) and which params were seen, and drops later ones.
+"""Deduplication of journal entries: the first value of each (run, metric, step) and of each param is kept.
 
-Pure: entries in, entries out. Names leave here as MLflow accepts them. Where the entries come from and go
-to is orchestrator.tracking.delivery's business.
+Pure: entries in, entries out, with names that MLflow accepts. orchestrator.tracking.delivery reads the
+entries and sends them.
 """
 
 import re
@@ -14,31 +14,31 @@ NAME_LIMIT = 250
 
 
 def clean_name(name: str) -> str:
-    """A name that MLflow accepts for a metric, param or tag: other characters become underscores."""
+    """Return a name that MLflow accepts for a metric, param or tag: other characters become underscores."""
     name = re.sub(r"[^\w./\- :]", "_", name)
     return re.sub(r"^[/.]+|(?<=/)[/.]+|/$", "_", name)[:NAME_LIMIT] or "_"
 
 
 class Deduplicator:
-    """The memory of one sweep's record. `fresh` is the only question it answers."""
+    """The metric steps and params of one sweep's runs that were seen so far."""
 
     def __init__(self) -> None:
         self._points: dict[tuple[str, str], set[int]] = defaultdict(set)
         self._params: dict[str, set[str]] = defaultdict(set)
         self._nonfinite: set[tuple[str, str]] = set()
 
-    def know_params(self, key: str, names: Iterable[str]) -> None:
-        """The run `key` holds these params already."""
+    def mark_params(self, key: str, names: Iterable[str]) -> None:
+        """Note that the run `key` already has these params."""
         self._params[key].update(names)
 
-    def know_points(self, key: str, name: str, steps: Iterable[int]) -> None:
-        """The run `key` holds the metric `name` at these steps already."""
+    def mark_points(self, key: str, name: str, steps: Iterable[int]) -> None:
+        """Note that the run `key` already has the metric `name` at these steps."""
         self._points[key, name].update(steps)
 
-    def fresh(self, entry: Entry) -> Entry:
-        """`entry` without the points and params that an earlier one brought; the rest is remembered."""
+    def new_part(self, entry: Entry) -> Entry:
+        """Return `entry` without values and params that were seen before, and mark the rest as seen."""
         if entry["kind"] == "metrics":
-            return self._fresh_points(entry)
+            return self._new_points(entry)
         if entry["kind"] == "start":
             known = self._params[entry["run_key"]]
             params = {clean_name(name): text for name, text in entry["params"].items()}
@@ -47,7 +47,7 @@ class Deduplicator:
             return {**entry, "params": params}
         return entry
 
-    def _fresh_points(self, entry: Entry) -> Entry:
+    def _new_points(self, entry: Entry) -> Entry:
         key, step = entry["run_key"], int(entry["step"])
         values, tags = {}, {}
         for name, value in ((clean_name(name), value) for name, value in entry["values"].items()):

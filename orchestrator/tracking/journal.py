@@ -1,6 +1,6 @@
-"""What a run says about itself, written down where it runs: one JSON object a line, never lost, never slow.
+"""The journal of a run, written on the machine where it runs: one JSON object per line.
 
-Trials write here and never talk to a tracking server; writer_process.py delivers the entries to MLflow.
+Trials write journals and never talk to a tracking server; writer_process.py delivers the entries to MLflow.
 No mlflow in this file, no network, no waiting.
 """
 
@@ -21,10 +21,11 @@ Entry = dict[str, Any]
 
 
 def read_entries(path: Path, offset: int = 0, limit_bytes: int = 1 << 22) -> tuple[list[Entry], int]:
-    """The whole entries of `path` from byte `offset` on, and the offset behind the last of them.
+    """Return the complete entries of `path` from byte `offset` on, and the offset after the last one.
 
-    A last line without its newline is still being written (or was cut by a kill) and is left for later; a
-    line that is no JSON object is skipped. At most about `limit_bytes` are read, at least one line.
+    A last line without newline is still being written (or was cut off by a kill) and is left for later; a
+    line that is not a journal entry is skipped. About `limit_bytes` are read at most, but at least one line;
+    -1 means no limit.
     """
     with open(path, "rb") as file:
         file.seek(offset)
@@ -46,8 +47,8 @@ def _parse(line: bytes) -> Entry | None:
 class AppendOnlyFile:
     """An append-only file of JSON lines. Each append reaches the operating system before it returns.
 
-    A line cut short by a kill is removed on opening. When the disk is full the lines wait in memory, one
-    warning is given, and the next append tries again: training goes on.
+    A line cut off by a kill is removed on opening. If the disk is full, lines wait in memory, one warning is
+    given, and the next append tries again: training continues.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +66,7 @@ class AppendOnlyFile:
             self._file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, entries: Iterable[Entry]) -> bool:
-        """Write `entries`; True when they and all earlier ones are in the file."""
+        """Write `entries`; True if these and all earlier ones are in the file."""
         text = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries)
         with self._lock:
             self._waiting += text.encode()
@@ -78,7 +79,7 @@ class AppendOnlyFile:
             if written < len(self._waiting):
                 raise OSError(f"{written} of {len(self._waiting)} bytes written")
         except OSError as error:
-            self._file.truncate(end)  # half a line would join the next one
+            self._file.truncate(end)  # the next line would be appended to half a line
             self._warn(error)
             return False
         self._waiting = b""
@@ -94,17 +95,17 @@ class AppendOnlyFile:
 
 
 class Journal:
-    """One run's own record. Reopening a file continues it.
+    """The entries of one run. Reopening a file continues it.
 
-    The first value of each (metric, step) and the first `start` are kept, with their time: a trial that is
-    resumed from a checkpoint repeats steps, and the repetition is not written again.
+    The first value of each (metric, step) and the first `start` are kept, with their time: a trial resumed
+    from a checkpoint repeats steps, and the repeated values are not written again.
     """
 
     def __init__(self, path: Path, run_key: str) -> None:
         self.run_key = run_key
         self._lines = AppendOnlyFile(path)
-        # Delivered or not is unknown after a kill: everything is offered again, the writer drops doubles.
-        self._undrained: list[Entry] = _read_all(Path(path))
+        # Unknown after a kill whether these were delivered: drain returns all, the writer deduplicates.
+        self._undrained, _ = read_entries(Path(path), limit_bytes=-1)
         self._started = any(entry["kind"] == "start" for entry in self._undrained)
         self._seen = {
             (name, entry["step"])
@@ -120,60 +121,51 @@ class Journal:
         tags: Mapping[str, Any],
         parent_key: str | None = None,
     ) -> None:
-        """The run's readable name, its settings under dotted names, its tags and the run it belongs to."""
+        """Write the run's readable name, its settings under dotted names, its tags and its parent run."""
         if self._started:
             return
         self._started = True
         self._write("start", name=name, params=_texts(params), tags=_texts(tags), parent_key=parent_key)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers at `step`. Not-a-number and infinity are kept as words: JSON has no such numbers."""
+        """Write metric values at `step`. NaN and infinity become strings: JSON has no such numbers."""
         step = int(step)
-        fresh = {name: _number(value) for name, value in values.items() if (name, step) not in self._seen}
-        self._seen.update((name, step) for name in fresh)
-        if fresh:
-            self._write("metrics", step=step, values=fresh)
+        new = {name: _number(value) for name, value in values.items() if (name, step) not in self._seen}
+        self._seen.update((name, step) for name in new)
+        if new:
+            self._write("metrics", step=step, values=new)
 
     def tags(self, tags: Mapping[str, Any]) -> None:
-        """Words that are known after the start (verdict, cost); a later value replaces an earlier one."""
+        """Write tags that are known only after the start; a later value replaces an earlier one."""
         self._write("tags", tags=_texts(tags))
 
     def input(self, name: str, digest: str, source: str, context: str) -> None:
-        """A dataset that the run reads: its manifest digest, where it lies, and the role it plays."""
+        """Write a dataset that the run reads: name, manifest digest, address and role (`context`)."""
         self._write("input", name=name, digest=digest, source=source, context=context)
 
     def artifact(self, path: Path | str, artifact_path: str = "") -> None:
-        """A file or folder to be copied into the run's artifacts, below `artifact_path`."""
+        """Write a file or folder that is to be copied to the run's artifacts, below `artifact_path`."""
         self._write("artifact", path=str(Path(path).absolute()), artifact_path=artifact_path)
 
     def end(self, status: str = "FINISHED") -> None:
-        """FINISHED, FAILED or KILLED; ValueError for anything else."""
+        """Write the end of the run: FINISHED, FAILED or KILLED; ValueError for another status."""
         if status not in STATUSES:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}, but got {status!r}")
         self._write("end", status=status)
 
     def drain(self) -> list[Entry]:
-        """The entries since the last drain, as plain JSON; after reopening, all of them again."""
+        """Return the entries since the last drain, as plain JSON; after reopening, all entries."""
         entries, self._undrained = self._undrained, []
         return entries
 
     def close(self) -> None:
-        """Release the file; the entries stay."""
+        """Close the file."""
         self._lines.close()
 
     def _write(self, kind: str, **fields: Any) -> None:
         entry = {"run_key": self.run_key, "kind": kind, "time_ms": time.time_ns() // 1_000_000, **fields}
         self._lines.append([entry])
         self._undrained.append(entry)
-
-
-def _read_all(path: Path) -> list[Entry]:
-    entries: list[Entry] = []
-    offset, size = 0, path.stat().st_size
-    while offset < size:
-        block, offset = read_entries(path, offset)
-        entries += block
-    return entries
 
 
 def _number(value: float) -> float | str:

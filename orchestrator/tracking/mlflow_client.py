@@ -1,6 +1,7 @@
-"""First contact with an MLflow store: its tables made by one process at a time, its experiment by name.
+"""Opening an MLflow store: its tables are created by one process at a time; experiments are found by name.
 
-Importing this costs seconds, for it imports mlflow; training never does.
+All defaults of MLflow's environment variables are here; MLflow reads them when it uses them. Importing this module imports mlflow, which takes
+seconds; training never imports it.
 """
 
 import os
@@ -9,19 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from datasets.files import locked
+from orchestrator.tracking.server import database_path
+
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-import mlflow  # noqa: E402
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
 
-from datasets.files import locked
-from orchestrator.tracking.server import database_path  # noqa: E402
+def set_writer_defaults() -> None:
+    """Set the defaults of the writer process: it retries by itself; MLflow's client would block for minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_TRUNCATE_LONG_VALUES", "true")
 
 
 def open_client(tracking_uri: str) -> MlflowClient:
-    """A client of both tracking and registry. A new sqlite file gets its tables here, under a lock.
+    """Return a client for tracking and registry; create the tables of a new sqlite file under a lock.
 
     (MLflow's own migrations race: of eight processes on a new file, seven died.)
     """
@@ -35,7 +43,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
 
 
 def _make_tables(database: Path) -> None:
-    """A migrated database takes its name when it is whole: half a migration can never be repaired."""
+    """Create the database under a temporary name and rename it: a half-migrated one cannot be repaired."""
     new = database.with_name(f".{database.name}.new")
     for leftover in (new, new.with_name(new.name + "-journal")):
         leftover.unlink(missing_ok=True)
@@ -45,21 +53,21 @@ def _make_tables(database: Path) -> None:
 
 
 def get_or_create_experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
-    """The experiment called `name`, made if need be; one deleted by hand comes back."""
+    """Return the id of experiment `name`; create it if absent, restore it if it was deleted by hand."""
     try:
         return client.create_experiment(name, artifact_location=artifact_root)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    found: Any = client.get_experiment_by_name(name)
-    if found.lifecycle_stage == "deleted":  # its name cannot be used again otherwise
-        client.restore_experiment(found.experiment_id)
-    return found.experiment_id
+    experiment: Any = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage == "deleted":  # its name cannot be used again otherwise
+        client.restore_experiment(experiment.experiment_id)
+    return experiment.experiment_id
 
 
 @contextmanager
 def using_tracking_uri(tracking_uri: str) -> Iterator[None]:
-    """MLflow's process-wide functions speak to `tracking_uri` inside the block, and as before after it."""
+    """Point MLflow's process-wide functions at `tracking_uri` inside the block, and back afterwards."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(tracking_uri)
     try:

@@ -1,6 +1,6 @@
-"""The address of the tracking server, and whether it can be reached and written.
+"""Tracking addresses: defaults, and a check that the store can be reached and written.
 
-No mlflow is imported here: it costs seconds, and only the writer process pays them.
+This module does not import mlflow, which takes seconds: a sweep's driver checks the address at its start.
 """
 
 import base64
@@ -19,22 +19,22 @@ PROBE_TIMEOUT_S = 5.0
 
 
 def default_uri(storage: Path | str) -> str:
-    """The database of a local record: `sqlite:////<absolute storage>/mlflow.db`."""
+    """Return the address of the database in a storage folder: `sqlite:////<absolute storage>/mlflow.db`."""
     return f"sqlite:///{Path(storage).resolve() / 'mlflow.db'}"
 
 
 def database_path(tracking_uri: str) -> Path | None:
-    """The file of an sqlite address, absolute; None for any other address."""
+    """Return the absolute file of an sqlite address, or None for any other address."""
     if not tracking_uri.startswith("sqlite:///"):
         return None
     return Path(tracking_uri.removeprefix("sqlite:///")).absolute()
 
 
 def artifact_root(tracking_uri: str, spool_dir: Path) -> str | None:
-    """Where artifacts go, as an absolute URI; None where an HTTP server decides.
+    """Return the folder for artifacts as an absolute URI, or None if an HTTP server decides.
 
-    Beside an sqlite file; for any other database inside the spool's own folder. (MLflow's own default is
-    ./mlruns of whatever directory the process happens to stand in.)
+    It is beside an sqlite file, and inside `spool_dir` for any other database. (MLflow's default is ./mlruns
+    of the current directory.)
     """
     if tracking_uri.startswith(("http://", "https://")):
         return None
@@ -43,10 +43,10 @@ def artifact_root(tracking_uri: str, spool_dir: Path) -> str | None:
 
 
 def probe(tracking_uri: str, timeout_s: float = PROBE_TIMEOUT_S) -> None:
-    """Ask the tracking store whether it can be reached and written, within `timeout_s` seconds.
+    """Check within `timeout_s` seconds that the tracking store can be reached and written.
 
     Raises:
-        UserError: what is wrong with the address, and what to do about it.
+        UserError: if it cannot; the message names the address, the reason and what to do.
     """
     scheme = tracking_uri.partition(":")[0] if "://" in tracking_uri else ""
     if scheme == "sqlite":
@@ -58,7 +58,7 @@ def probe(tracking_uri: str, timeout_s: float = PROBE_TIMEOUT_S) -> None:
     else:
         raise UserError(
             f"--tracking-uri must be sqlite:///<path>, http(s)://<host> or postgresql://<host>/<name>, "
-            f"but got '{tracking_uri}' (MLflow has closed its folder store)"
+            f"but got '{tracking_uri}' (MLflow no longer supports folder stores)"
         )
 
 
@@ -66,11 +66,11 @@ def _probe_sqlite(tracking_uri: str, timeout_s: float) -> None:
     path = database_path(tracking_uri)
     if path is None or not path.name:
         raise UserError(
-            f"--tracking-uri needs a file, as in sqlite:////data/mlflow.db, but got '{tracking_uri}'"
+            f"--tracking-uri must name a file, as in sqlite:////data/mlflow.db, but got '{tracking_uri}'"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = not path.exists()
+        is_new = not path.exists()
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
         try:
             connection.execute("BEGIN IMMEDIATE")  # takes the write lock, changes nothing
@@ -78,11 +78,11 @@ def _probe_sqlite(tracking_uri: str, timeout_s: float) -> None:
             connection.execute("ROLLBACK")
         finally:
             connection.close()
-            if fresh and path.exists() and path.stat().st_size == 0:
+            if is_new and path.exists() and path.stat().st_size == 0:
                 path.unlink()
     except (OSError, sqlite3.Error) as error:
         raise UserError(
-            f"the tracking database {path} cannot be written: {error}; set --tracking-uri"
+            f"the tracking database {path} cannot be written: {error}; set --tracking-uri to another one"
         ) from None
 
 
@@ -91,21 +91,21 @@ def _probe_http(tracking_uri: str, timeout_s: float) -> None:
     request = urllib.request.Request(url, headers=_credentials())
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-            known = "experiments" in json.load(answer)
+            is_mlflow = "experiments" in json.load(answer)
     except urllib.error.HTTPError as error:
         raise UserError(_refusal(tracking_uri, error.code)) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(
-            f"no MLflow server answers at {tracking_uri} within {timeout_s:g} s ({reason}); start it with "
+            f"no MLflow server answers at {tracking_uri} within {timeout_s:g} s ({reason}); start one with "
             f"`mlflow server` or set --tracking-uri"
         ) from None
-    if not known:
-        raise UserError(f"{tracking_uri} answers, but is no MLflow server; set --tracking-uri")
+    if not is_mlflow:
+        raise UserError(f"{tracking_uri} answers, but is not an MLflow server; set --tracking-uri")
 
 
 def _credentials() -> dict[str, str]:
-    """The header that MLflow's own client would send; credentials come from the environment only."""
+    """Return the header that MLflow's client would send; credentials come from the environment only."""
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     if token:
@@ -118,13 +118,13 @@ def _credentials() -> dict[str, str]:
 
 def _refusal(tracking_uri: str, status: int) -> str:
     if status == 401:
-        return f"{tracking_uri} asks for a login; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return f"{tracking_uri} requires a login; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if status == 403:
         return (
             f"{tracking_uri} refuses this host name or this user (403); use the server's IP address, or "
             f"start it with --allowed-hosts"
         )
-    return f"{tracking_uri} answers with HTTP status {status}, not as an MLflow server; set --tracking-uri"
+    return f"{tracking_uri} answers with HTTP status {status}, unlike an MLflow server; set --tracking-uri"
 
 
 def _probe_port(tracking_uri: str, timeout_s: float) -> None:

@@ -1,4 +1,4 @@
-"""The driver's side of the record: one MLflow run per sweep, trial and seed, told through the one writer."""
+"""The driver's entries: one MLflow run per sweep, trial and seed, all delivered by one writer process."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,11 +8,12 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from orchestrator.tracking.journal import Entry, Journal
+from orchestrator.tracking.run_key import run_key
 from orchestrator.tracking.writer import Writer
 
 
 class SweepRecord:
-    """Lifecycle entries of a sweep and its trials; metrics come from the trials' own journals."""
+    """Writes the start, end, costs and tables of a sweep's runs; trials write their own metrics."""
 
     def __init__(self, folder: Path, sweep: str, tracking_uri: str) -> None:
         self.folder, self.sweep = folder, sweep
@@ -21,7 +22,7 @@ class SweepRecord:
         self.journals: dict[str, Journal] = {}
 
     def start(self, params: Mapping[str, Any], tags: Mapping[str, Any], images: Mapping[str, Any]) -> None:
-        """Start the writer and the parent run; `images` are the role's image sets."""
+        """Start the writer process and the parent run; `images` maps roles to image sets."""
         self.writer.start()
         journal = self._journal(self.sweep)
         journal.start(self.sweep, params, tags)
@@ -30,19 +31,19 @@ class SweepRecord:
         self.writer.append(journal.drain())
 
     def submission(self, folder: Path) -> None:
-        """What the sweep was started from, with its parent run."""
+        """Add the folder that records how the sweep was submitted to the parent run's artifacts."""
         journal = self._journal(self.sweep)
         journal.artifact(folder, "submission")
         self.writer.append(journal.drain())
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Entries that a trial sent with a report."""
+        """Pass on entries that a trial sent with a report."""
         if entries:
             self.writer.append(entries)
 
     def start_trial(self, stage: str, trial_id: str, design: str, config: Mapping[str, Any]) -> None:
-        """A child run with every setting under its dotted name."""
-        journal = self._journal(self.key(stage, trial_id))
+        """Start a child run with every setting under its dotted name."""
+        journal = self._journal(run_key(self.sweep, stage, trial_id))
         seed = f" seed {config['run.seed']}" if stage == "confirm" else ""
         tags = {"stage": stage, "design": design, "seed": config["run.seed"], "trial_id": trial_id}
         journal.start(f"{stage} {design}{seed}", config, tags, parent_key=self.sweep)
@@ -58,8 +59,8 @@ class SweepRecord:
         checkpoint: str | None,
         failed: bool,
     ) -> None:
-        """Verdict, cost and picture; then the run ends."""
-        journal = self._journal(self.key(stage, trial_id))
+        """End a trial's run with its verdict, cost and image strip."""
+        journal = self._journal(run_key(self.sweep, stage, trial_id))
         journal.tags({"verdict": verdict} | ({"checkpoint": checkpoint} if checkpoint else {}))
         journal.metrics(0, {f"cost/{k}": v for k, v in cost_metrics(spent).items()})
         if strip:
@@ -68,17 +69,18 @@ class SweepRecord:
         self.writer.append(journal.drain())
 
     def test(self, confirm_id: str, evaluation: Mapping[str, Any]) -> None:
-        """Test numbers, and a table of every image's, belong to the run whose network they measure."""
-        journal = self._journal(self.key("confirm", confirm_id))
+        """Log test metrics, and a table of them per image, to the run of the network that was measured."""
+        journal = self._journal(run_key(self.sweep, "confirm", confirm_id))
         journal.metrics(0, {f"test/{k}": v for k, v in evaluation["summary"].items()})
         path = self.folder / "tables" / confirm_id / "test_per_image.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        parquet.write_table(per_image_table(evaluation["keys"], evaluation["per_image"]), path)
+        values = {_model_and_metric(name): values for name, values in evaluation["per_image"].items()}
+        parquet.write_table(per_image_table(evaluation["keys"], values), path)
         journal.artifact(path, "tables")
         self.writer.append(journal.drain())
 
     def finish(self, tags: Mapping[str, Any], files: Sequence[str], status: str = "FINISHED") -> None:
-        """The sweep's answer on the parent run."""
+        """End the parent run with the sweep's result as tags, costs and files."""
         journal = self._journal(self.sweep)
         journal.tags(tags)
         journal.metrics(0, {f"cost/{k}": v for k, v in cost_metrics(tags).items()})
@@ -88,18 +90,14 @@ class SweepRecord:
         self.writer.append(journal.drain())
 
     def close(self, timeout_s: float = 60.0) -> bool:
-        """Wait until MLflow has everything; False where it has not, and the spool keeps the rest."""
+        """Wait until MLflow has everything; False after `timeout_s`: the rest stays in the spool."""
         for journal in self.journals.values():
             journal.close()
         return self.writer.close(timeout_s)
 
     def run_id(self, stage: str, trial_id: str) -> str | None:
-        """The MLflow run of a trial, once the writer has made it."""
-        return self.writer.run_ids().get(self.key(stage, trial_id))
-
-    def key(self, stage: str, trial_id: str) -> str:
-        """The run key that trials use in their journals."""
-        return f"{self.sweep}/{stage}/{trial_id}"
+        """Return the MLflow run id of a trial, or None if the writer process has not created the run yet."""
+        return self.writer.run_ids().get(run_key(self.sweep, stage, trial_id))
 
     def _journal(self, key: str) -> Journal:
         if key not in self.journals:
@@ -109,23 +107,23 @@ class SweepRecord:
 
 
 def cost_metrics(values: Mapping[str, Any]) -> dict[str, float]:
-    """What was spent, of values that may hold more; a cost only where a price was given."""
-    found = {k: values[k] for k in ("gpu_hours", "cpu_hours") if k in values}
-    return found | ({"total": values["cost"]} if values.get("cost") else {})
+    """Return gpu_hours, cpu_hours and, if a price was given, total (in its currency), as far as known."""
+    hours = {k: values[k] for k in ("gpu_hours", "cpu_hours") if k in values}
+    return hours | ({"total": values["cost"]} if values.get("cost") else {})
 
 
-MODELS = {"warm": "warm start", "bicubic": "bicubic"}
+def _model_and_metric(name: str) -> tuple[str, str]:
+    """Split "warm/psnr_y" into model and metric; a bare "psnr_y" is the trial's own network, "ours"."""
+    model, _, metric = name.rpartition("/")
+    return {"": "ours", "warm": "warm start"}.get(model, model), metric
 
 
-def per_image_table(keys: Sequence[str], per_image: Mapping[str, Sequence[float]]) -> pa.Table:
-    """A line for each image, model and metric; `per_image` names ours "psnr_y", others "warm/psnr_y"."""
-    lines = []
-    for name, values in per_image.items():
-        model, slash, metric = name.rpartition("/")
-        model = MODELS.get(model, model) if slash else "ours"
-        lines += [
-            {"image": key, "model": model, "metric": metric, "value": float(value)}
-            for key, value in zip(keys, values, strict=True)
-        ]
+def per_image_table(keys: Sequence[str], values: Mapping[tuple[str, str], Sequence[float]]) -> pa.Table:
+    """Return the columns image, model, metric, value; `values` maps (model, metric) to a value per key."""
+    rows = [
+        {"image": key, "model": model, "metric": metric, "value": float(value)}
+        for (model, metric), of_images in values.items()
+        for key, value in zip(keys, of_images, strict=True)
+    ]
     types = {"image": pa.string(), "model": pa.string(), "metric": pa.string(), "value": pa.float64()}
-    return pa.Table.from_pylist(lines, schema=pa.schema(types))
+    return pa.Table.from_pylist(rows, schema=pa.schema(types))

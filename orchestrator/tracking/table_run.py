@@ -1,6 +1,6 @@
-"""A finished results table as one MLflow run: its numbers, its protocols and its files.
+"""A results table as one MLflow run: its numbers, its protocols and its files.
 
-Goes through the journal and the one writer like every run. Nothing is measured here.
+It is delivered by a journal and a writer process as every run is. Nothing is measured here.
 """
 
 import uuid
@@ -21,9 +21,9 @@ def log_table(
     timeout_s: float = 120.0,
     kind: str = "benchmark",
 ) -> str:
-    """Log every file of `folder` and `metrics` as one new run of experiment upsweep-KINDs; its id.
+    """Log `metrics` and every file of `folder` as a new run of experiment upsweep-KINDs; return its id.
 
-    UserError where the store refuses.
+    UserError if the store cannot be used, or does not accept everything within `timeout_s` seconds.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file())
     spool = folder / "tracking" / uuid.uuid4().hex[:12]
@@ -40,5 +40,7 @@ def log_table(
     writer.append(journal.drain())
     journal.close()
     if not writer.close(timeout_s):
-        raise UserError(f"{tracking_uri} took no table within {timeout_s:.0f} s; the files are in {folder}")
+        raise UserError(
+            f"{tracking_uri} did not accept the table within {timeout_s:.0f} s; the files are in {folder}"
+        )
     return writer.run_ids()[run_key]

@@ -1,6 +1,6 @@
-"""The driver's end of tracking: a durable spool, and the one process that delivers it.
+"""The driver's side of tracking: a durable spool file and the process that delivers it.
 
-The driver appends journal entries to a spool file; a separate process (orchestrator.tracking.writer_process)
+The driver appends journal entries to the spool; a separate process (orchestrator.tracking.writer_process)
 tails the file and sends its entries to MLflow. Training and the driver never wait for the server.
 """
 
@@ -20,12 +20,12 @@ from orchestrator.tracking.server import database_path, probe
 
 RESTART_EVERY_S = 2.0
 KEY_TAG = "upsweep.run_key"
-"""The tag that names a run as the journals do: sweep/stage/trial."""
+"""The tag of an MLflow run that holds its key in the journals (run_key.py)."""
 
 
 @dataclass(frozen=True)
 class DeliveryStatus:
-    """What the writer process last said about itself."""
+    """The last state that the writer process wrote about itself."""
 
     delivered_bytes: int
     state: str
@@ -33,17 +33,17 @@ class DeliveryStatus:
 
     @classmethod
     def read(cls, spool_dir: Path) -> "DeliveryStatus":
-        """The last word, or the beginning where there is none."""
-        said = read_json(spool_dir / "progress.json")
-        return cls(said.get("offset", 0), said.get("state", "starting"), said.get("error", ""))
+        """Read progress.json of a spool; the state is "starting" if it does not exist yet."""
+        status = read_json(spool_dir / "progress.json")
+        return cls(status.get("offset", 0), status.get("state", "starting"), status.get("error", ""))
 
 
 class Writer:
-    """The driver's end: a durable spool, and the one process that delivers it.
+    """A durable spool, and the single process that delivers it to MLflow.
 
-    Every entry given to `append` survives a kill of this process, of the writer process and of the server.
-    A spool that exists is continued. `identity` names the sweep for ever; pass the same one when the spool
-    folder itself was lost, so that the sweep's runs are found again instead of being made anew.
+    Every entry passed to `append` survives a kill of this process, of the writer process and of the server.
+    An existing spool is continued. `identity` is the sweep's permanent id in MLflow: pass it again after the
+    spool folder was lost, and the sweep's runs are found instead of created a second time.
     """
 
     def __init__(self, spool_dir: Path, tracking_uri: str, experiment: str, identity: str = "") -> None:
@@ -59,23 +59,18 @@ class Writer:
             write_json(self.spool_dir / "identity.json", {"identity": identity or uuid.uuid4().hex})
 
     def start(self) -> None:
-        """Start the writer process; UserError (from the probe) when the store cannot be used."""
+        """Start the writer process; UserError if the store cannot be used (see server.probe)."""
         probe(self.tracking_uri)
         self._spawn()
 
     def _spawn(self) -> None:
         self._spawned = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "orchestrator.tracking.writer_process",
-            "--spool",
-            str(self.spool_dir),
-        ]
-        command += ["--uri", self.tracking_uri, "--experiment", self.experiment]
+        command = [sys.executable, "-m", "orchestrator.tracking.writer_process"]
+        command += ["--spool", str(self.spool_dir), "--uri", self.tracking_uri]
+        command += ["--experiment", self.experiment]
         search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         with open(self.spool_dir / "writer.log", "ab") as log:
-            # A pipe that is never written: its end tells the child that this process closed it, or died.
+            # Nothing is written to this pipe: its end tells the child that this process closed it or died.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -86,36 +81,36 @@ class Writer:
             )
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Write entries to the spool (well under a millisecond) and see that the writer process lives."""
+        """Write entries to the spool (well under a millisecond); restart the writer process if it ended."""
         self._spool.append(entries)
-        self._revive()
+        self._restart_if_ended()
 
-    def _revive(self) -> None:
+    def _restart_if_ended(self) -> None:
         process = self._process
         if process and process.poll() is not None and time.monotonic() - self._spawned > RESTART_EVERY_S:
             self._spawn()
 
     def progress(self) -> DeliveryStatus:
-        """How far delivery is; `error` is the last trouble in words, empty while all is well."""
+        """Return how much was delivered, and the error that delays the rest, if any."""
         return DeliveryStatus.read(self.spool_dir)
 
     def delivered(self) -> bool:
-        """Whether everything appended so far is in MLflow."""
-        whole = self._spool.append([])
-        return whole and self.progress().delivered_bytes >= self._spool.path.stat().st_size
+        """Return True if everything appended so far is in MLflow."""
+        all_written = self._spool.append([])
+        return all_written and self.progress().delivered_bytes >= self._spool.path.stat().st_size
 
     def run_ids(self) -> dict[str, str]:
-        """run_key -> MLflow run id, for the runs that exist by now."""
+        """Return {run_key: MLflow run id} of the runs created so far."""
         return read_json(self.spool_dir / "runs.json")
 
     def close(self, timeout_s: float = 60.0) -> bool:
-        """Wait until all is delivered, then end the process; False when `timeout_s` was not enough.
+        """Wait until everything is delivered, then end the process; False after `timeout_s` seconds.
 
-        What was not delivered stays in the spool; a Writer on the same folder continues.
+        Undelivered entries stay in the spool; another Writer on this folder delivers them.
         """
         deadline = time.monotonic() + timeout_s
         while self._process and not self.delivered() and time.monotonic() < deadline:
-            self._revive()
+            self._restart_if_ended()
             time.sleep(0.1)
         if self._process:
             self._stop(self._process)

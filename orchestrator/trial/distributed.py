@@ -25,10 +25,12 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
+from orchestrator.results.trial_report import Status, status_of
 from orchestrator.trial import preemption
+from orchestrator.trial.context import RankContext, TrialContext
 from orchestrator.trial.report_actor import ActorReporter, start_report_actor
 from orchestrator.trial.reporter import Reporter, TuneReporter
-from orchestrator.trial.spec import RankContext, TrialSpec, identity, scratch_of
+from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from orchestrator.trial.trial import Trial
 from trainers.config import TrainConfig
 from trainers.device import pick_device
@@ -36,7 +38,6 @@ from trainers.distributed import Ranks
 
 DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
 """What the function that Tune runs holds: every Ray's head has one of the latter."""
-ENDINGS = ("complete", "diverged", "failed", "yielded")
 NO_RETRY: Any = {"max_preemption_failures": 0, "controller_failure_limit": 0}
 POLL_S = 1.0
 SHUTDOWN_S = 30.0  # for the ranks to end by themselves after their last word
@@ -52,22 +53,20 @@ TRAIN = {
 }
 
 
-def run_ranks(params: Mapping[str, Any], job: TrialSpec) -> None:
-    """The function that Ray Tune runs where a trial has several ranks."""
-    trial_id, config, course = identity(params, job)
-    tune, line = (
-        TuneReporter(scratch_of(job, trial_id)),
-        start_report_actor(ray.get_runtime_context().get_node_id()),
-    )
-    settings = {"trial": (trial_id, config, job, course), "line": line, "pointer": tune.pointer()}
+def run_ranks(params: Mapping[str, Any], spec: TrialSpec) -> None:
+    """Run one trial as several ranks; the function that Ray Tune calls."""
+    trial_id, config, lineage = identity(params, spec)
+    scratch = scratch_of(spec, trial_id)
+    tune, actor = TuneReporter(scratch), start_report_actor(ray.get_runtime_context().get_node_id())
+    settings = {"trial": (trial_id, config, spec, lineage), "actor": actor, "pointer": tune.pointer()}
     os.environ.update(TRAIN)
-    records = scratch_of(job, trial_id) / "ray-train"
+    records = scratch / "ray-train"
     trainer = Trainer(
-        _rank,
+        _run_rank,
         train_loop_config=settings,
-        torch_config=TorchConfig(backend=_backend(config, job), timeout_s=COLLECTIVE_S),
+        torch_config=TorchConfig(backend=_backend(config, spec), timeout_s=COLLECTIVE_S),
         scaling_config=ScalingConfig(
-            num_workers=job.ranks, use_gpu=job.gpus > 0, resources_per_worker=per_rank(job)
+            num_workers=spec.ranks, use_gpu=spec.gpus > 0, resources_per_worker=resources_per_rank(spec)
         ),
         # Tune tries again: a second count of failures beside its own would multiply with it
         run_config=RunConfig(
@@ -77,14 +76,14 @@ def run_ranks(params: Mapping[str, Any], job: TrialSpec) -> None:
         ),
     )
     try:
-        _relay(line, _start_thread(trainer.fit), tune)
+        _relay(actor, _start_thread(trainer.fit), tune)
     finally:
         shutil.rmtree(records, ignore_errors=True)
 
 
-def per_rank(job: TrialSpec) -> dict[str, float]:
-    """A core, and a GPU where there are any."""
-    return {"CPU": 1, "GPU": job.gpus} if job.gpus else {"CPU": 1}
+def resources_per_rank(spec: TrialSpec) -> dict[str, float]:
+    """Return one core, and the rank's GPU if there are any."""
+    return {"CPU": 1, "GPU": spec.gpus} if spec.gpus else {"CPU": 1}
 
 
 class Trainer(TorchTrainer):
@@ -95,40 +94,38 @@ class Trainer(TorchTrainer):
         return [c for c in made if not isinstance(c, PlacementGroupCleanerCallback)]
 
 
-def _rank(settings: dict[str, Any]) -> None:
-    """What each process of a trainer runs."""
-    trial_id, config, job, course = settings["trial"]
+def _run_rank(settings: dict[str, Any]) -> None:
+    """Run the trial on one rank; what each process of a trainer calls."""
+    trial_id, config, spec, lineage = settings["trial"]
     ranks = Ranks(dist.get_rank(), dist.get_world_size())
-    torch.set_num_threads(job.threads or torch.get_num_threads())
+    torch.set_num_threads(spec.threads or torch.get_num_threads())
     device = pick_device(config.run.device)
     if device.type == "cuda":
         device = ray.train.torch.get_device()
-    seat = RankContext(ranks, device, ActorReporter(settings["line"], settings["pointer"]))
+    rank = RankContext(ranks, device, ActorReporter(settings["actor"], settings["pointer"]))
     try:
-        Trial(trial_id, config, job, course, seat).run()
+        Trial(TrialContext.open(trial_id, config, spec, lineage, rank)).run()
     except preemption.Preempted:
-        return  # the driver was told
+        return  # the driver has the report
 
 
-def _relay(line: Any, training: "Future[Any]", tune: Reporter) -> None:
-    """Hand on what the ranks say until they end. Raises what ended them, if it was not their last word."""
-    last: dict[str, Any] = {}
-    while not any(last.get(ending) for ending in ENDINGS):
-        said = ray.get(line.hear.remote(POLL_S))
-        if said is None:
+def _relay(actor: Any, training: "Future[Any]", tune: Reporter) -> None:
+    """Hand reports on to Tune until the ranks end. Raises what ended them without a last report."""
+    status = Status.RUNNING
+    while not status.is_last:
+        received = ray.get(actor.receive.remote(POLL_S))
+        if received is None:
             if training.done():
-                break
+                raise _cause(training.exception())
             continue
-        last, pointer = said
-        tune.report(last, pointer)
-        ray.get(line.answer.remote())
-    else:
-        ray.get(line.leave.remote())
-        wait_for([training], SHUTDOWN_S)
-        if last.get("yielded"):
-            raise preemption.Preempted
-        return
-    raise _cause(training.exception())
+        result, pointer = received
+        status = status_of(result)
+        tune.report(result, pointer)
+        ray.get(actor.acknowledge.remote())
+    ray.get(actor.close.remote())
+    wait_for([training], SHUTDOWN_S)
+    if status is Status.PREEMPTED:
+        raise preemption.Preempted
 
 
 def _cause(error: BaseException | None) -> BaseException:
@@ -143,7 +140,7 @@ def _cause(error: BaseException | None) -> BaseException:
         return RuntimeError(f"rank {rank} died: {_lines(one)[0]}")
     for rank, one in failures.items():
         return RuntimeError(f"rank {rank}: {_lines(one)[-1]}")
-    return RuntimeError(_lines(error)[-1] if error else "its ranks ended without a last word")
+    return RuntimeError(_lines(error)[-1] if error else "its ranks ended without a last report")
 
 
 def _lines(error: BaseException) -> list[str]:
@@ -165,5 +162,5 @@ def _start_thread(call: Callable[[], Any]) -> "Future[Any]":
     return future
 
 
-def _backend(config: TrainConfig, job: TrialSpec) -> str:
-    return "nccl" if job.gpus and config.run.device != "cpu" else "gloo"
+def _backend(config: TrainConfig, spec: TrialSpec) -> str:
+    return "nccl" if spec.gpus and config.run.device != "cpu" else "gloo"

@@ -1,5 +1,8 @@
-"""The way of a trial through its GAN phase: whose network it begins from, which settings hold from which
-step on, how far it goes. Most trials have one part, from the warm start to the end."""
+"""The lineage of a trial's network: the checkpoint it resumes, and the settings of each segment of steps.
+
+Most trials have one segment, from the warm start to the end of the GAN phase. Population based training makes
+more: a member's settings change when it takes over another member's network.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -8,38 +11,38 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lineage:
-    """Plain data, as a design carries it under the key "course"."""
+    """Plain data; a design carries it as a dict under the key "lineage"."""
 
-    parts: tuple[tuple[int, dict[str, Any]], ...] = ((0, {}),)
-    """(first step, settings that hold from there on)."""
+    segments: tuple[tuple[int, dict[str, Any]], ...] = ((0, {}),)
+    """(first step, settings that hold from that step on)."""
     parent: str = ""
-    """URL of the checkpoint to go on from; empty: the warm start."""
-    since: int = 0
-    """The step of that checkpoint."""
-    until: int = 0
-    """The step after which the trial ends; 0: the end of the phase."""
+    """URL of the checkpoint to resume from; empty: the warm start."""
+    start_step: int = 0
+    """Step of that checkpoint."""
+    end_step: int = 0
+    """Step after which the trial ends; 0: the end of the phase."""
 
     @classmethod
-    def of(cls, told: Mapping[str, Any] | None) -> "Lineage":
-        """The inverse of `told`; None is the usual course."""
-        if told is None:
+    def from_dict(cls, plain: Mapping[str, Any] | None) -> "Lineage":
+        """Return the inverse of `to_dict`; None gives the lineage of most trials."""
+        if plain is None:
             return cls()
-        parts = tuple((int(step), dict(settings)) for step, settings in told["parts"])
-        return cls(**{**told, "parts": parts})
+        segments = tuple((int(step), dict(settings)) for step, settings in plain["segments"])
+        return cls(**{**plain, "segments": segments})
 
-    def told(self) -> dict[str, Any]:
-        """As JSON keeps it."""
-        return asdict(self) | {"parts": [[step, dict(settings)] for step, settings in self.parts]}
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        return asdict(self) | {"segments": [[step, dict(settings)] for step, settings in self.segments]}
 
-    def left(self, step: int, steps: int) -> Iterator[tuple[dict[str, Any], int]]:
-        """(settings, last step) of the parts that a phase of `steps` has to do when it stands at `step`."""
-        end = self.until or steps
-        ends = [first for first, _ in self.parts[1:]] + [end]
-        for (_, settings), last in zip(self.parts, ends, strict=True):
+    def remaining(self, step: int, steps: int) -> Iterator[tuple[dict[str, Any], int]]:
+        """Yield (settings, last step) of the segments that are left of a phase of `steps` at `step`."""
+        end = self.end_step or steps
+        ends = [first for first, _ in self.segments[1:]] + [end]
+        for (_, settings), last in zip(self.segments, ends, strict=True):
             if last > step or last == end:
                 yield settings, min(last, end)
 
-    def words(self) -> str:
-        """Where the settings changed, to stand behind a design's name; empty where they did not."""
-        steps = ", ".join(str(first) for first, _ in self.parts[1:])
+    def describe(self) -> str:
+        """Return the steps at which the settings changed, to follow a design's name; empty if none."""
+        steps = ", ".join(str(first) for first, _ in self.segments[1:])
         return f" (changed at {steps})" if steps else ""

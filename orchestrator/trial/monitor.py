@@ -1,220 +1,295 @@
-"""The loop's Monitor inside a Ray Tune trial: reports, pointers to checkpoints, journal, pictures.
+"""The training loop's monitors inside a Ray Tune trial: reports, checkpoints, the journal, pictures.
 
-Checkpoint bytes go to STORAGE/NAME/trials/ID/attempt-*/ and Tune carries only a pointer to them.
+Checkpoints are stored under STORAGE/NAME/trials/ID/attempt-*/; Tune carries only a pointer to them.
 """
 
 import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from orchestrator.results import image_strips
+from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.tracking.journal import Journal
-from orchestrator.trial.usage import ResourceUsage
+from orchestrator.tracking.run_key import run_key
+from orchestrator.trial.context import TrialContext
+from orchestrator.trial.usage import UsageMeter
 from trainers import checkpoint
+from trainers.config import TrainConfig
+from trainers.monitor import SilentMonitor
 from trainers.objectives import Objectives, order_feasible_first
 from trainers.state import Diverged, History, TrainState
-
-if TYPE_CHECKING:
-    from orchestrator.trial.trial import Trial
 
 # Tune's own snapshot may be older than the last report, so a driver that comes back may ask for an
 # earlier checkpoint than the newest two.
 KEEP_SECONDS = 300.0
 SHARE = "gradient_share/"
-LOGGED_WITH_REPORTS = ("data_wait_share", "d_accuracy")
+DIAGNOSTICS = ("data_wait_share", "d_accuracy")
 
 
 class TrialMonitor:
-    """Speaks for one trial."""
+    """Reports one trial to Ray Tune and stores its checkpoints; the monitor of its first rank."""
 
-    def __init__(self, trial: "Trial") -> None:
-        self.trial = trial
-        self.bill = ResourceUsage(trial.ranks)
+    def __init__(self, context: TrialContext) -> None:
+        self.context = context
+        self.config = context.config
+        """Settings of the present segment, which checkpoints hold."""
+        self.usage = UsageMeter(context.rank.ranks)
         # A partitioned attempt that still runs must not overwrite its replacement.
         self.attempt = f"attempt-{uuid.uuid4().hex[:8]}"
         self.pointer = ""
-        self.unreported = False
-        self.saved: list[tuple[str, float]] = []
-        self.logged: dict[str, float] = {}
-        self.shares: dict[str, list[float]] = {}
-        """Share of a gradient -> sum and number of its logged values in this phase."""
-        self.shares_phase = ""
-        self.journal_path = trial.scratch / "journal.jsonl"
+        """Name of the newest checkpoint."""
+        self._pointer_reported = True
+        self._saved: list[tuple[str, float]] = []
+        self._diagnostics: dict[str, float] = {}
+        self.shares = ShareMeans()
+        self.journal_path = context.scratch / "journal.jsonl"
         self._journal: Journal | None = None
 
     @property
     def journal(self) -> Journal:
-        """Opened at first use, after `restore` has put back what a lost node had written."""
+        """The journal, opened at first use: `restore` may first put back what a lost node had written."""
         if self._journal is None:
-            key = f"{self.trial.job.sweep}/{self.trial.job.stage}/{self.trial.trial_id}"
-            self._journal = Journal(self.journal_path, key)
+            spec = self.context.spec
+            self._journal = Journal(self.journal_path, run_key(spec.sweep, spec.stage, self.context.trial_id))
         return self._journal
 
+    # -- the Monitor protocol of the training loop ------------------------------------------------------
+
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
-        """Losses to the journal; shares also to the next report."""
-        self._count_shares(phase, values)
-        self.logged = {k: v for k, v in values.items() if k.startswith(LOGGED_WITH_REPORTS)} | self._means()
+        """Write losses to the journal; keep shares and diagnostics for the next report."""
+        self.shares.add(phase, values)
+        self._diagnostics = {k: v for k, v in values.items() if k.startswith(DIAGNOSTICS)}
         self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
 
     def report(self, state: TrainState, progress: History) -> None:
-        """The latest values to the journal, what the trial is worth to Tune, a picture to storage."""
+        """Write the newest evaluation to the journal, report it to Tune, and store a picture."""
         latest = progress.latest()
         self.journal.metrics(self._axis(state.phase, state.step), {f"val/{k}": v for k, v in latest.items()})
         if state.phase == "gan":
             self._draw_strip(state)
-        values = self._worth(state, progress) | {f"last/{k}": v for k, v in latest.items()}
-        self.bill.count()
-        self._report(state.phase, state.step, values | _warm(state, progress))
-
-    def report_done(self, state: TrainState, progress: History) -> None:
-        """The last word of a trial that ran its whole budget: its candidates beside what it is worth."""
-        rows = {int(row["step"]): row for row in progress.curve}
-        url = self.trial.storage.url
-        since = self.trial.course.since  # earlier ones lie with the trial it goes on from
-        own = [s for s in progress.candidates if s >= since]
-        candidates = [rows[s] | {"checkpoint": url(self._candidate(s))} for s in own]
-        extra = {"complete": 1, "candidates": candidates, "checkpoint": url(self.pointer)}
-        self.bill.count()
-        worth = self._worth(state, progress)
-        self._report(state.phase, state.step, worth | extra | _warm(state, progress))
-
-    def report_diverged(self, diverged: Diverged, state: TrainState, progress: History) -> None:
-        """Finite worst values, never NaN: those of a mid-grey image."""
-        scale = self.trial.config.generator.scale
-        grey = self.trial.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
-        words = {"diverged": 1, "diverged_step": diverged.step, "diverged_term": diverged.term}
-        self.bill.count()
-        self._report(state.phase, diverged.step, grey | words | _warm(state, progress))
-
-    def report_failed(self, reason: str) -> None:
-        """The last word of a trial whose request cannot be carried out: trying again would not help."""
-        self._report(self._first_phase(), 0, {"failed": reason})
-
-    def report_yielded(self, state: TrainState, progress: History) -> None:
-        """Where to go on, with what was last judged: nothing new was measured, so no rung is entered anew."""
-        step = int(progress.curve[-1]["step"]) if progress.curve else 0
-        values = self._worth(state, progress) | _warm(state, progress) if progress.curve else {}
-        self.bill.count()
-        self._report(state.phase, step, values | {"yielded": 1})
+        self._send(state.phase, state.step, latest=latest, **self._results(state, progress))
 
     def save(self, state: TrainState, progress: History) -> None:
-        """A checkpoint under this attempt's own folder; the next report carries its pointer."""
-        trial = self.trial
-        self.bill.count()
-        name = trial.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
-        journal = self.journal_path.read_text() if self.journal_path.exists() else ""
-        extra = {"progress": vars(progress), "spent": self.bill.network(), "journal": journal}
-        extra |= {"shares": self.shares, "shares_phase": self.shares_phase}
-        folder = checkpoint.save(trial.storage.local_or(name, trial.scratch), trial.config, state, extra)
-        trial.storage.publish(folder, name)
-        self.pointer, self.unreported = name, True
-        self.saved.append((name, time.monotonic()))
+        """Store a checkpoint in this attempt's own folder; the next report carries its pointer."""
+        context = self.context
+        self.usage.update()
+        name = context.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
+        extra = {
+            "progress": vars(progress),
+            "usage": vars(self.usage.cumulative()),
+            "journal": self.journal_path.read_text() if self.journal_path.exists() else "",
+            "shares": self.shares.to_dict(),
+        }
+        folder = context.storage.staging_dir(name, context.scratch)
+        context.storage.publish(checkpoint.save(folder, self.config, state, extra), name)
+        self.pointer, self._pointer_reported = name, False
+        self._saved.append((name, time.monotonic()))
         self._prune()
 
     def keep_candidate(self, state: TrainState, progress: History) -> None:
-        """The averaged generator as just measured."""
-        trial, name = self.trial, self._candidate(state.step)
-        folder = trial.storage.local_or(name, trial.scratch)
+        """Store the averaged generator as just measured."""
+        context, name = self.context, self._candidate(state.step)
+        folder = context.storage.staging_dir(name, context.scratch)
         extra = {"step": state.step, "val": progress.latest()}
-        trial.storage.publish(checkpoint.save_generator(folder, trial.config, state.ema, extra), name)
+        saved = checkpoint.save_generator(folder, self.config, state.ema, extra)
+        context.storage.publish(saved, name)
 
     def drop_candidate(self, step: int) -> None:
-        """A candidate that a later one dominates."""
-        self.trial.storage.remove(self._candidate(step))
+        """Delete a candidate that a later one dominates."""
+        self.context.storage.remove(self._candidate(step))
 
     def restore(self) -> Path | None:
-        """The checkpoint that Tune's pointer names, with the journal and the time spent before it."""
-        self.pointer = self.trial.voice.pointer()
+        """Return the checkpoint that Tune's pointer names, and put back its journal, time and shares."""
+        self.pointer = self.context.rank.reporter.pointer()
         if not self.pointer:
             return None
-        saved = self.trial.fetch(self.pointer)
+        saved = self.context.fetch(self.pointer)
         extra = checkpoint.read_extra(saved)
-        self.bill.before = extra["spent"]
-        self.shares, self.shares_phase = extra["shares"], extra["shares_phase"]
-        self.logged = self._means()  # a report may come before the next log
+        self.usage.before_checkpoint = Usage(**extra["usage"])
+        self.shares = ShareMeans.from_dict(extra["shares"])
         if not self.journal_path.exists():
             self.journal_path.parent.mkdir(parents=True, exist_ok=True)
             self.journal_path.write_text(extra["journal"])
         return saved
 
+    # -- what a trial adds to it ------------------------------------------------------------------------
+
+    def begin_segment(self, config: TrainConfig) -> None:
+        """Use the settings of the next segment of the trial's lineage."""
+        self.config = config
+
     def take_over(self, saved: Path) -> None:
-        """Go on from another trial's checkpoint: its gradient shares are this network's, its time is not."""
-        extra = checkpoint.read_extra(saved)
-        self.shares, self.shares_phase = extra["shares"], extra["shares_phase"]
-        self.logged = self._means()
+        """Continue another trial's network: its gradient shares count here, its time does not."""
+        self.shares = ShareMeans.from_dict(checkpoint.read_extra(saved)["shares"])
+
+    def report_complete(self, state: TrainState, progress: History) -> None:
+        """Report a trial that ran its whole budget, with its candidates."""
+        url, start = self.context.storage.url, self.context.lineage.start_step
+        rows = {int(row["step"]): row for row in progress.curve}
+        own = [s for s in progress.candidates if s >= start]  # earlier ones are stored with its parent
+        self._send(
+            state.phase,
+            state.step,
+            status=Status.COMPLETE,
+            candidates=tuple(rows[s] | {"checkpoint": url(self._candidate(s))} for s in own),
+            checkpoint=url(self.pointer),
+            **self._results(state, progress),
+        )
+
+    def report_diverged(self, diverged: Diverged, state: TrainState, progress: History) -> None:
+        """Report finite worst values, never NaN: those of a mid-grey image."""
+        scale = self.config.generator.scale
+        grey = self.context.inputs.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
+        self._send(
+            state.phase,
+            diverged.step,
+            status=Status.DIVERGED,
+            diverged_term=diverged.term,
+            ranked=grey,
+            warm_start=_warm_start(state, progress),
+        )
+
+    def report_failed(self, reason: str) -> None:
+        """Report a request that cannot be carried out; a retry would not help. No collective."""
+        phase = "psnr" if self.context.spec.stage == "warm" else "gan"
+        self._send(phase, 0, update_usage=False, status=Status.FAILED, reason=reason)
+
+    def report_preempted(self, state: TrainState, progress: History) -> None:
+        """Report where to resume. Nothing new was measured, so no rung is entered again."""
+        step = int(progress.curve[-1]["step"]) if progress.curve else 0
+        results = self._results(state, progress) if progress.curve else {}
+        self._send(state.phase, step, status=Status.PREEMPTED, **results)
 
     # -- parts -----------------------------------------------------------------------------------------
 
-    def _count_shares(self, phase: str, values: Mapping[str, float]) -> None:
-        if phase != self.shares_phase:
-            self.shares, self.shares_phase = {}, phase
-        for name in (k for k in values if k.startswith(SHARE)):
-            total, count = self.shares.get(name, [0.0, 0])
-            self.shares[name] = [total + values[name], count + 1]
+    def _results(self, state: TrainState, progress: History) -> dict[str, Any]:
+        return {"ranked": self._ranked(state, progress), "warm_start": _warm_start(state, progress)}
 
-    def _means(self) -> dict[str, float]:
-        """Of each gradient share over the phase so far: the last logged step says little of a whole run."""
-        return {name: total / count for name, (total, count) in self.shares.items()}
-
-    def _worth(self, state: TrainState, progress: History) -> dict[str, float]:
-        """The newest values of a PSNR phase; of a GAN phase the best so far, by the rule of the sweep."""
+    def _ranked(self, state: TrainState, progress: History) -> dict[str, float]:
+        """Return what the trial is worth: see TrialReport.ranked."""
         if state.phase != "gan":
-            return progress.judged()
-        objectives = Objectives.of(self.trial.config.objective)
+            return progress.smoothed()
+        objectives = Objectives.of(self.config.objective)
         floor = objectives.point(progress.curve[0])[0] - objectives.delta_db
-        return progress.best(lambda metrics: order_feasible_first(objectives.point(metrics), floor))
-
-    def _first_phase(self) -> str:
-        return "psnr" if self.trial.job.stage == "warm" else "gan"
+        return progress.best_smoothed(lambda m: order_feasible_first(objectives.point(m), floor))
 
     def _axis(self, phase: str, step: int) -> int:
-        """Steps of both phases on one axis, as MLflow shows them."""
-        return step + (self.trial.config.run.psnr_steps if phase == "gan" else 0)
+        """Return the step on one axis for both phases, as MLflow shows it."""
+        return step + (self.config.run.psnr_steps if phase == "gan" else 0)
 
-    def _report(self, phase: str, step: int, values: dict[str, Any]) -> None:
-        trial, run = self.trial, self.trial.config.run
-        payload = {"diverged": 0, "complete": 0} | values | self.logged | self.bill.network()
-        payload |= {
-            "phase": phase,
-            "step": step,
-            "gan_step": step if phase == "gan" else 0,
-            "max_steps": run.gan_steps if phase == "gan" else run.psnr_steps,
-            "upsweep_id": trial.trial_id,
-            "device": trial.device.type,
-            "attempt": self.attempt,
-            "attempt_spent": self.bill.here,
-            "journal": self.journal.drain(),
-        }
-        fresh, self.unreported = self.pointer if self.unreported else "", False
-        trial.voice.report(payload, fresh)
+    def _send(self, phase: str, step: int, *, update_usage: bool = True, **values: Any) -> None:
+        if update_usage:
+            self.usage.update()
+        run = self.config.run
+        report = TrialReport(
+            phase=phase,
+            step=step,
+            max_steps=run.gan_steps if phase == "gan" else run.psnr_steps,
+            gradient_shares=self.shares.means(),
+            diagnostics=self._diagnostics,
+            usage=self.usage.cumulative(),
+            attempt=self.attempt,
+            attempt_usage=self.usage.this_attempt,
+            device=self.context.rank.device.type,
+            journal=tuple(self.journal.drain()),
+            **values,
+        )
+        pointer, self._pointer_reported = "" if self._pointer_reported else self.pointer, True
+        self.context.rank.reporter.report(report.to_result(), pointer)
 
     def _draw_strip(self, state: TrainState) -> None:
-        trial = self.trial
-        models = {"warm start": trial.warm_generator, "ours": state.ema}
-        picture = image_strips.draw(trial.pairs, models, trial.config.generator.scale, trial.device)
-        trial.storage.write_bytes(trial.name("strip.png"), picture)
+        context = self.context
+        models = {"warm start": context.warm_generator, "ours": state.ema}
+        scale, device = self.config.generator.scale, context.rank.device
+        picture = image_strips.draw(context.inputs.pairs, models, scale, device)
+        context.storage.write_bytes(context.name("strip.png"), picture)
 
     def _candidate(self, step: int) -> str:
-        return self.trial.name(f"candidates/{step:08d}")
+        return self.context.name(f"candidates/{step:08d}")
 
     def _prune(self) -> None:
         now = time.monotonic()
-        old = [name for name, at in self.saved[:-2] if now - at > KEEP_SECONDS]
+        old = [name for name, at in self._saved[:-2] if now - at > KEEP_SECONDS]
         for name in old:
-            self.trial.storage.remove(name)
-        self.saved = [s for s in self.saved if s[0] not in old]
+            self.context.storage.remove(name)
+        self._saved = [s for s in self._saved if s[0] not in old]
 
 
-def _warm(state: TrainState, progress: History) -> dict[str, float]:
-    """What the GAN phase started from, under `warm/...`."""
+class RankMonitor(SilentMonitor):
+    """The monitor of every other rank: it only takes part in counting the time.
+
+    A request that cannot be carried out is reported by the rank that sees it.
+    """
+
+    def __init__(self, context: TrialContext) -> None:
+        self.context, self.usage = context, UsageMeter(context.rank.ranks)
+
+    def restore(self) -> Path | None:
+        """Return the checkpoint that the first rank resumes from."""
+        pointer = self.context.rank.reporter.pointer()
+        return self.context.fetch(pointer) if pointer else None
+
+    def report(self, state: TrainState, progress: History) -> None:
+        """Count, as the first rank does when it reports."""
+        self.usage.update()
+
+    save = report_complete = report_preempted = report
+
+    def report_diverged(self, diverged: Diverged, state: TrainState, progress: History) -> None:
+        """Count, as the first rank does when it reports."""
+        self.usage.update()
+
+    def report_failed(self, reason: str) -> None:
+        """Report for the trial: the first rank may not have seen the failure."""
+        TrialMonitor(self.context).report_failed(reason)
+
+    def begin_segment(self, config: TrainConfig) -> None:
+        """Do nothing: this rank writes no checkpoints."""
+
+    def take_over(self, saved: Path) -> None:
+        """Do nothing: this rank reports no shares."""
+
+
+class ShareMeans:
+    """Means of gradient shares over the present phase: the last logged step says little of a whole run."""
+
+    def __init__(self, phase: str = "", sums: Mapping[str, list[float]] | None = None) -> None:
+        self.phase = phase
+        self.sums = {name: list(pair) for name, pair in (sums or {}).items()}
+        """Loss term -> sum of its logged shares, and their number."""
+
+    def add(self, phase: str, values: Mapping[str, float]) -> None:
+        """Add the shares among logged values; a new phase begins anew."""
+        if phase != self.phase:
+            self.phase, self.sums = phase, {}
+        for name in (k for k in values if k.startswith(SHARE)):
+            total, count = self.sums.get(name.removeprefix(SHARE), [0.0, 0])
+            self.sums[name.removeprefix(SHARE)] = [total + values[name], count + 1]
+
+    def means(self) -> dict[str, float]:
+        """Return loss term -> mean share."""
+        return {name: total / count for name, (total, count) in self.sums.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint."""
+        return {"phase": self.phase, "sums": self.sums}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "ShareMeans":
+        """Return the inverse of `to_dict`."""
+        return cls(plain["phase"], plain["sums"])
+
+
+def _warm_start(state: TrainState, progress: History) -> dict[str, float]:
+    """Return the metrics of the network that the GAN phase started from."""
     if state.phase != "gan":
         return {}
-    return {f"warm/{k}": v for k, v in progress.curve[0].items() if k != "step"}
+    return {k: v for k, v in progress.curve[0].items() if k != "step"}
 
 
 def _mid_grey(lr_image: Tensor, scale: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""How the ranks of a trial reach Tune: an actor between them and their driver, in a light process."""
+"""A Ray actor that relays reports from the ranks of a trial to its Tune driver, in a light process."""
 
 import asyncio
 from typing import Any
@@ -8,56 +8,56 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
 def start_report_actor(node: str) -> Any:
-    """A line on `node`; it ends with the process that asked for it."""
+    """Return a handle of a new ReportActor on `node`; it ends with the process that asked for it."""
     where = NodeAffinitySchedulingStrategy(node, soft=False)
     return ray.remote(num_cpus=0)(ReportActor).options(scheduling_strategy=where).remote()
 
 
 class ReportActor:
-    """From the ranks to their driver: one report at a time, each answered when Tune has taken it."""
+    """A queue of reports from ranks to their driver, each acknowledged when Tune has taken it."""
 
     def __init__(self) -> None:
-        self.said: asyncio.Queue = asyncio.Queue()
-        self.answers: asyncio.Queue = asyncio.Queue()
-        self.waiting, self.over = 0, False
+        self.reports: asyncio.Queue = asyncio.Queue()
+        self.acknowledged: asyncio.Queue = asyncio.Queue()
+        self.waiting, self.closed = 0, False
 
-    async def tell(self, payload: dict[str, Any], pointer: str) -> None:
-        """By a rank; returns when the driver has answered, or has left."""
-        if self.over:
+    async def send(self, result: dict[str, Any], pointer: str) -> None:
+        """Send a report from a rank; return when the driver has acknowledged it or closed the queue."""
+        if self.closed:
             return
         self.waiting += 1
-        await self.said.put((payload, pointer))
-        await self.answers.get()
+        await self.reports.put((result, pointer))
+        await self.acknowledged.get()
         self.waiting -= 1
 
-    async def hear(self, limit_s: float) -> tuple[dict[str, Any], str] | None:
-        """By the driver: the next report, or None where there is none within the limit."""
+    async def receive(self, limit_s: float) -> tuple[dict[str, Any], str] | None:
+        """Return the next report to the driver, or None if there is none within `limit_s` seconds."""
         try:
-            return await asyncio.wait_for(self.said.get(), limit_s)
+            return await asyncio.wait_for(self.reports.get(), limit_s)
         except TimeoutError:
             return None
 
-    async def answer(self) -> None:
-        """By the driver: the trial goes on."""
-        await self.answers.put(None)
+    async def acknowledge(self) -> None:
+        """Let the rank that sent the last report continue."""
+        await self.acknowledged.put(None)
 
-    async def leave(self) -> None:
-        """By the driver, after the last word: whoever wants to say something as well need not wait."""
-        self.over = True
+    async def close(self) -> None:
+        """Let every rank that waits continue, and acknowledge later reports at once."""
+        self.closed = True
         for _ in range(self.waiting):
-            await self.answers.put(None)
+            await self.acknowledged.put(None)
 
 
 class ActorReporter:
-    """The voice of a rank."""
+    """The reporter of a rank: it sends through a ReportActor."""
 
-    def __init__(self, line: Any, pointer: str) -> None:
-        self.line, self._pointer = line, pointer
+    def __init__(self, actor: Any, pointer: str) -> None:
+        self.actor, self._pointer = actor, pointer
 
-    def report(self, payload: dict[str, Any], pointer: str) -> None:
-        """Waits until Tune has decided: of a trial that is stopped the processes are ended meanwhile."""
-        ray.get(self.line.tell.remote(payload, pointer))
+    def report(self, result: dict[str, Any], pointer: str) -> None:
+        """Send a Tune result and wait for Tune's decision; the processes of a stopped trial end meanwhile."""
+        ray.get(self.actor.send.remote(result, pointer))
 
     def pointer(self) -> str:
-        """As Tune gave it to the driver."""
+        """Return the pointer that Tune gave to the driver."""
         return self._pointer

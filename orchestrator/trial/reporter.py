@@ -1,4 +1,4 @@
-"""What a trial and Tune say to each other: reports, and the pointer to a checkpoint that comes back."""
+"""The two things that pass between a trial and Tune: reports, and the pointer to a checkpoint."""
 
 import json
 from pathlib import Path
@@ -10,33 +10,33 @@ POINTER = "pointer.json"
 
 
 class Reporter(Protocol):
-    """What a trial says to Tune and hears from it."""
+    """Where a trial sends its reports, and learns from which checkpoint it resumes."""
 
-    def report(self, payload: dict[str, Any], pointer: str) -> None:
-        """Tell Tune; `pointer` names a checkpoint that it does not know yet, or is empty."""
+    def report(self, result: dict[str, Any], pointer: str) -> None:
+        """Send a Tune result; `pointer` names a checkpoint that Tune does not know yet, or is empty."""
 
     def pointer(self) -> str:
-        """The checkpoint to go on from; empty at the beginning."""
+        """Return the name of the checkpoint to resume from; empty if there is none."""
 
 
 class TuneReporter:
-    """From within the function that Tune runs. Tune may end it in `report`."""
+    """The reporter within the function that Tune runs. Tune may end that function in `report`."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
 
-    def report(self, payload: dict[str, Any], pointer: str) -> None:
-        """A pointer travels as Tune's own checkpoint, so that Tune hands it out again."""
+    def report(self, result: dict[str, Any], pointer: str) -> None:
+        """Send a Tune result. The pointer is sent as Tune's own checkpoint, so that Tune returns it."""
         if not pointer:
-            tune.report(payload)
+            tune.report(result)
             return
         folder = self.scratch / "pointer"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / POINTER).write_text(json.dumps({"checkpoint": pointer}))
-        tune.report(payload, checkpoint=tune.Checkpoint.from_directory(str(folder)))
+        tune.report(result, checkpoint=tune.Checkpoint.from_directory(str(folder)))
 
     def pointer(self) -> str:
-        """From the checkpoint that Tune gave this trial."""
+        """Return the pointer in the checkpoint that Tune gave this trial; empty if it gave none."""
         given = tune.get_checkpoint()
         if given is None:
             return ""

@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from ray import tune
 
 from orchestrator.search.labels import settings_of
 from orchestrator.trial.lineage import Lineage
-from orchestrator.trial.reporter import Reporter
 from trainers.config import TrainConfig, from_flat, override
-from trainers.distributed import Ranks
 
 
 @dataclass(frozen=True)
@@ -41,24 +38,15 @@ class TrialSpec:
     """Of each rank."""
 
 
-def identity(params: Mapping[str, Any], job: TrialSpec) -> tuple[str, TrainConfig, Lineage]:
-    """A trial's own id, config and course, within the function that Tune runs with `params`."""
-    values = dict(job.designs[params["index"]]) if job.designs else dict(params)
-    trial_id = values.pop("trial_id", None) or f"{job.stage}-{tune.get_context().get_trial_id()}"
-    config, course = override(from_flat(job.base), settings_of(values)), Lineage.of(values.get("course"))
-    return trial_id, config, course
+def identity(params: Mapping[str, Any], spec: TrialSpec) -> tuple[str, TrainConfig, Lineage]:
+    """Return a trial's id, config and lineage, within the function that Tune calls with `params`."""
+    values = dict(spec.designs[params["index"]]) if spec.designs else dict(params)
+    trial_id = values.pop("trial_id", None) or f"{spec.stage}-{tune.get_context().get_trial_id()}"
+    config = override(from_flat(spec.base), settings_of(values))
+    return trial_id, config, Lineage.from_dict(values.get("lineage"))
 
 
-def scratch_of(job: TrialSpec, trial_id: str, rank: int = 0) -> Path:
-    """A folder of a trial on its node; ranks on one node must not fetch into each other's."""
-    own = Path(job.work_dir) / "scratch" / job.sweep / trial_id
+def scratch_of(spec: TrialSpec, trial_id: str, rank: int = 0) -> Path:
+    """Return a rank's folder on its node; ranks on one node must not fetch into each other's."""
+    own = Path(spec.work_dir) / "scratch" / spec.sweep / trial_id
     return own / f"rank-{rank}" if rank else own
-
-
-@dataclass(frozen=True)
-class RankContext:
-    """A process's place among those of its trial."""
-
-    ranks: Ranks
-    device: torch.device
-    voice: Reporter

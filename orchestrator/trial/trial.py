@@ -1,80 +1,51 @@
-"""One trial: base config + sampled values -> trainers.training, on one device or as one rank of several."""
+"""One trial: its warm start, its training through the segments of its lineage, and its outcome."""
 
 from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.storage import Storage
 from orchestrator.trial import preemption, warm_starts
-from orchestrator.trial.inputs import open_inputs
-from orchestrator.trial.lineage import Lineage
-from orchestrator.trial.monitor import TrialMonitor
-from orchestrator.trial.rank_monitor import RankMonitor
-from orchestrator.trial.reporter import TuneReporter
-from orchestrator.trial.spec import RankContext, TrialSpec, identity, scratch_of
-from trainers import checkpoint, warm_start_key
-from trainers.config import TrainConfig, override
-from trainers.device import pick_device
-from trainers.distributed import ALONE
+from orchestrator.trial.context import TrialContext
+from orchestrator.trial.monitor import RankMonitor, TrialMonitor
+from orchestrator.trial.spec import TrialSpec, identity
+from trainers import checkpoint
+from trainers.config import override
 from trainers.state import Diverged, History, Stopped, TrainState
 from trainers.training import TrainingRun
 
-USUAL = Lineage()
 
-
-def run_trial(params: Mapping[str, Any], job: TrialSpec) -> None:
-    """The function that Ray Tune runs."""
-    trial_id, config, course = identity(params, job)
-    torch.set_num_threads(job.threads or torch.get_num_threads())
-    Trial(trial_id, config, job, course).run()
+def run_trial(params: Mapping[str, Any], spec: TrialSpec) -> None:
+    """Run one trial in this process; the function that Ray Tune calls."""
+    trial_id, config, lineage = identity(params, spec)
+    torch.set_num_threads(spec.threads or torch.get_num_threads())
+    Trial(TrialContext.open(trial_id, config, spec, lineage)).run()
 
 
 class Trial:
-    """One design and seed in one stage; by itself, or as the rank that sits on `seat`."""
+    """One design and seed in one stage, on one rank."""
 
-    def __init__(
-        self,
-        trial_id: str,
-        config: TrainConfig,
-        job: TrialSpec,
-        course: Lineage = USUAL,
-        seat: RankContext | None = None,
-    ) -> None:
-        self.trial_id, self.config, self.job, self.course = trial_id, config, job, course
-        self.storage = Storage(job.storage)
-        self.scratch = scratch_of(job, trial_id, seat.ranks.rank if seat else 0)
-        seat = seat or RankContext(ALONE, pick_device(config.run.device), TuneReporter(self.scratch))
-        self.ranks, self.device, self.voice = seat.ranks, seat.device, seat.voice
-        digests = tuple(sorted(job.digests.items()))
-        inputs = open_inputs(
-            config.data,
-            config.generator.scale,
-            job.metrics,
-            job.work_dir,
-            digests,
-            self.device,
-            (self.ranks.rank, self.ranks.world),
-        )
-        self.loader, self.evaluator, self.pairs = inputs
-        self.monitor = TrialMonitor(self) if self.leads else RankMonitor(self)
+    def __init__(self, context: TrialContext) -> None:
+        self.context, self.stage = context, context.spec.stage
+        self.monitor = TrialMonitor(context) if context.rank.leads else RankMonitor(context)
 
     def run(self) -> None:
-        """Warm: the PSNR phase, published. Screen: the GAN phase alone. Confirm: both."""
-        run = self._run()
+        """Run the trial: warm, the PSNR phase, published; screen, the GAN phase; confirm, both.
+
+        Raises:
+            Preempted: this machine is about to be taken; the trial resumes elsewhere.
+        """
+        run = self._training_run()
         try:
             state, progress = self._begin(run)
             if state.phase == "psnr":
-                run.phase(state, progress)
-            if self.job.stage == "confirm" and state.phase == "psnr":
-                self._keep_warm(state, progress)
-                state, progress = run.start("gan", checkpoint.weights_of(state.ema)), History()
+                run.run_phase(state, progress)
+            if self.stage == "confirm" and state.phase == "psnr":
+                self._keep_warm_start(state, progress)
+                state, progress = run.new_phase("gan", checkpoint.weights_of(state.ema)), History()
             if state.phase == "gan":
-                self._gan(state, progress)
+                self._run_segments(state, progress)
         except Diverged as diverged:
             self.monitor.report_diverged(diverged, state, progress)
             return
@@ -82,75 +53,57 @@ class Trial:
             self.monitor.report_failed(str(error))
             return
         except Stopped:
-            self.monitor.report_yielded(state, progress)
+            self.monitor.report_preempted(state, progress)
             raise preemption.Preempted from None
-        if self.job.stage == "warm" and self.leads:
-            saved = self.storage.fetch(self.monitor.pointer, self.scratch)
-            warm_starts.publish(self.storage, self.warm_key, saved, progress.latest())
-        self.monitor.report_done(state, progress)
+        if self.stage == "warm" and isinstance(self.monitor, TrialMonitor):
+            context = self.context
+            saved = context.storage.fetch(self.monitor.pointer, context.scratch)
+            warm_starts.publish(context.storage, context.warm_key, saved, progress.latest())
+        self.monitor.report_complete(state, progress)
 
-    def _run(self) -> TrainingRun:
-        parts = self.config, self.loader, self.evaluator, self.monitor, self.device
-        return TrainingRun(*parts, stop=preemption.preemption_flag(), ranks=self.ranks)
+    def _training_run(self, settings: Mapping[str, Any] | None = None) -> TrainingRun:
+        context = self.context
+        return TrainingRun(
+            override(context.config, settings or {}),
+            context.inputs.loader,
+            context.inputs.evaluator,
+            self.monitor,
+            context.rank.device,
+            stop=preemption.preemption_flag(),
+            ranks=context.rank.ranks,
+        )
 
-    def _gan(self, state: TrainState, progress: History) -> None:
-        """The GAN phase through the parts of its course, from where `state` stands."""
-        for settings, until in self.course.left(state.step, self.config.run.gan_steps):
-            self.config = override(self.config, settings)
-            self._run().phase(state, progress, until)
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes and speaks for the trial."""
-        return self.ranks.rank == 0
-
-    def fetch(self, pointer: str) -> Path:
-        """A local folder with the checkpoint of that name; one whose manifest is missing is refused."""
-        saved = self.storage.fetch(pointer, self.scratch)
-        checkpoint.verify(saved)
-        return saved
-
-    def name(self, part: str) -> str:
-        """The storage name of something of this trial."""
-        return f"{self.job.sweep}/trials/{self.trial_id}/{part}"
-
-    @cached_property
-    def warm_key(self) -> str:
-        """The key of the PSNR phase that this trial trains or starts from."""
-        return warm_start_key.warm_start_key(self.config, self.job.digests["train"])
-
-    @property
-    def warm_name(self) -> str:
-        """Where the generator that the GAN phase started from lies."""
-        if self.job.stage == "confirm":
-            return self.name("warm")  # confirmation shares nothing across seeds
-        return warm_starts.published(self.storage, self.warm_key)
-
-    @cached_property
-    def warm_generator(self) -> nn.Module:
-        """That generator, for pictures."""
-        folder = self.storage.fetch(self.warm_name, self.scratch)
-        return checkpoint.load_generator(folder)[0].to(self.device)
+    def _run_segments(self, state: TrainState, progress: History) -> None:
+        """Run the GAN phase from where `state` stands through the segments that are left."""
+        lineage, gan_steps = self.context.lineage, self.context.config.run.gan_steps
+        for settings, last_step in lineage.remaining(state.step, gan_steps):
+            run = self._training_run(settings)
+            self.monitor.begin_segment(run.config)
+            run.run_phase(state, progress, last_step)
 
     def _begin(self, run: TrainingRun) -> tuple[TrainState, History]:
+        """Return the state to train from: a checkpoint of this trial, of its parent, or a new phase."""
+        context = self.context
         folder = self.monitor.restore()
         if folder is not None:
             return run.resume(folder)
-        if self.course.parent:
-            folder = self.storage.fetch(self.storage.name_of(self.course.parent), self.scratch)
+        if context.lineage.parent:
+            parent = context.storage.name_of(context.lineage.parent)
+            folder = context.storage.fetch(parent, context.scratch)
             self.monitor.take_over(folder)
             return run.resume(folder)
-        if self.job.stage != "screen":
-            return run.first(), History()  # run.start_from counts, as it does without a sweep
-        if not warm_starts.ready(self.storage, self.warm_key):
-            raise UserError(f"the PSNR phase that it starts from (warm-{self.warm_key}) did not finish")
-        folder = self.storage.fetch(self.warm_name, self.scratch)
-        return run.start("gan", checkpoint.generator_weights(folder)), History()
+        if self.stage != "screen":
+            return run.initial_state(), History()  # run.start_from counts, as it does without a sweep
+        if not warm_starts.ready(context.storage, context.warm_key):
+            raise UserError(f"the PSNR phase that it starts from (warm-{context.warm_key}) did not finish")
+        folder = context.storage.fetch(context.warm_name, context.scratch)
+        return run.new_phase("gan", checkpoint.generator_weights(folder)), History()
 
-    def _keep_warm(self, state: TrainState, progress: History) -> None:
-        """What the PSNR phase of a confirmation ended with."""
-        if self.leads:
+    def _keep_warm_start(self, state: TrainState, progress: History) -> None:
+        """Store the network that the PSNR phase of a confirmation ended with."""
+        context = self.context
+        if context.rank.leads:
+            folder = context.storage.staging_dir(context.warm_name, context.scratch)
             extra = {"step": state.step, "val": progress.latest()}
-            folder = self.storage.local_or(self.warm_name, self.scratch)
-            saved = checkpoint.save_generator(folder, self.config, state.ema, extra)
-            self.storage.publish(saved, self.warm_name)
+            saved = checkpoint.save_generator(folder, context.config, state.ema, extra)
+            context.storage.publish(saved, context.warm_name)

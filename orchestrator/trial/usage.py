@@ -1,27 +1,29 @@
-"""What a trial has taken: seconds, and seconds of CPU over all its ranks."""
+"""The time that a trial takes, over all its ranks."""
 
 import time
 
+from orchestrator.results.trial_report import Usage
 from trainers.distributed import Ranks
 
 
-class ResourceUsage:
-    """Time of all ranks of one attempt at a trial."""
+class UsageMeter:
+    """The time of one attempt at a trial, from the meter's construction on."""
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
-        self.began = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
-        self.here = dict.fromkeys(self.began, 0.0)
-        """By this attempt alone: what the driver adds up, lost work included."""
-        self.before = dict.fromkeys(self.began, 0.0)
-        """Of the checkpoint that this attempt went on from."""
+        self._began = Usage(time.monotonic(), time.process_time())
+        self.this_attempt = Usage()
+        """Time of this attempt alone, including work that a later attempt repeats."""
+        self.before_checkpoint = Usage()
+        """Time spent before the checkpoint that this attempt resumed."""
 
-    def count(self) -> None:
-        """Up to now; every rank must."""
-        now = {"seconds": time.monotonic(), "cpu_seconds": time.process_time()}
-        self.here = {k: now[k] - self.began[k] for k in now}
-        self.here["cpu_seconds"] = self.ranks.total(self.here["cpu_seconds"])
+    def update(self) -> None:
+        """Count up to now. A collective: every rank calls it."""
+        self.this_attempt = Usage(
+            time.monotonic() - self._began.seconds,
+            self.ranks.total(time.process_time() - self._began.cpu_seconds),
+        )
 
-    def network(self) -> dict[str, float]:
-        """Behind this network: a retry starts from its checkpoint's time."""
-        return {k: self.before[k] + here for k, here in self.here.items()}
+    def cumulative(self) -> Usage:
+        """Return the time spent on these weights, including attempts before the checkpoint."""
+        return self.before_checkpoint + self.this_attempt

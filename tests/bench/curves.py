@@ -97,8 +97,8 @@ def record_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
         evaluator = Evaluator(pairs, METRICS, scale=scale, device=device)
         config, monitor = override(base, architecture), Recorder()
         run = TrainingRun(config, loader, evaluator, monitor, device)
-        state = run.start("psnr")
-        run.phase(state, History())
+        state = run.new_phase("psnr")
+        run.run_phase(state, History())
         psnr, gan = monitor.points, {}
         weights = {k: v.clone() for k, v in weights_of(state.ema).items()}
         for settings in grid(GAN):
@@ -106,7 +106,7 @@ def record_architecture(architecture: dict[str, Any]) -> dict[str, Any]:
             run = TrainingRun(override(config, settings), loader, evaluator, monitor, device)
             diverged = None
             try:
-                run.phase(run.start("gan", weights), History())
+                run.run_phase(run.new_phase("gan", weights), History())
             except Diverged as error:
                 diverged = [error.step, error.term]
             share = sum(monitor.shares) / max(1, len(monitor.shares))

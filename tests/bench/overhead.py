@@ -67,9 +67,9 @@ def bare(config: TrainConfig, folder: Path) -> float:
     device = torch.device("cpu")
     inputs = open_inputs(config.data, config.generator.scale, METRICS, str(folder), (), device)
     run = TrainingRun(config, inputs.loader, inputs.evaluator, Quiet(), device)
-    state = run.start("psnr")
+    state = run.new_phase("psnr")
     began = time.process_time()
-    run.phase(state, History())
+    run.run_phase(state, History())
     return time.process_time() - began
 
 
@@ -102,14 +102,14 @@ def in_workers(config: TrainConfig, folder: Path, rounds: int) -> list[dict[str,
     def timed(params: dict[str, Any]) -> None:
         if not hasattr(TrainingRun, "spent"):  # this worker's first trial
             TrainingRun.spent = {}
-            clocked(TrainingRun, ["phase"], TrainingRun.spent, "phase")
+            clocked(TrainingRun, ["run_phase"], TrainingRun.spent, "run_phase")
             clocked(TrialMonitor, LOOP_SAYS, TrainingRun.spent, "said")
-        TrainingRun.spent |= {"phase": 0.0, "said": 0.0}
+        TrainingRun.spent |= {"run_phase": 0.0, "said": 0.0}
         began = {"wall": time.time(), "cpu": time.process_time()}
         run_trial(params, job)
         spent = {
             "cpu": time.process_time() - began["cpu"],
-            "loop": TrainingRun.spent["phase"] - TrainingRun.spent["said"],
+            "loop": TrainingRun.spent["run_phase"] - TrainingRun.spent["said"],
         }
         tune.report(spent | {"began": began["wall"], "ended": time.time(), "phase": "psnr", "step": 0})
 

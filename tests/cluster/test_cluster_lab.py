@@ -318,10 +318,10 @@ def test_a_trial_leaves_a_spot_machine_at_its_notice():
 def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
     """The same sweep, on its second machine."""
     said = laptop("python experiments/sweep.py --stop spot")
-    assert "go on with: python experiments/sweep.py --resume spot" in said, said
+    assert "resume it with: python experiments/sweep.py --resume spot" in said, said
     process = RUNNING.pop("spot")
     text = ended(process)
-    assert process.returncode and "stopped; go on with" in text, text
+    assert process.returncode and "stopped; resume it with" in text, text
     assert facts("spot")["status"] == "interrupted" and facts("spot")["space"] == "mine"
     assert kept("spot", "submission/space.py") == SPACE
     until(lambda: not trial_hosts(), "the end of its trial", 30)

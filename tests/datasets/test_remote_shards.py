@@ -2,8 +2,6 @@
 
 import http.server
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.paths import ROOT
 from PIL import Image
 
-from datasets import object_store, shuffle_buffer
+from datasets import shuffle_buffer
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
@@ -206,20 +203,6 @@ def test_other_schemes_are_refused(spec: str) -> None:
 @pytest.mark.parametrize("spec", ["demo", "/a/b", "a b", "./x:y"])
 def test_paths_and_names_are_no_urls(spec: str) -> None:
     assert not is_url(spec)
-
-
-@pytest.fixture
-def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    double = ROOT / "tests/helpers/gcs_server.py"
-    server = subprocess.Popen([sys.executable, str(double)], stdout=subprocess.PIPE, text=True)
-    assert server.stdout
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.stdout.readline().strip())
-    object_store.file_system.cache_clear()
-    yield "gs://photos"
-    server.kill()
-    server.wait()
-    server.stdout.close()
-    object_store.file_system.cache_clear()
 
 
 @pytest.fixture(params=["s3", "gs"])

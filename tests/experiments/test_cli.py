@@ -1,6 +1,7 @@
-"""The command line itself: dotted flags, help without waiting, exit codes."""
+"""The command line: dotted flags, fast help, the place where a command runs, exit codes."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ from helpers.paths import ROOT
 from datasets.errors import UserError
 from experiments import recipes, sweep
 from experiments.common import cli
+from orchestrator.cluster import target
+from orchestrator.cluster.known_clusters import KnownCluster
 from trainers.config import flatten
 
 PARSE = """
@@ -28,7 +31,7 @@ def help_of(script):
 
 
 def loaded_by(script, *words):
-    """Which of the heavy packages a command has imported when it ends, and what it printed."""
+    """Return the heavy packages that a command has imported when it ends, and its output."""
     command = [sys.executable, "-c", PARSE, str(ROOT / "experiments" / script), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     loaded, _, said = done.stdout.partition("\n")
@@ -84,11 +87,61 @@ def test_a_value_the_config_refuses_is_its_own_sentence(capsys):
     assert capsys.readouterr().err == "", "no frame around it"
 
 
-def test_what_only_the_parser_knows_keeps_its_own_words(capsys):
+def test_a_mistake_that_only_the_parser_sees_keeps_its_message(capsys):
     with pytest.raises(SystemExit) as end:
         cli.parse(sweep.Options, recipes.build, ["--no-such-option", "1"])
     assert end.value.code == 2
     assert "--no-such-option" in capsys.readouterr().err
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """parse(*words) parses a sweep's command line; the fixture's `chosen` is where it runs."""
+
+    class Here:
+        chosen = target.Local()
+
+        def parse(self, *words):
+            monkeypatch.setattr(sys, "argv", ["sweep.py", *words])
+            return cli.parse_here("experiments/sweep.py", sweep.Options, recipes.build)
+
+    here = Here()
+    monkeypatch.delenv("UPSWEEP_DATA", raising=False)
+    monkeypatch.setattr(target, "choose_target", lambda options, env: here.chosen)
+    return here
+
+
+def test_the_address_of_the_chosen_ray_is_in_the_options(here, monkeypatch, capsys):
+    monkeypatch.setenv("RAY_ADDRESS", "h:2")
+    assert here.parse("--recipe", "demo", "--address", "h:1").address == "", "this machine was chosen"
+    here.chosen = target.Address("h:3")
+    options = here.parse("--recipe", "demo")
+    assert options.address == "h:3" and options.config == recipes.demo()
+    assert os.environ["RAY_ADDRESS"] == "h:2" and capsys.readouterr().out == ""
+
+
+def test_a_bare_sweep_says_that_it_is_the_demo_or_becomes_the_published_recipe(here, monkeypatch, capsys):
+    assert here.parse("--trials", "3").config.recipe == "demo"
+    assert capsys.readouterr().out.startswith("this is only the demo (UPSWEEP_DATA names no prepared data)")
+    monkeypatch.setenv("UPSWEEP_DATA", "/data")
+    here.chosen, asked = target.Address("h:1"), []
+    monkeypatch.setattr(target, "cluster_may_have_gpus", lambda address: asked.append(address) or True)
+    options = here.parse("--trials", "3")
+    assert (options.config.recipe, options.train, options.trials) == ("srgan_8", "/data/celeba", 3)
+    assert (options.address, asked) == ("h:1", ["h:1"])
+    assert capsys.readouterr().out == "recipe srgan_8 over space full on /data/celeba\n"
+
+
+def test_a_command_for_a_cluster_ends_this_process_with_its_exit_code(here, monkeypatch):
+    cluster = KnownCluster("mine", "/x/cluster.yaml", "local", "ana", "")
+    sent = []
+    monkeypatch.setattr("orchestrator.cluster.submit.submit_and_follow", lambda *args: sent.append(args) or 3)
+    here.chosen = target.Remote(cluster)
+    with pytest.raises(SystemExit) as end:
+        here.parse("--trials", "3")
+    assert end.value.code == 3
+    ((to, script, options, words, _),) = sent
+    assert (to, script, words) == (cluster, "experiments/sweep.py", ["--trials", "3"]) and options.trials == 3
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ MISTAKES = {
     ),
     "a name that is taken": (
         "--train photos --name taken",
-        "sweep 'taken' exists in .*/runs: go on with --resume taken, or choose another --name",
+        "sweep 'taken' exists in .*/runs: resume it with --resume taken, or choose another --name",
     ),
     "a name that is no name": ("--name ../up", "--name must be letters, digits"),
     "a sweep that is not there": ("--resume gone", "no sweep 'gone' in .*/runs"),
@@ -116,6 +116,11 @@ MISTAKES = {
         "--train photos --ranks-per-trial 3",
         "data.batch_size=[0-9]+ must be a multiple of 3, a trial's ranks",
     ),
+    "a setting that the space varies": (
+        "--train photos --space balance --loss.adversarial-weight 0.5",
+        "--loss.adversarial-weight 0.5 has no effect, because space balance varies it in every trial; "
+        "leave it out, or choose a --space without loss.adversarial_weight",
+    ),
     "half a GPU too many": (
         "--train photos --gpus-per-trial 1.5",
         "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5",
@@ -124,7 +129,7 @@ MISTAKES = {
     "a budget below zero": ("--max-hours=-1", "--max-hours must be 0 or more, but got -1.0"),
     "a setting beside --resume": (
         "--resume taken --trials 4",
-        "--resume taken goes on with the settings the sweep began with, so leave out .*",
+        "--resume taken uses the settings the sweep began with, so leave out .*",
     ),
 }
 
@@ -207,7 +212,7 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
         ["test", "not begun"],
     ]
     assert "--resume taken" in said[5]
-    check(*here(["--status", "gone"], capsys, monkeypatch), "no sweep 'gone' in .*/runs")
+    check(*here(["--status", "gone"], capsys, monkeypatch), "no sweep 'gone' in .*/runs; known: taken")
     assert tree(place) == before
 
 

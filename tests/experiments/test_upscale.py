@@ -1,4 +1,4 @@
-"""The upscale script: good files done, bad files said, the exit code tells."""
+"""Pictures are upscaled, bad ones reported in a sentence each, and the exit status says if any failed."""
 
 import struct
 import subprocess
@@ -35,7 +35,7 @@ def _picture(path, mode="RGB"):
     return str(path)
 
 
-def test_every_good_picture_is_done_and_every_bad_one_said(model, tmp_path, capsys):
+def test_every_good_picture_is_done_and_every_bad_one_is_reported(model, tmp_path, capsys):
     good, clear = _picture(tmp_path / "in/good.png"), _picture(tmp_path / "in/clear.png", "RGBA")
     bad = tmp_path / "in/bad.png"
     bad.write_text("no picture")
@@ -77,7 +77,7 @@ def test_nothing_to_do_and_clashing_names_are_refused(tmp_path):
         jobs(names, tmp_path, "png", 4)
 
 
-def test_a_disk_that_refuses_is_said_for_the_picture(model, tmp_path, capsys):
+def test_a_failed_write_is_reported_for_its_picture(model, tmp_path, capsys):
     (tmp_path / "out").write_text("a file where the folder should be")
     picture = _picture(tmp_path / "a.png")
     assert main(Args((picture,), out=tmp_path / "out", model=model)) == 1

@@ -254,6 +254,6 @@ def curves_are_their_designs_own(sweep, rows):
         evaluator = Evaluator(pairs, ("psnr_y", "swd"), scale=config.generator.scale, device=device)
         monitor = Recorder()
         run = TrainingRun(config, loader, evaluator, monitor, device, stop=lambda: False)
-        run.phase(run.start("gan", generator_weights(warm[config.generator.norm])), History())
+        run.run_phase(run.new_phase("gan", generator_weights(warm[config.generator.norm])), History())
         assert row["curve"] == monitor.points[: len(row["curve"])]
         assert row["curve"][-1][0] == row["steps"]

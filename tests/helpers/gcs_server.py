@@ -1,6 +1,6 @@
-"""Google Cloud Storage as far as its own client asks: metadata, ranges, resumable uploads. On loopback.
+"""A stand-in for Google Cloud Storage on loopback: metadata, lists, ranges, resumable uploads, deletion.
 
-A process of its own (it prints its address), because the client holds Python's lock while it reads.
+It runs in its own process, which prints its address: the client holds Python's lock while it reads.
 """
 
 import http.server
@@ -9,15 +9,22 @@ import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 OBJECT = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)/o/(.+)")
+LIST = re.compile(r"/storage/v1/b/([^/]+)/o")
 NOT_FOUND = b'{"error": {"code": 404, "message": "Not Found"}}'
 OBJECTS: dict[tuple[str, str], bytes] = {}
 UPLOADS: list[tuple[str, str]] = []
 
 
-def described(key: tuple[str, str]) -> bytes:
-    """An object's metadata, as JSON."""
+def metadata(key: tuple[str, str]) -> dict[str, str]:
+    """Return the metadata of an object."""
     size = str(len(OBJECTS[key]))
-    return json.dumps({"bucket": key[0], "name": key[1], "size": size, "generation": "1"}).encode()
+    return {"kind": "storage#object", "bucket": key[0], "name": key[1], "size": size, "generation": "1"}
+
+
+def listing(bucket: str, prefix: str, delimiter: str) -> dict[str, list[dict[str, str]]]:
+    """Return the objects of `bucket` under `prefix`, without those beyond a delimiter."""
+    keys = sorted(key for key in OBJECTS if key[0] == bucket and key[1].startswith(prefix))
+    return {"items": [metadata(k) for k in keys if not delimiter or delimiter not in k[1][len(prefix) :]]}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -27,12 +34,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        if folder := LIST.fullmatch(parts.path):
+            query = parse_qs(parts.query)
+            prefix, delimiter = (query.get(name, [""])[0] for name in ("prefix", "delimiter"))
+            return self._answer(200, json.dumps(listing(folder[1], prefix, delimiter)).encode())
         found = OBJECT.fullmatch(parts.path)
         key = (found[1], unquote(found[2])) if found else ("", "")
         if key not in OBJECTS:
             return self._answer(404, NOT_FOUND)
         if parse_qs(parts.query).get("alt") != ["media"]:
-            return self._answer(200, described(key))
+            return self._answer(200, json.dumps(metadata(key)).encode())
         data = OBJECTS[key]
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if not asked:
@@ -58,7 +69,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         OBJECTS[key] = OBJECTS.get(key, b"")[: int(asked[1] or 0)] + data
         if asked[2] == "*":
             return self._answer(308, b"", {"Range": f"bytes=0-{len(OBJECTS[key]) - 1}"})
-        return self._answer(200, described(key))
+        return self._answer(200, json.dumps(metadata(key)).encode())
+
+    def do_DELETE(self) -> None:
+        found = OBJECT.fullmatch(urlsplit(self.path).path)
+        gone = found and OBJECTS.pop((found[1], unquote(found[2])), None)
+        return self._answer(404, NOT_FOUND) if gone is None else self._answer(204, b"")
 
     def _answer(self, status: int, body: bytes, more: dict[str, str] | None = None) -> None:
         self.send_response(status)

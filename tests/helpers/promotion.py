@@ -38,7 +38,7 @@ class Known(GateImages):
         protocol = {"psnr_y": "Y", "swd": "patches"}
         return Measured(Evaluation([str(i) for i in range(40)], {"psnr_y": psnr}, summary, protocol), [])
 
-    def faults(self, candidate, champion):
+    def defects(self, candidate, champion):
         return {}
 
     def set_differences(self, candidate, references):

@@ -8,9 +8,12 @@ import pytest
 from helpers.tiny import noise
 
 from datasets.config import DataConfig
+from orchestrator.results.trial_report import TrialReport
 from orchestrator.trial import inputs, reporter
+from orchestrator.trial.context import TrialContext
+from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.spec import TrialSpec
-from orchestrator.trial.trial import USUAL, Trial
+from orchestrator.trial.trial import Trial
 from trainers.config import (
     DiscriminatorConfig,
     GeneratorConfig,
@@ -37,20 +40,21 @@ CONFIG = TrainConfig(
         checkpoint_every_steps=2,
     ),
 )
+USUAL = Lineage()
 
 
 class FakeTune:
-    """Stands where Ray Tune does: keeps reports, hands out the last pointer."""
+    """A double of the module ray.tune: keeps reports and returns the checkpoint set by a test."""
 
     def __init__(self):
-        self.reports, self.pointer = [], None
+        self.reports: list[TrialReport] = []
         self.Checkpoint = SimpleNamespace(from_directory=self._read)
 
     def _read(self, folder):
         return json.loads(open(f"{folder}/{reporter.POINTER}").read())["checkpoint"]
 
-    def report(self, values, checkpoint=None):
-        self.reports.append(values)
+    def report(self, result, checkpoint=None):
+        self.reports.append(TrialReport.from_result(result))
 
     def get_checkpoint(self):
         return None
@@ -62,25 +66,41 @@ def photographs(tmp_path_factory):
 
 
 @pytest.fixture
-def run(tmp_path, photographs, monkeypatch):
-    """run(stage, course, **settings) -> (reports, trial)"""
-    fake = FakeTune()
-    monkeypatch.setattr(reporter, "tune", fake)
+def new_context(tmp_path, photographs):
+    """new_context(stage, lineage, **settings) -> the context of a trial of one process."""
 
-    def go(stage, course=USUAL, **settings):
-        fake.reports.clear()
+    def make(stage, lineage=USUAL, **settings):
         data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
         config = override(CONFIG, flatten(data, "data.") | settings)
         digests = {r: inputs.open_role(config.data, r, tmp_path).digest for r in ("train", "val")}
-        storage = str(tmp_path / "runs")
-        metrics = ("psnr_y", "swd")
-        job = TrialSpec("s", stage, storage, str(tmp_path), flatten(config), digests, metrics=metrics)
-        trial = Trial(f"{stage}-{course.since or 1}", config, job, course)
+        storage, metrics = str(tmp_path / "runs"), ("psnr_y", "swd")
+        spec = TrialSpec("s", stage, storage, str(tmp_path), flatten(config), digests, metrics=metrics)
+        return TrialContext.open(f"{stage}-{lineage.start_step or 1}", config, spec, lineage)
+
+    return make
+
+
+@pytest.fixture
+def run(new_context, monkeypatch):
+    """run(stage, lineage, **settings) -> (reports, trial)"""
+    fake = FakeTune()
+    monkeypatch.setattr(reporter, "tune", fake)
+
+    def go(stage, lineage=USUAL, **settings):
+        fake.reports.clear()
+        trial = Trial(new_context(stage, lineage, **settings))
         trial.run()
         for report in fake.reports:
-            numbers = [v for v in report.values() if isinstance(v, float)]
-            assert all(map(math.isfinite, numbers)), "nothing but finite numbers ever reaches Tune"
-            assert {"phase", "step", "gan_step", "max_steps", "seconds"} <= set(report)
+            assert all(map(math.isfinite, numbers_of(report))), "nothing but finite numbers reaches Tune"
+            assert report.max_steps > 0 and report.attempt
         return list(fake.reports), trial
 
     return go
+
+
+def numbers_of(report):
+    """Return every measured number and time of a report."""
+    usage = (report.usage, report.attempt_usage)
+    times = [seconds for u in usage for seconds in (u.seconds, u.cpu_seconds)]
+    tables = (report.ranked, report.latest, report.warm_start, report.gradient_shares, report.diagnostics)
+    return [*times, *(value for table in tables for value in table.values())]

@@ -1,11 +1,11 @@
-"""The living line: counts, and the arithmetic of the time left."""
+"""The progress line: counts, and the arithmetic of the time left."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from orchestrator.console import ProgressLine, StagePlan, format_duration
+from orchestrator.console import ProgressLine, StagePlan
 
 PLAN = [StagePlan("warm", 2, 100, 0), StagePlan("screen", 4, 0, 50, 0.5), StagePlan("confirm", 2, 100, 50)]
 
@@ -14,7 +14,7 @@ def progress(slots=1):
     return ProgressLine(PLAN, slots, Console(file=io.StringIO(), force_terminal=False))
 
 
-def test_nothing_is_promised_before_anything_was_measured():
+def test_no_time_left_is_given_before_a_step_was_timed():
     p = progress()
     p.begin("warm")
     assert p.seconds_left() is None
@@ -71,7 +71,7 @@ def test_a_sweep_whose_warm_starts_are_there_already():
     assert p.seconds_left() == pytest.approx((4 * 50 * 2 * 0.5 - 20) * 0.2 + 2 * (100 + 100) * 0.2)
 
 
-def test_it_never_goes_below_nothing():
+def test_the_time_left_is_never_negative():
     p = progress()
     p.begin("screen")
     for trial in "abcd":
@@ -104,14 +104,14 @@ def test_the_line_says_stage_count_note_and_time():
     assert "best swd" not in p.line()
 
 
-def test_nodes_that_join_or_leave_are_told_once_and_change_the_time_left():
+def test_nodes_that_join_or_leave_are_printed_once_and_change_the_time_left():
     p = progress(1)
     p.begin("warm")
     p.step("a", "psnr", 0, 3.0)
     p.step("a", "psnr", 50, 8.0)
     before = p.seconds_left()
     for slots in (1, 2, 2, 1):
-        p.room(slots)
+        p.set_slots(slots)
         assert p.seconds_left() == pytest.approx(before / slots)
     said = p.console.file.getvalue().splitlines()
     assert said[-2:] == ["nodes have joined: 2 trials at once", "nodes have left: 1 trial at once"]
@@ -125,10 +125,3 @@ def test_without_a_terminal_a_line_now_and_then():
         for step in range(20):
             p.step("a", "psnr", step, step / 10)
     assert out.getvalue().count("\n") <= 2, "not one line per report"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (65.9, "1:05"), (3600, "1:00:00"), (7384, "2:03:04")]
-)
-def test_clock(seconds, text):
-    assert format_duration(seconds) == text

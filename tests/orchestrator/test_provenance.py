@@ -1,4 +1,4 @@
-"""What a sweep was started from can be told later: commit, patch, packages."""
+"""The provenance of a sweep: commit, patch, packages."""
 
 import json
 import subprocess

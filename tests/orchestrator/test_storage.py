@@ -1,13 +1,14 @@
 """Files of a sweep on a folder and on an object store: whole or not there, and nothing left behind."""
 
 import re
+import time
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from pyarrow import fs
 
 from datasets.errors import UserError
-from orchestrator.storage import Storage, first_missing
+from orchestrator.storage import Storage
 
 
 def remote(tmp_path):
@@ -19,8 +20,10 @@ def remote(tmp_path):
     return storage
 
 
-@pytest.fixture(params=["local", "remote"])
+@pytest.fixture(params=["local", "remote", "gs"])
 def storage(request, tmp_path):
+    if request.param == "gs":
+        return Storage(f"{request.getfixturevalue('gs')}/runs")
     return Storage(str(tmp_path / "runs")) if request.param == "local" else remote(tmp_path / "far")
 
 
@@ -103,7 +106,7 @@ def test_a_fetch_that_was_cut_short_is_made_again(tmp_path):
 def test_a_local_fetch_is_the_folder_itself(tmp_path):
     storage = Storage(str(tmp_path))
     assert storage.fetch("s/x", tmp_path / "scratch") == tmp_path / "s" / "x"
-    assert storage.local_or("s/x", tmp_path / "scratch") == tmp_path / "s" / "x"
+    assert storage.staging_dir("s/x", tmp_path / "scratch") == tmp_path / "s" / "x"
 
 
 def test_the_probe_leaves_nothing(storage, tmp_path):
@@ -127,6 +130,21 @@ def test_an_address_that_no_store_has_is_one_sentence():
         Storage("nonsense://bucket")
 
 
-def test_first_missing(tmp_path):
-    assert first_missing(tmp_path / "a" / "b") == tmp_path / "a"
-    assert first_missing(tmp_path) is None
+def test_an_unreachable_google_store_is_one_sentence_within_its_limit(unreachable_gs):
+    begun = time.monotonic()
+    with pytest.raises(
+        UserError, match=r"--storage gs://photos/runs cannot be written: .*[Cc]onnect"
+    ) as error:
+        Storage(f"{unreachable_gs}/runs").check_writable()
+    assert "\n" not in str(error.value) and "error_info" not in str(error.value)
+    assert time.monotonic() - begun < 30, "pyarrow by itself tries for a quarter of an hour"
+
+
+def test_the_names_of_the_root_are_its_folders(storage):
+    assert storage.names() == []
+    storage.write_text("b/sweep.json", "{}")
+    storage.write_text("a/deep/x", "x")
+    assert storage.names() == ["a", "b"] and storage.listing("a") == ["deep"]
+    storage.remove_file("b/sweep.json")
+    assert not storage.exists("b/sweep.json")
+    assert storage.name_of(storage.url("a/deep")) == "a/deep"

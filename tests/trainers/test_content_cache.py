@@ -55,7 +55,7 @@ def test_a_run_with_kept_features_ends_as_one_without(images, tmp_path):
     for kept in (False, True):
         settings = override(config, {"run.cache_content": kept})
         monitor = FolderMonitor(tmp_path / str(kept), settings, say=lambda line: None)
-        state, _ = TrainingRun(settings, loader(config, pictures), Measure(), monitor, CPU).whole()
+        state, _ = TrainingRun(settings, loader(config, pictures), Measure(), monitor, CPU).train()
         ended.append(snapshot(state.generator, state.discriminator))
     torch.testing.assert_close(*ended, rtol=1e-4, atol=1e-5)
 

@@ -22,6 +22,15 @@ def machine(monkeypatch):
     return monkeypatch
 
 
+def test_only_cuda_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    device.wait_for_device(torch.device("cpu"))
+    assert waited == []
+    device.wait_for_device(torch.device("cuda", 1))
+    assert waited == [torch.device("cuda", 1)]
+
+
 def test_auto_takes_the_gpu_then_mps_then_the_cpu(machine):
     assert device.pick_device() == torch.device("cuda")
     machine.setattr(device, "has_gpu", lambda: False)

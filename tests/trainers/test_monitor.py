@@ -80,8 +80,8 @@ def test_other_ranks_write_nothing_and_resume_from_the_same_place(tmp_path):
 
 def test_what_is_judged_is_the_median_of_the_last_three():
     curve = [{"step": i, "psnr_y": v} for i, v in enumerate([1.0, 9.0, 2.0, 30.0])]
-    assert History(curve=curve).judged() == {"psnr_y": 9.0}
-    assert History(curve=curve[:1]).judged() == {"psnr_y": 1.0} == History(curve=curve[:1]).latest()
+    assert History(curve=curve).smoothed() == {"psnr_y": 9.0}
+    assert History(curve=curve[:1]).smoothed() == {"psnr_y": 1.0} == History(curve=curve[:1]).latest()
 
 
 def test_a_run_is_worth_its_best_median_so_far():
@@ -90,5 +90,5 @@ def test_a_run_is_worth_its_best_median_so_far():
     def order(metrics):
         return metrics["swd"]
 
-    worth = [History(curve=curve[:n]).best(order)["swd"] for n in range(1, 8)]
+    worth = [History(curve=curve[:n]).best_smoothed(order)["swd"] for n in range(1, 8)]
     assert worth == [9.0, 7.0, 7.0, 6.0, 6.0, 6.0, 6.0], "one lucky evaluation is no worth"

@@ -67,18 +67,18 @@ def everything(state, progress):
 def test_a_run_resumed_from_any_checkpoint_ends_as_the_straight_one_bit_for_bit(design, tmp_path):
     config = tiny(**design)
     monitor, straight = run(config, tmp_path)
-    end = everything(*straight.whole())
+    end = everything(*straight.train())
     saved = checkpoint.whole(tmp_path / "checkpoints")
     assert [p.name[:4] + p.name[-1] for p in saved] == ["gan-2", "gan-4", "gan-6", "psnr2", "psnr4", "psnr6"]
     for folder in saved:
         monitor, again = run(config, tmp_path)
         monitor.restore = lambda folder=folder: folder
-        assert same(end, everything(*again.whole())), folder.name
+        assert same(end, everything(*again.train())), folder.name
 
 
 def test_evaluations_come_before_the_save_that_carries_them_and_reports_after(tmp_path):
     monitor, whole = run(tiny(), tmp_path)
-    whole.whole()
+    whole.train()
     assert monitor.calls == [
         ("save", "psnr", 2),
         ("report", "psnr", 3),
@@ -110,21 +110,21 @@ def test_the_gan_phase_starts_from_the_averaged_weights_and_goes_on_with_the_dat
 
     config = tiny(run__bn_recalibration_batches=0)
     _, whole = run(config, tmp_path, Watched())
-    state = whole.start("psnr")
-    whole.phase(state, progress := type(whole.whole()[1])())
+    state = whole.new_phase("psnr")
+    whole.run_phase(state, progress := type(whole.train()[1])())
     assert seen[:12] == list(range(12)), "the GAN phase takes the batches after those of the PSNR phase"
-    gan = whole.start("gan", checkpoint.weights_of(state.ema))
+    gan = whole.new_phase("gan", checkpoint.weights_of(state.ema))
     assert same(snapshot(gan.generator), snapshot(state.ema))
     assert progress.curve
 
 
 def test_the_averaged_weights_carry_statistics_of_their_own(tmp_path):
     _, whole = run(tiny(), tmp_path)
-    state = whole.start("psnr")
+    state = whole.new_phase("psnr")
     with torch.no_grad():
         for p in state.ema.parameters():
             p.mul_(2)
-    whole.refresh(state.ema, state.generator)
+    whole.refresh_ema_buffers(state.ema, state.generator)
     norms = [m for m in state.ema.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert norms and not state.ema.training
     activations = []
@@ -144,7 +144,7 @@ def test_divergence_names_step_and_term_and_saves_nothing_of_it(tmp_path):
     config = tiny(run__log_every_steps=50, run__psnr_steps=2, run__gan_steps=60, run__eval_every_steps=60)
     _, diverging = run(config, tmp_path, Loader(spoil={2 + 36: spoil}))
     with pytest.raises(Diverged, match="diverged at step 37: discriminator is not finite"):
-        diverging.whole()
+        diverging.train()
     assert [p.name for p in checkpoint.whole(tmp_path / "checkpoints")][-2:] == [
         "gan-00000036",
         "psnr-00000002",
@@ -158,32 +158,32 @@ def test_an_output_that_cannot_be_measured_is_divergence(tmp_path):
 
     _, diverging = run(tiny(), tmp_path, measure=Broken())
     with pytest.raises(Diverged, match="diverged at step 3: output is not finite") as caught:
-        diverging.whole()
+        diverging.train()
     assert caught.value.__reduce__() == (Diverged, (3, "output"))
 
 
 def test_a_run_asked_to_stop_saves_itself_and_goes_on_later_bit_for_bit(tmp_path):
     config = tiny()
-    end = everything(*run(config, tmp_path / "straight")[1].whole())
+    end = everything(*run(config, tmp_path / "straight")[1].train())
     asked = iter([False] * 8 + [True])
     monitor, stopped = run(config, tmp_path / "stopped", stop=lambda: next(asked))
     with pytest.raises(Stopped, match="stopped at step 3 of the gan phase"):
-        stopped.whole()
+        stopped.train()
     assert monitor.restore().name == "gan-00000003"
-    assert same(end, everything(*run(config, tmp_path / "stopped")[1].whole()))
+    assert same(end, everything(*run(config, tmp_path / "stopped")[1].train()))
 
 
 def test_a_stop_that_comes_with_the_last_step_ends_the_run_as_usual(tmp_path):
     asked = iter([False] * 5 + [True])
     config = tiny(run__gan_steps=0)
     _, run_ = run(config, tmp_path, stop=lambda: next(asked))
-    assert run_.whole()[0].step == 6
+    assert run_.train()[0].step == 6
 
 
 def test_learning_rates_follow_the_schedule_of_the_phase_and_the_tail_its_factor(tmp_path):
     config = tiny(optim__lr_tail_factor=0.1, optim__lr_g=1e-2, optim__milestones=(0.5,))
     _, whole = run(config, tmp_path)
-    state = whole.start("gan")
+    state = whole.new_phase("gan")
     rates = []
     for fraction in (0.0, 0.6):
         whole._set_rates(state, fraction)
@@ -198,13 +198,13 @@ def test_only_the_runs_own_front_is_kept_and_the_last(tmp_path):
     curve = [{"step": s, "psnr_y": a, "swd": b} for s, a, b in points]
     assert running_front(curve, tiny()) == [0, 1, 3, 4]
     monitor, whole = run(tiny(), tmp_path)
-    _, progress = whole.whole()
+    _, progress = whole.train()
     kept = [int(p.name) for p in checkpoint.whole(tmp_path / "candidates")]
     assert kept == progress.candidates == running_front(progress.curve, tiny())
 
 
 def test_a_run_without_a_psnr_phase_starts_with_the_gan_phase(tmp_path):
-    state, progress = run(tiny(run__psnr_steps=0), tmp_path)[1].whole()
+    state, progress = run(tiny(run__psnr_steps=0), tmp_path)[1].train()
     assert (state.phase, state.step) == ("gan", 6) and progress.curve[0]["step"] == 0
 
 
@@ -225,6 +225,6 @@ def test_memory_stays_flat_over_a_thousand_steps_on_real_images(tmp_path):
                 sizes[index] = resident - shared  # mapped images count as shared
                 yield batch
 
-    run(config, tmp_path / "run", Sized())[1].whole()
+    run(config, tmp_path / "run", Sized())[1].train()
     print(f"pages resident after 100 and 1,000 steps: {sizes[100]:,} and {sizes[1000]:,}")
     assert sizes[1000] <= 1.02 * sizes[100]

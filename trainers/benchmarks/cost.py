@@ -5,8 +5,10 @@ import time
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from trainers.device import wait_for_device
 
 
 def parameters(network: nn.Module) -> int:
@@ -36,14 +38,9 @@ def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5
     network(x)
     times = []
     for _ in range(repeats):
-        _settle(x)
+        wait_for_device(device)
         start = time.perf_counter()
         network(x)
-        _settle(x)
+        wait_for_device(device)
         times.append(time.perf_counter() - start)
     return 1000 * float(np.median(times))
-
-
-def _settle(x: Tensor) -> None:
-    if x.device.type == "cuda":
-        torch.cuda.synchronize(x.device)

@@ -1,4 +1,4 @@
-"""What may be said, and when the answer is that nothing may be said."""
+"""Verdicts, and the cases in which the evidence allows none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where a sweep runs: slots, the lock between local sweeps, addresses that nobody answers at."""
+"""The connection to Ray: addresses that nothing answers at, environment, the lock between local sweeps."""
 
 import os
 import socket
@@ -6,71 +6,14 @@ import subprocess
 import sys
 
 import pytest
+from helpers.clusters import node
 
 import datasets
 from datasets.errors import UserError
+from datasets.files import Held
 from orchestrator import provenance
 from orchestrator.cluster import connect as connection
-from orchestrator.cluster.capacity import Capacity, LiveCapacity, Size
 from orchestrator.cluster.connect import check_datasets_package, connect, local_lock
-
-
-@pytest.mark.parametrize(
-    ("gpus", "cpus", "per_trial", "slots"),
-    [(0, 2, 1.0, 2), (1, 8, 1.0, 1), (1, 8, 0.5, 2), (4, 3, 0.5, 3), (8, 64, 0.25, 32), (0, 0, 1.0, 1)],
-)
-def test_slots(gpus, cpus, per_trial, slots):
-    assert Capacity("here", True, 1, cpus, gpus).slots(per_trial, 1) == slots
-
-
-@pytest.mark.parametrize(
-    ("gpus", "cpus", "ranks", "slots"), [(0, 5, 2, 2), (8, 64, 4, 2), (8, 6, 2, 3), (7, 64, 2, 3)]
-)
-def test_slots_of_trials_with_several_ranks(gpus, cpus, ranks, slots):
-    assert Capacity("here", True, 1, cpus, gpus).slots(float(ranks), ranks) == slots
-
-
-def test_a_place_grows_and_shrinks_with_its_nodes_but_its_trials_ask_for_the_same():
-    sizes = [Size(1, 1, 0), Size(3, 5, 4), Size(1, 1, 0)]
-    place = Capacity("there", False, 1, 1, 0, lambda: sizes[0])
-    assert place.current().slots(1.0, 1) == 1
-    sizes.pop(0)
-    assert place.current().slots(1.0, 1) == 5, "trials that ask for no GPU go wherever there is a core"
-    assert Capacity("there", False, 2, 8, 2, lambda: sizes[0]).current().slots(0.5, 1) == 5
-    sizes.pop(0)
-    shrunk = Capacity("there", False, 2, 8, 2, lambda: sizes[0]).current()
-    assert shrunk.gpus and shrunk.slots(1.0, 1) == 1, "one waits for the next GPU, and not on a core without"
-    here = Capacity("here", True, 1, 2, 0)
-    assert here.current() is here
-
-
-def node(cpus, gpus=0, is_head=False):
-    held = {"CPU": cpus, "GPU": gpus} | ({"node:__internal_head__": 1.0} if is_head else {})
-    return {"Alive": True, "Resources": held}
-
-
-def test_room_is_what_the_nodes_hold_and_is_asked_only_now_and_then():
-    alive, asked, clock = [node(2, is_head=True)], [], [100.0]
-    room = LiveCapacity(lambda: asked.append(1) or alive, None, lambda: clock[0])
-    assert room() == Size(1, 2, 0)
-    alive.append(node(8, 1))
-    clock[0] += room.EVERY_S / 2
-    assert room() == Size(1, 2, 0) and len(asked) == 1
-    clock[0] += room.EVERY_S
-    assert room() == Size(2, 10, 1)
-    alive[1]["Alive"] = False
-    clock[0] += room.EVERY_S
-    assert room() == Size(1, 2, 0)
-
-
-def test_room_is_as_large_as_was_declared_or_as_it_has_become():
-    worker = {"max_workers": 3, "resources": {"CPU": 4, "GPU": 1}}
-    config = {"max_workers": 3, "head_node_type": "head", "provider": {"type": "aws"}}
-    config["available_node_types"] = {"head": {}, "worker": worker}
-    alive = [node(2, is_head=True)]
-    assert LiveCapacity(lambda: alive, config)() == Size(4, 14, 3)
-    alive += [node(64)] * 4
-    assert LiveCapacity(lambda: alive, config)() == Size(5, 2 + 4 * 64, 3)
 
 
 @pytest.fixture
@@ -89,7 +32,7 @@ with local_lock("first"):
 """
 
 
-def test_a_second_local_sweep_is_told_who_holds_the_machine(lock_folder):
+def test_a_second_local_sweep_is_refused_with_the_name_of_the_first(lock_folder):
     command = [sys.executable, "-c", HOLDER, str(lock_folder)]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=provenance.ROOT)
     try:
@@ -97,7 +40,11 @@ def test_a_second_local_sweep_is_told_who_holds_the_machine(lock_folder):
         with pytest.raises(UserError, match=rf"sweep 'first' \(process {holder.pid}\) holds this machine"):
             with local_lock("second"):
                 pass
-        holder.kill()  # the kernel frees what a killed sweep held
+        (lock_folder / f"upsweep-{os.getuid()}.lock").write_text("")  # the holder has not written yet
+        with pytest.raises(UserError, match="^another sweep holds this machine's devices; wait for it"):
+            with local_lock("second"):
+                pass
+        holder.kill()  # the kernel frees the lock of a killed sweep
         holder.wait()
         with local_lock("second"):
             pass
@@ -106,14 +53,14 @@ def test_a_second_local_sweep_is_told_who_holds_the_machine(lock_folder):
         holder.communicate()
 
 
-def test_the_lock_opens_for_the_next_one(lock_folder):
+def test_the_lock_is_free_after_the_block(lock_folder):
     for name in ("a", "b"):
         with local_lock(name):
             (path,) = lock_folder.iterdir()
             assert f'"name": "{name}", "pid": {os.getpid()}' in path.read_text()
 
 
-def test_a_foreign_datasets_package_is_named_with_the_remedy(monkeypatch, tmp_path):
+def test_a_foreign_datasets_package_is_refused_with_the_remedy(monkeypatch, tmp_path):
     check_datasets_package()
     monkeypatch.setattr(datasets, "__file__", str(tmp_path / "site-packages" / "datasets" / "__init__.py"))
     with pytest.raises(
@@ -122,7 +69,7 @@ def test_a_foreign_datasets_package_is_named_with_the_remedy(monkeypatch, tmp_pa
         check_datasets_package()
 
 
-def test_an_address_that_nobody_answers_at_is_one_sentence(monkeypatch):
+def test_an_address_that_nothing_answers_at_is_refused():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -134,5 +81,44 @@ def test_an_address_that_nobody_answers_at_is_one_sentence(monkeypatch):
             pass
 
 
-def test_cores_that_this_process_may_use():
-    assert 1 <= connection.available_cpus() <= (os.cpu_count() or 1)
+def test_a_lock_inside_the_block_is_not_taken_for_the_one_of_the_machine(lock_folder):
+    with pytest.raises(Held):
+        with local_lock("first"):
+            raise Held(lock_folder, "another lock")
+
+
+def test_the_environment_for_ray_keeps_what_the_user_has_set(monkeypatch):
+    for name in connection.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "60")
+    with pytest.raises(UserError):
+        with connect("head"):
+            pass
+    values = {name: os.environ[name] for name in connection.ENVIRONMENT}
+    assert values == connection.ENVIRONMENT | {"TUNE_GLOBAL_CHECKPOINT_S": "60"}
+
+
+def test_a_refused_token_is_an_error_with_the_remedy(monkeypatch):
+    done = subprocess.CompletedProcess([], 1, "", "ray.exceptions: InvalidAuthToken")
+    monkeypatch.setattr(connection.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(connection, "check_listening", lambda address: None)
+    with pytest.raises(UserError, match="192.0.2.7:1 refuses this machine's token: set RAY_AUTH_MODE=token"):
+        connection.reach("192.0.2.7:1")
+
+
+def test_a_cluster_s_capacity_is_the_declared_one_after_a_first_worker(monkeypatch, capsys):
+    kinds = {"local.cluster.node": {"resources": {}, "max_workers": 2}}
+    config = {"provider": {"type": "local"}, "max_workers": 2, "available_node_types": kinds}
+    config["head_node_type"] = "local.cluster.node"
+    rows = [node(0, is_head=True)]
+    monkeypatch.setattr("ray.nodes", lambda: rows)
+    monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "10.0.0.1")
+    monkeypatch.setattr(connection.capacity, "declared", lambda: config)
+    monkeypatch.setattr(connection.time, "sleep", lambda s: rows.append(node(4, 1)))
+    place = connection._capacity("10.0.0.1:6379")
+    assert capsys.readouterr().out == "waiting for the first worker of the cluster\n"
+    now, most = "2 nodes, 1 GPUs, 4 CPU cores now", "at most 3 nodes, 2 GPUs, 8 CPU cores"
+    assert place.description == f"the Ray cluster at 10.0.0.1:6379: {now}; {most}"
+    assert (place.local, place.nodes, place.cpus, place.gpus) == (False, 3, 8, 2)
+    other = connection._capacity("10.0.0.9:6379")
+    assert other.description == f"the Ray cluster at 10.0.0.9:6379: {now}; nodes that join are used"

@@ -1,4 +1,4 @@
-"""A tint and a grid are found in their own units; noise and blur are neither."""
+"""Tints and grid patterns are measured in grey levels; noise and blur are neither."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def real():
     return [draw.integers(40, 200, (48, 65, 3), dtype=np.uint8) for _ in range(6)]
 
 
-def test_equal_images_have_no_fault(real):
+def test_equal_images_have_no_defect(real):
     assert mean_tint(real, real) == 0 and grid_pattern(real, real, 4) == 0
 
 
@@ -30,7 +30,7 @@ def test_a_grid_is_measured_by_its_deviation(real):
     assert grid_pattern(made, real, 1) == 0
 
 
-def test_noise_is_neither(real):
+def test_noise_is_neither_a_tint_nor_a_grid(real):
     draw = np.random.default_rng(1)
     made = [(image + draw.normal(0, 8, image.shape)).round().astype(np.uint8) for image in real]
     assert mean_tint(made, real) < 0.3 and grid_pattern(made, real, 4) < 0.5

@@ -1,4 +1,4 @@
-"""The gate measured in a Ray task of a running cluster, for a sweep that lies on an object store."""
+"""Candidates are measured on real gate images, in this process or in a Ray task of a cluster."""
 
 import json
 import os
@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 import torch
 from helpers.paths import ROOT
+from helpers.promotion import Known
 from PIL import Image
 
 from datasets.errors import UserError
-from orchestrator.registry import describe
+from orchestrator.registry import describe, evaluate
 from orchestrator.registry import promote as promotion
+from orchestrator.registry.candidate import Candidate
+from orchestrator.registry.evaluate import Champion
+from orchestrator.registry.gate import Thresholds
 from orchestrator.registry.promote import CandidateSource
 from orchestrator.tracking.server import default_uri
 from trainers import checkpoint
@@ -72,6 +76,16 @@ def test_a_storage_that_was_moved_and_a_bare_checkpoint_are_promoted_too(place):
         promotion.promote(CandidateSource(source.storage, "s", run="abc"))
     with pytest.raises(UserError, match="no MLflow run abc"):
         promotion.promote(CandidateSource(source.storage, run="abc"))
+
+
+def test_a_champion_of_another_scale_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluate, "GateImages", Known)
+    configs = [TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=s)) for s in (4, 2)]
+    mine, theirs = (build_generator(config.generator) for config in configs)
+    candidate = Candidate({"name": "s"}, {}, mine, configs[0], None)
+    champion = Champion("models:/upsweep-x/1", theirs, configs[1])
+    with pytest.raises(UserError, match="x/1 upscales 2 times and the candidate 4 times; set --model"):
+        evaluate.evaluate_candidate(candidate, champion, tmp_path, Thresholds())
 
 
 @pytest.mark.slow

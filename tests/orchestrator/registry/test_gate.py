@@ -1,4 +1,4 @@
-"""The gate lets a better model in, keeps a worse one out, and says why with numbers."""
+"""The gate passes a better model, refuses a worse one, and explains both with numbers."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from orchestrator.registry import gate
 from orchestrator.registry.gate import Thresholds, decide
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
+from trainers.metrics import METRICS
 
 OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="lpips_alex")
 SET_OBJECTIVE = ObjectiveConfig(distortion="psnr_y", perceptual="swd")
@@ -56,7 +57,7 @@ def test_a_model_below_bicubic_never_passes():
 def test_an_equal_model_is_not_better():
     bicubic, champion = evaluation(24, 0.5), evaluation(26, 0.3)
     decision = judge(champion, bicubic=bicubic, champion=champion)
-    assert "not shown to be better (the interval must lie below 0)" in decision.reason
+    assert "not shown to be better (the interval must be below 0)" in decision.reason
 
 
 def test_few_images_are_not_enough_evidence():
@@ -64,14 +65,14 @@ def test_few_images_are_not_enough_evidence():
     assert "29 gate images, at least 30 are needed" in decision.reason
 
 
-def test_the_reason_of_a_promotion_tells_all_checks_and_of_a_refusal_the_failed_ones():
+def test_the_reason_has_all_checks_of_a_promotion_and_the_failed_ones_of_a_refusal():
     bicubic = evaluation(24, 0.5)
     assert judge(evaluation(25, 0.3), bicubic=bicubic).reason.count("against bicubic") == 2
     assert judge(evaluation(25, 0.6), bicubic=bicubic).reason.count("against bicubic") == 1
 
 
-def test_numbers_of_another_protocol_never_meet():
-    with pytest.raises(ValueError, match="bicubic was measured under another protocol"):
+def test_values_of_another_protocol_are_not_compared():
+    with pytest.raises(ValueError, match="bicubic was measured by another protocol"):
         judge(evaluation(25, 0.3), bicubic=evaluation(24, 0.5, protocol="unrounded"))
 
 
@@ -83,13 +84,18 @@ def test_a_metric_of_the_whole_set_is_judged_by_its_difference():
         assert decision.passed == passed
 
 
-def test_a_tint_a_grid_and_a_slow_network_are_kept_out():
+def test_defects_share_no_name_with_a_metric():
+    assert not set(gate.DEFECTS) & set(METRICS)
+    assert all(hasattr(Thresholds(), name) for name in gate.DEFECTS)
+
+
+def test_a_tint_a_grid_pattern_and_a_slow_network_are_refused():
     candidate, references = evaluation(25, 0.3), {"bicubic": evaluation(24, 0.5)}
-    limits = {"colour_shift": 2.0, "checkerboard": 1.0, "slowdown": 4.0}
+    limits = {"mean_tint": 2.0, "grid_pattern": 1.0, "slowdown": 4.0}
     assert decide(candidate, references, OBJECTIVE, Thresholds(), {}, limits).passed
     for name, words in (
-        ("colour_shift", "mean tint of 2.10 grey levels"),
-        ("checkerboard", "grid of 1.10 grey levels"),
+        ("mean_tint", "mean tint of 2.10 grey levels"),
+        ("grid_pattern", "grid pattern of 1.10 grey levels"),
         ("slowdown", "4.10 times the champion's time"),
     ):
         decision = decide(

@@ -1,4 +1,4 @@
-"""The gate set measures every model on the same images, and refuses images that training saw."""
+"""Every model is measured on the same gate images, and a gate image that training used is refused."""
 
 from types import SimpleNamespace
 
@@ -55,22 +55,31 @@ def bicubic_network(shift=0.0):
     return network
 
 
-def test_a_network_equal_to_bicubic_differs_by_nothing(opened):
+def test_a_network_equal_to_bicubic_has_no_difference(opened):
     gate = opened()
     bicubic, same = gate.measure_bicubic(), gate.measure(bicubic_network())
     assert same.evaluation.summary == bicubic.evaluation.summary
     found = gate.set_differences(same, {"bicubic": bicubic})["swd", "bicubic"]
     assert (found.estimate, found.low, found.high, found.n) == (0, 0, 0, 8)
-    assert gate.faults(same, None)["colour_shift"] < 1
-    assert gate.faults(same, same)["slowdown"] == 1
+    assert gate.defects(same, None)["mean_tint"] < 1
+    assert gate.defects(same, same)["slowdown"] == 1
 
 
 def test_a_tinted_network_is_worse_and_its_tint_is_measured_in_grey_levels(opened):
     gate = opened()
     clean, tinted = gate.measure(bicubic_network()), gate.measure(bicubic_network(10 / 255))
     assert tinted.evaluation.summary["psnr_y"] < clean.evaluation.summary["psnr_y"]
-    faults = gate.faults(tinted, clean)
-    assert faults["colour_shift"] - gate.faults(clean, None)["colour_shift"] == pytest.approx(10, abs=1.5)
+    defects = gate.defects(tinted, clean)
+    assert defects["mean_tint"] - gate.defects(clean, None)["mean_tint"] == pytest.approx(10, abs=1.5)
+
+
+def test_the_interval_of_a_set_level_metric_is_known(opened):
+    gate = opened()
+    tinted, bicubic = gate.measure(bicubic_network(10 / 255)), gate.measure_bicubic()
+    interval = gate.set_differences(tinted, {"bicubic": bicubic})["swd", "bicubic"]
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx(
+        (52.70682, 47.78023, 57.63341), rel=1e-5
+    )
 
 
 def test_three_images_give_no_limits(opened):

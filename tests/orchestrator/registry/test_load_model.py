@@ -1,6 +1,8 @@
-"""The scripts find a network by its registered name, its sweep or its run."""
+"""A network is loaded by its registered name, its sweep, its run or its public weight file."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,18 +10,22 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from helpers.champion import register_champion
+from helpers.paths import ROOT
 from PIL import Image
+from safetensors.torch import save_file
 
 from datasets.errors import UserError
 from experiments import benchmark_table, upscale
-from orchestrator.registry.load_model import load_model
+from orchestrator.registry.load_model import load_generator, load_model
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
 from trainers.evaluate import to_tensor, to_uint8
 from trainers.models import build_generator
 from trainers.state import new_state
+from trainers.weight_formats import export_generator
 
 CHAMPION = "models:/upsweep-demo@champion"
+RRDB = GeneratorConfig(kind="rrdb", norm="none", upsampler="nearest_conv", num_blocks=1, channels=8)
 CONFIG = TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=2, global_skip="bicubic"))
 
 
@@ -88,3 +94,64 @@ def test_an_alias_that_nothing_carries_is_one_sentence(store, tmp_path):
     args = upscale.Args(("a.png",), model="models:/upsweep-demo@best", tracking_uri=store[0])
     with pytest.raises(UserError, match="no model at models:/upsweep-demo@best in sqlite"):
         upscale.main(args)
+
+
+def test_a_model_that_does_not_exist_is_named(store):
+    with pytest.raises(UserError, match="no model at models:/upsweep-none@champion"):
+        load_generator("models:/upsweep-none@champion", store[0])
+
+
+def test_a_store_that_does_not_exist_is_named_and_not_created(tmp_path, capfd):
+    with pytest.raises(UserError, match="no store at .*none.db; name another one with --tracking-uri"):
+        load_generator("models:/upsweep-demo@champion", f"sqlite:///{tmp_path / 'none.db'}")
+    assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("layout", "config"),
+    [
+        ("basicsr", RRDB),
+        ("leftthomas", GeneratorConfig(kind="leftthomas", num_blocks=2, channels=8)),
+    ],
+)
+def test_a_public_weight_file_upscales_as_the_network_it_was_exported_from(tmp_path, photo, layout, config):
+    torch.manual_seed(0)
+    network = build_generator(config).eval()
+    export_generator(network, config, tmp_path / "net.pth", layout=layout)
+    loaded, settings = load_model(str(tmp_path / "net.pth"), "")
+    assert settings.generator == config and not loaded.training
+    small = to_tensor([photo], "cpu")
+    with torch.inference_mode():
+        assert torch.equal(loaded(small), network(small))
+    args = upscale.Args((str(tmp_path / "photos"),), out=tmp_path / "out", model=str(tmp_path / "net.pth"))
+    assert upscale.main(args) == 0 and Image.open(tmp_path / "out/a_x4.png").size == (168, 120)
+
+
+def test_a_weight_file_of_no_known_layout_is_refused_with_their_names(tmp_path):
+    save_file({"a.weight": torch.zeros(1)}, tmp_path / "net.safetensors")
+    with pytest.raises(UserError, match=r"known layouts \(basicsr, esrgan, esrgan_old, leftthomas\)"):
+        load_model(str(tmp_path / "net.safetensors"), "")
+    with pytest.raises(UserError, match=r"gone\.pth' cannot be read as a weight file"):
+        load_model(str(tmp_path / "gone.pth"), "")
+
+
+class Bomb:
+    """An object that leaves a file when it is unpickled."""
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return open, (str(self.trace), "w")
+
+
+def test_code_in_a_weight_file_is_not_run(tmp_path):
+    torch.save({"conv_first.weight": Bomb(tmp_path / "ran")}, tmp_path / "net.pth")
+    with pytest.raises(UserError, match="cannot be read as a weight file"):
+        load_model(str(tmp_path / "net.pth"), "")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_loading_a_folder_does_not_import_mlflow():
+    code = "import sys, orchestrator.registry.load_model; assert 'mlflow' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

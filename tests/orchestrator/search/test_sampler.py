@@ -1,25 +1,16 @@
-"""What Optuna is told about trials that stopped early, diverged or failed."""
+"""The sampler: constraints of trials that stopped early, diverged or failed, and its state."""
+
+from types import SimpleNamespace
 
 import optuna
 import pytest
+from helpers.optuna_search import SPACE, result, search
 from ray.tune.search import Searcher
 
-from orchestrator.search.sampler import CONSTRAINT, ENOUGH, SNAPSHOTS, build_search
-from orchestrator.search.space import Choice, LogFloat, Space
-from orchestrator.search.study_export import StudyExport
-from orchestrator.storage import Storage
+from orchestrator.results.trial_report import Status
+from orchestrator.search.hooks import active
+from orchestrator.search.sampler import CONSTRAINT, build_search
 from trainers.config import ObjectiveConfig
-
-SPACE = Space("s", {"generator.num_blocks": Choice((2, 4)), "loss.adversarial_weight": LogFloat(1e-3, 1)})
-OBJECTIVE = ObjectiveConfig(perceptual="swd")
-
-
-def search(name="sweep-screen", points=(), sampler="tpe"):
-    return build_search(SPACE, OBJECTIVE, name, seed=0, points=list(points), trials=8, sampler=sampler)
-
-
-def result(psnr, swd, step=120, **more):
-    return {"psnr_y": psnr, "swd": swd, "gan_step": step, "max_steps": 120} | more
 
 
 def test_a_stopped_trial_never_outranks_a_full_one():
@@ -37,7 +28,7 @@ def test_a_diverged_trial_is_worse_than_a_stopped_one():
         "full": result(28.0, 150.0),
         "late": result(28.0, 150.0, step=64),
         "early": result(28.0, 150.0, step=32),
-        "diverged": result(12.0, 900.0, step=119, diverged=1),
+        "diverged": result(12.0, 900.0, step=119, status=Status.DIVERGED),
     }
     for trial_id in ends:
         s.suggest(trial_id)
@@ -64,19 +55,39 @@ def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever(
     s = search()
     for trial_id in ("refused", "crashed"):
         s.suggest(trial_id)
-    s.on_trial_complete("refused", {"failed": "no such weights", "gan_step": 0, "max_steps": 120})
+    s.on_trial_complete("refused", result(step=0, status=Status.FAILED, reason="no such weights"))
     s.on_trial_complete("crashed", None, error=True)
     assert [t.state.name for t in s._ot_study.trials] == ["FAIL", "FAIL"]
 
 
-def test_no_design_is_drawn_once_there_is_enough_but_one_always(monkeypatch):
-    monkeypatch.setitem(ENOUGH, "sweep-screen", lambda: True)
+def test_a_trial_that_ended_in_its_psnr_phase_lacks_its_whole_budget():
     s = search()
-    assert isinstance(s.suggest("t0"), dict)
-    assert s.suggest("t1") == Searcher.FINISHED
-    assert len(s._ot_study.trials) == 1
-    monkeypatch.setitem(ENOUGH, "sweep-screen", lambda: False)
-    assert isinstance(s.suggest("t1"), dict)
+    s.suggest("t0")
+    s.on_trial_complete("t0", result(28.0, 150.0, step=90, phase="psnr"))
+    assert s._ot_study.trials[0].constraints == {CONSTRAINT: 1.0}
+
+
+def test_no_design_is_drawn_once_the_budget_is_spent_but_one_always():
+    s, spent = search(), [True]
+    with active("sweep-screen", SimpleNamespace(is_budget_spent=lambda: spent[0])):
+        assert isinstance(s.suggest("t0"), dict)
+        assert s.suggest("t1") == Searcher.FINISHED
+        assert len(s._ot_study.trials) == 1
+        spent[0] = False
+        assert isinstance(s.suggest("t1"), dict)
+
+
+def test_without_hooks_designs_are_drawn_as_usual(tmp_path):
+    s = search()
+    assert isinstance(s.suggest("t0"), dict) and isinstance(s.suggest("t1"), dict)
+    s.save(str(tmp_path / "state"))
+
+
+def test_every_trial_of_the_study_names_its_trial_of_tune():
+    s = search()
+    for trial_id in ("a", "b"):
+        s.suggest(trial_id)
+    assert [t.user_attrs["trial"] for t in s._ot_study.trials] == ["a", "b"]
 
 
 def test_points_to_start_from_come_first():
@@ -102,42 +113,3 @@ def test_directions_follow_the_metrics(metric):
     s = build_search(SPACE, ObjectiveConfig(perceptual=metric), "x", seed=0, points=[], trials=8)
     s.suggest("t")
     assert [d.name for d in s._ot_study.directions] == ["MAXIMIZE", "MINIMIZE"]
-
-
-def test_the_study_is_exported_for_those_who_look_at_it(tmp_path, monkeypatch, capfd):
-    storage = Storage(str(tmp_path / "runs"))
-    s, export = search(), StudyExport(storage, "sweep")
-    optuna.logging.set_verbosity(optuna.logging.INFO)
-    monkeypatch.setitem(SNAPSHOTS, "sweep-screen", export)
-    for trial_id in ("full", "stopped", "crashed", "runs still"):
-        s.suggest(trial_id)
-    s.on_trial_complete("full", result(28.0, 150.0))
-    s.on_trial_complete("stopped", result(29.0, 140.0, step=30))
-    s.on_trial_complete("crashed", None, error=True)
-    s.save(str(tmp_path / "state"))
-
-    path = tmp_path / "runs" / "sweep" / "study.db"
-    seen = optuna.load_study(study_name="sweep-screen", storage=f"sqlite:///{path}")
-    assert seen.directions == s._ot_study.directions
-    assert [t.state.name for t in seen.trials] == ["COMPLETE", "COMPLETE", "FAIL"], "none runs for ever"
-    assert [t.user_attrs["trial"] for t in seen.trials] == ["full", "stopped", "crashed"]
-    assert [t.values for t in seen.trials[:2]] == [[28.0, 150.0], [29.0, 140.0]]
-    assert [t.constraints for t in seen.trials[:2]] == [{CONSTRAINT: 0.0}, {CONSTRAINT: 0.75}]
-    assert [t.params for t in seen.trials] == [t.params for t in s._ot_study.trials[:3]]
-    assert [t.number for t in seen.best_trials] == [0], "the dashboard's front holds whole trials only"
-    assert capfd.readouterr().err == "", "a resumed sweep has not asked Optuna to be quiet before"
-
-
-def test_the_export_waits_between_snapshots_but_not_at_the_end(tmp_path):
-    storage = Storage(str(tmp_path / "runs"))
-    s, export = search(), StudyExport(storage, "sweep")
-    written = []
-    for k in range(3):
-        s.suggest(f"t{k}")
-        s.on_trial_complete(f"t{k}", result(28.0 + k, 150.0))
-        export(s._ot_study)
-        written.append(export.finished)
-    assert written == [1, 1, 1]
-    export.write()
-    assert export.finished == 3
-    assert [p.name for p in (tmp_path / "runs" / "sweep").iterdir()] == ["study.db"]

@@ -6,7 +6,6 @@ import optuna
 import pytest
 
 from datasets.errors import UserError
-from orchestrator.search.labels import label
 from orchestrator.search.space import Choice, Derived, LogFloat, Space
 from trainers.config import TrainConfig
 
@@ -129,10 +128,3 @@ def test_a_grid_holds_every_design_once_as_the_sampler_knows_it():
 def test_a_grid_over_a_continuous_axis_is_refused():
     with pytest.raises(UserError, match="adversarial_weight runs from 0.001 to 1 and has no grid; give it a"):
         space({ADV: LogFloat(1e-3, 1)}).grid()
-
-
-def test_labels_say_the_design():
-    values = {ADV: 0.1, NORM: "batch", UP: "pixel_shuffle", BLOCKS: 4, PIXEL + "?": True, PIXEL: 0.0}
-    assert label(values) == "bn shuffle b4 adv=0.1 pix=0"
-    assert label({"optim.lr_g": 1e-4, "loss.adversarial": "hinge"}) == "lr_g=0.0001 adversarial=hinge"
-    assert label({}) == "as the recipe"

@@ -1,6 +1,5 @@
 """Spaces from files of the user's own: read as text, refused in a sentence, found again when resumed."""
 
-import json
 import pickle
 import subprocess
 import sys
@@ -9,12 +8,12 @@ import pytest
 
 from datasets.errors import UserError
 from experiments import spaces
-from experiments.common.sweep_options import Options
 from experiments.recipes.demo import demo
 from orchestrator.search import space_file
 from orchestrator.search.sampler import build_search
 from orchestrator.search.space import Choice, LogFloat
-from orchestrator.sweep import resume
+from orchestrator.sweep.request import Request
+from orchestrator.sweep.resume import load_space
 
 CLASS = """
 from orchestrator.search.space import Choice, LogFloat, Space
@@ -138,19 +137,14 @@ def test_a_users_class_is_found_by_whoever_reads_the_search_again(write, tmp_pat
 
 
 def test_a_resumed_sweep_reads_the_text_it_kept(write, tmp_path):
-    """The file itself may be gone, or say something else by now."""
-    path = tmp_path / "mine.py"
-    write("mine.py", CLASS)
-    given = Options(space=f"{path}:Mine", storage=str(tmp_path / "runs"), name="s")
-    request = resume.build(given, spaces.build, "")
-    assert request.space.name == "mine"
+    """The file itself may be gone, or may have changed since."""
+    path = write("mine.py", CLASS)
+    request = Request(space=f"{path}:Mine", storage=str(tmp_path / "runs"), name="s")
+    before = load_space(request, spaces.build)
+    assert before.space.name == "mine" and before.file.stored_name == "space.py"
     kept = tmp_path / "runs" / "s" / "submission"
     kept.mkdir(parents=True)
-    (kept / request.space_file.kept_as).write_text(request.space_file.text)
-    before = {"config": {}, "trials": 6, "confirm_top": 1, "confirm_seeds": 1, "gpus_per_trial": 1}
-    facts = {"space": "mine", "space_file": request.space_file.spec, "request": before, "seed": 0}
-    facts |= {"tracking_uri": "", "command": ""}
-    (tmp_path / "runs" / "s" / "sweep.json").write_text(json.dumps(facts))
-    path.unlink()
-    again = resume.build(Options(resume="s", storage=str(tmp_path / "runs")), spaces.build, "")
-    assert vars(again.space) == vars(request.space)
+    (kept / before.file.stored_name).write_text(before.file.text)
+    write("mine.py", "raise ValueError")
+    again = load_space(request, spaces.build, resume=True)
+    assert vars(again.space) == vars(before.space) and again.file == before.file

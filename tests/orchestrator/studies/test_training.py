@@ -13,7 +13,7 @@ KIND, RECIPE = "dataset_matrix", "miniature_matrix"
 
 def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, sets, monkeypatch):
     calm = run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, name="calm"))
-    real, calls = training.TrainingRun.whole, []
+    real, calls = training.TrainingRun.train, []
 
     def dies(self):
         calls.append(1)
@@ -21,7 +21,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, sets, monkeypatc
             self.stop = lambda: self.monitor.restore() is not None  # after its first checkpoint
         return real(self)
 
-    monkeypatch.setattr(training.TrainingRun, "whole", dies)
+    monkeypatch.setattr(training.TrainingRun, "train", dies)
     with pytest.raises(Exception, match="stopped at step"):
         run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, name="shaken"))
     shaken = run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, name="shaken", resume=True))

@@ -17,8 +17,8 @@ SMALL, LARGE = Costs(100, 0.1, 0.2, 1.0), Costs(300, 0.3, 0.4, 3.0)
 
 def test_an_architecture_lies_on_the_line_between_the_extremes():
     middle = {"parameters": 200, "psnr_step": 0.2, "gan_step": 0.3, "evaluation": 2.0}
-    assert vars(SMALL.between(LARGE, 200)) == pytest.approx(middle)
-    assert SMALL.between(SMALL, 100) == SMALL
+    assert vars(SMALL.interpolate(LARGE, 200)) == pytest.approx(middle)
+    assert SMALL.interpolate(SMALL, 100) == SMALL
 
 
 def test_the_plans_counts_become_hours():
@@ -29,7 +29,7 @@ def test_the_plans_counts_become_hours():
     ]
     config = tiny(run__psnr_eval_every_steps=10, run__eval_every_steps=10)
     prepared = SimpleNamespace(request=SimpleNamespace(config=config), missing=[1], stages=lambda: stages)
-    hours = cost_estimate._hours(prepared, [SMALL, LARGE])
+    hours = cost_estimate.stage_hours(prepared, [SMALL, LARGE])
     warm = 60 * (0.3 + 3.0 / 10)  # the large one alone is missing
     screen = 4 * 15 * (0.3 + 2.0 / 10)  # the mean of both
     confirm = 2 * (60 * (0.2 + 2.0 / 10) + 30 * (0.3 + 2.0 / 10))
@@ -54,16 +54,15 @@ def test_of_several_ranks_one_is_timed_and_all_are_paid_for():
     assert "ranks" not in Estimate({"screen": 6.0}, 2, True, 1.0, SMALL, LARGE).describe(0)[1]
 
 
-def test_the_real_step_of_both_phases_is_timed(monkeypatch):
-    monkeypatch.setattr(cost_estimate, "SECONDS", 0.0)
+def test_the_step_of_both_phases_and_an_evaluation_are_timed(monkeypatch):
     monkeypatch.setattr(cost_estimate, "TrainLoader", lambda *_, **__: Loader())
-    monkeypatch.setattr(cost_estimate, "eval_pairs", lambda *_, **__: [])
-    monkeypatch.setattr(
-        cost_estimate, "Evaluator", lambda *_, **__: SimpleNamespace(measure=lambda net: None)
+    measured = []
+    plan = SimpleNamespace(
+        images={"train": None},
+        request=SimpleNamespace(ranks=1),
+        val_evaluator=lambda device: SimpleNamespace(measure=measured.append),
     )
-    prepared = SimpleNamespace(
-        images={"train": None, "val": None}, request=SimpleNamespace(metrics=(), ranks=1)
-    )
-    costs = cost_estimate.measure(tiny(), prepared, torch.device("cpu"))
+    costs = cost_estimate.measure_costs(tiny(), plan, torch.device("cpu"))
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == parameters(build_generator(tiny().generator))
+    assert len(measured) >= 2 and not measured[0].training, "the first evaluation is not timed"

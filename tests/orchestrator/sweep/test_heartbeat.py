@@ -75,7 +75,7 @@ def test_a_marker_stops_the_driver_as_ctrl_c_does_and_once(storage, monkeypatch)
             time.sleep(0.1)
         assert heard == [1]
         with Heartbeat(storage, "s") as heart:
-            heart.too_late_to_stop()
+            heart.ignore_stop_requests()
             storage.write_text(f"s/{heartbeat.STOP}", "{}")
             time.sleep(0.1)
         assert heard == [1], "a sweep that is writing its report is not cut in half"
@@ -110,7 +110,7 @@ def test_what_cannot_be_stopped_is_said_in_a_sentence(storage):
     with pytest.raises(UserError, match="no sweep 'gone' in"):
         status.stop(storage, "gone")
     with pytest.raises(
-        UserError, match="sweep 's' died, so there is nothing to stop; go on with: .*--resume"
+        UserError, match="sweep 's' died, so there is nothing to stop; resume it with: .*--resume"
     ):
         status.stop(storage, "s")
     storage.write_text("s/sweep.json", json.dumps({"status": "finished"}))

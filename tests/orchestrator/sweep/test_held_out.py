@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from datasets.config import DataConfig
-from orchestrator.sweep.held_out import _measure
+from orchestrator.sweep.held_out import HeldOutImages, evaluate
 from orchestrator.trial.inputs import open_role
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
@@ -26,9 +26,8 @@ def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_pa
         tmp_path / "runs/step-1", config, build_generator(config.generator), {}
     )
     digest = open_role(data, "test", tmp_path / "work").digest
-    found = _measure(
-        str(folder), str(folder), "test", tmp_path / "work", ("psnr_y", "lr_consistency"), digest
-    )
+    metrics = ("psnr_y", "lr_consistency")
+    found = evaluate(str(folder), str(folder), HeldOutImages("test", digest, tmp_path / "work", metrics))
     assert f"degradation=pil; images={digest}; scale=4; n=2" in found["protocol"]["lr_consistency"]
     assert found["summary"]["warm/psnr_y"] == found["summary"]["psnr_y"]
     assert len(found["keys"]) == len(found["per_image"]["psnr_y"]) == 2
@@ -36,3 +35,5 @@ def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_pa
         mean = sum(found["per_image"][f"{name}/psnr_y"]) / 2
         assert mean == pytest.approx(found["summary"][f"{name}/psnr_y"])
     assert found["cpu_hours"] > 0 and found["gpu_hours"] == 0
+    with pytest.raises(RuntimeError, match="data.test holds other images on this node than on the driver's"):
+        evaluate(str(folder), str(folder), HeldOutImages("test", "other", tmp_path / "work", metrics))

@@ -8,14 +8,12 @@ from helpers.tiny import tiny
 
 from orchestrator.registry import load_model
 from orchestrator.registry.registry import Registry
-from orchestrator.search.space import Space
 from orchestrator.sweep.pick_floor import distortion_floor
 from orchestrator.sweep.request import Request
 from orchestrator.tracking.server import default_uri
 from trainers.models import build_generator
 
 CONFIG = tiny()
-SPACE = Space("s", {})
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def ask(tmp_path, migrated_database, monkeypatch):
 
         monkeypatch.setattr(load_model, "load_generator", load)
         measured = SimpleNamespace(measure=lambda net: SimpleNamespace(summary={"psnr_y": champion}))
-        request = Request(CONFIG, SPACE, "faces-2", tracking_uri=uri)
+        request = Request(config=CONFIG, name="faces-2", tracking_uri=uri)
         answer = distortion_floor(request, bicubic, lambda device: measured)
         assert asked in ([], ["models:/upsweep-faces/1"])
         return answer
@@ -66,13 +64,13 @@ def test_a_champion_of_another_task_cannot_be_measured_on_these_pairs(ask):
 
 
 def test_a_store_that_does_not_answer_leaves_bicubic_and_says_so():
-    request = Request(CONFIG, SPACE, "faces", tracking_uri="http://127.0.0.1:9")
+    request = Request(config=CONFIG, name="faces", tracking_uri="http://127.0.0.1:9")
     floor, words = distortion_floor(request, 28.0, lambda device: None)
     assert floor == 28.0
     assert words.startswith("bicubic; the champion was not asked: no MLflow server answers")
 
 
 def test_a_store_that_does_not_exist_is_not_made(tmp_path):
-    request = Request(CONFIG, SPACE, "faces", tracking_uri=default_uri(tmp_path))
+    request = Request(config=CONFIG, name="faces", tracking_uri=default_uri(tmp_path))
     assert distortion_floor(request, 28.0, lambda device: None) == (28.0, "bicubic")
     assert not list(tmp_path.iterdir())

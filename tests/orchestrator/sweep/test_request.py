@@ -1,78 +1,36 @@
-"""What a sweep is asked for: filled in, named, refused, resumed."""
+"""The request of a sweep: defaults from its space, what is refused, devices, limits, JSON."""
 
-import json
-from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import fields
 
 import pytest
 
 from datasets.errors import UserError
 from experiments import recipes, spaces
 from experiments.common.sweep_options import Options
-from orchestrator.cluster.capacity import Capacity
-from orchestrator.search.proposals import points
-from orchestrator.search.space import Choice, Space
-from orchestrator.sweep import resume, run
-from orchestrator.sweep.checks import _check_ranks
-from orchestrator.sweep.request import Budget, Request
-from trainers.config import flatten, override
+from orchestrator.search.proposals import starting_points
+from orchestrator.sweep.request import Request, decides_results
+from orchestrator.sweep.resume import new_request
+from trainers.config import override
 
 
-@pytest.fixture(autouse=True)
-def no_cluster(monkeypatch):
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-
-
-def build(tmp_path, **options):
-    given = Options(storage=str(tmp_path / "runs"), **options)
-    return resume.build(given, spaces.build, "the command")
-
-
-def existing(tmp_path, name, **facts):
-    """A sweep that began before."""
-    folder = tmp_path / "runs" / name
-    folder.mkdir(parents=True)
-    config = override(recipes.demo(), {"run.gan_steps": 40})
-    before = {"config": flatten(config), "trials": 3, "confirm_top": 1, "confirm_seeds": 2}
-    told = {"space": "balance", "seed": 9, "command": "as typed", "tracking_uri": "sqlite:////x/mlflow.db"}
-    told |= {"request": before | {"gpus_per_trial": 0.5}} | facts
-    (folder / "sweep.json").write_text(json.dumps(told))
-    return config
+def filled(tmp_path, **options):
+    """The request of a new sweep with these options and the defaults of its space."""
+    request = new_request(Options(storage=str(tmp_path / "runs"), **options))
+    return request.filled(spaces.build(request.space))
 
 
 def test_zeros_take_the_spaces_own_numbers(tmp_path):
-    filled = build(tmp_path).filled()
-    assert (filled.trials, filled.confirm_top, filled.confirm_seeds) == (8, 2, 2)
-    assert filled.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
-    few = build(tmp_path, trials=1, confirm_top=5).filled()
+    usual = filled(tmp_path)
+    assert (usual.trials, usual.confirm_top, usual.confirm_seeds) == (8, 2, 2)
+    assert usual.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    few = filled(tmp_path, trials=1, confirm_top=5)
     assert (few.trials, few.confirm_top) == (1, 1), "no more can be confirmed than were screened"
 
 
-def test_the_space_follows_the_recipe(tmp_path):
-    assert build(tmp_path).space.name == "demo"
-    assert build(tmp_path, config=recipes.build("srgan_8")).space.name == "full"
-    assert build(tmp_path, space="balance").space.name == "balance"
-
-
-def test_data_options_are_short_for_the_dotted_names(tmp_path):
-    config = build(tmp_path, train="faces", test="towers").config
-    assert (config.data.train, config.data.val, config.data.test) == ("faces", "", "towers")
-
-
-def test_a_free_name_is_found(tmp_path):
-    assert build(tmp_path).name == "demo"
-    existing(tmp_path, "demo")
-    assert build(tmp_path).name == "demo-2"
-    existing(tmp_path, "demo-2")
-    assert build(tmp_path).name == "demo-3"
-    (tmp_path / "runs" / "demo-3").mkdir()
-    assert build(tmp_path).name == "demo-3", "a folder without a sweep is no sweep"
-
-
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b", "x" * 65, "warm", "cache", "train", "é"])
-def test_names_that_would_not_do(tmp_path, name):
+def test_a_bad_name_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="--name must be letters, digits"):
-        build(tmp_path, name=name).filled()
+        filled(tmp_path, name=name)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +39,9 @@ def test_names_that_would_not_do(tmp_path, name):
         ({"trials": -1}, "--trials must be 0 or more, but got -1"),
         ({"confirm_top": -2}, "--confirm-top must be 0 or more, but got -2"),
         ({"seed": -1}, "--seed must be 0 or more, but got -1"),
+        ({"max_hours": float("nan")}, "--max-hours must be 0 or more, but got nan"),
+        ({"max_gpu_hours": -1.0}, "--max-gpu-hours must be 0 or more, but got -1.0"),
+        ({"price_per_gpu_hour": float("inf")}, "--price-per-gpu-hour must be 0 or more, but got inf"),
         ({"gpus_per_trial": 0.0}, "--gpus-per-trial must be a share of one GPU .* whole number, but got 0"),
         ({"gpus_per_trial": 1.5}, "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5"),
         ({"gpus_per_trial": float("nan")}, "must be a share of one GPU"),
@@ -89,9 +50,9 @@ def test_names_that_would_not_do(tmp_path, name):
         ({"ranks_per_trial": 1, "gpus_per_trial": 2.0}, "--ranks-per-trial 1 leaves --gpus-per-trial out"),
     ],
 )
-def test_numbers_that_cannot_be_run(tmp_path, options, sentence):
+def test_numbers_that_cannot_be_run_are_refused(tmp_path, options, sentence):
     with pytest.raises(UserError, match=sentence):
-        build(tmp_path, **options).filled()
+        filled(tmp_path, **options)
 
 
 @pytest.mark.parametrize(
@@ -106,130 +67,89 @@ def test_numbers_that_cannot_be_run(tmp_path, options, sentence):
     ],
 )
 def test_whole_gpus_are_as_many_ranks(tmp_path, gpus, ranks, expected):
-    made = build(tmp_path, gpus_per_trial=gpus, ranks_per_trial=ranks).filled()
+    made = filled(tmp_path, gpus_per_trial=gpus, ranks_per_trial=ranks)
     assert (made.ranks, made.gpus_per_rank, made.gpus) == expected
 
 
-def test_a_batch_is_shared_evenly_or_refused(tmp_path):
-    _check_ranks(build(tmp_path, ranks_per_trial=2))
-    with pytest.raises(UserError, match=r"data.batch_size=4 must be a multiple of 3, a trial's ranks \(3\)"):
-        _check_ranks(build(tmp_path, ranks_per_trial=3))
-    parts = override(recipes.demo(), {"optim.micro_batches": 4})
-    with pytest.raises(UserError, match=r"must be a multiple of 8, .* optim.micro_batches \(4\)"):
-        _check_ranks(build(tmp_path, ranks_per_trial=2, config=parts))
-    varied = Space("mine", {"data.batch_size": Choice((4, 6))})
-    with pytest.raises(UserError, match="data.batch_size=6 must be a multiple of 4"):
-        _check_ranks(replace(build(tmp_path, ranks_per_trial=4), space=varied))
-
-
-@pytest.mark.parametrize(
-    ("asked", "there", "sentence"),
-    [
-        (
-            {"gpus_per_trial": 2.0},
-            (0, 8),
-            "--gpus-per-trial 2 needs GPUs .* --ranks-per-trial 2 runs as many",
-        ),
-        (
-            {"ranks_per_trial": 4},
-            (0, 3),
-            "each of the 4 ranks needs a CPU core, but there is 3 cores, 0 GPUs",
-        ),
-        ({"ranks_per_trial": 4}, (3, 8), "each of the 4 ranks needs a GPU and a CPU core"),
-        ({"gpus_per_trial": 4.0}, (4, 3), "each of the 4 ranks needs a GPU and a CPU core"),
-        ({"gpus_per_trial": 4.0}, (4, 4), ""),
-        ({"ranks_per_trial": 3}, (0, 3), ""),
-        ({}, (0, 0), ""),
-    ],
-)
-def test_a_trial_that_could_never_start_is_refused(tmp_path, asked, there, sentence):
-    gpus, cpus = there
-    place = Capacity(f"{cpus} cores, {gpus} GPUs", True, 1, cpus, gpus)
-    with pytest.raises(UserError, match=sentence) if sentence else nullcontext():
-        run._room(build(tmp_path, **asked).filled(), place)
-
-
-def test_a_resumed_sweep_takes_everything_from_itself(tmp_path):
-    config = existing(tmp_path, "mine")
-    again = build(tmp_path, resume="mine")
-    assert again.config == config
-    assert (again.trials, again.confirm_top, again.confirm_seeds, again.seed) == (3, 1, 2, 9)
-    assert (again.name, again.space.name, again.gpus_per_trial) == ("mine", "balance", 0.5)
-    assert again.ranks == 1, "of a sweep that began before there were ranks"
-    assert (again.command, again.tracking_uri) == ("as typed", "sqlite:////x/mlflow.db")
-    moved = build(tmp_path, resume="mine", tracking_uri="http://10.0.0.1:5000")
-    assert moved.tracking_uri == "http://10.0.0.1:5000", "a server may have moved meanwhile"
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        ({"trials": 20}, "--trials"),
-        ({"name": "other"}, "--name"),
-        ({"train": "faces"}, "--train"),
-        ({"config": override(recipes.demo(), {"optim.lr_g": 1e-3})}, "--optim.lr-g"),
-    ],
-)
-def test_settings_beside_resume_are_refused_rather_than_ignored(tmp_path, options, named):
-    existing(tmp_path, "mine")
-    with pytest.raises(UserError, match=f"--resume mine goes on with the settings .* leave out {named}"):
-        build(tmp_path, resume="mine", **options)
-
-
-def test_a_sweep_that_is_not_there_cannot_be_resumed(tmp_path):
-    with pytest.raises(UserError, match=r"no sweep 'gone' in .*/runs"):
-        build(tmp_path, resume="gone")
-
-
-def test_which_cluster(tmp_path, monkeypatch):
-    assert build(tmp_path).address is None
-    assert build(tmp_path, address="10.0.0.1:6379").address == "10.0.0.1:6379"
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.2:6379")
-    assert build(tmp_path).address == "10.0.0.2:6379"
-    assert build(tmp_path, address="10.0.0.1:6379").address == "10.0.0.1:6379"
-    assert build(tmp_path, local=True).address is None
-
-
 def test_both_objectives_are_measured_first(tmp_path):
-    assert build(tmp_path).metrics == ("psnr_y", "swd", "ssim_y")
+    assert filled(tmp_path).metrics == ("psnr_y", "swd", "ssim_y")
     other = override(recipes.demo(), {"objective.distortion": "ssim_y"})
-    assert Request(other, spaces.DEMO, "x").metrics == ("ssim_y", "swd")
+    assert Request(config=other).metrics == ("ssim_y", "swd")
+
+
+def designs(request):
+    space = spaces.build(request.space)
+    return starting_points(space, request.trials, request.sampler, request.seed)
 
 
 def test_a_grid_has_as_many_trials_as_designs(tmp_path):
-    request = build(tmp_path, space="ablation").filled()
+    request = filled(tmp_path, space="ablation")
     assert (request.sampler, request.trials) == ("grid", 8)
-    assert len(points(request)) == 8
-    part = build(tmp_path, space="architecture", trials=5).filled()
-    assert part.trials == len(points(part)) == 5
-    assert len({p["generator.num_blocks"] for p in points(part)}) > 1, "a part spreads over the axes"
-    assert build(tmp_path, space="ablation", trials=100).filled().trials == 8
+    assert len(designs(request)) == 8
+    part = filled(tmp_path, space="architecture", trials=5)
+    assert part.trials == len(designs(part)) == 5
+    assert len({p["generator.num_blocks"] for p in designs(part)}) > 1, "a part spreads over the axes"
+    assert filled(tmp_path, space="ablation", trials=100).trials == 8
     with pytest.raises(UserError, match="has no grid; give it a list of values, or choose another --sampler"):
-        build(tmp_path, space="full", sampler="grid").filled()
+        filled(tmp_path, space="full", sampler="grid")
 
 
-def test_a_sampler_that_does_not_exist(tmp_path):
+def test_a_sampler_follows_the_space_or_the_option(tmp_path):
     with pytest.raises(UserError, match="no sampler 'nsga'; known: .*; did you mean 'nsga2'"):
-        build(tmp_path, sampler="nsga").filled()
-    assert build(tmp_path).filled().sampler == "tpe"
+        filled(tmp_path, sampler="nsga")
+    assert filled(tmp_path).sampler == "tpe"
+    assert filled(tmp_path, sampler="random").sampler == "random"
 
 
-def test_a_stopping_rule_follows_the_space_or_is_asked_for(tmp_path):
-    assert build(tmp_path).filled().stopping == "feasible_first"
-    assert build(tmp_path, space="ablation").filled().stopping == "none"
-    assert build(tmp_path, space="ablation", stopping="asha").filled().stopping == "asha"
+def test_a_stopping_rule_follows_the_space_or_the_option(tmp_path):
+    assert filled(tmp_path).stopping == "feasible_first"
+    assert filled(tmp_path, space="ablation").stopping == "none"
+    assert filled(tmp_path, space="ablation", stopping="asha").stopping == "asha"
     with pytest.raises(UserError, match="no stopping rule 'fronts'; known: .*; did you mean 'front'"):
-        build(tmp_path, stopping="fronts").filled()
+        filled(tmp_path, stopping="fronts")
 
 
-def test_a_resumed_sweep_keeps_its_sampler_its_rule_and_its_budget(tmp_path):
-    existing(tmp_path, "mine")
-    assert build(tmp_path, resume="mine").budget == Budget(), "one that began without"
-    path = tmp_path / "runs" / "mine" / "sweep.json"
-    facts = json.loads(path.read_text())
-    asked = {"sampler": "nsga2", "stopping": "front", "budget": {"hours": 2.0, "gpu_hours": 0.0}}
-    path.write_text(json.dumps(facts | {"request": facts["request"] | asked}))
-    again = build(tmp_path, resume="mine")
-    assert (again.sampler, again.stopping, again.budget) == ("nsga2", "front", Budget(2.0, 0.0))
-    with pytest.raises(UserError, match="leave out --max-hours"):
-        build(tmp_path, resume="mine", max_hours=3.0)
+def population(**options):
+    request = Request(config=recipes.build("srgan_8"), name="mine", stopping="pbt", **options)
+    return request.filled(spaces.build(request.space or "balance"))
+
+
+def test_the_first_settings_of_a_population_are_drawn_at_random():
+    assert population(trials=8).sampler == "random"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"space": "architecture"}, "generator.num_blocks of space architecture does not allow"),
+        ({"trials": 3}, "--trials 4 or more, but got 3"),
+        ({"sampler": "tpe"}, "leave out --sampler tpe"),
+        ({"max_hours": 2.0}, "--max-hours and --max-gpu-hours cannot end it early"),
+    ],
+)
+def test_what_a_population_cannot_do_is_refused(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        population(**options)
+
+
+def test_the_first_limit_that_is_reached_is_named():
+    request = Request(max_hours=2, max_gpu_hours=10)
+    assert request.limit_reached(1.9, 9.9) == ""
+    assert request.limit_reached(2.0, 0.0) == "the 2 hours of --max-hours"
+    assert request.limit_reached(0.5, 10.0) == "the 10 GPU-hours of --max-gpu-hours"
+    assert request.limits == "2 hours or 10 GPU-hours"
+    assert Request().limit_reached(1e9, 1e9) == "" == Request().limits
+
+
+def test_a_request_is_read_back_from_its_json(tmp_path):
+    request = filled(tmp_path, space="balance", trials=5, max_hours=2.5, sampler="nsga2")
+    plain = request.to_json()
+    assert plain["config"]["generator.num_blocks"] == request.config.generator.num_blocks
+    assert Request.from_json(plain) == request
+    assert set(plain) == {f.name for f in fields(Request)}
+
+
+def test_options_that_may_change_with_a_resumed_sweep():
+    changing = {f.name for f in fields(Request) if not decides_results(f.name)}
+    assert changing == {"storage", "tracking_uri", "price_per_gpu_hour", "local", "address"}
+    assert not decides_results("dry_run"), "an option of the command, not of the sweep"

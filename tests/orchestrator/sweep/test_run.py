@@ -206,7 +206,7 @@ def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
     started = place.facts("tiny")["started"]
 
     refused = place.run("sweep.py", "--name", "tiny", *words)
-    assert refused.returncode == 2 and "go on with --resume tiny" in refused.stderr
+    assert refused.returncode == 2 and "resume it with --resume tiny" in refused.stderr
     done = place.run("sweep.py", "--resume", "tiny")
     assert done.returncode == 0, done.stderr
     rows, facts = place.rows("tiny"), place.facts("tiny")
@@ -280,7 +280,10 @@ def test_ctrl_c_stops_in_good_order_and_says_how_to_go_on(place):
     assert driver.wait(timeout=120) == 130
     said = (place.folder / "log.txt").read_text()
     assert "Traceback" not in said
-    assert f"stopped; go on with: python experiments/sweep.py --resume tiny --storage {place.storage}" in said
+    assert (
+        f"stopped; resume it with: python experiments/sweep.py --resume tiny --storage {place.storage}"
+        in said
+    )
     assert place.facts("tiny")["status"] == "interrupted"
     assert ("KILLED",) in place.ask("select status from runs")
 
@@ -305,7 +308,7 @@ def test_another_shell_stops_a_sweep_of_a_users_own_space_and_it_goes_on_without
     assert "tiny: running" in place.run("sweep.py", "--status", "tiny").stdout
     stopped = place.run("sweep.py", "--stop", "tiny")
     assert stopped.returncode == 0, stopped.stderr
-    assert stopped.stdout.startswith("stopped; go on with: python experiments/sweep.py --resume tiny")
+    assert stopped.stdout.startswith("stopped; resume it with: python experiments/sweep.py --resume tiny")
     assert driver.wait(timeout=60) == 130
     assert "Traceback" not in (place.folder / "log.txt").read_text()
     assert "tiny: interrupted" in place.run("sweep.py", "--status", "tiny").stdout

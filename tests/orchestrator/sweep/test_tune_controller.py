@@ -10,13 +10,16 @@ import ray
 from ray import tune
 from ray.tune import Experiment
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
+from ray.tune.utils import flatten_dict
 
 from experiments.recipes.demo import demo
 from orchestrator.cluster.connect import connect
+from orchestrator.results.trial_report import Status, TrialReport
+from orchestrator.search.hooks import active
 from orchestrator.search.sampler import build_search
 from orchestrator.storage import Storage
 from orchestrator.sweep import tune_callback
-from orchestrator.sweep.stages import MAX_FAILURES
+from orchestrator.sweep.stage_runner import MAX_FAILURES
 from orchestrator.sweep.tune_controller import (
     STATE_FILES,
     UpsweepTuneController,
@@ -24,6 +27,8 @@ from orchestrator.sweep.tune_controller import (
     restore_snapshot,
     using_upsweep_controller,
 )
+
+REPORT = TrialReport(Status.COMPLETE, "gan", 1, 1, ranked={"psnr_y": 30.0, "swd": 9.0})
 
 
 def test_a_snapshot_is_whole_and_replaces_what_is_torn(tmp_path):
@@ -48,6 +53,14 @@ def test_without_a_snapshot_no_trial_was_started(tmp_path):
     assert not restore_snapshot(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
 
 
+def test_another_controller_than_ours_is_an_error():
+    with pytest.raises(RuntimeError, match="no longer takes its controller from ray.tune.tune"):
+        with using_upsweep_controller(lambda snapshot: None, lambda: 1):
+            pass
+    with pytest.raises(KeyError), using_upsweep_controller(lambda snapshot: None, lambda: 1):
+        raise KeyError("what the block raised comes first")
+
+
 @pytest.mark.parametrize("ahead", [1, 5])
 def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
     """The sampler draws again when there is more room, and when there is less waits until fewer run."""
@@ -62,16 +75,16 @@ def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
             names.append(name)
         return names
 
-    controller._make_room(3)
+    controller._set_slots(3)
     running = draw_all()
     assert len(running) == 3 and controller._max_pending_trials == 3
-    controller._make_room(5)
+    controller._set_slots(5)
     running += draw_all()
     assert len(running) == 5
-    controller._make_room(1)
+    controller._set_slots(1)
     for name in running:
         assert not draw_all()
-        search.on_trial_complete(name, {"psnr_y": 30.0, "swd": 9.0, "gan_step": 1, "max_steps": 1})
+        search.on_trial_complete(name, flatten_dict(REPORT.to_result()))
     assert len(draw_all()) == 1
 
 
@@ -88,14 +101,14 @@ def test_a_list_of_designs_follows_the_room_too():
     controller = UpsweepTuneController.__new__(UpsweepTuneController)
     controller._search_alg = designs
     assert [bool(designs.next_trial()) for _ in range(2)] == [True, False]
-    controller._make_room(3)
+    controller._set_slots(3)
     assert [bool(designs.next_trial()) for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.slow
 @pytest.mark.ray
 def test_who_is_used_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 1)
+    monkeypatch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 1)
     ways = ["well", "well", "diverged", "well", "out of memory", "well"]
     designs = [{"how": way, "mark": str(tmp_path / "mark")} for way in ways]
 
@@ -105,7 +118,8 @@ def test_who_is_used_again(tmp_path, monkeypatch):
         if how == "out of memory" and not os.path.exists(mark):
             open(mark, "w").close()
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        tune.report({"pid": os.getpid(), "diverged": int(how == "diverged")})
+        status = Status.DIVERGED if how == "diverged" else Status.COMPLETE
+        tune.report({"pid": os.getpid(), **TrialReport(status=status).to_result()})
 
     kept = []
     with connect(None), using_upsweep_controller(kept.append, lambda: 1):
@@ -130,8 +144,7 @@ def test_who_is_used_again(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cluster.connect.available_cpus", lambda: 2)
-    monkeypatch.setitem(tune_callback.LIVE, "s/screen", MagicMock())
+    monkeypatch.setattr("orchestrator.cluster.connect.usable_cpus", lambda: 2)
 
     def trial(params):
         """Killed after each report: one new step an attempt, or the same one again."""
@@ -139,13 +152,15 @@ def test_a_trial_is_tried_again_as_often_as_it_gets_further(tmp_path, monkeypatc
         with open(attempts, "a") as f:
             f.write("x")
         step = attempts.stat().st_size if params["way"] == "further" else 1
-        tune.report({"phase": "psnr", "step": step, "last/psnr_y": 30.0, "complete": int(step == 7)})
+        status = Status.COMPLETE if step == 7 else Status.RUNNING
+        tune.report(TrialReport(status, "psnr", step, latest={"psnr_y": 30.0}).to_result())
         if step < 7:
             time.sleep(1)  # the driver hears of it
             os.kill(os.getpid(), signal.SIGKILL)
 
-    seen = tune_callback.StageCallback("s/screen")
-    with connect(None), using_upsweep_controller(lambda snapshot: None, lambda: 2):
+    seen = tune_callback.StageCallback("s-screen")
+    hooks = MagicMock()
+    with active("s-screen", hooks), connect(None), using_upsweep_controller(lambda snapshot: None, lambda: 2):
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             param_space={"way": tune.grid_search(["further", "nowhere"])},

@@ -1,4 +1,4 @@
-"""The journal keeps what a run said: in order, once, through kills and full disks."""
+"""Journals keep entries in order and once, through kills and full disks."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import pytest
 from orchestrator.tracking.journal import AppendOnlyFile, Journal, read_entries
 
 
-def test_a_run_is_told_from_start_to_end(tmp_path):
+def test_a_run_is_written_from_start_to_end(tmp_path):
     journal = Journal(tmp_path / "j.jsonl", "demo/screen/a")
     journal.start("b4 bn", {"loss.adversarial_weight": 0.1, "optim.milestones": [0.5]}, {"seed": 3}, "demo")
     journal.metrics(10, {"psnr_y": 25.5})
@@ -48,13 +48,13 @@ def test_a_repeated_step_keeps_its_first_value_and_time(tmp_path):
     assert entries[2]["values"] == {"swd": 1.0}
 
 
-def test_not_a_number_and_infinity_are_words(tmp_path):
+def test_nan_and_infinity_become_strings(tmp_path):
     journal = Journal(tmp_path / "j.jsonl", "a")
     journal.metrics(1, {"loss_g": float("nan"), "loss_d": float("inf"), "psnr_y": 1})
     assert journal.drain()[0]["values"] == {"loss_g": "nan", "loss_d": "inf", "psnr_y": 1.0}
 
 
-def test_a_line_cut_by_a_kill_is_removed_and_the_journal_goes_on(tmp_path):
+def test_a_line_cut_off_by_a_kill_is_removed_and_the_journal_continues(tmp_path):
     path = tmp_path / "j.jsonl"
     journal = Journal(path, "a")
     journal.metrics(1, {"loss_g": 1.0})

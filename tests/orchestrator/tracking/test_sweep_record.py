@@ -8,7 +8,7 @@ from pyarrow import parquet
 from orchestrator.results import row
 from orchestrator.sweep.tune_callback import LIVE, StageCallback
 from orchestrator.tracking.server import default_uri
-from orchestrator.tracking.sweep_record import SweepRecord
+from orchestrator.tracking.sweep_record import SweepRecord, per_image_table
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def of(record, kind):
     return [entry for entry in record.entries if entry["kind"] == kind]
 
 
-def test_a_trial_that_ends_tells_its_verdict_and_what_it_cost(told):
+def test_the_end_of_a_trial_has_its_verdict_and_costs(told):
     spent = row.cost_of({"seconds": 7200.0, "cpu_seconds": 360.0, "device": "cuda"}, 0.5, 3.0)
     told.end_trial("screen", "screen-1", "screened out", spent, None, "s3://b/x", failed=False)
     assert of(told, "metrics")[0]["values"] == {
@@ -50,6 +50,14 @@ def test_test_numbers_of_every_image_are_a_table_on_the_confirmed_run(told):
     assert len(lines) == 6
     assert {"image": "b", "model": "warm start", "metric": "psnr_y", "value": 30.0} in lines
     assert of(told, "metrics")[0]["values"] == {"test/psnr_y": 30.5}
+
+
+def test_a_table_has_a_row_for_each_model_metric_and_image_in_order():
+    table = per_image_table(["a", "b"], {("ours", "psnr_y"): [30, 31.0], ("bicubic", "psnr_y"): [28.0, 29.0]})
+    assert table.column_names == ["image", "model", "metric", "value"]
+    assert table.to_pydict()["value"] == [30.0, 31.0, 28.0, 29.0]
+    with pytest.raises(ValueError, match="shorter"):
+        per_image_table(["a", "b"], {("ours", "psnr_y"): [30.0]})
 
 
 def test_work_that_a_retry_repeats_is_on_the_bill_twice(monkeypatch):

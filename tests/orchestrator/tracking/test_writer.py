@@ -1,219 +1,30 @@
-"""Entries reach MLflow once each, whatever is killed; an address that cannot work is said at once."""
+"""The driver's writer: durable through kills of its process, and refused at once if the store is unusable."""
 
-import http.server
 import os
-import shutil
 import signal
-import sqlite3
-import threading
 import time
 
 import pytest
+from helpers.tracking import points
 
 from datasets.errors import UserError
-from datasets.files import write_json
-from orchestrator.tracking import server as tracking
 from orchestrator.tracking import writer as writer_module
-from orchestrator.tracking.journal import AppendOnlyFile, Journal
-from orchestrator.tracking.server import default_uri, probe
-from orchestrator.tracking.writer import Writer
+from orchestrator.tracking.journal import Journal
+from orchestrator.tracking.server import default_uri
+from orchestrator.tracking.writer import DeliveryStatus, Writer
 
 
-def points(uri, run_id):
-    """{(metric, step): [(value, time), ...]} of one run, straight from the database."""
-    rows = sqlite3.connect(tracking.database_path(uri)).execute(
-        "SELECT key, step, value, timestamp FROM metrics WHERE run_uuid = ?", (run_id,)
-    )
-    found = {}
-    for key, step, value, time_ms in rows:
-        found.setdefault((key, step), []).append((value, time_ms))
-    return found
-
-
-@pytest.fixture
-def place(tmp_path, migrated_database):
-    """A spool folder with an identity, its database address, and a maker of Delivery objects."""
-    from orchestrator.tracking import delivery
-
-    spool = tmp_path / "spool"
-    spool.mkdir()
-    write_json(spool / "identity.json", {"identity": "0123abcd"})
-    shutil.copy(migrated_database, tmp_path)
-    uri = default_uri(tmp_path)
-    return spool, uri, lambda: delivery.Delivery(spool, uri, "upsweep")
-
-
-def fill(spool, key="demo/screen/a", steps=range(5), **settings):
-    journal = Journal(spool.parent / f"{key.replace('/', '_')}.jsonl", key)
-    journal.start("b4 bn", {"generator.num_blocks": 4, **settings}, {"seed": 1}, "demo")
-    for step in steps:
-        journal.metrics(step, {"psnr_y": 20.0 + step, "loss_g": 1.0})
-    AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
-    return journal
-
-
-def test_runs_are_made_with_their_parent_params_tags_and_points(place):
-    spool, uri, connect = place
-    journal = fill(spool, **{f"long.name_{i}": "x" * 900 for i in range(250)}, huge="y" * 9000)
-    journal.tags({"verdict": "beats bicubic"})
-    journal.input("demo", "ab" * 8, "/data/demo", "train")
-    journal.end("FINISHED")
-    AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
-    delivery = connect()
-    assert delivery.step() and not delivery.step()
-    run = delivery.client.get_run(delivery.run_ids["demo/screen/a"])
-    assert run.info.run_name == "b4 bn" and run.info.status == "FINISHED"
-    assert run.data.tags["mlflow.parentRunId"] == delivery.run_ids["demo"]
-    assert run.data.tags["upsweep.run_key"] == "demo/screen/a"
-    assert run.data.tags["verdict"] == "beats bicubic" and run.data.tags["seed"] == "1"
-    assert len(run.data.params) == 252 and run.data.params["long.name_7"] == "x" * 900
-    assert run.data.params["huge"] == "y" * 5997 + "..."
-    assert run.inputs.dataset_inputs[0].dataset.digest == "ab" * 8
-    assert set(points(uri, run.info.run_id)) == {(n, s) for n in ("psnr_y", "loss_g") for s in range(5)}
-
-
-def test_artifacts_lie_beside_the_database_whatever_the_working_directory(place, tmp_path, monkeypatch):
-    spool, uri, connect = place
-    (tmp_path / "strip.png").write_bytes(b"png")
-    journal = fill(spool)
-    journal.artifact(tmp_path / "strip.png", "strips")
-    journal.artifact(tmp_path / "gone.png", "strips")
-    AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    delivery = connect()
-    delivery.step()
-    run = delivery.client.get_run(delivery.run_ids["demo/screen/a"])
-    assert run.info.artifact_uri.startswith((tmp_path / "mlartifacts").as_uri())
-    assert [found.path for found in delivery.client.list_artifacts(run.info.run_id, "strips")] == [
-        "strips/strip.png"
-    ]
-    assert "gone.png" in (spool / "rejected.jsonl").read_text()
-
-
-def test_a_stretch_sent_twice_is_stored_once(place):
-    spool, uri, connect = place
-    fill(spool)
-    first = connect()
-    first.step()  # killed here: the offset was not written down
-    second = connect()
-    assert second.step()
-    assert second.run_ids == first.run_ids
-    assert all(len(values) == 1 for values in points(uri, second.run_ids["demo/screen/a"]).values())
-
-
-def test_a_replayed_step_with_another_time_is_dropped_even_after_a_restart(place):
-    spool, uri, connect = place
-    fill(spool)
-    first = connect()
-    first.step()
-    before = points(uri, first.run_ids["demo/screen/a"])
-    write_json(spool / "progress.json", {"offset": first.offset})
-    time.sleep(0.002)
-    (spool.parent / "demo_screen_a.jsonl").unlink()  # the trial moved and lost its journal
-    fill(spool, steps=range(3, 8))
-    connect().step()
-    after = points(uri, first.run_ids["demo/screen/a"])
-    assert {point: after[point] for point in before} == before
-    assert set(after) - set(before) == {(n, s) for n in ("psnr_y", "loss_g") for s in (5, 6, 7)}
-
-
-def test_a_lost_spool_finds_its_runs_and_their_points_by_identity(place, tmp_path):
-    spool, uri, connect = place
-    fill(spool)
-    run_ids = connect().run_ids
-    delivery = connect()
-    delivery.step()
-    run_ids = delivery.run_ids
-    for name in ("spool.jsonl", "runs.json"):
-        (spool / name).unlink()
-    (tmp_path / "demo_screen_a.jsonl").unlink()
-    fill(spool, steps=range(7))
-    again = connect()
-    again.step()
-    assert again.run_ids == run_ids
-    stored = points(uri, run_ids["demo/screen/a"])
-    assert len(stored) == 14 and all(len(values) == 1 for values in stored.values())
-
-
-def test_another_sweep_of_the_same_name_gets_runs_of_its_own(place):
-    spool, _, connect = place
-    fill(spool)
-    first = connect()
-    first.step()
-    write_json(spool / "identity.json", {"identity": "4567cdef"})
-    (spool / "runs.json").unlink()
-    second = connect()
-    second.step()
-    assert set(first.run_ids) == set(second.run_ids)
-    assert not set(first.run_ids.values()) & set(second.run_ids.values())
-
-
-def test_a_value_that_is_no_number_becomes_a_tag(place):
-    spool, uri, connect = place
-    journal = fill(spool, steps=[])
-    journal.metrics(7, {"loss_g": float("inf"), "psnr_y": 20.0})
-    journal.metrics(8, {"loss_g": float("nan")})
-    AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
-    delivery = connect()
-    delivery.step()
-    run = delivery.client.get_run(delivery.run_ids["demo/screen/a"])
-    assert run.data.tags["upsweep.nonfinite.loss_g"] == "inf at step 7"
-    assert set(points(uri, run.info.run_id)) == {("psnr_y", 7)}
-
-
-def test_strange_names_and_broken_entries_do_not_stop_delivery(place):
-    spool, uri, connect = place
-    journal = Journal(spool.parent / "j.jsonl", 'it\'s "quoted"\n<b>/screen/`a`')
-    journal.start("<script>\0" + "n" * 9000, {"../up": "\0", "a&b=c": "1"}, {"t<>": "v" * 9000})
-    journal.metrics(1, {"/psnr'y": 1.0, "a//b": 2.0, "": 3.0})
-    entries = journal.drain()
-    broken = [{"run_key": "x", "kind": "metrics"}, {"run_key": "x", "kind": "what"}]
-    AppendOnlyFile(spool / "spool.jsonl").append(broken + entries)
-    delivery = connect()
-    delivery.step()
-    assert "KeyError" in (spool / "rejected.jsonl").read_text()
-    run = delivery.client.get_run(delivery.run_ids[journal.run_key])
-    assert run.data.params == {"_up": "", "a_b_c": "1"}
-    assert len(points(uri, run.info.run_id)) == 3
-
-
-def test_an_answer_lost_while_a_run_was_made_does_not_double_the_run(place, monkeypatch):
-    spool, _, connect = place
-    fill(spool)
-    delivery = connect()
-    create = delivery.client.create_run
-    calls = []
-
-    def lossy(*arguments):
-        run = create(*arguments)
-        if not calls:
-            calls.append(run.info.run_id)
-            raise ConnectionError("the answer was lost")
-        return run
-
-    monkeypatch.setattr(delivery.client, "create_run", lossy)
-    with pytest.raises(ConnectionError):
-        delivery.step()
-    delivery.step()
-    assert calls[0] in delivery.run_ids.values()
-    assert len(delivery.client.search_runs([delivery.experiment_id])) == 2
-
-
-def test_a_deleted_run_costs_its_own_entries_only(place):
-    spool, uri, connect = place
-    fill(spool)
-    delivery = connect()
-    delivery.step()
-    delivery.client.delete_run(delivery.run_ids["demo/screen/a"])
-    journal = Journal(spool.parent / "demo_screen_a.jsonl", "demo/screen/a")
-    journal.drain()
-    journal.metrics(99, {"psnr_y": 1.0})
-    AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
-    fill(spool, key="demo/screen/b")
-    delivery.step()
-    assert len(points(uri, delivery.run_ids["demo/screen/b"])) == 10
-    assert '"step": 99' in (spool / "rejected.jsonl").read_text()
+def test_a_writer_keeps_its_identity_and_its_undelivered_entries(tmp_path):
+    writer = Writer(tmp_path / "spool", default_uri(tmp_path), "upsweep", identity="0123abcd")
+    writer._spool.append([{"run_key": "a", "kind": "end"}])
+    assert not writer.delivered() and writer.progress() == DeliveryStatus(0, "starting", "")
+    assert not writer.close(0)
+    again = Writer(tmp_path / "spool", default_uri(tmp_path), "upsweep", identity="another")
+    assert (tmp_path / "spool" / "identity.json").read_text() == '{"identity": "0123abcd"}'
+    assert not again.delivered() and again.run_ids() == {}
+    size = again._spool.path.stat().st_size
+    (tmp_path / "spool" / "progress.json").write_text(f'{{"offset": {size}, "state": "delivering"}}')
+    assert again.delivered() and again.close(0)
 
 
 @pytest.mark.slow
@@ -236,78 +47,6 @@ def test_a_writer_killed_twice_loses_and_doubles_nothing(tmp_path, monkeypatch):
     stored = points(writer.tracking_uri, writer.run_ids()["demo/screen/a"])
     assert len(stored) == 4000
     assert all(len(values) == 1 and values[0][0] == step for (_, step), values in stored.items())
-
-
-@pytest.mark.slow
-def test_a_migration_that_was_killed_half_way_is_begun_again(tmp_path):
-    from orchestrator.tracking.mlflow_client import open_client
-
-    half = sqlite3.connect(tmp_path / ".mlflow.db.new")
-    half.execute("CREATE TABLE _alembic_tmp_experiments (experiment_id INTEGER)")
-    half.commit()
-    half.close()
-    assert open_client(default_uri(tmp_path)).search_experiments()[0].name == "Default"
-    assert not (tmp_path / ".mlflow.db.new").exists()
-
-
-def test_the_probe_makes_a_folder_and_leaves_no_file(tmp_path):
-    probe(default_uri(tmp_path / "new"))
-    assert (tmp_path / "new").is_dir() and not list((tmp_path / "new").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("uri", "sentence"),
-    [
-        ("http://127.0.0.1:9", "no MLflow server answers at http://127.0.0.1:9"),
-        ("postgresql://127.0.0.1:9/mlflow", "no database answers at 127.0.0.1:9"),
-        ("./mlruns", "must be sqlite:///"),
-        ("file:///tmp/mlruns", "MLflow has closed its folder store"),
-        ("sqlite:////proc/no/mlflow.db", "/proc/no/mlflow.db cannot be written"),
-        ("sqlite://", "needs a file"),
-    ],
-)
-def test_an_address_that_cannot_work_is_named_at_once(uri, sentence):
-    with pytest.raises(UserError, match=sentence):
-        probe(uri)
-
-
-class Stranger(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        kind = self.server.kind
-        if kind == "silent":
-            self.server.asked_to_stop.wait(3)
-            self.close_connection = True
-            return
-        self.send_response(kind if isinstance(kind, int) else 200)
-        self.end_headers()
-        self.wfile.write(b"{}" if kind == "json" else b"<html>")
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("kind", "sentence"),
-    [
-        ("json", "is no MLflow server"),
-        ("html", "no MLflow server answers"),
-        ("silent", r"within 0\.5 s"),
-        (401, "MLFLOW_TRACKING_USERNAME"),
-        (403, "--allowed-hosts"),
-        (500, "HTTP status 500"),
-    ],
-)
-def test_a_server_that_is_something_else_is_told_from_mlflow(kind, sentence):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
-    server.kind, server.daemon_threads, server.asked_to_stop = kind, True, threading.Event()
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        with pytest.raises(UserError, match=sentence):
-            probe(f"http://127.0.0.1:{server.server_port}", timeout_s=0.5)
-    finally:
-        server.asked_to_stop.set()
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_writer_refuses_to_start_where_nothing_answers(tmp_path):

@@ -6,10 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import ray
-from helpers.trials import FakeTune, photographs, run  # noqa: F401
+from helpers.trials import FakeTune, new_context, photographs, run  # noqa: F401
 from ray import tune
 
 from orchestrator.provenance import ROOT
+from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.trial import preemption, trial
 from trainers import checkpoint
 
@@ -81,19 +82,23 @@ def test_only_machines_of_ec2_are_asked(monkeypatch, tmp_path):
     assert preemption.address() == "http://127.0.0.1:1"
 
 
-def test_a_noticed_trial_saves_reports_where_it_stands_and_yields(run, monkeypatch, tmp_path):  # noqa: F811
+def test_a_noticed_trial_saves_reports_and_leaves(run, monkeypatch, tmp_path):  # noqa: F811
     run("warm")
     asked = iter([False, False, True])
     monkeypatch.setattr(trial.preemption, "preemption_flag", lambda: lambda: next(asked))
     reports = []
-    monkeypatch.setattr(
-        FakeTune, "report", lambda self, values, checkpoint=None: reports.append((values, checkpoint))
-    )
+
+    def report(self, result, checkpoint=None):
+        reports.append((TrialReport.from_result(result), checkpoint))
+
+    monkeypatch.setattr(FakeTune, "report", report)
     with pytest.raises(preemption.Preempted):
         run("screen")
     last, pointer = reports[-1]
-    assert last["yielded"] == 1 and last["gan_step"] == 2, "no rung is entered by what was not measured"
-    assert last["psnr_y"] == reports[-2][0]["psnr_y"]
+    assert last.status is Status.PREEMPTED and last.phase == "gan" and last.step == 2, (
+        "no rung is entered by what was not measured"
+    )
+    assert last.ranked == reports[-2][0].ranked and last.latest == {}
     assert pointer.endswith("gan-00000003")
     checkpoint.verify(tmp_path / "runs" / pointer)
 

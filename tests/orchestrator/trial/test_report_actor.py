@@ -1,32 +1,43 @@
-"""Between ranks and their driver: nobody goes on unanswered, nobody waits for a driver that has left."""
+"""The queue of reports between ranks and their driver: each acknowledged, none waits for a closed one."""
 
 import asyncio
+from types import SimpleNamespace
 
-from orchestrator.trial.report_actor import ReportActor
+from orchestrator.trial import report_actor
+from orchestrator.trial.report_actor import ActorReporter, ReportActor
 
 
-def test_a_rank_waits_for_its_answer_and_the_driver_not_for_ever():
+def test_a_rank_waits_for_the_acknowledgement_and_the_driver_for_a_limited_time():
     async def story():
-        line = ReportActor()
-        assert await line.hear(0.01) is None
-        rank = asyncio.create_task(line.tell({"step": 1}, "p"))
-        assert await line.hear(1) == ({"step": 1}, "p")
+        queue = ReportActor()
+        assert await queue.receive(0.01) is None
+        rank = asyncio.create_task(queue.send({"step": 1}, "p"))
+        assert await queue.receive(1) == ({"step": 1}, "p")
         await asyncio.sleep(0.01)
         assert not rank.done(), "Tune has not decided"
-        await line.answer()
+        await queue.acknowledge()
         await asyncio.wait_for(rank, 1)
 
     asyncio.run(story())
 
 
-def test_two_ranks_that_fail_at_once_are_both_let_go():
+def test_two_ranks_that_fail_at_once_both_continue_when_the_queue_closes():
     async def story():
-        line = ReportActor()
-        ranks = [asyncio.create_task(line.tell({"failed": str(k)}, "")) for k in range(2)]
-        assert (await line.hear(1))[0] == {"failed": "0"}
-        await line.answer()
-        await line.leave()
+        queue = ReportActor()
+        ranks = [asyncio.create_task(queue.send({"reason": str(k)}, "")) for k in range(2)]
+        assert (await queue.receive(1))[0] == {"reason": "0"}
+        await queue.acknowledge()
+        await queue.close()
         await asyncio.wait_for(asyncio.gather(*ranks), 1)
-        await asyncio.wait_for(line.tell({"failed": "late"}, ""), 1)
+        await asyncio.wait_for(queue.send({"reason": "late"}, ""), 1)
 
     asyncio.run(story())
+
+
+def test_a_rank_reports_through_the_actor_and_resumes_from_the_driver_s_pointer(monkeypatch):
+    sent = []
+    actor = SimpleNamespace(send=SimpleNamespace(remote=lambda *words: sent.append(words)))
+    monkeypatch.setattr(report_actor.ray, "get", lambda answer: answer)
+    reporter = ActorReporter(actor, "p/8")
+    reporter.report({"step": 1}, "p/9")
+    assert sent == [({"step": 1}, "p/9")] and reporter.pointer() == "p/8"

@@ -3,96 +3,85 @@
 import json
 import re
 import shutil
-import statistics
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.trials import FakeTune, photographs, run  # noqa: F401
+from helpers.trials import FakeTune, new_context, photographs, run  # noqa: F401
 
+from orchestrator.results.trial_report import Status, Usage
 from orchestrator.storage import Storage
-from orchestrator.trial import inputs, monitor, warm_starts
+from orchestrator.trial import inputs, warm_starts
 from orchestrator.trial.lineage import Lineage
 from trainers import checkpoint
+
+RUNNING, COMPLETE = Status.RUNNING, Status.COMPLETE
+
+
+def steps_of(reports):
+    """Return the step and the status of each report in the GAN phase."""
+    return [(r.step, r.status) for r in reports if r.phase == "gan"]
 
 
 def test_warm_then_screen_then_confirm(run, tmp_path):
     storage = Storage(str(tmp_path / "runs"))
     reports, warm = run("warm")
-    assert [(r["phase"], r["step"], r["complete"]) for r in reports] == [
-        ("psnr", 3, 0),
-        ("psnr", 6, 0),
-        ("psnr", 6, 1),
+    assert [(r.phase, r.step, r.status) for r in reports] == [
+        ("psnr", 3, RUNNING),
+        ("psnr", 6, RUNNING),
+        ("psnr", 6, COMPLETE),
     ]
-    assert warm_starts.ready(storage, warm.warm_key)
+    assert warm_starts.ready(storage, warm.context.warm_key)
 
     reports, screen = run("screen")
-    assert [(r["gan_step"], r["complete"]) for r in reports] == [(0, 0), (2, 0), (4, 0), (6, 0), (6, 1)]
+    assert steps_of(reports) == [(0, RUNNING), (2, RUNNING), (4, RUNNING), (6, RUNNING), (6, COMPLETE)]
     first, last = reports[0], reports[-1]
-    assert first["psnr_y"] == first["warm/psnr_y"] == last["warm/psnr_y"], "step 0 is the warm start itself"
-    assert last["gradient_share/adversarial"] > 0
-    assert {c["step"] for c in last["candidates"]} >= {6}
-    for candidate in last["candidates"]:
+    assert first.ranked["psnr_y"] == first.warm_start["psnr_y"] == last.warm_start["psnr_y"], "step 0 is it"
+    assert last.gradient_shares["adversarial"] > 0
+    assert {c["step"] for c in last.candidates} >= {6}
+    for candidate in last.candidates:
         checkpoint.load_generator(Path(candidate["checkpoint"]))
     assert storage.exists("s/trials/screen-1/strip.png")
 
     reports, confirm = run("confirm", **{"run.seed": 3})
-    assert [r["phase"] for r in reports] == ["psnr"] * 2 + ["gan"] * 5
+    assert [r.phase for r in reports] == ["psnr"] * 2 + ["gan"] * 5
     assert storage.exists("s/trials/confirm-1/warm/manifest.json"), "its own PSNR phase, shared with nobody"
-    assert not warm_starts.ready(storage, confirm.warm_key)
+    assert not warm_starts.ready(storage, confirm.context.warm_key)
 
 
-def test_what_a_trial_reports_is_its_best_so_far_and_the_last_beside_it(run):
-    run("warm")
-    reports, _ = run(
-        "screen", **{"loss.adversarial_weight": 5.0, "optim.lr_g": 1e-2, "objective.delta_db": 50.0}
-    )
-    last = [r["last/swd"] for r in reports if "last/swd" in r]
-    medians = [statistics.median(last[max(0, n - 3) : n]) for n in range(1, len(last) + 1)]
-    assert medians != sorted(medians, reverse=True), "a trial that swings"
-    told = [r["swd"] for r in reports if "last/swd" in r]
-    assert told == [min(medians[:n]) for n in range(1, len(medians) + 1)]
-
-
-def test_a_way_in_two_trials_ends_as_in_one(run, tmp_path):
+def test_a_phase_in_two_trials_ends_as_in_one(run, tmp_path):
     run("warm")
     whole, one = run("screen")
-    reports, first = run("screen", Lineage(until=4))
-    assert [(r["gan_step"], r["complete"]) for r in reports] == [(0, 0), (2, 0), (4, 0), (4, 1)]
-    parent = Lineage(parent=reports[-1]["checkpoint"], since=4, until=6)
+    reports, first = run("screen", Lineage(end_step=4))
+    assert steps_of(reports) == [(0, RUNNING), (2, RUNNING), (4, RUNNING), (4, COMPLETE)]
+    parent = Lineage(parent=reports[-1].checkpoint, start_step=4, end_step=6)
     later, two = run("screen", parent)
-    assert [(r["gan_step"], r["complete"]) for r in later] == [(6, 0), (6, 1)]
-    bare = {"psnr_y", "swd", "ssim_y", "warm/psnr_y", "warm/swd", "gradient_share/adversarial"}
-    assert {k: v for k, v in later[-1].items() if k in bare} == {
-        k: whole[-1][k] for k in bare & set(whole[-1])
-    }
+    assert steps_of(later) == [(6, RUNNING), (6, COMPLETE)]
+    for name in ("ranked", "warm_start", "gradient_shares"):
+        assert getattr(later[-1], name) == getattr(whole[-1], name)
     files = [tmp_path / "runs" / t.monitor.pointer / "generator.safetensors" for t in (one, two)]
     assert files[0].read_bytes() == files[1].read_bytes(), "the schedule was cut, not compressed"
-    assert {c["step"] for c in later[-1]["candidates"]} <= {4, 6}
-    for candidate in later[-1]["candidates"]:
-        assert Path(candidate["checkpoint"]).exists(), "earlier ones lie with the trial it goes on from"
+    assert {c["step"] for c in later[-1].candidates} <= {4, 6}
+    for candidate in later[-1].candidates:
+        assert Path(candidate["checkpoint"]).exists(), "earlier ones are stored with its parent"
 
 
-def test_settings_change_at_their_step_and_a_confirmation_goes_the_same_way(run):
+def test_settings_change_at_their_step_and_a_confirmation_repeats_that(run):
     strong = {"loss.adversarial_weight": 5.0}
     run("warm")
     usual, _ = run("screen")
     changed, trial = run("screen", Lineage(((0, {}), (4, strong))))
-    same = [a["last/swd"] == b["last/swd"] for a, b in zip(changed[:4], usual[:4], strict=True)]
+    same = [a.latest["swd"] == b.latest["swd"] for a, b in zip(changed[:4], usual[:4], strict=True)]
     assert same == [True, True, True, False]
-    assert trial.config.loss.adversarial_weight == 5.0, "what the network was trained by last is what it says"
+    assert trial.monitor.config.loss.adversarial_weight == 5.0, "checkpoints hold the last settings"
+    saved = trial.context.storage.fetch(trial.monitor.pointer, trial.context.scratch)
+    assert json.loads((saved / "config.json").read_text())["loss.adversarial_weight"] == 5.0
+    assert trial.context.config.loss.adversarial_weight == 0.1, "the context is fixed"
     reports, _ = run("confirm", Lineage(((0, {}), (4, strong))))
-    assert [r["gan_step"] for r in reports if r["phase"] == "gan"] == [0, 2, 4, 6, 6]
-
-
-def test_the_journal_travels_with_the_checkpoint(run, tmp_path):
-    _, trial = run("warm")
-    extra = checkpoint.read_extra(tmp_path / "runs" / trial.monitor.pointer)
-    entries = [json.loads(line) for line in extra["journal"].splitlines()]
-    assert {e["run_key"] for e in entries} == {"s/warm/warm-1"}
-    assert max(e["step"] for e in entries) == 6
+    assert [r.step for r in reports if r.phase == "gan"] == [0, 2, 4, 6, 6]
 
 
 def flip(saved):
@@ -114,12 +103,12 @@ def test_a_checkpoint_that_cannot_be_read_is_an_error_and_no_new_start(
     run, tmp_path, monkeypatch, harm, reason
 ):
     _, trial = run("warm")
-    pointer = SimpleNamespace(as_directory=lambda: nullcontext(trial.scratch / "pointer"))
+    pointer = SimpleNamespace(as_directory=lambda: nullcontext(trial.context.scratch / "pointer"))
     monkeypatch.setattr(FakeTune, "get_checkpoint", lambda self: pointer)
     harm(tmp_path / "runs" / trial.monitor.pointer)
     reports, _ = run("warm")
-    assert len(reports) == 1 and reports[0]["complete"] == 0
-    assert re.fullmatch(reason, reports[0]["failed"])
+    assert len(reports) == 1 and reports[0].status is Status.FAILED
+    assert re.fullmatch(reason, reports[0].reason)
 
 
 @pytest.mark.parametrize("stage", ["warm", "screen"])
@@ -129,20 +118,25 @@ def test_a_diverged_trial_reports_finite_values_the_term_and_the_step(run, stage
     name = "optim.lr_psnr" if stage == "warm" else "optim.lr_g"
     reports, trial = run(stage, **{name: 1e30})
     last = reports[-1]
-    assert last["diverged"] == 1 and last["complete"] == 0
-    assert 1 <= last["diverged_step"] <= 6 and last["diverged_term"]
-    assert last["psnr_y"] < 20, "the values of a mid-grey image"
-    assert last["phase"] == ("psnr" if stage == "warm" else "gan")
+    assert last.status is Status.DIVERGED
+    assert 1 <= last.step <= 6 and last.diverged_term
+    assert last.ranked["psnr_y"] < 20, "the values of a mid-grey image"
+    assert last.phase == ("psnr" if stage == "warm" else "gan")
     if stage == "screen":
-        assert last["warm/psnr_y"] == reports[0]["warm/psnr_y"], "feasible for no rule"
+        assert last.warm_start["psnr_y"] == reports[0].warm_start["psnr_y"], "feasible for no rule"
     else:
-        assert not warm_starts.ready(trial.storage, trial.warm_key), "nobody starts from it"
+        context = trial.context
+        assert not warm_starts.ready(context.storage, context.warm_key), "no trial starts from it"
 
 
 def test_a_trial_whose_warm_start_failed_says_so_and_is_not_tried_again(run):
     reports, trial = run("screen")
-    assert [r["failed"] for r in reports] == [
-        f"the PSNR phase that it starts from (warm-{trial.warm_key}) did not finish"
+    assert [(r.status, r.phase, r.reason) for r in reports] == [
+        (
+            Status.FAILED,
+            "gan",
+            f"the PSNR phase that it starts from (warm-{trial.context.warm_key}) did not finish",
+        )
     ]
 
 
@@ -151,10 +145,12 @@ def test_a_design_gives_the_same_as_first_and_as_later_trial_of_a_worker(run):
 
     def curve(**settings):
         reports, trial = run("screen", **settings)
-        timed = ("seconds", "cpu_seconds", "attempt", "attempt_spent", "journal", "checkpoint")
-        timed += ("data_wait_share",)
-        shown = [{k: v for k, v in r.items() if k not in timed} for r in reports]
-        state = checkpoint.generator_weights(Path(shown[-1]["candidates"][-1]["checkpoint"]))
+        timed = {"usage": Usage(), "attempt": "", "attempt_usage": Usage(), "journal": (), "checkpoint": None}
+        shown = []
+        for report in reports:
+            accuracy = {k: v for k, v in report.diagnostics.items() if k != "data_wait_share"}
+            shown.append(replace(report, **timed, diagnostics=accuracy))
+        state = checkpoint.generator_weights(Path(shown[-1].candidates[-1]["checkpoint"]))
         return shown, {k: v.clone() for k, v in state.items()}
 
     run("warm")
@@ -167,32 +163,16 @@ def test_a_design_gives_the_same_as_first_and_as_later_trial_of_a_worker(run):
     assert weights.keys() == same.keys() and all(torch.equal(weights[k], same[k]) for k in weights)
 
 
-def test_a_share_is_the_mean_over_its_phase_and_survives_a_resume(run, tmp_path):
-    run("warm")
-    reports, trial = run("screen", **{"run.log_every_steps": 1})
-    entries = [json.loads(line) for line in trial.monitor.journal_path.read_text().splitlines()]
-    name = "gradient_share/adversarial"
-    logged = [e["values"][f"gan/{name}"] for e in entries if f"gan/{name}" in e.get("values", {})]
-    assert len(logged) == 6 and len(set(logged)) > 1
-    assert reports[-1][name] == pytest.approx(sum(logged) / 6)
-    extra = checkpoint.read_extra(tmp_path / "runs" / trial.monitor.pointer)
-    assert extra["shares"][name] == pytest.approx([sum(logged), 6])
-    again = monitor.TrialMonitor(trial)
-    again.shares, again.shares_phase = extra["shares"], extra["shares_phase"]
-    again.log("gan", 7, {name: 0.0})
-    assert again.logged[name] == pytest.approx(sum(logged) / 7)
-    again.log("psnr", 1, {"gradient_share/pixel": 1.0})
-    assert set(again.logged) == {"gradient_share/pixel"}, "a phase has its own mean"
-
-
 def test_a_warm_start_begins_from_run_start_from(run, tmp_path):
-    """As a run without a sweep does; its key names those weights, not the folder they lie in."""
-    _, first = run("warm")
+    """As a run without a sweep does; its key names those weights, not the folder that holds them."""
+    _, trial = run("warm")
+    first = trial.context
     source = tmp_path / "copied"
-    shutil.copytree(tmp_path / "runs" / first.monitor.pointer, source)
+    shutil.copytree(tmp_path / "runs" / trial.monitor.pointer, source)
     reports, second = run("warm", **{"run.start_from": str(source)})
-    assert second.warm_key != first.warm_key
-    assert reports[0]["psnr_y"] != first.evaluator.measure(first.warm_generator).summary["psnr_y"]
+    assert second.context.warm_key != first.warm_key
+    before = first.inputs.evaluator.measure(first.warm_generator).summary["psnr_y"]
+    assert reports[0].ranked["psnr_y"] != before
     moved = source.rename(tmp_path / "moved")
     _, third = run("screen", **{"run.start_from": str(moved)})
-    assert third.warm_key == second.warm_key
+    assert third.context.warm_key == second.context.warm_key

@@ -1,0 +1,68 @@
+"""Plots of settings: parallel coordinates, and small scatter plots of one setting each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from orchestrator.report.axis import Axis
+from orchestrator.report.svg import HEIGHT, LEFT, TOP, WIDTH, about, inline
+
+SLICE = (230, 170)
+"""Width and height of a small scatter plot in pixels."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One setting or metric as an axis: the place of each row, from 0 (low) to 1 (high), and its labels."""
+
+    name: str
+    places: list[float]
+    labels: list[tuple[float, str]]
+
+
+def parallel(
+    columns: Sequence[Column], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
+) -> str:
+    """Draw one line per row across all columns, in order: the last is on top."""
+    step = (WIDTH - 2 * LEFT) / max(1, len(columns) - 1)
+    top, bottom = TOP + 26, HEIGHT - 34
+    xs = [LEFT + k * step for k in range(len(columns))]
+    parts = []
+    for i, look in enumerate(looks):
+        points = " ".join(
+            f"{x:.1f},{bottom + (top - bottom) * column.places[i]:.1f}"
+            for x, column in zip(xs, columns, strict=True)
+        )
+        parts.append(f'<g class="line {look}"{about(tips[i], rows[i])}><polyline points="{points}"/></g>')
+    for k, (x, column) in enumerate(zip(xs, columns, strict=True)):
+        name_y = TOP + 4 if k % 2 else TOP + 18  # two heights, so that long names do not meet
+        parts.append(f'<line class="post" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
+        parts.append(
+            f'<text class="name" x="{x:.1f}" y="{name_y}" text-anchor="middle">{escape(column.name)}</text>'
+        )
+        for place, label in column.labels:
+            y = bottom + (top - bottom) * place + 4
+            parts.append(f'<text class="halo" x="{x + 6:.1f}" y="{y:.1f}">{escape(label)}</text>')
+    return inline(parts, "parallel coordinates", (WIDTH, HEIGHT))
+
+
+def small_scatter(
+    column: Column, ys: Sequence[float], looks: Sequence[str], tips: Sequence[str], rows: Sequence[str]
+) -> str:
+    """Draw one setting against the perceptual metric."""
+    width, height = SLICE
+    xs = [40 + place * (width - 60) for place in column.places]
+    y = Axis(ys, height - 34, 10)
+    parts = []
+    for place, label in column.labels:
+        x = 40 + place * (width - 60)
+        parts.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{escape(label)}</text>')
+    parts += [
+        f'<text x="28" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>' for tick in y.ticks(3)
+    ]
+    name = escape(column.name)
+    parts.append(f'<text class="name" x="{width / 2}" y="{height - 4}" text-anchor="middle">{name}</text>')
+    for x, value, look, tip, row in zip(xs, ys, looks, tips, rows, strict=True):
+        at = f'cx="{x:.1f}" cy="{y(value):.1f}"'
+        parts.append(f'<circle class="mark {look}"{about(tip, row)} {at} r="3.4"/>')
+    return inline(parts, column.name, SLICE)

@@ -1,0 +1,87 @@
+"""Everything that the stages of one sweep share in the driver's process."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.console import ProgressLine
+from orchestrator.results.row import Row, RowContext
+from orchestrator.storage import Storage
+from orchestrator.sweep.heartbeat import Heartbeat
+from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.request import Request
+from orchestrator.tracking.sweep_record import SweepRecord
+from trainers.objectives import Objectives
+
+
+@dataclass
+class BudgetWatch:
+    """What a sweep has spent, and which limit ended the drawing of designs."""
+
+    gpu_hours: float = 0.0
+    """GPU-hours of the stages that are done."""
+    reached: str = ""
+    """The limit that was reached, in words; empty while there is none. Once reached, it stays so."""
+
+
+@dataclass(frozen=True)
+class SweepContext:
+    """One sweep at work: its plan, the machines it runs on, and whom it reports to."""
+
+    plan: SweepPlan
+    capacity: Capacity
+    record: SweepRecord
+    progress: ProgressLine
+    heartbeat: Heartbeat
+    bicubic: dict[str, float]
+    """Metrics of bicubic upscaling on val."""
+    protocol: dict[str, str]
+    """Metric -> how it was measured on val."""
+    budget: BudgetWatch = field(default_factory=BudgetWatch)
+
+    @property
+    def request(self) -> Request:
+        """The request, with every default filled in."""
+        return self.plan.request
+
+    @property
+    def storage(self) -> Storage:
+        """The storage of all sweeps."""
+        return self.plan.storage
+
+    @property
+    def objectives(self) -> Objectives:
+        """The two objectives of the sweep."""
+        return Objectives.of(self.request.config.objective)
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that a trial holds, or the share of one; 0 if there are none."""
+        return self.request.gpus if self.capacity.gpus else 0.0
+
+    @property
+    def row_context(self) -> RowContext:
+        """What all rows of the sweep have in common."""
+        metrics, price = self.request.metrics, self.request.price_per_gpu_hour
+        return RowContext(self.objectives, metrics, self.bicubic, self.protocol, self.gpus, price)
+
+    def slots(self) -> int:
+        """Return how many trials run at once now; a change is printed."""
+        slots = self.capacity.current().slots(self.request.gpus, self.request.ranks)
+        self.progress.set_slots(slots)
+        return slots
+
+    def path(self, part: str) -> str:
+        """Return the storage name of a file or folder of this sweep."""
+        return f"{self.request.name}/{part}"
+
+    def count(self, rows: list[Row]) -> None:
+        """Add what the trials of a finished stage cost."""
+        self.budget.gpu_hours += sum(row["gpu_hours"] for row in rows)
+
+    def is_budget_spent(self, running: list[dict[str, Any]]) -> bool:
+        """Return True if no more designs may be drawn; `running` are costs of the present stage's trials."""
+        spent = self.budget.gpu_hours + sum(cost["gpu_hours"] for cost in running)
+        limit = self.request.limit_reached(self.heartbeat.seconds() / 3600, spent)
+        self.budget.reached = self.budget.reached or limit
+        return bool(self.budget.reached)

@@ -1,0 +1,93 @@
+"""What the driver does at each event of a stage: MLflow entries, the progress line, leaderboard rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.results.leaderboard import use_best_checkpoint
+from orchestrator.results.row import EndedTrial, Row, cost_of, make_row
+from orchestrator.results.trial_report import Status, TrialReport
+from orchestrator.search.labels import design_of, label, settings_of
+from orchestrator.search.study_export import StudyExport
+from orchestrator.sweep.context import SweepContext
+from orchestrator.sweep.stage import Stage
+from orchestrator.sweep.tune_callback import StageCallback
+from orchestrator.trial.lineage import Lineage
+from trainers.config import flatten, override
+from trainers.objectives import Objectives, order_feasible_first
+
+
+class StageObserver:
+    """The hooks of one stage (search/hooks.py), in the driver's process."""
+
+    def __init__(self, context: SweepContext, stage: Stage, callback: StageCallback) -> None:
+        self.context, self.stage, self.callback = context, stage, callback
+        self.study_export = StudyExport(context.storage, context.request.name)
+        self.best: tuple[bool, float, float] | None = None
+
+    def on_resume(self, ended: list[str]) -> None:
+        """Count trials that ended before the restart as done."""
+        for tune_id in ended:
+            self.context.progress.end(tune_id)
+
+    def on_start(self, tune_id: str, params: dict[str, Any]) -> None:
+        """Start the trial's MLflow run."""
+        trial_id, values = self.stage.identity(tune_id, params)
+        config = flatten(override(self.context.request.config, settings_of(values)))
+        self.context.record.start_trial(self.stage.name, trial_id, label(design_of(values)), config)
+
+    def on_report(self, tune_id: str, result: dict[str, Any]) -> None:
+        """Hand the journal on to MLflow's writer and move the progress line."""
+        report, context = TrialReport.from_result(result), self.context
+        context.record.append(report.journal)
+        context.progress.step(tune_id, report.phase, report.step, report.usage.seconds)
+        if report.status not in (Status.RUNNING, Status.COMPLETE):
+            return
+        objectives = context.objectives
+        floor = objectives.point(report.warm_start or context.bicubic)[0] - objectives.delta_db
+        order = order_feasible_first(objectives.point(report.ranked), floor)
+        if self.best is None or order < self.best:
+            self.best = order
+            best, bicubic = _in_words(report.ranked, objectives), _in_words(context.bicubic, objectives)
+            context.progress.note = f"best {best} (bicubic {bicubic})"
+
+    def on_end(self, tune_id: str) -> Row:
+        """Make the trial's row, and end its MLflow run with verdict, cost and picture."""
+        context, callback = self.context, self.callback
+        trial_id, values = self.stage.identity(tune_id, callback.params[tune_id])
+        lineage, strip = values.get("lineage"), context.path(f"trials/{trial_id}/strip.png")
+        drawn = context.storage.exists(strip)
+        ended = EndedTrial(
+            stage=self.stage.name,
+            trial_id=trial_id,
+            design=label(design_of(values)) + Lineage.from_dict(lineage).describe(),
+            values=settings_of(values),
+            config=flatten(override(context.request.config, settings_of(values))),
+            report=callback.reports.get(tune_id, TrialReport()),
+            curve=callback.curves.get(tune_id, []),
+            stopped_at=callback.stopped_at(tune_id),
+            error=callback.errors.get(tune_id, ""),
+            lineage=lineage,
+            strip=context.storage.url(strip) if drawn else None,
+        )
+        row = make_row(ended, context.row_context)
+        picture = context.storage.fetch_file(strip, context.request.work_dir) if drawn else None
+        cost = {k: row[k] for k in ("gpu_hours", "cpu_hours", "cost")}  # type: ignore[literal-required]
+        context.record.end_trial(
+            row["stage"], trial_id, row["verdict"], cost, picture, row["checkpoint"], failed=bool(ended.error)
+        )
+        context.progress.end(tune_id)
+        return use_best_checkpoint(row, context.objectives) if self.stage.name == "confirm" else row
+
+    def on_search_saved(self, study: Any) -> None:
+        """Export the study for optuna-dashboard, now and then."""
+        self.study_export(study)
+
+    def is_budget_spent(self) -> bool:
+        """Return True if no more designs may be drawn."""
+        running = [cost_of(report, self.context.gpus, 0.0) for report in self.callback.reports.values()]
+        return self.context.is_budget_spent(running)
+
+
+def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:
+    perceptual, distortion = objectives.perceptual, objectives.distortion
+    return f"{perceptual} {metrics[perceptual]:.4g} at {metrics[distortion]:.2f} dB"

@@ -1,0 +1,181 @@
+"""One stage under Ray Tune: run it, or resume it from its snapshot, and return its rows."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ray import tune
+
+from orchestrator.results.row import Row
+from orchestrator.results.sweep_folder import read_stage, write_decisions, write_stage
+from orchestrator.schedulers.successive_halving import SuccessiveHalving
+from orchestrator.search.hooks import active
+from orchestrator.search.proposals import starting_points
+from orchestrator.search.sampler import build_search
+from orchestrator.sweep.context import SweepContext
+from orchestrator.sweep.stage import Stage
+from orchestrator.sweep.stage_observer import StageObserver
+from orchestrator.sweep.tune_callback import StageCallback
+from orchestrator.sweep.tune_controller import restore_snapshot, using_upsweep_controller
+from orchestrator.trial.spec import TrialSpec
+from orchestrator.trial.trial import run_trial
+from trainers.config import flatten
+
+MAX_FAILURES = 3  # in a row, without a new evaluation between them; a diverged trial is never retried
+
+
+class Interrupted(Exception):
+    """Ctrl-C: the stage stopped in good order and can be resumed."""
+
+
+def run_stage(context: SweepContext, stage: Stage) -> list[Row]:
+    """Return the rows of a stage or of a part of one; a stage that was done before is read back.
+
+    Raises:
+        Interrupted: the user stopped the sweep.
+    """
+    rows = read_stage(context.storage, context.request.name, stage.key)
+    if rows is None:
+        context.progress.begin(stage.name)
+        rows = _rows(stage, _run_under_tune(context, stage)) if stage.designs or stage.draws else []
+        write_stage(context.storage, context.request.name, stage.key, rows)
+    elif stage.part:  # other parts of the stage follow
+        context.progress.begin(stage.name)
+        for row in rows:
+            context.progress.end(row["trial_id"])
+    context.count(rows)
+    return rows
+
+
+def _rows(stage: Stage, callback: StageCallback) -> list[Row]:
+    rows = [callback.rows[tune_id] for tune_id in callback.params]
+    return sorted(rows, key=lambda r: r["trial_id"]) if stage.designs else rows
+
+
+def _run_under_tune(context: SweepContext, stage: Stage) -> StageCallback:
+    """Run or resume the stage's trials; return the callback, which holds what they reported."""
+    tuner, callback = _tuner(context, stage)
+    observer = StageObserver(context, stage, callback)
+    keep = partial(context.storage.write_bytes, _snapshot(context, stage))
+    try:
+        with active(callback.key, observer), using_upsweep_controller(keep, context.slots):
+            tuner.fit()
+    except KeyboardInterrupt:
+        raise Interrupted from None
+    finally:
+        observer.study_export.write()
+    if not _is_complete(context, stage, callback, observer):
+        raise Interrupted
+    if callback.scheduler is not None:
+        write_decisions(context.storage, context.request.name, stage.key, callback.scheduler.get_state())
+    return callback
+
+
+def _is_complete(
+    context: SweepContext, stage: Stage, callback: StageCallback, observer: StageObserver
+) -> bool:
+    """Return True if every trial that the stage was to have is over.
+
+    If a budget ended the drawing before a restart, Tune asks for no more designs, and nothing in this process
+    has said why; so the budget is asked again.
+    """
+    expected = len(stage.designs) or context.request.trials
+    drawn = len(callback.params)
+    if drawn < expected and not (drawn and stage.draws and observer.is_budget_spent()):
+        return False
+    return all(callback.is_over(tune_id) for tune_id in callback.params)
+
+
+def _snapshot(context: SweepContext, stage: Stage) -> str:
+    return context.path(f"tune/{stage.key}.snapshot")
+
+
+def _tuner(context: SweepContext, stage: Stage) -> tuple[tune.Tuner, StageCallback]:
+    """Return a tuner, restored from the stage's snapshot if there is one, and its callback."""
+    folder = context.path(f"tune/{stage.key}")
+    url = context.storage.url(folder)
+    function, resources = _trainable(context)
+    trainable = tune.with_resources(tune.with_parameters(function, spec=_spec(context, stage)), resources)
+    if tune.Tuner.can_restore(url) and restore_snapshot(context.storage, _snapshot(context, stage), folder):
+        tuner = tune.Tuner.restore(url, trainable=trainable, resume_unfinished=True, resume_errored=True)
+        callback = _callback_of(tuner)
+        callback.must_restore = True
+        return tuner, callback
+    context.storage.remove(folder)  # left by a driver that was killed before its first trial
+    callback = StageCallback(stage.study_name(context.request.name), _scheduler(context, stage))
+    return _new_tuner(context, stage, trainable, callback, url), callback
+
+
+def _callback_of(tuner: tune.Tuner) -> StageCallback:
+    """Return the callback that was pickled with a tuner, and with it the scheduler that the tuner uses."""
+    callbacks = tuner._local_tuner.get_run_config().callbacks or []  # type: ignore[union-attr]
+    return next(c for c in callbacks if isinstance(c, StageCallback))
+
+
+def _scheduler(context: SweepContext, stage: Stage) -> SuccessiveHalving | None:
+    if not stage.draws:
+        return None
+    stopping = context.request.stopping
+    rule = "feasible_first" if stopping == "none" else stopping  # then there are no milestones
+    plan = context.plan
+    return SuccessiveHalving(context.objectives, plan.milestones, plan.space.reduction, rule)
+
+
+def _new_tuner(
+    context: SweepContext, stage: Stage, trainable: Any, callback: StageCallback, url: str
+) -> tune.Tuner:
+    request, search = context.request, _search(context, stage, callback)
+    folder, _, name = url.rpartition("/")
+    return tune.Tuner(
+        trainable,
+        param_space={} if stage.draws else {"index": tune.grid_search(list(range(len(stage.designs))))},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=context.slots(),
+            reuse_actors=request.ranks == 1,  # the ranks of a stopped trial end with their driver
+            **search,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=folder,
+            verbose=0,
+            callbacks=[callback],
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+        ),
+    )
+
+
+def _search(context: SweepContext, stage: Stage, callback: StageCallback) -> dict[str, Any]:
+    """Return sampler, scheduler and number of samples of a stage that draws its designs."""
+    if not stage.draws:
+        return {}
+    r, space = context.request, context.plan.space
+    points = starting_points(space, r.trials, r.sampler, r.seed)
+    search = build_search(space, r.config.objective, callback.key, r.seed, points, r.trials, r.sampler)
+    return {"search_alg": search, "scheduler": callback.scheduler, "num_samples": r.trials}
+
+
+def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
+    request = context.request
+    return TrialSpec(
+        sweep=request.name,
+        stage=stage.name,
+        storage=context.storage.root,
+        work_dir=str(request.work_dir),
+        base=flatten(request.config),
+        digests={role: context.plan.digests[role] for role in ("train", "val")},
+        designs=stage.designs,
+        # two trials with one thread each beat one trial with two
+        threads=request.config.run.threads or (0 if context.capacity.gpus else 1),
+        metrics=request.metrics,
+        ranks=request.ranks,
+        gpus=request.gpus_per_rank if context.capacity.gpus else 0.0,
+    )
+
+
+def _trainable(context: SweepContext) -> tuple[Callable[..., None], dict[str, float]]:
+    """Return the function that Tune runs, and the resources that it holds."""
+    if context.request.ranks > 1:
+        from orchestrator.trial import distributed  # Ray Train: seconds that others need not wait for
+
+        return distributed.run_ranks, distributed.DRIVER
+    return run_trial, {"cpu": 1, "gpu": context.gpus} if context.capacity.gpus else {"cpu": 1}

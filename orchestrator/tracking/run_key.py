@@ -1,0 +1,18 @@
+"""The key of a trial's run in journals and in MLflow: sweep/stage/trial. Built and split only here."""
+
+
+def run_key(sweep: str, stage: str, trial_id: str) -> str:
+    """Return the key of one trial's run: "sweep/stage/trial"."""
+    return f"{sweep}/{stage}/{trial_id}"
+
+
+def split_run_key(key: str) -> tuple[str, str, str]:
+    """Return (sweep, stage, trial_id) of a key made by `run_key`.
+
+    Raises:
+        ValueError: if the key does not have three parts, as that of a sweep's parent run.
+    """
+    parts = key.split("/")
+    if len(parts) != 3:
+        raise ValueError(f"a run key must be sweep/stage/trial, but got {key!r}")
+    return parts[0], parts[1], parts[2]

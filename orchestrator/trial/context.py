@@ -1,0 +1,105 @@
+"""Everything that the parts of a trial share, fixed before it starts."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from orchestrator.storage import Storage
+from orchestrator.trial import warm_starts
+from orchestrator.trial.inputs import Inputs, open_inputs
+from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.reporter import Reporter, TuneReporter
+from orchestrator.trial.spec import TrialSpec, scratch_of
+from trainers import checkpoint
+from trainers.config import TrainConfig
+from trainers.device import pick_device
+from trainers.distributed import ALONE, Ranks
+from trainers.warm_start_key import warm_start_key
+
+
+@dataclass(frozen=True)
+class RankContext:
+    """One process of a trial: its rank, its device, and how it reports."""
+
+    ranks: Ranks
+    device: torch.device
+    reporter: Reporter
+
+    @property
+    def leads(self) -> bool:
+        """Return True if this process writes and reports for the trial."""
+        return self.ranks.rank == 0
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """One design and seed in one stage, on one rank."""
+
+    trial_id: str
+    config: TrainConfig
+    spec: TrialSpec
+    lineage: Lineage
+    rank: RankContext
+    storage: Storage
+    scratch: Path
+    """Folder of this rank on this node."""
+    inputs: Inputs
+
+    @classmethod
+    def open(
+        cls,
+        trial_id: str,
+        config: TrainConfig,
+        spec: TrialSpec,
+        lineage: Lineage | None = None,
+        rank: RankContext | None = None,
+    ) -> "TrialContext":
+        """Open the inputs and the storage; without `rank`, of a trial of one process.
+
+        Raises:
+            RuntimeError: the images on this node differ from those that the driver saw.
+        """
+        scratch = scratch_of(spec, trial_id, rank.ranks.rank if rank else 0)
+        rank = rank or RankContext(ALONE, pick_device(config.run.device), TuneReporter(scratch))
+        inputs = open_inputs(
+            config.data,
+            config.generator.scale,
+            spec.metrics,
+            spec.work_dir,
+            tuple(sorted(spec.digests.items())),
+            rank.device,
+            (rank.ranks.rank, rank.ranks.world),
+        )
+        storage = Storage(spec.storage)
+        return cls(trial_id, config, spec, lineage or Lineage(), rank, storage, scratch, inputs)
+
+    def name(self, part: str) -> str:
+        """Return the storage name of a file or folder of this trial."""
+        return f"{self.spec.sweep}/trials/{self.trial_id}/{part}"
+
+    def fetch(self, pointer: str) -> Path:
+        """Return a local folder with the checkpoint named `pointer`; refuse one without its manifest."""
+        saved = self.storage.fetch(pointer, self.scratch)
+        checkpoint.verify(saved)
+        return saved
+
+    @cached_property
+    def warm_key(self) -> str:
+        """The key of the PSNR phase that this trial trains or starts from."""
+        return warm_start_key(self.config, self.spec.digests["train"])
+
+    @property
+    def warm_name(self) -> str:
+        """The storage name of the generator that the GAN phase starts from."""
+        if self.spec.stage == "confirm":
+            return self.name("warm")  # confirmation shares nothing across seeds
+        return warm_starts.published(self.storage, self.warm_key)
+
+    @cached_property
+    def warm_generator(self) -> nn.Module:
+        """The generator that the GAN phase started from, for pictures."""
+        folder = self.storage.fetch(self.warm_name, self.scratch)
+        return checkpoint.load_generator(folder)[0].to(self.rank.device)

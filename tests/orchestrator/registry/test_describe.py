@@ -1,0 +1,46 @@
+"""Decisions and histories as people read them."""
+
+from types import SimpleNamespace
+
+from orchestrator.registry.describe import describe_outcome, history
+from orchestrator.registry.gate import Check, Decision
+from orchestrator.registry.promote import Outcome
+from orchestrator.registry.registry import Version
+
+GOOD, BAD = Check("a", True, "40 gate images"), Check("b", False, "mean tint of 3.00 grey levels (at most 2)")
+
+
+def outcome(*checks, version=2, forced=""):
+    return Outcome(Decision(checks), "upsweep-demo", version, "card", forced)
+
+
+def test_a_decision_has_a_headline_and_a_line_for_each_check():
+    assert describe_outcome(outcome(GOOD)).splitlines() == [
+        "upsweep-demo v2: promoted to champion",
+        "  ok   40 gate images",
+    ]
+    assert describe_outcome(outcome(GOOD, BAD)).splitlines() == [
+        "upsweep-demo v2: refused by the gate",
+        "  ok   40 gate images",
+        "  FAIL mean tint of 3.00 grey levels (at most 2)",
+    ]
+
+
+def test_a_dry_run_and_an_overruled_gate_are_named():
+    assert describe_outcome(outcome(BAD, version=None)).startswith("upsweep-demo (dry run): would be refused")
+    forced = describe_outcome(outcome(BAD, forced="skin looks right"))
+    assert forced.startswith("upsweep-demo v2: promoted to champion against the gate (skin looks right)")
+
+
+def test_a_history_lists_versions_with_aliases_and_events():
+    tags = {"upsweep.design": "b8 bn", "upsweep.decision": "promoted", "upsweep.events": "first\nsecond"}
+    versions = [Version(2, ("champion",), tags, "now"), Version(1, (), {}, "before")]
+    registry = SimpleNamespace(model="upsweep-demo", versions=lambda: versions)
+    assert history(registry).splitlines() == [
+        "v2 [champion] b8 bn (promoted)",
+        "    first",
+        "    second",
+        "v1  (?)",
+    ]
+    empty = SimpleNamespace(model="upsweep-demo", versions=list)
+    assert history(empty) == "no model upsweep-demo is registered"

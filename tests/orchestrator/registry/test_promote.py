@@ -1,0 +1,48 @@
+"""The steps of a promotion in order, and what they leave in the store."""
+
+import pandas as pd
+import pytest
+from helpers.promotion import storage, sweep  # noqa: F401
+
+from datasets.errors import UserError
+from orchestrator.registry.promote import CandidateSource, open_registry, promote, roll_back
+from orchestrator.registry.registry import Registry
+from orchestrator.tracking.server import default_uri
+
+
+def test_every_image_of_every_model_is_a_row_of_the_stored_table(storage, tmp_path):
+    sweep(storage, "demo", 1.0)
+    outcome = promote(CandidateSource(str(storage), "demo"))
+    assert (outcome.model, outcome.version, outcome.is_champion) == ("upsweep-demo", 1, True)
+    registry = Registry(default_uri(storage), outcome.model)
+    run_id = registry.client.get_model_version(outcome.model, "1").run_id
+    run = registry.client.get_run(run_id)
+    assert run.data.metrics["gate/psnr_y"] == 25.0 and run.data.tags["upsweep.kind"] == "promotion"
+    table = pd.read_parquet(registry.client.download_artifacts(run_id, "gate_per_image.parquet"))
+    assert list(table.columns) == ["model", "image", "metric", "value"] and len(table) == 80
+    first = table.iloc[0].to_dict()
+    assert first == {"model": "candidate", "image": "0", "metric": "psnr_y", "value": 24.0}
+
+
+def test_a_dry_run_registers_nothing(storage):
+    sweep(storage, "demo", 1.0)
+    outcome = promote(CandidateSource(str(storage), "demo"), dry_run=True)
+    assert outcome.version is None and outcome.is_champion and "consulted 1 times" in outcome.card
+    registry = open_registry(CandidateSource(str(storage)))
+    assert registry.model == "upsweep-demo" and registry.versions() == []
+    with pytest.raises(UserError, match="upsweep-demo has no previous champion to restore"):
+        roll_back(registry)
+
+
+def test_several_candidates_at_once_are_refused(storage):
+    with pytest.raises(UserError, match="exclude each other; give one of them"):
+        CandidateSource(str(storage), "demo", run="0123").candidate()
+
+
+def test_the_work_dir_is_the_storage_or_for_a_url_the_environments(tmp_path, monkeypatch):
+    monkeypatch.setenv("UPSWEEP_WORK_DIR", str(tmp_path / "work"))
+    assert CandidateSource(str(tmp_path)).work_dir == tmp_path
+    assert CandidateSource("s3://bucket/runs").work_dir == tmp_path / "work"
+    monkeypatch.delenv("UPSWEEP_WORK_DIR")
+    monkeypatch.chdir(tmp_path)
+    assert CandidateSource("s3://bucket/runs").work_dir == tmp_path / "runs"

@@ -1,0 +1,65 @@
+"""The plan of a sweep: rungs, segments, expected work, and its words."""
+
+from types import SimpleNamespace
+
+import pytest
+from helpers.tiny import tiny
+
+from experiments import recipes, spaces
+from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.request import Request
+
+
+def plan(space="demo", missing=(0, 1), **options):
+    request = Request(config=recipes.demo(), name="s", **options).filled(spaces.build(space))
+    images = {"test": range(27)}
+    architectures = [{"generator.num_blocks": 1}, {"generator.num_blocks": 2}, {"generator.num_blocks": 3}]
+    return SweepPlan(
+        request, spaces.build(space), None, images, architectures, ["a", "b", "c"], list(missing)
+    )
+
+
+def test_the_expected_work_counts_what_early_stopping_leaves():
+    demo = plan()
+    assert demo.milestones == [64] and demo.generations == []
+    warm, screen, confirm = demo.stages()
+    assert (warm.runs, warm.psnr_steps, warm.gan_steps) == (2, 480, 0)
+    assert (screen.runs, screen.gan_steps) == (8, 120)
+    assert screen.share == pytest.approx((64 + (120 - 64) / 2) / 120)
+    assert (confirm.runs, confirm.psnr_steps, confirm.gan_steps) == (4, 480, 120)
+    assert plan(stopping="none").stages()[1].share == 1.0 and plan(stopping="none").milestones == []
+
+
+def test_a_population_is_as_much_work_in_segments():
+    config = recipes.demo()
+    whole = plan("balance", trials=8, stopping="pbt")
+    assert whole.generations[-1] == config.run.gan_steps and whole.milestones == []
+    screen = whole.stages()[1]
+    assert screen.runs == 8 * len(whole.generations)
+    assert screen.runs * screen.share == pytest.approx(8)
+
+
+def test_the_plan_in_words():
+    lines = plan().describe()
+    assert lines[0] == "warm     2 PSNR runs of 480 steps, one per architecture (1 more are there already)"
+    assert lines[1].endswith("up to 120 GAN steps from a shared warm start; one in 2 goes on at step 64")
+    assert lines[2].startswith("confirm  2 designs x 2 seeds")
+    assert lines[3] == "test     4 networks on 27 images that nothing before has seen"
+    assert lines[4].startswith("in all   about ") and len(lines) == 5
+    limited = plan(max_hours=3.0, ranks_per_trial=2).describe()
+    assert limited[-1] == "budget   no new designs after 3 hours; the confirmation comes on top"
+    assert limited[4].endswith(", shared by 2 ranks")
+
+
+def test_val_is_measured_by_one_protocol(monkeypatch):
+    from orchestrator.sweep import plan as module
+
+    made = []
+    monkeypatch.setattr(module, "eval_pairs", lambda images, data, scale, limit: ["pairs", scale, limit])
+    monkeypatch.setattr(module, "eval_protocol", lambda images, data: {"p": 1})
+    monkeypatch.setattr(module, "Evaluator", lambda *args, **kwargs: made.append((args, kwargs)))
+    request = SimpleNamespace(config=tiny(), metrics=("psnr_y", "swd"))
+    SweepPlan(request, None, None, {"val": None}, [], []).val_evaluator("cpu")
+    ((pairs, metrics), options) = made[0]
+    assert pairs == ["pairs", tiny().generator.scale, tiny().data.eval_images]
+    assert metrics == ("psnr_y", "swd") and options["protocol"] == {"p": 1}

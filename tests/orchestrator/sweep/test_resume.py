@@ -1,0 +1,151 @@
+"""From options to a request: of a new sweep, and read back from the sweep that is resumed."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from datasets.errors import UserError
+from experiments import recipes, spaces
+from experiments.common.sweep_options import Options
+from orchestrator.search.space import Choice, LogFloat, Space
+from orchestrator.sweep import resume
+from orchestrator.sweep.request import Request
+from trainers.config import override
+
+
+def options(tmp_path, **given):
+    return Options(storage=str(tmp_path / "runs"), **given)
+
+
+def new(tmp_path, **given):
+    return resume.new_request(options(tmp_path, **given))
+
+
+def resumed(tmp_path, **given):
+    return resume.resumed_request(options(tmp_path, **given), "mine")
+
+
+def existing(tmp_path, name="mine", **changes):
+    """A sweep that began before; returns its request."""
+    config = override(recipes.demo(), {"run.gan_steps": 40})
+    own = {"trials": 3, "confirm_top": 1, "confirm_seeds": 2, "seed": 9, "gpus_per_trial": 0.5}
+    own |= {"space": "balance", "tracking_uri": "sqlite:////x/mlflow.db", "storage": str(tmp_path / "runs")}
+    request = Request(config=config, name=name, **own | changes)
+    folder = tmp_path / "runs" / name
+    folder.mkdir(parents=True)
+    (folder / "sweep.json").write_text(json.dumps({"space": "balance", "request": request.to_json()}))
+    return request
+
+
+def test_the_space_follows_the_recipe(tmp_path):
+    assert new(tmp_path).space == "demo"
+    assert new(tmp_path, config=recipes.build("srgan_8")).space == "full"
+    assert new(tmp_path, space="balance").space == "balance"
+
+
+def test_data_options_are_short_for_the_dotted_names(tmp_path):
+    config = new(tmp_path, train="faces", test="towers").config
+    assert (config.data.train, config.data.val, config.data.test) == ("faces", "", "towers")
+
+
+def test_a_free_name_is_found(tmp_path):
+    assert new(tmp_path).name == "demo"
+    existing(tmp_path, "demo")
+    assert new(tmp_path).name == "demo-2"
+    existing(tmp_path, "demo-2")
+    assert new(tmp_path).name == "demo-3"
+    (tmp_path / "runs" / "demo-3").mkdir()
+    assert new(tmp_path).name == "demo-3", "a folder without a sweep is no sweep"
+
+
+def test_a_resumed_sweep_takes_everything_from_itself(tmp_path):
+    before = existing(tmp_path, sampler="nsga2", stopping="front", max_hours=2.0)
+    assert resumed(tmp_path) == before
+
+
+def test_what_may_change_is_taken_from_the_options(tmp_path):
+    existing(tmp_path)
+    again = resumed(tmp_path, tracking_uri="http://10.0.0.1:5000", price_per_gpu_hour=2.5)
+    assert again.tracking_uri == "http://10.0.0.1:5000", "a server may have moved meanwhile"
+    assert again.price_per_gpu_hour == 2.5
+    existing(tmp_path, "remote")
+    again = resume.resumed_request(options(tmp_path, address="10.0.0.1:6379"), "remote")
+    assert again.address == "10.0.0.1:6379", "where it runs is decided anew each time"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"trials": 20}, "--trials"),
+        ({"name": "other"}, "--name"),
+        ({"train": "faces"}, "--train"),
+        ({"max_hours": 3.0}, "--max-hours"),
+        ({"config": override(recipes.demo(), {"optim.lr_g": 1e-3})}, "--optim.lr-g"),
+    ],
+)
+def test_settings_beside_resume_are_refused_rather_than_ignored(tmp_path, given, named):
+    existing(tmp_path)
+    with pytest.raises(UserError, match=f"--resume mine uses the settings .* leave out {named}"):
+        resumed(tmp_path, **given)
+
+
+def test_a_sweep_that_is_not_there_cannot_be_resumed(tmp_path):
+    with pytest.raises(UserError, match=r"no sweep 'mine' in .*/runs; known: none"):
+        resumed(tmp_path)
+
+
+def test_a_sweep_of_an_earlier_version_is_refused_with_what_to_do(tmp_path):
+    existing(tmp_path)
+    path = tmp_path / "runs" / "mine" / "sweep.json"
+    path.write_text(json.dumps({"request": {"config": {}, "trials": 3}}))
+    with pytest.raises(UserError, match="begun by an earlier version and cannot be resumed"):
+        resumed(tmp_path)
+
+
+def test_a_users_space_is_read_from_the_sweep_when_its_file_is_gone(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("axes:\n  loss.adversarial_weight: [0.1, 0.2]\n")
+    request = existing(tmp_path, space=str(file))
+    loaded = resume.load_space(request, spaces.build)
+    assert loaded.file.text == file.read_text()
+    kept = tmp_path / "runs" / "mine" / "submission"
+    kept.mkdir()
+    (kept / loaded.file.stored_name).write_text(loaded.file.text)
+    file.unlink()
+    again = resume.load_space(request, spaces.build, resume=True)
+    assert again.space == loaded.space
+    assert resume.load_space(Request(space="balance"), spaces.build).file is None
+
+
+def test_a_flag_for_a_setting_that_the_space_varies_is_refused():
+    space = Space(
+        "mine", {"generator.num_blocks": Choice((4, 8)), "loss.adversarial_weight": LogFloat(0.01, 1)}
+    )
+    recipe = recipes.build("srgan_8")
+    resume.check_not_varied(override(recipe, {"optim.lr_d": 1e-5}), recipe, space)
+    for name, value in {"loss.adversarial_weight": 0.5, "generator.num_blocks": 3}.items():
+        with pytest.raises(
+            UserError, match=f"--{name.replace('_', '-')} {value} has no effect, because space mine varies it"
+        ):
+            resume.check_not_varied(override(recipe, {name: value}), recipe, space)
+
+
+def test_images_that_changed_are_refused(tmp_path):
+    existing(tmp_path)
+    path = tmp_path / "runs" / "mine" / "sweep.json"
+    facts = json.loads(path.read_text()) | {"data": {"train": {"digest": "a"}}}
+    facts |= {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c", "ended": None}
+    path.write_text(json.dumps(facts))
+    from orchestrator.storage import Storage
+
+    def plan(digest):
+        images = {"train": SimpleNamespace(digest=digest)}
+        request = SimpleNamespace(name="mine")
+        return SimpleNamespace(request=request, storage=Storage(str(tmp_path / "runs")), images=images)
+
+    resume.check_same_images(plan("a"))
+    with pytest.raises(UserError, match="data.train holds other images than sweep 'mine' began with"):
+        resume.check_same_images(plan("b"))
+    kept = {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c"}
+    assert resume.kept_facts(plan("a")) == kept

@@ -1,0 +1,86 @@
+"""A stage under Tune: when it is complete, and what is read back instead of run again."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.results.trial_report import Status, TrialReport
+from orchestrator.storage import Storage
+from orchestrator.sweep import stage_runner
+from orchestrator.sweep.context import BudgetWatch, SweepContext
+from orchestrator.sweep.request import Request
+from orchestrator.sweep.stage import Stage
+from orchestrator.sweep.stage_observer import StageObserver
+from orchestrator.sweep.tune_callback import StageCallback
+
+
+def context(tmp_path, hours=0.0, **request):
+    """A sweep that has run for so many hours, on a machine without GPUs."""
+    plan = SimpleNamespace(request=Request(name="s", **request), storage=Storage(str(tmp_path)))
+    heartbeat = SimpleNamespace(seconds=lambda: 3600 * hours)
+    progress = SimpleNamespace(begin=lambda stage: None, end=lambda trial: None)
+    return SweepContext(plan, SimpleNamespace(gpus=0), None, progress, heartbeat, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("ended", "hours", "complete"),
+    [
+        (4, 0.0, True),
+        (3, 0.0, False),  # Ctrl-C
+        (3, 5.0, True),  # the budget ended the drawing, now or before a restart
+        (0, 5.0, False),  # stopped before the first
+    ],
+)
+def test_a_screen_is_complete_with_fewer_designs_only_if_the_budget_is_spent(
+    tmp_path, ended, hours, complete
+):
+    sweep, stage = context(tmp_path, hours, trials=4, max_hours=2.0), Stage("screen", draws=True)
+    callback = StageCallback("s-screen")
+    callback.params = {f"t{k}": {} for k in range(ended)}
+    callback.reports = dict.fromkeys(callback.params, TrialReport(status=Status.COMPLETE))
+    observer = StageObserver(sweep, stage, callback)
+    assert stage_runner._is_complete(sweep, stage, callback, observer) == complete
+    assert bool(sweep.budget.reached) == (complete and ended < 4)
+    if ended:
+        callback.reports["t0"] = TrialReport()
+        assert not stage_runner._is_complete(sweep, stage, callback, observer), "one is still running"
+
+
+def test_a_budget_that_was_reached_stays_reached(tmp_path):
+    sweep = context(tmp_path, 3.0, max_hours=2.0)
+    assert sweep.is_budget_spent([]) and sweep.budget.reached == "the 2 hours of --max-hours"
+    earlier = context(tmp_path, 1.0, max_hours=2.0)
+    assert not earlier.is_budget_spent([])
+    earlier.budget.reached = "the 2 hours of --max-hours"
+    assert earlier.is_budget_spent([])
+
+
+def test_gpu_hours_of_finished_stages_and_running_trials_add_up(tmp_path):
+    sweep = context(tmp_path, max_gpu_hours=3.0)
+    sweep.count([{"gpu_hours": 1.0}, {"gpu_hours": 1.5}])
+    assert sweep.budget == BudgetWatch(gpu_hours=2.5)
+    assert not sweep.is_budget_spent([{"gpu_hours": 0.4}])
+    assert sweep.is_budget_spent([{"gpu_hours": 0.4}, {"gpu_hours": 0.1}])
+
+
+def test_a_stage_that_was_done_before_is_read_back(tmp_path):
+    rows = [{"trial_id": "warm-a", "gpu_hours": 2.0}]
+    (tmp_path / "s" / "stages").mkdir(parents=True)
+    (tmp_path / "s" / "stages" / "warm.json").write_text(json.dumps(rows))
+    sweep = context(tmp_path)
+    assert stage_runner.run_stage(sweep, Stage("warm", ({"trial_id": "warm-a"},))) == rows
+    assert sweep.budget.gpu_hours == 2.0, "what it cost counts towards the budget"
+
+
+def test_a_stage_without_designs_has_no_rows_and_is_done(tmp_path):
+    assert stage_runner.run_stage(context(tmp_path), Stage("warm")) == []
+    assert json.loads((tmp_path / "s" / "stages" / "warm.json").read_text()) == []
+
+
+def test_rows_of_a_list_are_sorted_and_drawn_ones_keep_their_order():
+    callback = StageCallback("s-screen")
+    callback.params = {"t2": {}, "t1": {}}
+    callback.rows = {"t1": {"trial_id": "a"}, "t2": {"trial_id": "b"}}
+    assert [r["trial_id"] for r in stage_runner._rows(Stage("screen", draws=True), callback)] == ["b", "a"]
+    assert [r["trial_id"] for r in stage_runner._rows(Stage("warm", ({},)), callback)] == ["a", "b"]

@@ -1,0 +1,74 @@
+"""What a sweep prints when it ends."""
+
+from orchestrator.storage import Storage
+from orchestrator.sweep.summary import FEW, format_summary, resume_command, storage_option
+
+FACTS = {
+    "name": "faces",
+    "objective": {"distortion": "psnr_y", "perceptual": "swd"},
+    "data": {"test": {"n": 27}},
+    "bicubic": {"test": {"psnr_y": 31.25, "swd": 158.1}},
+    "designs": [
+        {
+            "design": "b4 bn",
+            "trial_ids": ["confirm-0-s0"],
+            "val": {"gradient_share/adversarial": 0.16},
+            "test": {"psnr_y": 31.72, "swd": 104.0, "warm/swd": 119.2},
+        },
+        {
+            "design": "b8",
+            "trial_ids": ["confirm-1-s0"],
+            "val": {},
+            "test": {"psnr_y": 32.0, "swd": 110.0, "warm/swd": 117.3},
+        },
+    ],
+    "front": ["confirm-0-s0", "confirm-1-s0"],
+    "pick": "confirm-0-s0",
+    "pick_design": "b4 bn",
+    "pick_reason": "the reason",
+    "started": 0.0,
+    "ended": 221.0,
+    "cpu_hours": 0.1,
+    "gpu_hours": 0.0,
+    "cost": 0.0,
+    "counts": {"screened_out": 3, "screen": 8, "diverged": 0},
+    "budget_reached": "",
+    "failures": [],
+    "tracking_uri": "sqlite:////x/mlflow.db",
+}
+
+
+def test_the_front_the_pick_and_the_next_commands(tmp_path):
+    lines = format_summary(FACTS, Storage(str(tmp_path)))
+    assert lines[1] == "confirmed designs, mean over seeds on test (27 images):"
+    assert lines[2] == f"  {'bicubic':<44}   31.25 dB  swd    158.1"
+    warm = "(its warm start 119.2, adversarial gradient share 16%)"
+    assert lines[3] == f"* {'b4 bn':<44}   31.72 dB  swd      104 {warm}"
+    assert lines[4] == f"- {'b8':<44}   32.00 dB  swd      110 (its warm start 117.3)"
+    assert "pick: b4 bn (the reason)" in lines
+    assert "took 3:41, 0.10 CPU-hours, 0.00 GPU-hours; 3 of 8 trials stopped early" in lines
+    assert lines[-3:] == [
+        f"report:  {tmp_path}/faces/report.html",
+        "MLflow:  make ui   (or: mlflow ui --backend-store-uri sqlite:////x/mlflow.db)",
+        f"promote: python experiments/promote.py faces --storage {tmp_path}",
+    ]
+
+
+def test_costs_limits_failures_and_divergences_are_lines_of_their_own(tmp_path):
+    failures = [f"failed: reason {k}" for k in range(FEW + 2)]
+    more = {"cost": 3.5, "budget_reached": "the 2 hours of --max-hours", "failures": failures}
+    facts = FACTS | more | {"counts": FACTS["counts"] | {"diverged": 4}, "pick_design": None}
+    lines = format_summary(facts, Storage(str(tmp_path)))
+    assert any("0.00 GPU-hours (cost 3.50); 3 of 8" in line for line in lines)
+    assert "the 2 hours of --max-hours were reached after 8 designs; no more were drawn" in lines
+    assert "trials failed: reason 0" in lines and "trials failed: reason 3" not in lines
+    assert "and 2 other reasons why trials failed; report.html names each" in lines
+    assert "4 trials diverged; report.html names step and term" in lines
+    assert "pick: none (the reason)" in lines
+
+
+def test_a_storage_that_is_not_the_usual_one_is_part_of_the_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert storage_option(Storage("./runs")) == ""
+    assert resume_command(Storage("./runs"), "x") == "python experiments/sweep.py --resume x"
+    assert resume_command(Storage("other"), "x").endswith(f"--resume x --storage {tmp_path}/other")

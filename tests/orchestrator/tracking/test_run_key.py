@@ -1,0 +1,16 @@
+"""A run key is built and split in one place."""
+
+import pytest
+
+from orchestrator.tracking.run_key import run_key, split_run_key
+
+
+def test_splitting_a_key_returns_its_parts():
+    assert run_key("demo", "screen", "screen-0007") == "demo/screen/screen-0007"
+    assert split_run_key("demo/screen/screen-0007") == ("demo", "screen", "screen-0007")
+
+
+@pytest.mark.parametrize("key", ["", "demo", "benchmark/0123abcd", "demo/screen/a/b"])
+def test_a_key_of_anything_but_a_trial_is_refused(key):
+    with pytest.raises(ValueError, match=f"must be sweep/stage/trial, but got '{key}'"):
+        split_run_key(key)

@@ -1,0 +1,78 @@
+"""The check of a tracking address: a message that names the address and what to do."""
+
+import http.server
+import threading
+
+import pytest
+
+from datasets.errors import UserError
+from orchestrator.tracking.server import artifact_root, database_path, default_uri, probe
+
+
+def test_addresses_of_a_local_store(tmp_path):
+    uri = default_uri(tmp_path)
+    assert uri == f"sqlite:///{tmp_path}/mlflow.db" and database_path(uri) == tmp_path / "mlflow.db"
+    assert database_path("http://127.0.0.1:5000") is None
+    assert artifact_root(uri, tmp_path / "spool") == (tmp_path / "mlartifacts").as_uri()
+    assert artifact_root("postgresql://host/db", tmp_path / "spool").endswith("/spool/mlartifacts")
+    assert artifact_root("http://127.0.0.1:5000", tmp_path) is None
+
+
+def test_the_probe_makes_a_folder_and_leaves_no_file(tmp_path):
+    probe(default_uri(tmp_path / "new"))
+    assert (tmp_path / "new").is_dir() and not list((tmp_path / "new").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("uri", "sentence"),
+    [
+        ("http://127.0.0.1:9", "no MLflow server answers at http://127.0.0.1:9"),
+        ("postgresql://127.0.0.1:9/mlflow", "no database answers at 127.0.0.1:9"),
+        ("./mlruns", "must be sqlite:///"),
+        ("file:///tmp/mlruns", "MLflow no longer supports folder stores"),
+        ("sqlite:////proc/no/mlflow.db", "/proc/no/mlflow.db cannot be written"),
+        ("sqlite://", "must name a file"),
+    ],
+)
+def test_an_address_that_cannot_work_is_named_at_once(uri, sentence):
+    with pytest.raises(UserError, match=sentence):
+        probe(uri)
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        kind = self.server.kind
+        if kind == "silent":
+            self.server.asked_to_stop.wait(3)
+            self.close_connection = True
+            return
+        self.send_response(kind if isinstance(kind, int) else 200)
+        self.end_headers()
+        self.wfile.write(b"{}" if kind == "json" else b"<html>")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("json", "is not an MLflow server"),
+        ("html", "no MLflow server answers"),
+        ("silent", r"within 0\.5 s"),
+        (401, "MLFLOW_TRACKING_USERNAME"),
+        (403, "--allowed-hosts"),
+        (500, "HTTP status 500"),
+    ],
+)
+def test_a_server_other_than_mlflow_is_refused(kind, sentence):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+    server.kind, server.daemon_threads, server.asked_to_stop = kind, True, threading.Event()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        with pytest.raises(UserError, match=sentence):
+            probe(f"http://127.0.0.1:{server.server_port}", timeout_s=0.5)
+    finally:
+        server.asked_to_stop.set()
+        server.shutdown()
+        server.server_close()
