@@ -1,6 +1,5 @@
 """Run a study from its plan to its answer: missing trainings, baselines, conclusion, MLflow record, files."""
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -8,7 +7,7 @@ from typing import Any
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
-from datasets.files import atomic_write, read_json
+from datasets.files import atomic_json, read_json
 from datasets.image_set import ImageSet, disjoint, open_images
 from orchestrator import provenance
 from orchestrator.cluster import capacity, connect
@@ -245,10 +244,10 @@ def collect_results(study: Study, request: Request, baselines: tuple[str, ...], 
             pictures = request.folder / "pictures"
             for name, (training, test) in tests.items():
                 measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.storage)
-            atomic_write(path, json.dumps(measured[kind]).encode())
+            atomic_json(path, measured[kind])
     return Results(done, measured, request.folder, request.storage)
 
 
 def _write_facts(request: Request, facts: Mapping[str, Any]) -> None:
     request.folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(request.folder / FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    atomic_json(request.folder / FACTS, facts, pretty=True)

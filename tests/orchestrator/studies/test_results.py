@@ -82,7 +82,7 @@ def test_curves_put_both_phases_on_one_axis():
         ("psnr_y", "1.23"),
         ("ssim_y", "1.2346"),
         ("swd", "1.2"),
-        ("kid", "1.235"),
+        ("kid", "1.23456"),
         ("chroma_centre", "1.23"),
     ],
 )
