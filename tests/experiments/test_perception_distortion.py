@@ -8,9 +8,9 @@ from experiments import perception_distortion
 
 
 def test_a_dry_run_prints_the_plan_with_the_sense_of_alpha(tmp_path, monkeypatch, capsys):
-    words = ["--miniature", "--seeds", "2", "--test", "faces=demo", "--alpha-on", "psnr"]
+    words = ["--seeds", "2", "--test", "faces=nowhere", "--alpha-on", "psnr"]
     said = plan_of_command(perception_distortion, words, tmp_path, monkeypatch, capsys)
-    assert said.startswith("study perception_distortion, name perception_distortion-miniature: 4 trainings")
+    assert said.startswith("study perception_distortion, name perception_distortion: 4 trainings")
     assert "measured on faces; 2 seeds" in said and "alpha is on the PSNR network" in said
 
 
