@@ -40,7 +40,8 @@ def test_a_stage_keeps_what_fits_of_the_one_before(tmp_path):
     folder = checkpoint.save(tmp_path / "first", first, before)
 
     def start(config):
-        return TrainingRun(config, Loader(), Measure(), FolderMonitor(tmp_path / "run", config), CPU).initial_state()
+        monitor = FolderMonitor(tmp_path / "run", config)
+        return TrainingRun(config, Loader(), Measure(), monitor, CPU).initial_state()
 
     fresh, kept = start(second), start(override(second, {"run.start_from": str(folder)}))
     old, new, drawn = (s.generator.state_dict() for s in (before, kept, fresh))
