@@ -13,7 +13,7 @@ from experiments.common import cli, study_command
 
 def main() -> int:
     """Run the study of the command line and print its answer."""
-    return study_command.run("colorize", study_command.parse("colorize"))
+    return study_command.main("colorize")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from experiments.common import cli, study_command
 
 def main() -> int:
     """Run the study of the command line and print its answer."""
-    return study_command.run("dataset_matrix", study_command.parse("dataset_matrix"))
+    return study_command.main("dataset_matrix")
 
 
 if __name__ == "__main__":

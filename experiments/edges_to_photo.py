@@ -13,7 +13,7 @@ from experiments.common import cli, study_command
 
 def main() -> int:
     """Run the study of the command line and print its answer."""
-    return study_command.run("edges_to_photo", study_command.parse("edges_to_photo"))
+    return study_command.main("edges_to_photo")
 
 
 if __name__ == "__main__":

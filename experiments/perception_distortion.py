@@ -30,9 +30,7 @@ class Options(study_command.Options):
 
 def main() -> int:
     """Run the study of the command line and print its answer."""
-    options = study_command.parse("perception_distortion", Options)
-    own = {name: getattr(options, name) for name in ("test", "test_crop_px", "alphas", "alpha_on", "sweep")}
-    return study_command.run("perception_distortion", options, **own)
+    return study_command.main("perception_distortion", Options)
 
 
 if __name__ == "__main__":

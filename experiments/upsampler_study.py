@@ -22,8 +22,7 @@ class Options(study_command.Options):
 
 def main() -> int:
     """Run the study of the command line and print its answer."""
-    options = study_command.parse("upsampler_study", Options)
-    return study_command.run("upsampler_study", options, sensitivity=options.sensitivity)
+    return study_command.main("upsampler_study", Options)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The command line of all studies: options, recipes, and a run that prints its answer."""
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -61,6 +62,13 @@ def parse(kind: str, options: type[Any] = Options, argv: list[str] | None = None
     default = RECIPES[kind]["--miniature" in words]
     named = any(w.split("=")[0] == "--recipe" for w in words)
     return cli.parse(options, lambda recipe: recipes.build(recipe if named else default), words)
+
+
+def main(kind: str, options: type[Options] = Options) -> int:
+    """Parse the command line and run a study; options beyond `Options` go to its plan."""
+    parsed = parse(kind, options)
+    own = {f.name for f in dataclasses.fields(options)} - {f.name for f in dataclasses.fields(Options)}
+    return run(kind, parsed, **{name: getattr(parsed, name) for name in own})
 
 
 def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:

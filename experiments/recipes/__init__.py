@@ -1,7 +1,7 @@
 """Recipes by name: functions that return a whole training config.
 
-demo: runs without options. srgan, esrgan: the published trainings of both families. miniatures: small versions
-for the studies. review: the rows of two comparison tables. derive: a recipe from another one.
+demo: the recipe of commands without options. srgan, esrgan: published trainings. miniatures: small versions
+for the studies. review: rows of two comparison tables. derive: a recipe from another one.
 """
 
 from collections.abc import Callable

@@ -26,7 +26,7 @@ _RRDB = {
 
 
 def arms(kind: str, config: TrainConfig, miniature: bool) -> dict[str, Arm]:
-    """Return the arms by name in the order of the table; `config` is the study's recipe with its overrides."""
+    """Return the arms by name in the order of the table; `config` is the study's recipe with overrides."""
     return ARMS[kind][miniature](config)
 
 

@@ -11,7 +11,7 @@ from orchestrator.studies.claims import ClaimResult
 from orchestrator.studies.documents import claim
 from orchestrator.studies.plan import Study
 from orchestrator.studies.results import Answer, Table
-from trainers.benchmarks.formats import piped
+from trainers.benchmarks import formats
 
 
 def write_answer(folder: Path, study: Study, answer: Answer, facts: Mapping[str, Any]) -> list[str]:
@@ -52,9 +52,8 @@ def page(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:
 
 def markdown(table: Table) -> str:
     """Return a titled table with its notes as Markdown."""
-    rows = [table.columns, ["---"] * len(table.columns), *table.rows]
-    lines = [piped([str(cell) for cell in row]) for row in rows]
-    return "\n".join([f"**{table.title}**", "", *lines, *(f"\n{note}" for note in table.notes)])
+    body = formats.markdown(table.columns, table.rows)
+    return "\n".join([f"**{table.title}**", "", body, *(f"\n{note}" for note in table.notes)])
 
 
 def claim_lines(results: Sequence[ClaimResult]) -> list[str]:

@@ -112,10 +112,7 @@ def bars(
                 f'<path class="bar" d="M{x + wide / 2:.1f} {y(mean - half):.1f}V{y(mean + half):.1f}"/>'
             )
         for level in (levels or {}).values():
-            parts.append(
-                f'<line class="level" x1="{start:.1f}" x2="{start + wide * len(series):.1f}" '
-                f'y1="{y(level[g]):.1f}" y2="{y(level[g]):.1f}"/>'
-            )
+            parts.append(_dashed(start, start + wide * len(series), y(level[g]), y(level[g])))
     names = [*series, *(f"--- {n}" for n in levels or {})]
     return _svg([*parts, *_legend(names)], WIDTH, HEIGHT)
 
@@ -137,11 +134,9 @@ def curves(
     y = Axis([*(p[1] for p in points), *(levels or {}).values()], HEIGHT - BOTTOM, TOP + 48)
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, f"log10 {y_name}" if log else y_name)]
     parts += _x_axis(x, x_name)
-    parts += [_vertical(x(m), TOP + 48, y.start) for m in marks]
+    parts += [_dashed(x(m), x(m), TOP + 48, y.start) for m in marks]
     for words, value in (levels or {}).items():
-        parts.append(
-            f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-        )
+        parts.append(_dashed(LEFT, WIDTH - RIGHT, y(value), y(value)))
         parts.append(_text(WIDTH - RIGHT, y(value) - 4, words, anchor="end"))
     for k, line in enumerate(drawn.values()):
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in line)
@@ -179,7 +174,7 @@ def plane(
     y = Axis(ys, HEIGHT - BOTTOM, TOP + 48)
     parts = [_text(WIDTH / 2, 18, title, "title"), *_y_axis(y, y_name), *_x_axis(x, x_name)]
     for words, value in inside.items():
-        parts.append(_vertical(x(value), TOP + 48, y.start))
+        parts.append(_dashed(x(value), x(value), TOP + 48, y.start))
         parts.append(_text(x(value) - 4, TOP + 60, words, anchor="end"))
     if len(front) > 1:
         steps = "".join(f"H{x(a):.1f}V{y(b):.1f}" for a, b in front[1:])
@@ -219,8 +214,8 @@ def _x_axis(x: Axis, name: str) -> list[str]:
     return [*ticks, _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, name, "name")]
 
 
-def _vertical(x: float, top: float, bottom: float) -> str:
-    return f'<line class="level" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>'
+def _dashed(x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line class="level" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
 
 
 def _legend(names: Sequence[str]) -> list[str]:

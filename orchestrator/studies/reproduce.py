@@ -10,7 +10,7 @@ from orchestrator.studies.claims import UNTESTED
 from orchestrator.studies.documents import DOCUMENTS, Claim
 from orchestrator.studies.export import read_claims
 from orchestrator.studies.run import FACTS
-from trainers.benchmarks.formats import piped
+from trainers.benchmarks.formats import markdown
 
 EVIDENCE_NEEDED = (
     f"not enough evidence: a verdict takes at least {SEEDS_TO_BEAT} seeds (--seeds) and {MIN_IMAGES} test "
@@ -47,9 +47,9 @@ def answers(document: str, folders: Mapping[str, Path]) -> list[tuple[Claim, str
 def lines(document: str, folders: Mapping[str, Path]) -> list[str]:
     """Return the document as Markdown: every claim with its status, and the count of each status."""
     rows = answers(document, folders)
-    table = [["where", "what it says", "status", "by what"], ["---"] * 4]
-    table += [[c.where, c.says, status, why] for c, status, why in rows]
+    cells = [[c.where, c.says, status, why] for c, status, why in rows]
+    table = markdown(["where", "what it says", "status", "by what"], cells)
     statuses = [status for _, status, _ in rows]
     counts = ", ".join(f"{statuses.count(s)} {s}" for s in dict.fromkeys(statuses))
-    text = [f"**{document}**", "", *map(piped, table), "", f"{len(rows)} in all: {counts}"]
+    text = [f"**{document}**", "", table, "", f"{len(rows)} in all: {counts}"]
     return [*text, EVIDENCE_NEEDED] if NOT_ENOUGH in statuses else text

@@ -11,9 +11,7 @@ from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies.claims import ClaimResult
 from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import Training
-from trainers.metrics import METRICS
-
-_DECIMALS = {"psnr_y": 2, "psnr_rgb": 2, "rmse_y": 2, "ssim_y": 4, "swd": 1, "colour_shift": 2, "niqe": 2}
+from trainers.metrics import METRICS, format_metric
 
 
 @dataclass(frozen=True)
@@ -161,5 +159,4 @@ def direction(metric: str) -> str:
 
 def format_value(metric: str, value: float) -> str:
     """Return a value with the decimals of its metric."""
-    decimals = EXTRAS[metric].decimals if metric in EXTRAS else _DECIMALS.get(metric, 3)
-    return f"{value:.{decimals}f}"
+    return f"{value:.{EXTRAS[metric].decimals}f}" if metric in EXTRAS else format_metric(metric, value)

@@ -1,15 +1,13 @@
 """Run a study from its plan to its answer: missing trainings, baselines, conclusion, MLflow record, files."""
 
-import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
-from datasets.files import atomic_write, read_json
+from datasets.files import atomic_json, read_json
 from datasets.image_set import ImageSet, disjoint, open_images
 from orchestrator import provenance
 from orchestrator.cluster import capacity, connect
@@ -148,7 +146,7 @@ def _run(
     pool = stack.enter_context(executor.open_executor(request.ray, gpus, slots))
     waiting = {t.name: t for t in study.trainings}
     running: dict[str, Training] = {}
-    journals = {t.name: _JournalReader(request.folder / t.name / "journal.jsonl") for t in study.trainings}
+    offsets = dict.fromkeys(waiting, 0)
     mean = sum(t.steps for t in waiting.values()) / len(waiting)
     progress = stack.enter_context(ProgressLine([StagePlan(STAGE, len(waiting), int(mean), 0)], slots))
     progress.begin(STAGE)
@@ -161,7 +159,10 @@ def _run(
             pool.submit(name, _job(t, request, digests[name], place.gpus > 0))
         ended = pool.ended(POLL_S)
         for name in list(running):
-            _relay(name, journals[name].read(), record, progress)
+            journal = request.folder / name / "journal.jsonl"
+            if journal.exists():
+                entries, offsets[name] = read_entries(journal, offsets[name])
+                _relay(name, entries, record, progress)
             if name in ended:
                 pool.result(name)
                 del running[name]
@@ -194,19 +195,6 @@ def _relay(
     for e in entries:
         if e["kind"] == "metrics" and "seconds" in e["values"]:
             progress.step(name, "psnr", e["step"], e["values"]["seconds"])
-
-
-class _JournalReader:
-    """Reads a journal from where the last read ended."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.offset = path, 0
-
-    def read(self) -> list[dict[str, Any]]:
-        if not self.path.exists():
-            return []
-        entries, self.offset = read_entries(self.path, self.offset)
-        return entries
 
 
 def _hours(measured: Mapping[str, Any], request: Request, place: capacity.Capacity) -> dict[str, float]:
@@ -256,10 +244,10 @@ def collect_results(study: Study, request: Request, baselines: tuple[str, ...], 
             pictures = request.folder / "pictures"
             for name, (training, test) in tests.items():
                 measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.storage)
-            atomic_write(path, json.dumps(measured[kind]).encode())
+            atomic_json(path, measured[kind])
     return Results(done, measured, request.folder, request.storage)
 
 
 def _write_facts(request: Request, facts: Mapping[str, Any]) -> None:
     request.folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(request.folder / FACTS, (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode())
+    atomic_json(request.folder / FACTS, facts, pretty=True)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from datasets.files import atomic_write
+from datasets.files import atomic_json
 from orchestrator.studies.evaluation import evaluate_network
 from orchestrator.studies.spec import Training
 from orchestrator.tracking.journal import Journal
@@ -103,7 +103,7 @@ def run_training(job: TrainingJob) -> None:
     began, cpu_began = time.monotonic(), time.process_time()
     result = _train_and_measure(job)
     result |= {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu_began}
-    atomic_write(folder / RESULT_FILE, json.dumps(result).encode())
+    atomic_json(folder / RESULT_FILE, result)
 
 
 def _train_and_measure(job: TrainingJob) -> dict[str, Any]:

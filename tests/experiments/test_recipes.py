@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-from helpers.tiny import batch
+from helpers.tiny import batch, small_recipe
 
 from datasets.errors import UserError
 from experiments import recipes
-from experiments.recipes import srgan
 from trainers.config import digest, flatten, from_flat, override
-from trainers.models import build_generator
 from trainers.state import new_state
 from trainers.train_step import TrainStep, build_features
 
@@ -46,22 +44,6 @@ DIGESTS = {
 """Of every setting: a recipe that changes its numbers gets a new name, since results quote the old one."""
 
 
-def small(config):
-    """The recipe with few channels and blocks, on small crops, and VGG with random weights."""
-    values = {"loss.content_weights": "random", "data.batch_size": 2, "data.crop_px": 32}
-    values |= {"discriminator.base_channels": 4, "generator.channels": 8}
-    if config.discriminator.kind in ("paper", "esrgan"):
-        values["discriminator.image_px"] = 32
-    if config.discriminator.kind == "esrgan":
-        values["discriminator.num_layers"] = 6
-    if config.generator.scale == 3:
-        values["data.crop_px"] = 33
-        values["discriminator.image_px"] = 33
-    if not config.generator.kind.startswith("srcnn"):
-        values["generator.num_blocks"] = 1
-    return override(config, values)
-
-
 def test_no_number_of_any_recipe_changes():
     assert {name: digest(flatten(build())) for name, build in recipes.RECIPES.items()} == DIGESTS
 
@@ -75,7 +57,7 @@ def test_a_recipe_names_itself_its_source_and_survives_json(name):
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_a_recipe_trains_one_step_of_each_of_its_phases(name):
-    config = small(recipes.build(name))
+    config = small_recipe(recipes.build(name))
     side, scale = config.data.crop_px, config.generator.scale
     hr, _ = batch(count=2, side=side)
     lr_image = torch.nn.functional.avg_pool2d(hr, scale)
@@ -86,61 +68,6 @@ def test_a_recipe_trains_one_step_of_each_of_its_phases(name):
         step(hr, lr_image)
         step.check()
         assert step.images[0].shape == hr.shape
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [
-        ("srcnn_915", 8_129),
-        ("srcnn_955", 57_281),
-        ("srcnn_955_rgb", 69_251),
-        ("srresnet", 1_547_350),
-        ("srgan_leftthomas", 734_219),
-        ("esrgan_16", 11_662_019),
-        ("esrgan", 16_697_987),
-    ],
-)
-def test_generators_have_the_published_number_of_parameters(name, parameters):
-    with torch.device("meta"):
-        generator = build_generator(recipes.build(name).generator)
-    assert sum(p.numel() for p in generator.parameters()) == parameters
-
-
-def test_weights_stand_in_the_papers_units():
-    """leftthomas and ESRGAN measure pixels on [0, 1]: l2 there is a quarter, l1 a half of ours."""
-    from trainers.losses import pixel_loss
-
-    hr = torch.zeros(1, 3, 4, 4)
-    sr = hr + 0.1
-    left, esrgan = (recipes.build(n).loss for n in ("srgan_leftthomas", "esrgan"))
-    assert left.pixel_weight * pixel_loss("l2", sr, hr) == pytest.approx(0.1**2)
-    assert esrgan.pixel_weight * pixel_loss("l1", sr, hr) == pytest.approx(1e-2 * 0.1)
-
-
-def test_a_stage_keeps_what_fits_of_the_one_before(tmp_path):
-    from helpers.tiny import Loader, Measure
-
-    from trainers import checkpoint
-    from trainers.monitor import FolderMonitor
-    from trainers.training import TrainingRun
-
-    first, second = (small(srgan.staged_upsampler(stage)) for stage in (1, 2))
-    before = new_state(first, "gan", CPU)
-    folder = checkpoint.save(tmp_path / "first", first, before)
-
-    def start(config):
-        return TrainingRun(
-            config, Loader(), Measure(), FolderMonitor(tmp_path / "run", config), CPU
-        ).initial_state()
-
-    fresh, kept = start(second), start(override(second, {"run.start_from": str(folder)}))
-    old, new, drawn = (s.generator.state_dict() for s in (before, kept, fresh))
-    assert all(torch.equal(new[k], old[k]) for k in new if k.startswith(("head", "blocks", "tail")))
-    replaced = [k for k in new if k not in old or old[k].shape != new[k].shape]
-    assert replaced and all(torch.equal(new[k], drawn[k]) for k in replaced)
-    other = override(second, {"run.start_from": str(folder), "generator.channels": 16})
-    with pytest.raises(UserError, match="nothing in .*first fits this generator; change run.start_from"):
-        start(other)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the tests of studies share: sets of small pictures that differ, and a request that runs in seconds."""
+"""Helpers of the studies' tests: small sets that differ, requests that run in seconds, finished trainings."""
 
 from pathlib import Path
 
@@ -8,8 +8,11 @@ from PIL import Image
 
 from datasets import splits
 from experiments import recipes
+from orchestrator.studies import estimate, run
 from orchestrator.studies.request import Request
-from trainers.config import override
+from orchestrator.studies.results import FinishedTraining
+from orchestrator.studies.spec import Training
+from trainers.config import TrainConfig, override
 
 SIZES = {"test": 32, "val": 2, "train": 6}
 TINY = {
@@ -67,3 +70,34 @@ def request(tmp_path: Path, kind: str, recipe: str, data: list[str], **changes) 
         "ray": False,
     }
     return Request(**values | rest)
+
+
+def run_tiny(kind, asked: Request, **more):
+    """The answer of a study, run in this process; `more` goes to its plan."""
+    return run.run_study(kind.plan(asked, **more), asked, kind.BASELINES, say=lambda text: None)
+
+
+def statuses(answer) -> dict[str, str]:
+    """Claim -> status."""
+    return {c.id: c.status for c in answer.claims}
+
+
+def finished(arm: str, seed: int, psnr_y: list[float], protocol: str = "p", diverged: str = "", log=()):
+    """A training with these values per image on the test sets x and y, or one that diverged."""
+    test = {
+        "summary": {"psnr_y": float(np.mean(psnr_y)) if psnr_y else 0.0},
+        "per_image": {"psnr_y": psnr_y},
+        "keys": [str(i) for i in range(len(psnr_y))],
+        "protocol": {"psnr_y": protocol},
+    }
+    training = Training(arm, seed, TrainConfig(), (), ("psnr_y",))
+    measured = {"diverged": diverged, "tests": {"x": test, "y": test}, "log": list(log)}
+    return FinishedTraining(training, Path(training.name), measured)
+
+
+def plan_of_command(script, words: list[str], storage: Path, monkeypatch, capsys) -> str:
+    """What a study's script prints for --dry-run, with steps of a second that are not timed."""
+    monkeypatch.setattr(estimate, "seconds_per_step", lambda training: {"psnr": 1.0, "gan": 1.0})
+    monkeypatch.setattr("sys.argv", [script.__name__, "--dry-run", "--storage", str(storage), *words])
+    assert script.main() == 0
+    return capsys.readouterr().out

@@ -55,6 +55,22 @@ def tiny(**changes) -> TrainConfig:
     return override(TrainConfig(), SMALL | values)
 
 
+def small_recipe(config: TrainConfig) -> TrainConfig:
+    """The recipe with few channels and blocks, on small crops, and VGG with random weights."""
+    values = {"loss.content_weights": "random", "data.batch_size": 2, "data.crop_px": 32}
+    values |= {"discriminator.base_channels": 4, "generator.channels": 8}
+    if config.discriminator.kind in ("paper", "esrgan"):
+        values["discriminator.image_px"] = 32
+    if config.discriminator.kind == "esrgan":
+        values["discriminator.num_layers"] = 6
+    if config.generator.scale == 3:
+        values["data.crop_px"] = 33
+        values["discriminator.image_px"] = 33
+    if not config.generator.kind.startswith("srcnn"):
+        values["generator.num_blocks"] = 1
+    return override(config, values)
+
+
 def batch(index: int = 0, count: int = 4, side: int = 16, dtype: torch.dtype = torch.float32):
     """hr and lr_image in [0, 1], a pure function of `index`."""
     draw = torch.Generator().manual_seed(index)

@@ -1,4 +1,4 @@
-"""Which upsampler is best, and what the published three-stage schedule does: arms of equal steps and data.
+"""The best upsampler, and the effect of the published three-stage schedule: arms of equal steps and data.
 
 The schedule 5 + 5 + 5 epochs: interpolation and one transposed convolution; two transposed convolutions; two
 transposed convolutions on VGG features. Each stage starts from the weights of the previous stage that fit.

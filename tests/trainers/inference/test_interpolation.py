@@ -13,6 +13,13 @@ def networks(channels=(4, 4)):
     return [nn.Sequential(nn.Conv2d(3, c, 1), nn.BatchNorm2d(c), nn.Conv2d(c, 3, 1)) for c in channels]
 
 
+def test_alpha_0_and_1_are_the_two_networks():
+    psnr, gan = networks()
+    for alpha, network in ((0.0, psnr), (1.0, gan)):
+        mixed = interpolate(psnr, gan, alpha)
+        assert all(torch.equal(a, b) for a, b in zip(mixed.parameters(), network.parameters(), strict=True))
+
+
 def test_weights_are_mixed_linearly_and_the_originals_stay():
     psnr, gan = networks()
     before = psnr[0].weight.clone()

@@ -1,0 +1,22 @@
+"""Miniatures keep the task of their study and stay within minutes of a CPU."""
+
+import pytest
+
+from experiments import recipes
+from experiments.common.study_command import RECIPES
+
+
+@pytest.mark.parametrize(
+    ("full", "small"), sorted(set(RECIPES.values()) - {("esrgan_16_x2", "miniature_review")})
+)
+def test_a_miniature_has_the_task_of_its_study_and_fewer_steps(full, small):
+    study, miniature = recipes.build(full), recipes.build(small)
+    assert miniature.data.input == study.data.input and miniature.generator.scale == study.generator.scale
+    assert miniature.run.psnr_steps + miniature.run.gan_steps <= 840
+    assert miniature.generator.channels <= 32 < study.generator.channels
+
+
+@pytest.mark.parametrize("name", [n for n in recipes.RECIPES if n.startswith("miniature_")])
+def test_a_miniature_needs_no_published_weights(name):
+    loss = recipes.build(name).loss
+    assert loss.content_weight == 0 or loss.content_weights == "random"

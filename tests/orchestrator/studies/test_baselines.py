@@ -1,0 +1,35 @@
+"""Baselines on pairs whose answer is known by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from datasets.config import DataConfig
+from orchestrator.studies import baselines
+
+GREY = np.full((4, 4, 3), 100, np.uint8)
+PAIRS = [SimpleNamespace(lr_image=GREY, hr=GREY)] * 2
+
+
+def made(kind, scale, tmp_path):
+    return baselines.BASELINES[kind](PAIRS, scale, DataConfig(), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["bicubic", "nearest"])
+def test_resizing_keeps_a_constant_image(kind, tmp_path):
+    image = made(kind, 4, tmp_path)[1]
+    assert image.shape == (16, 16, 3) and (image == 100).all()
+
+
+def test_grey_is_the_input_itself(tmp_path):
+    assert (made("grey", 1, tmp_path)[0] == GREY).all()
+
+
+def test_a_tint_shifts_the_colour_and_keeps_the_luma(monkeypatch, tmp_path):
+    reddish = np.tile(np.array([120, 60, 60], np.uint8), (4, 4, 1))
+    monkeypatch.setattr(baselines, "mean_training_image", lambda data, work_dir: reddish)
+    image = made("tint", 1, tmp_path)[0].astype(float)
+    assert image[0, 0, 0] - image[0, 0, 1] == 60
+    assert image[0, 0] @ (0.299, 0.587, 0.114) == pytest.approx(100, abs=1)
+    assert all((image == reddish).all() for image in made("mean image", 1, tmp_path))

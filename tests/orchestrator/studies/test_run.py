@@ -1,0 +1,67 @@
+"""A study from its plan to its answer: what it writes, how it resumes, what it records."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from helpers.studies import request, run_tiny, sets  # noqa: F401  (a fixture)
+
+from datasets.errors import UserError
+from orchestrator.studies import run, training
+from orchestrator.studies.kinds import dataset_matrix, upsampler
+from orchestrator.studies.results import Results
+
+KIND, RECIPE = "dataset_matrix", "miniature_matrix"
+
+
+def test_a_study_resumes_with_its_unfinished_trainings_only(tmp_path, sets, monkeypatch):
+    asked = request(tmp_path, KIND, RECIPE, sets)
+    answer = run_tiny(dataset_matrix, asked)
+    table = answer.tables[0]
+    assert [row[1] for row in table.rows[:3]] == ["warm", "cold", "bicubic"]
+    assert {row[0] for row in table.rows} == {
+        "psnr_y",
+        "ssim_y",
+        "swd",
+        "fd_random",
+        "fd_domains",
+        "kd_domains",
+    }
+    assert {"heat-1.svg", "bars-psnr_y.svg", "strip.png"} <= set(answer.figures)
+    assert {c.id for c in answer.claims} == {"matrix-psnr", "matrix-ssim", "matrix-fid", "matrix-strip"}
+    assert {c.status for c in answer.claims if c.id != "matrix-strip"} == {"not enough evidence"}
+    written = {p.name for p in (asked.folder / "answer").iterdir()}
+    assert {"matrix.csv", "diagonal.csv", "study.md", "claims.json"} <= written
+
+    with pytest.raises(UserError, match="study 'dataset_matrix' exists in .*; resume it with --resume"):
+        run_tiny(dataset_matrix, asked)
+    (asked.folder / "cold-s0" / training.RESULT_FILE).unlink()
+    before = (asked.folder / "warm-s0" / training.RESULT_FILE).stat().st_mtime_ns
+    resumed = request(tmp_path, KIND, RECIPE, sets, resume=True)
+    assert run_tiny(dataset_matrix, resumed).tables[0].rows == table.rows, "the same weights measure the same"
+    assert (asked.folder / "warm-s0" / training.RESULT_FILE).stat().st_mtime_ns == before
+    with pytest.raises(
+        UserError, match="began with other trainings; resume it with the options it began with"
+    ):
+        run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, resume=True, run__gan_steps=4))
+
+
+def test_facts_name_command_and_state(tmp_path, sets):
+    asked = request(tmp_path, KIND, RECIPE, sets, command="python experiments/dataset_matrix.py")
+    run_tiny(dataset_matrix, asked)
+    facts = json.loads((asked.folder / "study.json").read_text())
+    assert facts["status"] == "finished" and facts["trainings"] == 2
+    assert "python experiments/dataset_matrix.py" in (asked.folder / "answer" / "study.md").read_text()
+
+
+def test_nothing_starts_from_a_diverged_training(tmp_path, sets):
+    asked = request(tmp_path, "u", "miniature_upsampler", sets[:1], run__psnr_steps=0, optim__lr_g=1e30)
+    study = upsampler.plan(asked, sensitivity=False)
+    names = {"5+5+5 stage 1", "5+5+5 stage 2"}
+    few = replace(
+        study, trainings=tuple(t for t in study.trainings if t.arm in names), conclude=Results.diverged
+    )
+    with pytest.raises(AttributeError):  # the answer of this test is a list of words
+        run.run_study(few, asked, (), say=lambda text: None)
+    said = run.collect_results(few, asked, (), print).diverged()
+    assert "diverged at step" in said[0] and "starts from 5-5-5-stage-1-s0, which diverged" in said[1]
