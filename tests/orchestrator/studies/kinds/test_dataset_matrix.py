@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from datasets.study_sets import prepare_study_set
+from datasets.prepare import prepare_study_set
 from helpers.studies import SIZES, finished, pictures, request, run_tiny, sets  # noqa: F401  (a fixture)
 
 from datasets import splits
