@@ -16,7 +16,7 @@ from trainers.objectives import Objectives
 
 @dataclass
 class BudgetWatch:
-    """What a sweep has spent, and which limit ended the drawing of designs."""
+    """The cost of a sweep so far, and the limit that ended the drawing of designs."""
 
     gpu_hours: float = 0.0
     """GPU-hours of the stages that are done."""
@@ -61,7 +61,7 @@ class SweepContext:
 
     @property
     def row_context(self) -> RowContext:
-        """What all rows of the sweep have in common."""
+        """The facts that all rows of the sweep share."""
         metrics, price = self.request.metrics, self.request.price_per_gpu_hour
         return RowContext(self.objectives, metrics, self.bicubic, self.protocol, self.gpus, price)
 

@@ -11,7 +11,7 @@ import pytest
 
 from datasets.errors import UserError
 from orchestrator.storage import Storage
-from orchestrator.sweep import heartbeat, status
+from orchestrator.sweep import heartbeat
 from orchestrator.sweep.heartbeat import Beat, Heartbeat
 
 
@@ -96,27 +96,6 @@ def wait(condition):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
-
-
-def test_status_tells_the_running_from_the_dead(storage):
-    assert status.status(storage, "s")[0].startswith("s: died, began")
-    assert "--resume s" in status.status(storage, "s")[-1]
-    beats(storage)
-    assert status.status(storage, "s")[0].startswith("s: running, began")
-    assert "--stop s" in status.status(storage, "s")[-1]
-
-
-def test_what_cannot_be_stopped_is_said_in_a_sentence(storage):
-    with pytest.raises(UserError, match="no sweep 'gone' in"):
-        status.stop(storage, "gone")
-    with pytest.raises(
-        UserError, match="sweep 's' died, so there is nothing to stop; resume it with: .*--resume"
-    ):
-        status.stop(storage, "s")
-    storage.write_text("s/sweep.json", json.dumps({"status": "finished"}))
-    with pytest.raises(UserError, match="sweep 's' is not running, so there is nothing to stop"):
-        status.stop(storage, "s")
-    assert not storage.exists(f"s/{heartbeat.STOP}")
 
 
 def test_one_that_does_not_listen_is_said_so(storage):

@@ -1,0 +1,81 @@
+"""--status and --stop, read from a sweep's files: running, died, finished, stage by stage."""
+
+import json
+import os
+import time
+
+import pytest
+
+from datasets.errors import UserError
+from orchestrator.storage import Storage
+from orchestrator.sweep import heartbeat, status
+from orchestrator.sweep.heartbeat import Beat
+
+
+@pytest.fixture
+def storage(tmp_path):
+    storage = Storage(str(tmp_path / "runs"))
+    facts = {"space": "demo", "recipe": "demo", "status": "running", "started": 0}
+    storage.write_text("s/sweep.json", json.dumps(facts))
+    return storage
+
+
+def beats(storage):
+    """Write the heartbeat of a driver that runs now: this process."""
+    beat = Beat(heartbeat.socket.gethostname(), os.getpid(), time.time(), 10.0, ended=False)
+    storage.write_text(f"s/{heartbeat.ALIVE}", json.dumps(vars(beat)))
+
+
+def test_status_tells_the_running_from_the_dead(storage):
+    assert status.status(storage, "s")[0].startswith("s: died, began")
+    assert "--resume s" in status.status(storage, "s")[-1]
+    beats(storage)
+    assert status.status(storage, "s")[0].startswith("s: running, began")
+    assert "--stop s" in status.status(storage, "s")[-1]
+
+
+def test_what_cannot_be_stopped_is_said_in_a_sentence(storage):
+    with pytest.raises(UserError, match="no sweep 'gone' in"):
+        status.stop(storage, "gone")
+    with pytest.raises(
+        UserError, match="sweep 's' died, so there is nothing to stop; resume it with: .*--resume"
+    ):
+        status.stop(storage, "s")
+    storage.write_text("s/sweep.json", json.dumps({"status": "finished"}))
+    with pytest.raises(UserError, match="sweep 's' is not running, so there is nothing to stop"):
+        status.stop(storage, "s")
+    assert not storage.exists(f"s/{heartbeat.STOP}")
+
+
+def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
+    verdicts = [
+        "screened to the end; undertrained",
+        "screened out at step 6 of 12",
+        "diverged: pixel at step 9",
+    ]
+    verdicts += ["screened out at step 8 of 12"]
+    storage.write_text("s/stages/screen.json", json.dumps([{"verdict": v} for v in verdicts]))
+    storage.write_text("s/stages/warm.json", "[]")
+    storage.write_text("s/trials/confirm-0-s0/x", "")
+    lines = status.status(storage, "s")
+    assert lines[1] == "  warm     done: nothing to do"
+    assert lines[2] == "  screen   done: 2 screened out, 1 screened to the end, 1 diverged"
+    assert lines[3] == "  confirm  1 trials begun" and lines[4] == "  test     not begun"
+
+
+def test_a_finished_sweep_needs_no_next_command(storage):
+    storage.write_text(
+        "s/sweep.json", json.dumps({"space": "d", "recipe": "d", "status": "finished", "started": 0})
+    )
+    assert len(status.status(storage, "s")) == 5
+
+
+def test_a_sweep_that_stopped_names_the_command_that_resumes_it(storage, monkeypatch):
+    beats(storage)
+    monkeypatch.setattr(status, "request_stop", lambda storage, name: True)
+    assert status.stop(storage, "s").startswith(
+        "stopped; resume it with: python experiments/sweep.py --resume s"
+    )
+    monkeypatch.setattr(status, "request_stop", lambda storage, name: False)
+    with pytest.raises(UserError, match="was asked to stop and still runs; see --status s"):
+        status.stop(storage, "s")
