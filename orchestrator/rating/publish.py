@@ -15,6 +15,7 @@ from orchestrator.rating.results import Panel, Rater, Results, Score, mean_opini
 from orchestrator.rating.scores import RatingSession, sittings
 from orchestrator.rating.study import HR, Study
 from orchestrator.tracking.table_run import log_table
+from trainers.benchmarks.formats import markdown
 
 CONSISTENCY = "within one point"
 
@@ -35,14 +36,14 @@ def text(results: Results, names: bool = False) -> str:
     rows = [_rater_cells(rater, names) for rater in results.raters]
     if rows:
         head = ["rater", "scored", "repeats", CONSISTENCY, "HR", "nearest", "flagged"]
-        parts.append("\n".join(_lines(head, rows)))
+        parts.append(markdown(head, rows))
     return "\n\n".join([*parts, "\n".join(f"- {note}" for note in results.notes)]) + "\n"
 
 
 def _panel_text(panel: Panel, reference: str) -> str:
     head = ["model", "mean opinion score", "95 % interval", "ratings", f"against {reference}"]
     title = f"**{panel.title}: {panel.raters} raters, {panel.images} images**"
-    return "\n".join([title, "", *_lines(head, [score_cells(score) for score in panel.scores])])
+    return f"{title}\n\n{markdown(head, [score_cells(score) for score in panel.scores])}"
 
 
 def score_cells(score: Score) -> list[str]:
@@ -65,11 +66,6 @@ def _rater_cells(rater: Rater, names: bool) -> list[str]:
     label = f"{rater.label} ({rater.name})" if names else rater.label
     done = f"{rater.done} of {rater.total}"
     return [label, done, str(rater.repeats), *numbers, "; ".join(rater.doubts)]
-
-
-def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines]
 
 
 def write(study: Study, results: Results) -> Path:

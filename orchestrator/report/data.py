@@ -186,10 +186,3 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def number(value: float | None, metric: str = "") -> str:
-    """A metric's value with the digits that mean something; a dash for none."""
-    if value is None or value != value:
-        return "–"
-    return f"{value:.2f}" if METRICS.get(metric) and METRICS[metric].unit == "dB" else f"{value:.4g}"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from orchestrator.report.data import Design, Row, SweepResults, has_no_result, number
+from orchestrator.report.data import Design, Row, SweepResults, has_no_result
 from orchestrator.report.markup import section
+from orchestrator.report.sentences import tooltip
 from orchestrator.report.svg import Line, Mark, curves, plane
 from orchestrator.results.image_strips import CELL_PX, LABEL_PX
 from trainers.metrics import METRICS
@@ -53,21 +54,13 @@ def _point(facts: SweepResults, row: Row, prefix: str = "") -> tuple[float, floa
     return (metrics[names[0]], metrics[names[1]]) if all(n in metrics for n in names) else None
 
 
-def _tip(facts: SweepResults, title: str, point: tuple[float, float]) -> str:
-    perceptual, distortion = point
-    return (
-        f"{title}\n{facts.perceptual} {number(perceptual, facts.perceptual)}\n"
-        f"{facts.distortion} {number(distortion, facts.distortion)}"
-    )
-
-
 def _screened(facts: SweepResults) -> list[Mark]:
     marks = []
     for row in facts.of_stage("screen"):
         point = _point(facts, row)
         if point and not has_no_result(row):
             look = "screened" if row["rung"] is None else "stopped"
-            tip = _tip(facts, f"{row['design']}: {row['verdict']}", point)
+            tip = tooltip(facts, f"{row['design']}: {row['verdict']}", point)
             marks.append(Mark(*point, look, tip, row["trial_id"]))
     return sorted(marks, key=lambda mark: mark.look == "screened")
 
@@ -82,7 +75,7 @@ def _references(facts: SweepResults) -> list[Mark]:
         ):
             point = _point(facts, row, prefix)
             if point and not has_no_result(row):
-                marks.setdefault(point, Mark(*point, look, _tip(facts, title, point)))
+                marks.setdefault(point, Mark(*point, look, tooltip(facts, title, point)))
     return list(marks.values())
 
 
@@ -91,11 +84,11 @@ def _confirmed(facts: SweepResults) -> list[Mark]:
     for design in reversed(facts.designs):  # the pick last, on top
         points = [point for row in design.rows if (point := _point(facts, row))]
         for row, point in zip(design.rows, points, strict=False):
-            seeds.append(Mark(*point, "seed", _tip(facts, f"{design.name}, seed {row['seed']}", point)))
+            seeds.append(Mark(*point, "seed", tooltip(facts, f"{design.name}, seed {row['seed']}", point)))
         if point := _val(facts, design):
             xs, ys = zip(*points, strict=True)
             look = "pick" if design.is_pick else "design"
-            tip = _tip(facts, f"{design.name}, mean of {len(points)} seeds", point)
+            tip = tooltip(facts, f"{design.name}, mean of {len(points)} seeds", point)
             first = design.rows[0]["trial_id"]
             means.append(Mark(*point, look, tip, first, (min(xs), max(xs), min(ys), max(ys))))
     return seeds + means

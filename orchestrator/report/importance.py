@@ -13,8 +13,9 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from orchestrator.report.data import Row, SweepResults, has_no_result, number
+from orchestrator.report.data import Row, SweepResults, has_no_result
 from orchestrator.report.markup import section
+from orchestrator.report.sentences import tooltip
 from orchestrator.report.svg import Column, parallel, small_scatter
 from trainers.metrics import METRICS
 
@@ -139,8 +140,8 @@ def _looks(rows: Sequence[Row]) -> list[str]:
 
 
 def _tips(facts: SweepResults, rows: Sequence[Row]) -> list[str]:
-    names = (facts.perceptual, facts.distortion)
-    return ["\n".join([r["design"], *(f"{m} {number(r['metrics'][m], m)}" for m in names)]) for r in rows]
+    points = [(r["metrics"][facts.perceptual], r["metrics"][facts.distortion]) for r in rows]
+    return [tooltip(facts, row["design"], point) for row, point in zip(rows, points, strict=True)]
 
 
 def _slices(facts: SweepResults, rows: Sequence[Row], names: Sequence[str]) -> str:

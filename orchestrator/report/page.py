@@ -7,13 +7,13 @@ from typing import Any
 
 from orchestrator.report import data as say
 from orchestrator.report import sentences
-from orchestrator.report.data import Design, SweepResults, number
+from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
 from orchestrator.report.markup import cells, section
 from orchestrator.report.ratings import opinions_section
 from orchestrator.report.tables import designs_table, runs_table, verdicts_section
-from trainers.metrics import METRICS
+from trainers.metrics import METRICS, format_metric
 
 HERE = Path(__file__).parent
 
@@ -84,14 +84,16 @@ def _tiles(facts: SweepResults) -> str:
 def _tile(facts: SweepResults, pick: Design, metric: str) -> str:
     unit = escape(METRICS[metric].unit)
     values = pick.values(metric)
-    spread = f" ({number(min(values), metric)} to {number(max(values), metric)})" if len(values) > 1 else ""
+    spread = ""
+    if len(values) > 1:
+        spread = f" ({format_metric(metric, min(values))} to {format_metric(metric, max(values))})"
     better = "lower" if METRICS[metric].direction == "min" else "higher"
     references = ", ".join(
-        f"{word} {number(pick.mean(f'{key}/{metric}'), metric)}"
+        f"{word} {format_metric(metric, pick.mean(f'{key}/{metric}'))}"
         for key, word in (("bicubic", "bicubic"), ("warm", "warm start"))
     )
     return (
-        f"<div><b>{number(pick.mean(metric), metric)} {unit}</b>"
+        f"<div><b>{format_metric(metric, pick.mean(metric))} {unit}</b>"
         f"<span>{escape(metric)}{spread}, {better} is better</span><small>{references}</small></div>"
     )
 

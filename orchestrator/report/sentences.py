@@ -3,7 +3,8 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from orchestrator.report.data import SEEDS_FOR_A_CLAIM, Row, SweepResults, duration, has_no_result, number
+from orchestrator.report.data import SEEDS_FOR_A_CLAIM, Row, SweepResults, duration, has_no_result
+from trainers.metrics import format_metric
 
 
 def headline(facts: SweepResults) -> str:
@@ -48,7 +49,7 @@ def checkpoint_choice(facts: SweepResults) -> str:
         return ""
     names = (facts.perceptual, facts.distortion)
     own, last = (
-        ", ".join(f"{m} {number(d.get(m), m)}" for m in names) for d in (row["metrics"], row["last"])
+        ", ".join(f"{m} {format_metric(m, d.get(m))}" for m in names) for d in (row["metrics"], row["last"])
     )
     shipped = f"The checkpoint at step {row['chosen_step']} of {row['steps']} ships"
     return f"{shipped} ({own} on val); the last: {last}."
@@ -73,6 +74,12 @@ def cost(facts: SweepResults) -> str:
     if sweep.get("ended") and sweep.get("started"):
         parts.append(f"{duration(sweep['ended'] - sweep['started'])} on the clock")
     return "; ".join(parts) + "."
+
+
+def tooltip(facts: SweepResults, title: str, point: tuple[float, float]) -> str:
+    """Return the text of a mark at `point` (perceptual, distortion): a title, then both metrics."""
+    metrics = zip((facts.perceptual, facts.distortion), point, strict=True)
+    return "\n".join([title, *(f"{name} {format_metric(name, value)}" for name, value in metrics)])
 
 
 def moment(seconds: float | None) -> str:

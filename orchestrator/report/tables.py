@@ -3,9 +3,9 @@
 from html import escape
 
 from orchestrator.report import data, sentences
-from orchestrator.report.data import Design, Row, SweepResults, has_no_result, number
+from orchestrator.report.data import Design, Row, SweepResults, has_no_result
 from orchestrator.report.markup import cells, section
-from trainers.metrics import METRICS
+from trainers.metrics import METRICS, format_metric
 
 STAGES = ("test", "confirm", "screen", "warm")
 
@@ -26,7 +26,7 @@ def designs_table(facts: SweepResults) -> str:
         body.append([name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)])
         body[-1] += [words.get(d.name, "")] if words else []
     for key, word in (("warm", "warm start of the first"), ("bicubic", "bicubic")):
-        body.append([word, "", *(number(designs[0].mean(f"{key}/{m}"), m) for m in metrics)])
+        body.append([word, "", *(format_metric(m, designs[0].mean(f"{key}/{m}")) for m in metrics)])
     lines = "".join(cells("td", row) for row in body)
     role = "test" if designs[0].tests else "val"
     return section(
@@ -39,10 +39,10 @@ def designs_table(facts: SweepResults) -> str:
 
 def _mean_and_range(design: Design, metric: str) -> str:
     values = design.values(metric)
-    told = number(design.mean(metric), metric)
-    return (
-        f"{told} ({number(min(values), metric)}–{number(max(values), metric)})" if len(values) > 1 else told
-    )
+    mean = format_metric(metric, design.mean(metric))
+    if len(values) < 2:
+        return mean
+    return f"{mean} ({format_metric(metric, min(values))}–{format_metric(metric, max(values))})"
 
 
 def _protocol(rows: list[Row]) -> str:
@@ -78,16 +78,16 @@ def runs_table(facts: SweepResults) -> str:
 
 def _trial(facts: SweepResults, row: Row, metrics: list[str], priced: bool) -> str:
     values = row["metrics"]
-    gone = has_no_result(row)
     hours = row["gpu_hours"] or row["cpu_hours"]
     texts = [(row["design"], None), (row["stage"], None), (str(row["seed"]), row["seed"])]
-    texts += [(number(None if gone else values.get(m), m), None if gone else values.get(m)) for m in metrics]
+    measured = {} if has_no_result(row) else values
+    texts += [(format_metric(m, measured.get(m)), measured.get(m)) for m in metrics]
     warm = values.get(f"warm/{facts.perceptual}")
     texts += [
-        (number(warm, facts.perceptual), warm),
+        (format_metric(facts.perceptual, warm), warm),
         (f"{row['steps']} of {row['max_steps']}", row["steps"]),
         (f"{hours:.3f} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
-        *([(number(row.get("cost")), row.get("cost"))] if priced else []),
+        *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),
         (row["verdict"], None),
         ((row["mlflow_run_id"] or "")[:8], None),
     ]

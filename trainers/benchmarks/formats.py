@@ -6,14 +6,10 @@ is compared across blocks, since the protocols differ. No number is made here.
 
 import csv
 import io
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from trainers.metrics import METRICS
-
 Column = tuple[str, str]  # test set, metric
-DECIMALS = {"dB": 2, "grey levels": 2, "x1e-3": 1}
 COSTS = {"params": "parameters", "gmacs": "GMAC at 1280x720", "latency_ms": "ms at 256x256"}
 
 
@@ -43,19 +39,19 @@ def columns(blocks: Sequence[Block]) -> list[Column]:
 
 def best(rows: Sequence[Row], column: Column) -> set[str]:
     """Names of the rows whose printed value is the best of `column`."""
-    printed = {row.name: number(row.values.get(column), column) for row in rows}
-    known = {name: float(text) for name, text in printed.items() if text}
+    from trainers.metrics import METRICS  # imports torch: seconds that a Markdown table need not cost
+
+    known = {row.name: float(text) for row in rows if (text := _value(row, column))}
     if len(known) < 2:
         return set()
     pick = max if METRICS[column[1]].direction == "max" else min
     return {name for name, value in known.items() if value == pick(known.values())}
 
 
-def number(value: float | None, column: Column) -> str:
-    """`value` with the decimals of its unit; empty where there is none."""
-    if value is None or math.isnan(value):
-        return ""
-    return f"{value:.{DECIMALS.get(METRICS[column[1]].unit, 4)}f}"
+def _value(row: Row, column: Column) -> str:
+    from trainers.metrics import format_metric
+
+    return format_metric(column[1], row.values.get(column), missing="")
 
 
 def cost(name: str, value: float | None) -> str:
@@ -65,14 +61,16 @@ def cost(name: str, value: float | None) -> str:
     return f"{value:,.0f}" if name == "params" else f"{value:.1f}"
 
 
-def markdown(blocks: Sequence[Block], protocols: dict[str, str]) -> str:
-    """The table with its protocol lines below; every block has its own header."""
-    parts = []
-    for block in blocks:
-        head = ["model", *(f"{s} {m}" for s, m in columns(blocks)), *COSTS.values()]
-        lines = [f"**{block.title}**", "", piped(head), piped(["---"] * len(head))]
-        lines += [piped(cells) for cells in _cells(block, columns(blocks), "**{}**")]
-        parts.append("\n".join(lines))
+def markdown(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table of `rows` of cells below `header`; a | inside a cell is escaped."""
+    return "\n".join([piped(header), piped(["---"] * len(header)), *map(piped, rows)])
+
+
+def results_markdown(blocks: Sequence[Block], protocols: dict[str, str]) -> str:
+    """Return one Markdown table per block, then a list of the metrics' protocols."""
+    shown = columns(blocks)
+    header = ["model", *(f"{s} {m}" for s, m in shown), *COSTS.values()]
+    parts = [f"**{b.title}**\n\n{markdown(header, _cells(b, shown, '**{}**'))}" for b in blocks]
     notes = "\n".join(f"- {name}: {text}" for name, text in protocols.items())
     return "\n\n".join([*parts, notes]) + "\n"
 
@@ -107,7 +105,7 @@ def _cells(block: Block, shown: Sequence[Column], mark: str) -> list[list[str]]:
     return [
         [
             row.name,
-            *(_marked(number(row.values.get(c), c), row.name in marked[c], mark) for c in shown),
+            *(_marked(_value(row, c), row.name in marked[c], mark) for c in shown),
             *(cost(k, row.costs.get(k)) for k in COSTS),
         ]
         for row in block.rows
@@ -118,9 +116,9 @@ def _marked(text: str, best: bool, mark: str) -> str:
     return mark.format(text) if best and text else text
 
 
-def piped(cells: Sequence[str]) -> str:
-    """One row of a Markdown table."""
-    return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+def piped(cells: Sequence[object]) -> str:
+    """Return one row of a Markdown table."""
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
 
 
 def _tex(cells: Sequence[str]) -> str:

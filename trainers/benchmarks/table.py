@@ -14,7 +14,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from trainers.benchmarks.cost import gmacs, latency_ms, parameters
-from trainers.benchmarks.formats import Block, Row, csv_text, latex, markdown
+from trainers.benchmarks.formats import Block, Row, csv_text, latex, results_markdown
 from trainers.benchmarks.sets import TestSet
 from trainers.evaluate import RESIZERS, Evaluation, Evaluator
 
@@ -105,7 +105,7 @@ def write_all(out: Path, table: BenchmarkTable, quoted: Sequence[Block]) -> str:
     """Write table.md, table.csv, table.tex and per_image.parquet below `out`; the Markdown text."""
     out.mkdir(parents=True, exist_ok=True)
     blocks = [table.block, *quoted]
-    text = markdown(blocks, table.protocols)
+    text = results_markdown(blocks, table.protocols)
     (out / "table.md").write_text(text)
     (out / "table.csv").write_text(csv_text(blocks))
     (out / "table.tex").write_text(latex(blocks))

@@ -26,7 +26,9 @@ class Metric:
     direction: str
     """max or min: which way is better."""
     unit: str
-    """dB, grey levels, or empty."""
+    """dB, grey levels, octaves, x1e-3, or empty."""
+    decimals: int = 4
+    """Digits after the point wherever a value is printed."""
     protocol: str
     """What must be equal before two values may be compared."""
     level: str = "image"
@@ -64,6 +66,7 @@ METRICS: dict[str, Metric] = {
         name="psnr_y",
         direction="max",
         unit="dB",
+        decimals=2,
         protocol=f"BT.601 Y rounded to {_SHAVE}, peak 255, mean of dB",
         function=distortion.psnr_y,
     ),
@@ -87,6 +90,7 @@ METRICS: dict[str, Metric] = {
         name="rmse_y",
         direction="min",
         unit="grey levels",
+        decimals=2,
         protocol=f"BT.601 Y rounded to {_SHAVE}, mean of per-image RMSE",
         function=distortion.rmse_y,
     ),
@@ -94,6 +98,7 @@ METRICS: dict[str, Metric] = {
         name="psnr_rgb",
         direction="max",
         unit="dB",
+        decimals=2,
         protocol=f"RGB {_SHAVE}, peak 255, mean of dB",
         function=distortion.psnr_rgb,
     ),
@@ -128,6 +133,7 @@ METRICS: dict[str, Metric] = {
         name="niqe",
         direction="min",
         unit="",
+        decimals=2,
         protocol=f"NIQE, published pristine model, 96 px blocks, BT.601 Y rounded to {_SHAVE}",
         needs=niqe.NEEDS,
         min_side=niqe.MIN_SIDE,
@@ -137,6 +143,7 @@ METRICS: dict[str, Metric] = {
         name="swd",
         direction="min",
         unit="x1e-3",
+        decimals=1,
         protocol="sliced Wasserstein x1e3, Laplacian levels down to 16 px, 128 7x7 patches each at paired "
         "places, standardised by the real set, 512 directions, 8-bit RGB unshaved",
         level="set",
@@ -148,6 +155,7 @@ METRICS: dict[str, Metric] = {
         name="fid",
         direction="min",
         unit="",
+        decimals=2,
         protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
         level="set",
         needs=extractors.NEEDS_INCEPTION,
@@ -160,6 +168,7 @@ METRICS: dict[str, Metric] = {
         name="kid",
         direction="min",
         unit="",
+        decimals=5,
         protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
         level="set",
         needs=extractors.NEEDS_INCEPTION,
@@ -181,6 +190,7 @@ METRICS: dict[str, Metric] = {
         name="lr_consistency",
         direction="max",
         unit="dB",
+        decimals=2,
         protocol="PSNR RGB of the degraded result against the input, 8-bit",
         function=artifacts.lr_consistency,
     ),
@@ -188,6 +198,7 @@ METRICS: dict[str, Metric] = {
         name="colour_shift",
         direction="min",
         unit="grey levels",
+        decimals=2,
         protocol="distance of mean RGB, 8-bit unshaved",
         function=artifacts.colour_shift,
     ),
@@ -213,6 +224,16 @@ NOT_HERE = {
     "project does not read; measure niqe, its other half",
 }
 """Metrics that people ask for and that cannot be had here, with the sentence that says why."""
+
+
+def format_metric(name: str, value: float | None, missing: str = "–") -> str:
+    """Return `value` with the decimals of metric `name`, or `missing` for None and NaN.
+
+    A name that is not in METRICS gets four significant digits.
+    """
+    if value is None or value != value:
+        return missing
+    return f"{value:.{METRICS[name].decimals}f}" if name in METRICS else f"{value:.4g}"
 
 
 def require(names: Sequence[str], option: str = "objective.perceptual") -> list[Metric]:

@@ -5,7 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from helpers.fake_sweep import fake_strip, fake_sweep, row  # noqa: F401
+from helpers.fake_sweep import fake_strip, fake_sweep
 
 from orchestrator.report import build_report
 from orchestrator.report.data import against_pick, by_image, read
@@ -126,7 +126,7 @@ def test_the_shipped_checkpoint_is_told_from_the_last_one(tmp_path):
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     told = checkpoint_choice(read(tmp_path))
     assert told.startswith("The checkpoint at step 180 of 240 ships (swd ")
-    assert told.endswith("the last: swd 33.25, psnr_y 25.00.")
+    assert told.endswith("the last: swd 33.2, psnr_y 25.00.")
     assert told in Page(build_report(tmp_path)).text
 
 

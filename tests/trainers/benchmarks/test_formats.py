@@ -3,7 +3,7 @@
 import csv
 import io
 
-from trainers.benchmarks.formats import Block, Row, columns, csv_text, latex, markdown
+from trainers.benchmarks.formats import Block, Row, columns, csv_text, latex, markdown, results_markdown
 from trainers.benchmarks.published import QUOTED, quoted_blocks
 
 A, B, C = ("Set5", "psnr_y"), ("Set5", "ssim_y"), ("Set5", "swd")
@@ -19,7 +19,7 @@ QUOTED_BLOCK = Block("quoted: a paper", [Row("theirs", {A: 99.0, ("Set9", "psnr_
 
 
 def test_the_best_is_bold_by_direction_and_never_across_blocks():
-    text = markdown([MEASURED, QUOTED_BLOCK], {"Set5 psnr_y": "Y, shaved"})
+    text = results_markdown([MEASURED, QUOTED_BLOCK], {"Set5 psnr_y": "Y, shaved"})
     assert "| ours | **30.12** | **0.8500** | **20.0** | 1,547,350 | 2.0 | 7.5 |" in text
     assert "| bicubic | 28.42 | 0.8100 | 51.0 |  |  |  |" in text
     assert "| theirs | 99.00 |  |  |  |  |  |" in text
@@ -30,8 +30,14 @@ def test_the_best_is_bold_by_direction_and_never_across_blocks():
 
 def test_values_equal_as_printed_are_both_best_and_a_lone_row_is_none():
     twins = Block("t", [Row("a", {A: 28.4101}), Row("b", {A: 28.4099}), Row("c", {A: 1.0})], ranked=True)
-    assert markdown([twins], {}).count("**28.41**") == 2
-    assert "**28.41**" not in markdown([Block("t", twins.rows[:1], ranked=True)], {})
+    assert results_markdown([twins], {}).count("**28.41**") == 2
+    assert "**28.41**" not in results_markdown([Block("t", twins.rows[:1], ranked=True)], {})
+
+
+def test_a_markdown_table_has_a_header_and_escaped_cells():
+    assert markdown(["model", "dB"], [["a|b", 28.5], ["c", ""]]) == (
+        "| model | dB |\n| --- | --- |\n| a\\|b | 28.5 |\n| c |  |"
+    )
 
 
 def test_quoted_rows_add_no_column():

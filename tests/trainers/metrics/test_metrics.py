@@ -3,7 +3,7 @@
 import pytest
 
 from datasets.errors import UserError
-from trainers.metrics import METRICS, require
+from trainers.metrics import METRICS, format_metric, require
 from trainers.metrics.weights import VARIABLE
 
 
@@ -13,6 +13,14 @@ def test_each_entry_carries_its_key_a_direction_and_a_protocol():
         assert metric.direction in ("max", "min")
         assert metric.level in ("image", "set")
         assert metric.protocol
+
+
+def test_values_are_printed_with_the_decimals_of_their_metric():
+    assert format_metric("psnr_y", 28.417) == "28.42" and format_metric("ssim_y", 0.81) == "0.8100"
+    assert format_metric("swd", 51.04) == "51.0" and format_metric("swd", 0.0) == "0.0"
+    assert format_metric("cost", 1.25) == "1.25"
+    assert format_metric("psnr_y", None) == format_metric("psnr_y", float("nan")) == "–"
+    assert format_metric("psnr_y", None, missing="") == ""
 
 
 def test_unknown_metric_names_the_nearest_and_the_option():
