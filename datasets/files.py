@@ -1,50 +1,139 @@
-"""Writing that survives a kill: whole files or none, and locks that die with their process."""
+"""Files that survive a kill: they appear complete or not at all, and locks end with their process."""
 
 import fcntl
 import json
 import os
+import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """The whole file or none: temporary neighbour, fsync, rename, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
+@contextmanager
+def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; the file written there becomes `path` when the block ends well.
+
+    For files that are written piece by piece; `atomic_write` is for bytes in memory. If the block raises, the
+    temporary file is deleted. With `durable`, the data is on the disk (fsync) before the file takes its name.
+    """
+    temporary = _temporary(path)
     try:
-        os.fsync(folder)
+        yield temporary
+        if durable:
+            _fsync(temporary)
+        os.replace(temporary, path)
     finally:
-        os.close(folder)
+        temporary.unlink(missing_ok=True)
+    if durable:
+        _fsync(path.parent)
+
+
+def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write `data` to `path`: a reader finds the old file or the complete new one, even after a power cut.
+
+    durable=False leaves out the fsync of file and folder: much faster, but only safe if a process is killed.
+    """
+    with atomic_file(path, durable=durable) as temporary:
+        temporary.write_bytes(data)
+
+
+def atomic_json(path: Path, value: Any, *, durable: bool = True, pretty: bool = False) -> None:
+    """Write `value` as JSON by `atomic_write`; `pretty`: indented, keys sorted, with a final newline."""
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n" if pretty else json.dumps(value)
+    atomic_write(path, text.encode(), durable=durable)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, made if need be; the kernel frees it when its process ends."""
+def atomic_folder(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a new empty folder beside `target` that becomes `target` when the block ends well.
+
+    An existing `target` is replaced. If the block raises, the new folder is deleted and `target` is kept.
+    """
+    temporary = _temporary(target)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if durable:
+            for path in [*temporary.rglob("*"), temporary]:
+                _fsync(path)
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if durable:
+        _fsync(target.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what killed writers of `path` left beside it; call this only with the lock of `path` held."""
+    for leftover in path.parent.glob(f".{path.name}.????????.tmp"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Held(Exception):
+    """Another process has the lock; `holder` is the text that it wrote into the lock file."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"{path} is locked by {holder or 'another process'}")
+        self.holder = holder
+
+
+@contextmanager
+def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`, made if missing; the kernel frees it when the process ends.
+
+    `holder`, if given, is written into the file, to tell other processes who has the lock.
+
+    Raises:
+        Held: if another process has the lock and `blocking` is False.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with open(path, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            raise Held(path, file.read()) from None
+        if holder:
+            file.truncate(0)
+            file.write(holder)
+            file.flush()
         yield
 
 
+def first_missing(path: Path) -> Path | None:
+    """Return the topmost folder on the way to `path` that does not exist yet; None if `path` exists."""
+    return next((p for p in [*reversed(path.parents), path] if not p.exists()), None)
+
+
 def usable_cpus() -> int:
-    """CPUs that this process may run on."""
+    """Return how many CPUs this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object that another process replaces whole; {} where it does not exist yet."""
+    """Return the JSON object in `path`; {} if there is no such file yet."""
     return json.loads(path.read_text()) if path.exists() else {}
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Replace `path` in one step: a reader sees the old or the new object, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(values))
-    temporary.replace(path)
+    """Write `values` by `atomic_json` without fsync."""
+    atomic_json(path, values, durable=False)
