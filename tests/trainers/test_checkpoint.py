@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -89,9 +90,10 @@ def test_a_process_killed_while_it_wrote_leaves_nothing_that_counts(saved, monke
     state, folder = saved
 
     def killed(*_):
-        raise SystemExit  # everything is written and hashed, but the folder has not got its name
+        raise SystemExit  # everything is written and hashed, but the folder does not have its name yet
 
     monkeypatch.setattr(os, "rename", killed)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process removes nothing
     with pytest.raises(SystemExit):
         checkpoint.save(folder.parent / "gan-4", tiny(), state)
     assert len(list(folder.parent.iterdir())) == 2
