@@ -184,22 +184,6 @@ class Evaluator:
         return Views(views, device=self.device, degradation=self._hr.degradation)
 
 
-def paired(a: Evaluation, b: Evaluation, metric: str) -> tuple[list[float], list[float]]:
-    """The per-image values of `metric` in both, image by image.
-
-    UserError where protocol or images differ: such values must not meet.
-    """
-    if a.protocol[metric] != b.protocol[metric]:
-        raise UserError(
-            f"{metric} was measured in two ways that do not compare: '{a.protocol[metric]}' "
-            f"and '{b.protocol[metric]}'"
-        )
-    if sorted(a.keys) != sorted(b.keys):
-        raise UserError(f"{metric} was measured on different images ({len(a.keys)} and {len(b.keys)})")
-    other = dict(zip(b.keys, b.per_image[metric], strict=True))
-    return a.per_image[metric], [other[key] for key in a.keys]
-
-
 def _measure(
     metric: Metric, sr: Views, hr: Views, per_image: dict[str, list[float]], summary: dict[str, float]
 ) -> None:
