@@ -61,8 +61,7 @@ def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dic
 def load(folder: Path, config: TrainConfig, device: torch.device) -> tuple[TrainState, dict[str, Any]]:
     """Return the state saved in `folder`, to continue a run of `config`, and the extra JSON saved with it.
 
-    Raises:
-        UserError: the checkpoint is damaged or belongs to another architecture.
+    UserError if the checkpoint is damaged or belongs to another architecture.
     """
     verify(folder)
     rest = _load_plain(folder / "state.pt", device)
@@ -81,8 +80,7 @@ def load(folder: Path, config: TrainConfig, device: torch.device) -> tuple[Train
 def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
     """Return the averaged generator of a checkpoint, in eval mode on the CPU, and its run's settings.
 
-    Raises:
-        UserError: the checkpoint is missing or damaged.
+    UserError if the checkpoint is missing or damaged.
     """
     verify(folder)
     config = from_flat(json.loads((folder / "config.json").read_text()))
@@ -94,8 +92,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
 def generator_weights(folder: Path) -> dict[str, Tensor]:
     """Return the weights of the averaged generator, from which a GAN phase starts.
 
-    Raises:
-        UserError: the checkpoint is missing or damaged.
+    UserError if the checkpoint is missing or damaged.
     """
     verify(folder)
     return load_file(folder / "generator_ema.safetensors")
@@ -104,8 +101,7 @@ def generator_weights(folder: Path) -> dict[str, Tensor]:
 def fitting(folder: Path, module: nn.Module) -> dict[str, Tensor]:
     """Return the state of `module` with each weight of the checkpoint that fits by name and shape.
 
-    Raises:
-        UserError: no convolution of the checkpoint fits.
+    UserError if no convolution of the checkpoint fits.
     """
     own, other = weights_of(module), generator_weights(folder)
     taken = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}

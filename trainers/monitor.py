@@ -13,7 +13,7 @@ from trainers.state import PHASES, History, TrainState
 
 
 class Monitor(Protocol):
-    """The receiver of a run's logs, reports and checkpoints; a trial's is in orchestrator/trial/monitor.py."""
+    """The receiver of a run's logs, reports and checkpoints; a trial has orchestrator/trial/monitor.py."""
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Take losses and gradient shares, every run.log_every_steps."""

@@ -15,9 +15,9 @@ NAME = extractors.NEEDS_INCEPTION[0]
 FLOAT32 = 1e-5
 """Relative tolerance of distances whose features two networks computed in float32.
 
-Memory layout (ours is channels_last) and number of threads change the order of additions: features then differ
-by up to 6e-7 of their size. The images' features differ from one another by a twentieth of their size only, so
-the distance differs by more: torch-fidelity's own by 1.4e-6 between one thread and two.
+Memory layout (ours is channels_last) and the number of threads change the order of additions: features then
+differ by up to 6e-7 of their size. Two images' features differ by only a twentieth of their size, so the
+distance differs by more: torch-fidelity's own by 1.4e-6 between one thread and two.
 """
 
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.config import ADVERSARIAL_LOSSES, DiscriminatorConfig
+from trainers.config import DiscriminatorConfig
+from trainers.config.loss import ADVERSARIAL_LOSSES
 from trainers.losses import adversarial_d
 from trainers.models import build_discriminator
 

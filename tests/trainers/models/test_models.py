@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from trainers import config
 from trainers.config import GeneratorConfig
+from trainers.config import networks as config
 from trainers.losses import luma, pixel_loss
 from trainers.models import DISCRIMINATORS, GENERATORS, UPSAMPLERS, build_generator
 
