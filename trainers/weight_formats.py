@@ -1,8 +1,8 @@
 """Import and export of public weight files: other projects' tensor names for the networks in trainers/models.
 
 Tensors are copied unchanged, so a file that is imported and exported again has equal names and bits.
-Known layouts: BasicSR's RRDBNet, the two of ESRGAN's own repository, and the generator of leftthomas/SRGAN. Reading a
-file runs no code from it.
+Known layouts: BasicSR's RRDBNet, the two of ESRGAN's own repository, and the generator of leftthomas/SRGAN.
+Reading a file runs no code from it.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,7 +6,6 @@ import pytest
 import torch
 from helpers.tiny import batch, moments, same, snapshot, tiny
 
-from datasets.errors import UserError
 from trainers import losses
 from trainers.state import Diverged, new_state
 from trainers.train_step import TrainStep, build_features
@@ -377,24 +376,3 @@ def test_bf16_keeps_the_image_the_losses_and_the_weights_in_float32(kind):
     near, near_step = start(config)
     near_step(*batch(0))
     assert near_step.read()["pixel"] == pytest.approx(exact_step.read()["pixel"], rel=0.02)
-
-
-def test_compile_refuses_losses_that_differentiate_twice():
-    with pytest.raises(UserError, match="run.compile cannot differentiate twice"):
-        tiny(run__compile=True, loss__r1_weight=1.0)
-
-
-def test_compiled_modules_give_the_same_update(monkeypatch):
-    compiled = []
-
-    def eager(module):
-        compiled.append(type(module).__name__)
-        return lambda image: module(image)
-
-    monkeypatch.setattr(torch, "compile", eager)
-    plain, plain_step = start(tiny(**CONTENT))
-    fast, fast_step = start(tiny(run__compile=True, **CONTENT))
-    assert compiled == ["SRResNet", "SizeFree", "VGGFeatures"]
-    for step in (plain_step, fast_step):
-        step(*batch())
-    assert same(snapshot(plain.generator), snapshot(fast.generator))
