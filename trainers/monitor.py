@@ -105,13 +105,13 @@ class SilentMonitor:
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Do nothing: the first rank logs."""
 
-    def report(self, state: TrainState, history: History) -> None:
+    def report(self, state: TrainState, history: History, /) -> None:
         """Do nothing: the first rank reports."""
 
-    def save(self, state: TrainState, history: History) -> None:
+    def save(self, state: TrainState, history: History, /) -> None:
         """Do nothing: the first rank saves."""
 
-    def keep_candidate(self, state: TrainState, history: History) -> None:
+    def keep_candidate(self, state: TrainState, history: History, /) -> None:
         """Do nothing: the first rank keeps candidates."""
 
     def drop_candidate(self, step: int) -> None:
