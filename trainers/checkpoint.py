@@ -121,7 +121,7 @@ def take_over(folder: Path, state: TrainState, device: torch.device) -> None:
     rest = _load_plain(folder / "state.pt", device)
     if rest["phase"] != state.phase:
         raise UserError(
-            f"{folder} ended in its {rest['phase']} phase, but this run begins with {state.phase}: "
+            f"{folder} ended in its {rest['phase']} phase, this run begins with {state.phase}: "
             f"run.start_keeps_all needs equal phases"
         )
     before, _ = load_generator(folder)
