@@ -4,7 +4,6 @@ import pytest
 import torch
 from helpers.tiny import batch, same, snapshot, tiny
 
-from datasets.errors import UserError
 from trainers import losses
 from trainers.state import new_state
 from trainers.step_losses import StepLosses, build_features
@@ -76,11 +75,6 @@ def test_a_phase_without_a_discriminator_cannot_judge():
     state = new_state(tiny(), "psnr", CPU)
     with pytest.raises(AssertionError, match="no discriminator or no content loss"):
         StepLosses(tiny(), state, None).judge(batch()[0])
-
-
-def test_compile_refuses_losses_that_differentiate_twice():
-    with pytest.raises(UserError, match="run.compile cannot differentiate twice"):
-        tiny(run__compile=True, loss__r1_weight=1.0)
 
 
 def test_compiled_modules_give_the_same_update(monkeypatch):

@@ -117,8 +117,8 @@ class DiscriminatorConfig:
     base_channels: int = 64
     """Channels of the first layer; later layers have up to eight times as many."""
     num_layers: int = 8
-    """Convolutions before the head; every second one halves the image. patch counts all its convolutions (5 as
-    published), unet_sn has 10."""
+    """Convolutions before the head; every second one halves the image. For patch, all convolutions (5 as
+    published); unet_sn has 10."""
     norm: str = "batch"
     """Normalisation after each convolution but the first: batch, layer (over channels and pixels) or none;
     spectral instead bounds every weight."""
