@@ -1,1 +1,24 @@
-"""Batches -> a trained, measured network. Never imports ray, mlflow or optuna."""
+"""Training and evaluation of one network. Never imports ray, mlflow or optuna.
+
+train              train(config, out, work_dir): one run in one folder, the command experiments/train.py
+training           TrainingRun: the training loop
+train_step         TrainStep: one update of each network
+step_losses        StepLosses, build_features: the losses of a step from the settings
+losses             formulas of the losses
+vgg_features       VGGFeatures: the network of the content loss
+content_cache      ContentCache: its features of real images, stored
+divergence         DivergenceGuard: detects values that are not finite
+lr_schedule        lr_factor: learning rate over a phase
+state              TrainState, History, Diverged, Stopped
+checkpoint         save, load, load_generator: a run on disk
+monitor            Monitor, FolderMonitor, SilentMonitor: receivers of logs, reports and checkpoints
+objectives         Objectives: distortion and perception, dominance, feasible-first order
+evaluate           Evaluator: metrics of a generator on fixed images
+preflight          check: tests of settings and data before training
+warm_start_key     warm_start_key: the identity of a PSNR phase
+weight_formats     export_generator, import_generator: other projects' weight files
+device             pick_device: the choice of the device
+distributed        Ranks: collective operations of several processes
+
+Packages: config (settings), models (networks), metrics, inference (upscaling files), benchmarks (test sets).
+"""

@@ -1,15 +1,14 @@
-"""A run on disk: a folder written whole or not at all, weights in safetensors, nothing executable inside.
+"""A training run on disk: a folder written atomically, with weights in safetensors and no pickled code.
 
 generator.safetensors  generator_ema.safetensors  [discriminator.safetensors  state.pt]
-config.json (flat dotted names)  manifest.json (hashes of the others; written last)
+config.json (flat dotted names)  extra.json  manifest.json (SHA-256 of the others; written last)
 """
 
 import hashlib
 import json
-import os
 import pickle
-import shutil
-import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from datasets.errors import UserError
+from datasets.files import atomic_folder
 from trainers.config import TrainConfig, flatten, from_flat
 from trainers.models import build_generator
 from trainers.state import TrainState, new_state
@@ -27,8 +27,11 @@ FORMAT = 1
 
 
 def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, Any] | None = None) -> Path:
-    """Write everything that resumes bit for bit; `extra` is small JSON (curves, the journal's position)."""
-    with _Atomic(folder) as new:
+    """Write all that a run needs to resume bit for bit; `extra` is small JSON (curves, a journal's position).
+
+    Returns `folder`, which is replaced if it exists.
+    """
+    with _new_checkpoint(folder) as new:
         save_file(weights_of(state.generator), new / "generator.safetensors")
         save_file(weights_of(state.ema), new / "generator_ema.safetensors")
         rest: dict[str, Any] = {
@@ -47,8 +50,8 @@ def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, 
 
 
 def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dict[str, Any]) -> Path:
-    """Write the averaged generator alone: a candidate for promotion, not a place to resume from."""
-    with _Atomic(folder) as new:
+    """Write the averaged generator alone: a candidate for promotion, from which no run can resume."""
+    with _new_checkpoint(folder) as new:
         save_file(weights_of(ema), new / "generator_ema.safetensors")
         _write_json(new / "config.json", flatten(config))
         _write_json(new / "extra.json", extra)
@@ -56,7 +59,10 @@ def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dic
 
 
 def load(folder: Path, config: TrainConfig, device: torch.device) -> tuple[TrainState, dict[str, Any]]:
-    """The state saved in `folder`, to continue `config`. UserError where it is damaged or does not fit."""
+    """Return the state saved in `folder`, to continue a run of `config`, and the extra JSON saved with it.
+
+    UserError if the checkpoint is damaged or belongs to another architecture.
+    """
     verify(folder)
     rest = _load_plain(folder / "state.pt", device)
     state = new_state(config, rest["phase"], device)
@@ -72,7 +78,10 @@ def load(folder: Path, config: TrainConfig, device: torch.device) -> tuple[Train
 
 
 def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
-    """The averaged generator of a checkpoint, in eval mode on the CPU, and the config it was trained by."""
+    """Return the averaged generator of a checkpoint, in eval mode on the CPU, and its run's settings.
+
+    UserError if the checkpoint is missing or damaged.
+    """
     verify(folder)
     config = from_flat(json.loads((folder / "config.json").read_text()))
     generator = build_generator(config.generator)
@@ -81,27 +90,33 @@ def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
 
 
 def generator_weights(folder: Path) -> dict[str, Tensor]:
-    """The averaged generator's weights: what a GAN phase starts from."""
+    """Return the weights of the averaged generator, from which a GAN phase starts.
+
+    UserError if the checkpoint is missing or damaged.
+    """
     verify(folder)
     return load_file(folder / "generator_ema.safetensors")
 
 
 def fitting(folder: Path, module: nn.Module) -> dict[str, Tensor]:
-    """The module's state with every weight of `folder` that has its name and shape.
+    """Return the state of `module` with each weight of the checkpoint that fits by name and shape.
 
-    UserError where no convolution's does: such a start would be no start.
+    UserError if no convolution of the checkpoint fits.
     """
     own, other = weights_of(module), generator_weights(folder)
-    kept = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
-    if not any(v.ndim > 1 for v in kept.values()):
+    taken = {k: v for k, v in other.items() if k in own and own[k].shape == v.shape}
+    if not any(v.ndim > 1 for v in taken.values()):
         raise UserError(f"nothing in {folder} fits this generator; change run.start_from")
-    return own | kept
+    return own | taken
 
 
 def take_over(folder: Path, state: TrainState, device: torch.device) -> None:
-    """Give `state` the rest of a checkpoint of the same phase: discriminator, and moments of what fits.
+    """Copy into `state` the discriminator and the optimizer moments of a checkpoint.
 
-    UserError where that checkpoint is of another phase, or its discriminator is another one.
+    The generator's moments are matched by weight name and shape; its weights are not copied (see `fitting`).
+
+    Raises:
+        UserError: the checkpoint is of another phase than `state`, or its discriminator does not fit.
     """
     rest = _load_plain(folder / "state.pt", device)
     if rest["phase"] != state.phase:
@@ -119,7 +134,7 @@ def take_over(folder: Path, state: TrainState, device: torch.device) -> None:
 def _take_moments(
     before: nn.Module, saved: dict[str, Any], now: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Moments go by the name of their weight; weights that are new begin without."""
+    """Set the moments of `optimizer` by the names of their weights; new weights start without moments."""
     names = [name for name, _ in before.named_parameters()]
     moments = {names[i]: values for i, values in saved["state"].items()}
     own = optimizer.state_dict()
@@ -132,12 +147,12 @@ def _take_moments(
 
 
 def read_extra(folder: Path) -> dict[str, Any]:
-    """The small JSON that was saved beside the weights."""
+    """Return the small JSON that was saved beside the weights."""
     return json.loads((folder / "extra.json").read_text())
 
 
 def verify(folder: Path) -> None:
-    """UserError unless `folder` holds a whole checkpoint whose files have the hashes of its manifest."""
+    """Raise UserError unless every file of the checkpoint has the hash that the manifest states."""
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         raise UserError(f"no checkpoint in {folder}: manifest.json is missing")
@@ -152,37 +167,21 @@ def verify(folder: Path) -> None:
 
 
 def whole(folder: Path) -> list[Path]:
-    """The checkpoints that lie in `folder`, by name; never one that a killed process was still writing."""
+    """Return the complete checkpoints in `folder`, by name; skip what killed writers left."""
     return sorted(p.parent for p in folder.glob("[!.]*/manifest.json"))
 
 
-class _Atomic:
-    """A new folder that takes its name only when everything in it is written and hashed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.new = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}"
-
-    def __enter__(self) -> Path:
-        self.new.mkdir(parents=True)
-        return self.new
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            shutil.rmtree(self.new, ignore_errors=True)
-            return
-        hashes = {p.name: _sha256(p) for p in sorted(self.new.iterdir())}
-        _write_json(self.new / "manifest.json", {"format": FORMAT, "sha256": hashes})
-        for path in [*self.new.iterdir(), self.new]:
-            _to_disk(path)
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        os.rename(self.new, self.folder)
-        _to_disk(self.folder.parent)
+@contextmanager
+def _new_checkpoint(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that gets a manifest and becomes `folder` when the block ends well."""
+    with atomic_folder(folder) as new:
+        yield new
+        hashes = {p.name: _sha256(p) for p in sorted(new.iterdir())}
+        _write_json(new / "manifest.json", {"format": FORMAT, "sha256": hashes})
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
-    """The module's state as plain tensors on the CPU that share nothing with it."""
+    """Return the module's state as CPU tensors that share no memory with it."""
     return {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
 
 
@@ -203,20 +202,12 @@ def _fill(module: nn.Module, path: Path) -> None:
 
 
 def _load_plain(path: Path, device: torch.device) -> dict[str, Any]:
-    """Tensors and plain values; anything that would run code is refused."""
+    """Load tensors and plain values; refuse a file that would run code."""
     try:
         return torch.load(path, weights_only=True, map_location=device)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).split(". ")[0].split("\n")[0]
         raise UserError(f"{path} holds more than tensors and plain values, or is damaged: {reason}") from None
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_json(path: Path, value: object) -> None:

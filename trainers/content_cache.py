@@ -1,6 +1,6 @@
-"""Content features of real images, computed once: legal only where every crop recurs exactly.
+"""A cache of the content features of real images, for data whose crops recur exactly.
 
-That is so when the images are as large as the crop; each then has two versions, itself and its mirror.
+Crops recur if the images are as large as the crop; each image then has two versions, itself and its mirror.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from datasets.loader import TrainLoader
 
 
 class ContentCache:
-    """Features by image and mirror, on the device of the features, filled as the batches come.
+    """Features by image and mirror, on the device of the features, computed when a batch first needs them.
 
-    UserError where crops are drawn at random or the data is streamed.
+    UserError if crops are drawn at random, or the data is streamed.
     """
 
     def __init__(self, loader: TrainLoader, features: Callable[[Tensor], Tensor]) -> None:
@@ -25,22 +25,22 @@ class ContentCache:
         if data.mode != "cached" or any((r.height, r.width) != (data.crop_px, data.crop_px) for r in rows):
             raise UserError(
                 f"run.cache_content needs images of exactly data.crop_px={data.crop_px} and "
-                f"data.mode cached, since features of random crops never recur: set run.cache_content False"
+                f"data.mode cached, because random crops do not recur: set run.cache_content False"
             )
         self.loader, self.features = loader, features
         self.known = np.zeros(2 * len(rows), dtype=bool)
-        self.kept: Tensor | None = None
+        self.stored: Tensor | None = None
 
     def target(self, index: int, hr: Tensor) -> Tensor:
-        """The features of `hr`, which is batch `index` of the loader."""
+        """Return the features of `hr` (N, 3, H, W), which is batch `index` of the loader."""
         slots = self._slots(index)
         missing = np.flatnonzero(~self.known[slots])
         if len(missing):
-            # one by one: features of an image then never depend on which others were missing
-            fresh = [self.features(hr[i : i + 1]) for i in missing.tolist()]
-            self._keep(slots[missing], torch.cat(fresh))
-        assert self.kept is not None
-        return self.kept[torch.from_numpy(slots).to(hr.device)]
+            # one image at a time: its features then do not depend on which others were missing
+            computed = [self.features(hr[i : i + 1]) for i in missing.tolist()]
+            self._store(slots[missing], torch.cat(computed))
+        assert self.stored is not None
+        return self.stored[torch.from_numpy(slots).to(hr.device)]
 
     def _slots(self, index: int) -> np.ndarray:
         loader, data = self.loader, self.loader.data
@@ -51,8 +51,8 @@ class ContentCache:
         mirrored = sampling.flips(data.order_seed, epochs, indices) if data.flip else np.zeros_like(indices)
         return 2 * indices.astype(np.int64) + mirrored.astype(np.int64)
 
-    def _keep(self, slots: np.ndarray, features: Tensor) -> None:
-        if self.kept is None:
-            self.kept = features.new_empty((len(self.known), *features.shape[1:]))
-        self.kept[torch.from_numpy(slots).to(features.device)] = features
+    def _store(self, slots: np.ndarray, features: Tensor) -> None:
+        if self.stored is None:
+            self.stored = features.new_empty((len(self.known), *features.shape[1:]))
+        self.stored[torch.from_numpy(slots).to(features.device)] = features
         self.known[slots] = True

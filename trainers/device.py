@@ -1,4 +1,4 @@
-"""Which device a run uses, and a clear stop where the machine has a GPU that torch cannot use."""
+"""The choice of the device, and a clear error if the machine has a GPU that torch cannot use."""
 
 import os
 import platform
@@ -16,9 +16,10 @@ MIN_DRIVER = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device `name` asks for; "auto" prefers CUDA, then MPS, then the CPU.
+    """Return the device called `name`; "auto" prefers CUDA, then MPS, then the CPU.
 
-    UserError where a GPU is present that this torch cannot use, or the named device does not exist.
+    Raises:
+        UserError: a GPU is present that this torch cannot use, or the named device does not exist.
     """
     if name == "auto":
         refuse_unusable_gpu()
@@ -37,14 +38,14 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def refuse_unusable_gpu() -> None:
-    """UserError with driver, needed driver and remedy where the system sees a GPU and torch does not."""
+    """Raise UserError if the system has a GPU that torch cannot use, with the driver and the remedy."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1"):
         return  # hidden on purpose, as Ray does for a task that asked for no GPU
     driver = driver_version() if has_gpu() else None
     if driver is None:
         return
     cuda = torch.version.cuda
-    remedy = "set run.device cpu to go on without it"
+    remedy = "set run.device cpu to run without it"
     if cuda is None:
         raise UserError(
             f"this machine has an NVIDIA driver ({driver}) but torch {torch.__version__} was built without "
@@ -72,15 +73,15 @@ def wait_for_device(device: torch.device) -> None:
 
 
 def has_gpu(dev: Path = Path("/dev")) -> bool:
-    """Whether this machine, or this container of it, was given an NVIDIA GPU (through WSL: /dev/dxg)."""
+    """Return True if this machine or container has an NVIDIA GPU (in WSL: /dev/dxg)."""
     return any(dev.glob("nvidia[0-9]*")) or (dev / "dxg").exists()
 
 
 def driver_version(proc: Path = Path("/proc/driver/nvidia/version")) -> str | None:
-    """Version of the loaded NVIDIA kernel driver, or None where there is none."""
+    """Return the version of the loaded NVIDIA kernel driver, or None if there is none."""
     if proc.exists():
-        found = re.search(r"\s(\d{3,}(?:\.\d+)+)\s", proc.read_text())
-        return found.group(1) if found else "of unknown version"
+        match = re.search(r"\s(\d{3,}(?:\.\d+)+)\s", proc.read_text())
+        return match.group(1) if match else "of unknown version"
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -89,12 +90,12 @@ def driver_version(proc: Path = Path("/proc/driver/nvidia/version")) -> str | No
 
 
 def describe_hardware() -> str:
-    """One line for records: GPU names and count, or the CPU with its core count."""
+    """Return one line for records: number and name of the GPUs, or the CPU with its number of cores."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        found = re.search(r"model name\s*: (.*)", cpuinfo.read_text())
-        name = found.group(1) if found else name
+        match = re.search(r"model name\s*: (.*)", cpuinfo.read_text())
+        name = match.group(1) if match else name
     return f"{name}, {os.cpu_count()} cores, no GPU"

@@ -1,4 +1,4 @@
-"""Several processes that train one network: what they average. One process averages nothing."""
+"""Collective operations of the processes (ranks) that train one network; a single process needs none."""
 
 import os
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ from torch.distributed.nn.functional import all_reduce
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among `world`; each holds an equal share of every batch."""
+    """The index of this process among `world` processes; each has an equal share of every batch."""
 
     rank: int = 0
     world: int = 1
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean of `x` over all ranks; its gradient reaches every rank's share."""
+        """Return the mean of all elements of `x` over all ranks; its gradient reaches every rank."""
         return self.means(x.mean())
 
     def means(self, x: Tensor) -> Tensor:
-        """The mean of each element of `x` over all ranks; its gradient reaches every rank."""
+        """Return the mean of each element of `x` over all ranks; its gradient reaches every rank."""
         return x if self.world == 1 else all_reduce(x) / self.world
 
     def sum(self, x: Tensor) -> Tensor:
-        """The sum over ranks, without a gradient: what is not finite on one is so on all."""
+        """Return the sum over ranks, without a gradient; one value that is not finite makes it not finite."""
         if self.world > 1:
             dist.all_reduce(x)
         return x
 
     def average(self, grads: list[Tensor]) -> list[Tensor]:
-        """Gradients averaged over ranks, in one message."""
+        """Return gradients averaged over ranks, in one message."""
         if self.world == 1:
             return grads
         flat = torch.cat([g.reshape(-1) for g in grads])
@@ -42,19 +42,19 @@ class Ranks:
         return [torch.empty_like(g).copy_(p.view(g.shape)) for g, p in zip(grads, parts, strict=True)]
 
     def total(self, number: float) -> float:
-        """The sum of a number over ranks; every rank must ask."""
+        """Return the sum of a number over ranks; every rank must call this."""
         if self.world == 1:
             return number
-        answer = torch.tensor(number, dtype=torch.float64, device=_collective_device())
-        dist.all_reduce(answer)
-        return answer.item()
+        total = torch.tensor(number, dtype=torch.float64, device=_collective_device())
+        dist.all_reduce(total)
+        return total.item()
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` holds on any rank; every rank must ask."""
+        """Return True if `flag` is True on any rank; every rank must call this."""
         return bool(self.total(float(flag)))
 
     def wait(self) -> None:
-        """Until every rank is here."""
+        """Wait until every rank has called this."""
         if self.world > 1:
             dist.barrier()
 
@@ -64,7 +64,7 @@ ALONE = Ranks()
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
-    """The ranks that torchrun started and this one's device; this process alone where it started none."""
+    """Yield the ranks that torchrun started and this rank's device; else one rank and `device`."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield ALONE, device

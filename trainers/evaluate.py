@@ -1,12 +1,12 @@
-"""Generator x images x metrics -> per-image values, a summary, and the protocol that goes with each number.
+"""Evaluation of a generator: per-image values of metrics, their summary, and the protocol of each value.
 
-The network runs on its device over batches of same-shaped images; its output is clipped and rounded to 8
-bit before anything is measured. What only depends on the HR images is computed once per evaluator. How a
-pair was made is the loader's business, what a number means is trainers/metrics'.
+The network runs over batches of equally shaped images; its output is clipped and rounded to 8 bit, then
+measured. What depends only on the HR images is computed once per evaluator. datasets/loader.py makes the
+pairs; trainers/metrics defines the metrics.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,9 +29,9 @@ RESIZERS = ("bicubic", "nearest", "lanczos")
 
 
 class Pair(Protocol):
-    """What is used of datasets.loader.Pair: HR uint8 (H, W, 3) and input uint8 (h, w, 3).
+    """An HR image, uint8 (H, W, 3), and its input, uint8 (h, w, 3); datasets.loader.Pair is one.
 
-    Both may be one-channel, (H, W) and (h, w), as some benchmark pictures are.
+    Both may be grey, (H, W) and (h, w), as some benchmark images are.
     """
 
     @property
@@ -44,26 +44,26 @@ class Pair(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Measured values with what they mean."""
+    """Measured values and their protocols."""
 
     keys: list[str]
     """Image keys in the order of the per-image values."""
     per_image: dict[str, list[float]]
-    """Metric -> one value per image; set-level metrics have none."""
+    """Metric -> one value per image; set-level metrics are absent."""
     summary: dict[str, float]
     """Metric -> mean over images, or the value of the set."""
     protocol: dict[str, str]
-    """Metric -> what must be equal before two values may be compared."""
+    """Metric -> protocol: only values of equal protocols may be compared."""
 
 
 def to_uint8(x: Tensor) -> np.ndarray:
-    """(N, 3, H, W) in [0, 1] as uint8 (N, H, W, 3): clipped, rounded half up."""
+    """Convert (N, 3, H, W) in [0, 1] to uint8 (N, H, W, 3): clipped, rounded half up."""
     pixels = x.float().clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
-    """uint8 (H, W, 3) or (H, W) images of one shape as float32 (N, 3, H, W) in [0, 1]."""
+    """Convert uint8 images (H, W, 3) or (H, W) of one shape to float32 (N, 3, H, W) in [0, 1]."""
     stacked = torch.from_numpy(np.stack(images)).to(device)
     if stacked.ndim == 3:
         stacked = stacked[..., None].expand(-1, -1, -1, 3)
@@ -71,8 +71,8 @@ def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tenso
 
 
 @contextmanager
-def _measuring(generator: object):
-    """No gradients, and a module in eval mode that is put back into the mode it had."""
+def _measuring(generator: object) -> Iterator[None]:
+    """Switch off gradients and put a module into eval mode; restore its mode afterwards."""
     training = isinstance(generator, nn.Module) and generator.training
     if training:
         generator.eval()
@@ -85,12 +85,15 @@ def _measuring(generator: object):
 
 
 class Evaluator:
-    """Measures generators and classical resizers on one fixed set of pairs.
+    """Measurement of generators and classical resizers on one fixed set of pairs.
 
-    `protocol` names what the pairs are (role, digest, degradation, ...); it is appended, with scale and
-    number of images, to the protocol of every metric. `cache` is a folder for features of HR images that are
-    dear to compute. UserError for no pairs, a pair whose sizes do not fit `scale` or a metric, an unknown
-    metric or one whose weights are absent.
+    `protocol` describes the pairs (role, digest, degradation, ...); it is appended, with scale and number of
+    images, to the protocol of every metric. `cache` is a folder for features of HR images that are expensive
+    to compute.
+
+    Raises:
+        UserError: there are no pairs, the sizes of a pair do not fit `scale` or a metric, or a metric is
+            unknown or lacks its weights.
     """
 
     def __init__(
@@ -123,21 +126,24 @@ class Evaluator:
         self.protocol = {m.name: f"{m.protocol}; {suffix}" for m in self.metrics}
 
     def measure(self, generator: Callable[[Tensor], Tensor]) -> Evaluation:
-        """The metrics of `generator`, a function of (N, 3, h, w) in [0, 1] to (N, 3, s h, s w).
+        """Measure `generator`, a function of (N, 3, h, w) in [0, 1] to (N, 3, scale*h, scale*w).
 
-        FloatingPointError naming an image where the output is not finite: such a network is not measured.
+        FloatingPointError if the output is not finite for an image, which the message names.
         """
         return self.measure_images(self.upscale(generator))
 
     def measure_resizer(self, kind: str) -> Evaluation:
-        """The metrics of bicubic (of the family of the degradation), or Pillow's nearest or lanczos."""
+        """Measure bicubic (of the degradation's family), or Pillow's nearest or lanczos, by name."""
         if kind not in RESIZERS:
             raise unknown("resizer", kind, RESIZERS)
         enlarge = partial(resize_up, scale=self.scale, kind=kind, degradation=self._hr.degradation)
         return self.measure_images([enlarge(image) for image in self._inputs])
 
     def upscale(self, generator: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
-        """The generated images in the order of `keys`, uint8 (H, W, 3), or (H, W) as their inputs are."""
+        """Return the generated images in the order of `keys`, uint8 (H, W, 3), or (H, W) for grey inputs.
+
+        FloatingPointError if the output is not finite for an image, which the message names.
+        """
         out: dict[int, np.ndarray] = {}
         with _measuring(generator):
             for batch in self._batches:
@@ -152,7 +158,10 @@ class Evaluator:
         return [out[i] for i in range(len(self.keys))]
 
     def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
-        """The metrics of ready uint8 images in the order of `keys`; ValueError if a shape is not the HR's."""
+        """Measure finished uint8 images, which are in the order of `keys`.
+
+        ValueError if a shape differs from that of the HR image.
+        """
         for key, image, hr in zip(self.keys, images, self._hr, strict=True):
             if image.shape != hr.pixels.shape:
                 raise ValueError(f"{key} must be {hr.pixels.shape} like its HR image, but got {image.shape}")
@@ -160,16 +169,22 @@ class Evaluator:
         per_image: dict[str, list[float]] = {}
         summary: dict[str, float] = {}
         for metric in self.metrics:
-            _measure(metric, sr, self._hr, per_image, summary)
+            value = metric.function(sr, self._hr)
+            if isinstance(value, list):
+                per_image[metric.name] = value
+                value = float(np.mean(value))
+            summary[metric.name] = value
         return Evaluation(self.keys, per_image, summary, self.protocol)
 
     def difference(
         self, metric: str, a: Sequence[np.ndarray], b: Sequence[np.ndarray]
     ) -> Callable[[np.ndarray], float]:
-        """Set-level `metric` of images `a` minus that of `b`, as a function of image indices.
+        """Return set-level `metric` of images `a` minus that of `b`, as a function of image indices.
 
-        Both are measured on the same images, as a jackknife of their difference needs.
-        UserError for a metric that is not a set's.
+        Both are measured on equal images, as a jackknife of their difference requires.
+
+        Raises:
+            UserError: `metric` is not a set-level metric of this evaluator.
         """
         on_subsets = next((m.on_subsets for m in self.metrics if m.name == metric), None)
         if on_subsets is None:
@@ -182,32 +197,6 @@ class Evaluator:
     def _views(self, images: Sequence[np.ndarray]) -> Views:
         views = (View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
         return Views(views, device=self.device, degradation=self._hr.degradation)
-
-
-def paired(a: Evaluation, b: Evaluation, metric: str) -> tuple[list[float], list[float]]:
-    """The per-image values of `metric` in both, image by image.
-
-    UserError where protocol or images differ: such values must not meet.
-    """
-    if a.protocol[metric] != b.protocol[metric]:
-        raise UserError(
-            f"{metric} was measured in two ways that do not compare: '{a.protocol[metric]}' "
-            f"and '{b.protocol[metric]}'"
-        )
-    if sorted(a.keys) != sorted(b.keys):
-        raise UserError(f"{metric} was measured on different images ({len(a.keys)} and {len(b.keys)})")
-    other = dict(zip(b.keys, b.per_image[metric], strict=True))
-    return a.per_image[metric], [other[key] for key in a.keys]
-
-
-def _measure(
-    metric: Metric, sr: Views, hr: Views, per_image: dict[str, list[float]], summary: dict[str, float]
-) -> None:
-    value = metric.function(sr, hr)
-    if isinstance(value, list):
-        per_image[metric.name] = value
-        value = float(np.mean(value))
-    summary[metric.name] = value
 
 
 def _check_sizes(pair: Pair, scale: int, metrics: Sequence[Metric]) -> None:
@@ -227,7 +216,7 @@ def _check_sizes(pair: Pair, scale: int, metrics: Sequence[Metric]) -> None:
 
 
 def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
-    """Indices of `images` in batches of one shape and at most BATCH_PIXELS pixels (at least one image)."""
+    """Return indices of `images` in batches of one shape and at most BATCH_PIXELS pixels, or one image."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for i, image in enumerate(images):
         groups[image.shape].append(i)
@@ -239,9 +228,9 @@ def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
 
 
 def resize_up(image: np.ndarray, scale: int, kind: str, degradation: str = "matlab") -> np.ndarray:
-    """uint8 (h, w, 3) or (h, w) `scale` times as large by a kernel of RESIZERS.
+    """Upscale uint8 (h, w, 3) or (h, w) by `scale` with a kernel of RESIZERS.
 
-    Bicubic is the inverse of `degradation`, MATLAB's where the inputs came with their set.
+    Bicubic uses the family of `degradation`, MATLAB's if the inputs came with their data set.
     """
     if kind == "bicubic":
         planes = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)

@@ -1,8 +1,7 @@
 """Losses on images and on discriminator outputs: pure functions of tensors, each a scalar mean.
 
-Images are (N, 3, H, W) in [0, 1] and are scaled to [-1, 1] here where the paper does so; discriminator
-outputs are logits of any shape. The network whose features content_loss compares is in perceptual.py; weights
-and sums are the training step's.
+Images are (N, 3, H, W) in [0, 1], scaled to [-1, 1] here if the paper does so; discriminator outputs are
+logits of any shape. The network of the content loss is in vgg_features.py; weights are in step_losses.py.
 """
 
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from datasets.errors import unknown
+from trainers.config.checks import choose
 
 CHARBONNIER_EPSILON = 1e-3  # Lai et al., 2017 (LapSRN), sec. 3.2
 
@@ -20,23 +19,21 @@ Mean = Callable[[Tensor], Tensor]
 
 
 def pixel_loss(kind: str, sr: Tensor, hr: Tensor, colors: str = "rgb") -> Tensor:
-    """Mean distance of two image batches in [0, 1], measured on [-1, 1] (Ledig et al., 2017, sec. 3.2).
+    """Return the mean distance of two image batches in [0, 1], on the scale [-1, 1] (Ledig et al., 2017).
 
     l1: mean |d|; l2: mean d^2 (eq. 4); charbonnier: mean sqrt(d^2 + 1e-6). With colors="y" the images' luma
     is compared, as SRCNN does (Dong et al., 2016, sec. 4.1).
 
     Raises:
-        UserError: for an unknown kind or unknown colors.
+        UserError: kind or colors are unknown.
     """
-    if kind not in PIXEL:
-        raise unknown("pixel loss", kind, PIXEL, "loss.pixel")
-    if colors not in COLORS:
-        raise unknown("pixel colors", colors, COLORS, "loss.pixel_colors")
-    return PIXEL[kind](2 * COLORS[colors](sr - hr)).mean()
+    distance = choose("pixel loss", kind, PIXEL, "loss.pixel")
+    project = choose("pixel colors", colors, COLORS, "loss.pixel_colors")
+    return distance(2 * project(sr - hr)).mean()
 
 
 def luma(image: Tensor) -> Tensor:
-    """BT.601 luma of RGB in [0, 1]: (N, 3, H, W) -> (N, 1, H, W) in [16/255, 235/255], MATLAB's rgb2ycbcr."""
+    """Return BT.601 luma (N, 1, H, W) in [16/255, 235/255] of RGB (N, 3, H, W) in [0, 1], as rgb2ycbcr."""
     return _luma_change(image) + 16 / 255
 
 
@@ -59,18 +56,17 @@ COLORS: dict[str, Callable[[Tensor], Tensor]] = {"rgb": lambda difference: diffe
 
 
 def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criterion: str = "l2") -> Tensor:
-    """Mean distance of two feature maps, both times `scale` (Ledig et al., 2017, eq. 5, where it is 1/12.75).
+    """Return the mean distance of two feature maps times `scale` (Ledig et al., 2017, eq. 5: 1/12.75).
 
     l2: mean squared difference (SRGAN); l1: mean absolute difference (ESRGAN, Wang et al., 2018, sec. 3.3).
     Features of half precision are compared in float32.
 
     Raises:
-        UserError: for an unknown criterion.
+        UserError: the criterion is unknown.
     """
-    if criterion not in CONTENT:
-        raise unknown("content criterion", criterion, CONTENT, "loss.content_criterion")
+    distance = choose("content criterion", criterion, CONTENT, "loss.content_criterion")
     precise = torch.promote_types(features_sr.dtype, torch.float32)
-    return CONTENT[criterion](scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
+    return distance(scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
 
 
 CONTENT: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torch.abs}
@@ -79,32 +75,30 @@ CONTENT: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torc
 def adversarial_d(
     kind: str, real: Tensor, fake: Tensor, *, smoothing: float = 0.0, mean: Mean = torch.mean
 ) -> Tensor:
-    """What the discriminator minimises, from its logits of real and of generated images.
+    """Return the discriminator's loss from its logits of real and of generated images.
 
-    `smoothing` lowers the target of real images from 1, for the kinds that have one (Salimans et al., 2016,
-    sec. 3.4). `mean` averages logits over the whole batch inside relativistic losses; a run over several
-    processes passes one that also averages over them. WGAN-GP's penalty is `gradient_penalty`.
+    `smoothing` lowers the target of real images from 1, for vanilla and lsgan (Salimans et al., 2016,
+    sec. 3.4). `mean` averages logits over the batch inside relativistic losses; with several processes it
+    averages over them, too. WGAN-GP's penalty is `gradient_penalty`.
 
     Raises:
-        UserError: for an unknown kind.
+        UserError: the kind is unknown.
     """
     return _adversarial(kind).discriminator(real, fake, smoothing, mean)
 
 
 def adversarial_g(kind: str, real: Tensor | None, fake: Tensor, *, mean: Mean = torch.mean) -> Tensor:
-    """What the generator minimises, from the logits of its images; `real` only where `needs_real(kind)`.
+    """Return the generator's loss from the logits of its images, and of real ones if `needs_real(kind)`.
 
-    Raises:
-        UserError: for an unknown kind.
+    UserError if the kind is unknown.
     """
     return _adversarial(kind).generator(real, fake, mean)
 
 
 def needs_real(kind: str) -> bool:
-    """Whether the generator's loss also reads the logits of real images.
+    """Return True if the generator's loss also reads the logits of real images.
 
-    Raises:
-        UserError: for an unknown kind.
+    UserError if the kind is unknown.
     """
     return _adversarial(kind).needs_real
 
@@ -125,7 +119,7 @@ def _relativistic_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) ->
 
 
 def _relativistic_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
-    """The same with the roles exchanged (ESRGAN, eq. 2)."""
+    """Relativistic average with the roles of real and fake exchanged (ESRGAN, eq. 2)."""
     assert real is not None, "a relativistic generator loss reads the logits of real images"
     return softplus(real - mean(fake)).mean() + softplus(mean(real) - fake).mean()
 
@@ -140,12 +134,12 @@ def _halved_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
 
 
 def _linear_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
-    """1 - D(x) + D(G(z)) on probabilities, as github.com/leftthomas/SRGAN has it."""
+    """1 - D(x) + D(G(z)) on probabilities (github.com/leftthomas/SRGAN)."""
     return 1 - real.sigmoid().mean() + fake.sigmoid().mean()
 
 
 def _linear_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
-    """1 - D(G(z)) on probabilities; unlike -log D its gradient fades where D is certain."""
+    """1 - D(G(z)) on probabilities; unlike -log D its gradient vanishes when D is certain."""
     return 1 - fake.sigmoid().mean()
 
 
@@ -159,22 +153,22 @@ def _lsgan_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
 
 
 def _hinge_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
-    """Lim & Ye, 2017; Miyato et al., 2018, eq. 16."""
+    """Hinge (Lim & Ye, 2017; Miyato et al., 2018, eq. 16)."""
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
 def _wasserstein_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
-    """The critic's part without its penalty (Gulrajani et al., 2017, eq. 3)."""
+    """Wasserstein critic without its penalty (Gulrajani et al., 2017, eq. 3)."""
     return fake.mean() - real.mean()
 
 
 def _negative_logit_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
-    """Of hinge (Miyato et al., 2018, eq. 17) and of WGAN-GP alike."""
+    """Generator loss of hinge (Miyato et al., 2018, eq. 17) and of WGAN-GP."""
     return -fake.mean()
 
 
 class Adversarial(NamedTuple):
-    """The two sides of one adversarial game, and whether the generator's side reads real logits."""
+    """Both losses of one adversarial game; `needs_real`: the generator's loss reads real logits."""
 
     discriminator: Callable[[Tensor, Tensor, float, Mean], Tensor]
     generator: Callable[[Tensor | None, Tensor, Mean], Tensor]
@@ -193,15 +187,13 @@ ADVERSARIAL = {
 
 
 def _adversarial(kind: str) -> Adversarial:
-    if kind not in ADVERSARIAL:
-        raise unknown("adversarial loss", kind, ADVERSARIAL, "loss.adversarial")
-    return ADVERSARIAL[kind]
+    return choose("adversarial loss", kind, ADVERSARIAL, "loss.adversarial")
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """Half the mean squared gradient norm of D at real images (Mescheder et al., 2018, eq. 9, gamma = 1).
+    """Return half the mean squared gradient norm of D at real images (Mescheder et al., 2018, eq. 9).
 
-    `logits` must come from `images`, which must require a gradient; logits per place are averaged first.
+    `logits` must come from `images`, which must require a gradient; logit maps are averaged per image first.
     """
     return _image_gradients(logits, images).square().sum(1).mean() / 2
 
@@ -209,10 +201,10 @@ def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
 def gradient_penalty(
     discriminator: Callable[[Tensor], Tensor], hr: Tensor, sr: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """How far D's gradient norm is from 1 between real and generated images (Gulrajani et al., 2017, eq. 3).
+    """Return the mean of (norm - 1)^2 of D's image gradients between real and generated images.
 
-    One random point on the line between each pair, drawn by `generator` (on the images' device); the norm
-    is that of the whole image's gradient, and the mean over images of (norm - 1)^2 comes back.
+    One random point on the line between each pair, drawn by `generator` on the images' device; the norm is
+    over all pixels and channels of an image (Gulrajani et al., 2017, eq. 3).
     """
     share = torch.rand(len(hr), 1, 1, 1, generator=generator, device=hr.device, dtype=hr.dtype)
     between = torch.lerp(sr.detach(), hr, share).requires_grad_()
@@ -220,17 +212,16 @@ def gradient_penalty(
 
 
 def _image_gradients(logits: Tensor, images: Tensor) -> Tensor:
-    """(N, C*H*W): the gradient of each image's mean logit, itself differentiable."""
+    """Return the gradient (N, C*H*W) of each image's mean logit, itself differentiable."""
     (gradient,) = torch.autograd.grad(logits.flatten(1).mean(1).sum(), images, create_graph=True)
     return gradient.flatten(1)
 
 
 def total_variation(x: Tensor) -> Tensor:
-    """Twice the sum of the mean squared vertical and horizontal differences of images in [0, 1].
+    """Return twice the sum of the mean squared vertical and horizontal differences of images in [0, 1].
 
-    The squared form with its factor 2 is the one that the weight 2e-8 belongs to in public SRGAN code; the
-    term itself is eq. 8 of the first arXiv version of Ledig et al. (2016). A horizontal ramp of slope a
-    gives 2 a^2.
+    The term is eq. 8 of the first arXiv version of Ledig et al. (2016); public SRGAN code uses this squared
+    form with factor 2 and weight 2e-8. A horizontal ramp of slope a gives 2 a^2.
     """
     vertical = (x[..., 1:, :] - x[..., :-1, :]).square().mean()
     horizontal = (x[..., 1:] - x[..., :-1]).square().mean()

@@ -1,9 +1,9 @@
-"""Learning rate as a function of the fraction of the full phase; nothing here knows about networks."""
+"""Learning rate schedules as functions of the completed fraction of a phase."""
 
 import math
 from collections.abc import Sequence
 
-WARM_UP = 0.1  # one_cycle: share of the phase that climbs to the peak
+WARM_UP = 0.1  # one_cycle: share of the phase in which the rate rises to its peak
 
 
 def lr_factor(
@@ -15,18 +15,18 @@ def lr_factor(
     period: float = 0.25,
     warm_up: float = 0.0,
 ) -> float:
-    """What the peak learning rate is multiplied by at `fraction` in [0, 1) of the full phase.
+    """Return the factor on the peak learning rate at `fraction` in [0, 1) of the full phase.
 
-    constant: 1. cosine: half a cosine to 0. cosine_restarts: the same in every `period` (Loshchilov & Hutter,
-    2017). one_cycle: a linear climb over the first tenth, then half a cosine to 0 (Smith & Topin, 2018).
-    step: `gamma` at each `period` passed. multistep: `gamma` at each milestone passed. Within `warm_up` all
-    but one_cycle are multiplied by a linear climb.
+    constant: 1. cosine: half a cosine from 1 to 0. cosine_restarts: a half cosine in every `period`
+    (Loshchilov & Hutter, 2017). one_cycle: a linear rise over the first tenth, then half a cosine to 0 (Smith
+    & Topin, 2018). step: times `gamma` at each `period` passed. multistep: times `gamma` at each milestone
+    passed. Within `warm_up`, all but one_cycle are multiplied by a linear rise.
     """
     if kind == "one_cycle":
         if fraction < WARM_UP:
-            return _climb(fraction, WARM_UP)
+            return _rise(fraction, WARM_UP)
         return _half_cosine((fraction - WARM_UP) / (1 - WARM_UP))
-    return _climb(fraction, warm_up) * _shape(kind, fraction, milestones, gamma, period)
+    return _rise(fraction, warm_up) * _shape(kind, fraction, milestones, gamma, period)
 
 
 def _shape(kind: str, fraction: float, milestones: Sequence[float], gamma: float, period: float) -> float:
@@ -45,6 +45,6 @@ def _half_cosine(share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
-def _climb(fraction: float, length: float) -> float:
-    """From a hundredth to 1 over `length`."""
+def _rise(fraction: float, length: float) -> float:
+    """Return a linear rise from 0.01 to 1 over `length`."""
     return max(fraction / length, 1e-2) if fraction < length else 1.0

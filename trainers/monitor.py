@@ -1,4 +1,4 @@
-"""Whom a run tells: the Monitor protocol, and one that writes to a folder and the terminal."""
+"""The Monitor protocol of the training loop, and FolderMonitor, which writes to files and the terminal."""
 
 import json
 import shutil
@@ -13,32 +13,32 @@ from trainers.state import PHASES, History, TrainState
 
 
 class Monitor(Protocol):
-    """What the training loop reports to; a sweep's trial has its own (orchestrator/trial/monitor.py)."""
+    """The receiver of a run's logs, reports and checkpoints; a trial has orchestrator/trial/monitor.py."""
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
-        """Losses and shares, at run.log_every_steps."""
+        """Take losses and gradient shares, every run.log_every_steps."""
 
-    def report(self, state: TrainState, progress: History) -> None:
-        """The newest row of progress.curve, at run.eval_every_steps; may end the run by raising."""
+    def report(self, state: TrainState, history: History) -> None:
+        """Take the newest row of history.curve, every run.eval_every_steps; may end the run by raising."""
 
-    def save(self, state: TrainState, progress: History) -> None:
-        """A place to resume from, at run.checkpoint_every_steps and at the end of a phase."""
+    def save(self, state: TrainState, history: History) -> None:
+        """Save a checkpoint, every run.checkpoint_every_steps and at the end of a phase."""
 
-    def keep_candidate(self, state: TrainState, progress: History) -> None:
-        """The averaged generator as just measured lies on this run's own front."""
+    def keep_candidate(self, state: TrainState, history: History) -> None:
+        """Save the averaged generator, which was just measured and is on this run's Pareto front."""
 
     def drop_candidate(self, step: int) -> None:
-        """A candidate that a later one dominates."""
+        """Remove the candidate of `step`, which a later one dominates."""
 
     def restore(self) -> Path | None:
-        """The folder to resume from, or None."""
+        """Return the checkpoint to resume from, or None."""
 
 
 class FolderMonitor:
-    """Writes metrics.jsonl, checkpoints/ and candidates/ under one folder; prints one line per report.
+    """A monitor that writes metrics.jsonl, checkpoints/ and candidates/ and prints one line per report.
 
-    Nothing is written before the first of these. A resumed run repeats the lines of metrics.jsonl that came
-    after its checkpoint: the last line of a phase and step counts.
+    The folder is made by the first call that writes. A resumed run repeats the lines of metrics.jsonl that
+    came after its checkpoint: readers must use the last line of each phase and step.
     """
 
     def __init__(self, folder: Path, config: TrainConfig, say: Callable[[str], None] = print) -> None:
@@ -46,38 +46,37 @@ class FolderMonitor:
         self.started: tuple[int, float] | None = None
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
-        """One line of metrics.jsonl."""
+        """Write one line of metrics.jsonl."""
         self._write({"phase": phase, "step": step, "log": values})
 
-    def report(self, state: TrainState, progress: History) -> None:
-        """One line of metrics.jsonl and one for the reader."""
-        phase, step, values = state.phase, state.step, progress.latest()
+    def report(self, state: TrainState, history: History) -> None:
+        """Write one line of metrics.jsonl and print one."""
+        phase, step, values = state.phase, state.step, history.latest()
         self._write({"phase": phase, "step": step, "val": values})
         total = self.config.run.psnr_steps if phase == "psnr" else self.config.run.gan_steps
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         self.say(f"{phase} {step:>7}/{total}  {shown}  {self._time_left(phase, step)}")
 
-    def save(self, state: TrainState, progress: History) -> None:
-        """checkpoints/PHASE-STEP, replacing the one before it."""
+    def save(self, state: TrainState, history: History) -> None:
+        """Write checkpoints/PHASE-STEP, then remove the previous checkpoint and leftovers."""
         folder = self.folder / "checkpoints"
-        kept = save(
-            folder / f"{state.phase}-{state.step:08d}", self.config, state, {"progress": vars(progress)}
-        )
+        name = f"{state.phase}-{state.step:08d}"
+        newest = save(folder / name, self.config, state, {"progress": vars(history)})
         for old in folder.iterdir():
-            if old != kept:
+            if old != newest:
                 shutil.rmtree(old)
 
-    def keep_candidate(self, state: TrainState, progress: History) -> None:
-        """candidates/STEP."""
+    def keep_candidate(self, state: TrainState, history: History) -> None:
+        """Write candidates/STEP."""
         folder = self.folder / "candidates" / f"{state.step:08d}"
-        save_generator(folder, self.config, state.ema, {"step": state.step, "val": progress.latest()})
+        save_generator(folder, self.config, state.ema, {"step": state.step, "val": history.latest()})
 
     def drop_candidate(self, step: int) -> None:
         """Remove candidates/STEP."""
         shutil.rmtree(self.folder / "candidates" / f"{step:08d}", ignore_errors=True)
 
     def restore(self) -> Path | None:
-        """The newest checkpoint of this folder."""
+        """Return the newest checkpoint of this folder, or None."""
         saved = whole(self.folder / "checkpoints")
         return max(saved, key=lambda p: (PHASES.index(p.name.split("-")[0]), p.name), default=None)
 
@@ -98,22 +97,22 @@ class FolderMonitor:
 
 
 class SilentMonitor:
-    """The monitor of every rank but the first: resumes from the same folder and says nothing."""
+    """The monitor of every rank but the first: resumes as the first rank does and writes nothing."""
 
     def __init__(self, leader: FolderMonitor) -> None:
         self.restore = leader.restore
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
-        """The first rank logs."""
+        """Do nothing: the first rank logs."""
 
-    def report(self, state: TrainState, progress: History) -> None:
-        """The first rank reports."""
+    def report(self, state: TrainState, history: History, /) -> None:
+        """Do nothing: the first rank reports."""
 
-    def save(self, state: TrainState, progress: History) -> None:
-        """The first rank saves."""
+    def save(self, state: TrainState, history: History, /) -> None:
+        """Do nothing: the first rank saves."""
 
-    def keep_candidate(self, state: TrainState, progress: History) -> None:
-        """The first rank keeps candidates."""
+    def keep_candidate(self, state: TrainState, history: History, /) -> None:
+        """Do nothing: the first rank keeps candidates."""
 
     def drop_candidate(self, step: int) -> None:
-        """The first rank drops them."""
+        """Do nothing: the first rank drops candidates."""

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
-Point = tuple[float, float]  # both larger is better
+Point = tuple[float, float]  # (distortion, perception), larger is better in both
 
 
 @dataclass(frozen=True)
 class Objectives:
-    """Two metrics turned so that larger is better in both, with the names kept for words."""
+    """The two metrics to optimise, and the floor's distance from the warm start; signs make larger better.
+
+    Every comparison of two metric values goes through `point`, so that metrics of both directions are
+    compared correctly.
+    """
 
     distortion: str
     perceptual: str
@@ -47,7 +51,10 @@ def front(points: Sequence[Point]) -> list[int]:
 
 def order_feasible_first(point: Point, floor: float) -> tuple[bool, float, float]:
     """Return a sort key, smaller is better: feasible points by perception, then others by their distance
-    to the floor."""
+    to the floor.
+
+    `floor` is a signed distortion like `point[0]`; a point at or above it is feasible.
+    """
     distortion, perception = point
     if distortion >= floor:
         return False, -perception, -distortion

@@ -1,4 +1,4 @@
-"""Everything of one run that changes while it trains: networks, averages, optimizers, position."""
+"""All that changes while a run trains: networks, averaged weights, optimizers, position and history."""
 
 import copy
 import statistics
@@ -17,7 +17,7 @@ RUNG_WINDOW = 3  # a rung value is the median of this many evaluations
 
 
 class Diverged(Exception):
-    """A loss, gradient or output stopped being finite: which term, at which step (see steps.Step)."""
+    """A loss, gradient or output is not finite; carries the step and the term (see divergence.py)."""
 
     def __init__(self, step: int, term: str) -> None:
         super().__init__(f"diverged at step {step}: {term} is not finite")
@@ -28,7 +28,7 @@ class Diverged(Exception):
 
 
 class Stopped(Exception):
-    """A run was asked to end; everything up to here is saved, and it goes on from there when called again."""
+    """A run was stopped on request; a checkpoint is saved, and calling the run again resumes from it."""
 
     def __init__(self, phase: str, step: int) -> None:
         super().__init__(f"stopped at step {step} of the {phase} phase")
@@ -40,7 +40,7 @@ class Stopped(Exception):
 
 @dataclass
 class TrainState:
-    """Networks and optimizers of the current phase, and how many of its updates are done."""
+    """Networks and optimizers of the current phase, and the number of its completed updates."""
 
     phase: str
     step: int
@@ -53,14 +53,16 @@ class TrainState:
 
 @dataclass
 class History:
-    """What a phase has measured so far; travels with every checkpoint."""
+    """The evaluations of a phase so far, stored in every checkpoint."""
 
     curve: list[dict[str, float]] = field(default_factory=list)
     """One row per evaluation: step and the metrics of the averaged weights on val."""
     candidates: list[int] = field(default_factory=list)
-    """Steps whose weights lie on this run's own front."""
+    """Steps whose weights are on this run's Pareto front."""
     seconds: float = 0.0
+    """Time spent on steps; evaluation and saving excluded."""
     wait_seconds: float = 0.0
+    """Part of `seconds` spent waiting for batches."""
 
     def latest(self) -> dict[str, float]:
         """Return the metrics of the last evaluation."""
@@ -71,7 +73,7 @@ class History:
         return self._smoothed_at(len(self.curve))
 
     def best_smoothed(self, order: Callable[[dict[str, float]], Any]) -> dict[str, float]:
-        """Return the best `smoothed` value so far, smallest in `order`: what rungs and tables show for a run.
+        """Return the best `smoothed` metrics so far, smallest by `order`; a run is ranked by them.
 
         GAN training swings, and every evaluated checkpoint can be shipped. On recorded curves the newest
         values say little of a run's end (rank correlation 0.2 at half of it), the best so far much (0.85).
@@ -87,31 +89,25 @@ class History:
 def new_state(
     config: TrainConfig, phase: str, device: torch.device, weights: dict[str, Tensor] | None = None
 ) -> TrainState:
-    """A run at step 0 of `phase`; `weights` are the generator's to start from, else seeded by run.seed."""
+    """Return a run at step 0 of `phase`, with generator `weights` if given, else weights from run.seed."""
     generator = _seeded(lambda: build_generator(config.generator), config.run.seed)
     if weights is not None:
         generator.load_state_dict(weights)
     generator = _on(generator, device)
     ema = copy.deepcopy(generator).requires_grad_(False).eval()
-    if phase == "psnr":
-        return TrainState(
-            phase, 0, generator, ema, build_optimizer(generator, config.optim, config.optim.lr_psnr)
-        )
-    discriminator = _seeded(lambda: build_discriminator(config.discriminator), config.run.seed + 1)
-    discriminator = _on(discriminator, device)
-    return TrainState(
-        phase,
-        0,
-        generator,
-        ema,
-        build_optimizer(generator, config.optim, config.optim.lr_g),
-        discriminator,
-        build_optimizer(discriminator, config.optim, config.optim.lr_d),
+    optim, gan = config.optim, phase == "gan"
+    opt_g = build_optimizer(generator, optim, optim.lr_g if gan else optim.lr_psnr)
+    if not gan:
+        return TrainState(phase, 0, generator, ema, opt_g)
+    discriminator = _on(
+        _seeded(lambda: build_discriminator(config.discriminator), config.run.seed + 1), device
     )
+    opt_d = build_optimizer(discriminator, optim, optim.lr_d)
+    return TrainState(phase, 0, generator, ema, opt_g, discriminator, opt_d)
 
 
-def _seeded(build, seed: int) -> nn.Module:
-    """Weights drawn from `seed` alone, without touching the caller's generator of random numbers."""
+def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a module with weights from `seed` alone; the process's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
@@ -123,9 +119,9 @@ def _on(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def build_optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
-    """Adam or SGD over `module`, at the rate `peak` times each group's own factor.
+    """Return Adam or SGD over `module`, with learning rate `peak` times the factor of each group.
 
-    Fused, because that form takes the device flag that skips an update which is not finite.
+    Fused, because only fused optimizers read the flag that skips updates that are not finite.
     """
     groups = _groups(module, optim.lr_tail_factor)
     made: torch.optim.Optimizer
@@ -138,15 +134,15 @@ def build_optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch
 
 
 def _groups(module: nn.Module, tail_factor: float) -> list[dict]:
-    """All parameters in one group, or those of the last convolution of a generator in one of their own."""
+    """Return one parameter group, or two if the generator's last convolution has its own factor."""
     if tail_factor == 1.0 or not isinstance(tail := getattr(module, "tail", None), nn.Module):
         return [{"params": list(module.parameters()), "factor": 1.0}]
-    apart = list(tail.parameters())
-    body = [p for p in module.parameters() if all(p is not q for q in apart)]
-    return [{"params": body, "factor": 1.0}, {"params": apart, "factor": tail_factor}]
+    last = list(tail.parameters())
+    body = [p for p in module.parameters() if all(p is not q for q in last)]
+    return [{"params": body, "factor": 1.0}, {"params": last, "factor": tail_factor}]
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group its learning rate: `rate` times the group's own factor."""
+    """Set the learning rate of every group: `rate` times the group's factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]

@@ -1,6 +1,6 @@
-"""One run in one folder, from settings to the best checkpoint: what experiments/train.py does.
+"""One run in one folder, from settings to the best checkpoint: the command experiments/train.py.
 
-Under torchrun it is the same run over several processes, each with its share of every batch.
+Under torchrun, several processes train one run, each with its share of every batch.
 """
 
 import json
@@ -26,28 +26,32 @@ from trainers.objectives import Objectives, order_feasible_first
 from trainers.state import Diverged
 from trainers.training import TrainingRun
 
-# A run may go on with other values of these: they change where and how it is computed, not what.
+# A run may resume with other values of these settings: they do not change its result.
 MACHINE = ("run.device", "run.threads")
 
 
 def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = ()) -> Path:
-    """Run both phases in `out`, resuming what is there; the folder of the best candidate.
+    """Run both phases in `out`, resuming a run that is there; return the folder of the best candidate.
 
-    Nothing is written to `out` before the preflight has passed. UserError for settings that cannot be run,
-    for a folder that belongs to other settings, and for a run that diverged; Stopped after a SIGTERM.
+    `also` names metrics to measure besides the two objectives. Nothing is written to `out` before the
+    preflight has passed.
+
+    Raises:
+        UserError: the settings cannot be run, `out` holds a run with other settings, or the run diverged.
+        Stopped: the process received SIGTERM; a checkpoint has been saved.
     """
-    _same_settings(config, out)
+    _require_same_settings(config, out)
     device = pick_device(config.run.device)
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    with distributed.joined(device) as (ours, device), _sigterm() as asked:
+    with distributed.joined(device) as (ours, device), _sigterm() as stop:
         loader, evaluator = _inputs(config, work_dir, also, device, ours)
         leader = FolderMonitor(out, config)
         if ours.rank == 0 and leader.restore() is None:
             _begin(config, out, loader, evaluator)
         monitor: Monitor = leader if ours.rank == 0 else SilentMonitor(leader)
         try:
-            TrainingRun(config, loader, evaluator, monitor, device, stop=asked.is_set, ranks=ours).train()
+            TrainingRun(config, loader, evaluator, monitor, device, stop=stop.is_set, ranks=ours).train()
         except Diverged as diverged:
             raise UserError(_advice(diverged, leader)) from None
         ours.wait()
@@ -55,8 +59,10 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
 
 
 def best_candidate(config: TrainConfig, out: Path) -> Path:
-    """Return the folder of the best candidate, feasible first (within objective.delta_db of the warm start),
-    then by perception; without candidates, the last checkpoint.
+    """Return the folder of the best candidate; the last checkpoint if there are no candidates.
+
+    Feasible candidates, at most objective.delta_db worse than the warm start in distortion, come first and
+    are ordered by perception.
 
     Raises:
         UserError: the folder holds no checkpoint of a run.
@@ -88,7 +94,7 @@ def _inputs(
 
 
 def _begin(config: TrainConfig, out: Path, loader: TrainLoader, evaluator: Evaluator) -> None:
-    """What a new run does once: the preflight, the settings on disk, the numbers to beat."""
+    """Begin a new run: run the preflight, write config.json, print bicubic's metrics to compare with."""
     preflight.check(config, *preflight.first_batch(loader))
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(flatten(config), indent=1) + "\n")
@@ -98,14 +104,14 @@ def _begin(config: TrainConfig, out: Path, loader: TrainLoader, evaluator: Evalu
 
 @contextmanager
 def _sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, so that the run can save itself; only a main thread may listen."""
-    asked = threading.Event()
+    """Yield an event that SIGTERM sets, so that the run can save a checkpoint; main thread only."""
+    stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield stop
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        yield asked
+        yield stop
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -116,11 +122,11 @@ def _advice(diverged: Diverged, monitor: FolderMonitor) -> str:
     return f"{diverged}; {where}lower optim.lr_psnr, optim.lr_g, optim.lr_d or loss.adversarial_weight"
 
 
-def _same_settings(config: TrainConfig, out: Path) -> None:
+def _require_same_settings(config: TrainConfig, out: Path) -> None:
     path = out / "config.json"
     if not path.exists():
         return
-    # a setting that did not exist yet when the run began had what is now its default
+    # settings that did not exist yet when the run began had the value that is now their default
     before, now = flatten(TrainConfig()) | json.loads(path.read_text()), flatten(config)
     changed = [k for k in now if before.get(k) != now[k] and k not in MACHINE]
     if changed:

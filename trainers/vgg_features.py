@@ -1,7 +1,7 @@
-"""Features of a frozen VGG network: what SRGAN's content loss compares.
+"""Features of a frozen VGG network, which SRGAN's content loss compares.
 
-ImageNet weights come from torchvision with their hash checked, or from a file; random features exist only
-by name and carry that name in `label`, since a table must never pass them off as the published network.
+ImageNet weights come from torchvision, with their hash checked, or from a file. Random weights are marked in
+`label`, so that no table presents them as the published network.
 """
 
 import hashlib
@@ -13,24 +13,25 @@ from torchvision.models import VGG16_Weights, VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError, unknown
-from trainers.config import content_layers
+from trainers.config.checks import choose
+from trainers.config.loss import content_layers
 
 CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # Simonyan & Zisserman, 2015, table 1
 PUBLISHED = {"vgg16": VGG16_Weights.IMAGENET1K_V1, "vgg19": VGG19_Weights.IMAGENET1K_V1}
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1], as torchvision's weights expect
 STD = (0.229, 0.224, 0.225)
-RANDOM_SEED = 20_170_525  # constant on purpose: random features are the same in every run
+RANDOM_SEED = 20_170_525  # constant, so that random features are equal in every run
 
 
 class VGGFeatures(nn.Module):
     """(N, 3, H, W) RGB in [0, 1] -> features at one convolution of VGG, before or after its ReLU.
 
-    `layer` is written convB_N, convolution N of block B, or poolB, the pool that ends block B; layers behind
-    it are never built. `normalise` False feeds images as they are, as leftthomas' public SRGAN does (its loss
-    is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
+    `layer` is written convB_N, convolution N of block B, or poolB, the pool that ends block B; later
+    layers are not built. With normalise=False, images are not normalised, as in leftthomas' public SRGAN (its
+    loss is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
 
     Raises:
-        UserError: for an unknown network or layer, and when the weights cannot be had.
+        UserError: network or layer are unknown, or the weights cannot be read or downloaded.
     """
 
     mean: Tensor
@@ -40,8 +41,7 @@ class VGGFeatures(nn.Module):
         self, network: str, layer: str, activation: bool, weights: str, *, normalise: bool = True
     ) -> None:
         super().__init__()
-        if network not in CONFIGURATIONS:
-            raise unknown("content network", network, CONFIGURATIONS, "loss.content_network")
+        choose("content network", network, CONFIGURATIONS, "loss.content_network")
         self.label, state = _weights(network, weights)
         self.features = _layers(network, layer, activation)
         _fill(self.features, state, weights)
@@ -55,7 +55,7 @@ class VGGFeatures(nn.Module):
 
 
 def _layers(network: str, layer: str, activation: bool) -> nn.Sequential:
-    """VGG up to and with `layer`, as torchvision lays it out; a convolution without its ReLU if so asked."""
+    """Return torchvision's VGG up to `layer`, without the last ReLU if `activation` is False."""
     known = content_layers(network)
     if layer not in known:
         raise unknown(f"layer of {network}", layer, known, "loss.content_layer")
@@ -65,7 +65,7 @@ def _layers(network: str, layer: str, activation: bool) -> nn.Sequential:
 
 
 def _weights(network: str, weights: str) -> tuple[str, dict[str, Tensor] | None]:
-    """The label for tables and the state to load; no state means random."""
+    """Return the label for tables and the state to load; None stands for random weights."""
     if weights == "random":
         return f"{network}-random", None
     if weights == "imagenet":
@@ -82,7 +82,7 @@ def _download(network: str) -> dict[str, Tensor]:
         return dict(PUBLISHED[network].get_state_dict(progress=False, check_hash=True))
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"the ImageNet weights of {network} could not be fetched ({error}); set loss.content_weights to "
+            f"the ImageNet weights of {network} could not be loaded ({error}); set loss.content_weights to "
             f"the path of torchvision's {PUBLISHED[network].url.rsplit('/', 1)[1]}, copied by hand from "
             f"{PUBLISHED[network].url}"
         ) from error
@@ -92,17 +92,17 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(
             f"loss.content_weights must be imagenet, random or the path of a torchvision state file, but got "
-            f"'{path}', which is no file"
+            f"'{path}', which is not a file"
         )
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch.load raises its own assortment for a file that is none of its own
+    except Exception as error:  # torch.load raises many types for a file of another format
         raise UserError(f"loss.content_weights: '{path}' is not a torchvision state file") from error
 
 
 def _fill(features: nn.Sequential, state: dict[str, Tensor] | None, weights: str) -> None:
     if state is None:
-        _draw(features)
+        _initialise(features)
         return
     wanted = features.state_dict()
     chosen = {name: state[f"features.{name}"] for name in wanted if f"features.{name}" in state}
@@ -114,8 +114,8 @@ def _fill(features: nn.Sequential, state: dict[str, Tensor] | None, weights: str
     features.load_state_dict(chosen)
 
 
-def _draw(features: nn.Sequential) -> None:
-    """He initialisation from one constant seed, whatever the global one is."""
+def _initialise(features: nn.Sequential) -> None:
+    """Initialise by He from one constant seed; the global random state is neither read nor changed."""
     generator = torch.Generator().manual_seed(RANDOM_SEED)
     for module in features:
         if isinstance(module, nn.Conv2d):

@@ -1,21 +1,15 @@
-"""The key that names a PSNR phase by everything that decides its weights."""
+"""The warm-start key: a hash of everything that decides the weights of a PSNR phase."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
 from trainers.config import TrainConfig, digest, flatten
 
-if TYPE_CHECKING:  # spaces need the key's names for --help, where torch and pyarrow would cost seconds
-    pass
-
-
-# Raised by hand whenever the same settings would train other weights than before.
+# Increase by hand whenever equal settings would train other weights than before.
 STEP_SEMANTICS = 1
 
-# Every setting outside these decides the PSNR phase and so belongs to the key. A name that ends with a dot
-# stands for its whole section.
+# All settings but these belong to the key. A name that ends with a dot stands for its whole section.
 NOT_IN_KEY = (
     "recipe",
     "discriminator.",
@@ -24,7 +18,7 @@ NOT_IN_KEY = (
     "data.val",
     "data.test",
     "data.gate",
-    "data.train",  # stands in the key as the digest of its images
+    "data.train",  # the key has the digest of its images instead
     "data.eval_images",
     "data.eval_crop_px",
     "data.eval_crop_at",
@@ -41,17 +35,20 @@ NOT_IN_KEY = (
     "run.device",
     "run.threads",
 )
-IN_KEY_ALL_THE_SAME = ("loss.pixel", "loss.pixel_colors")
+EXCEPTIONS_IN_KEY = ("loss.pixel", "loss.pixel_colors")
 
 
 def in_key(name: str) -> bool:
-    """Whether a setting decides what the PSNR phase trains."""
+    """Return True if the setting `name` decides the weights of the PSNR phase."""
     section = name.partition(".")[0] + "."
-    return name in IN_KEY_ALL_THE_SAME or not (name in NOT_IN_KEY or section in NOT_IN_KEY)
+    return name in EXCEPTIONS_IN_KEY or not (name in NOT_IN_KEY or section in NOT_IN_KEY)
 
 
 def warm_start_key(config: TrainConfig, train_digest: str) -> str:
-    """16 hex digits that name the PSNR phase of `config` on the images of `train_digest`."""
+    """Return 16 hex digits that identify the PSNR phase of `config` on the images of `train_digest`.
+
+    UserError if run.start_from names a folder without a checkpoint.
+    """
     values = {name: value for name, value in flatten(config).items() if in_key(name)}
     if config.run.start_from:
         values["run.start_from"] = weights_digest(Path(config.run.start_from))
@@ -59,7 +56,10 @@ def warm_start_key(config: TrainConfig, train_digest: str) -> str:
 
 
 def weights_digest(checkpoint: Path) -> str:
-    """What a checkpoint's generator is, wherever it lies. UserError where there is none."""
+    """Return the SHA-256 of a checkpoint's averaged generator, which does not depend on its path.
+
+    UserError if there is no checkpoint.
+    """
     try:
         hashes = json.loads((checkpoint / "manifest.json").read_text())["sha256"]
         return hashes["generator_ema.safetensors"]

@@ -1,8 +1,8 @@
-"""Public weights in and out: other projects' names for the tensors of the networks in trainers/models.
+"""Import and export of public weight files: other projects' tensor names for the networks in trainers/models.
 
-Every tensor is carried over as it is, so that a file imported and exported again holds the same names and
-the same bits. Known layouts: BasicSR's RRDBNet, the two that ESRGAN's own repository has had, and the
-generator of leftthomas/SRGAN. Files are read without running anything in them.
+Tensors are copied unchanged, so a file that is imported and exported again has equal names and bits.
+Known layouts: BasicSR's RRDBNet, the two of ESRGAN's own repository, and the generator of leftthomas/SRGAN.
+Reading a file runs no code from it.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ Names = dict[str, str]  # our module -> theirs
 
 
 class RRDBLayout(NamedTuple):
-    """How one project names the modules of an RRDBNet: {b} counts blocks from 0, {d} and {k} from 1.
+    """One project's module names of an RRDBNet: {b} counts blocks from 0, {d} and {k} count from 1.
 
     {n}, {place}, {hr} and {tail} are positions in a layout that numbers its modules.
     """
@@ -33,6 +33,7 @@ class RRDBLayout(NamedTuple):
     tail: str
 
     def names(self, blocks: int, stages: int) -> Names:
+        """Return their name of every module of a network with `blocks` RRDBs and `stages` doublings."""
         place = {"n": blocks, "hr": 3 * stages + 2, "tail": 3 * stages + 4}
         names = {"head": self.head}
         for b in range(blocks):
@@ -66,16 +67,16 @@ LAYOUTS = (*RRDB_LAYOUTS, "leftthomas")
 
 
 def import_generator(path: Path, *, prefer: str = "params_ema") -> tuple[GeneratorConfig, dict[str, Tensor]]:
-    """The generator in a public weight file: the settings that build it, and its state in our names.
+    """Return the settings and the state, in our names, of the generator in a public weight file.
 
-    Where the file holds several sets of weights (`params`, `params_ema`), `prefer` names the one to take.
+    If the file holds several sets of weights (`params`, `params_ema`), `prefer` names the one to read.
 
     Raises:
-        UserError: when the file cannot be read, or holds none of the known layouts; it names the first
-            tensor that does not fit.
+        UserError: the file cannot be read or has no known layout; the message names a tensor that does not
+            fit.
     """
     theirs = _read(path, prefer)
-    layout = _recognise(theirs, path)
+    layout = _recognise_layout(theirs, path)
     config, names = (_leftthomas if layout == "leftthomas" else _rrdb)(theirs, layout)
     wanted = {their_module: ours for ours, their_module in names.items()}
     state = {}
@@ -99,14 +100,14 @@ def export_generator(
     layout: str = "basicsr",
     ema: nn.Module | None = None,
 ) -> None:
-    """Writes `generator` (and `ema`) as a weight file that the named project loads.
+    """Write `generator` (and `ema`) as a weight file that the project of `layout` can load.
 
-    The three RRDB layouts need kind rrdb with nearest_conv, leftthomas its own kind with pixel_shuffle.
-    BasicSR's holds `params` and, with `ema`, `params_ema`; the others hold one set of bare tensors, the
-    averaged ones where there are any.
+    The three RRDB layouts require kind rrdb with nearest_conv, leftthomas kind leftthomas with pixel_shuffle.
+    BasicSR's layout stores `params` and, with `ema`, `params_ema`; the others store one set of tensors, the
+    averaged ones if given.
 
     Raises:
-        UserError: for an unknown layout, and for a generator that the layout cannot express.
+        UserError: the layout is unknown, or it cannot express the generator.
     """
     if layout not in LAYOUTS:
         raise unknown("weight layout", layout, LAYOUTS)
@@ -133,14 +134,16 @@ def _names_for_export(config: GeneratorConfig, layout: str) -> Names:
     if layout == "leftthomas":
         return _leftthomas_names(config.num_blocks, _doublings(config.scale))
     if layout != "basicsr" and config.unshuffle_input:
-        raise UserError(f"the layout {layout} knows no generator.unshuffle_input; export as basicsr")
+        raise UserError(f"the weight layout {layout} has no generator.unshuffle_input; export as basicsr")
     final = 4 if config.unshuffle_input else config.scale
     return RRDB_LAYOUTS[layout].names(config.num_blocks, _doublings(final))
 
 
 def _doublings(scale: int) -> int:
     if scale & (scale - 1):
-        raise UserError(f"public layouts hold doublings only, but generator.scale is {scale}")
+        raise UserError(
+            f"public layouts have doublings only, so generator.scale must be a power of 2, but got {scale}"
+        )
     return scale.bit_length() - 1
 
 
@@ -159,7 +162,7 @@ def _read(path: Path, prefer: str) -> dict[str, Tensor]:
             if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
         )
-    except Exception as error:  # torch and safetensors each raise their own assortment
+    except Exception as error:  # torch and safetensors raise many types
         raise UserError(f"'{path}' cannot be read as a weight file: {error}") from error
     sets = [key for key in ("params_ema", "params") if isinstance(content, dict) and key in content]
     if sets:
@@ -171,7 +174,7 @@ def _read(path: Path, prefer: str) -> dict[str, Tensor]:
     return {name.removeprefix("module."): tensor for name, tensor in content.items()}
 
 
-def _recognise(theirs: Mapping[str, Tensor], path: Path) -> str:
+def _recognise_layout(theirs: Mapping[str, Tensor], path: Path) -> str:
     for layout, rrdb in RRDB_LAYOUTS.items():
         first = rrdb.conv.format(b=0, d=1, k=1)
         if f"{first}.weight" in theirs and f"{rrdb.head}.weight" in theirs:
@@ -231,7 +234,7 @@ def _leftthomas_names(blocks: int, stages: int) -> Names:
 
 
 def _count(theirs: Mapping[str, Tensor], module: Callable[[int], str]) -> int:
-    """How many of the modules numbered from 0 are there."""
+    """Return the number of consecutive modules, counted from 0, whose weights are in `theirs`."""
     number = 0
     while f"{module(number)}.weight" in theirs:
         number += 1

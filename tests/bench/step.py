@@ -96,7 +96,7 @@ def minimum(config: TrainConfig, step: TrainStep, hr: Tensor, lr_image: Tensor) 
     """Operations that no order of work avoids (reference/performance.md, section 1)."""
     g = forward_flops(step.state.generator, lr_image)
     d = forward_flops(step.state.discriminator, hr)
-    v = forward_flops(step.features, hr)
+    v = forward_flops(step.losses.features, hr)
     head_g, head_d = (
         _head_flops(m, x) for m, x in ((step.state.generator, lr_image), (step.state.discriminator, hr))
     )
@@ -188,7 +188,7 @@ def _through_the_loader(rival: Rival) -> tuple[Callable[[], None], float]:
     config = override(rival.config, settings)
     step = TrainStep(config, rival.state(config), rival.features)
     loader = TrainLoader(_photographs(side, config), config.data, config.generator.scale, device=CPU)
-    cache = ContentCache(loader, step.content_of)
+    cache = ContentCache(loader, step.losses.content_of)
     upcoming = enumerate(loader.batches())
     spent = 0.0
     while not cache.known.all():

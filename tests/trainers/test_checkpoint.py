@@ -1,16 +1,20 @@
-"""A run on disk: whole or not at all, nothing executable, and one sentence for whatever does not fit."""
+"""Checkpoints: atomic, free of code, readable across versions, with a clear error for what does not fit."""
 
+import hashlib
 import json
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
 from helpers.tiny import batch, moments, same, snapshot, tiny
+from safetensors.torch import save_file
 
 from datasets.errors import UserError
 from trainers import checkpoint
-from trainers.state import new_state
+from trainers.config import flatten
+from trainers.state import History, new_state
 from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
@@ -89,9 +93,10 @@ def test_a_process_killed_while_it_wrote_leaves_nothing_that_counts(saved, monke
     state, folder = saved
 
     def killed(*_):
-        raise SystemExit  # everything is written and hashed, but the folder has not got its name
+        raise SystemExit  # everything is written and hashed, but the folder does not have its name yet
 
     monkeypatch.setattr(os, "rename", killed)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process removes nothing
     with pytest.raises(SystemExit):
         checkpoint.save(folder.parent / "gan-4", tiny(), state)
     assert len(list(folder.parent.iterdir())) == 2
@@ -167,3 +172,57 @@ def test_a_candidate_holds_the_averaged_generator_alone(tmp_path):
     )
     assert checkpoint.read_extra(folder)["val"] == {"psnr_y": 20.0}
     assert same(checkpoint.generator_weights(folder), {k[2:]: v for k, v in snapshot(state.ema).items()})
+
+
+def write_as_before_the_rebuild(folder, config, state, extra):
+    """Write a checkpoint with the names, keys and JSON layout of commit fba4cc1, without today's writer."""
+    folder.mkdir()
+
+    def write_json(name, value):
+        (folder / name).write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+    for name, module in (
+        ("generator", state.generator),
+        ("generator_ema", state.ema),
+        ("discriminator", state.discriminator),
+    ):
+        weights = {k: v.contiguous() for k, v in module.state_dict().items()}
+        save_file(weights, folder / f"{name}.safetensors")
+    optimizers = {"opt_g": state.opt_g.state_dict(), "opt_d": state.opt_d.state_dict()}
+    rest = {"phase": state.phase, "step": state.step, "rng": torch.get_rng_state(), **optimizers}
+    torch.save(rest, folder / "state.pt")
+    write_json("config.json", flatten(config))
+    write_json("extra.json", extra)
+    hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+    write_json("manifest.json", {"format": 1, "sha256": hashes})
+    return folder
+
+
+def test_a_checkpoint_of_the_old_code_resumes_and_its_champion_and_warm_start_load(saved, tmp_path):
+    state, _ = saved
+    progress = {"curve": [{"step": 0, "swd": 3.0}], "candidates": [0], "seconds": 1.5, "wait_seconds": 0.1}
+    folder = write_as_before_the_rebuild(tmp_path / "old", tiny(), state, {"progress": progress})
+    again, extra = checkpoint.load(folder, tiny(), CPU)
+    assert (again.phase, again.step) == ("gan", 2) and History(**extra["progress"]).latest() == {"swd": 3.0}
+    assert same(moments(state.opt_g), moments(again.opt_g))
+    generator, config = checkpoint.load_generator(folder)
+    assert config == tiny() and same(snapshot(generator), snapshot(state.ema))
+    warm = new_state(tiny(), "gan", CPU, checkpoint.generator_weights(folder))
+    assert same(snapshot(warm.generator), snapshot(state.ema))
+    checkpoint.take_over(folder, warm, CPU)
+    assert same(snapshot(warm.discriminator), snapshot(state.discriminator))
+    assert same(moments(warm.opt_d), moments(state.opt_d))
+
+
+def test_files_and_keys_of_a_checkpoint_are_those_of_the_old_code(saved, tmp_path):
+    state, new = saved
+    old = write_as_before_the_rebuild(tmp_path / "old", tiny(), state, {"progress": {"seconds": 1.5}})
+    assert {p.name for p in new.iterdir()} == {p.name for p in old.iterdir()}
+    for name in ("config.json", "extra.json"):
+        assert (new / name).read_bytes() == (old / name).read_bytes()
+    manifests = [json.loads((f / "manifest.json").read_text()) for f in (old, new)]
+    assert manifests[0].keys() == manifests[1].keys() == {"format", "sha256"}
+    assert manifests[0]["format"] == manifests[1]["format"]
+    assert manifests[0]["sha256"].keys() == manifests[1]["sha256"].keys()
+    states = [torch.load(f / "state.pt", weights_only=True) for f in (old, new)]
+    assert states[0].keys() == states[1].keys() == {"phase", "step", "rng", "opt_g", "opt_d"}

@@ -8,10 +8,8 @@ import torch
 import torch.distributed as dist
 from helpers.tiny import batch, snapshot, tiny
 
-from datasets.errors import UserError
 from trainers.distributed import ALONE, Ranks, joined
-from trainers.models.batch_norm import recalibrate_batch_norm, synchronise
-from trainers.models.layers import norm_layers
+from trainers.models.batch_norm import recalibrate_batch_norm
 from trainers.state import Diverged, new_state
 from trainers.train_step import TrainStep, build_features
 
@@ -89,23 +87,6 @@ def test_what_is_not_finite_on_one_rank_stops_all_at_the_same_step_and_term(two)
 @pytest.mark.slow
 def test_ranks_agree_on_a_flag_and_on_a_sum(two):
     assert [ended["any"] for ended in two] == [(True, False, 1.5)] * 2
-
-
-def test_a_batch_norm_that_sees_its_share_alone_is_refused():
-    module = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
-    with pytest.raises(UserError, match="BatchNorm2d '1' is not synchronised over several processes"):
-        synchronise(module, Ranks(0, 2))
-    synchronise(module, ALONE)
-
-
-def test_batch_norm_is_torchs_own_but_for_the_counter():
-    ours, theirs = norm_layers("batch", 4)[0], torch.nn.BatchNorm2d(4)
-    for index in range(3):
-        image = batch(index)[0].repeat(1, 2, 1, 1)[:, :4]
-        assert torch.equal(ours(image), theirs(image))
-    ours.eval(), theirs.eval()
-    assert torch.equal(ours(image), theirs(image)) and torch.equal(ours.running_var, theirs.running_var)
-    assert int(ours.num_batches_tracked) == 0 and int(theirs.num_batches_tracked) == 3
 
 
 def test_without_torchrun_one_process_is_alone():

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.evaluate import Evaluator, paired, to_tensor, to_uint8
+from trainers.evaluate import Evaluator, to_tensor, to_uint8
+from trainers.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -125,21 +126,16 @@ def test_the_metrics_that_need_no_weights_measure_together():
     assert list(result.per_image) == names and np.isfinite(list(result.summary.values())).all()
 
 
-def test_values_meet_only_at_equal_protocol_and_images():
-    def measured(pairs, **protocol):
-        return Evaluator(pairs, ["psnr_y"], scale=2, protocol=protocol).measure(_nearest)
+def test_the_protocol_names_the_metric_the_degradation_the_scale_and_the_number_of_images():
+    def protocol(pairs, **facts):
+        return Evaluator(pairs, ["psnr_y"], scale=2, protocol=facts).measure(_nearest).protocol["psnr_y"]
 
-    a, b = measured(PAIRS), measured(PAIRS[::-1])
-    left, right = paired(a, b, "psnr_y")
-    assert left == right == a.per_image["psnr_y"]
-    with pytest.raises(
-        UserError, match="two ways that do not compare: .*degradation=matlab.*degradation=pil"
-    ):
-        paired(a, measured(PAIRS, degradation="pil"), "psnr_y")
-    with pytest.raises(UserError, match="n=3.*n=2"):
-        paired(a, measured(PAIRS[:2]), "psnr_y")
-    with pytest.raises(UserError, match="different images"):
-        paired(a, measured([*PAIRS[:2], _pair("d", seed=2)]), "psnr_y")
+    own = METRICS["psnr_y"].protocol
+    assert protocol(PAIRS) == f"{own}; degradation=matlab; scale=2; n=3"
+    assert (
+        protocol(PAIRS[:2], degradation="pil", role="val")
+        == f"{own}; degradation=pil; role=val; scale=2; n=2"
+    )
 
 
 def test_set_level_differences_are_those_of_the_summaries_on_all_images():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from datasets.errors import UserError
-from trainers import config
+from trainers.config import loss as config
 from trainers.losses import (
     ADVERSARIAL,
     CONTENT,

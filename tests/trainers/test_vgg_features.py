@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError
-from trainers.config import PERCEPTUAL_NETWORKS, LossConfig, content_layers
+from trainers.config.loss import PERCEPTUAL_NETWORKS, LossConfig, content_layers
 from trainers.losses import content_loss
 from trainers.vgg_features import CONFIGURATIONS, VGGFeatures
 

@@ -1,72 +1,19 @@
-"""The tree of settings of one run: frozen dataclasses, checked on construction, addressed by dotted names.
+"""The settings of one run: frozen dataclasses, checked on construction, addressed by dotted names.
 
-A recipe (experiments/recipes) is a function that returns a `TrainConfig`; everything else reaches a setting
-by its dotted name.
+checks    the checks that the dataclasses share
+loss      LossConfig
+networks  GeneratorConfig, DiscriminatorConfig
+training  OptimConfig, RunConfig, ObjectiveConfig, and TrainConfig, which holds all sections
+tree      flatten, override, from_flat, digest: settings by dotted name
+
+A recipe (experiments/recipes) is a function that returns a `TrainConfig`. The allowed values of a setting
+(GENERATORS, PIXEL_LOSSES and so on) are tuples in the module of its dataclass.
 """
 
-from trainers.config.loss import (
-    ADVERSARIAL_LOSSES,
-    COLORS,
-    CONTENT_CRITERIA,
-    PERCEPTUAL_NETWORKS,
-    PIXEL_LOSSES,
-    SMOOTHABLE,
-    LossConfig,
-    content_layers,
-)
-from trainers.config.networks import (
-    ACTIVATIONS,
-    DISCRIMINATOR_NORMS,
-    DISCRIMINATORS,
-    GENERATORS,
-    GLOBAL_SKIPS,
-    NORMS,
-    UPSAMPLERS,
-    DiscriminatorConfig,
-    GeneratorConfig,
-    check_designs_together,
-)
-from trainers.config.training import (
-    OPTIMIZERS,
-    PRECISIONS,
-    SCHEDULES,
-    UPDATE_ORDERS,
-    ObjectiveConfig,
-    OptimConfig,
-    RunConfig,
-    TrainConfig,
-)
+from trainers.config.loss import LossConfig
+from trainers.config.networks import DiscriminatorConfig, GeneratorConfig
+from trainers.config.training import ObjectiveConfig, OptimConfig, RunConfig, TrainConfig
 from trainers.config.tree import digest, flatten, from_flat, override
 
-__all__ = [
-    "ACTIVATIONS",
-    "ADVERSARIAL_LOSSES",
-    "COLORS",
-    "CONTENT_CRITERIA",
-    "DISCRIMINATORS",
-    "DISCRIMINATOR_NORMS",
-    "DiscriminatorConfig",
-    "GENERATORS",
-    "GLOBAL_SKIPS",
-    "GeneratorConfig",
-    "LossConfig",
-    "NORMS",
-    "OPTIMIZERS",
-    "ObjectiveConfig",
-    "OptimConfig",
-    "PERCEPTUAL_NETWORKS",
-    "PIXEL_LOSSES",
-    "PRECISIONS",
-    "RunConfig",
-    "SCHEDULES",
-    "SMOOTHABLE",
-    "TrainConfig",
-    "UPDATE_ORDERS",
-    "UPSAMPLERS",
-    "check_designs_together",
-    "content_layers",
-    "digest",
-    "flatten",
-    "from_flat",
-    "override",
-]
+__all__ = ["DiscriminatorConfig", "GeneratorConfig", "LossConfig", "ObjectiveConfig", "OptimConfig"]
+__all__ += ["RunConfig", "TrainConfig", "digest", "flatten", "from_flat", "override"]

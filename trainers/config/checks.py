@@ -1,21 +1,45 @@
-"""Checks of a settings class: each raises UserError under the dotted name of the field."""
+"""Checks of settings: each raises UserError with the dotted name of the setting, e.g. optim.beta1."""
+
+from collections.abc import Mapping
+from typing import TypeVar
 
 from datasets.errors import UserError, unknown
 
+V = TypeVar("V")
+
+
+def choose(kind: str, name: str, table: Mapping[str, V], option: str = "") -> V:
+    """Return `table[name]`.
+
+    UserError if the table has no such name; the message lists the known ones and names `option`.
+    """
+    if name not in table:
+        raise unknown(kind, name, table, option)
+    return table[name]
+
 
 def at_least(section: str, config: object, low: float, *names: str) -> None:
-    """Refuses a field of `config` below `low`, under its dotted name."""
+    """Require each field in `names` to be at least `low`."""
     for name in names:
         if getattr(config, name) < low:
             raise UserError(f"{section}.{name} must be at least {low}, but got {getattr(config, name)}")
 
 
+def below_one(section: str, config: object, *names: str) -> None:
+    """Require each field in `names` to be in [0, 1)."""
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise UserError(f"{section}.{name} must be in [0, 1), but got {getattr(config, name)}")
+
+
 def known(section: str, config: object, *rows: tuple[str, str, tuple[str, ...]]) -> None:
+    """Require one of the allowed names; a row is (kind of name for the message, field, allowed names)."""
     for kind, field, names in rows:
         if getattr(config, field) not in names:
             raise unknown(kind, getattr(config, field), names, f"{section}.{field}")
 
 
 def must_be(section: str, config: object, field: str, wanted: object, why: str) -> None:
+    """Require one value of `field`, for the reason `why`."""
     if getattr(config, field) != wanted:
         raise UserError(f"{section}.{field} must be {wanted} ({why}), but got {getattr(config, field)}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from datasets.errors import UserError
-from trainers.config.checks import at_least, known, must_be
+from trainers.config.checks import at_least, below_one, known, must_be
 
 COLORS = ("rgb", "y")
 PIXEL_LOSSES = ("l1", "l2", "charbonnier")
@@ -18,12 +18,12 @@ ADVERSARIAL_LOSSES = (
 )
 SMOOTHABLE = ("vanilla", "lsgan")
 PERCEPTUAL_NETWORKS = ("vgg16", "vgg19")
-VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions, ended by a pool each
+VGG_BLOCKS = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions per block; a pool ends each
 CONTENT_CRITERIA = ("l2", "l1")
 
 
 def content_layers(network: str) -> tuple[str, ...]:
-    """Names of the layers of VGG16 or VGG19 in their order: convB_N, and poolB at the end of block B."""
+    """Return the layer names of VGG16 or VGG19 in order: convB_N, and poolB at the end of block B."""
     return tuple(
         name
         for block, convolutions in enumerate(VGG_BLOCKS[network], 1)
@@ -33,30 +33,30 @@ def content_layers(network: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """What the networks are asked for in the GAN phase (the PSNR phase uses the pixel loss alone)."""
+    """Losses of the GAN phase; the PSNR phase uses only the pixel loss, with weight 1."""
 
     pixel: str = "l2"
     """Pixel loss of both phases: l1, l2 or charbonnier, on images scaled to [-1, 1]."""
     pixel_colors: str = "rgb"
-    """rgb, or y for the loss on BT.601 luma alone (SRCNN)."""
+    """Colours of the pixel loss: rgb, or y for BT.601 luma only (SRCNN)."""
     pixel_weight: float = 0.0
     """Weight of the pixel loss in the GAN phase."""
     content_weight: float = 1.0
     """Weight of the loss between VGG features of generated and real images."""
     content_network: str = "vgg19"
-    """Network whose features are compared."""
+    """Network whose features are compared: vgg16 or vgg19."""
     content_layer: str = "conv5_4"
     """Convolution or pool whose features are compared: convB_N of VGG's block B, or poolB."""
     content_activation: bool = True
     """Compare after the ReLU (SRGAN) or before it (ESRGAN)."""
     content_normalise: bool = True
-    """Normalise VGG's input as its weights expect; leftthomas' public SRGAN does not."""
+    """Normalise VGG's input as its weights require; leftthomas' public SRGAN does not."""
     content_scale: float = 1 / 12.75
     """Factor on the features: 1/12.75 in SRGAN (Ledig et al., 2017, sec. 3.2), 1 in ESRGAN."""
     content_criterion: str = "l2"
     """Distance of the features: l2 (SRGAN) or l1 (ESRGAN)."""
     content_weights: str = "imagenet"
-    """imagenet (downloaded once), a path to a torchvision state file, or random (named so in every table)."""
+    """imagenet (downloaded once), a path to a torchvision state file, or random (tables then say random)."""
     adversarial: str = "vanilla"
     """Adversarial loss: vanilla, relativistic (average; both terms summed as published, or
     relativistic_halved as in BasicSR), linear (leftthomas), lsgan, hinge or wgan_gp."""
@@ -67,7 +67,7 @@ class LossConfig:
     r1_weight: float = 0.0
     """Weight of R1, the squared gradient of D at real images; larger slows the discriminator."""
     gradient_penalty_weight: float = 0.0
-    """Weight of WGAN-GP's penalty: 10 in its paper, needed by wgan_gp and by nothing else."""
+    """Weight of WGAN-GP's penalty: 10 in its paper, required by wgan_gp and refused by the others."""
     tv_weight: float = 0.0
     """Weight of total variation; larger is smoother."""
 
@@ -86,8 +86,7 @@ class LossConfig:
         known("loss", self, ("content layer", "content_layer", content_layers(self.content_network)))
         if self.content_layer.startswith("pool"):
             must_be("loss", self, "content_activation", True, "a pool comes after its ReLU")
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(f"loss.label_smoothing must be in [0, 1), but got {self.label_smoothing}")
+        below_one("loss", self, "label_smoothing")
         if self.label_smoothing and self.adversarial not in SMOOTHABLE:
             must_be("loss", self, "label_smoothing", 0.0, f"{self.adversarial} has no labels")
         if (self.adversarial == "wgan_gp") != (self.gradient_penalty_weight > 0):

@@ -1,7 +1,6 @@
-"""Settings of the generator and the discriminator, and which of them go together with which losses.
+"""Settings of the generator and the discriminator, and the combinations that are refused.
 
-A setting that a network cannot follow is refused here rather than ignored, so that two designs with different
-settings are two different designs.
+A setting that a network cannot use is refused, not ignored: different settings mean different networks.
 """
 
 from dataclasses import dataclass
@@ -29,14 +28,14 @@ ACTIVATIONS = ("leaky_relu", "prelu")
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorConfig:
-    """The network that upscales."""
+    """Settings of the generator, the network that upscales."""
 
     kind: str = "srresnet"
     """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915 or srcnn_955."""
     scale: int = 4
     """Magnification: HR side over LR side."""
     num_blocks: int = 16
-    """Residual blocks, or RRDBs; more sees more context and costs more. 1 for srcnn."""
+    """Residual blocks, or RRDBs; more blocks see more context and cost more. 1 for srcnn."""
     channels: int = 64
     """Feature channels of the trunk; of the first layer in srcnn, whose second has half as many."""
     growth: int = 32
@@ -44,14 +43,14 @@ class GeneratorConfig:
     norm: str = "batch"
     """Normalisation inside the residual blocks: batch or none."""
     upsampler: str = "pixel_shuffle"
-    """How features grow: pixel_shuffle, transposed_conv (kernel divisible by stride), transposed_conv_2
+    """Upsampling of features: pixel_shuffle, transposed_conv (kernel divisible by stride), transposed_conv_2
     (kernel equal to it), transposed_conv_3 (not divisible, as often published), nearest_conv,
     interp_transposed (nearest neighbour, then one transposed convolution), or bicubic_input (srcnn: the
-    image grows before the network sees it)."""
+    network reads the bicubic image)."""
     icnr: bool = False
-    """Start pixel_shuffle as nearest-neighbour upsampling (Aitken et al., 2017), against checkerboards."""
+    """Start pixel_shuffle as nearest-neighbour upsampling (Aitken et al., 2017); avoids checkerboards."""
     global_skip: str = "none"
-    """none as in the papers; bicubic adds the network's output to the bicubic image (short budgets)."""
+    """none as in the papers; bicubic adds the network's output to the bicubic image, for short budgets."""
     unshuffle_input: bool = False
     """rrdb at scale 1 or 2: fold the input to a quarter of the final size first, as public x2 weights do."""
     colors: str = "rgb"
@@ -109,17 +108,17 @@ class GeneratorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """The network that tells generated from real images."""
+    """Settings of the discriminator, the network that separates generated from real images."""
 
     kind: str = "size_free"
     """size_free (pooled head, any image size), paper (SRGAN's dense head), esrgan, patch or unet_sn."""
     image_px: int = 96
-    """Side of the square images that paper and esrgan are built for: data.crop_px."""
+    """Side in pixels of the square images that paper and esrgan accept; must equal data.crop_px."""
     base_channels: int = 64
-    """Channels of the first layer; later layers hold up to eight times as many."""
+    """Channels of the first layer; later layers have up to eight times as many."""
     num_layers: int = 8
-    """Convolutions before the head; every second one halves the image. patch counts all of its own (5 as
-    published), unet_sn has 10."""
+    """Convolutions before the head; every second one halves the image. For patch, all convolutions (5 as
+    published); unet_sn has 10."""
     norm: str = "batch"
     """Normalisation after each convolution but the first: batch, layer (over channels and pixels) or none;
     spectral instead bounds every weight."""
@@ -148,12 +147,12 @@ class DiscriminatorConfig:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether the network takes images of `image_px` only."""
+        """True if the network accepts only images of `image_px`."""
         return self.kind in ("paper", "esrgan")
 
 
 def check_designs_together(discriminator: DiscriminatorConfig, loss: LossConfig, crop_px: int) -> None:
-    """Refuses what each section allows alone but not beside the others."""
+    """Raise UserError for combinations of sections that each section alone allows."""
     if loss.adversarial == "wgan_gp" and discriminator.norm == "batch":
         raise UserError(
             "loss.adversarial wgan_gp penalises the gradient of each image alone, which batch norm mixes: "

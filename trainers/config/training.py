@@ -1,10 +1,10 @@
-"""Settings of optimisation, of a run, and of its objectives; and the whole tree of one training."""
+"""Settings of optimisation, of the run and of its objectives, and TrainConfig, which holds all sections."""
 
 from dataclasses import dataclass, field
 
 from datasets.config import DataConfig
-from datasets.errors import UserError, unknown
-from trainers.config.checks import at_least
+from datasets.errors import UserError
+from trainers.config.checks import at_least, below_one, known
 from trainers.config.loss import LossConfig
 from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check_designs_together
 
@@ -16,7 +16,7 @@ PRECISIONS = ("fp32", "bf16")
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How both networks are updated, with a schedule per phase."""
+    """Settings of the optimizers of both networks, with a schedule per phase."""
 
     kind: str = "adam"
     """adam, or sgd with optim.momentum (SRCNN as published)."""
@@ -27,17 +27,17 @@ class OptimConfig:
     lr_d: float = 1e-4
     """Peak learning rate of the discriminator."""
     beta1: float = 0.9
-    """Adam's first moment decay."""
+    """Decay of Adam's first moment."""
     beta2: float = 0.999
-    """Adam's second moment decay."""
+    """Decay of Adam's second moment."""
     momentum: float = 0.9
-    """Momentum of sgd; adam has its own."""
+    """Momentum of sgd; adam ignores it."""
     lr_tail_factor: float = 1.0
-    """What the learning rate of the generator's last convolution is multiplied by (SRCNN: 0.1)."""
+    """Factor on the learning rate of the generator's last convolution (SRCNN: 0.1)."""
     clip_norm: float = 0.0
-    """Gradients longer than this are shortened to it, each network's alone; 0 leaves them."""
+    """Largest norm of each network's gradient; longer ones are scaled down to it. 0 disables clipping."""
     micro_batches: int = 1
-    """Parts that a batch is computed in, to save memory; norms and relativistic means see one part."""
+    """Number of parts a batch is split into, to save memory; norms and relativistic means see one part."""
     psnr_schedule: str = "constant"
     """Learning rate over the PSNR phase: constant, cosine, cosine_restarts, one_cycle, step or multistep."""
     gan_schedule: str = "multistep"
@@ -49,26 +49,25 @@ class OptimConfig:
     period: float = 0.25
     """Fraction of the phase between two drops of step, or two restarts of cosine_restarts."""
     warm_up: float = 0.0
-    """Fraction of the phase in which the learning rate climbs from near 0; one_cycle has its own."""
+    """Fraction of the phase in which the learning rate rises from near 0; one_cycle ignores it."""
     update_order: str = "d_first"
     """d_first as in the papers; simultaneous computes D(fake) once for both losses."""
 
     def __post_init__(self) -> None:
-        if self.kind not in OPTIMIZERS:
-            raise unknown("optimizer", self.kind, OPTIMIZERS, "optim.kind")
-        for option in ("psnr_schedule", "gan_schedule"):
-            if getattr(self, option) not in SCHEDULES:
-                raise unknown("schedule", getattr(self, option), SCHEDULES, f"optim.{option}")
-        if self.update_order not in UPDATE_ORDERS:
-            raise unknown("update order", self.update_order, UPDATE_ORDERS, "optim.update_order")
+        known(
+            "optim",
+            self,
+            ("optimizer", "kind", OPTIMIZERS),
+            ("schedule", "psnr_schedule", SCHEDULES),
+            ("schedule", "gan_schedule", SCHEDULES),
+            ("update order", "update_order", UPDATE_ORDERS),
+        )
         if any(not 0 < m < 1 for m in self.milestones):
             raise UserError(f"optim.milestones are fractions between 0 and 1, but got {self.milestones}")
         for name in ("lr_psnr", "lr_g", "lr_d", "lr_tail_factor", "gamma"):
             if not getattr(self, name) > 0:
                 raise UserError(f"optim.{name} must be above 0, but got {getattr(self, name)}")
-        for name in ("beta1", "beta2", "momentum", "warm_up"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"optim.{name} must be in [0, 1), but got {getattr(self, name)}")
+        below_one("optim", self, "beta1", "beta2", "momentum", "warm_up")
         if not 0 < self.period <= 1:
             raise UserError(f"optim.period must be in (0, 1], but got {self.period}")
         at_least("optim", self, 0, "clip_norm")
@@ -77,7 +76,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Lengths, cadence and the machine side of a run. Cadence counts generator updates (steps)."""
+    """Length, cadence and hardware settings of a run. Cadence is in generator updates (steps)."""
 
     psnr_steps: int = 1_000_000
     """Steps of the PSNR phase."""
@@ -90,56 +89,54 @@ class RunConfig:
     log_every_steps: int = 100
     """Steps between logged losses; each one waits for the device once."""
     checkpoint_every_steps: int = 5_000
-    """Steps between checkpoints that a killed run resumes from."""
+    """Steps between checkpoints, from which a killed run resumes."""
     ema_decay: float = 0.999
-    """Decay of the averaged generator weights, which are what is measured; 0 switches averaging off."""
+    """Decay of the averaged generator weights, which are evaluated and saved; 0 disables averaging."""
     bn_recalibration_batches: int = 8
-    """Training batches that refresh the averaged generator's BN statistics before it is measured."""
+    """Training batches that set the averaged generator's BN statistics before each evaluation."""
     precision: str = "fp32"
     """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
     compile: bool = False
-    """Compile the step with torch.compile (pays on a GPU)."""
+    """Compile the networks with torch.compile, which saves time on a GPU."""
     cache_content: bool = False
-    """Keep the content features of real images; only where images are as large as the crop."""
+    """Cache the content features of real images; requires images of exactly the crop size."""
     start_from: str = ""
-    """Checkpoint folder whose generator the first phase starts from, as far as its weights fit."""
+    """Checkpoint folder whose generator weights, if they fit, start the first phase."""
     start_keeps_all: bool = False
-    """With run.start_from: also its discriminator, and Adam's moments of every weight that fits."""
+    """With run.start_from: also take its discriminator, and Adam's moments of every weight that fits."""
     seed: int = 0
-    """Seed of weights; data order has its own (data.order_seed)."""
+    """Seed of the weights; the data order has another seed (data.order_seed)."""
     device: str = "auto"
-    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+    """auto (CUDA, else MPS, else CPU), or the name of a torch device."""
     threads: int = 0
     """CPU threads of torch; 0 leaves torch's choice."""
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise unknown("precision", self.precision, PRECISIONS, "run.precision")
+        known("run", self, ("precision", "precision", PRECISIONS))
         at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
         at_least("run", self, 1, "psnr_eval_every_steps")
         at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
-        if not 0 <= self.ema_decay < 1:
-            raise UserError(f"run.ema_decay must be in [0, 1), but got {self.ema_decay}")
+        below_one("run", self, "ema_decay")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
-    """The two objectives of a sweep, fixed at its start and stored with every row."""
+    """The two objectives of a sweep, fixed at its start and stored with every result."""
 
     distortion: str = "psnr_y"
-    """The metric that goes up (dB)."""
+    """Metric of closeness to the target; in a sweep one that is better when larger, in dB."""
     perceptual: str = "lpips_alex"
-    """The metric that goes down; its weights must be at hand, or another one is named."""
+    """Metric of perceptual quality; the weights that it needs must be installed."""
     delta_db: float = 1.5
-    """Feasible: at most this far below the warm start in the distortion metric."""
+    """Largest loss of distortion against the warm start that is feasible, in units of that metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One run, whole."""
+    """All settings of one training run."""
 
     recipe: str = "custom"
-    """The training that every other setting starts from (experiments/recipes/__init__.py)."""
+    """Name of the recipe (experiments/recipes/__init__.py) that set the defaults of all other settings."""
     data: DataConfig = field(default_factory=DataConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)

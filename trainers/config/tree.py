@@ -18,7 +18,7 @@ C = TypeVar("C")
 
 
 def flatten(config: object, prefix: str = "") -> dict[str, Any]:
-    """`{"generator.num_blocks": 16, ...}`, every leaf of the tree under its dotted name."""
+    """Return all settings by dotted name, `{"generator.num_blocks": 16, ...}`; tuples become lists."""
     flat: dict[str, Any] = {}
     for f in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, f.name)
@@ -30,10 +30,11 @@ def flatten(config: object, prefix: str = "") -> dict[str, Any]:
 
 
 def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
-    """`config` with the dotted names in `values` replaced and everything checked again.
+    """Return `config` with the settings in `values` (by dotted name) replaced and all checks repeated.
 
-    UserError for a name that does not exist (with the nearest one), for a value of the wrong type, and
-    for anything the dataclasses refuse.
+    Raises:
+        UserError: a name does not exist (the message gives the nearest), a value has the wrong type, or a
+            section refuses it.
     """
     known = flatten(config)
     for name in values:
@@ -57,7 +58,7 @@ def _replace(config: C, values: Mapping[str, Any], prefix: str) -> C:
 
 
 def _coerce(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the field's type; JSON turns tuples into lists and whole floats into ints."""
+    """Return `value` as the field's type; JSON turns tuples into lists and whole floats into ints."""
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint is int and isinstance(value, float) and value.is_integer():
@@ -71,11 +72,11 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
 
 
 def from_flat(values: Mapping[str, Any]) -> TrainConfig:
-    """The inverse of `flatten`."""
+    """Return the settings that `flatten` turned into `values`; a missing name has its default."""
     return override(TrainConfig(), values)
 
 
 def digest(values: Any) -> str:
-    """16 hex digits of the SHA-256 of canonical JSON: the same settings give the same digest everywhere."""
+    """Return 16 hex digits of the SHA-256 of `values` as canonical JSON; equal on every machine."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,8 +1,15 @@
-"""The table of metrics: direction, unit, protocol and needs of each; an absent need is said in one sentence.
+"""The table of metrics, with direction, unit, protocol and requirements of each.
 
-A metric is a function of two equally long sets of 8-bit images (`view.Views`, made and real): one value
-per image, or one value for the set. Which images they are and how they were made is the business of
-trainers/evaluate.py.
+A metric is a function of two equally long sets of 8-bit images, generated and real (`image_view.Views`): one
+value per image, or one value for the set. trainers/evaluate.py makes the images.
+
+artifacts          lr_consistency, colour_shift, checkerboard, sharpness_gap
+distortion         psnr_y, psnr_rgb, rmse_y, ssim_y, ms_ssim_y
+lpips, dists, niqe the published perceptual metrics of these names
+swd                sliced Wasserstein distance
+frechet            fid, kid, fd_random, on the networks in extractors
+domains            set distances with a classifier of the data sets at hand
+image_view, weights  pixels and published weight files, as metrics read them
 """
 
 import importlib.util
@@ -19,41 +26,41 @@ from trainers.metrics.image_view import Views
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One measure of quality."""
+    """A measure of image quality, and what is needed to compute and to compare its values."""
 
     name: str
     """Name in tables, settings and rows."""
     direction: str
-    """max or min: which way is better."""
-    unit: str
+    """max if larger values are better, min if smaller ones are."""
+    unit: str = ""
     """dB, grey levels, octaves, x1e-3, or empty."""
     decimals: int = 4
     """Digits after the point wherever a value is printed."""
     protocol: str
-    """What must be equal before two values may be compared."""
+    """Definition of the measurement: only values of equal protocols may be compared."""
     level: str = "image"
-    """image: one value per image, the summary is their mean; set: one value for the whole set."""
+    """image: one value per image, whose mean is the summary; set: one value for the whole set."""
     needs: tuple[str, ...] = ()
     """Weight files (trainers/metrics/weights.py) without which the metric is unavailable."""
     package: str = ""
     """Python module of the `metrics` extra without which the metric is unavailable."""
     network: str = ""
-    """Published network that it reads; one that serves as loss must not serve as objective too."""
+    """Published network that it uses; a network of the loss must not also be that of an objective."""
     min_side: int = 0
-    """Pixels that the shorter side must have, border shaved, for the value to mean anything."""
+    """Smallest valid length of the shorter side in pixels, after the border is shaved."""
     function: Callable[[Views, Views], list[float]] | Callable[[Views, Views], float]
     on_subsets: Callable[[Views, Views], Callable[[np.ndarray], float]] | None = None
-    """Set level: the distance as a function of image indices, for intervals by resampling."""
+    """Set level: returns the distance as a function of image indices, for intervals by resampling."""
 
     def unavailable(self) -> str:
-        """The sentence that says what is missing; empty when nothing is."""
+        """Return a sentence on what is missing to compute this metric; "" if nothing is."""
         if self.package and importlib.util.find_spec(self.package) is None:
             return f"metric {self.name} is unavailable: install it with pip install 'upsweep[metrics]'"
-        lacking = weights.missing(self.needs)
-        if not lacking:
+        missing = weights.missing(self.needs)
+        if not missing:
             return ""
         return (
-            f"metric {self.name} is unavailable: {' and '.join(lacking)} not found; run "
+            f"metric {self.name} is unavailable: {' and '.join(missing)} not found; run "
             f"python experiments/fetch_weights.py {self.name}, set {weights.VARIABLE} to a folder that holds "
             "them, or choose objective.perceptual swd, which needs no weights"
         )
@@ -73,7 +80,6 @@ METRICS: dict[str, Metric] = {
     "ssim_y": Metric(
         name="ssim_y",
         direction="max",
-        unit="",
         protocol=f"Wang 2004 on BT.601 Y rounded to {_SHAVE}, 11x11 gaussian 1.5, valid windows",
         min_side=distortion.SSIM_MIN_SIDE,
         function=distortion.ssim_y,
@@ -81,7 +87,6 @@ METRICS: dict[str, Metric] = {
     "ms_ssim_y": Metric(
         name="ms_ssim_y",
         direction="max",
-        unit="",
         protocol=f"Wang 2003, 5 scales, on BT.601 Y rounded to {_SHAVE}",
         min_side=distortion.MS_SSIM_MIN_SIDE,
         function=distortion.ms_ssim_y,
@@ -105,7 +110,6 @@ METRICS: dict[str, Metric] = {
     "lpips_alex": Metric(
         name="lpips_alex",
         direction="min",
-        unit="",
         protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
         needs=lpips.NEEDS_ALEX,
         network="alexnet",
@@ -114,7 +118,6 @@ METRICS: dict[str, Metric] = {
     "lpips_vgg": Metric(
         name="lpips_vgg",
         direction="min",
-        unit="",
         protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
         needs=lpips.NEEDS_VGG,
         network="vgg16",
@@ -123,7 +126,6 @@ METRICS: dict[str, Metric] = {
     "dists": Metric(
         name="dists",
         direction="min",
-        unit="",
         protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
         needs=dists.NEEDS,
         network="vgg16",
@@ -132,7 +134,6 @@ METRICS: dict[str, Metric] = {
     "niqe": Metric(
         name="niqe",
         direction="min",
-        unit="",
         decimals=2,
         protocol=f"NIQE, published pristine model, 96 px blocks, BT.601 Y rounded to {_SHAVE}",
         needs=niqe.NEEDS,
@@ -154,7 +155,6 @@ METRICS: dict[str, Metric] = {
     "fid": Metric(
         name="fid",
         direction="min",
-        unit="",
         decimals=2,
         protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
         level="set",
@@ -167,7 +167,6 @@ METRICS: dict[str, Metric] = {
     "kid": Metric(
         name="kid",
         direction="min",
-        unit="",
         decimals=5,
         protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
         level="set",
@@ -180,7 +179,6 @@ METRICS: dict[str, Metric] = {
     "fd_random": Metric(
         name="fd_random",
         direction="min",
-        unit="",
         protocol="FD-random: Frechet distance of 64 features of a constant random network, 8-bit RGB",
         level="set",
         function=frechet.fd_random,
@@ -205,7 +203,6 @@ METRICS: dict[str, Metric] = {
     "checkerboard": Metric(
         name="checkerboard",
         direction="min",
-        unit="",
         protocol=f"spread of fine energy over the upsampling grid, BT.601 Y rounded to {_SHAVE}",
         function=artifacts.checkerboard,
     ),
@@ -219,11 +216,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
-NOT_HERE = {
+UNSUPPORTED = {
     "pi": "it is the mean of niqe and 10 - Ma, and Ma's score needs a published random forest that this "
     "project does not read; measure niqe, its other half",
 }
-"""Metrics that people ask for and that cannot be had here, with the sentence that says why."""
+"""Well-known metrics that are not supported, and why."""
 
 
 def format_metric(name: str, value: float | None, missing: str = "–") -> str:
@@ -237,14 +234,14 @@ def format_metric(name: str, value: float | None, missing: str = "–") -> str:
 
 
 def require(names: Sequence[str], option: str = "objective.perceptual") -> list[Metric]:
-    """The metrics called `names`; UserError for a name that is unknown or a metric whose weights are absent.
+    """Return the metrics called `names`; `option` is the setting that error messages name.
 
-    `option` is the setting that the sentence names.
+    UserError if a name is unknown, or a metric's package or weight files are missing.
     """
     chosen = []
     for name in names:
-        if name in NOT_HERE:
-            raise UserError(f"metric {name} is unavailable: {NOT_HERE[name]}")
+        if name in UNSUPPORTED:
+            raise UserError(f"metric {name} is unavailable: {UNSUPPORTED[name]}")
         if name not in METRICS:
             raise unknown("metric", name, METRICS, option)
         if sentence := METRICS[name].unavailable():

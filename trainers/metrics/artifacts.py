@@ -1,6 +1,7 @@
-"""What goes wrong in super-resolution in particular: strayed input, colour cast, grid patterns, lost edges.
+"""Typical defects of super-resolution: departure from the input, colour shift, grid patterns, lost edges.
 
-Diagnostics, each a definition of its own (no paper's number is meant). Pixels only, no network.
+These diagnostics are defined by this project: their values compare with no published ones. They read pixels
+only, no network.
 """
 
 import numpy as np
@@ -13,10 +14,13 @@ from trainers.metrics.image_view import View, Views
 
 
 def lr_consistency(sr: Views, hr: Views) -> list[float]:
-    """PSNR in dB of the degraded result against the network's input, over RGB; infinite when equal.
+    """Return the PSNR in dB over RGB of each degraded result against the network's input; inf when equal.
 
-    A restoration that keeps what it was given is above 45 dB or so; invented content is below. The
-    degradation is that of the set (`Views.degradation`). ValueError where an image came without its input.
+    Results that are consistent with their input are above about 45 dB, invented content is below. The result
+    is degraded by the degradation of the set (`Views.degradation`).
+
+    Raises:
+        ValueError: an image has no input (`View.lr_image`).
     """
     return [_consistency(a, b, sr.degradation) for a, b in zip(sr, hr, strict=True)]
 
@@ -30,17 +34,18 @@ def _consistency(sr: View, hr: View, kind: str) -> float:
 
 
 def colour_shift(sr: Views, hr: Views) -> list[float]:
-    """Distance of the mean colours of result and target, in grey levels of RGB; a cast, not noise."""
+    """Return the Euclidean distance of the mean RGB of result and target, >= 0, in grey levels per image."""
     pairs = zip(sr, hr, strict=True)
     return [float(np.linalg.norm(a.rgb.mean(axis=(0, 1)) - b.rgb.mean(axis=(0, 1)))) for a, b in pairs]
 
 
 def checkerboard(sr: Views, hr: Views) -> list[float]:
-    """How unevenly fine detail falls on the upsampling grid; 0 when no position of the grid stands out.
+    """Return the unevenness of fine detail over the upsampling grid, >= 0, one value per image.
 
-    Energy of luminance minus its 3x3 mean, averaged at each of the `scale` x `scale` grid positions: the
-    deviation of these means over their mean. Transposed convolutions with overlap and pixel shuffle
-    without care leave such a pattern (Odena et al., 2016); photographs do not. 0 at scale 1.
+    The squared difference of luminance and its 3x3 mean is averaged at each of the `scale` x `scale` grid
+    positions; the value is the standard deviation of these averages over their mean, 0 at scale 1.
+    Transposed convolutions with overlap and pixel shuffle without ICNR leave such a pattern (Odena et al.,
+    2016); photographs do not.
     """
     return [_unevenness(view.y, view.border) for view in sr]
 
@@ -56,9 +61,9 @@ def _unevenness(y: np.ndarray, scale: int) -> float:
 
 
 def sharpness_gap(sr: Views, hr: Views) -> list[float]:
-    """|log2| of the ratio of mean luminance gradients of result and target; 0 when equally sharp.
+    """Return |log2| of the ratio of mean luminance gradients of result and target, in octaves per image.
 
-    Blur and oversharpening count alike: half or twice the gradient is 1.
+    0 when equally sharp; half or twice the gradient is 1, so blur and oversharpening count equally.
     """
     pairs = zip(sr, hr, strict=True)
     return [float(abs(np.log2((_gradient(a.y) + 1e-3) / (_gradient(b.y) + 1e-3)))) for a, b in pairs]

@@ -1,8 +1,8 @@
-"""How far pixels are from the target: PSNR, RMSE and SSIM by the conventions of the benchmark tables.
+"""Distance of pixels from the target: PSNR, RMSE and SSIM by the conventions of the benchmark tables.
 
-8-bit images, border of `scale` pixels shaved, luminance Y in 16..235 rounded to 8 bit before any
-difference, means over images of the per-image value. Equal to the MATLAB tables of the SelfExSR release to
-1e-4 dB. Nothing here knows of networks or devices.
+8-bit images, border of `scale` pixels shaved, luminance Y in 16..235 rounded to 8 bit before any difference.
+Values equal the MATLAB tables of the SelfExSR release to 1e-4 dB. The metrics at the end of the file take
+sets of views and return one value per image.
 """
 
 import math
@@ -19,7 +19,7 @@ MS_SSIM_MIN_SIDE = SSIM_MIN_SIDE * 2 ** (len(_MS_WEIGHTS) - 1)
 
 
 def _gaussian_11() -> np.ndarray:
-    """Half of the 11-tap window with sigma 1.5: weights of the offsets 0..5."""
+    """Return half of the 11-tap window with sigma 1.5: the weights of the offsets 0..5."""
     taps = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     return (taps / taps.sum())[5:]
 
@@ -27,27 +27,33 @@ def _gaussian_11() -> np.ndarray:
 _HALF_WINDOW = _gaussian_11()
 
 
-def _same_shape(a: np.ndarray, b: np.ndarray) -> None:
+def _require_same_shape(a: np.ndarray, b: np.ndarray) -> None:
     if a.shape != b.shape:
         raise ValueError(f"images must have the same shape, but got {a.shape} and {b.shape}")
 
 
 def mse(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean squared difference of two uint8 arrays, in grey levels squared; ValueError if shapes differ."""
-    _same_shape(a, b)
-    # int32 sums of squares of 8-bit differences are exact, whatever the order of addition.
+    """Return the mean squared difference of two uint8 arrays, in grey levels squared.
+
+    ValueError if the shapes differ.
+    """
+    _require_same_shape(a, b)
+    # int32 squares of 8-bit differences are exact, so the order of addition does not matter
     difference = a.astype(np.int32) - b
     return float(np.mean(difference * difference, dtype=np.float64))
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """10 log10(255^2 / MSE) in dB of two uint8 arrays; infinite when equal; ValueError if shapes differ."""
+    """Return 10 log10(255^2 / MSE) of two uint8 arrays in dB; inf when equal.
+
+    ValueError if the shapes differ.
+    """
     error = mse(a, b)
     return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
 
 
 def _blur(x: np.ndarray) -> np.ndarray:
-    """The 11x11 Gaussian window at valid positions only, (..., H, W) -> (..., H - 10, W - 10)."""
+    """Filter by the 11x11 Gaussian window at valid positions only: (..., H, W) -> (..., H - 10, W - 10)."""
     h, w = x.shape[-2] - 10, x.shape[-1] - 10
     rows = x[..., 5 : 5 + h, :] * _HALF_WINDOW[0]
     for k in range(1, 6):
@@ -59,19 +65,22 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity of two uint8 planes (H, W), Wang et al. (2004), eq. 13.
+    """Return the structural similarity in [-1, 1] of two uint8 planes (H, W) (Wang et al., 2004, eq. 13).
 
     11x11 Gaussian window of sigma 1.5 at valid positions, K1 = 0.01, K2 = 0.03, L = 255, population
-    covariance, mean of the map, float64. ValueError if shapes differ or a side is below 11 pixels.
+    covariance, mean of the map, float64.
+
+    Raises:
+        ValueError: the shapes differ, or a side is below 11 pixels.
     """
-    _same_shape(a, b)
+    _require_same_shape(a, b)
     if min(a.shape) < SSIM_MIN_SIDE:
         raise ValueError(f"SSIM needs at least 11 pixels a side after the border, but got {a.shape}")
     return _ssim_terms(a.astype(np.float64), b.astype(np.float64))[0]
 
 
 def _ssim_terms(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """(mean SSIM, mean of its contrast-structure factor) of two float64 planes (H, W) in grey levels."""
+    """Return mean SSIM and the mean of its contrast-structure factor, of float64 planes in grey levels."""
     # The formula holds the two variances as a sum only, so four filtered planes are enough.
     mu_a, mu_b, squares, product = _blur(np.stack((a, b, a * a + b * b, a * b)))
     mu_squares, mu_product = mu_a * mu_a + mu_b * mu_b, mu_a * mu_b
@@ -81,12 +90,14 @@ def _ssim_terms(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 
 def ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Multi-scale SSIM of two uint8 planes (H, W), Wang, Simoncelli, Bovik (2003), five scales.
+    """Return the multi-scale SSIM in [0, 1] of two uint8 planes (H, W) (Wang et al., 2003, eq. 7, 5 scales).
 
-    Each scale is the 2x2 mean of the one before; a negative contrast term counts as 0. ValueError if
-    shapes differ or a side is below 176 pixels.
+    Each scale is the 2x2 mean of the previous one; a negative contrast term counts as 0.
+
+    Raises:
+        ValueError: the shapes differ, or a side is below 176 pixels.
     """
-    _same_shape(a, b)
+    _require_same_shape(a, b)
     if min(a.shape) < MS_SSIM_MIN_SIDE:
         raise ValueError(f"MS-SSIM needs at least {MS_SSIM_MIN_SIDE} pixels a side, but got {a.shape}")
     x, y, value = a.astype(np.float64), b.astype(np.float64), 1.0
@@ -103,25 +114,25 @@ def _halved(x: np.ndarray) -> np.ndarray:
 
 
 def psnr_y(sr: Views, hr: Views) -> list[float]:
-    """PSNR of rounded luminance in dB, one value per image."""
+    """Return the PSNR of rounded luminance in dB, one value per image."""
     return [psnr(a.y, b.y) for a, b in zip(sr, hr, strict=True)]
 
 
 def psnr_rgb(sr: Views, hr: Views) -> list[float]:
-    """PSNR over the three channels in dB, one value per image; 1.3 to 1.7 dB below PSNR-Y as a rule."""
+    """Return the PSNR over RGB in dB, one value per image; usually 1.3 to 1.7 dB below PSNR-Y."""
     return [psnr(a.shaved, b.shaved) for a, b in zip(sr, hr, strict=True)]
 
 
 def rmse_y(sr: Views, hr: Views) -> list[float]:
-    """Root mean squared difference of rounded luminance in grey levels (PIRM 2018), one value per image."""
+    """Return the RMSE of rounded luminance in grey levels (PIRM 2018), one value per image."""
     return [math.sqrt(mse(a.y, b.y)) for a, b in zip(sr, hr, strict=True)]
 
 
 def ssim_y(sr: Views, hr: Views) -> list[float]:
-    """SSIM of rounded luminance, one value per image."""
+    """Return the SSIM of rounded luminance, one value per image."""
     return [ssim(a.y, b.y) for a, b in zip(sr, hr, strict=True)]
 
 
 def ms_ssim_y(sr: Views, hr: Views) -> list[float]:
-    """Multi-scale SSIM of rounded luminance, one value per image."""
+    """Return the multi-scale SSIM of rounded luminance, one value per image."""
     return [ms_ssim(a.y, b.y) for a, b in zip(sr, hr, strict=True)]

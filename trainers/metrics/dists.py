@@ -1,7 +1,7 @@
 """DISTS (Ding et al., "Image quality assessment: unifying structure and texture similarity", 2020).
 
 Similarity of means (texture) and of covariances (structure) of VGG16 features, weighted per channel by the
-authors' file. Pooling is a Hann-windowed L2 norm; the image itself is the first of the six feature maps.
+authors' file. Pooling is a Hann-windowed L2 norm; the image is the first of the six feature maps.
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ _STABILISER = 1e-6
 
 
 class L2Pool(nn.Module):
-    """Square, 3x3 Hann window with stride 2, square root: halves (N, C, H, W) without aliasing (eq. 2)."""
+    """L2 pooling: square, 3x3 Hann window with stride 2, square root; halves (N, C, H, W) (eq. 2)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class L2Pool(nn.Module):
 
 
 class Dists(nn.Module):
-    """`features` is VGG16's; `alpha` and `beta` weigh texture and structure, (1, 1475, 1, 1) each."""
+    """The DISTS network; `alpha` and `beta`, (1, 1475, 1, 1), weight texture and structure of `features`."""
 
     def __init__(self, features: nn.Sequential, alpha: Tensor, beta: Tensor) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Dists(nn.Module):
         return maps
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distance (N,) of two batches (N, 3, H, W) in [-1, 1]; 0 when equal."""
+        """Return the distances (N,) of two batches (N, 3, H, W) in [-1, 1]; 0 when equal."""
         pairs = zip(self._maps((a + 1) / 2), self._maps((b + 1) / 2), strict=True)
         terms = [_similarities(p, q) for p, q in pairs]
         texture, structure = (torch.cat(kind, dim=1) for kind in zip(*terms, strict=True))
@@ -64,7 +64,7 @@ class Dists(nn.Module):
 
 
 def _similarities(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Texture and structure similarity (N, C) of two feature maps (eq. 5 and 6)."""
+    """Return texture and structure similarity (N, C) of two feature maps (eq. 5 and 6)."""
     mean_p, mean_q = p.mean((2, 3)), q.mean((2, 3))
     texture = (2 * mean_p * mean_q + _STABILISER) / (mean_p**2 + mean_q**2 + _STABILISER)
     covariance = (p * q).mean((2, 3)) - mean_p * mean_q
@@ -79,5 +79,11 @@ def _load(device: torch.device) -> Dists:
 
 
 def dists(sr: Views, hr: Views) -> list[float]:
-    """DISTS of whole 8-bit images, not resized, one value per image; 0 when equal, larger is worse."""
+    """Return the DISTS of unshaved 8-bit images, not resized, one value per image.
+
+    0 when equal, larger is worse.
+
+    Raises:
+        UserError: a weight file is missing or damaged.
+    """
     return pairwise(_load(sr.device), sr, hr)

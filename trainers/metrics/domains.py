@@ -1,9 +1,9 @@
 """FD-domains and KD-domains: set distances in the features of a small classifier of the domains at hand.
 
-For machines without published weights and for sets too small for 2048 dimensions. The classifier learns to
-tell the training images of the compared sets apart (faces, rooms, buildings), so its features see what makes
-such pictures different, which random ones do not. Trained once, kept in a file, named by its hash; no value
-of it is an FID or KID, and values of two classifiers never meet.
+For machines without published weights, and for sets too small for 2048 dimensions. The classifier learns to
+distinguish the training images of the compared sets (faces, rooms, buildings), so its features, unlike random
+ones, respond to differences between such images. It is trained once, stored in a file, and identified by its
+hash. Its values are not FID or KID; values of two classifiers cannot be compared.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _WIDTHS = (3, 16, 32, 48, DIMENSIONS)
 
 
 class DomainClassifier(nn.Module):
-    """uint8 (N, 3, H, W) -> features (N, 64); `logits` names one of `domains`."""
+    """A small convolutional classifier of `domains` classes: uint8 (N, 3, H, W) -> features (N, 64)."""
 
     def __init__(self, domains: int) -> None:
         super().__init__()
@@ -40,21 +40,21 @@ class DomainClassifier(nn.Module):
         return x.mean((2, 3))
 
     def logits(self, images: Tensor) -> Tensor:
-        """(N, domains) before the softmax."""
+        """Return the class logits (N, domains) of uint8 images (N, 3, H, W)."""
         return self.head(self(images))
 
 
 def train_classifier(domains: Sequence[Sequence[np.ndarray]], side: int, path: Path, seed: int = 0) -> float:
     """Train on random crops of `side` px of each domain's images, uint8 (H, W, 3); write safetensors.
 
-    Returns the share of the last quarter's training crops that it named rightly.
+    Returns the training accuracy in [0, 1] over the last quarter of the steps.
     """
     rng = np.random.default_rng(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = DomainClassifier(len(domains))
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    right: list[float] = []
+    accuracies: list[float] = []
     for _ in range(STEPS):
         labels = rng.integers(len(domains), size=BATCH)
         crops = np.stack([_crop(domains[k], side, rng) for k in labels])
@@ -63,10 +63,10 @@ def train_classifier(domains: Sequence[Sequence[np.ndarray]], side: int, path: P
         optimizer.zero_grad()
         F.cross_entropy(logits, wanted).backward()
         optimizer.step()
-        right.append((logits.argmax(1) == wanted).float().mean().item())
+        accuracies.append((logits.argmax(1) == wanted).float().mean().item())
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(network.state_dict(), path)
-    return float(np.mean(right[-STEPS // 4 :]))
+    return float(np.mean(accuracies[-STEPS // 4 :]))
 
 
 def _crop(images: Sequence[np.ndarray], side: int, rng: np.random.Generator) -> np.ndarray:
@@ -78,7 +78,7 @@ def _crop(images: Sequence[np.ndarray], side: int, rng: np.random.Generator) -> 
 
 @lru_cache(maxsize=4)
 def load_classifier(path: str) -> tuple[DomainClassifier, str]:
-    """The classifier of a file and the eight digits that name it."""
+    """Return the classifier in a file and the first eight digits of the file's SHA-256."""
     state = load_file(path)
     network = DomainClassifier(len(state["head.bias"]))
     network.load_state_dict(state)
@@ -87,23 +87,24 @@ def load_classifier(path: str) -> tuple[DomainClassifier, str]:
 
 @torch.inference_mode()
 def features(images: Sequence[np.ndarray], path: str) -> np.ndarray:
-    """float64 (N, 64) of uint8 images (H, W, 3)."""
+    """Return features (N, 64) in float64 of N uint8 images (H, W, 3)."""
     network, _ = load_classifier(path)
     rows = [network(torch.from_numpy(np.array(i)).permute(2, 0, 1)[None])[0].numpy() for i in images]
     return np.stack(rows).astype(np.float64)
 
 
 def distances(made: Sequence[np.ndarray], real: Sequence[np.ndarray], path: str) -> dict[str, float]:
-    """fd_domains (Frechet) and kd_domains (KID's cubic kernel, x1e3) of results and their own targets."""
+    """Return fd_domains (Frechet) and kd_domains (cubic kernel, x1e3) of results and their targets."""
     a, b = features(made, path), features(real, path)
     return {"fd_domains": frechet(a, b), "kd_domains": 1000 * paired_kernel_distance(a, b)}
 
 
 def paired_kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Unbiased squared MMD with the kernel (x y / D + 1)^3 of features (n, D) that belong together in pairs.
+    """Return the unbiased squared MMD with the kernel (x y / D + 1)^3 of paired features (n, D).
 
-    A result is far more like its own target than like the others', so its own pair is left out of the mixed
-    sum as each image is out of its own (Gretton et al., 2012, eq. 4); with it the value falls below 0.
+    A result resembles its own target far more than other targets, so the mixed sum leaves out each pair, as
+    the other sums leave out each image with itself (Gretton et al., 2012, eq. 4); otherwise the value would
+    be below 0.
     """
     n = len(a)
     within, other, mixed = (_without_diagonal(x, y) for x, y in ((a, a), (b, b), (a, b)))
@@ -116,6 +117,6 @@ def _without_diagonal(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def protocol(path: str) -> str:
-    """What must be equal before two values may be compared."""
+    """Return the protocol of distances by the classifier in `path`: only equal protocols compare."""
     name = load_classifier(path)[1]
     return f"64 features of domain classifier {name}, 8-bit RGB unshaved"

@@ -1,7 +1,7 @@
-"""Networks whose features stand for an image in set-level distances (trainers/metrics/frechet.py).
+"""Networks whose features represent an image in set-level distances (trainers/metrics/frechet.py).
 
-An extractor is a frozen module: uint8 (N, 3, H, W) -> float (N, D), with a `label` that is part of the name
-of every number. Only Inception with the 2015-12-05 weights may be called FID; the rest are FD-<label>.
+An extractor is a frozen module: uint8 (N, 3, H, W) -> float (N, D), with a `label` that is part of the
+name of every distance. Only Inception with the 2015-12-05 weights may be called FID; others are FD-<label>.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _RANDOM_SEED = 20151205
 
 
 class Inception(nn.Module):
-    """Pool features (N, 2048) of the FID graph, through torch-fidelity: TensorFlow 1's resizing to 299."""
+    """Pool features (N, 2048) of the FID graph by torch-fidelity, with TensorFlow 1's resizing to 299 px."""
 
     label = "inception"
 
@@ -28,7 +28,7 @@ class Inception(nn.Module):
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
         path = find(NEEDS_INCEPTION[0])
-        # torch-fidelity unpickles freely; a file that is more than tensors is refused here first.
+        # torch-fidelity unpickles any object; a file that holds more than tensors is refused here first.
         torch.load(path, map_location="cpu", weights_only=True)
         network = FeatureExtractorInceptionV3(self.label, ["2048"], feature_extractor_weights_path=path)
         self.network = network.to(memory_format=torch.channels_last)  # a quarter less time on a CPU
@@ -38,10 +38,10 @@ class Inception(nn.Module):
 
 
 class RandomConv(nn.Module):
-    """(N, 64): spatial means of a small convolutional network of constant random weights.
+    """Features (N, 64): spatial means of a small convolutional network with constant random weights.
 
-    For sets too small for 2048 dimensions and machines without published weights. It sees texture and
-    colour, not content; two numbers of it compare, but nothing is known about how people see them.
+    For sets too small for 2048 dimensions and machines without published weights. It responds to texture and
+    colour, not to content; its distances have not been compared with human judgement.
     """
 
     label = "random"
@@ -66,7 +66,10 @@ EXTRACTORS: dict[str, Callable[[], nn.Module]] = {"inception": Inception, "rando
 
 @cache
 def load_extractor(name: str, device: torch.device) -> nn.Module:
-    """The extractor `name` of EXTRACTORS on `device`; UserError where its weights or package are absent."""
+    """Return the extractor `name` of EXTRACTORS on `device`.
+
+    UserError if its weights or its package are missing.
+    """
     try:
         return EXTRACTORS[name]().to(device).eval().requires_grad_(False)
     except ImportError:

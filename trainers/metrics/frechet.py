@@ -2,8 +2,8 @@
 
 FID: Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6. KID: Binkowski et al.,
 "Demystifying MMD GANs", 2018, sec. 3. The Frechet distance is biased by the number of images, so two values
-compare only at equal N. The HR side is computed once per evaluator. Which network gives the features is
-trainers/metrics/extractors.py's business.
+compare only at equal N. Features of the HR images are computed once per evaluator, by a network of
+trainers/metrics/extractors.py.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ _ROWS = 1024  # rows of the kernel matrix held at once
 
 @torch.inference_mode()
 def features(views: Views, extractor: str) -> np.ndarray:
-    """Features of a set as float64 (N, D) in the order of the set, kept by it."""
+    """Return the features of a set as float64 (N, D), in its order; computed once per set."""
     return views.keep_array(("features", extractor), partial(_compute, views, extractor))
 
 
@@ -41,13 +41,16 @@ def _compute(views: Views, extractor: str) -> np.ndarray:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Frechet distance of the Gaussians with the moments of features `a` (n, D) and `b` (m, D).
+    """Return the squared Frechet distance, >= 0, of Gaussians fitted to features `a` (n, D) and `b` (m, D).
 
-    |mean difference|^2 + tr(A) + tr(B) - 2 tr sqrt(A B), without a matrix square root of a product: with
-    fewer images than dimensions the last trace is the nuclear norm of the centred cross product, exact
-    although both covariances are singular. ValueError below two images or for different D.
+    |mean difference|^2 + tr(A) + tr(B) - 2 tr sqrt(A B) for covariances A and B (Heusel et al., 2017, eq. 6).
+    With fewer images than dimensions, the last trace is the nuclear norm of the centred cross product, which
+    is exact although both covariances are singular.
+
+    Raises:
+        ValueError: a set has fewer than two images, or D differs.
     """
-    _check(a, b)
+    _check_features(a, b)
     mean = a.mean(axis=0) - b.mean(axis=0)
     a, b = (x - x.mean(axis=0) for x in (a, b))
     a, b = a / np.sqrt(len(a) - 1), b / np.sqrt(len(b) - 1)
@@ -59,19 +62,22 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _trace_of_root(a: np.ndarray, b: np.ndarray) -> float:
-    """tr sqrt(A B) of two covariances by symmetric eigenvalues: the spectrum of A^1/2 B A^1/2."""
+    """Return tr sqrt(A B) of two covariances, from the eigenvalues of the symmetric A^1/2 B A^1/2."""
     values, vectors = np.linalg.eigh(a)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     return float(np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum())
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Unbiased squared MMD of features (n, D) and (m, D) with the kernel (x y / D + 1)^3.
+    """Return the unbiased squared MMD of features (n, D) and (m, D) with the kernel (x y / D + 1)^3.
 
-    Over all images instead of random subsets: the same expectation with the least variance. It can be
-    below 0. ValueError below two images or for different D.
+    It is computed over all images instead of random subsets (Binkowski et al., 2018, sec. 3): the expectation
+    is equal and the variance smaller. The value can be below 0.
+
+    Raises:
+        ValueError: a set has fewer than two images, or D differs.
     """
-    _check(a, b)
+    _check_features(a, b)
     n, m = len(a), len(b)
     within = (_kernel_sum(a, a) - _kernel_diagonal(a)) / (n * (n - 1))
     within += (_kernel_sum(b, b) - _kernel_diagonal(b)) / (m * (m - 1))
@@ -87,29 +93,29 @@ def _kernel_diagonal(a: np.ndarray) -> float:
     return float((((a * a).sum(axis=1) / a.shape[1] + 1) ** 3).sum())
 
 
-def _check(a: np.ndarray, b: np.ndarray) -> None:
+def _check_features(a: np.ndarray, b: np.ndarray) -> None:
     if min(len(a), len(b)) < 2 or a.shape[1] != b.shape[1]:
-        raise ValueError(f"two sets of at least two equally long features, but got {a.shape} and {b.shape}")
+        raise ValueError(f"need two sets of at least two equally long features, got {a.shape} and {b.shape}")
 
 
 def on_subsets(
     distance: Callable[[np.ndarray, np.ndarray], float], extractor: str, sr: Views, hr: Views
 ) -> Callable[[np.ndarray], float]:
-    """`distance` of the features of the images whose indices it is given; each image is extracted once."""
+    """Return `distance` as a function of image indices; each image's features are computed once."""
     a, b = features(sr, extractor), features(hr, extractor)
     return lambda indices: distance(a[indices], b[indices])
 
 
 def fid(sr: Views, hr: Views) -> float:
-    """Frechet distance of Inception features."""
+    """Return the Frechet distance of Inception features (Heusel et al., 2017); 0 when equal."""
     return frechet(features(sr, "inception"), features(hr, "inception"))
 
 
 def kid(sr: Views, hr: Views) -> float:
-    """Kernel distance of Inception features."""
+    """Return the kernel distance of Inception features (Binkowski et al., 2018); can be below 0."""
     return kernel_distance(features(sr, "inception"), features(hr, "inception"))
 
 
 def fd_random(sr: Views, hr: Views) -> float:
-    """Frechet distance of the features of a constant random network; not an FID."""
+    """Return the Frechet distance of features of a constant random network; not an FID."""
     return frechet(features(sr, "random"), features(hr, "random"))

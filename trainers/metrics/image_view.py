@@ -1,11 +1,9 @@
-"""One image as the metrics see it: 8-bit pixels and the few planes that several metrics share.
+"""Images as metrics read them: 8-bit pixels, and the planes that several metrics share.
 
-A view computes each plane at most once, so an evaluator that keeps the views of the HR images pays for
-their side of every metric once. No metric is defined here.
+A view computes each plane at most once, so an evaluator computes the planes of its HR images only once.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Hashable, Iterable
 from functools import cached_property
 from pathlib import Path
@@ -14,27 +12,29 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from datasets.files import atomic_file
+
 T = TypeVar("T")
 
-# ITU-R BT.601 studio swing as MATLAB's rgb2ycbcr has it, in thousandths.
+# ITU-R BT.601 studio swing as in MATLAB's rgb2ycbcr, in thousandths.
 _Y_THOUSANDTHS = (65481, 128553, 24966)
 
 
 def luma(rgb: np.ndarray) -> np.ndarray:
-    """Y of uint8 RGB (..., 3) in 16..235, rounded half up to uint8 as MATLAB's rgb2ycbcr(uint8) does.
+    """Return Y of uint8 RGB (..., 3), in 16..235, rounded half up to uint8 as MATLAB's rgb2ycbcr(uint8).
 
-    Integer arithmetic, so a tie never depends on the order of floating-point additions.
+    Integer arithmetic: rounding of a tie does not depend on the order of floating-point additions.
     """
     r, g, b = (rgb[..., c].astype(np.int32) * k for c, k in enumerate(_Y_THOUSANDTHS))
     return ((r + g + b + 16 * 255_000 + 127_500) // 255_000).astype(np.uint8)
 
 
 class View:
-    """`pixels` uint8, (H, W, 3) RGB or (H, W) for a one-channel file; `border` pixels (the scale) are shaved.
+    """One uint8 image, (H, W, 3) RGB or (H, W) grey, with its derived planes.
 
-    A one-channel image is its own luminance: MATLAB's benchmark code does not convert it to YCbCr, and
-    the published Set14 means depend on that. `lr_image` is the network's input, for metrics that compare
-    against it.
+    `border` pixels (the scale) are shaved on each side. A grey image is its own luminance: MATLAB's benchmark
+    code does not convert it to YCbCr, and the published Set14 means depend on that. `lr_image` is the
+    network's input, for metrics that compare with it.
     """
 
     def __init__(self, pixels: np.ndarray, border: int = 0, lr_image: np.ndarray | None = None) -> None:
@@ -44,7 +44,7 @@ class View:
 
     @cached_property
     def y(self) -> np.ndarray:
-        """Shaved luminance, uint8 (H - 2 border, W - 2 border)."""
+        """Luminance without the border, uint8 (H - 2 border, W - 2 border)."""
         shaved = self.shaved
         return shaved if shaved.ndim == 2 else luma(shaved)
 
@@ -61,11 +61,10 @@ class View:
 
 
 class Views(list[View]):
-    """A set of views, with what a metric wants to compute once per set.
+    """A set of views, with a cache of values that metrics compute once per set.
 
-    Networks run on `device`; `degradation` is how the inputs of the set were made. Arrays that are dear to
-    compute (features of real images) are also kept as files in `folder`, under the hash of the pixels, so
-    that the next process finds them.
+    Networks run on `device`; `degradation` made the inputs of the set. Arrays that are expensive to compute
+    (features of real images) are also stored in `folder`, under the hash of the pixels, for later processes.
     """
 
     def __init__(
@@ -81,13 +80,13 @@ class Views(list[View]):
         self._kept: dict[Hashable, Any] = {}
 
     def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """The value kept under `key`, computed on the first call."""
+        """Return the value cached under `key`; compute it on the first call."""
         if key not in self._kept:
             self._kept[key] = compute()
         return self._kept[key]
 
     def keep_array(self, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """As `keep`, for an array that outlives the process where the set has a folder."""
+        """Return the array cached under `key`, in memory and, if the set has a folder, in a file."""
         if self.folder is None:
             return self.keep(key, compute)
         return self.keep(key, lambda: _stored(self.folder / f"{self._digest(key)}.npy", compute))
@@ -101,10 +100,9 @@ class Views(list[View]):
 
 
 def _stored(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array at `path`, computed and written (whole or not at all) where there is none."""
+    """Return the array in `path`; compute and write it first if there is no such file."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part.npy")
-        np.save(part, compute())
-        os.replace(part, path)
+        with atomic_file(path, durable=False) as temporary, open(temporary, "wb") as file:
+            np.save(file, compute())
     return np.load(path, allow_pickle=False)

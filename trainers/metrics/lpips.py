@@ -1,7 +1,7 @@
 """LPIPS v0.1 (Zhang et al., 2018): distance of unit-normalised network features, weighted by learnt heads.
 
-The backbones are torchvision's AlexNet and VGG16, the heads are the authors' files; without them the
-metric is unavailable. Nothing is downloaded here.
+The backbones are torchvision's AlexNet and VGG16, the heads are the authors' files. Without these files the
+metrics are unavailable; nothing is downloaded here.
 """
 
 from functools import cache
@@ -18,13 +18,13 @@ NEEDS_VGG = ("vgg16-397923af.pth", "lpips-v0.1-vgg.pth")
 _ALEX_RELUS = (1, 4, 7, 9, 11)
 VGG_RELUS = (3, 8, 15, 22, 29)  # relu1_2, 2_2, 3_3, 4_3, 5_3
 
-# ImageNet statistics for inputs in [-1, 1], as the authors' scaling layer has them.
+# ImageNet statistics for inputs in [-1, 1], as in the authors' scaling layer
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
 
 class Lpips(nn.Module):
-    """`features` is read after each layer of `taps`; `heads` holds one (1, C, 1, 1) weight per tap."""
+    """The LPIPS network: `features` read after each layer in `taps`, one head (1, C, 1, 1) per tap."""
 
     def __init__(self, features: nn.Sequential, taps: tuple[int, ...], heads: list[Tensor]) -> None:
         super().__init__()
@@ -42,19 +42,19 @@ class Lpips(nn.Module):
         return out
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distance (N,) of two batches (N, 3, H, W) in [-1, 1]."""
+        """Return the distances (N,) of two batches (N, 3, H, W) in [-1, 1]; eq. 1 of the paper."""
         pairs = zip(self._unit_features(a), self._unit_features(b), self.heads, strict=True)
         return torch.stack([((p - q).pow(2) * w).sum(1).mean((1, 2)) for p, q, w in pairs]).sum(0)
 
 
-def tensors(path_name: str) -> dict[str, Tensor]:
-    """The tensors of a published weight file; UserError where it is absent or damaged."""
-    return torch.load(find(path_name), map_location="cpu", weights_only=True)
+def tensors(name: str) -> dict[str, Tensor]:
+    """Return the tensors of the published weight file `name`; UserError if the file is missing or damaged."""
+    return torch.load(find(name), map_location="cpu", weights_only=True)
 
 
 def _heads(name: str) -> list[Tensor]:
-    found = tensors(name)
-    return [found[f"lin{k}.model.1.weight"] for k in range(5)]
+    weights = tensors(name)
+    return [weights[f"lin{k}.model.1.weight"] for k in range(5)]
 
 
 @cache
@@ -72,7 +72,7 @@ def _vgg(device: torch.device) -> Lpips:
 
 
 def vgg16_features() -> nn.Sequential:
-    """The convolutional part of torchvision's VGG16 with its ImageNet weights."""
+    """Return the convolutional part of torchvision's VGG16 with its ImageNet weights."""
     from torchvision.models import vgg16
 
     network = vgg16(weights=None)
@@ -82,21 +82,21 @@ def vgg16_features() -> nn.Sequential:
 
 @torch.inference_mode()
 def pairwise(network: nn.Module, sr: Views, hr: Views) -> list[float]:
-    """`network` of each pair as (1, 3, H, W) in [-1, 1]; one by one, so that size does not bound memory."""
+    """Return `network` of each pair, (1, 3, H, W) in [-1, 1]; one pair at a time, to limit memory."""
     pairs = zip(sr, hr, strict=True)
     return [float(network(_signed(a.rgb, sr.device), _signed(b.rgb, sr.device))) for a, b in pairs]
 
 
 def _signed(pixels: np.ndarray, device: torch.device) -> Tensor:
-    # A copy: the decoded cache hands out read-only arrays, which torch warns about.
+    # a copy, because torch warns about the read-only arrays of the decoded cache
     return torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None] / 127.5 - 1
 
 
 def lpips_alex(sr: Views, hr: Views) -> list[float]:
-    """LPIPS (AlexNet) of whole 8-bit images, one value per image; 0 when equal, larger is worse."""
+    """Return the LPIPS (AlexNet) of unshaved 8-bit images per image; 0 when equal, larger is worse."""
     return pairwise(_alex(sr.device), sr, hr)
 
 
 def lpips_vgg(sr: Views, hr: Views) -> list[float]:
-    """LPIPS (VGG16) of whole 8-bit images, one value per image; 0 when equal, larger is worse."""
+    """Return the LPIPS (VGG16) of unshaved 8-bit images per image; 0 when equal, larger is worse."""
     return pairwise(_vgg(sr.device), sr, hr)

@@ -1,8 +1,8 @@
 """NIQE (Mittal, Soundararajan, Bovik, "Making a completely blind image quality analyzer", 2013).
 
 Statistics of 96x96 blocks of rounded luminance, at full and half size, against those of pristine photographs
-(a published file of 36 means and covariances). No reference image. An image needs at least two blocks a
-side to be meaningful: below 192 pixels the metric is refused by its table entry.
+(a published file of 36 means and covariances), without a reference image. Images need at least two blocks a
+side: the table of metrics refuses images below 192 pixels.
 """
 
 from functools import cache
@@ -27,15 +27,15 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 @cache
 def _pristine() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean (36,), covariance (36, 36) and the 7x7 window of the published model."""
+    """Return mean (36,), covariance (36, 36) and 7x7 window of the published model."""
     with np.load(find(NEEDS[0]), allow_pickle=False) as file:
         return file["mu_pris_param"][0], file["cov_pris_param"], file["gaussian_window"]
 
 
 def halve(plane: np.ndarray) -> np.ndarray:
-    """MATLAB's imresize(plane, 0.5) of float64 (H, W) with even sides, unrounded.
+    """Return MATLAB's imresize(plane, 0.5) of a float64 plane (H, W) with even sides, unrounded.
 
-    Mirrored by hand before torch's antialiased bicubic, which would renormalise a cut kernel at the border.
+    The plane is mirrored first, because torch's antialiased bicubic renormalises a cut kernel at the border.
     """
     x = torch.from_numpy(np.pad(plane, 8, mode="symmetric"))[None, None]
     x = F.interpolate(x, scale_factor=0.5, mode="bicubic", antialias=True, align_corners=False)
@@ -43,14 +43,14 @@ def halve(plane: np.ndarray) -> np.ndarray:
 
 
 def _normalised(plane: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Local mean removed, divided by local deviation + 1 (eq. 1 to 3)."""
+    """Subtract the local mean, divide by the local deviation + 1 (eq. 1 to 3)."""
     mean = correlate(plane, window, mode="nearest")
     variance = correlate(plane * plane, window, mode="nearest") - mean * mean
     return (plane - mean) / (np.sqrt(np.abs(variance)) + 1)
 
 
 def _asymmetric_gaussian(x: np.ndarray) -> tuple[float, float, float]:
-    """(shape, left scale, right scale) of an asymmetric generalised Gaussian by moments (Lasmar, 2009)."""
+    """Fit an asymmetric generalised Gaussian by moments (Lasmar, 2009): shape, left and right scale."""
     left = np.sqrt(np.mean(x[x < 0] ** 2))
     right = np.sqrt(np.mean(x[x > 0] ** 2))
     skew = left / right
@@ -62,7 +62,7 @@ def _asymmetric_gaussian(x: np.ndarray) -> tuple[float, float, float]:
 
 
 def _block_features(block: np.ndarray) -> list[float]:
-    """The 18 numbers of one block at one size: shape and scale, then four neighbour products."""
+    """Return the 18 features of one block at one size: shape and scale, then four neighbour products."""
     shape, left, right = _asymmetric_gaussian(block)
     features = [shape, (left + right) / 2]
     for shift in _NEIGHBOURS:
@@ -73,7 +73,7 @@ def _block_features(block: np.ndarray) -> list[float]:
 
 
 def features(y: np.ndarray) -> np.ndarray:
-    """(blocks, 36) of a luminance plane (H, W) in grey levels; H and W at least 96."""
+    """Return features (blocks, 36) of a luminance plane (H, W) in grey levels; H and W at least 96."""
     rows, columns = y.shape[0] // BLOCK, y.shape[1] // BLOCK
     plane = y[: rows * BLOCK, : columns * BLOCK].astype(np.float64)
     by_size = []
@@ -86,15 +86,18 @@ def features(y: np.ndarray) -> np.ndarray:
 
 
 def niqe_of(view: View) -> float:
-    """NIQE of one image; smaller is more natural."""
+    """Return the NIQE of one image (eq. 10), >= 0; smaller is more natural.
+
+    UserError if the file of the pristine model is missing or damaged.
+    """
     mean, covariance, _ = _pristine()
-    found = features(view.y)
-    found = found[~np.isnan(found).any(axis=1)]  # a flat block has no shape
-    difference = mean - found.mean(axis=0)
-    spread = np.linalg.pinv((covariance + np.cov(found, rowvar=False)) / 2)
+    blocks = features(view.y)
+    blocks = blocks[~np.isnan(blocks).any(axis=1)]  # a flat block has no shape
+    difference = mean - blocks.mean(axis=0)
+    spread = np.linalg.pinv((covariance + np.cov(blocks, rowvar=False)) / 2)
     return float(np.sqrt(difference @ spread @ difference))
 
 
 def niqe(sr: Views, hr: Views) -> list[float]:
-    """NIQE of the generated images, one value per image; `hr` is not used."""
+    """Return the NIQE of the generated images, one value per image; `hr` is not used."""
     return [niqe_of(view) for view in sr]

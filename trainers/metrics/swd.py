@@ -4,20 +4,18 @@ Two sets of images are compared by their local patches: a Laplacian pyramid per 
 random places of every level, patches standardised per colour channel, the mean distance of sorted
 projections on random directions, times 1000, averaged over levels. No network and no weights.
 
-Departures from the paper, because our sets are small and paired:
-- Places and directions come from one constant seed and depend on image size and index alone. SR and HR
-  are read at the same places, so the noise of sampling cancels: equal sets are at distance 0 (the paper's
-  value for equal sets is not).
-- Images of any size: the pyramid has as many levels as leave 16 pixels on the smallest image's short side.
-- 16 to 2,599 images here, 8,192 and more there. Values of unpaired sets fall with the number of images, so
-  they compare only at equal N, and never with the paper's table.
-- Both sets are standardised with the mean and deviation of the real one; the paper gives each set its own.
-  A generator that loses contrast in a band (a blurred image, the failure that super-resolution has to be
-  judged for) is then far from the target, where the paper's value would scale the loss away. The price:
-  any contrast counts as contrast. The staircases of nearest neighbour fill the finest band nearly as the
-  original does (Set5 x4: deviation 9.9 grey levels, original 10.7, bicubic 3.6), so it comes out nearer
-  than bicubic, with which no eye agrees. swd orders networks whose distortion is held
-  (objective.delta_db); it does not order classical resizers.
+Differences from the paper, because our sets are small and paired:
+- Places and directions come from one constant seed and depend only on image size and index. SR and HR are
+  sampled at equal places, so sampling noise cancels: equal sets have distance 0, unlike in the paper.
+- Images may have any size: the pyramid stops at 16 pixels on the short side of the smallest image.
+- Sets have 16 to 2,599 images, the paper's 8,192 and more. Values of unpaired sets fall with the number of
+  images, so they compare only at equal N, and not with the paper's table.
+- Both sets are standardised by mean and deviation of the real set; the paper standardises each by its own.
+  A generator that loses contrast in a band (blur, the main failure in super-resolution) is then far from the
+  target; the paper's scaling would hide that. The price: any contrast counts. The staircases of nearest
+  neighbour fill the finest band almost as the original does (Set5 x4: deviation 9.9 grey levels, original
+  10.7, bicubic 3.6), so it is nearer than bicubic, against every viewer's judgement. swd orders networks of
+  bounded distortion (objective.delta_db); it does not order classical resizers.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,7 +32,7 @@ PATCHES = 128  # per image and level
 PATCH = 7
 DIRECTIONS = 512  # 4 x 128 in the paper
 MIN_SIDE = 16
-KEPT_IMAGES = 256  # sorted projections of an HR set up to this size are kept: 1 MB per image
+CACHED_IMAGES = 256  # sorted projections of HR sets up to this size are cached: 1 MB per image
 _SEED = 20180226
 
 _TAPS = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
@@ -42,14 +40,17 @@ _KERNEL = torch.outer(_TAPS, _TAPS).expand(3, 1, 5, 5).contiguous()
 
 
 def num_levels(short_side: int) -> int:
-    """Pyramid levels of a set whose smallest side is `short_side` pixels; ValueError below 16."""
+    """Return the number of pyramid levels of a set whose smallest side is `short_side` pixels.
+
+    ValueError if the side is below 16 pixels.
+    """
     if short_side < MIN_SIDE:
         raise ValueError(f"swd needs images of at least {MIN_SIDE} pixels a side, but got {short_side}")
     return int(np.log2(short_side // MIN_SIDE)) + 1
 
 
 def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
-    """Burt and Adelson (1983): `levels` band-pass images, (N, 3, H, W) first, the last one low-pass."""
+    """Return the Laplacian pyramid of `x` (N, 3, H, W), finest level first (Burt and Adelson, 1983)."""
     pyramid = []
     for _ in range(levels - 1):
         x = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
@@ -60,14 +61,14 @@ def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
 
 
 def grow(half: Tensor, like: Tensor) -> Tensor:
-    """`half` at twice its size, the shape of `like`: zeros between its pixels, then the same kernel."""
+    """Upsample `half` to the shape of `like`: zeros between its pixels, then the pyramid's kernel."""
     spread = torch.zeros_like(like)
     spread[..., ::2, ::2] = half
     return F.conv2d(F.pad(spread, (2, 2, 2, 2), mode="reflect"), _KERNEL * 4, groups=3)
 
 
 def _patches(level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`PATCHES` random 7x7 patches of one pyramid level (3, H, W), as (PATCHES, 3, 49)."""
+    """Return random 7x7 patches (PATCHES, 3, 49) of one pyramid level (3, H, W)."""
     windows = np.lib.stride_tricks.sliding_window_view(level, (PATCH, PATCH), axis=(1, 2))
     top = rng.integers(windows.shape[1], size=PATCHES)
     left = rng.integers(windows.shape[2], size=PATCHES)
@@ -75,11 +76,11 @@ def _patches(level: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def describe(view: View, index: int, levels: int) -> list[np.ndarray]:
-    """The patches of image number `index`, per level (PATCHES, 3, 49) float32 in grey levels.
+    """Return the patches of image number `index`, per level (PATCHES, 3, 49) float32 in grey levels.
 
     Computed per image, so that a set can be resampled without reading its images again.
     """
-    # A copy: the decoded cache hands out read-only arrays, which torch warns about.
+    # a copy, because torch warns about the read-only arrays of the decoded cache
     x = torch.from_numpy(np.array(view.rgb, dtype=np.float32)).permute(2, 0, 1)[None]
     rng = np.random.default_rng((_SEED, index))
     return [_patches(level[0].numpy(), rng) for level in laplacian_pyramid(x, levels)]
@@ -96,18 +97,18 @@ Norm = tuple[np.ndarray, np.ndarray]
 
 
 def norm_of(patches: np.ndarray) -> Norm:
-    """What standardises patches (n, 3, 49): their mean and deviation in each channel."""
+    """Return mean and deviation of patches (n, 3, 49) in each channel, by which patches are standardised."""
     std = np.maximum(patches.std(axis=(0, 2), keepdims=True), 1e-6)
     return patches.mean(axis=(0, 2), keepdims=True), std
 
 
 def standardised(patches: np.ndarray, norm: Norm) -> np.ndarray:
-    """Patches (n, 3, 49) in units of `norm`, as (n, 147)."""
+    """Return patches (n, 3, 49) standardised by `norm`, as (n, 147)."""
     return ((patches - norm[0]) / norm[1]).reshape(len(patches), -1)
 
 
 def _project(patches: np.ndarray, norm: Norm) -> np.ndarray:
-    """Sorted projections (DIRECTIONS, n) of patches (n, 3, 49)."""
+    """Return the sorted projections (DIRECTIONS, n) of patches (n, 3, 49)."""
     return np.sort(_directions() @ standardised(patches, norm).T, axis=1)
 
 
@@ -116,12 +117,12 @@ def _described(views: Views, levels: int) -> list[list[np.ndarray]]:
 
 
 def _joined(described: Iterable[list[np.ndarray]]) -> list[np.ndarray]:
-    """Patches of all images, per pyramid level (n, 3, 49)."""
+    """Return the patches of all images, per pyramid level (n, 3, 49)."""
     return [np.concatenate(level) for level in zip(*described, strict=True)]
 
 
 def _real(patches: list[np.ndarray]) -> list[tuple[Norm, np.ndarray]]:
-    """Norm and sorted projections of the real set, per level."""
+    """Return norm and sorted projections of the real set, per level."""
     norms = [norm_of(level) for level in patches]
     return [(n, _project(level, n)) for n, level in zip(norms, patches, strict=True)]
 
@@ -140,20 +141,26 @@ def _levels_of(sr: Views, hr: Views) -> int:
 
 
 def by_level(sr: Views, hr: Views) -> list[float]:
-    """The distance at each pyramid level, finest first; ValueError for sets of different size."""
+    """Return the distance x 1000 at each pyramid level, finest first.
+
+    ValueError if the sets have different sizes, or an image is too small.
+    """
     levels = _levels_of(sr, hr)
-    keep = hr.keep if len(hr) <= KEPT_IMAGES else (lambda _, compute: compute())
+    keep = hr.keep if len(hr) <= CACHED_IMAGES else (lambda _, compute: compute())
     real = keep(("swd", levels), lambda: _real(_joined(_described(hr, levels))))
     return _distances(_joined(_described(sr, levels)), real)
 
 
 def swd(sr: Views, hr: Views) -> float:
-    """Mean over pyramid levels of the sliced Wasserstein distance x 1000; 0 when the sets are equal."""
+    """Return the sliced Wasserstein distance x 1000, >= 0, mean over pyramid levels; 0 for equal sets.
+
+    ValueError if the sets have different sizes, or an image is too small.
+    """
     return float(np.mean(by_level(sr, hr)))
 
 
 def on_subsets(sr: Views, hr: Views) -> Callable[[np.ndarray], float]:
-    """The distance of the images whose indices it is given; the patches of each image are read once."""
+    """Return the distance as a function of image indices; the patches of each image are read once."""
     levels = _levels_of(sr, hr)
     a, b = _described(sr, levels), _described(hr, levels)
 

@@ -1,8 +1,8 @@
-"""Where the files of published weights are looked for; what is absent is said, never replaced.
+"""Published weight files: their addresses and hashes, the folders to search, and their download.
 
-One setting, the environment variable UPSWEEP_WEIGHTS, names a folder; torch's own download cache is read
-as well. Nothing is downloaded unless `fetch` is called (experiments/fetch_weights.py), and no network is
-built here.
+Files are searched in the folder of the environment variable UPSWEEP_WEIGHTS and in torch's download cache.
+Only `fetch` downloads anything (experiments/fetch_weights.py). A missing file is an error: no other
+weights replace it.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ VARIABLE = "UPSWEEP_WEIGHTS"
 
 _RAW = "https://github.com/{}/raw/master/{}"
 
-# File -> (address it is published under, SHA-256 or the eight digits at its head that its publisher names).
+# File -> (address of the publisher, SHA-256 or its first eight digits if the publisher states only these)
 FILES = {
     "alexnet-owt-7be5be79.pth": ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79"),
     "vgg16-397923af.pth": ("https://download.pytorch.org/models/vgg16-397923af.pth", "397923af"),
@@ -47,30 +47,36 @@ FILES = {
 
 
 def folders() -> list[Path]:
-    """The folders searched, in this order."""
+    """Return the folders to search, in order."""
     named = os.environ.get(VARIABLE)
     return [Path(f).expanduser() for f in ([named] if named else []) + [f"{torch.hub.get_dir()}/checkpoints"]]
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
-    """The files of `names` that lie in none of the folders."""
+    """Return the files of `names` that are in none of the folders."""
     return [name for name in names if not any((f / name).is_file() for f in folders())]
 
 
 def fetch(name: str) -> Path:
-    """Download weight file `name` into the first folder; UserError where the network or the hash says no."""
+    """Download weight file `name` into the first folder.
+
+    UserError if the download fails, or the hash is not the published one.
+    """
     target = folders()[0] / name
     address, expected = FILES[name]
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         torch.hub.download_url_to_file(address, str(target), hash_prefix=expected)
-    except (OSError, RuntimeError) as error:  # RuntimeError: another hash
+    except (OSError, RuntimeError) as error:  # RuntimeError: the hash differs
         raise UserError(f"{address} could not be fetched ({error}); copy it to {target} by hand") from None
     return target
 
 
 def find(name: str) -> Path:
-    """The path of weight file `name`; UserError where it is absent or its hash is not the published one."""
+    """Return the path of weight file `name`.
+
+    UserError if the file is missing, or its hash is not the published one.
+    """
     path = next((f / name for f in folders() if (f / name).is_file()), None)
     address, expected = FILES[name]
     if path is None:

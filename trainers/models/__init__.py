@@ -1,15 +1,22 @@
-"""The networks by name: two literal tables and the two functions that read them.
+"""Generators and discriminators by name, and the two functions that build them.
 
-Every generator takes and returns (N, 3, H, W) RGB in [0, 1] (the output is not clamped) and calls its last
-convolution `tail`; every discriminator returns logits, never probabilities. No training happens here.
+batch_norm     batch norm that is synchronised over ranks, and its recalibration
+discriminator  discriminators with one logit per image
+layers         layers that several networks share
+patch          discriminators with one logit per patch or pixel
+rrdb, srcnn, srresnet  the generators
+upsample       upsampling stages and the bicubic skip
+
+Every generator takes and returns (N, 3, H, W) RGB in [0, 1] (the output is not clamped) and names its last
+convolution `tail`; every discriminator returns logits, never probabilities.
 """
 
 from collections.abc import Callable
 
 from torch import nn
 
-from datasets.errors import unknown
 from trainers.config import DiscriminatorConfig, GeneratorConfig
+from trainers.config.checks import choose
 from trainers.models.discriminator import ESRGANDiscriminator, PaperDiscriminator, SizeFree
 from trainers.models.patch import PatchDiscriminator, UNetDiscriminator
 from trainers.models.rrdb import RRDBNet
@@ -37,22 +44,19 @@ DISCRIMINATORS: dict[str, Callable[[DiscriminatorConfig], nn.Module]] = {
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
-    """The network `config.kind` names, freshly drawn: (N, 3, h, w) -> (N, 3, scale*h, scale*w) in [0, 1].
+    """Return a new generator: (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally in [0, 1].
+
+    Its weights are drawn from torch's global random state.
 
     Raises:
-        UserError: when the table has no such generator.
+        UserError: no generator has the name `config.kind`.
     """
-    if config.kind not in GENERATORS:
-        raise unknown("generator", config.kind, GENERATORS, "generator.kind")
-    return GENERATORS[config.kind](config)
+    return choose("generator", config.kind, GENERATORS, "generator.kind")(config)
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
-    """The network `config.kind` names, freshly drawn: (N, 3, H, W) in [0, 1] -> logits.
+    """Return a new discriminator: (N, 3, H, W) in [0, 1] -> logits.
 
-    Raises:
-        UserError: when the table has no such discriminator.
+    UserError if no discriminator has the name `config.kind`.
     """
-    if config.kind not in DISCRIMINATORS:
-        raise unknown("discriminator", config.kind, DISCRIMINATORS, "discriminator.kind")
-    return DISCRIMINATORS[config.kind](config)
+    return choose("discriminator", config.kind, DISCRIMINATORS, "discriminator.kind")(config)

@@ -1,4 +1,4 @@
-"""Batch norm as every network here uses it: one operation less, and the same on one rank as on several."""
+"""Batch norm that is synchronised over ranks, and the recalibration of its running statistics."""
 
 from collections.abc import Iterable
 
@@ -11,10 +11,10 @@ from trainers.distributed import ALONE, Ranks
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm whose moments are those of the whole batch, also where several ranks share it.
+    """Batch norm over the whole batch, even if several ranks share it.
 
-    It does not count its batches while its running mean is exponential: torch reads that counter for a plain
-    mean alone, yet raises it at each call, which was one in fifteen of a step's operations on the device.
+    It does not count its batches while its running mean is exponential: torch reads that counter only for a
+    plain mean but increments it at each call, which was one in fifteen of a step's operations on the device.
     """
 
     ranks: Ranks = ALONE
@@ -28,19 +28,19 @@ class BatchNorm(nn.BatchNorm2d):
         return batch_norm(input, *running, self.weight, self.bias, True, self.momentum, self.eps)
 
     def _shared(self, x: Tensor) -> Tensor:
-        """As over the ranks' shares in one process; the gradient of the moments reaches every rank."""
+        """Normalise by the moments over all ranks; gradients of the moments reach every rank."""
         with torch.autocast(x.device.type, enabled=False):
             exact = x if x.dtype == torch.float64 else x.float()
             mean = self.ranks.means(exact.mean((0, 2, 3)))
             centred = exact - mean[:, None, None]
-            variance = self.ranks.means(centred.square().mean((0, 2, 3)))  # of the centred: no cancellation
+            variance = self.ranks.means(centred.square().mean((0, 2, 3)))  # centred: no cancellation
             self._remember(mean.detach(), variance.detach(), self.ranks.world * x.numel() // x.shape[1])
             scale = self.weight * (variance + self.eps).rsqrt()
             return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Move the running moments, whose variance is the unbiased one of `count` values."""
+        """Update the running moments; the running variance is unbiased for `count` values."""
         weight = self.momentum
         if weight is None:
             self.num_batches_tracked.add_(1)
@@ -50,10 +50,9 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def synchronise(module: nn.Module, ranks: Ranks) -> None:
-    """Let the batch norms of `module` see the batches of all `ranks`.
+    """Make the batch norms of `module` use the batches of all `ranks`.
 
-    Raises:
-        UserError: for several ranks and a batch norm of another make, which would see its own share alone.
+    UserError if there are several ranks, and a batch norm is not a `BatchNorm`.
     """
     for name, part in module.named_modules():
         if isinstance(part, BatchNorm):
@@ -67,9 +66,10 @@ def synchronise(module: nn.Module, ranks: Ranks) -> None:
 
 @torch.no_grad()
 def recalibrate_batch_norm(module: nn.Module, lr_images: Iterable[Tensor]) -> None:
-    """Replace the running BN statistics of `module` by the mean over `lr_images`; ends in eval mode.
+    """Replace the running BN statistics of `module` by their mean over `lr_images`; leave it in eval mode.
 
-    Averaged weights never saw the statistics that live weights collected, so they need their own.
+    `lr_images` are batches (N, 3, h, w) in [0, 1]. Averaged weights need this, because the statistics that
+    the live weights collected do not fit them.
     """
     norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
     if norms:

@@ -1,4 +1,4 @@
-"""Networks that judge a whole image, in the style of VGG; all return one logit, larger meaning "real"."""
+"""Discriminators in the style of VGG with one logit per image; a larger logit means "real"."""
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -9,7 +9,7 @@ from trainers.models.layers import activation_layer, norm_layers
 
 
 class SizeFree(nn.Module):
-    """The discriminator of SRGAN with its flattening replaced by a spatial mean: any image size.
+    """The discriminator of SRGAN with a spatial mean in place of its flattening, for any image size.
 
     3x3 convolutions, every second one with stride 2, channels doubling after each halving up to eight
     times the first (Ledig et al., 2017, fig. 4), then mean, dense, activation, dense.
@@ -28,11 +28,11 @@ class SizeFree(nn.Module):
 class PaperDiscriminator(nn.Module):
     """The discriminator of SRGAN as published (Ledig et al., 2017, fig. 4): flattened features, dense 1024.
 
-    (N, 3, S, S) in [0, 1] -> (N, 1) logits, for the one S of discriminator.image_px; at 96 px it has 23.56
+    (N, 3, S, S) in [0, 1] -> (N, 1) logits, with S = discriminator.image_px; at 96 px it has 23.56
     million parameters, four fifths of them in the first dense layer.
 
     Raises:
-        UserError: on an image of another size.
+        UserError: an image has another size.
     """
 
     kernel, dense = 3, 1024
@@ -55,17 +55,20 @@ class PaperDiscriminator(nn.Module):
 
 
 class ESRGANDiscriminator(PaperDiscriminator):
-    """The discriminator of ESRGAN's code: kernel 4 where it halves, 4x4 features, dense 100.
+    """The discriminator of ESRGAN's code: kernel 4 in convolutions with stride 2, 4x4 features, dense 100.
 
     (N, 3, S, S) in [0, 1] -> (N, 1) logits; 14.50 million parameters at 128 px and ten convolutions. It
-    keeps no sigmoid: the relativistic loss works on logits (Wang et al., 2018, sec. 3.2).
+    has no sigmoid: the relativistic loss is defined on logits (Wang et al., 2018, sec. 3.2).
     """
 
     kernel, dense = 4, 100
 
 
 def convolutions(config: DiscriminatorConfig, *, stride_kernel: int) -> tuple[nn.Sequential, int]:
-    """The convolutional part and its number of output channels: kernel 3, `stride_kernel` where it halves."""
+    """Return the convolutional part and its number of output channels.
+
+    Kernels are 3x3, `stride_kernel` in the convolutions with stride 2.
+    """
     layers: list[nn.Module] = []
     channels = 3
     for index in range(config.num_layers):
@@ -86,7 +89,7 @@ def convolutions(config: DiscriminatorConfig, *, stride_kernel: int) -> tuple[nn
 def conv_layer(
     config: DiscriminatorConfig, channels: int, width: int, *, kernel: int, stride: int, first: bool
 ) -> list[nn.Module]:
-    """Convolution, norm except after the first, activation. No bias where a batch norm would remove it."""
+    """Return convolution, norm (none after the first) and activation; no bias if a batch norm removes it."""
     norm = "none" if first and config.norm != "spectral" else config.norm
     conv = nn.Conv2d(channels, width, kernel, stride, padding=1, bias=norm != "batch")
     activation = activation_layer(config.activation)
@@ -94,7 +97,7 @@ def conv_layer(
 
 
 def dense_head(config: DiscriminatorConfig, inputs: int, hidden: int) -> nn.Sequential:
-    """(N, inputs) -> (N, 1) logits through one hidden layer."""
+    """Return the head (N, inputs) -> (N, 1) logits, with one hidden layer."""
     return nn.Sequential(
         _spectral(config, nn.Linear(inputs, hidden)),
         activation_layer(config.activation),
@@ -103,7 +106,7 @@ def dense_head(config: DiscriminatorConfig, inputs: int, hidden: int) -> nn.Sequ
 
 
 def _spectral(config: DiscriminatorConfig, layer: nn.Module) -> nn.Module:
-    """Divides the weight by its largest singular value (Miyato et al., 2018) where the norm is spectral."""
+    """Apply spectral normalisation (Miyato et al., 2018) if discriminator.norm is spectral."""
     return spectral_norm(layer) if config.norm == "spectral" else layer
 
 

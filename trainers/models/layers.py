@@ -1,20 +1,20 @@
-"""The layers that several networks share: norms and activations by name, the last convolution."""
+"""Layers that several networks share: norms and activations by name, and the last convolution."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
-from datasets.errors import unknown
+from trainers.config.checks import choose
 from trainers.models.batch_norm import BatchNorm
 
 SLOPE = 0.2  # of every LeakyReLU (Ledig et al., 2017, sec. 2.1.1; Wang et al., 2018)
 
 
 class LastConv(nn.Conv2d):
-    """A convolution that computes in float32 even under autocast: its output is the image itself.
+    """A convolution that computes in float32 even under autocast, because its output is the image.
 
-    On a CPU it computes 2x2 output pixels at once where it can: the same sums, but the three channels of an
-    image become twelve and fill the vector registers.
+    On a CPU, if both sides are even, it computes 2x2 output pixels at once: the sums are equal, but the three
+    channels of an image become twelve, which fill the vector registers.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -25,14 +25,14 @@ class LastConv(nn.Conv2d):
             return self._convolved(input.float())
 
     def _convolved(self, x: Tensor) -> Tensor:
-        # small kernels would pay too much for the zeros; a traced program must not depend on its example
+        # small kernels would waste time on the zeros; a traced program must not depend on its example's size
         if torch.compiler.is_compiling() or x.device.type != "cpu" or self.kernel_size[0] < 5:
             return super().forward(x)
         even = x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
         return self._four_at_once(x) if even else super().forward(x)
 
     def _four_at_once(self, x: Tensor) -> Tensor:
-        """The kernel at its four shifts, as four times the channels of one convolution with stride 2."""
+        """Convolve with the kernel at four shifts: one stride-2 convolution with four times the channels."""
         weight = torch.stack([pad(self.weight, (b, 1 - b, a, 1 - a)) for a in (0, 1) for b in (0, 1)], 1)
         weight = weight.flatten(0, 1).contiguous(memory_format=format_of(self.weight))
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
@@ -43,23 +43,21 @@ class LastConv(nn.Conv2d):
 
 
 def format_of(weight: Tensor) -> torch.memory_format:
-    """channels_last where `weight` lies so, else contiguous."""
+    """Return channels_last if `weight` is stored so, else contiguous."""
     last = weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
 
 
 def norm_layers(name: str, channels: int) -> list[nn.Module]:
-    """The norm that `name` means, as the zero or one modules that follow a convolution.
+    """Return the zero or one norm modules of `name` that follow a convolution.
 
     layer is one mean and variance per image (Ba et al., 2016), which suits WGAN-GP and batches of one;
-    none and spectral put nothing behind the convolution.
+    none and spectral add no module.
 
     Raises:
-        UserError: for an unknown name.
+        UserError: the name is unknown.
     """
-    if name not in NORM_LAYERS:
-        raise unknown("norm", name, NORM_LAYERS)
-    return NORM_LAYERS[name](channels)
+    return choose("norm", name, NORM_LAYERS)(channels)
 
 
 NORM_LAYERS = {
@@ -71,14 +69,8 @@ NORM_LAYERS = {
 
 
 def activation_layer(name: str) -> nn.Module:
-    """LeakyReLU with slope 0.2, or PReLU with one learnt slope.
-
-    Raises:
-        UserError: for an unknown name.
-    """
-    if name not in ACTIVATION_LAYERS:
-        raise unknown("activation", name, ACTIVATION_LAYERS)
-    return ACTIVATION_LAYERS[name]()
+    """Return LeakyReLU with slope 0.2, or PReLU with one learnt slope; UserError if the name is unknown."""
+    return choose("activation", name, ACTIVATION_LAYERS)()
 
 
 ACTIVATION_LAYERS = {
@@ -88,12 +80,12 @@ ACTIVATION_LAYERS = {
 
 
 def scale_parameters(module: nn.Module, factor: float) -> None:
-    """Multiplies every weight and bias of `module`, once, at its start."""
+    """Multiply every weight and bias of `module` by `factor`; used once, after initialisation."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.mul_(factor)
 
 
 def nearest_index(size: int, multiple: int, device: torch.device) -> Tensor:
-    """Indices 0..size-1, the last one repeated until their number is a multiple of `multiple`."""
+    """Return the indices 0..size-1 with the last repeated until their number is a multiple of `multiple`."""
     return torch.arange((size + multiple - 1) // multiple * multiple, device=device).clamp(max=size - 1)

@@ -1,4 +1,4 @@
-"""Networks that judge an image place by place: logits of shape (N, 1, h, w), larger meaning "real"."""
+"""Discriminators with a map of logits (N, 1, h, w), one per patch or pixel; a larger logit means "real"."""
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -12,7 +12,7 @@ from trainers.models.layers import activation_layer
 class PatchDiscriminator(nn.Module):
     """PatchGAN (Isola et al., 2017, sec. 3.2 and 6.1.2): 4x4 convolutions, the last two without stride.
 
-    Five of them, as published, judge overlapping patches of 70x70 pixels.
+    With five convolutions, as published, each logit depends on a patch of 70x70 pixels; patches overlap.
     (N, 3, H, W) in [0, 1] -> (N, 1, about H/2^(num_layers-2), ...) logits.
     """
 
@@ -36,8 +36,8 @@ class PatchDiscriminator(nn.Module):
 class UNetDiscriminator(nn.Module):
     """U-Net with spectral norm (Wang et al., 2021, Real-ESRGAN, sec. 3.2): one logit per pixel.
 
-    (N, 3, H, W) in [0, 1] -> (N, 1, H, W) logits. On the way up features take the size of the skip they
-    are added to, so that any H and W >= 8 will do.
+    (N, 3, H, W) in [0, 1] -> (N, 1, H, W) logits. Features are resized to the size of the skip they are
+    added to, so any H and W >= 8 are accepted.
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:

@@ -1,27 +1,30 @@
 """RRDBNet, the generator of ESRGAN (Wang et al., 2018, sec. 3.1): dense blocks, residuals inside residuals.
 
-No batch norm anywhere. 23 blocks have 16,697,987 parameters, 16 have 11.66 million.
+Without batch norm. 23 blocks have 16,697,987 parameters, 16 have 11.66 million.
 """
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_unshuffle
 
 from trainers.config import GeneratorConfig
-from trainers.models.layers import SLOPE, LastConv, nearest_index, scale_parameters
+from trainers.models.layers import LastConv, activation_layer, nearest_index, scale_parameters
 from trainers.models.upsample import BICUBIC_START, bicubic_skip, upsampling
 
 RESIDUAL_SCALE = 0.2  # beta of ESRGAN, sec. 3.1, inside and outside of the dense blocks
 INITIAL_SCALE = 0.1  # "smaller initialization", ESRGAN, supplementary sec. 4
+_activation = partial(activation_layer, "leaky_relu")
 
 
 class RRDBNet(nn.Module):
     """Conv, RRDBs and conv under a long skip, upsampling, conv and LeakyReLU, conv; all of them 3x3.
 
     (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With `unshuffle_input` the input is
-    folded to a quarter of the output's side and the network itself always magnifies by 4, as the public
-    weights for scale 1 and 2 were trained; sides that do not divide are padded with their last pixel. `fold`
-    is the number of input pixels that the head reads as one.
+    folded to a quarter of the output's side and the network magnifies by 4, as the public weights
+    for scale 1 and 2 were trained; sides that are not divisible are padded with their last pixel. `fold` x
+    `fold` input pixels are channels of one pixel for the head.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -56,15 +59,14 @@ class RRDBNet(nn.Module):
         return pixel_unshuffle(x, self.fold)
 
     def _cropped(self, sr: Tensor, lr_image: Tensor) -> Tensor:
-        # index_select, since an exported program would hold a slice to the contiguity of its example
+        # index_select: with a slice, an exported program would require the contiguity of its example input
         for dim in (2, 3):
-            kept = torch.arange(self.scale * lr_image.shape[dim], device=sr.device)
-            sr = sr.index_select(dim, kept)
+            sr = sr.index_select(dim, torch.arange(self.scale * lr_image.shape[dim], device=sr.device))
         return sr
 
 
 class RRDB(nn.Module):
-    """Three dense blocks in a row, their result times 0.2 added to the input."""
+    """Three dense blocks in sequence; their output times 0.2 is added to the input."""
 
     def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
@@ -77,7 +79,7 @@ class RRDB(nn.Module):
 class DenseBlock(nn.Module):
     """Five convolutions, each reading the input and all earlier outputs; the last one linear, times 0.2.
 
-    Weights start as He's, a tenth as large, and biases at 0 (ESRGAN, supplementary sec. 4, and its code).
+    Weights start as a tenth of He's initialisation, biases at 0 (ESRGAN, supplementary sec. 4, and its code).
     """
 
     def __init__(self, channels: int, growth: int) -> None:
@@ -93,11 +95,7 @@ class DenseBlock(nn.Module):
         scale_parameters(self, INITIAL_SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = [x]
+        maps = [x]
         for conv in self.convs[:-1]:
-            seen.append(self.activation(conv(torch.cat(seen, 1))))
-        return torch.add(x, self.convs[-1](torch.cat(seen, 1)), alpha=RESIDUAL_SCALE)
-
-
-def _activation() -> nn.Module:
-    return nn.LeakyReLU(SLOPE, inplace=True)
+            maps.append(self.activation(conv(torch.cat(maps, 1))))
+        return torch.add(x, self.convs[-1](torch.cat(maps, 1)), alpha=RESIDUAL_SCALE)

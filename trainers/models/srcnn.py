@@ -10,7 +10,7 @@ from trainers.models.layers import LastConv, scale_parameters
 from trainers.models.upsample import BICUBIC_START, Bicubic
 
 WEIGHT_SPREAD = 1e-3  # standard deviation of the first weights (TPAMI 2016, sec. 3.3)
-LUMA_GAIN = 255 / 219  # how much red, green and blue each rise with BT.601 luma at constant chroma
+LUMA_GAIN = 255 / 219  # rise of red, green and blue per unit of BT.601 luma at constant chroma
 
 
 class SRCNN(nn.Module):
@@ -18,9 +18,10 @@ class SRCNN(nn.Module):
 
     (N, 3, h, w) RGB in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With colors=y the network
     restores BT.601 luma and chroma stays bicubic, as in the paper; then 9-1-5 has 8,129 parameters and
-    9-5-5 57,281. Borders repeat the edge pixel, as the authors' test code does, so that sizes are kept
-    (the paper trains on the valid part only). With global_skip=bicubic the network restores what bicubic
-    loses and starts from torch's own weights: those of the paper need very many steps to become the identity.
+    9-5-5 57,281. Borders repeat the edge pixel, as the authors' test code does, so the size does not
+    change (the paper trains on the valid part only). With global_skip=bicubic the network learns the
+    difference to bicubic and starts from torch's default initialisation, because the paper's needs very many
+    steps to become the identity.
     """
 
     def __init__(self, config: GeneratorConfig, kernels: tuple[int, int, int]) -> None:
@@ -35,7 +36,7 @@ class SRCNN(nn.Module):
         if self.residual:
             scale_parameters(self.tail, BICUBIC_START)
         else:
-            self.apply(_paper_start)
+            self.apply(_initialise_as_paper)
 
     def forward(self, lr_image: Tensor) -> Tensor:
         image = self.bicubic(lr_image)
@@ -46,12 +47,12 @@ class SRCNN(nn.Module):
 
 
 def srcnn_915(config: GeneratorConfig) -> SRCNN:
-    """The network of the ECCV paper: kernels 9, 1, 5."""
+    """Return the network of the ECCV paper: kernels 9, 1, 5."""
     return SRCNN(config, (9, 1, 5))
 
 
 def srcnn_955(config: GeneratorConfig) -> SRCNN:
-    """The larger one of the journal paper: kernels 9, 5, 5."""
+    """Return the larger network of the journal paper: kernels 9, 5, 5."""
     return SRCNN(config, (9, 5, 5))
 
 
@@ -59,7 +60,7 @@ def _conv(kind: Callable[..., nn.Conv2d], channels: int, width: int, kernel: int
     return kind(channels, width, kernel, padding=kernel // 2, padding_mode="replicate")
 
 
-def _paper_start(module: nn.Module) -> None:
+def _initialise_as_paper(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         assert module.bias is not None
         nn.init.normal_(module.weight, std=WEIGHT_SPREAD)

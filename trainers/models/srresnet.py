@@ -1,6 +1,6 @@
 """SRResNet, the generator of SRGAN (Ledig et al., 2017, fig. 4), and its public variant by leftthomas.
 
-No activation bounds the output of SRResNet; losses and metrics see it as it is.
+No activation bounds the output of SRResNet; losses receive it unclamped.
 """
 
 import torch
@@ -15,8 +15,8 @@ class SRResNet(nn.Module):
     """Conv 9x9 and PReLU, residual blocks, conv and norm under a long skip, upsampling, conv 9x9.
 
     (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. A convolution before a batch norm
-    has no bias, since the norm would subtract it: 1,547,350 parameters at the paper's 16 blocks. With
-    `biased` it has one all the same, as in weights published that way.
+    has no bias, because the norm would subtract it: 1,547,350 parameters at the paper's 16 blocks. With
+    `biased` it has one, as some published weights do.
     """
 
     def __init__(self, config: GeneratorConfig, *, biased: bool = False) -> None:
@@ -39,9 +39,9 @@ class SRResNet(nn.Module):
 
 
 class LeftThomas(SRResNet):
-    """The generator of github.com/leftthomas/SRGAN: SRResNet with every bias and (tanh + 1) / 2 at its end.
+    """The generator of github.com/leftthomas/SRGAN: SRResNet with all biases and a final (tanh + 1) / 2.
 
-    That repository has 5 blocks (734,219 parameters); the output lies in [0, 1].
+    That repository uses 5 blocks (734,219 parameters); the output is in [0, 1].
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
@@ -52,7 +52,7 @@ class LeftThomas(SRResNet):
 
 
 class ResidualBlock(nn.Module):
-    """Conv, norm, PReLU, conv, norm, plus the input; (N, C, H, W) stays (N, C, H, W)."""
+    """Conv, norm, PReLU, conv, norm, plus the input: (N, C, H, W) -> (N, C, H, W)."""
 
     def __init__(self, channels: int, norm: str, bias: bool) -> None:
         super().__init__()

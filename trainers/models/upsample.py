@@ -1,7 +1,7 @@
-"""Ways in which features grow inside a generator, and the bicubic image a generator may add to.
+"""Upsampling layers of generators, and the bicubic upsampling that a generator may add its output to.
 
-One stage multiplies height and width by its factor and keeps the channels; `upsampling` chains the stages
-of a whole magnification. What surrounds the stages is the generator's business.
+One stage multiplies height and width by its factor and keeps the number of channels; `upsampling` chains the
+stages of a complete magnification.
 """
 
 from collections.abc import Callable
@@ -18,16 +18,16 @@ STAGES: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2,
 def upsampling(
     name: str, scale: int, channels: int, activation: Callable[[], nn.Module], *, icnr: bool = False
 ) -> nn.Sequential:
-    """(N, C, H, W) -> (N, C, scale*H, scale*W): doublings (one tripling for 3), each ended by an activation.
+    """Return layers (N, C, H, W) -> (N, C, scale*H, scale*W): doublings (a tripling for 3) with activations.
 
-    The layout is that of SRResNet (Ledig et al., 2017, fig. 4); scale 1 has no stage at all.
+    The layout is that of SRResNet (Ledig et al., 2017, fig. 4); scale 1 has no stage.
     """
     stages = UPSAMPLERS[name](channels, STAGES[scale], icnr)
     return nn.Sequential(*(nn.Sequential(stage, activation()) for stage in stages))
 
 
 def pixel_shuffle(channels: int, factor: int, icnr: bool = False) -> nn.Module:
-    """Sub-pixel convolution (Shi et al., 2016): a 3x3 convolution to factor^2 times the channels, folded out.
+    """Return a sub-pixel convolution (Shi et al., 2016): 3x3 to factor^2 times the channels, then a shuffle.
 
     With `icnr` the factor^2 kernels of one output channel start equal, so that the stage starts as
     nearest-neighbour upsampling (Aitken et al., 2017, sec. 3).
@@ -46,10 +46,10 @@ def _repeat_kernels(conv: nn.Conv2d, times: int) -> None:
 
 
 def transposed_conv(channels: int, factor: int) -> nn.Module:
-    """Transposed convolution whose kernel is a multiple of its stride (4 for 2, 9 for 3).
+    """Return a transposed convolution whose kernel is a multiple of its stride (4 for 2, 9 for 3).
 
-    Every output pixel then sums equally many taps (Odena et al., 2016), and the kernels start as bilinear
-    interpolation times a random channel mixing, so that the first outputs show no grid either.
+    Every output pixel then sums equally many taps (Odena et al., 2016). The kernels start as bilinear
+    interpolation times a random channel mixing, so the first outputs show no grid either.
     """
     kernel = factor * (2 + factor % 2)  # odd factors need three taps for the padding to be whole
     conv = nn.ConvTranspose2d(channels, channels, kernel, factor, padding=(kernel - factor) // 2)
@@ -68,23 +68,21 @@ def _bilinear_start(conv: nn.ConvTranspose2d, factor: int) -> None:
 
 
 def transposed_conv_3(channels: int, factor: int) -> nn.Module:
-    """Transposed convolution of kernel 3 with torch's own start, as often published.
+    """Return a transposed convolution of kernel 3 with torch's default initialisation, as often published.
 
     At factor 2 its outputs sum 1, 2 or 4 taps in turn: the checkerboard that Odena et al. (2016) describe.
     """
-    padding = factor % 2 == 0
-    return nn.ConvTranspose2d(
-        channels, channels, 3, factor, padding=int(padding), output_padding=int(padding)
-    )
+    padding = int(factor % 2 == 0)
+    return nn.ConvTranspose2d(channels, channels, 3, factor, padding=padding, output_padding=padding)
 
 
 def transposed_conv_2(channels: int, factor: int) -> nn.Module:
-    """Transposed convolution whose kernel is its stride: outputs share no tap, as in KAIR's networks."""
+    """Return a transposed convolution whose kernel equals its stride: no overlap, as in KAIR's networks."""
     return nn.ConvTranspose2d(channels, channels, factor, factor)
 
 
 def nearest_conv(channels: int, factor: int) -> nn.Module:
-    """Nearest-neighbour upsampling, then a 3x3 convolution (Odena et al., 2016; ESRGAN's code)."""
+    """Return nearest-neighbour upsampling and a 3x3 convolution (Odena et al., 2016; ESRGAN's code)."""
     return nn.Sequential(_nearest(factor), nn.Conv2d(channels, channels, 3, padding=1))
 
 
@@ -93,9 +91,9 @@ def _nearest(factor: int) -> nn.Module:
 
 
 def _interp_transposed(channels: int, factors: tuple[int, ...], icnr: bool) -> list[nn.Module]:
-    """Interpolation, and one transposed convolution as the last doubling (the upsampling lab report).
+    """Return interpolation, and one transposed convolution as the last doubling (the upsampling lab report).
 
-    The report leaves interpolation and kernel open: here nearest neighbour, and a kernel of twice the stride.
+    The report does not state interpolation and kernel: here nearest neighbour, and twice the stride.
     """
     return [*map(_nearest, factors[:-1]), transposed_conv(channels, factors[-1])]
 
@@ -107,12 +105,12 @@ UPSAMPLERS: dict[str, Callable[[int, tuple[int, ...], bool], list[nn.Module]]] =
     "transposed_conv_3": lambda channels, factors, icnr: [transposed_conv_3(channels, f) for f in factors],
     "nearest_conv": lambda channels, factors, icnr: [nearest_conv(channels, f) for f in factors],
     "interp_transposed": _interp_transposed,
-    "bicubic_input": lambda channels, factors, icnr: [],  # the features are born at their final size
+    "bicubic_input": lambda channels, factors, icnr: [],  # the network reads the upsampled image
 }
 
 
 def bicubic_skip(config: GeneratorConfig) -> nn.Module | None:
-    """The bicubic image that a generator adds its output to, or None where global_skip is none."""
+    """Return the bicubic upsampling that a generator adds its output to; None if global_skip is none."""
     return Bicubic(config.scale) if config.global_skip == "bicubic" else None
 
 
@@ -120,8 +118,8 @@ class Bicubic(nn.Module):
     """Bicubic upsampling (Keys, 1981, a = -0.5; MATLAB's positions and mirrored borders), unrounded.
 
     One fixed convolution per output phase and a pixel shuffle: any H and W >= 1, differentiable, and
-    exportable with every dimension dynamic. (N, C, H, W) -> (N, C, scale*H, scale*W), same range apart
-    from the overshoot of the cubic at edges.
+    exportable with every dimension dynamic. (N, C, H, W) -> (N, C, scale*H, scale*W) in the input's range,
+    but for the overshoot of the cubic at edges.
     """
 
     kernel: Tensor
@@ -141,7 +139,7 @@ class Bicubic(nn.Module):
 
 
 def _phase_kernels(scale: int) -> Tensor:
-    """(scale^2, 1, 5, 5): the 5x5 taps around an input pixel, for each output pixel inside it."""
+    """Return kernels (scale^2, 1, 5, 5): the 5x5 taps for each output pixel inside an input pixel."""
     centre = (torch.arange(scale, dtype=torch.float64) + 0.5) / scale - 0.5
     taps = _cubic(centre[:, None] - torch.arange(-2, 3))
     kernels = torch.einsum("pi,qj->pqij", taps, taps)
@@ -156,7 +154,7 @@ def _cubic(distance: Tensor) -> Tensor:
 
 
 def _mirror(x: Tensor, dim: int) -> Tensor:
-    """Two pixels more on each side of `dim`, the edge pixel repeated, for any side >= 1."""
+    """Pad two pixels on each side of `dim` by mirroring, edge pixel included; any side >= 1."""
     size = x.shape[dim]
     index = torch.arange(-2, size + 2, device=x.device) % (2 * size)
     return x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))

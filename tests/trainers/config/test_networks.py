@@ -50,26 +50,6 @@ def test_discriminator_settings_that_do_not_go_together(settings, sentence):
         DiscriminatorConfig(**settings)
 
 
-@pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        (dict(adversarial="wgan_gp"), r"wgan_gp need each other .*but got wgan_gp and 0\.0"),
-        (dict(gradient_penalty_weight=10.0), r"wgan_gp need each other .*but got vanilla and 10\.0"),
-        (
-            dict(label_smoothing=0.1, adversarial="hinge"),
-            r"label_smoothing must be 0\.0 \(hinge has no labels",
-        ),
-        (dict(label_smoothing=1.0), r"label_smoothing must be in \[0, 1\), but got 1\.0"),
-        (dict(content_layer="pool5", content_activation=False), r"content_activation must be True"),
-        (dict(content_criterion="l3"), r"no content criterion 'l3'"),
-        (dict(pixel_weight=-1.0), r"loss\.pixel_weight must be at least 0"),
-    ],
-)
-def test_loss_settings_that_do_not_go_together(settings, sentence):
-    with pytest.raises(UserError, match=sentence):
-        LossConfig(**settings)
-
-
 def test_wgan_gp_refuses_batch_norm_in_the_discriminator():
     loss = LossConfig(adversarial="wgan_gp", gradient_penalty_weight=10.0)
     with pytest.raises(UserError, match=r"which batch norm mixes: set discriminator\.norm to layer or none"):

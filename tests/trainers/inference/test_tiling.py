@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.config import UPSAMPLERS, GeneratorConfig
+from trainers.config import GeneratorConfig
+from trainers.config.networks import UPSAMPLERS
 from trainers.inference.tiling import footprint, plan, upscale
 from trainers.models import build_generator
 

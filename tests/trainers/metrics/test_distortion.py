@@ -7,7 +7,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from trainers.metrics import distortion
-from trainers.metrics.image_view import View, Views, luma
+from trainers.metrics.image_view import View, Views
 
 
 def _noise(shape, seed=0):
@@ -20,17 +20,6 @@ def test_a_constant_error_has_the_psnr_of_the_formula():
     assert distortion.psnr(a, a) == math.inf
 
 
-def test_luma_of_black_white_and_primaries_is_matlabs():
-    colours = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
-    assert luma(colours).tolist() == [16, 235, 81, 145, 41]
-
-
-def test_luma_equals_the_rounded_formula_everywhere():
-    rgb = _noise((300, 300, 3))
-    exact = 16 + (rgb @ np.array([65.481, 128.553, 24.966])) / 255
-    assert np.abs(luma(rgb) - exact).max() <= 0.5 + 1e-9
-
-
 def test_the_border_is_shaved_before_anything_is_measured():
     hr = _noise((32, 40, 3))
     sr = hr.copy()
@@ -40,11 +29,6 @@ def test_the_border_is_shaved_before_anything_is_measured():
     assert distortion.psnr_rgb(*views) == [math.inf]
     assert distortion.rmse_y(*views) == [0.0]
     assert distortion.ssim_y(*views) == [1.0]
-
-
-def test_a_one_channel_image_is_its_own_luminance():
-    grey = _noise((32, 32))
-    assert np.array_equal(View(grey, 2).y, grey[2:-2, 2:-2])
 
 
 @pytest.mark.parametrize("shape", [(11, 11), (37, 53), (128, 96)])

@@ -12,6 +12,13 @@ from trainers.metrics import extractors, frechet, weights
 from trainers.metrics.image_view import View, Views
 
 NAME = extractors.NEEDS_INCEPTION[0]
+FLOAT32 = 1e-5
+"""Relative tolerance of distances whose features two networks computed in float32.
+
+Memory layout (ours is channels_last) and the number of threads change the order of additions: features then
+differ by up to 6e-7 of their size. Two images' features differ by only a twentieth of their size, so the
+distance differs by more: torch-fidelity's own by 1.4e-6 between one thread and two.
+"""
 
 
 def _features(n, d, seed, shift=0.0):
@@ -122,9 +129,10 @@ def _through_inception(path, monkeypatch):
 def test_fid_and_kid_are_the_distances_of_inception_features(inception_file, monkeypatch):
     (sr, hr), theirs = _through_inception(inception_file, monkeypatch)
     a, b = (x.numpy() for x in theirs)
-    assert frechet.fid(sr, hr) == pytest.approx(frechet.frechet(a, b), rel=1e-6)
-    # Next to 0 the order of additions in float32 shows; on equal features the test above has no slack.
-    assert frechet.kid(sr, hr) == pytest.approx(frechet.kernel_distance(a, b), rel=1e-6, abs=1e-8)
+    for views, expected in ((sr, a), (hr, b)):
+        assert np.abs(frechet.features(views, "inception") - expected).max() < 2e-6 * np.abs(expected).max()
+    assert frechet.fid(sr, hr) == pytest.approx(frechet.frechet(a, b), rel=FLOAT32)
+    assert frechet.kid(sr, hr) == pytest.approx(frechet.kernel_distance(a, b), rel=FLOAT32, abs=1e-8)
 
 
 @pytest.mark.slow
@@ -133,13 +141,7 @@ def test_fid_of_2048_features_equals_torch_fidelity(inception_file, monkeypatch)
 
     (sr, hr), theirs = _through_inception(inception_file, monkeypatch)
     found = fid_statistics_to_metric(*map(fid_features_to_statistics, theirs), verbose=False)
-    assert frechet.fid(sr, hr) == pytest.approx(found["frechet_inception_distance"], rel=1e-6)
-
-
-def test_a_file_with_another_hash_is_refused(inception_file, monkeypatch):
-    monkeypatch.setenv(weights.VARIABLE, str(inception_file.parent))
-    with pytest.raises(UserError, match="SHA-256 does not begin with 6726825d; fetch it again"):
-        extractors.Inception()
+    assert frechet.fid(sr, hr) == pytest.approx(found["frechet_inception_distance"], rel=FLOAT32)
 
 
 def test_fid_without_weights_is_refused_by_the_evaluator(tmp_path, monkeypatch):

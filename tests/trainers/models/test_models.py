@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from trainers import config
 from trainers.config import GeneratorConfig
-from trainers.losses import luma, pixel_loss
+from trainers.config import networks as config
+from trainers.losses import pixel_loss
 from trainers.models import DISCRIMINATORS, GENERATORS, UPSAMPLERS, build_generator
 
 SRCNN = dict(num_blocks=1, norm="none", upsampler="bicubic_input")
@@ -103,41 +103,6 @@ def test_the_last_convolution_keeps_full_precision_under_autocast(name):
     net = small(name).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert net(torch.rand(1, 3, 8, 8)).dtype == torch.float32
-
-
-def test_without_norm_there_is_no_batch_statistic_and_every_convolution_has_a_bias():
-    net = small("srresnet_skip")
-    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules())
-    assert all(m.bias is not None for m in net.modules() if isinstance(m, torch.nn.Conv2d))
-
-
-def test_leftthomas_is_bounded_and_srresnet_is_not():
-    bright = torch.full((1, 3, 8, 8), 50.0)
-    with torch.no_grad():
-        assert 0 <= small("leftthomas").eval()(bright).min() and small("leftthomas")(bright).max() <= 1
-        assert small("srresnet").eval()(bright).abs().max() > 1
-
-
-def test_srcnn_on_luma_leaves_chroma_bicubic():
-    net = small("srcnn_915_y").eval()
-    torch.nn.init.normal_(net.tail.weight, std=0.1)
-    image = torch.rand(2, 3, 8, 6)
-    with torch.no_grad():
-        sr, bicubic = net(image), net.bicubic(image)
-        restored = net.tail(net.blocks(net.head(luma(bicubic))))
-    assert torch.allclose(luma(sr), restored, atol=1e-5)
-    for colour in (0, 2):  # R - Y and B - Y carry the chroma
-        ours, theirs = (x[:, colour] - x.mean(1) for x in (sr, bicubic))
-        assert torch.allclose(ours, theirs, atol=1e-5)
-    assert (sr - bicubic).abs().max() > 0.1
-
-
-def test_dense_blocks_start_a_tenth_of_he_and_srcnn_nearly_at_zero():
-    block = build_generator(GeneratorConfig(**RRDB | dict(num_blocks=1))).blocks[0].body[0]
-    expected = 0.1 * (2 / (64 * 9)) ** 0.5
-    assert float(block.convs[0].weight.std().detach()) == pytest.approx(expected, rel=0.05)
-    srcnn = build_generator(GeneratorConfig(**SRCNN | dict(kind="srcnn_955")))
-    assert float(srcnn.head[0].weight.std().detach()) == pytest.approx(1e-3, rel=0.05)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -1,0 +1,47 @@
+"""Two objectives with signs: dominance, the Pareto front, and the feasible-first order."""
+
+import pytest
+from helpers.tiny import tiny
+
+from trainers.metrics import METRICS
+from trainers.objectives import Objectives, dominates, front, order_feasible_first, running_front
+
+
+@pytest.mark.parametrize("distortion", METRICS)
+@pytest.mark.parametrize("perceptual", ["swd", "ssim_y"])
+def test_a_better_value_is_a_larger_coordinate_for_every_metric(distortion, perceptual):
+    objectives = Objectives(distortion, perceptual, 1.0)
+    better = {"max": 2.0, "min": 1.0}
+    worse = {"max": 1.0, "min": 2.0}
+    good, bad = (
+        objectives.point({m: values[METRICS[m].direction] for m in (distortion, perceptual)})
+        for values in (better, worse)
+    )
+    assert good[0] > bad[0] and good[1] > bad[1] and dominates(good, bad) and not dominates(bad, good)
+
+
+def test_the_reference_is_bicubics_point():
+    objectives = Objectives.of(tiny().objective)
+    assert objectives.reference({"bicubic/psnr_y": 25.0, "bicubic/swd": 9.0, "psnr_y": 1.0}) == (25.0, -9.0)
+
+
+def test_equal_points_do_not_dominate_and_both_stay_on_the_front():
+    assert not dominates((1.0, 2.0), (1.0, 2.0)) and dominates((1.0, 2.0), (1.0, 1.0))
+    assert front([(1.0, 1.0), (2.0, 0.0), (1.0, 1.0), (0.0, 0.5)]) == [0, 1, 2]
+
+
+def test_feasible_points_come_first_by_perception_then_others_by_their_distance_to_the_floor():
+    points = [(29.0, -1.0), (31.0, -5.0), (30.0, -4.0), (28.0, -0.5), (32.0, -4.0)]
+    ordered = sorted(points, key=lambda p: order_feasible_first(p, 30.0))
+    assert ordered == [(32.0, -4.0), (30.0, -4.0), (31.0, -5.0), (29.0, -1.0), (28.0, -0.5)]
+
+
+def test_the_running_front_is_the_pareto_front_and_the_last_step():
+    points = [(0, 30.0, 5.0), (1, 29.0, 4.0), (2, 28.5, 4.5), (3, 28.0, 3.0), (4, 27.0, 9.0)]
+    curve = [{"step": s, "psnr_y": a, "swd": b} for s, a, b in points]
+    assert running_front(curve, tiny().objective) == [0, 1, 3, 4]
+
+
+def test_the_running_front_of_an_error_keeps_the_smaller_one():
+    curve = [{"step": s, "rmse_y": a, "swd": b} for s, a, b in [(0, 8.0, 5.0), (1, 9.0, 6.0), (2, 7.0, 5.5)]]
+    assert running_front(curve, tiny(objective__distortion="rmse_y").objective) == [0, 2]

@@ -1,0 +1,93 @@
+"""The losses of a step: which terms are enabled, their weights, precision, penalties and compilation."""
+
+import pytest
+import torch
+from helpers.tiny import batch, same, snapshot, tiny
+
+from trainers import losses
+from trainers.state import new_state
+from trainers.step_losses import StepLosses, build_features
+from trainers.train_step import TrainStep
+
+CPU = torch.device("cpu")
+CONTENT = {"loss__content_weight": 0.3, "loss__content_scale": 0.1, "loss__tv_weight": 1e-3}
+
+
+def start(config):
+    """Return a state of the GAN phase and its step."""
+    state = new_state(config, "gan", CPU)
+    return state, TrainStep(config, state, build_features(config, CPU))
+
+
+def of(config):
+    state = new_state(config, "gan", CPU)
+    return StepLosses(config, state, build_features(config, CPU))
+
+
+def test_terms_are_the_weighted_losses_of_the_settings():
+    config = tiny(loss__adversarial="relativistic", **CONTENT)
+    step_losses, (hr, lr_image) = of(config), batch()
+    sr = step_losses.generate(lr_image)
+    fake, real = step_losses.judge(sr), step_losses.judge(hr)
+    terms = step_losses.generator_terms(sr, hr, fake, real)
+    expected = {
+        "pixel": 0.5 * losses.pixel_loss("l2", sr, hr),
+        "content": 0.3 * losses.content_loss(step_losses.features(sr), step_losses.features(hr), 0.1),
+        "adversarial": 0.1 * losses.adversarial_g("relativistic", real, fake),
+        "tv": 1e-3 * losses.total_variation(sr),
+    }
+    torch.testing.assert_close(terms, expected)
+    given = step_losses.generator_terms(sr, hr, fake, real, step_losses.content_of(hr))
+    torch.testing.assert_close(given, expected)
+
+
+def test_without_weights_there_are_no_terms_and_no_network_of_the_content_loss():
+    config = tiny(loss__pixel_weight=0.0, loss__adversarial_weight=0.0)
+    assert build_features(config, CPU) is None
+    assert of(config).generator_terms(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 4, 4), None, None) == {}
+
+
+def test_the_discriminator_loss_is_the_game_plus_its_penalties():
+    plain, (hr, lr_image) = of(tiny()), batch()
+    sr = plain.generate(lr_image).detach()
+    game = plain.discriminator_loss(hr, sr, plain.judge(hr), plain.judge(sr), 0)
+    torch.testing.assert_close(game, losses.adversarial_d("vanilla", plain.judge(hr), plain.judge(sr)))
+    assert plain.differentiable(hr) is hr
+    r1 = of(tiny(loss__r1_weight=2.0))
+    leaf = r1.differentiable(hr)
+    real = r1.judge(leaf)
+    both = r1.discriminator_loss(leaf, sr, real, r1.judge(sr), 0)
+    torch.testing.assert_close(both, game + 2.0 * losses.r1_penalty(real, leaf))
+
+
+def test_points_of_the_gradient_penalty_depend_on_the_step_alone():
+    config = tiny(
+        loss__adversarial="wgan_gp", loss__gradient_penalty_weight=10.0, discriminator__norm="layer"
+    )
+    step_losses, (hr, lr_image) = of(config), batch()
+    sr = step_losses.generate(lr_image).detach()
+    real, fake = step_losses.judge(hr), step_losses.judge(sr)
+    values = [step_losses.discriminator_loss(hr, sr, real, fake, step).item() for step in (3, 3, 4)]
+    assert values[0] == values[1] != values[2]
+
+
+def test_a_phase_without_a_discriminator_cannot_judge():
+    state = new_state(tiny(), "psnr", CPU)
+    with pytest.raises(AssertionError, match="no discriminator or no content loss"):
+        StepLosses(tiny(), state, None).judge(batch()[0])
+
+
+def test_compiled_modules_give_the_same_update(monkeypatch):
+    compiled = []
+
+    def eager(module):
+        compiled.append(type(module).__name__)
+        return lambda image: module(image)
+
+    monkeypatch.setattr(torch, "compile", eager)
+    plain, plain_step = start(tiny(**CONTENT))
+    fast, fast_step = start(tiny(run__compile=True, **CONTENT))
+    assert compiled == ["SRResNet", "SizeFree", "VGGFeatures"]
+    for step in (plain_step, fast_step):
+        step(*batch())
+    assert same(snapshot(plain.generator), snapshot(fast.generator))

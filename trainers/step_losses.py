@@ -1,0 +1,132 @@
+"""The losses of one training step, computed from the (compiled) networks under the run's precision.
+
+`StepLosses` turns settings into weighted loss terms; trainers/losses.py holds the formulas and
+trainers/train_step.py the order of the updates.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from trainers import losses
+from trainers.config import TrainConfig
+from trainers.distributed import ALONE, Ranks
+from trainers.state import TrainState
+
+
+class StepLosses:
+    """The networks of a `TrainState` as functions, and the losses that its settings enable.
+
+    `features` is the network of the content loss (`build_features`), None without one. Discriminator
+    outputs are logits. Relativistic losses average logits over all `ranks`.
+    """
+
+    def __init__(
+        self, config: TrainConfig, state: TrainState, features: nn.Module | None, ranks: Ranks = ALONE
+    ) -> None:
+        self.config, self.ranks = config, ranks
+        self.device = next(state.generator.parameters()).device
+        self.generator = _compiled(state.generator, config)
+        self.discriminator = _compiled(state.discriminator, config)
+        self.features = _compiled(features, config)
+
+    def generate(self, lr_image: Tensor) -> Tensor:
+        """Return the generator's output for `lr_image`, in the input's dtype."""
+        with self.autocast():
+            return self.generator(lr_image).to(lr_image.dtype)
+
+    def judge(self, image: Tensor) -> Tensor:
+        """Return the discriminator's logits for `image`, in the input's dtype."""
+        with self.autocast():
+            return self.discriminator(image).to(image.dtype)
+
+    def content_of(self, hr: Tensor) -> Tensor:
+        """Return the content features of real images `hr` (N, 3, H, W) in [0, 1], without a gradient."""
+        with torch.no_grad(), self.autocast():
+            return self.features(hr.contiguous(memory_format=torch.channels_last))
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of run.precision: bf16 autocast, or one that changes nothing."""
+        enabled = self.config.run.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def generator_terms(
+        self, sr: Tensor, hr: Tensor, fake: Tensor | None, real: Tensor | None, target: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Return the enabled generator losses of the GAN phase, weighted, by name.
+
+        `fake` and `real` are the discriminator's logits of `sr` and `hr`; `real` is only read by relativistic
+        losses. `target` holds the content features of `hr` if they were computed before.
+        """
+        loss, terms = self.config.loss, {}
+        if loss.pixel_weight:
+            terms["pixel"] = loss.pixel_weight * self.pixel(sr, hr)
+        if loss.content_weight:
+            target = self.content_of(hr) if target is None else target
+            terms["content"] = loss.content_weight * losses.content_loss(
+                self.features(sr), target, loss.content_scale, loss.content_criterion
+            )
+        if loss.adversarial_weight:
+            assert fake is not None
+            terms["adversarial"] = loss.adversarial_weight * losses.adversarial_g(
+                loss.adversarial, real, fake, mean=self.ranks.mean
+            )
+        if loss.tv_weight:
+            terms["tv"] = loss.tv_weight * losses.total_variation(sr)
+        return terms
+
+    def pixel(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """Return the pixel loss without a weight: the only loss of the PSNR phase."""
+        return losses.pixel_loss(self.config.loss.pixel, sr, hr, self.config.loss.pixel_colors)
+
+    def differentiable(self, hr: Tensor) -> Tensor:
+        """Return `hr` with a gradient if R1 needs it, else unchanged."""
+        return hr.detach().requires_grad_() if self.config.loss.r1_weight else hr
+
+    def discriminator_loss(self, hr: Tensor, sr: Tensor, real: Tensor, fake: Tensor, step: int) -> Tensor:
+        """Return the discriminator's loss with the penalties that are enabled.
+
+        With R1, `real` must have been computed from `differentiable(hr)`. `step` seeds the points of the
+        gradient penalty together with run.seed: a resumed run draws equal points without a saved state.
+        """
+        loss = self.config.loss
+        total = losses.adversarial_d(
+            loss.adversarial, real, fake, smoothing=loss.label_smoothing, mean=self.ranks.mean
+        )
+        if loss.r1_weight:
+            total = total + loss.r1_weight * losses.r1_penalty(real, hr)
+        if loss.gradient_penalty_weight:
+            points = torch.Generator(self.device).manual_seed(self.config.run.seed << 32 | step)
+            penalty = losses.gradient_penalty(self.judge, hr, sr, points)
+            total = total + loss.gradient_penalty_weight * penalty
+        return total
+
+
+def build_features(config: TrainConfig, device: torch.device) -> nn.Module | None:
+    """Return the frozen network of the content loss on `device`, or None if loss.content_weight is 0."""
+    loss = config.loss
+    if not loss.content_weight:
+        return None
+    # imports torchvision: seconds that runs without a content loss need not wait for
+    from trainers.vgg_features import VGGFeatures
+
+    features = VGGFeatures(
+        loss.content_network,
+        loss.content_layer,
+        loss.content_activation,
+        loss.content_weights,
+        normalise=loss.content_normalise,
+    )
+    return features.to(device=device, memory_format=torch.channels_last)
+
+
+def _compiled(module: nn.Module | None, config: TrainConfig) -> Callable[[Tensor], Tensor]:
+    """Return `module` as a function, through torch.compile if run.compile is set."""
+    if module is None:
+        return _absent
+    return torch.compile(module) if config.run.compile else module
+
+
+def _absent(image: Tensor) -> Tensor:
+    raise AssertionError("this phase has no discriminator or no content loss")
