@@ -30,6 +30,14 @@ class Objectives:
         """Return (distortion, perception) of a row's metrics, larger is better."""
         return self._signed(self.distortion, metrics), self._signed(self.perceptual, metrics)
 
+    def floor(self, metrics: Mapping[str, float], prefix: str = "") -> float:
+        """Return the distortion that keeps a network feasible: its warm start's less delta, larger is better.
+
+        `metrics` are the warm start's, stored under `prefix`.
+        """
+        sign = 1 if METRICS[self.distortion].direction == "max" else -1
+        return sign * metrics[prefix + self.distortion] - self.delta_db
+
     def reference(self, metrics: Mapping[str, float]) -> Point:
         """Return bicubic's point, in `metrics` under bicubic/: the corner of every hypervolume."""
         return self.point({m: metrics[f"bicubic/{m}"] for m in (self.distortion, self.perceptual)})

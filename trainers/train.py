@@ -75,7 +75,7 @@ def best_candidate(config: TrainConfig, out: Path) -> Path:
         return last
     objectives = Objectives.of(config.objective)
     warm_start = read_extra(last)["progress"]["curve"][0]
-    floor = objectives.point(warm_start)[0] - objectives.delta_db
+    floor = objectives.floor(warm_start)
     return min(measured, key=lambda p: order_feasible_first(objectives.point(measured[p]), floor))
 
 

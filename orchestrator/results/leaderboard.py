@@ -16,7 +16,7 @@ def use_best_checkpoint(row: Row, objectives: Objectives) -> Row:
     candidates = row["candidates"]
     if not candidates:
         return row
-    floor = _floor(row, objectives)
+    floor = objectives.floor(row["metrics"], "warm/")
     best = min(candidates, key=lambda c: (*order_feasible_first(objectives.point(c), floor), -c["step"]))
     return {
         **row,
@@ -36,7 +36,7 @@ def to_confirm(rows: Sequence[Row], objectives: Objectives, count: int) -> list[
     for steps in sorted({r["steps"] for r in furthest}, reverse=True):
         tier = [r for r in furthest if r["steps"] == steps]
         points = [objectives.point(r["metrics"]) for r in tier]
-        floors = [_floor(r, objectives) for r in tier]
+        floors = [objectives.floor(r["metrics"], "warm/") for r in tier]
         reference = objectives.reference(tier[0]["metrics"])
         picked = selection.to_confirm(points, floors, reference, count - len(chosen))
         chosen += [tier[i] for i in picked]
@@ -49,8 +49,3 @@ def group_by_design(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         groups.setdefault(design_key(row), []).append(row)
     return groups
-
-
-def _floor(row: Row, objectives: Objectives) -> float:
-    """Return the distortion that a row's network must keep to be feasible."""
-    return row["metrics"][f"warm/{objectives.distortion}"] - objectives.delta_db

@@ -85,8 +85,7 @@ class SuccessiveHalving(FIFOScheduler):
         return RULES[self.rule].count_ahead(entry, rung) < -(-len(rung) // self.reduction)
 
     def _entry(self, report: TrialReport) -> Entry:
-        warm = self.objectives.point(report.warm_start)
-        return Entry(self.objectives.point(report.ranked), warm[0] - self.objectives.delta_db)
+        return Entry(self.objectives.point(report.ranked), self.objectives.floor(report.warm_start))
 
     def _gan_loss_active(self, report: TrialReport) -> bool:
         """Return True if a GAN loss moves the network.

@@ -129,7 +129,7 @@ def _rank(member: Member, objectives: Objectives) -> tuple[Any, ...]:
     """Return a sort key, smaller is better: feasible first, failed last."""
     if member.failed:
         return True, False, 0.0, 0.0
-    floor = member.row["metrics"][f"warm/{objectives.distortion}"] - objectives.delta_db
+    floor = objectives.floor(member.row["metrics"], "warm/")
     return False, *order_feasible_first(objectives.point(_newest(member, objectives)), floor)
 
 

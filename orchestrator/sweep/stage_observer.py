@@ -43,7 +43,7 @@ class StageObserver:
         if report.status not in (Status.RUNNING, Status.COMPLETE):
             return
         objectives = context.objectives
-        floor = objectives.point(report.warm_start or context.bicubic)[0] - objectives.delta_db
+        floor = objectives.floor(report.warm_start or context.bicubic)
         order = order_feasible_first(objectives.point(report.ranked), floor)
         if self.best is None or order < self.best:
             self.best = order

@@ -175,7 +175,7 @@ class TrialMonitor:
         if state.phase != "gan":
             return progress.smoothed()
         objectives = Objectives.of(self.config.objective)
-        floor = objectives.point(progress.curve[0])[0] - objectives.delta_db
+        floor = objectives.floor(progress.curve[0])
         return progress.best_smoothed(lambda m: order_feasible_first(objectives.point(m), floor))
 
     def _axis(self, phase: str, step: int) -> int:

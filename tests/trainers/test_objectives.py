@@ -45,3 +45,8 @@ def test_the_running_front_is_the_pareto_front_and_the_last_step():
 def test_the_running_front_of_an_error_keeps_the_smaller_one():
     curve = [{"step": s, "rmse_y": a, "swd": b} for s, a, b in [(0, 8.0, 5.0), (1, 9.0, 6.0), (2, 7.0, 5.5)]]
     assert running_front(curve, tiny(objective__distortion="rmse_y").objective) == [0, 2]
+
+
+def test_the_floor_is_delta_below_the_warm_start_whichever_way_the_metric_goes():
+    assert Objectives("psnr_y", "swd", 1.5).floor({"psnr_y": 30.0}) == 28.5
+    assert Objectives("rmse_y", "swd", 1.5).floor({"warm/rmse_y": 8.0}, "warm/") == -9.5
