@@ -67,8 +67,8 @@ class Seen:
         self.curves = {r.config["index"]: self._curve(r.metrics_dataframe) for r in grid}
 
     def _curve(self, frame):
-        columns = (frame["report/phase"], frame["report/step"], frame["ranked/psnr_y"])
-        return {(phase, int(step)): value for phase, step, value in zip(*columns, strict=True)}
+        reports = [TrialReport.from_result({"report": text}) for text in frame["report"]]
+        return {(r.phase, r.step): r.ranked["psnr_y"] for r in reports}
 
     def weights(self, index):
         """Of the averaged generator that a trial ended with."""

@@ -8,11 +8,10 @@ import pytest
 from helpers.fake_sweep import fake_sweep
 from rich.console import Console
 
-from experiments.recipes.demo import demo
 from orchestrator.console import ProgressLine, StagePlan
 from orchestrator.report import build_report
+from orchestrator.storage import Storage
 from orchestrator.sweep import summary
-from orchestrator.sweep.request import Request
 
 TRIALS = 500
 
@@ -46,12 +45,12 @@ def hundreds(tmp_path_factory):
 
 def test_the_last_words_name_a_few_failures_and_count_the_others(hundreds, tmp_path):
     _, facts, _ = hundreds
-    request = Request(demo(), None, "demo", str(tmp_path))
-    lines = summary.format_summary(facts, request)
+    storage = Storage(str(tmp_path))
+    lines = summary.format_summary(facts, storage)
     assert len(lines) < 20
     assert sum("is damaged" in line for line in lines) == 3
     assert "and 97 other reasons why trials failed; report.html names each" in lines
-    few = summary.format_summary(facts | {"failures": facts["failures"][:3]}, request)
+    few = summary.format_summary(facts | {"failures": facts["failures"][:3]}, storage)
     assert not any("other reasons" in line for line in few)
 
 
