@@ -1,1 +1,19 @@
-"""One sweep: its request, plan and stages (warm, screen, confirm, test), its result and its status."""
+"""One sweep, from its request to its result. sweep/run.py is the whole of it, sweep/stages.py its order.
+
+request          Request, every option that decides what a sweep does
+resume           the request of a new sweep, and of one that is resumed
+checks, plan     checks before anything is spent; stages, rungs and warm starts
+cost_estimate    hours and cost of a plan, from timed steps
+run              run_sweep
+context          SweepContext, what the stages share
+stages, stage    the order of the stages; one stage's designs and names
+stage_runner     one stage under Ray Tune, run or resumed
+stage_observer   MLflow entries, progress line and rows at each event of a stage
+population       population based training as the screen stage
+held_out         measurements of the test stage
+tune_callback    what a stage remembers in Tune's snapshots
+tune_controller  Tune's controller: workers, whole snapshots, slots
+heartbeat        whether a sweep runs, and the request to stop it
+result           designs, front and pick; pick_floor: the distortion that a pick must reach
+status, summary  lines of --status and --stop; lines at the end
+"""
