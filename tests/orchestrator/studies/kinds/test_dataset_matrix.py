@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from datasets.prepare import prepare_study_set
 from helpers.studies import SIZES, finished, pictures, request, run_tiny, sets  # noqa: F401  (a fixture)
 
 from datasets import splits
 from datasets.errors import UserError
-from datasets.prepare import prepare
+from datasets.prepare import prepare, prepare_study_set
 from orchestrator.studies.kinds import colorize, dataset_matrix
 from orchestrator.studies.results import Results
 
