@@ -10,11 +10,5 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments.common import cli, study_command
 
-
-def main() -> int:
-    """Run the study of the command line and print its answer."""
-    return study_command.main("colorize")
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(lambda: study_command.main("colorize"))

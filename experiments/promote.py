@@ -17,26 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 
 from experiments.common import cli
+from orchestrator.registry.candidate_source import CandidateSource
 
 REFUSED = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(CandidateSource):
     """Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export."""
 
     name: Annotated[str, tyro.conf.Positional] = ""
-    """The sweep whose pick is the candidate; if empty, the newest finished sweep."""
-    model: str = ""
-    """Registered name; if empty, upsweep-<sweep> (demo-2 competes with demo)."""
-    run: str = ""
-    """Promote the network of this MLflow run of a sweep instead of a pick."""
-    checkpoint: str = ""
-    """Promote the network in this checkpoint folder instead."""
-    storage: str = "./runs"
-    """Folder or URL of all sweeps."""
-    tracking_uri: str = ""
-    """MLflow store; if empty, the sweep's."""
     dry_run: bool = False
     """Measure and decide, but register nothing."""
     address: str = ""
@@ -56,15 +46,10 @@ class Options:
 def main() -> int:
     """Parse the options, act and print; return the exit status."""
     options = cli.parse_here("experiments/promote.py", Options)
-    from orchestrator.registry import (
-        describe,
-        promote,
-    )  # imports torch and mlflow, which --help does not need
+    from orchestrator.registry import describe, promote  # these import torch and MLflow
 
-    named = ("storage", "name", "model", "tracking_uri", "run", "checkpoint")
-    source = promote.CandidateSource(**{name: getattr(options, name) for name in named})
     if options.rollback or options.list or options.export:
-        registry = promote.open_registry(source)
+        registry = promote.open_registry(options)
         if options.rollback:
             print(promote.roll_back(registry))
         if options.export:
@@ -73,7 +58,7 @@ def main() -> int:
             print(describe.history(registry))
         return 0
     outcome = promote.promote(
-        source, address=options.address or None, dry_run=options.dry_run, force=options.force
+        options, address=options.address or None, dry_run=options.dry_run, force=options.force
     )
     print(describe.describe_outcome(outcome))
     return 0 if outcome.is_champion else REFUSED

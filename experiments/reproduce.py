@@ -46,22 +46,18 @@ def main() -> int:
     """Run the studies that are not finished, then print the table of claims."""
     options = cli.parse(Options)
     from orchestrator.studies import reproduce
-    from orchestrator.studies.request import storage_of
 
-    root = storage_of(options.storage) / "studies"
+    names = {f.name for f in dataclasses.fields(study_command.Options)}
+    shared = study_command.Options(**{n: v for n, v in vars(options).items() if n in names})
     folders = {}
     for kind in reproduce.studies_of(options.document, study_command.RECIPES):
-        folder = folders[kind] = root / (kind + ("-miniature" if options.miniature else ""))
+        request = study_command.request_of(kind, shared)
+        folder = folders[kind] = request.folder
         state = reproduce.state_of(folder)
         if state == "finished" and not options.dry_run:
             continue
-        shared = {
-            f.name: getattr(options, f.name)
-            for f in dataclasses.fields(study_command.Options)
-            if hasattr(options, f.name)
-        }
         config = recipes.build(study_command.RECIPES[kind][options.miniature])
-        own = study_command.Options(name=folder.name, resume=state == "begun", config=config, **shared)
+        own = dataclasses.replace(request, resume=state == "begun", config=config)
         if code := study_command.run(kind, own, again="", **_arms_and_tests(kind, own, options.test)):
             return code
     if not options.dry_run:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from experiments.common import cli, study_command
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Options(study_command.Options):
     """Options of the upsampler study; every setting of its trainings follows under its dotted name."""
 
@@ -20,10 +20,5 @@ class Options(study_command.Options):
     """Also train with three learning rates, batches and kernels; --no-sensitivity leaves them out."""
 
 
-def main() -> int:
-    """Run the study of the command line and print its answer."""
-    return study_command.main("upsampler_study", Options)
-
-
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(lambda: study_command.main("upsampler_study", Options))

@@ -23,6 +23,9 @@ T = TypeVar("T")
 Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
 """A whole config, each field a flag of its dotted name: `--data.flip False`."""
 
+NoFlag = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
+"""A text that a command sets itself, in options that inherit it from a request."""
+
 USER_MISTAKE = 2
 INTERRUPTED = 130
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments import recipes
 from experiments.common import cli
+from orchestrator.studies.request import Request
 
 RECIPES = {
     "dataset_matrix": ("srgan_8", "miniature_matrix"),
@@ -23,37 +24,17 @@ RECIPES = {
 """Recipes of each study: at full scale, and in miniature."""
 
 
-@dataclass
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(Request):
     """Options of a study; every setting of its trainings follows under its dotted name."""
 
-    miniature: bool = False
-    """Minutes on CPU cores instead of GPU-days: smaller networks, fewer steps and images."""
-    data: tuple[str, ...] = ()
-    """Sets as NAME=SPEC: a catalogue name, a shard folder or URL, or a folder or zip of photographs."""
-    seeds: int = 5
-    """Trainings of each arm; "reproduced" needs 5."""
-    name: str = ""
-    """Name of the study; empty: its kind, with -miniature in miniature."""
-    storage: str = "./runs"
-    """Folder of studies, imported images and checkpoints."""
-    tracking_uri: str = ""
-    """MLflow server or database; empty: an SQLite file in --storage."""
-    track: bool = True
-    """Record the study in MLflow."""
-    ray: bool = True
-    """Run trainings as Ray tasks; --no-ray: one after another in this process."""
     local: bool = False
     """Run on this machine even if RAY_ADDRESS names a cluster."""
-    address: str = ""
-    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, else this machine."""
-    gpus_per_run: float = 1.0
-    """Share of a GPU per training."""
-    resume: bool = False
-    """Resume the study of this name."""
     dry_run: bool = False
     """Print trainings, images and hours, and stop."""
     config: cli.Settings = field(default_factory=recipes.demo)
+    kind: cli.NoFlag = ""
+    command: cli.NoFlag = ""
 
 
 def parse(kind: str, options: type[Any] = Options, argv: list[str] | None = None) -> Any:
@@ -71,7 +52,7 @@ def main(kind: str, options: type[Options] = Options) -> int:
     return run(kind, parsed, **{name: getattr(parsed, name) for name in own})
 
 
-def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
+def run(kind: str, options: Options, again: str = "--resume", **more: Any) -> int:
     """Run a study and print its answer, or print its plan for --dry-run; return the exit code.
 
     `again` is added to the command that is printed after Ctrl-C; `more` goes to the study's plan.
@@ -98,18 +79,14 @@ def run(kind: str, options: Any, again: str = "--resume", **more: Any) -> int:
     return 0
 
 
-def request_of(kind: str, options: Any) -> Any:
-    """Return the orchestrator's Request for the options."""
+def request_of(kind: str, options: Options) -> Options:
+    """Return the request for a study of this kind: its name, its command line and the Ray it runs on."""
     from orchestrator.cluster.target import resolve_address
-    from orchestrator.studies.request import Request, storage_of
 
-    shared = ("seeds", "miniature", "resume", "config", "tracking_uri", "track", "ray", "gpus_per_run")
-    return Request(
+    return dataclasses.replace(
+        options,
         kind=kind,
         name=options.name or kind + ("-miniature" if options.miniature else ""),
-        storage=storage_of(options.storage),
-        data=tuple(options.data),
         command=f"python experiments/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
-        address=resolve_address(options, os.environ) or None,
-        **{name: getattr(options, name) for name in shared},
+        address=resolve_address(options, os.environ),
     )

@@ -22,6 +22,7 @@ from datasets.errors import UserError
 from datasets.files import locked
 from orchestrator.registry import candidate as candidates
 from orchestrator.registry.candidate import Candidate, registered_name
+from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion, GateResult, evaluate_at
 from orchestrator.registry.export import log_generator
 from orchestrator.registry.gate import Decision, Thresholds, gate_metrics
@@ -33,49 +34,6 @@ from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
 from orchestrator.tracking.server import artifact_root, database_path, default_uri, probe
 from orchestrator.tracking.sweep_record import per_image_table
-
-
-@dataclass(frozen=True)
-class CandidateSource:
-    """The storage that holds candidates, and the choice of one."""
-
-    storage: str = "./runs"
-    """Folder or URL of all sweeps."""
-    name: str = ""
-    """The sweep whose pick is the candidate; if empty, the newest finished sweep."""
-    model: str = ""
-    """Registered name; if empty, upsweep-<sweep>."""
-    tracking_uri: str = ""
-    """MLflow store; if empty, the sweep's."""
-    run: str = ""
-    """MLflow run of a sweep's trial whose network is the candidate, instead of a pick."""
-    checkpoint: str = ""
-    """Checkpoint folder whose network is the candidate, instead of a pick."""
-
-    @property
-    def work_dir(self) -> Path:
-        """The folder for imported images and local copies on this machine."""
-        return sweep_folder.work_dir(self.storage)
-
-    def candidate(self) -> Candidate:
-        """Load the candidate; UserError if it does not exist or several are named."""
-        if sum(map(bool, (self.name, self.run, self.checkpoint))) > 1:
-            raise UserError("a sweep's name, --run and --checkpoint exclude each other; give one of them")
-        if self.checkpoint:
-            return candidates.candidate_of_folder(Path(self.checkpoint).expanduser().resolve())
-        storage = Storage(self.storage)
-        if self.run:
-            uri = self.tracking_uri or default_uri(self.work_dir)
-            probe(uri)
-            return candidates.candidate_of_run(storage, open_client(uri), self.run, self.work_dir)
-        name = self.name or sweep_folder.newest_sweep(storage)
-        return candidates.find_candidate(storage, name, self.work_dir)
-
-    def registry(self, sweep: Mapping[str, Any]) -> Registry:
-        """Open the registry that holds the model's versions; UserError if it cannot be reached."""
-        uri = self.tracking_uri or sweep.get("tracking_uri") or default_uri(self.work_dir)
-        probe(uri)
-        return Registry(uri, self.model or registered_name(sweep["name"]))
 
 
 @dataclass(frozen=True)
@@ -110,8 +68,8 @@ def promote(
     which is written on the version. UserError if the champion changed meanwhile: the candidate then stays
     challenger.
     """
-    candidate = source.candidate()
-    registry = source.registry(candidate.sweep)
+    candidate = load_candidate(source)
+    registry = _registry(source, candidate.sweep)
     number, champion = _champion(registry)
     result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
     lock = nullcontext() if dry_run else locked(_lock_file(source.work_dir, registry.tracking_uri))
@@ -129,6 +87,21 @@ def promote(
         else:
             registry.note(version, f"refused by the gate: {result.decision.reason}")
     return Outcome(result.decision, registry.model, version, card, force)
+
+
+def load_candidate(source: CandidateSource) -> Candidate:
+    """Load the candidate; UserError if it does not exist or several are named."""
+    if sum(map(bool, (source.name, source.run, source.checkpoint))) > 1:
+        raise UserError("a sweep's name, --run and --checkpoint exclude each other; give one of them")
+    if source.checkpoint:
+        return candidates.candidate_of_folder(Path(source.checkpoint).expanduser().resolve())
+    storage = Storage(source.storage)
+    if source.run:
+        uri = source.tracking_uri or default_uri(source.work_dir)
+        probe(uri)
+        return candidates.candidate_of_run(storage, open_client(uri), source.run, source.work_dir)
+    name = source.name or sweep_folder.newest_sweep(storage)
+    return candidates.find_candidate(storage, name, source.work_dir)
 
 
 def _champion(registry: Registry) -> tuple[int, Champion] | tuple[None, None]:
@@ -200,7 +173,14 @@ def open_registry(source: CandidateSource) -> Registry:
     storage, sweep = Storage(source.storage), {"name": ""}
     if not source.model or not source.tracking_uri and sweep_folder.sweep_names(storage):
         sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
-    return source.registry(sweep)
+    return _registry(source, sweep)
+
+
+def _registry(source: CandidateSource, sweep: Mapping[str, Any]) -> Registry:
+    """Open the registry that holds the model's versions; UserError if it cannot be reached."""
+    uri = source.tracking_uri or sweep.get("tracking_uri") or default_uri(source.work_dir)
+    probe(uri)
+    return Registry(uri, source.model or registered_name(sweep["name"]))
 
 
 def roll_back(registry: Registry) -> str:

@@ -36,7 +36,7 @@ class Mark:
 
     x: float
     y: float
-    look: str
+    look: str = ""
     """Class names; the first also picks the shape: bicubic, warm, pick, design, seed, dot or any other."""
     tip: str = ""
     row: str = ""

@@ -73,9 +73,9 @@ def _images(data: DataConfig, request: Request, split: str, test_only: bool = Fa
     try:
         if Path(spec).exists() and not is_shards(spec):
             return f"  images {spec}: {cut or f'{len(open_source(Path(spec)).members()):,} in all'}"
-        counts = f"test {len(open_test(data, request.storage)):,}"
+        counts = f"test {len(open_test(data, request.work_dir)):,}"
         if not test_only:
-            train = open_images(data.train, "train", work_dir=request.storage, data=data)
+            train = open_images(data.train, "train", work_dir=request.work_dir, data=data)
             counts = f"train {len(train):,}, {counts}"
         return f"  images {spec}: {counts}"
     except UserError as error:

@@ -58,7 +58,7 @@ def first_set(words: Sequence[str], defaults: Sequence[str]) -> tuple[str, str]:
 
 def prepared(spec: str, split: str, request: Request, dry: bool) -> str:
     """Return the path of the shards of `spec`, imported if need be; in a `dry` run `spec` itself."""
-    return spec if dry else prepare_study_set(spec, split, request.storage)
+    return spec if dry else prepare_study_set(spec, split, request.work_dir)
 
 
 def on_set(config: TrainConfig, path: str) -> TrainConfig:

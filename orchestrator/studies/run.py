@@ -104,7 +104,7 @@ def _new_facts(study: Study, request: Request) -> dict[str, Any]:
 
 def _check_images(study: Study, request: Request) -> dict[str, Digests]:
     """Open every set once and return digests by training; UserError if training and test share images."""
-    work_dir = request.storage
+    work_dir = request.work_dir
     tests: dict[DataConfig, ImageSet] = {}
     digests: dict[str, Digests] = {}
     for training in study.trainings:
@@ -127,9 +127,9 @@ def _connect(request: Request, stack: ExitStack) -> capacity.Capacity:
     if not request.ray:
         description = f"this process: {describe_hardware()}"
         return capacity.Capacity(description, True, 1, 1, int(pick_device().type == "cuda"))
-    if request.address is None:
+    if not request.address:
         stack.enter_context(connect.local_lock(request.name))
-    return stack.enter_context(connect.connect(request.address))
+    return stack.enter_context(connect.connect(request.address or None))
 
 
 def _run(
@@ -177,7 +177,7 @@ def _job(training: Training, request: Request, digests: Digests, on_gpu: bool) -
     return TrainingJob(
         training=training,
         folder=str(folder / training.name),
-        work_dir=str(request.storage),
+        work_dir=str(request.work_dir),
         run_key=f"{request.name}/{STAGE}/{training.name}",
         after=str(folder / training.after) if training.after else "",
         digests=digests,
@@ -243,9 +243,9 @@ def collect_results(study: Study, request: Request, baselines: tuple[str, ...], 
             say(f"measuring {kind} on {', '.join(tests)}")
             pictures = request.folder / "pictures"
             for name, (training, test) in tests.items():
-                measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.storage)
+                measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.work_dir)
             atomic_json(path, measured[kind])
-    return Results(done, measured, request.folder, request.storage)
+    return Results(done, measured, request.folder, request.work_dir)
 
 
 def _write_facts(request: Request, facts: Mapping[str, Any]) -> None:

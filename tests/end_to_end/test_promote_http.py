@@ -10,8 +10,8 @@ from helpers.promotion import Known, sweep
 from pyarrow import fs
 
 from orchestrator.registry import describe, evaluate, promote
+from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.load_model import load_generator
-from orchestrator.registry.promote import CandidateSource
 from orchestrator.registry.registry import Registry
 from orchestrator.storage import Storage
 

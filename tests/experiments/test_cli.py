@@ -38,7 +38,7 @@ def loaded_by(script, *words):
     return loaded, said
 
 
-@pytest.mark.parametrize("script", ["sweep.py", "train.py", "promote.py"])
+@pytest.mark.parametrize("script", ["sweep.py", "train.py", "promote.py", "colorize.py"])
 def test_help_loads_nothing_heavy(script):
     loaded, said = help_of(script)
     assert loaded == "[]", "each of these costs seconds before the first line of help"

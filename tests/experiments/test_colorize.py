@@ -2,9 +2,7 @@
 
 from helpers.studies import plan_of_command
 
-from experiments import colorize
-
 
 def test_a_dry_run_prints_the_plan(tmp_path, monkeypatch, capsys):
-    said = plan_of_command(colorize, ["--miniature", "--seeds", "1"], tmp_path, monkeypatch, capsys)
+    said = plan_of_command("colorize", ["--miniature", "--seeds", "1"], tmp_path, monkeypatch, capsys)
     assert said.startswith("study colorize, name colorize-miniature: 3 trainings")

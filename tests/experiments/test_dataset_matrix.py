@@ -2,9 +2,7 @@
 
 from helpers.studies import plan_of_command
 
-from experiments import dataset_matrix
-
 
 def test_a_dry_run_prints_the_plan(tmp_path, monkeypatch, capsys):
-    said = plan_of_command(dataset_matrix, ["--miniature", "--seeds", "1"], tmp_path, monkeypatch, capsys)
+    said = plan_of_command("dataset_matrix", ["--miniature", "--seeds", "1"], tmp_path, monkeypatch, capsys)
     assert said.startswith("study dataset_matrix, name dataset_matrix-miniature: 3 trainings")

@@ -13,7 +13,7 @@ from experiments import promote
 from experiments.common import cli
 from orchestrator.registry import evaluate
 from orchestrator.registry import promote as promotion
-from orchestrator.registry.promote import CandidateSource
+from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.registry import Registry
 from orchestrator.tracking.server import default_uri
 

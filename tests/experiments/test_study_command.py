@@ -49,3 +49,25 @@ def test_every_setting_is_a_flag_and_the_recipe_follows_the_scale():
     assert study_command.parse("dataset_matrix", argv=[]).config.recipe == "srgan_8"
     other = study_command.parse("dataset_matrix", argv=["--recipe", "srgan_leftthomas"])
     assert other.config.recipe == "srgan_leftthomas"
+
+
+@pytest.mark.parametrize("field", ["--kind", "--command"])
+def test_kind_and_command_are_no_flags(field, capsys):
+    with pytest.raises(SystemExit):
+        study_command.parse("colorize", argv=[field, "other"])
+    with pytest.raises(SystemExit):
+        study_command.parse("colorize", argv=["--help"])
+    assert f"{field} " not in capsys.readouterr().out
+
+
+def test_a_request_has_the_commands_kind_name_and_address(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["colorize.py", "--seeds", "2"])
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    asked = study_command.request_of(
+        "colorize", study_command.parse("colorize", argv=["--miniature", "--storage", str(tmp_path)])
+    )
+    assert (asked.kind, asked.name, asked.address) == ("colorize", "colorize-miniature", "10.0.0.1:6379")
+    assert asked.command == "python experiments/colorize.py --seeds 2"
+    assert asked.folder == tmp_path / "studies" / "colorize-miniature"
+    here = study_command.request_of("colorize", study_command.parse("colorize", argv=["--local"]))
+    assert here.address == "" and asked.seeds == 5

@@ -1,5 +1,6 @@
 """Helpers of the studies' tests: small sets that differ, requests that run in seconds, finished trainings."""
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def request(tmp_path: Path, kind: str, recipe: str, data: list[str], **changes) 
         "kind": kind,
         "name": kind,
         "config": override(recipes.build(recipe), TINY | own),
-        "storage": tmp_path / "runs",
+        "storage": str(tmp_path / "runs"),
         "data": tuple(data),
         "seeds": 1,
         "miniature": True,
@@ -95,9 +96,17 @@ def finished(arm: str, seed: int, psnr_y: list[float], protocol: str = "p", dive
     return FinishedTraining(training, Path(training.name), measured)
 
 
-def plan_of_command(script, words: list[str], storage: Path, monkeypatch, capsys) -> str:
+def exit_code(script: str, words: list[str], monkeypatch) -> int:
+    """The exit code of a script of experiments/, run in this process as from a shell."""
+    path = Path(recipes.__file__).parents[1] / f"{script}.py"
+    monkeypatch.setattr("sys.argv", [path.name, *words])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(path), run_name="__main__")
+    return end.value.code
+
+
+def plan_of_command(script: str, words: list[str], storage: Path, monkeypatch, capsys) -> str:
     """What a study's script prints for --dry-run, with steps of a second that are not timed."""
     monkeypatch.setattr(estimate, "seconds_per_step", lambda training: {"psnr": 1.0, "gan": 1.0})
-    monkeypatch.setattr("sys.argv", [script.__name__, "--dry-run", "--storage", str(storage), *words])
-    assert script.main() == 0
+    assert exit_code(script, ["--dry-run", "--storage", str(storage), *words], monkeypatch) == 0
     return capsys.readouterr().out

@@ -62,7 +62,7 @@ def plan(
             trainings.append(training)
     if not dry:
         for test in trainings[0].tests:
-            open_test(test.data, request.storage)
+            open_test(test.data, request.work_dir)
     conditions = (
         f"trained on {path}, x{scales.pop()}, {request.seeds} seeds; tested on "
         f"{', '.join(named)}; verdicts on {_verdict_set(list(named))}",

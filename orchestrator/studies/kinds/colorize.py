@@ -32,7 +32,7 @@ def plan(request: Request, dry: bool = False) -> Study:
     for name, spec in named_sets(request.data, DEFAULTS).items():
         own = on_set(config, prepared(spec, request.split, request, dry))
         if not dry:
-            open_test(own.data, request.storage)
+            open_test(own.data, request.work_dir)
         test = (TestSet(name, own.data),)
         trainings += [
             Training(name, seed, seeded(own, seed), test, METRICS, extras=EXTRAS)

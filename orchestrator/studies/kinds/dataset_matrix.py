@@ -55,7 +55,7 @@ def plan(request: Request, dry: bool = False) -> Study:
 
 def _check_sets(configs: dict[str, TrainConfig], request: Request) -> tuple[str, str]:
     """Check that the sets are equal; return the file of a classifier trained on them, and their sizes."""
-    work_dir = request.storage
+    work_dir = request.work_dir
     train = {
         n: open_images(c.data.train, "train", work_dir=work_dir, data=c.data) for n, c in configs.items()
     }
@@ -69,7 +69,7 @@ def _check_sets(configs: dict[str, TrainConfig], request: Request) -> tuple[str,
 def _classifier(train: dict[str, ImageSet], request: Request) -> Path:
     side = request.config.data.crop_px
     names = "-".join(images.digest[:6] for images in train.values())
-    path = request.storage / "classifiers" / f"domains-{names}-{side}.safetensors"
+    path = request.work_dir / "classifiers" / f"domains-{names}-{side}.safetensors"
     if not path.exists():
         domains = [[s[i] for i in range(min(CLASSIFIER_IMAGES, len(s)))] for s in train.values()]
         train_classifier(domains, side, path)

@@ -50,7 +50,7 @@ def plan(request: Request, dry: bool = False) -> Study:
     for index, (name, spec) in enumerate(named_sets(request.data, DEFAULTS).items()):
         own = on_set(config, prepared(spec, request.split, request, dry))
         if not dry:
-            open_test(own.data, request.storage)
+            open_test(own.data, request.work_dir)
         for k, loss in [FURTHER_SETS] if index else [(k, loss) for k in SCALES for loss in LOSSES]:
             arm = _arm(own, k, loss)
             test = (TestSet(f"{name}-x{k}", arm.data),)

@@ -41,13 +41,13 @@ def plan(
         raise unknown("sense of alpha", alpha_on, SENSES, "--alpha-on")
     if not (config.run.psnr_steps and config.run.gan_steps):
         raise UserError("the plane needs both phases: set run.psnr_steps and run.gan_steps above 0")
-    trials = read_trials(request.storage / sweep) if sweep else []
+    trials = read_trials(request.work_dir / sweep) if sweep else []
     _, spec = first_set(request.data, MINIATURE if request.miniature else DEFAULTS)
     base = on_set(config, prepared(spec, "", request, dry))
     ((name, path),) = named_sets((test,), ()).items()
     on = TestSet(name, replace(base.data, test=path, eval_crop_px=test_crop_px))
     if not dry:
-        open_test(on.data, request.storage)
+        open_test(on.data, request.work_dir)
     metrics = ("rmse_y", "psnr_y", perceptual())
     between = tuple(float(a) for a in np.linspace(0, 1, alphas)[1:-1].round(4))
     trainings = []

@@ -15,6 +15,7 @@ from scipy.stats import spearmanr
 from datasets.errors import UserError
 from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap, seed_level
 from orchestrator.analysis.significance import Verdict, between_designs
+from orchestrator.report.svg import Mark
 from orchestrator.studies import figures
 from orchestrator.studies.claims import ClaimResult, decide
 from orchestrator.studies.results import Answer, Results, Table, format_value
@@ -25,6 +26,8 @@ REGIONS = {"region 1": 11.5, "region 2": 12.5, "region 3": 16.0}
 """Largest RMSE of each region of the PIRM challenge (Blau et al., 2018, sec. 3)."""
 SWEEP = "sweep.json"
 
+Points = Mapping[str, Sequence[Mark]]
+"""Points of a plane, by the name of their series."""
 Values = dict[str, list[list[float]]]
 """Metric -> [seed][image]; a set-level metric has one value in place of the images."""
 
@@ -51,26 +54,28 @@ def conclude(
     metrics = results.done[0].training.metrics
     bicubic = _per_image([results.baselines["bicubic"][test]], metrics)
     rows: list[list[str | float]] = []
-    dots = []
+    interpolated = []
     for alpha, values in by_alpha.items():
         means = {m: _mean(values, bicubic, m) for m in metrics}
         rows.append([alphas.printed(alpha), *(_cell(m, interval) for m, interval in means.items())])
         x, y = means["rmse_y"], means[perceptual]
-        limits = [(i.low, i.high) if np.isfinite(i.low) else None for i in (x, y)]
-        word = alphas.printed(alpha)
-        dots.append(figures.Dot(x.estimate, y.estimate, "interpolation, by alpha", word, *limits))
-    dots += _checkpoints(results, perceptual)
+        spread = (*_limits(x), *_limits(y))
+        interpolated.append(Mark(x.estimate, y.estimate, spread=spread, word=alphas.printed(alpha)))
     rmse, perception = (results.baseline("bicubic", test, m) for m in ("rmse_y", perceptual))
-    dots.append(figures.Dot(rmse, perception, "bicubic", "bicubic"))
+    points = {
+        "interpolation, by alpha": interpolated,
+        "checkpoints of the GAN phase": _checkpoints(results, perceptual),
+        "bicubic": [Mark(rmse, perception, word="bicubic")],
+    }
     title = "Mean over seeds and images, 95 % intervals of the difference from bicubic"
     table = Table("alphas", title, [f"alpha on {alphas.on}", *metrics], rows)
     title = f"{test}: {perceptual} against RMSE (bars: 95 % of the difference from bicubic)"
-    plane = figures.plane(title, dots, _front(dots), "rmse_y, grey levels", perceptual, REGIONS)
+    plane = figures.plane(title, points, _front(points), "rmse_y, grey levels", perceptual, REGIONS)
     drawn = {"plane.svg": plane, "strip.png": _strip(results, test, alphas)}
     if trials:
         drawn["sweep.svg"] = _sweep_plane(trials)
     images = len(results.of(PSNR)[0].measured["tests"][test]["keys"])
-    return Answer([table, _regions(dots)], drawn, _claims(by_alpha, perceptual, images))
+    return Answer([table, _regions(points)], drawn, _claims(by_alpha, perceptual, images))
 
 
 def _values_at(results: Results, test: str, alpha: float) -> Values:
@@ -107,31 +112,42 @@ def _cell(metric: str, interval: Interval) -> str:
     return f"{estimate} [{low}, {high}]" if np.isfinite(interval.low) else estimate
 
 
-def _checkpoints(results: Results, perceptual: str) -> list[figures.Dot]:
+def _limits(interval: Interval) -> tuple[float, float]:
+    """Return the ends of an interval; of an estimate without one, the estimate twice."""
+    if np.isfinite(interval.low):
+        return interval.low, interval.high
+    return interval.estimate, interval.estimate
+
+
+def _checkpoints(results: Results, perceptual: str) -> list[Mark]:
     """Return the checkpoints on each seed's own front, each one alone: they have no mean over seeds."""
     return [
-        figures.Dot(m["summary"]["rmse_y"], m["summary"][perceptual], "checkpoints of the GAN phase")
+        Mark(m["summary"]["rmse_y"], m["summary"][perceptual])
         for done in results.of(GAN)
         for test, m in done.measured["tests"].items()
         if "@step" in test
     ]
 
 
-def _front(dots: Sequence[figures.Dot]) -> list[tuple[float, float]]:
-    """Return the Pareto front of the dots, the least distortion first."""
-    return sorted((dots[i].x, dots[i].y) for i in front_of([(-d.x, -d.y) for d in dots]))
+def _front(points: Points, x_sign: int = -1) -> list[tuple[float, float]]:
+    """Return the Pareto front of all points, the least x first; `x_sign` is 1 if more in x is better."""
+    every = [mark for marks in points.values() for mark in marks]
+    return sorted((every[i].x, every[i].y) for i in front_of([(x_sign * m.x, -m.y) for m in every]))
 
 
-def _regions(dots: Sequence[figures.Dot]) -> Table:
+def _regions(points: Points) -> Table:
+    every = [(name, mark) for name, marks in points.items() for mark in marks]
     rows: list[list[str | float]] = []
     below = 0.0
     for region, limit in REGIONS.items():
-        inside = [d for d in dots if below < d.x <= limit]
-        best = min(inside, key=lambda d: d.y, default=None)
-        label = f"{best.series} {best.word}".strip() if best else "nothing lies here"
-        rows.append([region, f"<= {limit:g}", label, f"{best.y:.2f}" if best else "", len(inside)])
+        inside = [(name, mark) for name, mark in every if below < mark.x <= limit]
+        label, best = "nothing lies here", ""
+        if inside:
+            name, mark = min(inside, key=lambda point: point[1].y)
+            label, best = f"{name} {mark.word}".strip(), f"{mark.y:.2f}"
+        rows.append([region, f"<= {limit:g}", label, best, len(inside)])
         below = limit
-    rows.append(["beyond", f"> {below:g}", "", "", sum(d.x > below for d in dots)])
+    rows.append(["beyond", f"> {below:g}", "", "", sum(mark.x > below for _, mark in every)])
     columns = ["region", "rmse", "best", "its perception", "points"]
     return Table("regions", "PIRM regions by RMSE: the best in each", columns, rows)
 
@@ -194,10 +210,9 @@ def _sweep_plane(rows: list[dict[str, Any]]) -> bytes:
     """Draw screened and confirmed trials on val, by the sweep's own objectives."""
     objective = rows[0]["objective"]
     x, y = objective["distortion"], objective["perceptual"]
-    dots = [
-        figures.Dot(r["metrics"][x], r["metrics"][y], r["stage"])
-        for r in rows
-        if r["stage"] in ("screen", "confirm") and {x, y} <= set(r["metrics"])
-    ]
-    front = sorted((dots[i].x, dots[i].y) for i in front_of([(d.x, -d.y) for d in dots]))
-    return figures.plane("Trials of the sweep, on val", dots, front, x, y)
+    measured = [r for r in rows if {x, y} <= set(r["metrics"])]
+    points = {
+        stage: [Mark(r["metrics"][x], r["metrics"][y]) for r in measured if r["stage"] == stage]
+        for stage in ("screen", "confirm")
+    }
+    return figures.plane("Trials of the sweep, on val", points, _front(points, x_sign=1), x, y)

@@ -36,7 +36,7 @@ def plan(request: Request, dry: bool = False, sensitivity: bool = True) -> Study
     name, spec = first_set(request.data, DEFAULTS)
     base = on_set(request.config, prepared(spec, SPLIT, request, dry))
     if not dry:
-        open_test(base.data, request.storage)
+        open_test(base.data, request.work_dir)
     test = TestSet(name, base.data)
     whole = arms(base, sensitivity)
     trainings = []

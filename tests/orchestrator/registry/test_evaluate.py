@@ -19,9 +19,9 @@ from datasets.errors import UserError
 from orchestrator.registry import describe, evaluate
 from orchestrator.registry import promote as promotion
 from orchestrator.registry.candidate import Candidate
+from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion
 from orchestrator.registry.gate import Thresholds
-from orchestrator.registry.promote import CandidateSource
 from orchestrator.tracking.server import default_uri
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten, override

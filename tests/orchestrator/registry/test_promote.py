@@ -5,7 +5,8 @@ import pytest
 from helpers.promotion import storage, sweep  # noqa: F401
 
 from datasets.errors import UserError
-from orchestrator.registry.promote import CandidateSource, open_registry, promote, roll_back
+from orchestrator.registry.candidate_source import CandidateSource
+from orchestrator.registry.promote import open_registry, promote, roll_back
 from orchestrator.registry.registry import Registry
 from orchestrator.tracking.server import default_uri
 
@@ -36,13 +37,4 @@ def test_a_dry_run_registers_nothing(storage):
 
 def test_several_candidates_at_once_are_refused(storage):
     with pytest.raises(UserError, match="exclude each other; give one of them"):
-        CandidateSource(str(storage), "demo", run="0123").candidate()
-
-
-def test_the_work_dir_is_the_storage_or_for_a_url_the_environments(tmp_path, monkeypatch):
-    monkeypatch.setenv("UPSWEEP_WORK_DIR", str(tmp_path / "work"))
-    assert CandidateSource(str(tmp_path)).work_dir == tmp_path
-    assert CandidateSource("s3://bucket/runs").work_dir == tmp_path / "work"
-    monkeypatch.delenv("UPSWEEP_WORK_DIR")
-    monkeypatch.chdir(tmp_path)
-    assert CandidateSource("s3://bucket/runs").work_dir == tmp_path / "runs"
+        promote(CandidateSource(str(storage), "demo", run="0123"))

@@ -42,9 +42,8 @@ def test_a_plan_counts_both_phases_and_the_published_images(tmp_path, monkeypatc
 
 def test_photographs_are_counted_without_an_import(tmp_path, sets):
     options = study_command.parse(
-        "edges_to_photo", argv=["--dry-run", "--miniature", "--storage", str(tmp_path / "s")]
+        "edges_to_photo", argv=["--dry-run", "--miniature", "--storage", str(tmp_path / "s"), "--data", *sets]
     )
-    options.data = tuple(sets)
     asked = study_command.request_of("edges_to_photo", options)
     said = estimate.images(edges_to_photo.plan(asked, dry=True), asked)
     assert [line.partition(": ")[2] for line in said] == ["train 6, test 32"] * 2

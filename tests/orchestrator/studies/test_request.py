@@ -4,12 +4,12 @@ import pytest
 from helpers.studies import request
 
 from datasets.errors import UserError
-from orchestrator.studies.request import storage_of
+from orchestrator.studies.request import Request
 
 
 def test_a_storage_that_not_every_machine_sees_is_refused():
     with pytest.raises(UserError, match="must be a folder that every machine sees, but got s3://bucket/runs"):
-        storage_of("s3://bucket/runs")
+        Request(storage="s3://bucket/runs")
 
 
 @pytest.mark.parametrize(

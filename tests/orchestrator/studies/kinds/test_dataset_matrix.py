@@ -29,7 +29,7 @@ def test_a_set_without_test_images_one_set_and_equal_names_are_refused(tmp_path,
         dataset_matrix.plan(request(tmp_path, KIND, RECIPE, [sets[0], sets[0]]))
     monkeypatch.setitem(splits.STUDIES, "miniature", {"val": 2, "train": 30})
     with pytest.raises(UserError, match="no split of .* called 'test'"):
-        dataset_matrix.plan(request(tmp_path, KIND, RECIPE, sets, storage=tmp_path / "else"))
+        dataset_matrix.plan(request(tmp_path, KIND, RECIPE, sets, storage=str(tmp_path / "else")))
     prepare("folder", sets[0].split("=")[1], str(tmp_path / "undivided"), split="whole")
     with pytest.raises(UserError, match="warm has no test images; import it with a --split that has"):
         colorize.plan(request(tmp_path, "colorize", "miniature_colorize", [f"all={tmp_path / 'undivided'}"]))

@@ -1,0 +1,32 @@
+"""The choice of a candidate, declared once: the command line's flags and what a promotion is asked for.
+
+Free of torch and MLflow, so that --help answers at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.results.sweep_folder import work_dir
+
+
+@dataclass(frozen=True)
+class CandidateSource:
+    """The storage that holds candidates, and the choice of one."""
+
+    storage: str = "./runs"
+    """Folder or URL of all sweeps."""
+    name: str = ""
+    """The sweep whose pick is the candidate; if empty, the newest finished sweep."""
+    model: str = ""
+    """Registered name; if empty, upsweep-<sweep> (demo-2 competes with demo)."""
+    tracking_uri: str = ""
+    """MLflow store; if empty, the sweep's."""
+    run: str = ""
+    """Promote the network of this MLflow run of a sweep instead of a pick."""
+    checkpoint: str = ""
+    """Promote the network in this checkpoint folder instead."""
+
+    @property
+    def work_dir(self) -> Path:
+        """The folder for imported images and local copies on this machine."""
+        return work_dir(self.storage)
