@@ -36,7 +36,7 @@ def batch_indices(n: int, seed: int, step: int, batch: int) -> tuple[np.ndarray,
 def stream_order(
     counts: Sequence[int], seed: int, epoch: int, together: int, buffer: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (read, used), int64 (n,) each: the orders in which images are read and in which they are used.
+    """Return (read_order, use_order), int64 (n,): images in the order in which they are read, and are used.
 
     Shards are permuted and read in groups of `together`, round robin; after that, each run of `buffer` images
     is permuted. This shuffle buffer depends on the counts alone, so a run can resume at any position.
@@ -50,9 +50,9 @@ def stream_order(
         turns = np.repeat(np.arange(len(group)), [counts[s] for s in group])  # order within a round
         rows = np.concatenate([firsts[s] + np.arange(counts[s]) for s in group])
         runs.append(rows[np.lexsort((turns, slots))])
-    read = np.concatenate(runs)
-    chance = _generator(seed, epoch, len(read), 2).random(len(read))
-    return read, read[np.lexsort((chance, np.arange(len(read)) // buffer))]
+    read_order = np.concatenate(runs)
+    chance = _generator(seed, epoch, len(read_order), 2).random(len(read_order))
+    return read_order, read_order[np.lexsort((chance, np.arange(len(read_order)) // buffer))]
 
 
 def shard_order(n: int, seed: int, epoch: int) -> np.ndarray:

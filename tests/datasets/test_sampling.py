@@ -13,9 +13,9 @@ def test_places_decided_by_keys_cover_the_image_evenly() -> None:
 
 
 def test_images_are_mixed_beyond_their_shard() -> None:
-    read, given = stream_order([10] * 8, 0, 0, together=4, buffer=40)
-    assert sorted(read) == sorted(given) == list(range(80))
-    assert len({i // 10 for i in given[:10]}) >= 3
+    read, used = stream_order([10] * 8, 0, 0, together=4, buffer=40)
+    assert sorted(read) == sorted(used) == list(range(80))
+    assert len({i // 10 for i in used[:10]}) >= 3
 
 
 def test_orders_and_crops_never_change() -> None:
@@ -31,5 +31,5 @@ def test_orders_and_crops_never_change() -> None:
         4,
         2,
     )
-    read, given = stream_order([2, 3, 1], 0, 0, together=2, buffer=4)
-    assert read.tolist() == [2, 5, 3, 4, 0, 1] and given.tolist() == [2, 4, 3, 5, 1, 0]
+    read, used = stream_order([2, 3, 1], 0, 0, together=2, buffer=4)
+    assert read.tolist() == [2, 5, 3, 4, 0, 1] and used.tolist() == [2, 4, 3, 5, 1, 0]
