@@ -61,7 +61,7 @@ class TrainLoader:
         self._sizes = np.array([(row.height, row.width) for row in images.rows])
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
-        """Yield batch start_step, start_step + 1, ... without end; each is prepared while the last is used."""
+        """Yield batch start_step, start_step + 1, ... without end; a thread prepares the next batch."""
         crops = self._streamed(start_step) if self.data.mode == "streamed" else self._cached(start_step)
         with ThreadPoolExecutor(1) as ahead:
             upcoming = ahead.submit(next, crops)
