@@ -1,4 +1,4 @@
-"""The gate: a pure decision, from measured values, if a model may become champion. Each check has a sentence.
+"""The gate: a pure decision, from measured values, whether a model may become champion. Each check has a sentence.
 
 Nothing is measured or registered here: evaluations in, decision out.
 """
@@ -74,7 +74,7 @@ def decide(
     set_differences: SetDifferences,
     defects: Mapping[str, float],
 ) -> Decision:
-    """Decide if a candidate is not worse in distortion, better in perception, and free of defects.
+    """Decide whether a candidate is not worse in distortion, better in perception, and free of defects.
 
     `references` has "bicubic", and "champion" or, before there is one, "warm start" if it is known. In
     distortion, the lower end of the interval may not fall more than the margin below the champion or bicubic
