@@ -1,6 +1,6 @@
-"""The gate: a pure decision, from measured values, whether a model may become champion. Each check has a sentence.
+"""The gate decides, from measured values alone, whether a model may become champion.
 
-Nothing is measured or registered here: evaluations in, decision out.
+Each check has a sentence. Nothing is measured or registered here: evaluations in, decision out.
 """
 
 from collections.abc import Mapping
