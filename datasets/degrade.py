@@ -76,12 +76,13 @@ def _times(rows: Tensor, image: Tensor) -> Tensor:
     exact = image.dtype == torch.float32  # the order of a sum changes nothing, see _exact_dtype
     if not exact or image.device.type != "cpu" or n_out % _BANDS or n_in <= n_out:
         return rows @ image
-    tall, reach = n_out // _BANDS, 3 * -(-n_in // n_out)
+    band_rows, support = n_out // _BANDS, 3 * -(-n_in // n_out)  # half a kernel is 2 strides; 1 in reserve
     half = image.new_empty(*image.shape[:-2], n_out, image.shape[-1])
     for i in range(_BANDS):
-        first, last = (int((i + k) * tall * n_in / n_out) for k in (0, 1))
-        taps = slice(max(0, first - reach), min(n_in, last + reach))
-        half[..., i * tall : (i + 1) * tall, :] = rows[i * tall : (i + 1) * tall, taps] @ image[..., taps, :]
+        first, last = (int((i + k) * band_rows * n_in / n_out) for k in (0, 1))
+        taps = slice(max(0, first - support), min(n_in, last + support))
+        band = slice(i * band_rows, (i + 1) * band_rows)
+        half[..., band, :] = rows[band, taps] @ image[..., taps, :]
     return half
 
 
@@ -125,12 +126,12 @@ def resize_matrix(n_in: int, n_out: int, border: str) -> np.ndarray:
     repeated, then mirrored) or replicate (clamped).
     """
     scale = n_out / n_in
-    stretch = min(scale, 1.0)
-    support = 4.0 / stretch
+    kernel_scale = min(scale, 1.0)  # below 1 the kernel is widened, which prevents aliasing
+    support = 4.0 / kernel_scale
     centre = np.arange(1, n_out + 1) / scale + 0.5 * (1 - 1 / scale)
     left = np.floor(centre - support / 2)
     taps = left[:, None] + np.arange(math.ceil(support) + 2)
-    weights = stretch * _cubic(stretch * (centre[:, None] - taps))
+    weights = kernel_scale * _cubic(kernel_scale * (centre[:, None] - taps))
     weights /= weights.sum(axis=1, keepdims=True)
     matrix = np.zeros((n_out, n_in))
     rows = np.broadcast_to(np.arange(n_out)[:, None], taps.shape)

@@ -46,7 +46,10 @@ class ImageSet:
         return min((min(row.width, row.height) for row in self.rows), default=0)
 
     def check_key(self, i: int, key: str) -> None:
-        """Raise UserError unless `key` is the key of image i: then the shards do not match their index."""
+        """Check the key that a shard has for image i against the index of the set.
+
+        UserError if they differ, because the shards and their index then come from different imports.
+        """
         if self.keys[i] != key:
             raise UserError(f"{self.location} holds {key}, but its index lists {self.keys[i]}; import again")
 

@@ -23,11 +23,14 @@ from datasets.network_input import network_input
 
 @dataclass(frozen=True)
 class Batch:
-    """A training batch on the device, float32 in [0, 1]: `hr` (N, 3, crop, crop) and `lr_image` for it."""
+    """A training batch on the device, float32 in [0, 1], RGB."""
 
     hr: Tensor
+    """Targets, (N, 3, crop, crop)."""
     lr_image: Tensor
+    """Network inputs made from `hr`, (N, 3, crop/scale, crop/scale); of scale 1, as large as `hr`."""
     indices: np.ndarray
+    """Index in the image set of each crop's image, int64 (N,)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class TrainLoader:
         self._sizes = np.array([(row.height, row.width) for row in images.rows])
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
-        """Yield batch start_step, start_step + 1, ... without end; the next one is cut in the background."""
+        """Yield batch start_step, start_step + 1, ... without end; a thread prepares the next batch."""
         crops = self._streamed(start_step) if self.data.mode == "streamed" else self._cached(start_step)
         with ThreadPoolExecutor(1) as ahead:
             upcoming = ahead.submit(next, crops)
@@ -83,7 +86,9 @@ class TrainLoader:
         n, size, seed = len(self.images), self.data.batch_size, self.data.order_seed
         while True:
             indices, epochs = (part[self.mine] for part in sampling.batch_indices(n, seed, step, size))
-            pixels = self.images.pixels.crops(indices, *self._places(indices, epochs), self.data.crop_px)
+            pixels = self.images.pixels.crops(
+                indices, *self._crop_positions(indices, epochs), self.data.crop_px
+            )
             yield _Crops(pixels, epochs, indices)
             step += 1
 
@@ -96,7 +101,7 @@ class TrainLoader:
                 indices = np.array([s.index for s in batch])
                 epochs = np.array([s.epoch for s in batch])
                 pixels = np.empty((len(batch), side, side, 3), dtype=np.uint8)
-                crops = list(zip(pixels, batch, *self._places(indices, epochs), strict=True))
+                crops = list(zip(pixels, batch, *self._crop_positions(indices, epochs), strict=True))
                 # One task per thread, not per image: starting a task takes a tenth of the time of a decode.
                 list(pool.map(self._decode, (crops[i::threads] for i in range(threads))))
                 yield _Crops(pixels, epochs, indices)
@@ -107,8 +112,10 @@ class TrainLoader:
             row = self.images.rows[sample.index]
             out[:] = codec.decode_crop(sample.data, row.ext, row.mode, transform, int(top), int(left), side)
 
-    def _places(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return sampling.crops(self.data.order_seed, epochs, indices, self._sizes[indices], self.data.crop_px)
+    def _crop_positions(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return sampling.crop_positions(
+            self.data.order_seed, epochs, indices, self._sizes[indices], self.data.crop_px
+        )
 
 
 @dataclass(frozen=True)
@@ -156,16 +163,26 @@ def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0
     return [_pair(images.keys[i], images[i], data, scale) for i in chosen]
 
 
+def input_protocol(data: DataConfig) -> dict[str, object]:
+    """Return the part of the evaluation protocol that decides how the network input is made from HR.
+
+    Networks of equal scale and equal input protocol can be measured on the same pairs.
+    """
+    facts: dict[str, object] = {"degradation": data.degradation}
+    if data.input != "image":
+        facts["input"] = data.input
+    if data.input == "edges":
+        facts["canny"] = f"{data.canny_sigma:g}/{data.canny_low:g}/{data.canny_high:g}"
+    return facts
+
+
 def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
     """Return the evaluation protocol: all that a metric on `eval_pairs(images, data, ...)` depends on.
 
     Values of unequal protocols must not be compared. Defaults (whole images, in colour) are left out.
     """
     facts: dict[str, object] = {"degradation": data.degradation, "images": images.digest}
-    if data.input != "image":
-        facts["input"] = data.input
-    if data.input == "edges":
-        facts["canny"] = f"{data.canny_sigma:g}/{data.canny_low:g}/{data.canny_high:g}"
+    facts |= input_protocol(data)
     if data.eval_crop_px:
         facts["crop"] = f"{data.eval_crop_px} px, {data.eval_crop_at}"
     return facts
@@ -177,7 +194,7 @@ def _pair(key: str, image: np.ndarray, data: DataConfig, scale: int) -> Pair:
     if side:
         if min(height, width) < side:
             raise UserError(f"data.eval_crop_px={side} is larger than image {key} ({width}x{height} px)")
-        top, left = sampling.eval_place(key, height - side, width - side, data.eval_crop_at)
+        top, left = sampling.eval_position(key, height - side, width - side, data.eval_crop_at)
         image = image[top : top + side, left : left + side]
     height, width = (n // scale * scale for n in image.shape[:2])
     hr = image[:height, :width].copy()

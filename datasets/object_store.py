@@ -1,4 +1,8 @@
-"""File systems of object stores (s3://, gs://) through pyarrow; credentials come from the environment."""
+"""File systems of object stores (s3://, gs://) through pyarrow, which finds the credentials itself.
+
+For s3:// it uses AWS's default chain, in this order: environment variables (AWS_ACCESS_KEY_ID, ...), the
+files in ~/.aws, the role of the instance. For gs:// it uses Google's application default credentials.
+"""
 
 import os
 from datetime import timedelta

@@ -108,9 +108,9 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
     """Return the shard folder or URL of `spec`; photographs are imported into `work_dir`/datasets if needed.
 
     `spec` is a shard folder or its URL, the name of a dataset that was prepared in `work_dir`/datasets,
-    "demo", or a folder or zip of photographs, which is divided as `split` (see splits.divide). UserError if
-    there is nothing to read, or too few images; it names `option`, and adds `advice` to the command to
-    prepare a set.
+    "demo", or a folder or zip of photographs, which is divided as `split` (see splits.split_plain).
+    UserError if there is nothing to read, or too few images; it names `option`, and adds `advice` to the
+    command to prepare a set.
     """
     if is_shards(spec) or is_url(spec):
         return spec
@@ -130,7 +130,7 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
         raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, CATALOGUE)
     plain = open_source(Path(spec))
     out = folder / f"{_short(plain.fingerprint())}-{split}"
-    return _packed(out, plain.name, lambda: _parts(plain, splits.divide(plain.members(), split)))
+    return _packed(out, plain.name, lambda: _parts(plain, splits.split_plain(plain.members(), split)))
 
 
 def _packed(out: Path, name: str, parts: Callable[[], Parts]) -> str:
@@ -158,7 +158,7 @@ def prepare_study_set(spec: str, split: str, work_dir: Path) -> str:
         return import_once(spec, split, Path(work_dir), "--data")
     except splits.TooFew as error:
         raise UserError(
-            f"{spec} has {error.given:,} photographs, but this study cuts each set into {error.sizes}; use "
+            f"{spec} has {error.given:,} images, but this study cuts each set into {error.sizes}; use "
             f"larger sets, or sets of equal size as shards (python experiments/prepare_data.py folder)"
         ) from None
 
@@ -168,7 +168,7 @@ def _parts(source: Source, roles: splits.Split) -> Parts:
 
 
 def _divided(request: ImportRequest, source: Source, members: Sequence[Member]) -> Parts:
-    return _parts(source, splits.divide(members, request.split))
+    return _parts(source, splits.split_plain(members, request.split))
 
 
 def _demo(request: ImportRequest) -> Prepared:
@@ -193,7 +193,7 @@ def _celeba(request: ImportRequest) -> Prepared:
     if request.split != "official":
         return _divided(request, source, members), settings, "celeba"
     text = _list_text(source, request.source, "list_eval_partition.txt")
-    roles = splits.cut(members) if text is None else splits.partition(members, text)
+    roles = splits.split_by_share(members) if text is None else splits.partition(members, text)
     return _parts(source, roles), settings, "celeba"
 
 
@@ -225,7 +225,7 @@ def _div2k(request: ImportRequest) -> Prepared:
     keep = {m.photograph for m in request.first(train.members())}
     members = [m for m in tiles.members() if m.photograph in keep]
     if request.split == "cut":
-        return _parts(tiles, splits.cut(members)), request.settings, "div2k"
+        return _parts(tiles, splits.split_by_share(members)), request.settings, "div2k"
     test = _div2k_half(request.source, "valid")
     chosen = request.first(test.members())
     parts = _parts(tiles, splits.hold_out(members, []))

@@ -36,10 +36,10 @@ def batch_indices(n: int, seed: int, step: int, batch: int) -> tuple[np.ndarray,
 def stream_order(
     counts: Sequence[int], seed: int, epoch: int, together: int, buffer: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (read, given), int64 (n,) each: the orders in which images are read and in which they are used.
+    """Return (read_order, use_order), int64 (n,): images in the order in which they are read, and are used.
 
-    Shards are permuted and read in groups of `together`, one image of each in turn; then each run of `buffer`
-    images is permuted. This shuffle buffer depends on the counts alone, so a run can resume at any position.
+    Shards are permuted and read in groups of `together`, round robin; after that, each run of `buffer` images
+    is permuted. This shuffle buffer depends on the counts alone, so a run can resume at any position.
     """
     firsts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
     runs = []
@@ -47,12 +47,12 @@ def stream_order(
     for start in range(0, len(shards), together):
         group = shards[start : start + together]
         slots = np.concatenate([np.arange(counts[s]) for s in group])
-        lanes = np.repeat(np.arange(len(group)), [counts[s] for s in group])
+        turns = np.repeat(np.arange(len(group)), [counts[s] for s in group])  # order within a round
         rows = np.concatenate([firsts[s] + np.arange(counts[s]) for s in group])
-        runs.append(rows[np.lexsort((lanes, slots))])
-    read = np.concatenate(runs)
-    chance = _generator(seed, epoch, len(read), 2).random(len(read))
-    return read, read[np.lexsort((chance, np.arange(len(read)) // buffer))]
+        runs.append(rows[np.lexsort((turns, slots))])
+    read_order = np.concatenate(runs)
+    chance = _generator(seed, epoch, len(read_order), 2).random(len(read_order))
+    return read_order, read_order[np.lexsort((chance, np.arange(len(read_order)) // buffer))]
 
 
 def shard_order(n: int, seed: int, epoch: int) -> np.ndarray:
@@ -79,10 +79,13 @@ def draw(what: str, seed: int, epochs: Sequence[int] | np.ndarray, indices: np.n
     return state
 
 
-def crops(
+def crop_positions(
     seed: int, epochs: np.ndarray, indices: np.ndarray, sizes: np.ndarray, crop_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return (top, left) of each crop, int64 (batch,), uniform in images of (batch, 2) `sizes`."""
+    """Return (top, left) of each crop, int64 (batch,); `sizes` (batch, 2) are height and width of its image.
+
+    Positions are uniform over all that keep the crop inside the image.
+    """
     room = (sizes - crop_px + 1).astype(np.uint64)
     top = draw("top", seed, epochs, indices) % room[:, 0]
     left = draw("left", seed, epochs, indices) % room[:, 1]
@@ -98,10 +101,10 @@ EVAL_SEED = 0
 """Seed of evaluation crops; it is not the run's seed, so that all runs are evaluated on equal pixels."""
 
 
-def eval_place(key: str, room_down: int, room_right: int, where: str) -> tuple[int, int]:
+def eval_position(key: str, room_down: int, room_right: int, where: str) -> tuple[int, int]:
     """Return (top, left) of the crop to evaluate in image `key`, at most (room_down, room_right).
 
-    `where` is "centre", or "key": uniform over all places, derived from the key alone.
+    `where` is "centre", or "key": uniform over all positions, derived from the key alone.
     """
     if where == "centre":
         return room_down // 2, room_right // 2

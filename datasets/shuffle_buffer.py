@@ -30,7 +30,11 @@ class Sample:
 
 
 def buffer_size(images: ImageSet) -> int:
-    """Return the number of images in the shuffle buffer, less if they are large, from the index alone."""
+    """Return the number of images in the shuffle buffer: BUFFER_IMAGES, or fewer if images are large.
+
+    So many are used that their encoded bytes, by the mean in the index, take at most BUFFER_BYTES; but at
+    least 16. No shard is opened for it, so every rank knows the number at once.
+    """
     mean = sum(row.n_bytes for row in images.rows) / len(images.rows)
     return max(16, min(BUFFER_IMAGES, int(BUFFER_BYTES / mean)))
 
@@ -46,26 +50,26 @@ def stream(images: ImageSet, seed: int, position: int) -> Iterator[Sample]:
 def _epoch(images: ImageSet, seed: int, epoch: int, start: int) -> Iterator[Sample]:
     counts = [shard.count for shard in images.manifest.splits[images.split].shards]
     buffer = buffer_size(images)
-    read, given = stream_order(counts, seed, epoch, SHARDS_TOGETHER, buffer)
+    read_order, use_order = stream_order(counts, seed, epoch, SHARDS_TOGETHER, buffer)
     first = start // buffer * buffer
-    source = _read(images, seed, epoch, read, first)
-    past = set(given[first:start].tolist())
+    source = _read(images, seed, epoch, read_order, first)
+    past = set(use_order[first:start].tolist())
     waiting: dict[int, bytes] = {}
     pulled = first
-    for place in range(start, len(given)):
+    for slot in range(start, len(use_order)):
         # One image is read for each image yielded, at most `buffer` ahead, to spread reading over the steps.
-        for index, data in islice(source, min(len(given), place + buffer) - pulled):
+        for index, data in islice(source, min(len(use_order), slot + buffer) - pulled):
             pulled += 1
             if index not in past:
                 waiting[index] = data
-        index = int(given[place])
+        index = int(use_order[slot])
         yield Sample(epoch, index, waiting.pop(index))
 
 
 def _read(
-    images: ImageSet, seed: int, epoch: int, read: np.ndarray, first: int
+    images: ImageSet, seed: int, epoch: int, read_order: np.ndarray, first: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield (index, bytes) of read[first:]; groups of shards before `first` are not opened."""
+    """Yield (index, bytes) of read_order[first:]; groups of shards before `first` are not opened."""
     shards = images.manifest.splits[images.split].shards
     order = [shards[i] for i in shard_order(len(shards), seed, epoch)]
     groups = [order[i : i + SHARDS_TOGETHER] for i in range(0, len(order), SHARDS_TOGETHER)]
@@ -77,21 +81,21 @@ def _read(
             prefetch(images.location, groups[i])
             ahead.submit(prefetch, images.location, groups[i + 1] if i + 1 < len(groups) else [])
             start = int(ends[i - 1]) if i else 0
-            lanes = [samples(images.location, [shard]) for shard in groups[i]]
-            taken = islice(_in_turn(lanes), max(0, first - start), None)
-            for index, (key, data) in zip(read[max(first, start) : ends[i]], taken, strict=True):
+            shard_readers = [samples(images.location, [shard]) for shard in groups[i]]
+            taken = islice(_round_robin(shard_readers), max(0, first - start), None)
+            for index, (key, data) in zip(read_order[max(first, start) : ends[i]], taken, strict=True):
                 images.check_key(int(index), key)
                 yield int(index), data
     finally:
         ahead.shutdown(wait=False, cancel_futures=True)
 
 
-def _in_turn(lanes: list[Iterator[tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
-    """Yield one item of each lane in turn, until all are empty."""
-    while lanes:
+def _round_robin(readers: list[Iterator[tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
+    """Yield one sample of each reader in turn, until all readers are exhausted."""
+    while readers:
         left = []
-        for lane in lanes:
-            for item in islice(lane, 1):
-                yield item
-                left.append(lane)
-        lanes = left
+        for reader in readers:
+            for sample in islice(reader, 1):
+                yield sample
+                left.append(reader)
+        readers = left

@@ -24,30 +24,38 @@ STUDIES: dict[str, dict[str, int]] = {
     # The largest sizes for sets of about 530 photographs.
     "miniature": {"test": 130, "val": 1, "train": 400},
 }
-HELD_OUT = 50
-"""One in this many photographs of an official training set becomes val, and another one gate."""
+HELD_OUT_ONE_IN = 50
+"""One in this many photographs of an official training set becomes val, and one in this many gate."""
 
 
 class TooFew(UserError):
-    """A set is smaller than a study's split needs: `given` images instead of `sizes`, in words."""
+    """A set has fewer images than the split of a study needs.
+
+    `split` is a name of STUDIES, `given` the number of images of the set. The attribute `sizes` lists the
+    needed images as text, such as "130 test, 1 val, 400 train".
+    """
 
     def __init__(self, split: str, given: int) -> None:
         self.given, needed = given, sum(STUDIES[split].values())
         self.sizes = ", ".join(f"{size:,} {role}" for role, size in STUDIES[split].items())
-        super().__init__(
-            f"--split {split} needs {needed:,} photographs, but there are {given:,}; use --split cut"
-        )
+        super().__init__(f"--split {split} needs {needed:,} images, but there are {given:,}; use --split cut")
 
 
-def divide(members: Sequence[Member], split: str) -> Split:
-    """Divide a set without official roles: "whole" (all images for any role), "cut", or a name of STUDIES."""
+def split_plain(members: Sequence[Member], split: str) -> Split:
+    """Split a set without official roles: "whole" (all images for any role), "cut", or a name of STUDIES.
+
+    UserError as from `split_by_share` ("cut") and `split_by_sizes` (a name of STUDIES).
+    """
     if split == "whole":
         return {"all": list(members)}
-    return cut(members) if split == "cut" else study(members, split)
+    return split_by_share(members) if split == "cut" else split_by_sizes(members, split)
 
 
-def cut(members: Sequence[Member]) -> Split:
-    """Cut into four roles by photograph, at least one each; UserError if there are fewer than four."""
+def split_by_share(members: Sequence[Member]) -> Split:
+    """Split into the four roles of SHARES by photograph; UserError if there are fewer than four photographs.
+
+    Each role has at least one photograph.
+    """
     n = len({m.photograph for m in members})
     if n < len(SHARES):
         raise UserError(f"{n} photographs cannot be cut into train, val, test and gate; provide at least 4")
@@ -55,20 +63,22 @@ def cut(members: Sequence[Member]) -> Split:
     return _in_sizes(members, {"train": n - sum(sizes.values()), **sizes})
 
 
-def study(members: Sequence[Member], name: str) -> Split:
-    """Cut into a study's sizes, in images; images of one photograph or person stay together.
+def split_by_sizes(members: Sequence[Member], name: str) -> Split:
+    """Split into the numbers of images of STUDIES[name]; images of one photograph or person stay together.
 
-    UserError if there are fewer images than the study needs (TooFew), or groups that do not fill a role.
+    Raises:
+        TooFew: there are fewer images than the study needs.
+        UserError: no choice of whole photographs or people has exactly the number of images of a role.
     """
     sizes = STUDIES[name]
     if len(members) < sum(sizes.values()):
         raise TooFew(name, len(members))
-    together = Counter(m.photograph for m in members)
-    left = _by_hash(together)
+    images_per_photograph = Counter(m.photograph for m in members)
+    left = _by_hash(images_per_photograph)
     role_of: dict[str, str] = {}
     for role, size in sizes.items():
-        chosen = _filling(left, together, size)
-        if sum(together[p] for p in chosen) < size:
+        chosen = _fill(size, left, images_per_photograph)
+        if sum(images_per_photograph[p] for p in chosen) < size:
             raise UserError(
                 f"--split {name}: no whole groups make {size:,} images of {role}; use --split cut"
             )
@@ -77,13 +87,13 @@ def study(members: Sequence[Member], name: str) -> Split:
     return _by_role(members, role_of, sizes)
 
 
-def _filling(photographs: Sequence[str], together: Mapping[str, int], size: int) -> list[str]:
-    """Return the first photographs that fit, one after the other, into `size` images."""
+def _fill(size: int, photographs: Sequence[str], images_per_photograph: Mapping[str, int]) -> list[str]:
+    """Choose photographs, in order, until they have `size` images; skip those with more than are missing."""
     chosen = []
     for photograph in photographs:
-        if together[photograph] <= size:
+        if images_per_photograph[photograph] <= size:
             chosen.append(photograph)
-            size -= together[photograph]
+            size -= images_per_photograph[photograph]
         if not size:
             break
     return chosen
@@ -92,7 +102,7 @@ def _filling(photographs: Sequence[str], together: Mapping[str, int], size: int)
 def hold_out(train: Sequence[Member], test: Sequence[Member]) -> Split:
     """Use an official training and test set: val and gate are cut from train, test stays as it is."""
     order = _by_hash(m.photograph for m in train)
-    size = max(1, len(order) // HELD_OUT)
+    size = max(1, len(order) // HELD_OUT_ONE_IN)
     if len(order) < 3:
         raise UserError(
             f"{len(order)} training photographs leave nothing for val and gate; provide at least 3"

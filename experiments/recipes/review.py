@@ -31,7 +31,11 @@ def arms(kind: str, config: TrainConfig, miniature: bool) -> dict[str, Arm]:
 
 
 def _review(config: TrainConfig) -> dict[str, Arm]:
-    """Return the rows of Ledig et al. (2017), table 1: the GANs and VGG22 start from SRResNet-MSE."""
+    """Return the arms of the SRGAN review at full scale, the rows of Ledig et al. (2017), table 1.
+
+    SRCNN and SRResNet-MSE begin with new weights. SRResNet-VGG22 and the three SRGANs have no PSNR phase
+    of their own, because they start from the trained SRResNet-MSE.
+    """
     rows = {
         SRCNN: Arm(override(recipes.build("srcnn_955"), {"generator.scale": 4, "data.crop_px": 96})),
         SRRESNET: Arm(config),
@@ -43,6 +47,7 @@ def _review(config: TrainConfig) -> dict[str, Arm]:
 
 
 def _small_review(config: TrainConfig) -> dict[str, Arm]:
+    """Return three of these arms, small enough for a CPU."""
     gan: dict[str, Any] = {"run.psnr_steps": 0, "run.gan_steps": 120, "loss.adversarial_weight": 1e-2}
     return {
         SRCNN: Arm(override(config, _SRCNN)),

@@ -131,11 +131,13 @@ def hierarchical_bootstrap(
     return Comparison(interval, _two_sided(estimate, error, freedom), seeds, images)
 
 
-def seed_level(a: Sequence[float], b: Sequence[float], images: int, *, level: float = 0.95) -> Comparison:
-    """Return mean(a) - mean(b) of one value per seed of two designs, for set-level metrics (Welch's t, 1947).
+def welch_difference(
+    a: Sequence[float], b: Sequence[float], images: int, *, level: float = 0.95
+) -> Comparison:
+    """Compare the means of two designs over seeds, mean(a) - mean(b), by Welch's t (1947).
 
-    Images are not resampled: the interval is valid for these `images` test images only. With one seed there
-    are no limits.
+    It is for set-level metrics, which have one value per seed and none per image. Images are not resampled,
+    so the interval is valid for these `images` test images only. With one seed it is infinite.
 
     Raises:
         ValueError: if a value is not finite.

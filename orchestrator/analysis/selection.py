@@ -40,7 +40,12 @@ def to_confirm(points: Sequence[Point], floors: Sequence[float], reference: Poin
 
 
 def pick(points: Sequence[Point], floor: float) -> tuple[int | None, str]:
-    """Return the index of the best perception among points at or above `floor`, and the reason as text."""
+    """Choose the design to ship: the best perception among `points` whose distortion reaches `floor`.
+
+    Returns its index and the reason as text; the index is None if no point reaches the floor. The points are
+    means over the seeds of the confirmed designs. The floor comes from orchestrator/sweep/pick_floor.py, and
+    orchestrator/sweep/result.py chooses the seed of the design whose network is shipped.
+    """
     feasible = [i for i, p in enumerate(points) if p[0] >= floor]
     if not feasible:
         return None, f"no confirmed design reaches the floor of {floor:.2f} dB"

@@ -28,13 +28,16 @@ FILES = {
 
 @dataclass(frozen=True)
 class HeadInfo:
-    """The contents of the files that a head has about its cluster."""
+    """The contents of the files on a head that describe its cluster (FILES)."""
 
     token: str
+    """Token that Ray's dashboard asks for, from ~/.ray/auth_token."""
     tracking_uri: str
-    """Empty if MLflow does not run there."""
+    """Address of MLflow on the head, from ~/upsweep/record.json; empty if MLflow does not run there."""
     env: dict[str, str]
+    """Environment variables that the cluster file exports, from ~/upsweep/env."""
     config: dict[str, Any]
+    """Ray's description of the cluster and its node types, from ~/ray_bootstrap_config.yaml."""
 
     @property
     def storage(self) -> str:

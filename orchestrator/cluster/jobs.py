@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 DASHBOARD = "127.0.0.1:8265"
-FOLDER = "~/upsweep/jobs"
+JOBS_FOLDER = "~/upsweep/jobs"
 """On the head: one file per job, written by the job itself, with its sweep's name and folder."""
 JOB_VARIABLE = "UPSWEEP_JOB"
 """Environment variable with which a job learns its id."""
@@ -123,38 +123,45 @@ def _poll(client: Any, job_id: str) -> Iterator[tuple[str, str]]:
 
 def list_jobs(head: Head, sweep: str = "") -> list[SubmittedJob]:
     """Return every registered job, or those of one sweep, oldest first."""
-    text = head.run(f"cat $(ls -tr {FOLDER}/*.json 2>/dev/null) /dev/null")
+    # /dev/null: without any file, cat would wait for its standard input; ls's own error is not an answer
+    text = head.run(f"cat $(ls -tr {JOBS_FOLDER}/*.json 2>/dev/null) /dev/null")
     jobs = [SubmittedJob(**json.loads(line)) for line in text.splitlines()]
     return [job for job in jobs if sweep in ("", job.sweep)]
 
 
-def refresh(head: Head, job: SubmittedJob) -> SubmittedJob | None:
-    """Return `job` as it has registered itself; None if it has not yet."""
+def reload(head: Head, job: SubmittedJob) -> SubmittedJob | None:
+    """Return `job` with the sweep and folder that it has registered; None if it has not registered yet."""
     return next((listed for listed in list_jobs(head) if listed.id == job.id), None)
 
 
-def running(client: Any, jobs: Sequence[SubmittedJob]) -> SubmittedJob | None:
-    """Return the newest of `jobs` that has not ended; None if all have."""
+def newest_running(client: Any, jobs: Sequence[SubmittedJob]) -> SubmittedJob | None:
+    """Return the newest of `jobs` that has not ended; None if all have ended."""
+    # Ray forgets its jobs when it restarts, but their files stay: a job that it does not list has ended
     status = {d.submission_id: str(d.status.value) for d in client.list_jobs()}
     return next((j for j in reversed(jobs) if status.get(j.id, "FAILED") not in ENDED), None)
 
 
 def stop(head: Head, sweep: str) -> str:
-    """Stop the running job of a sweep as Ctrl-C would; return a sentence. UserError if none runs."""
+    """Stop the running job of a sweep as Ctrl-C would, and return a sentence about its end.
+
+    UserError if no job of the sweep runs.
+    """
     jobs = list_jobs(head, sweep)
     with job_client(head) as client:
-        job = running(client, jobs)
+        job = newest_running(client, jobs)
         if job is None:
             raise UserError(f"no sweep '{sweep}' runs on cluster '{head.cluster.name}'")
         client.stop_job(job.id)
         status = next(s for _, s in _poll(client, job.id) if s in ENDED)
-    return f"sweep '{sweep}' {status.lower()}; resume it with: python experiments/sweep.py --resume {sweep}"
+    if status != "STOPPED":
+        return f"sweep '{sweep}' ended by itself before it could be stopped: {status.lower()}"
+    return f"sweep '{sweep}' stopped; resume it with: python experiments/sweep.py --resume {sweep}"
 
 
 def register_job(sweep: str, folder: Path, env: Mapping[str, str]) -> None:
     """Inside a job, write the name of its sweep to the head, for --status, --resume and --stop elsewhere."""
     if JOB_VARIABLE not in env:
         return
-    path = Path(FOLDER).expanduser() / f"{env[JOB_VARIABLE]}.json"
+    path = Path(JOBS_FOLDER).expanduser() / f"{env[JOB_VARIABLE]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"id": env[JOB_VARIABLE], "sweep": sweep, "folder": str(folder)}) + "\n")

@@ -125,7 +125,7 @@ def ui(cluster: KnownCluster, say: Say) -> int:
             f"MLflow does not run on the head of cluster '{cluster.name}': start it with python "
             f"experiments/cluster.py up"
         )
-    ports = [free_port() if is_open(usual) else usual for usual in (5000, 8265)]
+    ports = [free_port() if is_open(default) else default for default in (5000, 8265)]
     with head.tunnel(mlflow_address, DASHBOARD, ports=ports) as (mlflow, dashboard):
         say(f"MLflow at http://127.0.0.1:{mlflow}, Ray at http://127.0.0.1:{dashboard} (Ctrl-C ends both)")
         say("Ray's page asks for the token once: ssh to the head, cat ~/.ray/auth_token")

@@ -66,7 +66,7 @@ def _running_job(head: Head, sweep: str) -> SubmittedJob | None:
         return None
     known = jobs.list_jobs(head, sweep)
     with jobs.job_client(head) as client:
-        return jobs.running(client, known)
+        return jobs.newest_running(client, known)
 
 
 def _exists(head: Head, path: str) -> bool:
@@ -78,12 +78,12 @@ def _follow(head: Head, job: SubmittedJob, say: Say) -> int:
     try:
         code = jobs.follow(head, job, _print)
     except KeyboardInterrupt:
-        registered = jobs.refresh(head, job)
+        registered = jobs.reload(head, job)
         name = registered and registered.sweep
         sweep = f"sweep '{name}' (--status, --resume or --stop {name})" if name else f"job {job.id}"
         say(f"\nno longer following; {sweep} continues on the cluster")
         return 0
-    registered = jobs.refresh(head, job)
+    registered = jobs.reload(head, job)
     if not code and registered is not None:
         target = Path("runs") / registered.sweep
         if all([_download(head, f"{registered.folder}/{name}", target / name) for name in REPORT_FILES]):

@@ -16,10 +16,15 @@ from orchestrator.analysis.significance import MIN_SEEDS, NOT_ENOUGH, SEEDS_TO_B
 from orchestrator.rating.scores import SCORES, RatingSession
 from orchestrator.rating.study import HR, NEAREST
 
-MIN_RATERS = MIN_SEEDS
+# Raters take the part that seeds have in a sweep.
+MIN_RATERS, RATERS_TO_BEAT = MIN_SEEDS, SEEDS_TO_BEAT
 MIN_IMAGES = 5
-"""In simulated panels of scores (rater, image and noise each about half a point, rounded to 1 to 5) 95 %
-intervals covered the truth 93 % to 98 % of the time from 3 raters and 5 images on, 89 % at 2 and 30."""
+"""Images below which there is no interval and no verdict; MIN_RATERS is the limit for raters.
+
+Both come from simulated scores, in which raters, images and noise each had a standard deviation of about half
+a point. With at least 3 raters and 5 images, 95 % intervals covered the true mean in 93 % to 98 % of the
+simulations, but with 2 raters and 30 images in only 89 %.
+"""
 MIN_REPEATS = 3
 
 
@@ -89,38 +94,36 @@ def mean_opinion_scores(
     min_consistency: float,
 ) -> Results:
     """Return the results of a study; the other models are compared with `reference`."""
-    people: dict[str, list[RatingSession]] = {}
+    by_name: dict[str, list[RatingSession]] = {}
     for session in sessions:
-        people.setdefault(session.rater.casefold(), []).append(session)
-    raters = tuple(
-        _rater(f"rater {number}", own, min_consistency) for number, own in enumerate(people.values(), 1)
-    )
-    both = zip(raters, people.values(), strict=True)
-    counted = [(rater, [s for s in own if s.finished]) for rater, own in both if rater.finished]
-    unflagged = [(rater, own) for rater, own in counted if not rater.doubts]
-    panels = [_panel("all raters", [own for _, own in counted], models, images, reference)] if counted else []
+        by_name.setdefault(session.rater.casefold(), []).append(session)
+    by_rater = list(by_name.values())
+    raters = tuple(_rater(f"rater {i}", group, min_consistency) for i, group in enumerate(by_rater, 1))
+    finished = [[s for s in group if s.finished] for group in by_rater]
+    counted = [group for group in finished if group]
+    unflagged = [g for g, rater in zip(finished, raters, strict=True) if g and not rater.doubts]
+    panels = [_panel("all raters", counted, models, images, reference)] if counted else []
     if unflagged and len(unflagged) < len(counted):
-        own_sessions = [own for _, own in unflagged]
-        panels.append(_panel("without flagged raters", own_sessions, models, images, reference))
-    shown = [line["shown"] for _, own in counted for s in own for line in s.ratings.values()]
+        panels.append(_panel("without flagged raters", unflagged, models, images, reference))
+    shown = [line["shown"] for group in counted for s in group for line in s.ratings.values()]
     notes = _notes(raters, panels, min_consistency) + _small_pictures(shown)
     return Results(reference, raters, tuple(panels), notes)
 
 
-def _rater(label: str, own: Sequence[RatingSession], min_consistency: float) -> Rater:
-    differences = [d for session in own for d in _differences(session)]
+def _rater(label: str, sessions: Sequence[RatingSession], min_consistency: float) -> Rater:
+    """Summarise all sessions of one rater."""
+    differences = [d for session in sessions for d in _differences(session)]
     within = float(np.mean([abs(d) <= 1 for d in differences])) if differences else None
-    hr, nearest = (_mean_of(own, model) for model in (HR, NEAREST))
+    hr, nearest = (_mean_of(sessions, model) for model in (HR, NEAREST))
     doubts = []
     if within is not None and len(differences) >= MIN_REPEATS and within < min_consistency:
         doubts.append(f"{within:.0%} of {len(differences)} repeats within one point")
     if hr is not None and nearest is not None and hr <= nearest:
         doubts.append(f"HR {hr:.2f} not above nearest {nearest:.2f}")
-    done, total = sum(len(s.ratings) for s in own), sum(len(s.order) for s in own)
-    finished = any(session.finished for session in own)
-    return Rater(
-        label, own[0].rater, done, total, len(differences), within, hr, nearest, tuple(doubts), finished
-    )
+    done, total = sum(len(s.ratings) for s in sessions), sum(len(s.order) for s in sessions)
+    finished = any(session.finished for session in sessions)
+    name, repeats = sessions[0].rater, len(differences)
+    return Rater(label, name, done, total, repeats, within, hr, nearest, tuple(doubts), finished)
 
 
 def _differences(session: RatingSession) -> list[int]:
@@ -139,46 +142,50 @@ def _first_scores(session: RatingSession) -> dict[tuple[str, str], int]:
     return {(line["image"], line["model"]): line["score"] for line in lines if not line["repeat"]}
 
 
-def _mean_of(own: Sequence[RatingSession], model: str) -> float | None:
-    scores = [score for s in own for (_, name), score in _first_scores(s).items() if name == model]
+def _mean_of(sessions: Sequence[RatingSession], model: str) -> float | None:
+    scores = [score for s in sessions for (_, name), score in _first_scores(s).items() if name == model]
     return float(np.mean(scores)) if scores else None
 
 
 def _panel(
     title: str,
-    people: Sequence[Sequence[RatingSession]],
+    by_rater: Sequence[Sequence[RatingSession]],
     models: Sequence[str],
     images: Sequence[str],
     reference: str,
 ) -> Panel:
-    given = [[_first_scores(session) for session in own] for own in people]
-    tables = {
-        model: np.array([[np.mean([g[i, model] for g in own]) for i in images] for own in given])
+    """Score the models by the finished sessions of several raters."""
+    given = [[_first_scores(session) for session in sessions] for sessions in by_rater]
+    tables = {  # [rater][image], the mean over the rater's sessions
+        model: np.array([[np.mean([g[i, model] for g in of_rater]) for i in images] for of_rater in given])
         for model in models
     }
-    differences = {m: _over_both(tables[m] - tables[reference]) for m in models if m != reference}
+    differences = {m: _compare_with_zero(tables[m] - tables[reference]) for m in models if m != reference}
     verdicts = between_designs(differences, "max", min_images=MIN_IMAGES)
     scores = []
     for model in models:
-        counts = Counter(g[i, model] for own in given for g in own for i in images)
+        counts = Counter(g[i, model] for of_rater in given for g in of_rater for i in images)
         by_score = tuple(counts[score] for score in SCORES)
         mean, interval = float(tables[model].mean()), _interval(tables[model])
         scores.append(Score(model, mean, interval, sum(by_score), by_score, verdicts.get(model)))
     ranked = sorted(scores, key=lambda s: -s.mean)
-    return Panel(title, len(people), len(images), tuple(ranked))
+    return Panel(title, len(by_rater), len(images), tuple(ranked))
 
 
-def _over_both(table: np.ndarray) -> Comparison:
-    """Compare the mean of `table` [rater][image] with 0, resampling raters and images."""
+def _compare_with_zero(table: np.ndarray) -> Comparison:
+    """Compare the mean of `table` [rater][image] with 0; raters and images are both resampled."""
     return hierarchical_bootstrap(table.tolist(), np.zeros_like(table).tolist())
 
 
 def _interval(table: np.ndarray) -> Interval | None:
-    """Return limits within the scale; None below MIN_RATERS or MIN_IMAGES, or if all scores are equal."""
+    """Return the interval of the mean of `table` [rater][image], clipped to the scale of the scores.
+
+    None with fewer than MIN_RATERS or MIN_IMAGES, or if all scores are equal.
+    """
     if table.shape[0] < MIN_RATERS or table.shape[1] < MIN_IMAGES or table.min() == table.max():
         return None
-    limits = _over_both(table).interval
-    return Interval(limits.estimate, max(limits.low, min(SCORES)), min(limits.high, max(SCORES)), limits.n)
+    whole = _compare_with_zero(table).interval
+    return Interval(whole.estimate, max(whole.low, min(SCORES)), min(whole.high, max(SCORES)), whole.n)
 
 
 def _notes(raters: Sequence[Rater], panels: Sequence[Panel], min_consistency: float) -> tuple[str, ...]:
@@ -196,8 +203,10 @@ def _notes(raters: Sequence[Rater], panels: Sequence[Panel], min_consistency: fl
             f"Too little evidence for an interval or a verdict: {finished} raters and {images} images, at "
             f"least {MIN_RATERS} and {MIN_IMAGES} are needed."
         )
-    elif finished < SEEDS_TO_BEAT:
-        notes.append(f"Fewer than {SEEDS_TO_BEAT} raters: an estimate, no model can be said to beat another.")
+    elif finished < RATERS_TO_BEAT:
+        notes.append(
+            f"Fewer than {RATERS_TO_BEAT} raters: an estimate, no model can be said to beat another."
+        )
     if any(rater.finished and rater.repeats < MIN_REPEATS for rater in raters):
         notes.append(f"Fewer than {MIN_REPEATS} repeats a rater: consistency is not judged.")
     flagged = sum(bool(rater.doubts) for rater in raters if rater.finished)

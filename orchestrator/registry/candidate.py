@@ -19,7 +19,7 @@ from torch import nn
 from datasets.errors import UserError
 from orchestrator.results.sweep_folder import read_facts, read_rows
 from orchestrator.storage import MARKER, Storage
-from orchestrator.tracking.run_key import split_run_key
+from orchestrator.tracking.run_key import experiment_name, split_run_key
 from orchestrator.tracking.writer import KEY_TAG
 from trainers import checkpoint
 from trainers.config import TrainConfig
@@ -73,8 +73,9 @@ def candidate_of_run(storage: Storage, client: MlflowClient, run_id: str, work_d
 def candidate_of_folder(folder: Path) -> Candidate:
     """Load the network in a checkpoint folder of any origin; UserError if it cannot be loaded."""
     generator, config = checkpoint.load_generator(folder)
-    sweep: dict[str, Any] = {"name": folder.name, "recipe": config.recipe, "experiment": "upsweep/promotions"}
-    sweep |= {"tracking_uri": "", "command": "", "commit": "", "data": {}}
+    sweep: dict[str, Any] = {"name": folder.name, "recipe": config.recipe}
+    sweep |= {"experiment": experiment_name("promotions"), "tracking_uri": ""}
+    sweep |= {"command": "", "commit": "", "data": {}}
     row = {"trial_id": str(folder), "design": folder.name, "seed": config.run.seed}
     return Candidate(sweep, row | _steps(folder), generator, config, None)
 

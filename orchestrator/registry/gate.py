@@ -1,6 +1,6 @@
-"""The gate: a pure decision, from measured values, if a model may become champion. Each check has a sentence.
+"""The gate decides, from measured values alone, whether a model may become champion.
 
-Nothing is measured or registered here: evaluations in, decision out.
+Each check has a sentence. Nothing is measured or registered here: evaluations in, decision out.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ DEFECTS = {
 }
 """Sentences for the values that are limited by the threshold of their name. None is a metric of METRICS."""
 
-Difference = Mapping[tuple[str, str], Interval]
+SetDifferences = Mapping[tuple[str, str], Interval]
 """(metric, reference name) -> interval of candidate minus reference, for metrics of a whole set."""
 
 
@@ -71,10 +71,10 @@ def decide(
     references: Mapping[str, Evaluation],
     objective: ObjectiveConfig,
     thresholds: Thresholds,
-    set_differences: Difference,
+    set_differences: SetDifferences,
     defects: Mapping[str, float],
 ) -> Decision:
-    """Decide if a candidate is not worse in distortion, better in perception, and free of defects.
+    """Decide whether a candidate is not worse in distortion, better in perception, and free of defects.
 
     `references` has "bicubic", and "champion" or, before there is one, "warm start" if it is known. In
     distortion, the lower end of the interval may not fall more than the margin below the champion or bicubic
@@ -93,10 +93,9 @@ def decide(
         return paired_bootstrap(candidate.per_image[metric], references[name].per_image[metric])
 
     checks = [_enough(len(candidate.keys), thresholds.min_images)]
-    floors = {"bicubic": 0.0, "champion": -thresholds.margin_db}
-    for name in (n for n in floors if n in references):
+    for name in (n for n in ("bicubic", "champion") if n in references):
         interval = difference(objective.distortion, name)
-        checks.append(_not_worse(objective.distortion, name, interval, thresholds.margin_db, floors[name]))
+        checks.append(_not_worse(objective.distortion, name, interval, thresholds.margin_db))
     rivals = ["champion"] if "champion" in references else list(references)
     for name in rivals:
         checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
@@ -114,10 +113,11 @@ def _enough(images: int, wanted: int) -> Check:
     return Check("evidence", images >= wanted, sentence)
 
 
-def _not_worse(metric: str, name: str, interval: Interval, margin: float, floor: float) -> Check:
-    passed = interval.low >= -margin and interval.estimate >= floor
+def _not_worse(metric: str, name: str, interval: Interval, margin: float) -> Check:
+    passed, rule = interval.low >= -margin, f"the lower end may not be below {-margin:+g}"
+    if name == "bicubic":
+        passed, rule = passed and interval.estimate >= 0, f"{rule}, nor the estimate below +0"
     verdict = "holds" if passed else "fails"
-    rule = f"the lower end may not be below {-margin:+g}, nor the estimate below {floor:+g}"
     sentence = f"{metric} {format_interval(interval)} against {name}: {verdict} ({rule})"
     return Check(f"{metric} against {name}", passed, sentence)
 

@@ -11,7 +11,7 @@ machine follow one another. (Registry.promote refuses if a rollback or another m
 """
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,11 +75,11 @@ def promote(
     lock = nullcontext() if dry_run else locked(_lock_file(source.work_dir, registry.tracking_uri))
     with lock:
         uses = registry.gate_uses(result.gate_digest) + 1
-        facts = _facts(candidate, result, force, uses)
-        card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, facts)
+        tags = _version_tags(candidate, result, force, uses)
+        card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags)
         if dry_run:
             return Outcome(result.decision, registry.model, None, card)
-        version = _register(registry, candidate, result, source.work_dir, facts, card)
+        version = _register(registry, candidate, result, source.work_dir, tags, card)
         registry.count_gate_use(result.gate_digest)
         if result.decision.passed or force:
             how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
@@ -118,7 +118,7 @@ def _lock_file(work_dir: Path, tracking_uri: str) -> Path:
     return (database.parent if database else work_dir) / "promotion.lock"
 
 
-def _facts(candidate: Candidate, result: GateResult, force: str, uses: int) -> dict[str, str]:
+def _version_tags(candidate: Candidate, result: GateResult, force: str, uses: int) -> dict[str, str]:
     """Return the tags of the version: decision, metrics, protocols, lineage."""
     decision = result.decision
     values = {key: f"{value:.6g}" for key, value in gate_metrics(result.candidate, result.references).items()}
@@ -144,7 +144,7 @@ def _register(
     candidate: Candidate,
     result: GateResult,
     work_dir: Path,
-    facts: Mapping[str, str],
+    tags: Mapping[str, str],
     card: str,
 ) -> int:
     """Log model, card and per-image metrics to a new run and register the model; return its version."""
@@ -152,12 +152,12 @@ def _register(
     experiment = get_or_create_experiment(registry.client, name, artifact_root(uri, work_dir))
     run_name = f"promotion of {candidate.row['design']}"[:250]
     with using_tracking_uri(uri), mlflow.start_run(experiment_id=experiment, run_name=run_name) as run:
-        mlflow.set_tags({"upsweep.kind": "promotion", **facts})
+        mlflow.set_tags({"upsweep.kind": "promotion", **tags})
         mlflow.log_metrics(gate_metrics(result.candidate, result.references))
         mlflow.log_text(card, "model_card.md")
         mlflow.log_table(_per_image(result), "gate_per_image.parquet")
         model_uri = log_generator(candidate.generator, candidate.config)
-    return registry.register(model_uri, run.info.run_id, facts, card).number
+    return registry.register(model_uri, run.info.run_id, tags, card).number
 
 
 def _per_image(result: GateResult) -> dict[str, list]:
@@ -169,11 +169,36 @@ def _per_image(result: GateResult) -> dict[str, list]:
 
 
 def open_registry(source: CandidateSource) -> Registry:
-    """Open the registry that `promote` would use for `source`, without loading a network."""
-    storage, sweep = Storage(source.storage), {"name": ""}
-    if not source.model or not source.tracking_uri and sweep_folder.sweep_names(storage):
-        sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
+    """Open the registry that `promote` would use for `source`, without loading a network.
+
+    UserError if --run or --checkpoint is given without --model, because the registered name of their network
+    is known only after it was loaded; or if the sweep that names the model does not exist.
+    """
+    if source.model:
+        return _registry(source, _facts_of_store(source))
+    if source.run or source.checkpoint:
+        raise UserError(
+            "--rollback, --list and --export act on a registered model, which --run and --checkpoint do not "
+            "name; set --model"
+        )
+    storage = Storage(source.storage)
+    sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
     return _registry(source, sweep)
+
+
+def _facts_of_store(source: CandidateSource) -> Mapping[str, Any]:
+    """Return sweep.json of the sweep whose MLflow store has `source.model`; {} for the default store.
+
+    If no sweep is named, it is the newest finished one; unfinished sweeps have promoted nothing.
+    """
+    storage = Storage(source.storage)
+    if source.tracking_uri or source.run or source.checkpoint or not sweep_folder.sweep_names(storage):
+        return {}
+    if source.name:
+        return sweep_folder.read_facts(storage, source.name)
+    with suppress(UserError):  # no finished sweep with a pick
+        return sweep_folder.read_facts(storage, sweep_folder.newest_sweep(storage))
+    return {}
 
 
 def _registry(source: CandidateSource, sweep: Mapping[str, Any]) -> Registry:

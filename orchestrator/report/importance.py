@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from orchestrator.report.data import SweepResults, has_no_result
 from orchestrator.report.markup import section
-from orchestrator.report.parallel import Column, Item, parallel, small_scatter
+from orchestrator.report.parallel import Column, PlotLine, parallel, small_scatter
 from orchestrator.report.sentences import tooltip
 from orchestrator.results.row import Row
 
@@ -134,21 +134,21 @@ def _bars(weights: dict[str, float], count: int) -> str:
     )
 
 
-def _items(results: SweepResults, rows: Sequence[Row]) -> list[Item]:
+def _plot_lines(results: SweepResults, rows: Sequence[Row]) -> list[PlotLine]:
     """Return how to draw `rows` sorted from worst to best: the best quarter stands out."""
     others = len(rows) - max(1, len(rows) // 4)
-    items = []
+    lines = []
     for k, row in enumerate(rows):
         point = (row["metrics"][results.perceptual], row["metrics"][results.distortion])
         tip = tooltip(results, row["design"], point)
-        items.append(Item("stopped" if k < others else "pick", tip, row["trial_id"]))
-    return items
+        lines.append(PlotLine("stopped" if k < others else "pick", tip, row["trial_id"]))
+    return lines
 
 
 def _slices(results: SweepResults, rows: Sequence[Row], columns: Sequence[Column]) -> str:
     ys = [row["metrics"][results.perceptual] for row in rows]
-    items = _items(results, rows)
-    plots = "".join(small_scatter(column, ys, items) for column in columns[:SLICES])
+    lines = _plot_lines(results, rows)
+    plots = "".join(small_scatter(column, ys, lines) for column in columns[:SLICES])
     return (
         f"<p>Each setting against {escape(results.perceptual)}; the best quarter is marked.</p>"
         f'<div class="slices">{plots}</div>'
@@ -160,4 +160,4 @@ def _parallel(results: SweepResults, rows: Sequence[Row], columns: Sequence[Colu
         column(metric, [float(row["metrics"][metric]) for row in rows])
         for metric in (results.distortion, results.perceptual)
     ]
-    return f"<figure>{parallel([*columns, *metrics], _items(results, rows))}</figure>"
+    return f"<figure>{parallel([*columns, *metrics], _plot_lines(results, rows))}</figure>"

@@ -13,7 +13,7 @@ SLICE = (230, 170)
 
 @dataclass(frozen=True)
 class Column:
-    """One setting or metric as an axis: the place of each row, from 0 (low) to 1 (high), and its labels."""
+    """One setting or metric as an axis: positions of the rows, from 0 (low) to 1 (high), and labels."""
 
     name: str
     places: list[float]
@@ -21,27 +21,27 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Item:
-    """The look of one row: class names, tooltip, and the id of its table row."""
+class PlotLine:
+    """One row in a plot, drawn as a line or a dot: CSS classes, tooltip, and the id of its table row."""
 
-    look: str
+    css: str
     tip: str
     row: str
 
 
-def parallel(columns: Sequence[Column], items: Sequence[Item]) -> str:
-    """Draw one line per item across all columns, in order: the last is on top."""
+def parallel(columns: Sequence[Column], lines: Sequence[PlotLine]) -> str:
+    """Draw `lines` across all columns, in order, so that the last is on top."""
     step = (WIDTH - 2 * LEFT) / max(1, len(columns) - 1)
     top, bottom = TOP + 26, HEIGHT - 34
     xs = [LEFT + k * step for k in range(len(columns))]
     parts = []
-    for i, item in enumerate(items):
+    for i, line in enumerate(lines):
         points = " ".join(
             f"{x:.1f},{bottom + (top - bottom) * column.places[i]:.1f}"
             for x, column in zip(xs, columns, strict=True)
         )
         parts.append(
-            f'<g class="line {item.look}"{about(item.tip, item.row)}><polyline points="{points}"/></g>'
+            f'<g class="line {line.css}"{about(line.tip, line.row)}><polyline points="{points}"/></g>'
         )
     for k, (x, column) in enumerate(zip(xs, columns, strict=True)):
         name_y = TOP + 4 if k % 2 else TOP + 18  # two heights, so that long names do not meet
@@ -55,8 +55,8 @@ def parallel(columns: Sequence[Column], items: Sequence[Item]) -> str:
     return inline(parts, "parallel coordinates", (WIDTH, HEIGHT))
 
 
-def small_scatter(column: Column, ys: Sequence[float], items: Sequence[Item]) -> str:
-    """Draw one setting against `ys`, the perceptual metric of each item."""
+def small_scatter(column: Column, ys: Sequence[float], lines: Sequence[PlotLine]) -> str:
+    """Draw one setting against `ys`, the perceptual metric of each row, as dots."""
     width, height = SLICE
     xs = [40 + place * (width - 60) for place in column.places]
     y = Axis(ys, height - 34, 10)
@@ -69,7 +69,7 @@ def small_scatter(column: Column, ys: Sequence[float], items: Sequence[Item]) ->
     ]
     name = escape(column.name)
     parts.append(f'<text class="name" x="{width / 2}" y="{height - 4}" text-anchor="middle">{name}</text>')
-    for x, value, item in zip(xs, ys, items, strict=True):
+    for x, value, line in zip(xs, ys, lines, strict=True):
         at = f'cx="{x:.1f}" cy="{y(value):.1f}"'
-        parts.append(f'<circle class="mark {item.look}"{about(item.tip, item.row)} {at} r="3.4"/>')
+        parts.append(f'<circle class="mark {line.css}"{about(line.tip, line.row)} {at} r="3.4"/>')
     return inline(parts, column.name, SLICE)

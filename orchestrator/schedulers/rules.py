@@ -95,12 +95,15 @@ class Rule:
     """A rule of early stopping: the order of trials at a rung."""
 
     count_ahead: Callable[[Entry, Rung], int]
-    stops_idle: bool = False
-    """Stop, from the second rung on, a trial that no GAN loss moves: the rule would rank its warm start."""
+    needs_gan_loss: bool = False
+    """Stop a trial from the second rung on if no GAN loss changes its network.
+
+    Otherwise the rule would rank the warm start of such a trial, which has the best distortion.
+    """
 
 
 RULES = {
-    "feasible_first": Rule(feasible_first, stops_idle=True),
+    "feasible_first": Rule(feasible_first, needs_gan_loss=True),
     "front": Rule(nondominated_sorting),
     "asha": Rule(single_objective),
 }

@@ -70,8 +70,9 @@ class SuccessiveHalving(FIFOScheduler):
             entry = self._entry(report)
             self.recorded[milestone].add(trial_id, entry)
             judged = self.milestones.index(milestone) >= second
-            idle = judged and RULES[self.rule].stops_idle and not self._gan_loss_active(report)
-            if idle or not self.survives(milestone, entry):
+            must_have_loss = judged and RULES[self.rule].needs_gan_loss
+            gan_loss_inactive = must_have_loss and not self._gan_loss_active(report)
+            if gan_loss_inactive or not self.survives(milestone, entry):
                 self.stopped[trial_id] = milestone
                 return TrialScheduler.STOP
         return TrialScheduler.CONTINUE

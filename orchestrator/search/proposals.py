@@ -17,19 +17,21 @@ def starting_points(space: Space, trials: int, sampler: str, seed: int) -> list[
     so that no trial waits for a warm start that nobody planned.
     """
     if sampler == "grid":
-        every = space.grid()
-        few = trials < len(every)  # a part of a grid is drawn, or its first axis would never vary
-        return random.Random(seed).sample(every, trials) if few else list(every)
+        grid = space.grid()
+        is_subset = trials < len(grid)  # a subset is drawn, because the first axis hardly varies at the start
+        return random.Random(seed).sample(grid, trials) if is_subset else list(grid)
     if len(space.architectures()) <= trials:
         return [dict(p) for p in space.points[:trials]]
     return list(draw(space, trials, seed))
 
 
 def planned_architectures(space: Space, trials: int, sampler: str, seed: int) -> list[Design]:
-    """Return the architectures that need a warm start: all of the space, or those that few trials draw."""
-    every = space.architectures()
-    if len(every) <= trials:
-        return every
+    """Return the architectures that need a warm start: all of the space, or only those of its starting
+    points if there are fewer trials than architectures.
+    """
+    architectures = space.architectures()
+    if len(architectures) <= trials:
+        return architectures
     drawn: list[Design] = []
     for values in starting_points(space, trials, sampler, seed):
         architecture = {n: v for n, v in values.items() if in_key(n)}
@@ -49,4 +51,5 @@ def draw(space: Space, trials: int, seed: int) -> Iterator[Design]:
     for _ in range(trials):
         trial = study.ask()
         values = space(trial)
+        # params has the switches of axes that may be off, values the axes that follow from others
         yield trial.params | values

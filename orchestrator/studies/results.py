@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, seed_level
+from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies.claims import ClaimResult
 from orchestrator.studies.extra_metrics import EXTRAS
@@ -144,7 +144,7 @@ class Results:
             x, y = ([t["per_image"][metric] for t in side] for side in (left, right))
             return hierarchical_bootstrap(x, y)
         first, second = ([t["summary"][metric] for t in side] for side in (left, right))
-        return seed_level(first, second, len(left[0]["keys"]))
+        return welch_difference(first, second, len(left[0]["keys"]))
 
     def _tests(self, arm: str, test: str) -> list[Mapping[str, Any]]:
         if arm in self.baselines:

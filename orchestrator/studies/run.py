@@ -50,11 +50,11 @@ def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: A
             _run(study, request, digests, place, record, stack)
             results = collect_results(study, request, baselines, say)
             answer = study.conclude(results)
+        except KeyboardInterrupt:
+            _close(request, record, facts | {"status": "interrupted"}, "KILLED")
+            raise
         except BaseException:
-            _write_facts(request, facts | {"status": "interrupted"})
-            if record:
-                record.finish({"status": "interrupted"}, [], "KILLED")
-                record.close(20)
+            _close(request, record, facts | {"status": "failed"}, "FAILED")
             raise
         spent = [_hours(d.measured, request, place) for d in results.done]
         facts |= {"status": "finished", "ended": time.time()}
@@ -64,6 +64,14 @@ def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: A
         if record:
             _record_answer(record, answer, files, facts, say)
     return answer
+
+
+def _close(request: Request, record: SweepRecord | None, facts: Mapping[str, Any], status: str) -> None:
+    """Write the facts of a study that did not finish, and end its MLflow run with `status`."""
+    _write_facts(request, facts)
+    if record:
+        record.finish({"status": facts["status"]}, [], status)
+        record.close(20)
 
 
 def _begin(study: Study, request: Request) -> dict[str, Any]:
@@ -103,24 +111,32 @@ def _new_facts(study: Study, request: Request) -> dict[str, Any]:
 
 
 def _check_images(study: Study, request: Request) -> dict[str, Digests]:
-    """Open every set once and return digests by training; UserError if training and test share images."""
+    """Open every set once and return digests by training.
+
+    UserError if the training images of a training share images with one of its test sets.
+    """
     work_dir = request.work_dir
     tests: dict[DataConfig, ImageSet] = {}
-    digests: dict[str, Digests] = {}
+    trained: dict[str, tuple[ImageSet, ImageSet]] = {}
+    checked: set[tuple[str, str]] = set()
     for training in study.trainings:
         require(training.metrics, "--metrics")
         data = training.config.data
-        for test in training.tests:
-            if test.data not in tests:
-                tests[test.data] = open_test(test.data, work_dir)
-        if data.train not in digests:
+        if data.train not in trained:
             train, val = (
                 open_images(data.source(r), r, work_dir=work_dir, data=data) for r in ("train", "val")
             )
-            for test in training.tests:
-                disjoint(train, tests[test.data])
-            digests[data.train] = (("train", train.digest), ("val", val.digest))
-    return {t.name: digests[t.config.data.train] for t in study.trainings}
+            trained[data.train] = train, val
+        train, _ = trained[data.train]
+        for test in training.tests:
+            if test.data not in tests:
+                tests[test.data] = open_test(test.data, work_dir)
+            images = tests[test.data]
+            if (train.digest, images.digest) not in checked:
+                disjoint(train, images)
+                checked.add((train.digest, images.digest))
+    roles = {name: (("train", a.digest), ("val", b.digest)) for name, (a, b) in trained.items()}
+    return {t.name: roles[t.config.data.train] for t in study.trainings}
 
 
 def _connect(request: Request, stack: ExitStack) -> capacity.Capacity:
@@ -179,7 +195,7 @@ def _job(training: Training, request: Request, digests: Digests, on_gpu: bool) -
         folder=str(folder / training.name),
         work_dir=str(request.work_dir),
         run_key=f"{request.name}/{STAGE}/{training.name}",
-        after=str(folder / training.after) if training.after else "",
+        after_folder=str(folder / training.after) if training.after else "",
         digests=digests,
         # on CPUs two trainings with one thread each beat one training with two
         threads=training.config.run.threads or (0 if on_gpu else 1),
@@ -234,6 +250,7 @@ def collect_results(study: Study, request: Request, baselines: tuple[str, ...], 
     """Return the measurements of all trainings and of the baselines, which are measured if need be."""
     folders = [request.folder / t.name for t in study.trainings]
     done = [FinishedTraining(t, f, read_result(f)) for t, f in zip(study.trainings, folders, strict=True)]
+    # reversed: of several trainings with a test set of one name, the first decides scale and metrics
     tests = {test.name: (t, test) for t in reversed(study.trainings) for test in t.tests}
     measured: dict[str, dict[str, Any]] = {}
     for kind in baselines:

@@ -40,8 +40,8 @@ class TrainingJob:
     folder: str
     work_dir: str
     run_key: str
-    after: str
-    """Folder of the training that it starts from; empty: none."""
+    after_folder: str
+    """Folder of the training that it starts from; empty: it starts from new weights."""
     digests: tuple[tuple[str, str], ...]
     threads: int
     """Threads of torch; 0: torch's own choice."""
@@ -108,8 +108,8 @@ def run_training(job: TrainingJob) -> None:
 
 def _train_and_measure(job: TrainingJob) -> dict[str, Any]:
     """Return the result of a training; one that would start from a diverged network is not begun."""
-    config, after = job.training.config, Path(job.after)
-    if job.after:
+    config, after = job.training.config, Path(job.after_folder)
+    if job.after_folder:
         if read_result(after)["diverged"]:
             return {"diverged": f"it starts from {after.name}, which diverged", "tests": {}}
         source = str(last_checkpoint(after, config))
@@ -169,7 +169,7 @@ def _further_networks(
 ) -> Iterator[tuple[str, nn.Module]]:
     """Yield interpolations and candidates, each with the suffix of its test sets' names."""
     if job.training.alphas:
-        start, _ = checkpoint.load_generator(last_checkpoint(Path(job.after), config))
+        start, _ = checkpoint.load_generator(last_checkpoint(Path(job.after_folder), config))
         loader, _, _ = _inputs(config, job, device)
         for alpha in job.training.alphas:
             few = islice(loader.batches(0), config.run.bn_recalibration_batches)

@@ -73,7 +73,11 @@ def check_training(request: Request, space: Space, images: dict[str, ImageSet]) 
 
 
 def _check_ranks(request: Request, space: Space) -> None:
-    """Raise UserError unless ranks get equal parts of each batch, and batch norm sees all of it."""
+    """Check that each batch can be divided among the ranks of a trial, for all batch sizes of the space.
+
+    UserError if a batch size is not a multiple of ranks x micro-batches, or if a network has a batch norm
+    that cannot be synchronised over ranks.
+    """
     ours, config = Ranks(0, request.ranks), request.config
     axes = [space.axes[n].examples() for n in SIZES if n in space.axes]
     names = [n for n in SIZES if n in space.axes]

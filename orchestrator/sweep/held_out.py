@@ -21,7 +21,7 @@ from trainers.evaluate import Evaluator
 
 @dataclass(frozen=True)
 class HeldOutImages:
-    """The images of one role, and how they are measured; what each task is given beside its network."""
+    """The arguments that all tasks share: the images of one role, and the metrics to measure on them."""
 
     role: str
     digest: str
@@ -29,13 +29,18 @@ class HeldOutImages:
     work_dir: Path
     metrics: tuple[str, ...]
     gpus: float = 0.0
-    """GPUs of a task, or the share of one."""
+    """GPUs of a task; a fraction is a share of one GPU."""
 
 
 def evaluate_checkpoints(
     checkpoints: Sequence[tuple[str, str]], role: str, request: Request, digest: str, capacity: Capacity
 ) -> list[dict[str, Any]]:
-    """Return the evaluations of networks, each given by its URL and that of its warm start, in order."""
+    """Evaluate each network in a Ray task on the images of `role`; return the results in order.
+
+    `checkpoints` are pairs of URLs of checkpoint folders: of the network, and of the warm start that its GAN
+    phase began with. Each result is that of `evaluate`. A task raises RuntimeError if the images on its node
+    do not have `digest`.
+    """
     gpus = request.gpus_per_rank if capacity.gpus else 0.0
     images = HeldOutImages(role, digest, request.work_dir, request.metrics, gpus)
     return run_tasks(evaluate, [(url, warm, images) for url, warm in checkpoints], gpus=gpus)

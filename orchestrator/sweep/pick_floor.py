@@ -5,14 +5,13 @@ from collections.abc import Callable
 import torch
 
 from datasets.errors import UserError
+from datasets.loader import input_protocol
 from orchestrator.registry.gate import Thresholds
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
-from trainers.config import TrainConfig, flatten
+from trainers.config import TrainConfig
 from trainers.device import pick_device
 from trainers.evaluate import Evaluator
-
-SAME = ("generator.scale", "data.input", "data.degradation", "data.canny_sigma")
 
 
 def distortion_floor(
@@ -56,6 +55,6 @@ def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) 
 
 
 def _comparable(champion: TrainConfig, own: TrainConfig) -> bool:
-    """Return True if both solve one task: another scale or input cannot be measured on these pairs."""
-    a, b = flatten(champion), flatten(own)
-    return all(a[name] == b[name] for name in SAME)
+    """Return True if both networks can be measured on the same pairs: equal scale and network input."""
+    same_scale = champion.generator.scale == own.generator.scale
+    return same_scale and input_protocol(champion.data) == input_protocol(own.data)

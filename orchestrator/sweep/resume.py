@@ -29,7 +29,7 @@ class LoadedSpace:
 
 
 def new_request(options: Request) -> Request:
-    """Return the request of a new sweep: images folded into the config, a free name, the usual space."""
+    """Return the request of a new sweep: images folded into the config, a free name, the default space."""
     request = Request(**{f.name: getattr(options, f.name) for f in fields(Request)})
     images = {f"data.{role}": getattr(request, role) for role in ROLES if getattr(request, role)}
     config = override(request.config, images)
@@ -44,31 +44,38 @@ def new_request(options: Request) -> Request:
 def resumed_request(options: Request, name: str) -> Request:
     """Return the request of sweep `name`, with the options that may change as given now.
 
+    Other reasons to refuse a resumed sweep are found later and raise UserError there: in run.run_sweep if it
+    still runs (heartbeat.ensure_not_running) or if its images have changed (check_same_images), and when a
+    stage begins if Tune's snapshot of it cannot be read (tune_callback.StageCallback.setup).
+
     Raises:
-        UserError: there is no such sweep, or an option was given that decides results.
+        UserError: there is no such sweep, an earlier version of Upsweep began it, or an option was given that
+            decides results.
     """
     facts = sweep_folder.read_facts(Storage(options.storage), name)
-    _check_nothing_else(options, name)
+    _check_no_result_options(options, name)
     if "space" not in facts["request"]:
         raise UserError(
             f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "
             f"--name: its warm starts are used again"
         )
     request = Request.from_json(facts["request"])
-    usual = type(options)()
+    default = type(options)()
     given = {
         f.name: getattr(options, f.name)
         for f in fields(Request)
-        if f.metadata.get("may_change") and getattr(options, f.name) != getattr(usual, f.name)
+        if f.metadata.get("may_change") and getattr(options, f.name) != getattr(default, f.name)
     }
     here: dict[str, Any] = {"storage": options.storage, "local": options.local, "address": options.address}
     return replace(request, **here | given)
 
 
 def load_space(request: Request, named: Callable[[str], Space], resume: bool = False) -> LoadedSpace:
-    """Return the space of a request: one of ours (`named`), or the user's file.
+    """Return the space that `request.space` names: a space of ours, or the user's own file.
 
-    A resumed sweep reads the copy of the file that it kept, because the file may be gone.
+    `named` returns a space of ours by its name (experiments/spaces.py). A resumed sweep reads the copy of the
+    file in its folder of the storage, because the file itself may be changed or gone. UserError if there is
+    no space of that name, or if the file does not define one.
     """
     if not space_file.is_file(request.space):
         return LoadedSpace(named(request.space))
@@ -83,9 +90,9 @@ def load_space(request: Request, named: Callable[[str], Space], resume: bool = F
 
 def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> None:
     """Raise UserError if a setting was given that the space varies: each trial would replace it."""
-    given, usual = flatten(config), flatten(recipe)
+    given, default = flatten(config), flatten(recipe)
     for name in space.axes:
-        if given[name] != usual[name]:
+        if given[name] != default[name]:
             raise UserError(
                 f"--{name.replace('_', '-')} {given[name]} has no effect, because space {space.name} varies "
                 f"it in every trial; leave it out, or choose a --space without {name}"
@@ -106,10 +113,10 @@ def check_same_images(plan: "SweepPlan") -> None:
             raise UserError(f"data.{role} holds other images than sweep '{plan.request.name}' began with")
 
 
-def _check_nothing_else(options: Request, name: str) -> None:
+def _check_no_result_options(options: Request, name: str) -> None:
     """Raise UserError if a sweep is resumed with options that decide results: they would be ignored."""
-    now, usual = _options(options), _options(type(options)())
-    changed = [n for n in now if now[n] != usual[n]]
+    now, default = _options(options), _options(type(options)())
+    changed = [n for n in now if now[n] != default[n]]
     if changed:
         raise UserError(
             f"--resume {name} uses the settings the sweep began with, so leave out "

@@ -25,6 +25,7 @@ from orchestrator.sweep.result import sweep_result
 from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts
 from orchestrator.sweep.stage_runner import Interrupted
 from orchestrator.sweep.stages import run_stages
+from orchestrator.tracking.run_key import experiment_name
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.config import flatten
 from trainers.device import describe_hardware
@@ -185,7 +186,7 @@ def _facts(plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace
         "warm_starts": {"trained": trained, "reused": len(plan.architectures) - trained},
         "tracking_uri": request.tracking_uri,
         "plan": {"warm": [plan.warm_keys[i] for i in plan.missing]},
-        "experiment": f"upsweep/{request.name}",
+        "experiment": experiment_name(request.name),
         "parent_run_id": None,
         "request": request.to_json(),
     }

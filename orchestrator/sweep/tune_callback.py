@@ -60,7 +60,11 @@ class StageCallback(Callback):
         total_num_samples: int | None = None,
         **info: Any,
     ) -> None:
-        """Raise UserError if a snapshot could not be read: Tune would start over with a line in a log."""
+        """Prepare for the stage; Tune calls this before the first trial, and after `set_state` on a resume.
+
+        On a resume, tell the stage's hooks which trials are over. UserError if a resumed stage has no state,
+        because its snapshot could not be read: Tune itself would log a warning and repeat the whole stage.
+        """
         if self.must_restore and not self.restored:
             raise UserError(
                 f"the state of stage {self.key} could not be read, and starting over would lose finished "

@@ -83,12 +83,12 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
 
     Controller.keep = staticmethod(keep)  # type: ignore[assignment]
     Controller.slots = staticmethod(slots)  # type: ignore[assignment]
-    usual = ray.tune.tune.TuneController
+    original = ray.tune.tune.TuneController
     ray.tune.tune.TuneController = Controller  # type: ignore[misc]
     try:
         yield
     finally:
-        ray.tune.tune.TuneController = usual  # type: ignore[misc]
+        ray.tune.tune.TuneController = original  # type: ignore[misc]
     if not Controller.constructed:
         raise RuntimeError(
             f"Ray {ray.__version__} no longer takes its controller from ray.tune.tune.TuneController; "

@@ -1,4 +1,12 @@
-"""The key of a trial's run in journals and in MLflow: sweep/stage/trial. Built and split only here."""
+"""Names in MLflow: the experiment of a sweep, and the key of a trial's run, which journals use too.
+
+Both are built and split only here.
+"""
+
+
+def experiment_name(sweep: str) -> str:
+    """Return the name of the MLflow experiment with the runs of a sweep or study: "upsweep/NAME"."""
+    return f"upsweep/{sweep}"
 
 
 def run_key(sweep: str, stage: str, trial_id: str) -> str:

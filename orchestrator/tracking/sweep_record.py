@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from orchestrator.tracking.journal import Entry, Journal
-from orchestrator.tracking.run_key import run_key
+from orchestrator.tracking.run_key import experiment_name, run_key
 from orchestrator.tracking.writer import Writer
 
 
@@ -17,7 +17,7 @@ class SweepRecord:
 
     def __init__(self, folder: Path, sweep: str, tracking_uri: str) -> None:
         self.folder, self.sweep = folder, sweep
-        self.experiment = f"upsweep/{sweep}"
+        self.experiment = experiment_name(sweep)
         self.writer = Writer(folder / "spool", tracking_uri, self.experiment)
         self.journals: dict[str, Journal] = {}
 

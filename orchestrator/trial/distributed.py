@@ -129,22 +129,29 @@ def _relay(actor: Any, training: "Future[Any]", tune: Reporter) -> None:
 
 
 def _cause(error: BaseException | None) -> BaseException:
-    """Return the error that ended the ranks: a preempted machine, a dead rank, or a failure in one."""
+    """Return the exception to raise for `error`, with which Ray Train ended because one or more ranks failed.
+
+    It is Preempted if the machine of a rank was taken away, else a RuntimeError that names a rank: one whose
+    process died, or if none died, one that raised an error.
+    """
     failures = getattr(error, "worker_failures", {})
-    health = {rank: getattr(one, "health_check_failure", None) for rank, one in failures.items()}
-    dead = {rank: one for rank, one in health.items() if isinstance(one, RayActorError)}
+    health = {rank: getattr(failure, "health_check_failure", None) for rank, failure in failures.items()}
+    dead = {rank: failure for rank, failure in health.items() if isinstance(failure, RayActorError)}
     if any(e.preempted for e in dead.values()):
         return preemption.Preempted()
-    # ranks that lost their connection to a dead one fail as well, so the dead one is named first
-    for rank, one in dead.items():
-        return RuntimeError(f"rank {rank} died: {_lines(one)[0]}")
-    for rank, one in failures.items():
-        return RuntimeError(f"rank {rank}: {_lines(one)[-1]}")
+    # ranks that lost their connection to a dead rank fail as well, so a dead rank is named first
+    for rank, failure in dead.items():
+        return RuntimeError(f"rank {rank} died: {_lines(failure)[0]}")
+    for rank, failure in failures.items():
+        return RuntimeError(f"rank {rank}: {_lines(failure)[-1]}")
     return RuntimeError(_lines(error)[-1] if error else "its ranks ended without a last report")
 
 
 def _lines(error: BaseException) -> list[str]:
-    """Return an error's lines: a traceback's last names it, and the first of Ray's about dead actors."""
+    """Return the lines of an error's text that are not empty; its repr if there are none.
+
+    The last line of a traceback names the error; of Ray's text about a dead actor, the first line does.
+    """
     return [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
 
 

@@ -1,4 +1,4 @@
-"""The two things that pass between a trial and Tune: reports, and the pointer to a checkpoint."""
+"""Exchange between a trial and Tune: reports, and the pointer (the name of a checkpoint in the storage)."""
 
 import json
 from pathlib import Path
@@ -13,20 +13,28 @@ class Reporter(Protocol):
     """The receiver of a trial's reports, which also returns the checkpoint to resume from."""
 
     def report(self, result: dict[str, Any], pointer: str) -> None:
-        """Send a Tune result; `pointer` names a checkpoint that Tune does not know yet, or is empty."""
+        """Send `result` to Tune, with the name of a new checkpoint in `pointer`.
+
+        `pointer` is empty if no checkpoint was written since the last report. Tune stores it, and returns it
+        by `pointer()` to the next attempt of the trial.
+        """
 
     def pointer(self) -> str:
         """Return the name of the checkpoint to resume from; empty if there is none."""
 
 
 class TuneReporter:
-    """The reporter within the function that Tune runs. Tune may end that function in `report`."""
+    """The reporter within the function that Tune runs."""
 
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
 
     def report(self, result: dict[str, Any], pointer: str) -> None:
-        """Send a Tune result. The pointer is sent as Tune's own checkpoint, so that Tune returns it."""
+        """Send `result` to Tune; a pointer is sent in a file of a Tune checkpoint.
+
+        Tune stores the checkpoints of a trial and gives the last one to its next attempt. Tune may end this
+        function, and with it the trial, in the call.
+        """
         if not pointer:
             tune.report(result)
             return

@@ -14,7 +14,7 @@ from datasets.degrade import down
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
-from datasets.sampling import eval_place
+from datasets.sampling import eval_position
 
 DATA = DataConfig(crop_px=32, batch_size=8)
 
@@ -110,7 +110,7 @@ def test_pairs_are_sorted_cropped_and_limited(work: Path, tmp_path: Path) -> Non
     at_key = DataConfig(eval_crop_px=16, eval_crop_at="key")
     (once,) = eval_pairs(images, at_key, 4, limit=1)
     (again,) = eval_pairs(images, dataclasses.replace(at_key, order_seed=7), 4, limit=1)
-    top, left = eval_place(once.key, 32, 32, "key")
+    top, left = eval_position(once.key, 32, 32, "key")
     assert np.array_equal(once.hr, again.hr)
     assert np.array_equal(once.hr, images[0][top : top + 16, left : left + 16])
     with pytest.raises(UserError, match="data.eval_crop_px=64 is larger than image photo_0_v1"):

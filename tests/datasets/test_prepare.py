@@ -26,16 +26,16 @@ needs_data = pytest.mark.skipif(not (DATA / "Set5").is_dir(), reason=f"no test i
 
 
 def test_the_matrix_split_says_what_it_needs(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--split matrix needs 202,599 photographs, but there are 8"):
+    with pytest.raises(UserError, match="--split matrix needs 202,599 images, but there are 8"):
         prepare("lsun_tower", str(lsun_zip(tmp_path, lsun_images(8))), str(tmp_path / "o"))
 
 
 def test_named_splits_have_their_published_sizes() -> None:
     members = [Member(f"{i:06d}", f"{i:06d}.jpg", f"{i:06d}") for i in range(202_599)]
-    matrix = splits.study(members, "matrix")
+    matrix = splits.split_by_sizes(members, "matrix")
     assert len(matrix["test"]) == 2_599
     assert sum(len(matrix[role]) for role in ("train", "val", "gate")) == 200_000
-    upsampling = splits.study(members[:5_000], "upsampling")
+    upsampling = splits.split_by_sizes(members[:5_000], "upsampling")
     assert [len(upsampling[role]) for role in ("train", "val", "test")] == [2_000, 250, 250]
     for roles in (matrix, upsampling):
         keys = [m.key for chosen in roles.values() for m in chosen]
@@ -44,7 +44,7 @@ def test_named_splits_have_their_published_sizes() -> None:
 
 def test_a_cut_keeps_tiles_of_one_photograph_together() -> None:
     members = [Member(f"{p}-{t}", "", str(p)) for p in range(30) for t in range(5)]
-    roles = splits.cut(members)
+    roles = splits.split_by_share(members)
     homes = {role: {m.photograph for m in chosen} for role, chosen in roles.items()}
     assert sum(map(len, homes.values())) == 30 == len(set.union(*homes.values()))
 
@@ -143,7 +143,7 @@ def streamed_crops_are_cut_from(images: ImageSet) -> None:
     data = DataConfig(crop_px=side, batch_size=16, mode="streamed", flip=False)
     batch = next(TrainLoader(images, data, 4, device="cpu").batches())
     sizes = np.array([images[i].shape[:2] for i in batch.indices])
-    tops, lefts = sampling.crops(0, np.zeros(16, dtype=np.int64), batch.indices, sizes, side)
+    tops, lefts = sampling.crop_positions(0, np.zeros(16, dtype=np.int64), batch.indices, sizes, side)
     for hr, i, top, left in zip(batch.hr, batch.indices, tops, lefts, strict=True):
         crop = (hr * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         assert np.array_equal(crop, images[i][top : top + side, left : left + side])
@@ -168,9 +168,7 @@ def test_a_study_set_is_cut_to_exact_sizes_once(tmp_path: Path, monkeypatch: pyt
     assert prepare_study_set(str(photos), "", tmp_path) == str(photos)
     assert prepare_study_set("demo", "miniature", tmp_path) == "demo"
     monkeypatch.setitem(splits.STUDIES, "matrix", {"test": 9})
-    with pytest.raises(
-        UserError, match="photos has 8 photographs, but this study cuts each set into 9 test; use"
-    ):
+    with pytest.raises(UserError, match="photos has 8 images, but this study cuts each set into 9 test; use"):
         prepare_study_set(str(photos), "matrix", tmp_path)
 
 

@@ -89,7 +89,7 @@ def test_a_crop_is_the_same_in_both_modes(images: ImageSet) -> None:
     streamed = next(loader(images).batches())
     epochs = np.zeros(4, dtype=np.int64)
     cached = loader(images, mode="cached")
-    pixels = images.pixels.crops(streamed.indices, *cached._places(streamed.indices, epochs), 16)
+    pixels = images.pixels.crops(streamed.indices, *cached._crop_positions(streamed.indices, epochs), 16)
     assert torch.equal(cached._batch(_Crops(pixels, epochs, streamed.indices)).hr, streamed.hr)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from datasets.errors import UserError
 from datasets.sources import Member
-from datasets.splits import STUDIES, Split, by_identity, cut, partition, study
+from datasets.splits import STUDIES, Split, by_identity, partition, split_by_share, split_by_sizes
 
 MEMBERS = [Member(f"{i:06d}", f"img_align_celeba/{i:06d}.jpg", f"{i:06d}") for i in range(1, 301)]
 PEOPLE = "\n".join(f"{i:06d}.jpg {i % 70 if i <= 200 else i}" for i in range(1, 301))
@@ -29,12 +29,12 @@ def people() -> Sequence[Member]:
 
 def test_without_identities_photographs_of_a_person_may_part(people: Sequence[Member]) -> None:
     person = {m.key: m.photograph for m in people}
-    naive = cut(MEMBERS)
+    naive = split_by_share(MEMBERS)
     assert shared({r: [Member(m.key, m.name, person[m.key]) for m in ms] for r, ms in naive.items()})
 
 
 def test_a_cut_by_identity_parts_no_person(people: Sequence[Member]) -> None:
-    roles = cut(people)
+    roles = split_by_share(people)
     assert not shared(roles) and sum(sizes(roles).values()) == 300 and min(sizes(roles).values()) >= 1
 
 
@@ -42,7 +42,7 @@ def test_a_cut_by_identity_parts_no_person(people: Sequence[Member]) -> None:
 def test_a_study_has_its_sizes_in_images(members: list[Member], monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"test": 26, "val": 11, "gate": 13, "train": 250}
     monkeypatch.setitem(STUDIES, "matrix", wanted)
-    roles = study(members, "matrix")
+    roles = split_by_sizes(members, "matrix")
     assert sizes(roles) == wanted and not shared(roles)
 
 
@@ -50,7 +50,7 @@ def test_a_study_that_people_cannot_fill_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(STUDIES, "matrix", {"test": 3, "train": 4})
     pairs = [Member(f"{i}", f"{i}.jpg", f"p{i // 2}") for i in range(8)]
     with pytest.raises(UserError, match="--split matrix: no whole groups make 3 images of test"):
-        study(pairs, "matrix")
+        split_by_sizes(pairs, "matrix")
 
 
 def test_the_gate_of_the_official_partition_parts_no_person(people: Sequence[Member]) -> None:

@@ -36,10 +36,10 @@ def install():
 
     for name in ("build_generator", "build_discriminator"):
         setattr(state, name, _doubled(getattr(state, name)))
-    usual = loader.TrainLoader._batch
+    original = loader.TrainLoader._batch
 
     def batch(self, cut):
-        made = usual(self, cut)
+        made = original(self, cut)
         return replace(made, hr=made.hr.double(), lr_image=made.lr_image.double())
 
     loader.TrainLoader._batch = batch

@@ -14,7 +14,7 @@ CONTEXT = RowContext(SWD, MEASURED, BICUBIC, protocol={"psnr_y": "Y"}, gpus=0.0,
 
 def report_of(**changes):
     """Return the last report of a complete GAN phase."""
-    usual = TrialReport(
+    default = TrialReport(
         status=Status.COMPLETE,
         phase="gan",
         step=120,
@@ -23,13 +23,13 @@ def report_of(**changes):
         warm_start={"psnr_y": 30.2, "swd": 190.0, "ssim_y": 0.82},
         usage=Usage(36.0, 72.0),
     )
-    return replace(usual, **changes)
+    return replace(default, **changes)
 
 
 def ended_trial(report=None, **changes):
     """Return a trial that ended with `report`."""
     values = {"generator.num_blocks": 4, "loss.adversarial_weight": 0.1}
-    usual = EndedTrial(
+    default = EndedTrial(
         stage="screen",
         trial_id="screen-1",
         design="b4 adv=0.1",
@@ -40,7 +40,7 @@ def ended_trial(report=None, **changes):
         stopped_at=None,
         error="",
     )
-    return replace(usual, **changes)
+    return replace(default, **changes)
 
 
 def row(trial_id="screen-1", stage="screen", report=None, curve=None, **more):

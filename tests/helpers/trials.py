@@ -40,7 +40,7 @@ CONFIG = TrainConfig(
         checkpoint_every_steps=2,
     ),
 )
-USUAL = Lineage()
+NO_LINEAGE = Lineage()
 
 
 class FakeTune:
@@ -69,7 +69,7 @@ def photographs(tmp_path_factory):
 def new_context(tmp_path, photographs):
     """new_context(stage, lineage, **settings) -> the context of a trial of one process."""
 
-    def make(stage, lineage=USUAL, **settings):
+    def make(stage, lineage=NO_LINEAGE, **settings):
         data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
         config = override(CONFIG, flatten(data, "data.") | settings)
         digests = {r: inputs.open_role(config.data, r, tmp_path).digest for r in ("train", "val")}
@@ -86,7 +86,7 @@ def run(new_context, monkeypatch):
     fake = FakeTune()
     monkeypatch.setattr(reporter, "tune", fake)
 
-    def go(stage, lineage=USUAL, **settings):
+    def go(stage, lineage=NO_LINEAGE, **settings):
         fake.reports.clear()
         trial = Trial(new_context(stage, lineage, **settings))
         trial.run()

@@ -70,7 +70,10 @@ def conclude(results: Results) -> Answer:
 
 
 def _strip(results: Results, arm: str) -> bytes:
-    """Draw the document's Figures 4 to 6: grey, original, and the outputs of the first two seeds."""
+    """Draw a table of pictures as Figures 4 to 6 of the document: one row for each of PICTURES test images.
+
+    Its columns are the grey input, the original, and the outputs of the networks of the first two seeds.
+    """
     done = results.of(arm)[:2]
     rows = [results.pictures(arm, i, ["input", "target", *done]) for i in range(PICTURES)]
     return figures.strip(rows, ["grey", "original", *(f"seed {d.training.seed}" for d in done)])

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from datasets.errors import UserError
-from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap, seed_level
+from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap, welch_difference
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.report.svg import Mark
 from orchestrator.studies import figures
@@ -90,10 +90,11 @@ def _per_image(measured: Sequence[Mapping[str, Any]], metrics: Sequence[str]) ->
 
 
 def _mean(values: Values, bicubic: Values, metric: str) -> Interval:
-    """Return the mean over seeds and images with the interval of its difference from bicubic.
+    """Return the mean over seeds and images: one coordinate of a point in the perception-distortion plane.
 
-    Images differ far more than networks do, so an interval of the mean itself would hide every distance in
-    the plane.
+    Its interval is that of the difference from bicubic on the same images, shifted by bicubic's mean. Images
+    differ far more than networks do, so an interval of the mean itself would be wider than the distances
+    between the networks in the plane.
     """
     rows, other = values[metric], bicubic[metric]
     interval = _difference(values, {metric: other * len(rows)}, metric, len(other[0])).interval
@@ -103,7 +104,7 @@ def _mean(values: Values, bicubic: Values, metric: str) -> Interval:
 
 def _difference(a: Values, b: Values, metric: str, images: int) -> Comparison:
     if len(a[metric][0]) == 1:
-        return seed_level([r[0] for r in a[metric]], [r[0] for r in b[metric]], images)
+        return welch_difference([r[0] for r in a[metric]], [r[0] for r in b[metric]], images)
     return hierarchical_bootstrap(a[metric], b[metric])
 
 
@@ -191,7 +192,7 @@ def _opposed(by_alpha: dict[float, Values], perceptual: str, images: int) -> Cla
     for k in range(len(by_alpha[0.0]["rmse_y"])):
         x, y = ([np.mean(v[m][k]) for v in by_alpha.values()] for m in ("rmse_y", perceptual))
         correlations.append(float(spearmanr(x, y).statistic))
-    comparison = seed_level(correlations, [0.0] * len(correlations), images)
+    comparison = welch_difference(correlations, [0.0] * len(correlations), images)
     verdicts = between_designs({"rank correlation along alpha:": comparison}, "min")
     return decide("plane", verdicts, decimals=2)
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from datasets.loader import eval_pairs
-from orchestrator.analysis.intervals import seed_level
+from orchestrator.analysis.intervals import welch_difference
 from orchestrator.analysis.significance import between_designs
 from orchestrator.studies import figures
 from orchestrator.studies.claims import MECHANICS, NO_VERDICTS, ClaimResult, decide, format_verdict
@@ -120,7 +120,7 @@ def _figures(results: Results, test: str) -> dict[str, bytes]:
 
 
 def _mean(curves: list[Points]) -> Points:
-    """Return the mean of curves with equal steps."""
+    """Return the mean over seeds of curves with equal steps."""
     by_step = [dict(c) for c in curves]
     return [(s, float(np.mean([c[s] for c in by_step]))) for s in (by_step[0] if by_step else {})]
 
@@ -174,7 +174,7 @@ def _converges(results: Results) -> ClaimResult:
     third = curves[0][-1][0] / 3
     early = [min(c, key=lambda p: abs(p[0] - third))[1] for c in curves]
     images = results.done[0].training.config.data.eval_images
-    comparison = seed_level([c[-1][1] for c in curves], early, max(images, 30))
+    comparison = welch_difference([c[-1][1] for c in curves], early, max(images, 30))
     label = "PSNR on val at the end minus after five epochs:"
     verdicts = between_designs({label: comparison}, "max")
     return decide("shuffle-converges", verdicts, unit=" dB", decimals=2)

@@ -21,8 +21,8 @@ def test_a_job_registers_its_sweep_on_the_head(tmp_path, monkeypatch):
     job = SubmittedJob("upsweep-1", "faces", str(tmp_path / "runs" / "faces"))
     assert jobs.list_jobs(own) == jobs.list_jobs(own, "faces") == [job]
     assert jobs.list_jobs(own, "other") == []
-    assert jobs.refresh(own, SubmittedJob("upsweep-1", "", "")) == job
-    assert jobs.refresh(own, SubmittedJob("upsweep-2", "", "")) is None
+    assert jobs.reload(own, SubmittedJob("upsweep-1", "", "")) == job
+    assert jobs.reload(own, SubmittedJob("upsweep-2", "", "")) is None
 
 
 def run_here(command):
@@ -104,10 +104,10 @@ def _raising(error):
 
 
 class RunningClient:
-    """Ray's client with one running job, b."""
+    """Ray's client with one running job, b, which has the status `end` after it was asked to stop."""
 
-    def __init__(self):
-        self.stopped = []
+    def __init__(self, end="STOPPED"):
+        self.stopped, self.end = [], end
 
     def list_jobs(self):
         status = type("Status", (), {"value": "RUNNING"})
@@ -117,7 +117,7 @@ class RunningClient:
         self.stopped.append(job_id)
 
     def get_job_status(self, job_id):
-        return type("Status", (), {"value": "STOPPED"})
+        return type("Status", (), {"value": self.end})
 
     def get_job_logs(self, job_id):
         return ""
@@ -137,6 +137,14 @@ def test_stop_ends_the_running_job_of_that_sweep_and_no_other(monkeypatch):
     assert client.stopped == ["b"]
     with pytest.raises(UserError, match="no sweep 'rooms' runs on cluster 'mine'"):
         jobs.stop(head_of_own_machines(), "rooms")
+
+
+@pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED"])
+def test_a_sweep_that_ended_before_the_stop_is_not_to_be_resumed(monkeypatch, end):
+    monkeypatch.setattr(jobs, "list_jobs", lambda head, sweep: [SubmittedJob("b", sweep, "/x")])
+    monkeypatch.setattr(jobs, "job_client", lambda head: nullcontext(RunningClient(end)))
+    text = jobs.stop(head_of_own_machines(), "faces")
+    assert text == f"sweep 'faces' ended by itself before it could be stopped: {end.lower()}"
 
 
 class SubmitClient:

@@ -63,7 +63,7 @@ def cluster(monkeypatch, tmp_path):
     monkeypatch.setattr(submit.known_clusters, "remember", lambda cluster: None)
     monkeypatch.setattr(jobs, "submit", start)
     monkeypatch.setattr(jobs, "follow", lambda head, job, say: 0)
-    monkeypatch.setattr(jobs, "refresh", lambda head, job: REGISTERED)
+    monkeypatch.setattr(jobs, "reload", lambda head, job: REGISTERED)
     return Cluster(lines, submitted)
 
 
@@ -104,7 +104,7 @@ def test_a_detached_command_is_submitted_without_that_option_and_not_followed(cl
 def test_resume_follows_a_running_sweep_and_submits_another_job_otherwise(cluster, monkeypatch, is_running):
     monkeypatch.setattr(jobs, "list_jobs", lambda head, sweep: [replace(REGISTERED, sweep=sweep)])
     monkeypatch.setattr(jobs, "job_client", lambda head: nullcontext(None))
-    monkeypatch.setattr(jobs, "running", lambda client, known: known[0] if is_running else None)
+    monkeypatch.setattr(jobs, "newest_running", lambda client, known: known[0] if is_running else None)
     assert cluster.run(Options(resume="faces"), ["--resume", "faces"]) == 0
     assert len(cluster.submitted) == (not is_running)
     assert ("sweep 'faces' runs already as upsweep-1; following it" in cluster.lines) is is_running
@@ -133,7 +133,7 @@ def test_ctrl_c_ends_the_following_and_not_the_sweep(cluster, monkeypatch):
     assert cluster.run(Options(), []) == 0
     expected = "sweep 'faces' (--status, --resume or --stop faces) continues on the cluster"
     assert cluster.lines[-1] == f"\nno longer following; {expected}"
-    monkeypatch.setattr(jobs, "refresh", lambda head, job: None)
+    monkeypatch.setattr(jobs, "reload", lambda head, job: None)
     cluster.run(Options(), [])
     assert cluster.lines[-1] == "\nno longer following; job upsweep-1 continues on the cluster"
 

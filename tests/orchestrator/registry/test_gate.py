@@ -109,5 +109,11 @@ def test_a_tint_a_grid_pattern_and_a_slow_network_are_refused():
 )
 def test_bicubic_is_a_floor_for_the_estimate_and_the_margin_one_for_its_interval(estimate, low, passes):
     interval = Interval(estimate, low, estimate + 0.3, 31)
-    check = gate._not_worse("psnr_y", "bicubic", interval, margin=0.5, floor=0.0)
+    check = gate._not_worse("psnr_y", "bicubic", interval, margin=0.5)
     assert check.passed is passes
+    assert check.sentence.endswith("(the lower end may not be below -0.5, nor the estimate below +0)")
+
+
+def test_against_the_champion_only_the_interval_s_lower_end_is_limited():
+    check = gate._not_worse("psnr_y", "champion", Interval(-0.4, -0.45, -0.35, 31), margin=0.5)
+    assert check.passed and check.sentence.endswith("holds (the lower end may not be below -0.5)")

@@ -35,6 +35,23 @@ def test_a_dry_run_registers_nothing(storage):
         roll_back(registry)
 
 
+@pytest.mark.parametrize("other", [{"run": "0123"}, {"checkpoint": "some/folder"}])
+def test_a_run_or_checkpoint_does_not_name_the_model_to_roll_back(storage, other):
+    sweep(storage, "demo", 1.0)
+    message = "act on a registered model, which --run and --checkpoint do not name; set --model"
+    with pytest.raises(UserError, match=message):
+        open_registry(CandidateSource(str(storage), **other))
+    assert open_registry(CandidateSource(str(storage), model="mine", **other)).model == "mine"
+
+
+def test_a_named_model_is_opened_before_any_sweep_has_finished(storage):
+    sweep(storage, "demo", 1.0, ended=None)
+    registry = open_registry(CandidateSource(str(storage), model="mine"))
+    assert (registry.model, registry.tracking_uri) == ("mine", default_uri(storage))
+    with pytest.raises(UserError, match="no finished sweep with a pick"):
+        open_registry(CandidateSource(str(storage)))
+
+
 def test_several_candidates_at_once_are_refused(storage):
     with pytest.raises(UserError, match="exclude each other; give one of them"):
         promote(CandidateSource(str(storage), "demo", run="0123"))

@@ -2,11 +2,11 @@
 
 import re
 
-from orchestrator.report.parallel import Column, Item, parallel, small_scatter
+from orchestrator.report.parallel import Column, PlotLine, parallel, small_scatter
 
 COLUMNS = [Column("blocks", [0.0, 1.0], [(0.0, "4"), (1.0, "16")]), Column("swd", [1.0, 0.5], [(0.0, "<9")])]
 
-ITEMS = [Item("stopped", "a", "row-a"), Item("pick", "b", "row-b")]
+ITEMS = [PlotLine("stopped", "a", "row-a"), PlotLine("pick", "b", "row-b")]
 
 
 def test_a_line_crosses_the_columns_at_its_places():

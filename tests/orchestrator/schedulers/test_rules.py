@@ -78,7 +78,7 @@ def test_every_rule_has_its_name_and_one_stops_trials_that_no_gan_loss_moves():
     counts = {name: rule.count_ahead for name, rule in RULES.items()}
     named = {"feasible_first": feasible_first, "front": nondominated_sorting, "asha": single_objective}
     assert counts == named
-    assert [name for name, rule in RULES.items() if rule.stops_idle] == ["feasible_first"]
+    assert [name for name, rule in RULES.items() if rule.needs_gan_loss] == ["feasible_first"]
 
 
 def test_a_rung_knows_its_front_and_what_is_dominated():

@@ -54,6 +54,39 @@ def test_facts_name_command_and_state(tmp_path, sets):
     assert "python experiments/dataset_matrix.py" in (asked.folder / "answer" / "study.md").read_text()
 
 
+def test_an_error_is_recorded_as_a_failure_and_ctrl_c_as_an_interruption(tmp_path, sets, monkeypatch):
+    ended = []
+
+    class Record:
+        def finish(self, tags, files, status):
+            ended.append((tags["status"], status))
+
+        def close(self, timeout_s):
+            return True
+
+    monkeypatch.setattr(run, "_record", lambda *_: Record())
+    for error, status in ((RuntimeError("no memory"), "failed"), (KeyboardInterrupt(), "interrupted")):
+        monkeypatch.setattr(run, "_run", lambda *_, error=error: (_ for _ in ()).throw(error))
+        asked = request(tmp_path, KIND, RECIPE, sets, name=status, track=True)
+        with pytest.raises(type(error)):
+            run_tiny(dataset_matrix, asked)
+        assert json.loads((asked.folder / "study.json").read_text())["status"] == status
+    assert ended == [("failed", "FAILED"), ("interrupted", "KILLED")]
+
+
+def test_every_training_set_is_compared_with_every_test_set_of_its_trainings(tmp_path, sets, monkeypatch):
+    compared = []
+    monkeypatch.setattr(run, "disjoint", lambda train, test: compared.append((train.name, test.name)))
+    study = dataset_matrix.plan(request(tmp_path, KIND, RECIPE, sets))
+    first = study.trainings[0]
+    assert len(first.tests) == 2
+    one = replace(first, tests=first.tests[:1])
+    same = replace(study, trainings=(one, replace(first, arm="other"), replace(first, arm="third")))
+    run._check_images(same, request(tmp_path, KIND, RECIPE, sets))
+    train = compared[0][0]
+    assert len(compared) == len(set(compared)) == 2 and {name for name, _ in compared} == {train}
+
+
 def test_nothing_starts_from_a_diverged_training(tmp_path, sets):
     asked = request(tmp_path, "u", "miniature_upsampler", sets[:1], run__psnr_steps=0, optim__lr_g=1e30)
     study = upsampler.plan(asked, sensitivity=False)

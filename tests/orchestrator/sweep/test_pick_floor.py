@@ -8,7 +8,7 @@ from helpers.tiny import tiny
 
 from orchestrator.registry import load_model
 from orchestrator.registry.registry import Registry
-from orchestrator.sweep.pick_floor import distortion_floor
+from orchestrator.sweep.pick_floor import _comparable, distortion_floor
 from orchestrator.sweep.request import Request
 from orchestrator.tracking.server import default_uri
 from trainers.models import build_generator
@@ -61,6 +61,22 @@ def test_a_version_that_was_never_promoted_sets_nothing(ask):
 
 def test_a_champion_of_another_task_cannot_be_measured_on_these_pairs(ask):
     assert ask(30.0, 28.0, kept=tiny(data__input="grey")) == (28.0, "bicubic")
+
+
+@pytest.mark.parametrize(
+    "changes, is_comparable",
+    [
+        ({"optim__lr_g": 1e-5, "data__train": "elsewhere"}, True),
+        ({"generator__scale": 2}, False),
+        ({"data__degradation": "pil"}, False),
+        ({"data__canny_high": 0.3}, False),
+        ({"data__canny_low": 0.05}, False),
+        ({"data__canny_sigma": 2.0}, False),
+    ],
+)
+def test_scale_and_network_input_decide_what_can_be_measured_on_the_same_pairs(changes, is_comparable):
+    edges = {"data__input": "edges"}
+    assert _comparable(tiny(**edges | changes), tiny(**edges)) is is_comparable
 
 
 def test_a_store_that_does_not_answer_leaves_bicubic_and_says_so():

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
-from helpers.trials import USUAL, new_context, photographs, run  # noqa: F401
+from helpers.trials import NO_LINEAGE, new_context, photographs, run  # noqa: F401
 
 from orchestrator.trial.context import RankContext, TrialContext
 from orchestrator.trial.reporter import TuneReporter
@@ -19,26 +19,26 @@ CPU = torch.device("cpu")
 def test_a_trial_of_one_process_reports_to_tune_by_itself(new_context, tmp_path):
     context = new_context("screen")
     assert context.rank.leads and isinstance(context.rank.reporter, TuneReporter)
-    assert context.lineage == USUAL
+    assert context.lineage == NO_LINEAGE
     assert context.scratch == tmp_path / "scratch" / "s" / "screen-1"
     with pytest.raises(FrozenInstanceError):
         context.config = None
 
 
 def test_a_rank_has_its_own_folder_and_its_part_of_each_batch(new_context):
-    usual = new_context("screen")
-    rank = RankContext(Ranks(1, 2), CPU, usual.rank.reporter)
-    context = TrialContext.open("screen-1", usual.config, usual.spec, rank=rank)
+    own = new_context("screen")
+    rank = RankContext(Ranks(1, 2), CPU, own.rank.reporter)
+    context = TrialContext.open("screen-1", own.config, own.spec, rank=rank)
     assert not context.rank.leads
-    assert context.scratch == usual.scratch / "rank-1"
-    assert len(next(iter(context.inputs.loader.batches())).hr) == usual.config.data.batch_size // 2
+    assert context.scratch == own.scratch / "rank-1"
+    assert len(next(iter(context.inputs.loader.batches())).hr) == own.config.data.batch_size // 2
 
 
 def test_images_that_differ_from_the_driver_s_are_refused(new_context):
-    usual = new_context("screen")
-    spec = replace(usual.spec, digests=usual.spec.digests | {"val": "other"})
+    own = new_context("screen")
+    spec = replace(own.spec, digests=own.spec.digests | {"val": "other"})
     with pytest.raises(RuntimeError, match="data.val holds other images on this node"):
-        TrialContext.open("screen-1", usual.config, spec)
+        TrialContext.open("screen-1", own.config, spec)
 
 
 def test_names_in_storage(new_context):

@@ -72,9 +72,9 @@ def test_a_phase_in_two_trials_ends_as_in_one(run, tmp_path):
 def test_settings_change_at_their_step_and_a_confirmation_repeats_that(run):
     strong = {"loss.adversarial_weight": 5.0}
     run("warm")
-    usual, _ = run("screen")
+    unchanged, _ = run("screen")
     changed, trial = run("screen", Lineage(((0, {}), (4, strong))))
-    same = [a.latest["swd"] == b.latest["swd"] for a, b in zip(changed[:4], usual[:4], strict=True)]
+    same = [a.latest["swd"] == b.latest["swd"] for a, b in zip(changed[:4], unchanged[:4], strict=True)]
     assert same == [True, True, True, False]
     assert trial.monitor.config.loss.adversarial_weight == 5.0, "checkpoints hold the last settings"
     saved = trial.context.storage.fetch(trial.monitor.pointer, trial.context.scratch)

@@ -46,5 +46,5 @@ def test_pairs_that_belong_together_do_not_pull_the_kernel_distance_below_zero()
         found.append(
             (domains.paired_kernel_distance(a, a + rng.normal(0, 1e-3, a.shape)), kernel_distance(a, a))
         )
-    paired, usual = np.mean(found, axis=0)
-    assert abs(paired) < 1e-2 < -usual, "without the own pairs: no bias; with them: far below 0"
+    paired, unpaired = np.mean(found, axis=0)
+    assert abs(paired) < 1e-2 < -unpaired, "without the own pairs: no bias; with them: far below 0"

@@ -37,7 +37,7 @@ def test_a_set_without_test_images_one_set_and_equal_names_are_refused(tmp_path,
 
 def test_too_few_photographs_and_pictures_in_both_roles_are_refused(tmp_path, sets, monkeypatch):
     few = pictures(tmp_path / "few", 1, count=8)
-    with pytest.raises(UserError, match="has 8 photographs, but this study cuts each set into 32 test"):
+    with pytest.raises(UserError, match="has 8 images, but this study cuts each set into 32 test"):
         dataset_matrix.plan(request(tmp_path, KIND, RECIPE, [sets[0], f"few={few}"]))
     with monkeypatch.context() as cut_elsewhere:
         cut_elsewhere.setattr(splits, "_hash", lambda name: name[::-1])
