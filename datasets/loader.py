@@ -159,8 +159,24 @@ def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0
     If data.eval_crop_px is set, only a square is used: the centre, or one derived from the key. UserError if
     an image is smaller than the square.
     """
-    chosen = sorted(range(len(images)), key=images.keys.__getitem__)[: limit or None]
-    return [_pair(images.keys[i], images[i], data, scale) for i in chosen]
+    return [_pair(images.keys[i], images[i], data, scale) for i in _first_by_key(images, limit)]
+
+
+def smallest_pairs(
+    images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0, count: int = 2
+) -> list[Pair]:
+    """Return the `count` smallest of `eval_pairs`: if these can be measured, all of them can.
+
+    UserError as from `eval_pairs`.
+    """
+    rows = images.rows
+    chosen = sorted(_first_by_key(images, limit), key=lambda i: min(rows[i].width, rows[i].height))
+    return [_pair(images.keys[i], images[i], data, scale) for i in chosen[:count]]
+
+
+def _first_by_key(images: ImageSet, limit: int) -> list[int]:
+    """Return the indices of the first `limit` images by key (0: all)."""
+    return sorted(range(len(images)), key=images.keys.__getitem__)[: limit or None]
 
 
 def input_protocol(data: DataConfig) -> dict[str, object]:
@@ -177,10 +193,11 @@ def input_protocol(data: DataConfig) -> dict[str, object]:
 
 
 def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
-    """Return the evaluation protocol: all that a metric on `eval_pairs(images, data, ...)` depends on.
+    """Return the evaluation protocol of `eval_pairs(images, data, ...)`; the Evaluator adds scale and number.
 
     Values of unequal protocols must not be compared. Defaults (whole images, in colour) are left out.
     """
+    # this order is part of the text by which protocols of earlier versions are compared
     facts: dict[str, object] = {"degradation": data.degradation, "images": images.digest}
     facts |= input_protocol(data)
     if data.eval_crop_px:

@@ -3,6 +3,7 @@
 Never `address="auto"`, which joins another process's private Ray and dies with it.
 """
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,11 +110,14 @@ def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bo
     if any(word.startswith(decided) for word in words):
         return [], ""
     data = env.get("UPSWEEP_DATA", "").rstrip("/")
-    real = f"--recipe srgan_8 --space full --train {data or 'DATA'}/celeba"
+    real = ["--recipe", "srgan_8", "--space", "full", "--train", f"{data or 'DATA'}/celeba"]
     if data and has_gpus():
-        return real.split(), f"recipe srgan_8 over space full on {data}/celeba"
+        return real, f"recipe srgan_8 over space full on {data}/celeba"
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
-    return [], f"this is only the demo ({missing}); the real one: python experiments/sweep.py {real}"
+    return (
+        [],
+        f"this is only the demo ({missing}); the real one: python experiments/sweep.py {shlex.join(real)}",
+    )
 
 
 def cluster_may_have_gpus(address: str) -> bool:

@@ -20,12 +20,12 @@ class Status(StrEnum):
     PREEMPTED = "preempted"
 
     @property
-    def is_last(self) -> bool:
+    def ends_attempt(self) -> bool:
         """Return True if this attempt of the trial sends no further report."""
         return self is not Status.RUNNING
 
     @property
-    def is_final(self) -> bool:
+    def ends_trial(self) -> bool:
         """Return True if the trial is over; a preempted one resumes on another machine."""
         return self in (Status.COMPLETE, Status.DIVERGED, Status.FAILED)
 
@@ -54,7 +54,8 @@ class TrialReport:
     """Steps of the whole phase."""
     ranked: dict[str, float] = field(default_factory=dict)
     """Metric -> the value that trials are ranked by. GAN phase: the best checkpoint so far, feasible first,
-    as the median of three evaluations. PSNR phase: the median of the newest three. Diverged: a grey image."""
+    as the median of three evaluations. PSNR phase: the median of the newest three. Diverged: the values of
+    a mid-grey image."""
     latest: dict[str, float] = field(default_factory=dict)
     """Metric -> value of the evaluation at `step`; empty if nothing was measured for this report."""
     warm_start: dict[str, float] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class TrialReport:
     gradient_shares: dict[str, float] = field(default_factory=dict)
     """Loss term -> share of the gradient at the generator's output, averaged over the phase."""
     diagnostics: dict[str, float] = field(default_factory=dict)
-    """Share of time spent waiting for data, accuracy of the discriminator."""
+    """data_wait_share and d_accuracy of the last logged step."""
     usage: Usage = Usage()
     """Time spent on these weights, including attempts before the checkpoint that was resumed."""
     attempt: str = ""

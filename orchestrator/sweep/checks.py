@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets.errors import UserError
 from datasets.files import first_missing
 from datasets.image_set import ImageSet, disjoint
-from datasets.loader import TrainLoader, eval_pairs
+from datasets.loader import TrainLoader, smallest_pairs
 from orchestrator.schedulers.rungs import earliest
 from orchestrator.search.space import Space
 from orchestrator.sweep.request import Request
@@ -68,8 +68,9 @@ def check_training(request: Request, space: Space, images: dict[str, ImageSet]) 
     # terms that the space switches on must reach the generator too
     weights = {n: a for n, a in space.axes.items() if n in GENERATOR_WEIGHTS}
     preflight.check(override(config, {n: max(a.examples()) for n, a in weights.items()}), hr, lr_image)
-    for role in ("val", "test"):
-        Evaluator(eval_pairs(images[role], config.data, scale, limit=2), request.metrics, scale=scale)
+    for role, limit in (("val", config.data.eval_images), ("test", 0)):
+        pairs = smallest_pairs(images[role], config.data, scale, limit=limit)
+        Evaluator(pairs, request.metrics, scale=scale)
 
 
 def _check_ranks(request: Request, space: Space) -> None:

@@ -80,8 +80,9 @@ class Population:
         """Return one row for each place: the network that reached the end there."""
         for generation, end in enumerate(self.ends):
             stage = Stage("screen", self._designs(generation, end), f"-g{generation}")
-            rows = self.run_stage(self.context, stage)
-            self.members = [_extend(m, row) for m, row in zip(self.members, rows, strict=True)]
+            rows = {row["trial_id"]: row for row in self.run_stage(self.context, stage)}
+            ids = [design["trial_id"] for design in stage.designs]
+            self.members = [_extend(m, rows[i]) for m, i in zip(self.members, ids, strict=True)]
             if end != self.ends[-1]:
                 self._select(generation, end)
         return [_whole_row(member) for member in self.members]

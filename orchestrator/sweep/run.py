@@ -45,7 +45,7 @@ def run_sweep(
         say: prints one line.
 
     Raises:
-        UserError: the sweep cannot be run; nothing was spent or written.
+        UserError: the sweep cannot be run; before the first stage nothing is spent or written.
         Interrupted: the user stopped it; it can be resumed.
     """
     connect.check_datasets_package()
@@ -66,7 +66,7 @@ def run_sweep(
             say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
         facts = _facts(plan, capacity, command, space) | (kept_facts(plan) if resume else {})
         with Heartbeat(plan.storage, request.name) as heartbeat:
-            return _run(plan, capacity, heartbeat, facts, space, resume, say)
+            return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
 
 
 def _check_room(request: Request, capacity: Capacity) -> None:
@@ -83,7 +83,7 @@ def _check_room(request: Request, capacity: Capacity) -> None:
         )
 
 
-def _run(
+def _run_recorded(
     plan: SweepPlan,
     capacity: Capacity,
     heartbeat: Heartbeat,
@@ -92,39 +92,48 @@ def _run(
     resume: bool,
     say: Say,
 ) -> dict[str, Any]:
+    """Run the stages with their record, and write the result; a sweep that ends early is marked so."""
     request, storage, name = plan.request, plan.storage, plan.request.name
     folder = request.work_dir / name
     record = SweepRecord(folder / "record", name, request.tracking_uri)
-    if space.file:  # before sweep.json: a resumed sweep needs it for that
+    if space.file:  # first: once sweep.json exists the sweep can be resumed, and that needs this file
         storage.write_text(f"{name}/submission/{space.file.stored_name}", space.file.text)
     write_facts(storage, name, facts)
-    record.start(flatten(request.config), _tags(facts), plan.images)
-    if not resume:
-        record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
-    slots = capacity.slots(request.gpus, request.ranks)
-    with ProgressLine(plan.stages(), slots) as progress, removing_orphans():
-        evaluator = plan.val_evaluator(torch.device("cpu"))
-        bicubic = evaluator.measure_resizer("bicubic").summary
-        context = SweepContext(plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol)
-        try:
-            rows = run_stages(context)
-        except (Interrupted, KeyboardInterrupt):
-            _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
-            raise Interrupted(name) from None
-        except BaseException:
-            _close(plan, record, facts | {"status": "failed"}, "FAILED")
-            raise
+    try:
+        record.start(flatten(request.config), _tags(facts), plan.images)
+        if not resume:
+            record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
+        rows, result = _run_all_stages(plan, capacity, heartbeat, record)
+    except (Interrupted, KeyboardInterrupt):
+        _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
+        raise Interrupted(name) from None
+    except BaseException:
+        _close(plan, record, facts | {"status": "failed"}, "FAILED")
+        raise
     heartbeat.ignore_stop_requests()
-    facts |= sweep_result(rows, context) | {"status": "finished", "ended": time.time()}
+    facts |= result | {"status": "finished", "ended": time.time()}
     _finish(plan, record, rows, facts, say)
     return facts
 
 
+def _run_all_stages(
+    plan: SweepPlan, capacity: Capacity, heartbeat: Heartbeat, record: SweepRecord
+) -> tuple[list[Row], dict[str, Any]]:
+    """Return the rows of all stages, and the entries of sweep.json that result from them."""
+    slots = capacity.slots(plan.request.gpus, plan.request.ranks)
+    with ProgressLine(plan.stages(), slots) as progress, removing_orphans():
+        evaluator = plan.val_evaluator(torch.device("cpu"))
+        bicubic = evaluator.measure_resizer("bicubic").summary
+        context = SweepContext(plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol)
+        rows = run_stages(context)
+    return rows, sweep_result(rows, context)
+
+
 def _close(plan: SweepPlan, record: SweepRecord, facts: Mapping[str, Any], status: str) -> None:
-    """Close the record of a sweep that did not finish, and write its status."""
+    """Write the status of a sweep that did not finish, then close its record, which may wait for MLflow."""
+    write_facts(plan.storage, plan.request.name, facts)
     record.finish({"status": facts["status"]}, [], status)
     record.close(20)
-    write_facts(plan.storage, plan.request.name, facts)
 
 
 def _finish(plan: SweepPlan, record: SweepRecord, rows: list[Row], facts: dict[str, Any], say: Say) -> None:
@@ -163,7 +172,7 @@ def _write_report(plan: SweepPlan, folder: Path) -> Path:
 
 def _facts(plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace) -> dict[str, Any]:
     """Return the content of sweep.json at the start of a sweep."""
-    request, trained = plan.request, len(plan.missing)
+    request, to_train = plan.request, len(plan.missing)
     return {
         "name": request.name,
         "recipe": request.config.recipe,
@@ -183,7 +192,7 @@ def _facts(plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace
             role: {"spec": request.config.data.source(role), "digest": s.digest, "n": len(s)}
             for role, s in plan.images.items()
         },
-        "warm_starts": {"trained": trained, "reused": len(plan.architectures) - trained},
+        "warm_starts": {"trained": to_train, "reused": len(plan.architectures) - to_train},
         "tracking_uri": request.tracking_uri,
         "plan": {"warm": [plan.warm_keys[i] for i in plan.missing]},
         "experiment": experiment_name(request.name),

@@ -1,6 +1,7 @@
 """One stage under Ray Tune: run it, or resume it from its snapshot, and return its rows."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -25,14 +26,14 @@ MAX_FAILURES = 3  # in a row, without a new evaluation between them; a diverged 
 
 
 class Interrupted(Exception):
-    """Ctrl-C: the stage stopped in good order and can be resumed."""
+    """The stage ended before all its trials were over, usually by Ctrl-C; it can be resumed."""
 
 
 def run_stage(context: SweepContext, stage: Stage) -> list[Row]:
     """Return the rows of a stage or of a part of one; a stage that was done before is read back.
 
     Raises:
-        Interrupted: the user stopped the sweep.
+        Interrupted: the stage ended early and can be resumed.
     """
     rows = read_stage(context.storage, context.request.name, stage.key)
     if rows is None:
@@ -63,7 +64,8 @@ def _run_under_tune(context: SweepContext, stage: Stage) -> StageCallback:
     except KeyboardInterrupt:
         raise Interrupted from None
     finally:
-        observer.study_export.write()
+        with suppress(OSError):  # study.db is a copy: a storage that is away must not replace the reason
+            observer.study_export.write()
     if not _is_complete(context, stage, callback, observer):
         raise Interrupted
     if callback.scheduler is not None:
@@ -94,7 +96,7 @@ def _tuner(context: SweepContext, stage: Stage) -> tuple[tune.Tuner, StageCallba
     """Return a tuner, restored from the stage's snapshot if there is one, and its callback."""
     folder = context.path(f"tune/{stage.key}")
     url = context.storage.url(folder)
-    function, resources = _trainable(context)
+    function, resources = _function_and_resources(context)
     trainable = tune.with_resources(tune.with_parameters(function, spec=_spec(context, stage)), resources)
     if tune.Tuner.can_restore(url) and restore_snapshot(context.storage, _snapshot(context, stage), folder):
         tuner = tune.Tuner.restore(url, trainable=trainable, resume_unfinished=True, resume_errored=True)
@@ -116,7 +118,9 @@ def _scheduler(context: SweepContext, stage: Stage) -> SuccessiveHalving | None:
     if not stage.draws:
         return None
     stopping = context.request.stopping
-    rule = "feasible_first" if stopping == "none" else stopping  # then there are no milestones
+    rule = (
+        "feasible_first" if stopping == "none" else stopping
+    )  # unused: without milestones no trial is ranked
     plan = context.plan
     return SuccessiveHalving(context.objectives, plan.milestones, plan.space.reduction, rule)
 
@@ -148,10 +152,11 @@ def _search(context: SweepContext, stage: Stage, callback: StageCallback) -> dic
     """Return sampler, scheduler and number of samples of a stage that draws its designs."""
     if not stage.draws:
         return {}
-    r, space = context.request, context.plan.space
-    points = starting_points(space, r.trials, r.sampler, r.seed)
-    search = build_search(space, r.config.objective, callback.key, r.seed, points, r.trials, r.sampler)
-    return {"search_alg": search, "scheduler": callback.scheduler, "num_samples": r.trials}
+    request, space = context.request, context.plan.space
+    trials, sampler, seed = request.trials, request.sampler, request.seed
+    points = starting_points(space, trials, sampler, seed)
+    search = build_search(space, request.config.objective, callback.key, seed, points, trials, sampler)
+    return {"search_alg": search, "scheduler": callback.scheduler, "num_samples": trials}
 
 
 def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
@@ -172,7 +177,7 @@ def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
     )
 
 
-def _trainable(context: SweepContext) -> tuple[Callable[..., None], dict[str, float]]:
+def _function_and_resources(context: SweepContext) -> tuple[Callable[..., None], dict[str, float]]:
     """Return the function that Tune runs, and the resources that it holds."""
     if context.request.ranks > 1:
         from orchestrator.trial import distributed  # Ray Train: seconds that others need not wait for

@@ -50,7 +50,7 @@ class StageCallback(Callback):
     def is_over(self, tune_id: str) -> bool:
         """Return True if a trial is complete, stopped at a rung, diverged or failed."""
         report = self.reports.get(tune_id)
-        final = report is not None and report.status.is_final
+        final = report is not None and report.status.ends_trial
         return final or tune_id in self.errors or self.stopped_at(tune_id) is not None
 
     def setup(

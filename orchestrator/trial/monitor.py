@@ -24,9 +24,9 @@ from trainers.monitor import SilentMonitor
 from trainers.objectives import Objectives, order_feasible_first
 from trainers.state import Diverged, History, TrainState
 
-# Tune's own snapshot may be older than the last report, so a driver that comes back may ask for an
-# earlier checkpoint than the newest two.
 KEEP_SECONDS = 300.0
+"""Checkpoints before the newest two are kept this long: Tune's snapshot may be older than the last report, so
+a resumed driver may ask for one of them."""
 SHARE = "gradient_share/"
 DIAGNOSTICS = ("data_wait_share", "d_accuracy")
 
@@ -39,7 +39,7 @@ class TrialMonitor:
         self.config = context.config
         """Settings of the present segment, which checkpoints hold."""
         self.usage = UsageMeter(context.rank.ranks)
-        # A partitioned attempt that still runs must not overwrite its replacement.
+        # An attempt that lost its driver may still run; its own folder keeps it from the replacement's files.
         self.attempt = f"attempt-{uuid.uuid4().hex[:8]}"
         self.pointer = ""
         """Name of the newest checkpoint."""
@@ -66,21 +66,21 @@ class TrialMonitor:
         self._diagnostics = {k: v for k, v in values.items() if k.startswith(DIAGNOSTICS)}
         self.journal.metrics(self._axis(phase, step), {f"{phase}/{k}": v for k, v in values.items()})
 
-    def report(self, state: TrainState, progress: History) -> None:
+    def report(self, state: TrainState, history: History) -> None:
         """Write the newest evaluation to the journal, report it to Tune, and store a picture."""
-        latest = progress.latest()
+        latest = history.latest()
         self.journal.metrics(self._axis(state.phase, state.step), {f"val/{k}": v for k, v in latest.items()})
         if state.phase == "gan":
             self._draw_strip(state)
-        self._send(state.phase, state.step, latest=latest, **self._results(state, progress))
+        self._send(state.phase, state.step, latest=latest, **self._results(state, history))
 
-    def save(self, state: TrainState, progress: History) -> None:
+    def save(self, state: TrainState, history: History) -> None:
         """Store a checkpoint in this attempt's own folder; the next report carries its pointer."""
         context = self.context
         self.usage.update()
         name = context.name(f"{self.attempt}/{state.phase}-{state.step:08d}")
         extra = {
-            "progress": vars(progress),
+            "progress": vars(history),
             "usage": vars(self.usage.cumulative()),
             "journal": self.journal_path.read_text() if self.journal_path.exists() else "",
             "shares": self.shares.to_dict(),
@@ -91,11 +91,11 @@ class TrialMonitor:
         self._saved.append((name, time.monotonic()))
         self._prune()
 
-    def keep_candidate(self, state: TrainState, progress: History) -> None:
+    def keep_candidate(self, state: TrainState, history: History) -> None:
         """Store the averaged generator as just measured."""
         context, name = self.context, self._candidate(state.step)
         folder = context.storage.staging_dir(name, context.scratch)
-        extra = {"step": state.step, "val": progress.latest()}
+        extra = {"step": state.step, "val": history.latest()}
         saved = checkpoint.save_generator(folder, self.config, state.ema, extra)
         context.storage.publish(saved, name)
 
@@ -127,21 +127,22 @@ class TrialMonitor:
         """Continue another trial's network: its gradient shares count here, its time does not."""
         self.shares = ShareMeans.from_dict(checkpoint.read_extra(saved)["shares"])
 
-    def report_complete(self, state: TrainState, progress: History) -> None:
+    def report_complete(self, state: TrainState, history: History) -> None:
         """Report a trial that ran its whole budget, with its candidates."""
         url, start = self.context.storage.url, self.context.lineage.start_step
-        rows = {int(row["step"]): row for row in progress.curve}
-        own = [s for s in progress.candidates if s >= start]  # earlier ones are stored with its parent
+        rows = {int(row["step"]): row for row in history.curve}
+        first = start + 1 if self.context.lineage.parent else start  # those up to there are its parent's
+        own = [s for s in history.candidates if s >= first]
         self._send(
             state.phase,
             state.step,
             status=Status.COMPLETE,
             candidates=tuple(rows[s] | {"checkpoint": url(self._candidate(s))} for s in own),
             checkpoint=url(self.pointer),
-            **self._results(state, progress),
+            **self._results(state, history),
         )
 
-    def report_diverged(self, diverged: Diverged, state: TrainState, progress: History) -> None:
+    def report_diverged(self, diverged: Diverged, state: TrainState, history: History) -> None:
         """Report finite worst values, never NaN: those of a mid-grey image."""
         scale = self.config.generator.scale
         grey = self.context.inputs.evaluator.measure(lambda x: _mid_grey(x, scale)).summary
@@ -151,7 +152,7 @@ class TrialMonitor:
             status=Status.DIVERGED,
             diverged_term=diverged.term,
             ranked=grey,
-            warm_start=_warm_start(state, progress),
+            warm_start=_warm_start(state, history),
         )
 
     def report_failed(self, reason: str) -> None:
@@ -159,24 +160,24 @@ class TrialMonitor:
         phase = "psnr" if self.context.spec.stage == "warm" else "gan"
         self._send(phase, 0, update_usage=False, status=Status.FAILED, reason=reason)
 
-    def report_preempted(self, state: TrainState, progress: History) -> None:
-        """Report where to resume. Nothing new was measured, so no rung is entered again."""
-        step = int(progress.curve[-1]["step"]) if progress.curve else 0
-        results = self._results(state, progress) if progress.curve else {}
+    def report_preempted(self, state: TrainState, history: History) -> None:
+        """Report where to resume. The step is that of the last evaluation, so no report is ranked twice."""
+        step = int(history.curve[-1]["step"]) if history.curve else 0
+        results = self._results(state, history) if history.curve else {}
         self._send(state.phase, step, status=Status.PREEMPTED, **results)
 
     # -- parts -----------------------------------------------------------------------------------------
 
-    def _results(self, state: TrainState, progress: History) -> dict[str, Any]:
-        return {"ranked": self._ranked(state, progress), "warm_start": _warm_start(state, progress)}
+    def _results(self, state: TrainState, history: History) -> dict[str, Any]:
+        return {"ranked": self._ranked(state, history), "warm_start": _warm_start(state, history)}
 
-    def _ranked(self, state: TrainState, progress: History) -> dict[str, float]:
+    def _ranked(self, state: TrainState, history: History) -> dict[str, float]:
         """Return what the trial is worth: see TrialReport.ranked."""
         if state.phase != "gan":
-            return progress.smoothed()
+            return history.smoothed()
         objectives = Objectives.of(self.config.objective)
-        floor = objectives.floor(progress.curve[0])
-        return progress.best_smoothed(lambda m: order_feasible_first(objectives.point(m), floor))
+        floor = objectives.floor(history.curve[0])
+        return history.best_smoothed(lambda m: order_feasible_first(objectives.point(m), floor))
 
     def _axis(self, phase: str, step: int) -> int:
         """Return the step on one axis for both phases, as MLflow shows it."""
@@ -234,13 +235,13 @@ class RankMonitor(SilentMonitor):
         pointer = self.context.rank.reporter.pointer()
         return self.context.fetch(pointer) if pointer else None
 
-    def report(self, state: TrainState, progress: History) -> None:
+    def report(self, state: TrainState, history: History) -> None:
         """Count, as the first rank does when it reports."""
         self.usage.update()
 
     save = report_complete = report_preempted = report
 
-    def report_diverged(self, diverged: Diverged, state: TrainState, progress: History) -> None:
+    def report_diverged(self, diverged: Diverged, state: TrainState, history: History) -> None:
         """Count, as the first rank does when it reports."""
         self.usage.update()
 
@@ -285,11 +286,11 @@ class ShareMeans:
         return cls(plain["phase"], plain["sums"])
 
 
-def _warm_start(state: TrainState, progress: History) -> dict[str, float]:
+def _warm_start(state: TrainState, history: History) -> dict[str, float]:
     """Return the metrics of the network that the GAN phase started from."""
-    if state.phase != "gan":
+    if state.phase != "gan" or not history.curve:  # the first evaluation may be what diverged
         return {}
-    return {k: v for k, v in progress.curve[0].items() if k != "step"}
+    return {k: v for k, v in history.curve[0].items() if k != "step"}
 
 
 def _mid_grey(lr_image: Tensor, scale: int) -> Tensor:

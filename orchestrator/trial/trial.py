@@ -38,28 +38,28 @@ class Trial:
         """
         run = self._training_run()
         try:
-            state, progress = self._begin(run)
+            state, history = self._begin(run)
             if state.phase == "psnr":
-                run.run_phase(state, progress)
+                run.run_phase(state, history)
             if self.stage == "confirm" and state.phase == "psnr":
-                self._keep_warm_start(state, progress)
-                state, progress = run.new_phase("gan", checkpoint.weights_of(state.ema)), History()
+                self._keep_warm_start(state, history)
+                state, history = run.new_phase("gan", checkpoint.weights_of(state.ema)), History()
             if state.phase == "gan":
-                self._run_segments(state, progress)
+                self._run_segments(state, history)
         except Diverged as diverged:
-            self.monitor.report_diverged(diverged, state, progress)
+            self.monitor.report_diverged(diverged, state, history)
             return
         except UserError as error:
             self.monitor.report_failed(str(error))
             return
         except Stopped:
-            self.monitor.report_preempted(state, progress)
+            self.monitor.report_preempted(state, history)
             raise preemption.Preempted from None
         if self.stage == "warm" and isinstance(self.monitor, TrialMonitor):
             context = self.context
             saved = context.storage.fetch(self.monitor.pointer, context.scratch)
-            warm_starts.publish(context.storage, context.warm_key, saved, progress.latest())
-        self.monitor.report_complete(state, progress)
+            warm_starts.publish(context.storage, context.warm_key, saved, history.latest())
+        self.monitor.report_complete(state, history)
 
     def _training_run(self, settings: Mapping[str, Any] | None = None) -> TrainingRun:
         context = self.context
@@ -73,13 +73,13 @@ class Trial:
             ranks=context.rank.ranks,
         )
 
-    def _run_segments(self, state: TrainState, progress: History) -> None:
+    def _run_segments(self, state: TrainState, history: History) -> None:
         """Run the GAN phase from where `state` stands through the segments that are left."""
         lineage, gan_steps = self.context.lineage, self.context.config.run.gan_steps
         for settings, last_step in lineage.remaining(state.step, gan_steps):
             run = self._training_run(settings)
             self.monitor.begin_segment(run.config)
-            run.run_phase(state, progress, last_step)
+            run.run_phase(state, history, last_step)
 
     def _begin(self, run: TrainingRun) -> tuple[TrainState, History]:
         """Return the state to train from: a checkpoint of this trial, of its parent, or a new phase."""
@@ -99,11 +99,11 @@ class Trial:
         folder = context.storage.fetch(context.warm_name, context.scratch)
         return run.new_phase("gan", checkpoint.generator_weights(folder)), History()
 
-    def _keep_warm_start(self, state: TrainState, progress: History) -> None:
+    def _keep_warm_start(self, state: TrainState, history: History) -> None:
         """Store the network that the PSNR phase of a confirmation ended with."""
         context = self.context
         if context.rank.leads:
             folder = context.storage.staging_dir(context.warm_name, context.scratch)
-            extra = {"step": state.step, "val": progress.latest()}
+            extra = {"step": state.step, "val": history.latest()}
             saved = checkpoint.save_generator(folder, context.config, state.ema, extra)
             context.storage.publish(saved, context.warm_name)

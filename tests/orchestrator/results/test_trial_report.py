@@ -70,8 +70,8 @@ def test_a_result_without_a_report_is_running():
 
 
 def test_which_status_ends_an_attempt_and_which_a_trial():
-    assert [s for s in Status if not s.is_last] == [Status.RUNNING]
-    assert [s for s in Status if not s.is_final] == [Status.RUNNING, Status.PREEMPTED]
+    assert [s for s in Status if not s.ends_attempt] == [Status.RUNNING]
+    assert [s for s in Status if not s.ends_trial] == [Status.RUNNING, Status.PREEMPTED]
     assert [str(s) for s in Status] == ["running", "complete", "diverged", "failed", "preempted"]
 
 

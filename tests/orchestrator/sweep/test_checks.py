@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.tiny import noise
+from PIL import Image
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
+from datasets.loader import eval_pairs, smallest_pairs
 from experiments import recipes
 from orchestrator.search.space import Choice, Space
 from orchestrator.sweep import checks
 from orchestrator.sweep.request import Request
+from orchestrator.trial.inputs import open_role
 from trainers.config import override
 
 SPACE = Space("s", {})
@@ -63,3 +66,15 @@ def test_a_failed_check_leaves_the_disk_as_it_was(tmp_path, existed):
         raise UserError("no")
     assert root.exists() == existed
     assert sorted(p.name for p in root.rglob("*")) == (["datasets", "mine"] if existed else [])
+
+
+def test_the_smallest_image_is_tried_and_not_the_first(tmp_path):
+    """One image smaller than the evaluation's crop would end the sweep in its last stage."""
+    photos = noise(tmp_path / "photos", side=96, count=4)
+    Image.open(photos / "03.png").resize((48, 48)).save(photos / "03.png")
+    data = DataConfig(test=str(photos), crop_px=32, eval_crop_px=64)
+    images = open_role(data, "test", tmp_path)
+    assert len(eval_pairs(images, data, 4, limit=2)) == 2
+    with pytest.raises(UserError, match="data.eval_crop_px=64 is larger than image .*48x48"):
+        smallest_pairs(images, data, 4)
+    assert len(smallest_pairs(images, data, 4, limit=3)) == 2, "val may leave that image out"

@@ -117,6 +117,13 @@ def test_a_diverged_trial_reports_a_grey_image_and_the_failing_term(context):
     assert all(value == value for value in numbers_of(last))
 
 
+def test_a_trial_whose_first_evaluation_diverges_has_no_warm_start_to_report(context):
+    trial, (state, _) = TrialMonitor(context), gan_state(context)
+    trial.report_diverged(Diverged(0, "output"), state, History())
+    last = context.rank.reporter.reports[-1]
+    assert (last.status, last.diverged_term, last.warm_start) == (Status.DIVERGED, "output", {})
+
+
 def test_a_preempted_trial_repeats_its_last_evaluation(context):
     trial, (state, progress) = TrialMonitor(context), gan_state(context)
     state.step = 5
