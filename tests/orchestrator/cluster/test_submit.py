@@ -20,7 +20,7 @@ CONFIG = {
     "available_node_types": {"head": {}, "worker": {"resources": {"CPU": 8, "GPU": 1}}},
 }
 INFO = HeadInfo("a-token", "http://10.0.0.1:5000", {"UPSWEEP_STORAGE": "s3://b/upsweep"}, CONFIG)
-REGISTERED = SubmittedJob("upsweep-1", "faces", "/work/runs/faces")
+REGISTERED = SubmittedJob("upsweep-1", "faces", "/srv/runs/faces")
 
 
 class FakeHead:
@@ -119,7 +119,7 @@ def test_stop_submits_nothing(cluster, monkeypatch):
 def test_the_report_is_copied_here_after_a_sweep_that_ended_well(cluster, monkeypatch, tmp_path):
     assert cluster.run(Options(), []) == 0
     assert not (tmp_path / "runs").exists(), "a job without a report"
-    files = {f"/work/runs/faces/{name}": "aGVsbG8=" for name in submit.REPORT_FILES}
+    files = {f"/srv/runs/faces/{name}": "aGVsbG8=" for name in submit.REPORT_FILES}
     monkeypatch.setattr(FakeHead, "files", files)
     assert cluster.run(Options(), []) == 0
     assert cluster.lines[-1].startswith("copied here: runs/faces/report.html; MLflow: ")
@@ -140,6 +140,6 @@ def test_ctrl_c_ends_the_following_and_not_the_sweep(cluster, monkeypatch):
 
 def test_the_exit_code_is_the_job_s(cluster, monkeypatch, tmp_path):
     monkeypatch.setattr(jobs, "follow", lambda head, job, say: 2)
-    monkeypatch.setattr(FakeHead, "files", {f"/work/runs/faces/{n}": "aGk=" for n in submit.REPORT_FILES})
+    monkeypatch.setattr(FakeHead, "files", {f"/srv/runs/faces/{n}": "aGk=" for n in submit.REPORT_FILES})
     assert cluster.run(Options(), []) == 2
     assert not (tmp_path / "runs").exists()

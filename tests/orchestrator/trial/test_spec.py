@@ -16,7 +16,7 @@ LINEAGE = Lineage(((0, {}), (4, {WEIGHT: 0.5})), parent="url", start_step=4, end
 
 
 def made(**more):
-    return TrialSpec("s", "screen", "/runs", "/work", flatten(TrainConfig()), {}, **more)
+    return TrialSpec("s", "screen", "/runs", "/node", flatten(TrainConfig()), {}, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +42,8 @@ def test_a_listed_design_has_its_own_id_and_lineage():
 
 
 def test_each_rank_has_its_own_folder():
-    assert scratch_of(made(), "t") == Path("/work/scratch/s/t")
-    assert scratch_of(made(), "t", rank=2) == Path("/work/scratch/s/t/rank-2")
+    assert scratch_of(made(), "t") == Path("/node/scratch/s/t")
+    assert scratch_of(made(), "t", rank=2) == Path("/node/scratch/s/t/rank-2")
 
 
 def test_a_spec_travels_small():
