@@ -17,7 +17,7 @@ from datasets.cache_eviction import META, evict, hold
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
 from datasets.files import atomic_folder, locked, remove_leftovers
-from datasets.manifest import Manifest, Row
+from datasets.manifest import IndexRow, Manifest
 from datasets.shard_reader import Location, samples
 
 LAYOUT = 1
@@ -60,7 +60,12 @@ def key_of(manifest: Manifest, split: str) -> str:
 
 
 def decoded(
-    location: Location, manifest: Manifest, split: str, rows: list[Row], folder: Path, limit_bytes: int = 0
+    location: Location,
+    manifest: Manifest,
+    split: str,
+    rows: list[IndexRow],
+    folder: Path,
+    limit_bytes: int = 0,
 ) -> Decoded:
     """Return the cache entry of one split in `folder`, and build it if there is none.
 
@@ -85,7 +90,7 @@ def decoded(
     return _open(entry, rows, in_use)
 
 
-def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows: list[Row]) -> None:
+def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows: list[IndexRow]) -> None:
     remove_leftovers(entry)
     needed, free = sum(row.width * row.height * 3 for row in rows), shutil.disk_usage(entry.parent).free
     if free < needed:
@@ -101,7 +106,7 @@ def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows
         (building / META).write_text(json.dumps({"images": len(rows), "key": entry.name}))
 
 
-def _checked_pixels(row: Row, key: str, data: bytes, transform: str) -> np.ndarray:
+def _checked_pixels(row: IndexRow, key: str, data: bytes, transform: str) -> np.ndarray:
     if key != row.key:
         raise UserError(f"the shards hold image {key}, but the index lists {row.key}; import again")
     try:
@@ -113,7 +118,7 @@ def _checked_pixels(row: Row, key: str, data: bytes, transform: str) -> np.ndarr
     return pixels
 
 
-def _open(entry: Path, rows: list[Row], in_use: BinaryIO) -> Decoded:
+def _open(entry: Path, rows: list[IndexRow], in_use: BinaryIO) -> Decoded:
     shapes = np.array([(row.height, row.width) for row in rows], dtype=np.int64).reshape(-1, 2)
     sizes = shapes.prod(axis=1) * 3
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """One dataset; `images` is the published number, 0 if it depends on the source."""
 
     images: int
@@ -22,60 +22,60 @@ _LSUN = "LSUN: research; images belong to their owners"
 _LSUN_SPLITS = ("matrix", "cut", "whole")
 _SELFEXSR = "https://github.com/jbhuang0604/SelfExSR"
 
-CATALOGUE: dict[str, Entry] = {
-    "demo": Entry(
+CATALOGUE: dict[str, CatalogueEntry] = {
+    "demo": CatalogueEntry(
         0,
         "nothing",
         "public domain and CC, as scikit-image and scikit-learn state",
         "comes with the installed packages",
         ("packaged",),
     ),
-    "celeba": Entry(
+    "celeba": CatalogueEntry(
         202_599,
         "img_align_celeba.zip; beside it list_eval_partition.txt and, to cut by person, identity_CelebA.txt",
         _RESEARCH,
         "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
         ("official", "matrix", "upsampling", "cut", "whole"),
     ),
-    "lsun_dining_room": Entry(
+    "lsun_dining_room": CatalogueEntry(
         657_571,
         "dining_room_train_lmdb.zip, or its folder",
         _LSUN,
         "http://dl.yf.io/lsun/scenes/dining_room_train_lmdb.zip",
         _LSUN_SPLITS,
     ),
-    "lsun_tower": Entry(
+    "lsun_tower": CatalogueEntry(
         708_264,
         "tower_train_lmdb.zip, or its folder",
         _LSUN,
         "http://dl.yf.io/lsun/scenes/tower_train_lmdb.zip",
         _LSUN_SPLITS,
     ),
-    "div2k": Entry(
+    "div2k": CatalogueEntry(
         900,
         "a folder with DIV2K_train_HR.zip and DIV2K_valid_HR.zip, or one of them",
         "academic research only",
         "https://data.vision.ee.ethz.ch/cvl/DIV2K/",
         ("official", "cut"),
     ),
-    "ffhq": Entry(
+    "ffhq": CatalogueEntry(
         70_000,
         "thumbnails128x128.zip",
         "CC BY-NC-SA 4.0",
         "https://github.com/NVlabs/ffhq-dataset",
         ("official", "cut", "whole"),
     ),
-    "selfie2anime": Entry(
+    "selfie2anime": CatalogueEntry(
         6_900,
         "selfie2anime.zip (the anime half is used)",
         "not stated; research",
         "https://github.com/taki0112/UGATIT",
         ("official", "cut", "whole"),
     ),
-    "t91": Entry(91, "a folder or zip of the images", "research", _SELFEXSR, ("cut", "whole")),
-    "set5": Entry(5, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
-    "set14": Entry(14, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
-    "bsd100": Entry(100, "a folder or zip of the HR images", _RESEARCH, _SELFEXSR, ("whole",)),
-    "urban100": Entry(100, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
-    "folder": Entry(0, "any folder or zip of photographs", "yours", "your own photographs"),
+    "t91": CatalogueEntry(91, "a folder or zip of the images", "research", _SELFEXSR, ("cut", "whole")),
+    "set5": CatalogueEntry(5, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
+    "set14": CatalogueEntry(14, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
+    "bsd100": CatalogueEntry(100, "a folder or zip of the HR images", _RESEARCH, _SELFEXSR, ("whole",)),
+    "urban100": CatalogueEntry(100, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
+    "folder": CatalogueEntry(0, "any folder or zip of photographs", "yours", "your own photographs"),
 }

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from datasets.errors import UserError
-from datasets.sources import Member
+from datasets.sources import ArchiveMember
 from datasets.tiles import TiledSource
 
 TILE_PX = 128
@@ -52,15 +52,15 @@ class PackagedPhotographs:
             if not path.is_file():
                 raise UserError(f"the demo photograph {path} is missing; reinstall its package")
 
-    def members(self) -> Sequence[Member]:
+    def members(self) -> Sequence[ArchiveMember]:
         stems = {name: Path(name).stem for name in sorted(self._paths)}
-        return [Member(stem, name, SAME_SCENE.get(stem, stem)) for name, stem in stems.items()]
+        return [ArchiveMember(stem, name, SAME_SCENE.get(stem, stem)) for name, stem in stems.items()]
 
     def fingerprint(self) -> str:
         hashes = [hashlib.sha256(self._paths[name].read_bytes()).hexdigest() for name in sorted(self._paths)]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
-    def read(self, member: Member) -> bytes:
+    def read(self, member: ArchiveMember) -> bytes:
         return self._paths[member.name].read_bytes()
 
 

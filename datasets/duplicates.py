@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.manifest import Row
+from datasets.manifest import IndexRow
 
 NEAR_BITS = 4
 NEAR_LEVELS = 8.0
@@ -18,7 +18,7 @@ NEAR_LEVELS = 8.0
 _BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))
 
 
-def same_pictures(a: Sequence[Row], b: Sequence[Row]) -> list[tuple[int, int]]:
+def same_pictures(a: Sequence[IndexRow], b: Sequence[IndexRow]) -> list[tuple[int, int]]:
     """Return (i, j), sorted, of all a[i], b[j] that show one picture, even scaled, recompressed or edited."""
     pairs = near_pairs([int(row.dhash, 16) for row in a], [int(row.dhash, 16) for row in b])
     return [(i, j) for i, j in pairs if _look_alike(a[i].thumb, b[j].thumb)]

@@ -14,7 +14,7 @@ from pathlib import Path
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
 from datasets.files import atomic_file, remove_leftovers
-from datasets.sources import Member, check_zip_member, open_zip
+from datasets.sources import ArchiveMember, check_zip_member, open_zip
 
 _SCAN = """
 import sys, zlib, lmdb
@@ -43,13 +43,13 @@ class LmdbSource:
     def fingerprint(self) -> str:
         return hashlib.sha256("\n".join(self._entries).encode()).hexdigest()
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[ArchiveMember]:
         keys = [bytes.fromhex(entry.split()[0]) for entry in self._entries]
         names = [key.decode("ascii", "backslashreplace") for key in keys]
-        return [Member(f"k{hashlib.sha256(k).hexdigest()[:40]}" if not n.isalnum() else n, k.hex(), n)
+        return [ArchiveMember(f"k{hashlib.sha256(k).hexdigest()[:40]}" if not n.isalnum() else n, k.hex(), n)
                 for k, n in zip(keys, names, strict=True)]  # fmt: skip
 
-    def read(self, member: Member) -> bytes:
+    def read(self, member: ArchiveMember) -> bytes:
         with self._env.begin() as transaction:
             data: bytes = transaction.get(bytes.fromhex(member.name))
         if len(data) > MAX_BYTES:

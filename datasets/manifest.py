@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
-class Row:
+class IndexRow:
     """One image: `source` is the photograph it was cut from; width and height are after the transform."""
 
     key: str
@@ -125,23 +125,23 @@ def _split(values: dict[str, Any]) -> Split:
     return Split(values["count"], IndexFile(**values["index"]), shards)
 
 
-def write_index(rows: list[Row]) -> bytes:
+def write_index(rows: list[IndexRow]) -> bytes:
     """Return the rows as CSV with a header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([f.name for f in dataclasses.fields(Row)])
+    writer.writerow([f.name for f in dataclasses.fields(IndexRow)])
     writer.writerows(dataclasses.astuple(row) for row in rows)
     return buffer.getvalue().encode()
 
 
-def parse_index(data: bytes, split: Split, where: str) -> list[Row]:
+def parse_index(data: bytes, split: Split, where: str) -> list[IndexRow]:
     """Parse the rows of one split; UserError if they do not match the manifest. `where` is for messages."""
     if hashlib.sha256(data).hexdigest() != split.index.sha256:
         raise UserError(f"{where} is not the file that the manifest describes; import it again")
     rows = []
     for values in csv.DictReader(io.StringIO(data.decode())):
         numbers = {name: int(values.pop(name)) for name in ("n_bytes", "width", "height")}
-        rows.append(Row(**values, **numbers))
+        rows.append(IndexRow(**values, **numbers))
     if len(rows) != split.count:
         raise UserError(f"{where} lists {len(rows)} images, the manifest counts {split.count}")
     return rows

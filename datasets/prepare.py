@@ -21,7 +21,7 @@ from datasets.manifest import MANIFEST, Manifest
 from datasets.remote_shards import is_url, upload
 from datasets.shard_reader import is_shards
 from datasets.shard_writer import MARKER, PackSettings, pack
-from datasets.sources import Member, Source, ZipSource, open_source
+from datasets.sources import ArchiveMember, Source, ZipSource, open_source
 from datasets.tiles import TiledSource
 from datasets.validate import Progress, SplitSource
 
@@ -49,7 +49,7 @@ class ImportRequest:
         """A folder for unpacking an archive that cannot be read in place."""
         return self.out.with_name(f"{self.out.name}.unpacked")
 
-    def first(self, members: Sequence[Member]) -> list[Member]:
+    def first(self, members: Sequence[ArchiveMember]) -> list[ArchiveMember]:
         """Return the first `limit` members by name, or all if `limit` is 0."""
         return list(members[: self.limit or None])
 
@@ -167,7 +167,7 @@ def _parts(source: Source, roles: splits.Split) -> Parts:
     return {role: SplitSource(source, members) for role, members in roles.items()}
 
 
-def _divided(request: ImportRequest, source: Source, members: Sequence[Member]) -> Parts:
+def _divided(request: ImportRequest, source: Source, members: Sequence[ArchiveMember]) -> Parts:
     return _parts(source, splits.split_plain(members, request.split))
 
 
@@ -197,7 +197,7 @@ def _celeba(request: ImportRequest) -> Prepared:
     return _parts(source, roles), settings, "celeba"
 
 
-def _celeba_transform(source: Source, members: Sequence[Member]) -> str:
+def _celeba_transform(source: Source, members: Sequence[ArchiveMember]) -> str:
     # Aligned CelebA (178x218) is cropped and resized to 128 px; smaller copies are kept as they are.
     try:
         return "celeba128" if size_of(source.read(members[0])) == (218, 178) else "none"

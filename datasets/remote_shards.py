@@ -40,7 +40,7 @@ def is_url(spec: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteShards:
     """A shard folder at `url`; downloaded files are stored in `cache`, up to `limit_bytes` (0: no limit)."""
 
     url: str

@@ -13,10 +13,10 @@ from typing import BinaryIO
 from webdataset.tariterators import group_by_keys
 
 from datasets.errors import UserError
-from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, parse_index, parse_manifest
-from datasets.remote_shards import Remote, is_url
+from datasets.manifest import MANIFEST, IndexFile, IndexRow, Manifest, Shard, parse_index, parse_manifest
+from datasets.remote_shards import RemoteShards, is_url
 
-Location = str | Remote
+Location = str | RemoteShards
 """A local shard folder, or a shard folder at a URL."""
 
 _BLOCK = 1 << 20
@@ -31,11 +31,11 @@ def is_shards(location: str) -> bool:
 
 def located(spec: str, cache: Path, limit_bytes: int = 0) -> Location:
     """Return the location of the shards of `spec`, a folder or a URL whose files are stored in `cache`."""
-    return Remote(spec, cache, limit_bytes) if is_url(spec) else spec
+    return RemoteShards(spec, cache, limit_bytes) if is_url(spec) else spec
 
 
 def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:
-    if isinstance(location, Remote):
+    if isinstance(location, RemoteShards):
         return location.open(entry)
     try:
         return open(Path(location) / entry.file, "rb")
@@ -45,14 +45,14 @@ def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:
 
 def prefetch(location: Location, shards: Iterable[Shard]) -> None:
     """Download the shards of a URL that this machine does not have yet."""
-    if isinstance(location, Remote):
+    if isinstance(location, RemoteShards):
         for shard in shards:
             location.open(shard).close()
 
 
 def read_manifest(location: Location) -> Manifest:
     """Read the manifest of a shard folder; UserError if it is missing or damaged."""
-    if isinstance(location, Remote):
+    if isinstance(location, RemoteShards):
         return parse_manifest(location.read(MANIFEST), f"{location}/{MANIFEST}")
     try:
         return parse_manifest((Path(location) / MANIFEST).read_bytes(), f"{location}/{MANIFEST}")
@@ -60,7 +60,7 @@ def read_manifest(location: Location) -> Manifest:
         raise UserError(f"cannot read {MANIFEST} of {location}: {error.strerror}") from None
 
 
-def read_index(location: Location, manifest: Manifest, split: str) -> list[Row]:
+def read_index(location: Location, manifest: Manifest, split: str) -> list[IndexRow]:
     """Read the rows of one split; UserError if they do not match the manifest."""
     entry = manifest.splits[split]
     with _open(location, entry.index) as file:

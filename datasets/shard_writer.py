@@ -19,8 +19,17 @@ import webdataset
 from datasets import codec
 from datasets.errors import UserError
 from datasets.files import atomic_json, atomic_write, locked
-from datasets.manifest import MANIFEST, IndexFile, Manifest, Row, Shard, Split, parse_manifest, write_index
-from datasets.sources import Member, Source
+from datasets.manifest import (
+    MANIFEST,
+    IndexFile,
+    IndexRow,
+    Manifest,
+    Shard,
+    Split,
+    parse_manifest,
+    write_index,
+)
+from datasets.sources import ArchiveMember, Source
 from datasets.validate import (
     Accepted,
     Examination,
@@ -161,7 +170,7 @@ def _write_split(
     out: Path,
     split: str,
     source: Source,
-    rows: list[tuple[Member, Row]],
+    rows: list[tuple[ArchiveMember, IndexRow]],
     settings: PackSettings,
     report: Progress,
 ) -> Split:
@@ -177,9 +186,11 @@ def _write_split(
     return Split(len(rows), file, shards)
 
 
-def _chunks(rows: list[tuple[Member, Row]], images: int) -> Iterable[list[tuple[Member, Row]]]:
+def _chunks(
+    rows: list[tuple[ArchiveMember, IndexRow]], images: int
+) -> Iterable[list[tuple[ArchiveMember, IndexRow]]]:
     """Yield runs of at most `images` rows and SHARD_BYTES bytes, since a shard is built in memory."""
-    chunk: list[tuple[Member, Row]] = []
+    chunk: list[tuple[ArchiveMember, IndexRow]] = []
     weight = 0
     for pair in rows:
         if chunk and (len(chunk) == images or weight + pair[1].n_bytes > SHARD_BYTES):
@@ -191,7 +202,7 @@ def _chunks(rows: list[tuple[Member, Row]], images: int) -> Iterable[list[tuple[
         yield chunk
 
 
-def _shard_once(path: Path, source: Source, chunk: list[tuple[Member, Row]]) -> Shard:
+def _shard_once(path: Path, source: Source, chunk: list[tuple[ArchiveMember, IndexRow]]) -> Shard:
     """Write a shard, or return the one that a killed import wrote and noted."""
     note = path.parent / NOTES / f"{path.name}.json"
     if note.is_file() and path.is_file():
@@ -203,7 +214,7 @@ def _shard_once(path: Path, source: Source, chunk: list[tuple[Member, Row]]) -> 
     return shard
 
 
-def _write_shard(path: Path, source: Source, chunk: list[tuple[Member, Row]]) -> Shard:
+def _write_shard(path: Path, source: Source, chunk: list[tuple[ArchiveMember, IndexRow]]) -> Shard:
     buffer = io.BytesIO()
     with webdataset.TarWriter(buffer, encoder=False, mtime=0) as writer:
         for member, row in chunk:

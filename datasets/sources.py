@@ -24,7 +24,7 @@ MAX_RATIO = 200
 
 
 @dataclass(frozen=True)
-class Member:
+class ArchiveMember:
     """One image of a source; `key` is its name in shards, `photograph` the picture that it is cut from."""
 
     key: str
@@ -39,12 +39,12 @@ class Source(Protocol):
 
     def fingerprint(self) -> str: ...
 
-    def members(self) -> Sequence[Member]: ...
+    def members(self) -> Sequence[ArchiveMember]: ...
 
-    def read(self, member: Member) -> bytes: ...
+    def read(self, member: ArchiveMember) -> bytes: ...
 
 
-def keys_for(names: Iterable[str]) -> list[Member]:
+def keys_for(names: Iterable[str]) -> list[ArchiveMember]:
     """Return members with safe, unique keys, in order of their names.
 
     WebDataset splits a file name at its first dot and skips names that start with __. So all characters
@@ -57,7 +57,7 @@ def keys_for(names: Iterable[str]) -> list[Member]:
         if key in taken or len(key) > 80:
             key = f"{key[:60]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
         taken.add(key)
-        members.append(Member(key, name, key))
+        members.append(ArchiveMember(key, name, key))
     return members
 
 
@@ -76,7 +76,7 @@ class FolderSource:
         self.path = path
         self.name = name or path.resolve().name
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[ArchiveMember]:
         files = (p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
         names = [p.relative_to(self.path).as_posix() for p in files]
         members = keys_for(n for n in names if _is_image_name(n))
@@ -91,7 +91,7 @@ class FolderSource:
             rows.append(f"{member.name}\0{status.st_size}\0{status.st_mtime_ns}")
         return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def read(self, member: Member) -> bytes:
+    def read(self, member: ArchiveMember) -> bytes:
         path = self.path / member.name
         if path.stat().st_size > MAX_BYTES:
             raise Rejected(f"{path.stat().st_size} bytes, more than {MAX_BYTES}")
@@ -121,7 +121,7 @@ class ZipSource:
         self._zip = open_zip(path)
         self._infos = {info.filename: info for info in self._zip.infolist()}
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[ArchiveMember]:
         names = [i.filename for i in self._zip.infolist() if not i.is_dir()]
         inside = [n for n in names if n.startswith(self.prefix) and _is_image_name(n)]
         repeated = {n for n in inside if inside.count(n) > 1} if len(set(inside)) < len(inside) else set()
@@ -130,7 +130,7 @@ class ZipSource:
         if not inside:
             raise UserError(f"{self.path} has no photographs under '{self.prefix}'")
         return [
-            Member(m.key, self.prefix + m.name, m.photograph)
+            ArchiveMember(m.key, self.prefix + m.name, m.photograph)
             for m in keys_for(n.removeprefix(self.prefix) for n in inside)
         ]
 
@@ -145,7 +145,7 @@ class ZipSource:
             return None
         return self._zip.read(infos[0]).decode("utf-8", "replace")
 
-    def read(self, member: Member) -> bytes:
+    def read(self, member: ArchiveMember) -> bytes:
         info = self._infos[member.name]
         check_zip_member(info)
         try:

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from datasets.errors import UserError
-from datasets.sources import Member
+from datasets.sources import ArchiveMember
 
-Split = dict[str, list[Member]]
+Split = dict[str, list[ArchiveMember]]
 
 SHARES = (("train", 0.80), ("val", 0.08), ("test", 0.08), ("gate", 0.04))
 """Shares of the photographs when a plain set is cut into four roles."""
@@ -41,7 +41,7 @@ class TooFew(UserError):
         super().__init__(f"--split {split} needs {needed:,} images, but there are {given:,}; use --split cut")
 
 
-def split_plain(members: Sequence[Member], split: str) -> Split:
+def split_plain(members: Sequence[ArchiveMember], split: str) -> Split:
     """Split a set without official roles: "whole" (all images for any role), "cut", or a name of STUDIES.
 
     UserError as from `split_by_share` ("cut") and `split_by_sizes` (a name of STUDIES).
@@ -51,7 +51,7 @@ def split_plain(members: Sequence[Member], split: str) -> Split:
     return split_by_share(members) if split == "cut" else split_by_sizes(members, split)
 
 
-def split_by_share(members: Sequence[Member]) -> Split:
+def split_by_share(members: Sequence[ArchiveMember]) -> Split:
     """Split into the four roles of SHARES by photograph; UserError if there are fewer than four photographs.
 
     Each role has at least one photograph.
@@ -63,7 +63,7 @@ def split_by_share(members: Sequence[Member]) -> Split:
     return _in_sizes(members, {"train": n - sum(sizes.values()), **sizes})
 
 
-def split_by_sizes(members: Sequence[Member], name: str) -> Split:
+def split_by_sizes(members: Sequence[ArchiveMember], name: str) -> Split:
     """Split into the numbers of images of STUDIES[name]; images of one photograph or person stay together.
 
     Raises:
@@ -99,7 +99,7 @@ def _fill(size: int, photographs: Sequence[str], images_per_photograph: Mapping[
     return chosen
 
 
-def hold_out(train: Sequence[Member], test: Sequence[Member]) -> Split:
+def hold_out(train: Sequence[ArchiveMember], test: Sequence[ArchiveMember]) -> Split:
     """Use an official training and test set: val and gate are cut from train, test stays as it is."""
     order = _by_hash(m.photograph for m in train)
     size = max(1, len(order) // HELD_OUT_ONE_IN)
@@ -111,7 +111,7 @@ def hold_out(train: Sequence[Member], test: Sequence[Member]) -> Split:
     return roles | {"test": list(test)}
 
 
-def _in_sizes(members: Sequence[Member], sizes: Mapping[str, int]) -> Split:
+def _in_sizes(members: Sequence[ArchiveMember], sizes: Mapping[str, int]) -> Split:
     """Give the first photographs by hash to the first role, and so on; leave out the rest."""
     photographs = _by_hash(m.photograph for m in members)
     role_of: dict[str, str] = {}
@@ -121,7 +121,7 @@ def _in_sizes(members: Sequence[Member], sizes: Mapping[str, int]) -> Split:
     return _by_role(members, role_of, sizes)
 
 
-def _by_role(members: Sequence[Member], role_of: Mapping[str, str], roles: Iterable[str]) -> Split:
+def _by_role(members: Sequence[ArchiveMember], role_of: Mapping[str, str], roles: Iterable[str]) -> Split:
     found: Split = {role: [] for role in roles}
     for member in members:
         if member.photograph in role_of:
@@ -137,7 +137,7 @@ def _hash(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def partition(members: Sequence[Member], text: str) -> Split:
+def partition(members: Sequence[ArchiveMember], text: str) -> Split:
     """Divide by CelebA's list_eval_partition.txt: 0 train, 1 val, 2 test; a tenth of val, by hash, is gate.
 
     UserError if the text is not such a list, or has no line for an image.
@@ -152,7 +152,7 @@ def partition(members: Sequence[Member], text: str) -> Split:
     return {role: chosen for role, chosen in found.items() if chosen}
 
 
-def by_identity(members: Sequence[Member], text: str) -> list[Member]:
+def by_identity(members: Sequence[ArchiveMember], text: str) -> list[ArchiveMember]:
     """Replace each member's photograph by its person in CelebA's identity_CelebA.txt.
 
     All images of a person then stay in one role of every split. UserError if the text is not such a list, or
@@ -162,7 +162,9 @@ def by_identity(members: Sequence[Member], text: str) -> list[Member]:
     return [replace(m, photograph=f"person-{n}") for m, n in zip(members, numbers, strict=True)]
 
 
-def _numbers(members: Sequence[Member], text: str, what: str, known: Collection[str] = ()) -> list[int]:
+def _numbers(
+    members: Sequence[ArchiveMember], text: str, what: str, known: Collection[str] = ()
+) -> list[int]:
     """Return each member's number in a list of lines "NAME NUMBER"; `known` are the valid numbers, if any."""
     numbers = {}
     for i, line in enumerate(text.splitlines(), 1):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets.codec import Rejected, decode, encode_png, size_of
-from datasets.sources import Member, Source
+from datasets.sources import ArchiveMember, Source
 
-Box = tuple[Member, int, int]
+Box = tuple[ArchiveMember, int, int]
 
 
 def starts(length: int, tile_px: int, stride_px: int) -> range:
@@ -49,7 +49,7 @@ class TiledSource:
         text = f"{self._source.fingerprint()} {self._settings}"
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def members(self) -> list[Member]:
+    def members(self) -> list[ArchiveMember]:
         tiles = []
         for photograph in self._source.members():
             try:
@@ -60,10 +60,10 @@ class TiledSource:
             for top, left in places:
                 key = f"{photograph.key}-y{top:04d}x{left:04d}"
                 self._boxes[key] = (photograph, top, left)
-                tiles.append(Member(key, f"{photograph.name}@{top},{left}", photograph.photograph))
+                tiles.append(ArchiveMember(key, f"{photograph.name}@{top},{left}", photograph.photograph))
         return tiles
 
-    def _places(self, photograph: Member) -> list[tuple[int, int]]:
+    def _places(self, photograph: ArchiveMember) -> list[tuple[int, int]]:
         tile_px, stride_px, min_contrast, limit = self._settings
         if min_contrast:
             height, width = self._photo(photograph).shape[:2]
@@ -75,7 +75,7 @@ class TiledSource:
             places = [p for p in places if contrast(self._tile((photograph, *p))) >= min_contrast]
         return evenly(places, limit)
 
-    def _photo(self, photograph: Member) -> np.ndarray:
+    def _photo(self, photograph: ArchiveMember) -> np.ndarray:
         # Tiles are read photograph by photograph, so a cache of one decoded picture is enough.
         key, pixels = self._last
         if key != photograph.key:
@@ -88,7 +88,7 @@ class TiledSource:
         tile_px = self._settings[0]
         return self._photo(photograph)[top : top + tile_px, left : left + tile_px]
 
-    def read(self, member: Member) -> bytes:
+    def read(self, member: ArchiveMember) -> bytes:
         if member.key not in self._boxes:
             return self._source.read(member)
         return encode_png(self._tile(self._boxes[member.key]))

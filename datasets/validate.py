@@ -16,8 +16,8 @@ from datasets import codec
 from datasets.codec import Rejected
 from datasets.duplicates import same_pictures
 from datasets.files import atomic_json, usable_cpus
-from datasets.manifest import Row
-from datasets.sources import Member, Source
+from datasets.manifest import IndexRow
+from datasets.sources import ArchiveMember, Source
 
 PRIORITY = ("test", "gate", "val", "train", "all")
 """A picture that is in two splits stays in the first of these and is dropped from the other."""
@@ -31,7 +31,7 @@ class SplitSource:
     """The members of a source that make up one split."""
 
     source: Source
-    members: Sequence[Member]
+    members: Sequence[ArchiveMember]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Rejection:
     broken: bool
 
 
-Accepted = dict[str, list[tuple[Member, Row]]]
+Accepted = dict[str, list[tuple[ArchiveMember, IndexRow]]]
 
 
 def examine(
@@ -84,12 +84,12 @@ def examine(
 
 
 def _chunk(
-    pool: ThreadPoolExecutor, source: Source, chunk: Sequence[Member], wanted: Examination, note: Path
-) -> list[Row | str]:
+    pool: ThreadPoolExecutor, source: Source, chunk: Sequence[ArchiveMember], wanted: Examination, note: Path
+) -> list[IndexRow | str]:
     if note.is_file():
-        return [r if isinstance(r, str) else Row(**r) for r in json.loads(note.read_text())]
+        return [r if isinstance(r, str) else IndexRow(**r) for r in json.loads(note.read_text())]
 
-    def one(member: Member) -> Row | str:
+    def one(member: ArchiveMember) -> IndexRow | str:
         try:
             return _row(member, source.read(member), wanted)
         except Rejected as error:
@@ -101,12 +101,12 @@ def _chunk(
     return results
 
 
-def _row(member: Member, data: bytes, wanted: Examination) -> Row:
+def _row(member: ArchiveMember, data: bytes, wanted: Examination) -> IndexRow:
     pixels = codec.decode(data, wanted.transform)
     height, width = pixels.shape[:2]
     if min(height, width) < wanted.min_px:
         raise Rejected(f"{width}x{height} px, smaller than {wanted.min_px}")
-    return Row(
+    return IndexRow(
         key=member.key,
         source=member.photograph,
         ext=codec.extension(data),
@@ -143,7 +143,7 @@ def settle_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
     return {split: kept[split] for split in accepted}, rejected
 
 
-def _near_to_others(rows: list[Row], kept: Accepted) -> dict[int, str]:
+def _near_to_others(rows: list[IndexRow], kept: Accepted) -> dict[int, str]:
     others = [(f"{split}/{row.key}", row) for split, pairs in kept.items() for _, row in pairs]
     pairs = same_pictures(rows, [row for _, row in others])
     return {i: others[j][0] for i, j in reversed(pairs)}

@@ -46,7 +46,10 @@ class Options(CandidateSource):
 def main() -> int:
     """Parse the options, act and print; return the exit status."""
     options = cli.parse_here("experiments/promote.py", Options)
-    from orchestrator.registry import describe, promote  # these import torch and MLflow
+    from orchestrator.registry import (
+        describe,
+        promote,  # these import torch and MLflow
+    )
 
     if options.rollback or options.list or options.export:
         registry = promote.open_registry(options)

@@ -44,7 +44,8 @@ def main() -> int:
         plan = make_plan(request, space.space, resumed)
         print("\n".join([*plan.describe(), *estimate(plan).describe(request.price_per_gpu_hour)]))
         return 0
-    from orchestrator.sweep.run import Interrupted, run_sweep  # torch, Ray: seconds
+    from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
+    from orchestrator.sweep.stage_runner import Interrupted
 
     command = f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip()
     try:

@@ -28,7 +28,7 @@ BATCH_PIXELS = 1 << 17  # input pixels per forward pass: eight 128 x 128 inputs,
 RESIZERS = ("bicubic", "nearest", "lanczos")
 
 
-class Pair(Protocol):
+class EvaluationPair(Protocol):
     """An HR image, uint8 (H, W, 3), and its input, uint8 (h, w, 3); datasets.loader.Pair is one.
 
     Both may be grey, (H, W) and (h, w), as some benchmark images are.
@@ -98,7 +98,7 @@ class Evaluator:
 
     def __init__(
         self,
-        pairs: Sequence[Pair],
+        pairs: Sequence[EvaluationPair],
         metrics: Sequence[str],
         *,
         scale: int,
@@ -199,7 +199,7 @@ class Evaluator:
         return Views(views, device=self.device, degradation=self._hr.degradation)
 
 
-def _check_sizes(pair: Pair, scale: int, metrics: Sequence[Metric]) -> None:
+def _check_sizes(pair: EvaluationPair, scale: int, metrics: Sequence[Metric]) -> None:
     wanted = (pair.lr_image.shape[0] * scale, pair.lr_image.shape[1] * scale)
     if pair.hr.shape[:2] != wanted:
         raise UserError(

@@ -10,7 +10,8 @@ from torch import Tensor
 from trainers.config import TrainConfig
 from trainers.device import wait_for_device
 from trainers.state import new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_losses import build_features
+from trainers.train_step import TrainStep
 
 PHASES = ("psnr", "gan")
 WARM_UP = 2  # calls: the first ones allocate memory and choose algorithms

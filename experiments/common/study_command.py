@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments import recipes
 from experiments.common import cli
-from orchestrator.studies.request import Request
+from orchestrator.studies.request import StudyRequest
 
 RECIPES = {
     "dataset_matrix": ("srgan_8", "miniature_matrix"),
@@ -25,7 +25,7 @@ RECIPES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Request):
+class Options(StudyRequest):
     """Options of a study; every setting of its trainings follows under its dotted name."""
 
     local: bool = False

@@ -13,14 +13,14 @@ from orchestrator.cluster.head import Head
 from orchestrator.cluster.jobs import SubmittedJob
 from orchestrator.cluster.known_clusters import KnownCluster
 from orchestrator.cluster.submission_checks import DEFAULT_STORAGE, check_data, check_storage, own_space
-from orchestrator.cluster.target import Options, SweepOptions
+from orchestrator.cluster.target import CommandOptions, SweepOptions
 
 REPORT_FILES = ("report.html", "leaderboard.json", "sweep.json")
 Say = Callable[[str], None]
 
 
 def submit_and_follow(
-    cluster: KnownCluster, script: str, options: Options, words: Sequence[str], say: Say
+    cluster: KnownCluster, script: str, options: CommandOptions, words: Sequence[str], say: Say
 ) -> int:
     """Run `script` with the command line `words` on a cluster and print its output; return its exit code.
 

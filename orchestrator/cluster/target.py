@@ -15,7 +15,7 @@ from orchestrator.cluster.known_clusters import KnownCluster
 
 
 @runtime_checkable
-class Options(Protocol):
+class CommandOptions(Protocol):
     """The options of every command that can run on a cluster."""
 
     local: bool
@@ -26,7 +26,7 @@ class Options(Protocol):
 
 
 @runtime_checkable
-class SweepOptions(Options, Protocol):
+class SweepOptions(CommandOptions, Protocol):
     """The further options of a sweep that matter on a cluster."""
 
     status: str
@@ -62,7 +62,7 @@ class Remote:
 Target = Local | Address | Remote
 
 
-def choose_target(options: Options, env: Mapping[str, str]) -> Target:
+def choose_target(options: CommandOptions, env: Mapping[str, str]) -> Target:
     """Return where a command runs; imports nothing heavy.
 
     In this order: this machine with --local; --address or RAY_ADDRESS; this machine with UPSWEEP_LOCAL; a Ray
@@ -85,7 +85,7 @@ def choose_target(options: Options, env: Mapping[str, str]) -> Target:
     return Remote(cluster) if cluster else Local()
 
 
-def resolve_address(options: Options, env: Mapping[str, str]) -> str:
+def resolve_address(options: CommandOptions, env: Mapping[str, str]) -> str:
     """Return HOST:PORT of the Ray that --address or RAY_ADDRESS names; empty with --local or without one."""
     return "" if options.local else options.address or env.get("RAY_ADDRESS", "")
 

@@ -8,12 +8,14 @@ from datasets.files import Held, locked
 from orchestrator.rating import publish
 from orchestrator.rating.scores import read_sessions
 from orchestrator.rating.server import App, Server
-from orchestrator.rating.study import RatingRequest, Study, open_study
+from orchestrator.rating.study import RatingRequest, RatingStudy, open_study
 
 Say = Callable[[str], None]
 
 
-def open_or_create(folder: Path, request: RatingRequest, tracking_uri: str, device: str, say: Say) -> Study:
+def open_or_create(
+    folder: Path, request: RatingRequest, tracking_uri: str, device: str, say: Say
+) -> RatingStudy:
     """Return the study in `folder`, made from `request` if there is none yet.
 
     Raises:
@@ -30,7 +32,7 @@ def open_or_create(folder: Path, request: RatingRequest, tracking_uri: str, devi
     return make_study(folder, request, tracking_uri, device, say)
 
 
-def serve(study: Study, port: int, session_number: int, say: Say) -> None:
+def serve(study: RatingStudy, port: int, session_number: int, say: Say) -> None:
     """Serve the rating page until Ctrl-C.
 
     Raises:
@@ -55,7 +57,13 @@ def serve(study: Study, port: int, session_number: int, say: Say) -> None:
 
 
 def print_results(
-    study: Study, against: str, min_consistency: float, sweep: str, tracking_uri: str, track: bool, say: Say
+    study: RatingStudy,
+    against: str,
+    min_consistency: float,
+    sweep: str,
+    tracking_uri: str,
+    track: bool,
+    say: Say,
 ) -> None:
     """Print the results and write them as CSV, to MLflow if `track`, and to the report of `sweep` if named.
 

@@ -19,14 +19,14 @@ from datasets.files import atomic_json
 from datasets.loader import Pair
 from orchestrator.rating.pictures import Sources, match_files, open_pairs, parse_named, render
 from orchestrator.rating.presentation import choose_images
-from orchestrator.rating.study import FILE, HR, NEAREST, RatingRequest, Study
+from orchestrator.rating.study import FILE, HR, NEAREST, RatingRequest, RatingStudy
 from orchestrator.registry.load_model import load_model
 from trainers.device import pick_device
 
 Say = Callable[[str], None]
 
 
-def make_study(folder: Path, request: RatingRequest, tracking_uri: str, device: str, say: Say) -> Study:
+def make_study(folder: Path, request: RatingRequest, tracking_uri: str, device: str, say: Say) -> RatingStudy:
     """Write the study that `request` describes to `folder`; UserError if it cannot be made."""
     sources = _open_sources(request, tracking_uri, device)
     pairs = open_pairs(request.hr, request.test, sources.scale, request.degradation, folder / "work")
@@ -49,7 +49,9 @@ def _open_sources(request: RatingRequest, tracking_uri: str, device: str) -> Sou
     return Sources(folders, networks, request.resizers, scale, request.degradation)
 
 
-def _write(folder: Path, sources: Sources, pairs: Sequence[Pair], request: RatingRequest, say: Say) -> Study:
+def _write(
+    folder: Path, sources: Sources, pairs: Sequence[Pair], request: RatingRequest, say: Say
+) -> RatingStudy:
     """Write the study beside `folder` first, so that it appears complete or not at all."""
     files = match_files(sources, pairs)
     secret = secrets.token_hex(16)
@@ -62,7 +64,7 @@ def _write(folder: Path, sources: Sources, pairs: Sequence[Pair], request: Ratin
     shutil.rmtree(part, ignore_errors=True)
     (part / "pictures").mkdir(parents=True)
     models = tuple(sources.names)
-    study = Study(part, models, images, calibration, request.repeats, secret, "", asdict(request))
+    study = RatingStudy(part, models, images, calibration, request.repeats, secret, "", asdict(request))
     hashed = hashlib.sha256()
     for path, pixels in _pictures(study, {pair.key: pair for pair in pairs}, sources, files):
         path.write_bytes(data := png(pixels))
@@ -80,7 +82,7 @@ def _write(folder: Path, sources: Sources, pairs: Sequence[Pair], request: Ratin
 
 
 def _pictures(
-    study: Study, pairs: Mapping[str, Pair], sources: Sources, files: Mapping[str, Mapping[str, Path]]
+    study: RatingStudy, pairs: Mapping[str, Pair], sources: Sources, files: Mapping[str, Mapping[str, Path]]
 ) -> Iterator[tuple[Path, np.ndarray]]:
     for image, key in enumerate(study.calibration):
         rendered = render(pairs[key], sources, files)

@@ -14,14 +14,14 @@ from datasets.files import atomic_json
 from orchestrator.rating.results import (
     Panel,
     Rater,
-    Results,
+    RatingResults,
     Score,
     format_verdict,
     mean_opinion_scores,
     mlflow_metrics,
 )
 from orchestrator.rating.scores import RatingSession, read_sessions
-from orchestrator.rating.study import HR, Study
+from orchestrator.rating.study import HR, RatingStudy
 from orchestrator.tracking.table_run import log_table
 from trainers.benchmarks.formats import markdown
 
@@ -34,7 +34,7 @@ RATER_COLUMNS = ("label", "done", "total", "repeats", "within_one", "hr", "neare
 RATING_COLUMNS = ("rater", "session", "position", "image", "model", "repeat", "score", "shown", "time")
 
 
-def compute_results(study: Study, reference: str, min_consistency: float) -> Results:
+def compute_results(study: RatingStudy, reference: str, min_consistency: float) -> RatingResults:
     """Return the results so far; an empty `reference` is the first model, an unknown one a UserError."""
     if not 0 <= min_consistency <= 1:
         raise UserError(f"--min-consistency must be between 0 and 1, but got {min_consistency}")
@@ -44,7 +44,7 @@ def compute_results(study: Study, reference: str, min_consistency: float) -> Res
     return mean_opinion_scores(sessions, study.models, study.images, reference, min_consistency)
 
 
-def to_markdown(results: Results, names: bool = False) -> str:
+def to_markdown(results: RatingResults, names: bool = False) -> str:
     """Return a table for each panel, one of raters, and the notes; `names` shows raters by name."""
     parts = [
         f"**{_title(panel)}**\n\n{markdown(_header(results), map(_score_cells, panel.scores))}"
@@ -59,7 +59,7 @@ def _title(panel: Panel) -> str:
     return f"{panel.title}: {panel.raters} raters, {panel.images} images"
 
 
-def _header(results: Results) -> list[str]:
+def _header(results: RatingResults) -> list[str]:
     return ["model", "mean opinion score", "95 % interval", "ratings", f"against {results.reference}"]
 
 
@@ -84,7 +84,7 @@ def _rater_cells(rater: Rater, names: bool) -> list[str]:
     ]
 
 
-def write_tables(study: Study, results: Results) -> Path:
+def write_tables(study: RatingStudy, results: RatingResults) -> Path:
     """Write results.md, scores.csv, raters.csv and ratings.csv; return their folder, the study's results/."""
     folder = study.folder / "results"
     folder.mkdir(exist_ok=True)
@@ -125,7 +125,9 @@ def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[dict[str, Any
             writer.writerow({k: "; ".join(v) if isinstance(v, tuple) else v for k, v in line.items()})
 
 
-def log_to_mlflow(study: Study, results: Results, folder: Path, tracking_uri: str, sweep: str) -> str:
+def log_to_mlflow(
+    study: RatingStudy, results: RatingResults, folder: Path, tracking_uri: str, sweep: str
+) -> str:
     """Log numbers and files as one MLflow run (experiment upsweep-ratings); return its id."""
     params = {
         "models": ", ".join(study.models),
@@ -139,7 +141,7 @@ def log_to_mlflow(study: Study, results: Results, folder: Path, tracking_uri: st
     return log_table(folder, tracking_uri, study.folder.name, values, params, kind="rating")
 
 
-def add_to_report(study: Study, results: Results, sweep: Path) -> Path:
+def add_to_report(study: RatingStudy, results: RatingResults, sweep: Path) -> Path:
     """Add the results as a section to the report of the sweep in folder `sweep`; return the report's path."""
     if not (sweep / "sweep.json").is_file():
         raise UserError(f"no sweep in {sweep}; --sweep is the name of one in runs/, or its folder")

@@ -76,7 +76,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Results:
+class RatingResults:
     """The results of a study."""
 
     reference: str
@@ -92,7 +92,7 @@ def mean_opinion_scores(
     images: Sequence[str],
     reference: str,
     min_consistency: float,
-) -> Results:
+) -> RatingResults:
     """Return the results of a study; the other models are compared with `reference`."""
     by_name: dict[str, list[RatingSession]] = {}
     for session in sessions:
@@ -107,7 +107,7 @@ def mean_opinion_scores(
         panels.append(_panel("without flagged raters", unflagged, models, images, reference))
     shown = [line["shown"] for group in counted for s in group for line in s.ratings.values()]
     notes = _notes(raters, panels, min_consistency) + _small_pictures(shown)
-    return Results(reference, raters, tuple(panels), notes)
+    return RatingResults(reference, raters, tuple(panels), notes)
 
 
 def _rater(label: str, sessions: Sequence[RatingSession], min_consistency: float) -> Rater:

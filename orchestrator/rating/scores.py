@@ -17,7 +17,7 @@ from typing import Any
 from datasets.errors import UserError
 from datasets.files import atomic_write
 from orchestrator.rating.presentation import Presentation, opaque_name, presentation_order
-from orchestrator.rating.study import Study
+from orchestrator.rating.study import RatingStudy
 
 SCORES = range(1, 6)
 NAME_LIMIT = 40
@@ -59,7 +59,7 @@ class RatingSession:
         """True if every position has a score."""
         return self.current == len(self.order)
 
-    def rate(self, study: Study, position: int, score: int, shown: float | None) -> None:
+    def rate(self, study: RatingStudy, position: int, score: int, shown: float | None) -> None:
         """Append one score and wait for the disk.
 
         `shown` is the size of the picture on the screen, 1 for one screen pixel per pixel.
@@ -88,7 +88,7 @@ class RatingSession:
 class ScoreStore:
     """All sessions of a study, held by the one process that serves it."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: RatingStudy) -> None:
         self.study = study
         self.folder = study.folder / "raters"
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from datasets.errors import UserError
 from orchestrator.rating import pages
 from orchestrator.rating.presentation import opaque_name
 from orchestrator.rating.scores import RatingSession, ScoreStore, clean_name
-from orchestrator.rating.study import Study
+from orchestrator.rating.study import RatingStudy
 
 HOST = "127.0.0.1"
 OUR_NAMES = {"127.0.0.1", "localhost"}
@@ -77,7 +77,7 @@ def _redirect(url: str) -> HttpResponse:
 class App:
     """The responses to requests; Handler does the input and output."""
 
-    def __init__(self, study: Study, session_number: int = 1) -> None:
+    def __init__(self, study: RatingStudy, session_number: int = 1) -> None:
         self.study, self.session_number = study, session_number
         self.store = ScoreStore(study)
         self.total = len(study.images) * len(study.models)

@@ -54,7 +54,7 @@ class RatingRequest:
 
 
 @dataclass(frozen=True)
-class Study:
+class RatingStudy:
     """The content of study.json. Raters see nothing of images and models but pixels."""
 
     folder: Path
@@ -80,7 +80,7 @@ class Study:
         return self.folder / "pictures" / f"example-{image:02d}-{score}.png"
 
 
-def open_study(folder: Path, request: RatingRequest) -> Study | None:
+def open_study(folder: Path, request: RatingRequest) -> RatingStudy | None:
     """Return the study in `folder`; None if there is none.
 
     Raises:
@@ -96,7 +96,7 @@ def open_study(folder: Path, request: RatingRequest) -> Study | None:
             f"the study in {folder} was made with another {flags}; leave that out to continue the study, or "
             "name another --out"
         )
-    return Study(folder=folder, **values)
+    return RatingStudy(folder=folder, **values)
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

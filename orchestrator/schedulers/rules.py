@@ -13,7 +13,7 @@ from trainers.objectives import Point, dominates, order_feasible_first
 
 
 @dataclass(frozen=True)
-class Entry:
+class RungEntry:
     """One trial at one rung: its point (larger is better) and the distortion it has to keep."""
 
     point: Point
@@ -29,7 +29,7 @@ class Rung:
     """All trials that ever reached one budget, sorted, so that ranking one more costs little."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, RungEntry] = {}
         """Trial id -> its entry, in order of arrival."""
         self.keys: list[tuple[bool, float, float]] = []
         """Sort keys of all entries, sorted."""
@@ -38,7 +38,7 @@ class Rung:
         self.front: list[Point] = []
         """Points that no other dominates, sorted: distortion grows and perception falls."""
 
-    def add(self, name: str, entry: Entry) -> None:
+    def add(self, name: str, entry: RungEntry) -> None:
         """Record one more trial."""
         self.entries[name] = entry
         insort(self.keys, entry.key)
@@ -60,7 +60,7 @@ class Rung:
         return len(self.entries)
 
 
-def feasible_first(entry: Entry, rung: Rung) -> int:
+def feasible_first(entry: RungEntry, rung: Rung) -> int:
     """Count the feasible and perceptually better trials; none are ahead of a feasible point on the front.
 
     Ranked by perception alone, members of the front with better distortion were stopped, and with them a
@@ -71,7 +71,7 @@ def feasible_first(entry: Entry, rung: Rung) -> int:
     return sum(o.key < entry.key and not dominates(entry.point, o.point) for o in rung.entries.values())
 
 
-def nondominated_sorting(entry: Entry, rung: Rung) -> int:
+def nondominated_sorting(entry: RungEntry, rung: Rung) -> int:
     """Count the trials on earlier fronts, and those that an epsilon-net of this front takes earlier.
 
     Non-dominated sorting (Deb et al., 2002) with the tie-break of Salinas et al. (2021, MO-ASHA).
@@ -85,7 +85,7 @@ def nondominated_sorting(entry: Entry, rung: Rung) -> int:
     return sum(place[o.point] < place[entry.point] for o in recorded)
 
 
-def single_objective(entry: Entry, rung: Rung) -> int:
+def single_objective(entry: RungEntry, rung: Rung) -> int:
     """Count the perceptually better trials, whatever their distortion (ASHA on one metric)."""
     return len(rung) - bisect_right(rung.perceptions, entry.point[1])
 
@@ -94,7 +94,7 @@ def single_objective(entry: Entry, rung: Rung) -> int:
 class Rule:
     """A rule of early stopping: the order of trials at a rung."""
 
-    count_ahead: Callable[[Entry, Rung], int]
+    count_ahead: Callable[[RungEntry, Rung], int]
     needs_gan_loss: bool = False
     """Stop a trial from the second rung on if no GAN loss changes its network.
 

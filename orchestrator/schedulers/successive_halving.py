@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from orchestrator.results.trial_report import Status, TrialReport
-from orchestrator.schedulers.rules import RULES, Entry, Rung
+from orchestrator.schedulers.rules import RULES, Rung, RungEntry
 from trainers.objectives import Objectives
 
 GAN_TERMS = ("adversarial", "content")
@@ -77,7 +77,7 @@ class SuccessiveHalving(FIFOScheduler):
                 return TrialScheduler.STOP
         return TrialScheduler.CONTINUE
 
-    def survives(self, milestone: int, entry: Entry) -> bool:
+    def survives(self, milestone: int, entry: RungEntry) -> bool:
         """Return True if fewer than n / reduction (rounded up) of the n recorded here are ahead.
 
         A trial that no other beats always continues, and equal trials are never ahead of each other.
@@ -85,8 +85,8 @@ class SuccessiveHalving(FIFOScheduler):
         rung = self.recorded[milestone]
         return RULES[self.rule].count_ahead(entry, rung) < -(-len(rung) // self.reduction)
 
-    def _entry(self, report: TrialReport) -> Entry:
-        return Entry(self.objectives.point(report.ranked), self.objectives.floor(report.warm_start))
+    def _entry(self, report: TrialReport) -> RungEntry:
+        return RungEntry(self.objectives.point(report.ranked), self.objectives.floor(report.warm_start))
 
     def _gan_loss_active(self, report: TrialReport) -> bool:
         """Return True if a GAN loss moves the network.
@@ -112,7 +112,7 @@ class SuccessiveHalving(FIFOScheduler):
         self.recorded = {m: Rung() for m in state["recorded"]}
         for m, entries in state["recorded"].items():
             for trial, (a, b, floor) in entries.items():
-                self.recorded[m].add(trial, Entry((a, b), floor))
+                self.recorded[m].add(trial, RungEntry((a, b), floor))
         self.stopped, self.events = dict(state["stopped"]), list(state["events"])
 
 

@@ -16,7 +16,7 @@ from datasets.shard_reader import is_shards
 from datasets.sources import open_source
 from datasets.splits import STUDIES
 from orchestrator.studies.plan import Study, summary
-from orchestrator.studies.request import Request
+from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.spec import Training, open_test
 from trainers.config import TrainConfig, digest, flatten, override
 from trainers.device import describe_hardware, pick_device
@@ -26,7 +26,7 @@ SAME_COST = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run
 """Settings that do not change the time of a step."""
 
 
-def lines(study: Study, request: Request) -> list[str]:
+def lines(study: Study, request: StudyRequest) -> list[str]:
     """Return the plan with its estimated hours; nothing is written and no training begins."""
     hours = hours_by_arm(study)
     unit = "CPU-hours" if pick_device().type == "cpu" else "GPU-hours"
@@ -54,7 +54,7 @@ def hours_by_arm(study: Study) -> dict[str, float]:
     return hours
 
 
-def images(study: Study, request: Request) -> list[str]:
+def images(study: Study, request: StudyRequest) -> list[str]:
     """Return a line for each set with its numbers of images; published numbers if it is not prepared yet."""
     text = []
     for data in {t.config.data.train: t.config.data for t in study.trainings}.values():
@@ -66,7 +66,7 @@ def images(study: Study, request: Request) -> list[str]:
     return text
 
 
-def _images(data: DataConfig, request: Request, split: str, test_only: bool = False) -> str:
+def _images(data: DataConfig, request: StudyRequest, split: str, test_only: bool = False) -> str:
     """Return the line of one set; a set that is not imported yet is counted, not imported."""
     spec = data.test if test_only else data.train
     cut = ", ".join(f"{role} {STUDIES[split][role]:,}" for role in ("train", "test")) if split else ""

@@ -13,7 +13,7 @@ from torch import nn
 from datasets.loader import Pair, eval_pairs, eval_protocol
 from orchestrator.studies.baselines import BASELINES
 from orchestrator.studies.extra_metrics import EXTRAS
-from orchestrator.studies.spec import TestSet, Training, open_test
+from orchestrator.studies.spec import StudyTestSet, Training, open_test
 from trainers.evaluate import Evaluator
 from trainers.metrics import domains
 
@@ -26,7 +26,12 @@ Measured = dict[str, Any]
 
 
 def evaluate_network(
-    network: nn.Module, training: Training, test: TestSet, folder: Path, work_dir: Path, device: torch.device
+    network: nn.Module,
+    training: Training,
+    test: StudyTestSet,
+    folder: Path,
+    work_dir: Path,
+    device: torch.device,
 ) -> Measured:
     """Measure `network` on a test set; save its first outputs as `folder`/TEST-INDEX.png."""
     evaluator, pairs = open_evaluator(
@@ -38,7 +43,9 @@ def evaluate_network(
     return _measure(evaluator, images, pairs, training)
 
 
-def evaluate_baseline(kind: str, training: Training, test: TestSet, folder: Path, work_dir: Path) -> Measured:
+def evaluate_baseline(
+    kind: str, training: Training, test: StudyTestSet, folder: Path, work_dir: Path
+) -> Measured:
     """Measure a baseline on a test set; save its first pictures with their input and target."""
     scale = training.config.generator.scale
     evaluator, pairs = open_evaluator(test, scale, training.metrics, work_dir)
@@ -57,7 +64,7 @@ def save_picture(pixels: np.ndarray, path: Path) -> None:
 
 @lru_cache(maxsize=8)
 def open_evaluator(
-    test: TestSet, scale: int, metrics: tuple[str, ...], work_dir: Path, device: torch.device = CPU
+    test: StudyTestSet, scale: int, metrics: tuple[str, ...], work_dir: Path, device: torch.device = CPU
 ) -> tuple[Evaluator, list[Pair]]:
     """Return the evaluator of a test set and its pairs; cached for the next training of this process."""
     images = open_test(test.data, work_dir)

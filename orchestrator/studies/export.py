@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.console import format_duration
+from datasets.text import format_duration
 from orchestrator.studies.claims import ClaimResult
 from orchestrator.studies.documents import claim
 from orchestrator.studies.plan import Study

@@ -8,8 +8,8 @@ from pathlib import Path
 from datasets.errors import UserError
 from datasets.image_set import ImageSet
 from datasets.prepare import prepare_study_set
-from orchestrator.studies.request import Request
-from orchestrator.studies.results import Answer, Results
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.results import Answer, StudyResults
 from orchestrator.studies.spec import Training
 from trainers.config import TrainConfig, digest, flatten
 
@@ -23,7 +23,7 @@ class Study:
 
     kind: str
     trainings: tuple[Training, ...]
-    conclude: Callable[[Results], Answer]
+    conclude: Callable[[StudyResults], Answer]
     conditions: tuple[str, ...]
     """Sentences that hold for every table of the study."""
     split: str = ""
@@ -56,7 +56,7 @@ def first_set(words: Sequence[str], defaults: Sequence[str]) -> tuple[str, str]:
     return next(iter(named_sets(words, defaults).items()))
 
 
-def prepared(spec: str, split: str, request: Request, dry: bool) -> str:
+def prepared(spec: str, split: str, request: StudyRequest, dry: bool) -> str:
     """Return the path of the shards of `spec`, imported if need be; in a `dry` run `spec` itself."""
     return spec if dry else prepare_study_set(spec, split, request.work_dir)
 

@@ -13,7 +13,7 @@ from trainers.config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class StudyRequest:
     """Options of a study; every setting of its trainings follows under its dotted name."""
 
     miniature: bool = False

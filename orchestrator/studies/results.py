@@ -65,7 +65,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Results:
+class StudyResults:
     """All finished trainings of a study, and the baselines on its test sets."""
 
     done: Sequence[FinishedTraining]

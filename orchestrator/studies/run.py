@@ -15,8 +15,8 @@ from orchestrator.console import ProgressLine, StagePlan
 from orchestrator.studies import executor, export
 from orchestrator.studies.evaluation import evaluate_baseline
 from orchestrator.studies.plan import Study, check_names, summary
-from orchestrator.studies.request import Request
-from orchestrator.studies.results import Answer, FinishedTraining, Results
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.results import Answer, FinishedTraining, StudyResults
 from orchestrator.studies.spec import Training, open_test
 from orchestrator.studies.training import TrainingJob, is_done, read_result
 from orchestrator.tracking.journal import read_entries
@@ -34,7 +34,7 @@ Digests = tuple[tuple[str, str], ...]
 """Role and digest of the images of a training."""
 
 
-def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: Any = print) -> Answer:
+def run_study(study: Study, request: StudyRequest, baselines: tuple[str, ...], say: Any = print) -> Answer:
     """Run or resume a study and return its answer. UserError, if any, comes before a training starts."""
     check_names(study.trainings)
     facts = _begin(study, request)
@@ -66,7 +66,7 @@ def run_study(study: Study, request: Request, baselines: tuple[str, ...], say: A
     return answer
 
 
-def _close(request: Request, record: SweepRecord | None, facts: Mapping[str, Any], status: str) -> None:
+def _close(request: StudyRequest, record: SweepRecord | None, facts: Mapping[str, Any], status: str) -> None:
     """Write the facts of a study that did not finish, and end its MLflow run with `status`."""
     _write_facts(request, facts)
     if record:
@@ -74,7 +74,7 @@ def _close(request: Request, record: SweepRecord | None, facts: Mapping[str, Any
         record.close(20)
 
 
-def _begin(study: Study, request: Request) -> dict[str, Any]:
+def _begin(study: Study, request: StudyRequest) -> dict[str, Any]:
     """Return the study's facts; UserError for a name that is taken, or if another study is resumed."""
     facts, parent = read_json(request.folder / FACTS), request.folder.parent
     if not request.resume:
@@ -93,7 +93,7 @@ def _begin(study: Study, request: Request) -> dict[str, Any]:
     return facts | {"status": "running"}
 
 
-def _new_facts(study: Study, request: Request) -> dict[str, Any]:
+def _new_facts(study: Study, request: StudyRequest) -> dict[str, Any]:
     return {
         "name": request.name,
         "kind": study.kind,
@@ -110,7 +110,7 @@ def _new_facts(study: Study, request: Request) -> dict[str, Any]:
     }
 
 
-def _check_images(study: Study, request: Request) -> dict[str, Digests]:
+def _check_images(study: Study, request: StudyRequest) -> dict[str, Digests]:
     """Open every set once and return digests by training.
 
     UserError if the training images of a training share images with one of its test sets.
@@ -139,7 +139,7 @@ def _check_images(study: Study, request: Request) -> dict[str, Digests]:
     return {t.name: roles[t.config.data.train] for t in study.trainings}
 
 
-def _connect(request: Request, stack: ExitStack) -> capacity.Capacity:
+def _connect(request: StudyRequest, stack: ExitStack) -> capacity.Capacity:
     if not request.ray:
         description = f"this process: {describe_hardware()}"
         return capacity.Capacity(description, True, 1, 1, int(pick_device().type == "cuda"))
@@ -150,7 +150,7 @@ def _connect(request: Request, stack: ExitStack) -> capacity.Capacity:
 
 def _run(
     study: Study,
-    request: Request,
+    request: StudyRequest,
     digests: Mapping[str, Digests],
     place: capacity.Capacity,
     record: SweepRecord | None,
@@ -188,7 +188,7 @@ def _run(
                     _record_end(record, name, measured, _hours(measured, request, place))
 
 
-def _job(training: Training, request: Request, digests: Digests, on_gpu: bool) -> TrainingJob:
+def _job(training: Training, request: StudyRequest, digests: Digests, on_gpu: bool) -> TrainingJob:
     folder = request.folder
     return TrainingJob(
         training=training,
@@ -213,13 +213,13 @@ def _relay(
             progress.step(name, "psnr", e["step"], e["values"]["seconds"])
 
 
-def _hours(measured: Mapping[str, Any], request: Request, place: capacity.Capacity) -> dict[str, float]:
+def _hours(measured: Mapping[str, Any], request: StudyRequest, place: capacity.Capacity) -> dict[str, float]:
     """Return the GPU-hours and CPU-hours of a finished training."""
     gpus = request.gpus_per_run if place.gpus else 0.0
     return {"gpu_hours": measured["seconds"] / 3600 * gpus, "cpu_hours": measured["cpu_seconds"] / 3600}
 
 
-def _record(study: Study, request: Request, facts: Mapping[str, Any]) -> SweepRecord:
+def _record(study: Study, request: StudyRequest, facts: Mapping[str, Any]) -> SweepRecord:
     record = SweepRecord(request.folder / "record", request.name, request.uri)
     tags = {k: facts[k] for k in ("kind", "command", "commit", "hardware", "miniature")}
     record.start(flatten(request.config), {"study": study.kind, **tags}, {})
@@ -246,7 +246,9 @@ def _record_answer(
         say(f"MLflow has not received everything yet; the rest is stored in {record.writer.spool_dir}")
 
 
-def collect_results(study: Study, request: Request, baselines: tuple[str, ...], say: Any) -> Results:
+def collect_results(
+    study: Study, request: StudyRequest, baselines: tuple[str, ...], say: Any
+) -> StudyResults:
     """Return the measurements of all trainings and of the baselines, which are measured if need be."""
     folders = [request.folder / t.name for t in study.trainings]
     done = [FinishedTraining(t, f, read_result(f)) for t, f in zip(study.trainings, folders, strict=True)]
@@ -262,9 +264,9 @@ def collect_results(study: Study, request: Request, baselines: tuple[str, ...], 
             for name, (training, test) in tests.items():
                 measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.work_dir)
             atomic_json(path, measured[kind])
-    return Results(done, measured, request.folder, request.work_dir)
+    return StudyResults(done, measured, request.folder, request.work_dir)
 
 
-def _write_facts(request: Request, facts: Mapping[str, Any]) -> None:
+def _write_facts(request: StudyRequest, facts: Mapping[str, Any]) -> None:
     request.folder.mkdir(parents=True, exist_ok=True)
     atomic_json(request.folder / FACTS, facts, pretty=True)

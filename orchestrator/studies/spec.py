@@ -11,7 +11,7 @@ from trainers.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class TestSet:
+class StudyTestSet:
     """Images that a finished network is measured on: the test role of `data`."""
 
     __test__ = False  # keeps pytest from collecting this class because of its name
@@ -29,7 +29,7 @@ class Training:
     arm: str
     seed: int
     config: TrainConfig
-    tests: tuple[TestSet, ...]
+    tests: tuple[StudyTestSet, ...]
     metrics: tuple[str, ...]
     after: str = ""
     """Name of the training whose last checkpoint it starts from."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.console import format_duration
+from datasets.text import format_duration
 from orchestrator.storage import Storage
 
 FEW = 3

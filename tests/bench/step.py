@@ -31,7 +31,8 @@ from trainers.config import TrainConfig, override
 from trainers.content_cache import ContentCache
 from trainers.models.layers import LastConv
 from trainers.state import new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_losses import build_features
+from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 MOST_OPERATIONS = {8: 550, 16: 690}

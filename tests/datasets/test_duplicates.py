@@ -8,12 +8,12 @@ from PIL import Image
 
 from datasets import codec
 from datasets.duplicates import near_pairs, same_pictures
-from datasets.manifest import Row
+from datasets.manifest import IndexRow
 
 
-def row(pixels: np.ndarray) -> Row:
+def row(pixels: np.ndarray) -> IndexRow:
     dhash = f"{codec.difference_hash(pixels):016x}"
-    return Row("k", "s", "png", 0, "", "", dhash, codec.thumbnail(pixels).hex(), 0, 0, "RGB")
+    return IndexRow("k", "s", "png", 0, "", "", dhash, codec.thumbnail(pixels).hex(), 0, 0, "RGB")
 
 
 def scene(seed: int) -> np.ndarray:

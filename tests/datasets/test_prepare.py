@@ -19,7 +19,7 @@ from datasets.image_set import ImageSet, disjoint, open_images
 from datasets.loader import TrainLoader, eval_pairs
 from datasets.prepare import import_once, prepare, prepare_study_set
 from datasets.shard_writer import PackSettings, pack
-from datasets.sources import FolderSource, Member
+from datasets.sources import ArchiveMember, FolderSource
 from datasets.validate import SplitSource
 
 needs_data = pytest.mark.skipif(not (DATA / "Set5").is_dir(), reason=f"no test images at {DATA}")
@@ -31,7 +31,7 @@ def test_the_matrix_split_says_what_it_needs(tmp_path: Path) -> None:
 
 
 def test_named_splits_have_their_published_sizes() -> None:
-    members = [Member(f"{i:06d}", f"{i:06d}.jpg", f"{i:06d}") for i in range(202_599)]
+    members = [ArchiveMember(f"{i:06d}", f"{i:06d}.jpg", f"{i:06d}") for i in range(202_599)]
     matrix = splits.split_by_sizes(members, "matrix")
     assert len(matrix["test"]) == 2_599
     assert sum(len(matrix[role]) for role in ("train", "val", "gate")) == 200_000
@@ -43,7 +43,7 @@ def test_named_splits_have_their_published_sizes() -> None:
 
 
 def test_a_cut_keeps_tiles_of_one_photograph_together() -> None:
-    members = [Member(f"{p}-{t}", "", str(p)) for p in range(30) for t in range(5)]
+    members = [ArchiveMember(f"{p}-{t}", "", str(p)) for p in range(30) for t in range(5)]
     roles = splits.split_by_share(members)
     homes = {role: {m.photograph for m in chosen} for role, chosen in roles.items()}
     assert sum(map(len, homes.values())) == 30 == len(set.union(*homes.values()))

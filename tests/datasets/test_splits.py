@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from datasets.errors import UserError
-from datasets.sources import Member
+from datasets.sources import ArchiveMember
 from datasets.splits import STUDIES, Split, by_identity, partition, split_by_share, split_by_sizes
 
-MEMBERS = [Member(f"{i:06d}", f"img_align_celeba/{i:06d}.jpg", f"{i:06d}") for i in range(1, 301)]
+MEMBERS = [ArchiveMember(f"{i:06d}", f"img_align_celeba/{i:06d}.jpg", f"{i:06d}") for i in range(1, 301)]
 PEOPLE = "\n".join(f"{i:06d}.jpg {i % 70 if i <= 200 else i}" for i in range(1, 301))
 
 
@@ -23,23 +23,25 @@ def sizes(roles: Split) -> dict[str, int]:
 
 
 @pytest.fixture
-def people() -> Sequence[Member]:
+def people() -> Sequence[ArchiveMember]:
     return by_identity(MEMBERS, PEOPLE)
 
 
-def test_without_identities_photographs_of_a_person_may_part(people: Sequence[Member]) -> None:
+def test_without_identities_photographs_of_a_person_may_part(people: Sequence[ArchiveMember]) -> None:
     person = {m.key: m.photograph for m in people}
     naive = split_by_share(MEMBERS)
-    assert shared({r: [Member(m.key, m.name, person[m.key]) for m in ms] for r, ms in naive.items()})
+    assert shared({r: [ArchiveMember(m.key, m.name, person[m.key]) for m in ms] for r, ms in naive.items()})
 
 
-def test_a_cut_by_identity_parts_no_person(people: Sequence[Member]) -> None:
+def test_a_cut_by_identity_parts_no_person(people: Sequence[ArchiveMember]) -> None:
     roles = split_by_share(people)
     assert not shared(roles) and sum(sizes(roles).values()) == 300 and min(sizes(roles).values()) >= 1
 
 
 @pytest.mark.parametrize("members", [MEMBERS, by_identity(MEMBERS, PEOPLE)], ids=["images", "people"])
-def test_a_study_has_its_sizes_in_images(members: list[Member], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_has_its_sizes_in_images(
+    members: list[ArchiveMember], monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = {"test": 26, "val": 11, "gate": 13, "train": 250}
     monkeypatch.setitem(STUDIES, "matrix", wanted)
     roles = split_by_sizes(members, "matrix")
@@ -48,12 +50,12 @@ def test_a_study_has_its_sizes_in_images(members: list[Member], monkeypatch: pyt
 
 def test_a_study_that_people_cannot_fill_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STUDIES, "matrix", {"test": 3, "train": 4})
-    pairs = [Member(f"{i}", f"{i}.jpg", f"p{i // 2}") for i in range(8)]
+    pairs = [ArchiveMember(f"{i}", f"{i}.jpg", f"p{i // 2}") for i in range(8)]
     with pytest.raises(UserError, match="--split matrix: no whole groups make 3 images of test"):
         split_by_sizes(pairs, "matrix")
 
 
-def test_the_gate_of_the_official_partition_parts_no_person(people: Sequence[Member]) -> None:
+def test_the_gate_of_the_official_partition_parts_no_person(people: Sequence[ArchiveMember]) -> None:
     number = {m.key: int(m.photograph.removeprefix("person-")) for m in people}
     lines = "\n".join(f"{key}.jpg {min(2, n // 50)}" for key, n in number.items())
     roles = partition(people, lines)

@@ -11,7 +11,7 @@ from datasets import validate
 from datasets.errors import UserError
 from datasets.shard_reader import read_manifest
 from datasets.shard_writer import PackSettings, pack
-from datasets.sources import FolderSource, Member
+from datasets.sources import ArchiveMember, FolderSource
 from datasets.validate import SplitSource
 
 
@@ -50,7 +50,7 @@ def test_work_that_was_done_is_not_done_again(photos: Path, tmp_path: Path) -> N
     class Fragile(FolderSource):
         reads, limit = 0, 30
 
-        def read(self, member: Member) -> bytes:
+        def read(self, member: ArchiveMember) -> bytes:
             self.reads += 1
             if self.reads > self.limit:
                 raise KeyboardInterrupt

@@ -8,7 +8,8 @@ from datasets.errors import UserError
 from experiments import recipes
 from trainers.config import digest, flatten, from_flat, override
 from trainers.state import new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_losses import build_features
+from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 DIGESTS = {

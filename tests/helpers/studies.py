@@ -10,7 +10,7 @@ from PIL import Image
 from datasets import splits
 from experiments import recipes
 from orchestrator.studies import estimate, run
-from orchestrator.studies.request import Request
+from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.results import FinishedTraining
 from orchestrator.studies.spec import Training
 from trainers.config import TrainConfig, override
@@ -55,7 +55,7 @@ def pictures(folder: Path, kind: int, count: int = sum(SIZES.values())) -> Path:
     return folder
 
 
-def request(tmp_path: Path, kind: str, recipe: str, data: list[str], **changes) -> Request:
+def request(tmp_path: Path, kind: str, recipe: str, data: list[str], **changes) -> StudyRequest:
     """A study without Ray and MLflow, with one seed."""
     own = {k.replace("__", "."): v for k, v in changes.items() if "__" in k}
     rest = {k: v for k, v in changes.items() if "__" not in k}
@@ -70,10 +70,10 @@ def request(tmp_path: Path, kind: str, recipe: str, data: list[str], **changes) 
         "track": False,
         "ray": False,
     }
-    return Request(**values | rest)
+    return StudyRequest(**values | rest)
 
 
-def run_tiny(kind, asked: Request, **more):
+def run_tiny(kind, asked: StudyRequest, **more):
     """The answer of a study, run in this process; `more` goes to its plan."""
     return run.run_study(kind.plan(asked, **more), asked, kind.BASELINES, say=lambda text: None)
 

@@ -11,7 +11,8 @@ from helpers.tiny import batch, snapshot, tiny
 from trainers.distributed import ALONE, Ranks, joined
 from trainers.models.batch_norm import recalibrate_batch_norm
 from trainers.state import Diverged, new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_losses import build_features
+from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 ORDERS = ("d_first", "simultaneous")

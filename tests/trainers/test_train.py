@@ -16,7 +16,7 @@ from helpers.tiny import SMALL, same, snapshot, tiny
 from PIL import Image
 
 from datasets.errors import UserError
-from experiments import train as script
+from experiments import train as train_module
 from experiments.common import cli
 from trainers import checkpoint, losses, train
 from trainers.config import flatten, from_flat, override
@@ -56,7 +56,7 @@ def command(config, out, storage) -> list[str]:
 def call(monkeypatch, words) -> int:
     monkeypatch.setattr(sys, "argv", ["train.py", *words])
     with pytest.raises(SystemExit) as ended:
-        cli.run(script.main)
+        cli.run(train_module.main)
     return ended.value.code
 
 

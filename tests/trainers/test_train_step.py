@@ -8,7 +8,8 @@ from helpers.tiny import batch, moments, same, snapshot, tiny
 
 from trainers import losses
 from trainers.state import Diverged, new_state
-from trainers.train_step import TrainStep, build_features
+from trainers.step_losses import build_features
+from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 CONTENT = {"loss__content_weight": 0.3, "loss__content_scale": 0.1, "loss__tv_weight": 1e-3}

@@ -14,7 +14,7 @@ COSTS = {"params": "parameters", "gmacs": "GMAC at 1280x720", "latency_ms": "ms 
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One model on all test sets."""
 
     name: str
@@ -27,7 +27,7 @@ class Block:
     """Rows that may be compared, under a title that states their source."""
 
     title: str
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     ranked: bool
     """True to mark the best values; False for quoted rows."""
 
@@ -37,7 +37,7 @@ def columns(blocks: Sequence[Block]) -> list[Column]:
     return list(dict.fromkeys(c for b in blocks if b.ranked for row in b.rows for c in row.values))
 
 
-def best(rows: Sequence[Row], column: Column) -> set[str]:
+def best(rows: Sequence[TableRow], column: Column) -> set[str]:
     """Return the names of the rows whose value, as printed, is the best of `column`."""
     from trainers.metrics import METRICS  # imports torch: seconds that a Markdown table need not cost
 
@@ -48,7 +48,7 @@ def best(rows: Sequence[Row], column: Column) -> set[str]:
     return {name for name, value in known.items() if value == pick(known.values())}
 
 
-def _value(row: Row, column: Column) -> str:
+def _value(row: TableRow, column: Column) -> str:
     from trainers.metrics import format_metric
 
     return format_metric(column[1], row.values.get(column), missing="")

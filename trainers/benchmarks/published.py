@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainers.benchmarks.formats import Block, Row
+from trainers.benchmarks.formats import Block, TableRow
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def quoted_blocks(scale: int, sets: list[str]) -> list[Block]:
     blocks = []
     for source in dict.fromkeys(q.source for q in QUOTED):
         rows = [
-            Row(q.name, {(s, m): q.values[s][k] for s in sets if s in q.values for k, m in _METRICS})
+            TableRow(q.name, {(s, m): q.values[s][k] for s in sets if s in q.values for k, m in _METRICS})
             for q in QUOTED
             if q.source == source and q.scale == scale and any(s in q.values for s in sets)
         ]

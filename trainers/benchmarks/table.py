@@ -14,7 +14,7 @@ from torch import nn
 
 from datasets.errors import UserError
 from trainers.benchmarks.cost import gmacs, latency_ms, parameters
-from trainers.benchmarks.formats import Block, Row, csv_text, latex, results_markdown
+from trainers.benchmarks.formats import Block, TableRow, csv_text, latex, results_markdown
 from trainers.benchmarks.sets import TestSet
 from trainers.evaluate import RESIZERS, Evaluation, Evaluator
 
@@ -88,9 +88,9 @@ def _costs(model: Model) -> dict[str, float]:
     }
 
 
-def _row(name: str, costs: dict[str, float], measured: dict[tuple[str, str], Evaluation]) -> Row:
+def _row(name: str, costs: dict[str, float], measured: dict[tuple[str, str], Evaluation]) -> TableRow:
     mine = {s: e for (n, s), e in measured.items() if n == name}
-    return Row(name, {(s, m): v for s, e in mine.items() for m, v in e.summary.items()}, costs)
+    return TableRow(name, {(s, m): v for s, e in mine.items() for m, v in e.summary.items()}, costs)
 
 
 def _per_image(measured: dict[tuple[str, str], Evaluation]) -> pa.Table:

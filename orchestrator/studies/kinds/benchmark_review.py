@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from datasets.errors import UserError
+from orchestrator.analysis.significance import NOT_ENOUGH
 from orchestrator.studies import figures
-from orchestrator.studies.claims import MECHANICS, NOT_ENOUGH, NOT_REPRODUCED, ClaimResult, decide
+from orchestrator.studies.claims import MECHANICS, NOT_REPRODUCED, ClaimResult, decide
 from orchestrator.studies.plan import Study, first_set, named_sets, on_set, prepared
-from orchestrator.studies.request import Request
-from orchestrator.studies.results import Answer, Results, Table
-from orchestrator.studies.spec import TestSet, Training, open_test, seeded
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.results import Answer, StudyResults, Table
+from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
 from trainers.config import TrainConfig
 
 BASELINES = ("nearest", "bicubic")
@@ -40,7 +41,10 @@ class Arm:
 
 
 def plan(
-    request: Request, dry: bool = False, arms: Mapping[str, Arm] | None = None, tests: tuple[str, ...] = ()
+    request: StudyRequest,
+    dry: bool = False,
+    arms: Mapping[str, Arm] | None = None,
+    tests: tuple[str, ...] = (),
 ) -> Study:
     """Return every arm with every seed on every test set. UserError if the arms have different scales."""
     arms = arms or {}
@@ -70,10 +74,12 @@ def plan(
     return Study(request.kind, tuple(trainings), conclude, conditions)
 
 
-def _test(config: TrainConfig, name: str, spec: str) -> TestSet:
+def _test(config: TrainConfig, name: str, spec: str) -> StudyTestSet:
     crop_px, first = VERSUS_TESTS.get(spec, (0, 0))
     own = replace(config.data, eval_crop_px=crop_px, eval_crop_at="centre")
-    return TestSet(name, replace(own, train="demo", test=spec, crop_px=96, batch_size=1, order_seed=0), first)
+    return StudyTestSet(
+        name, replace(own, train="demo", test=spec, crop_px=96, batch_size=1, order_seed=0), first
+    )
 
 
 def _verdict_set(tests: list[str]) -> str:
@@ -81,7 +87,7 @@ def _verdict_set(tests: list[str]) -> str:
     return "div2k" if "div2k" in tests else tests[-1]
 
 
-def conclude(results: Results) -> Answer:
+def conclude(results: StudyResults) -> Answer:
     """Return the table, SSIM in two ways, bars, and the claims of the document that the arms belong to."""
     arms = [arm for arm in results.arms if results.of(arm)]
     tests = [t.name for t in results.done[0].training.tests]
@@ -100,11 +106,11 @@ def conclude(results: Results) -> Answer:
     return Answer([table, _ssim_table(results, arms, test)], drawn, claims)
 
 
-def _parameters(results: Results, arm: str) -> str:
+def _parameters(results: StudyResults, arm: str) -> str:
     return "" if arm in BASELINES else f"{results.of(arm)[0].measured['parameters']:,}"
 
 
-def _ssim_table(results: Results, arms: list[str], test: str) -> Table:
+def _ssim_table(results: StudyResults, arms: list[str], test: str) -> Table:
     """Return SSIM of equal images as each half of the document's Table 2 measured it."""
     values = {arm: [results.mean(arm, test, m) for m in EXTRAS] for arm in arms}
     values["bicubic"] = [results.baseline("bicubic", test, m) for m in EXTRAS]
@@ -113,7 +119,7 @@ def _ssim_table(results: Results, arms: list[str], test: str) -> Table:
     return Table("ssim-both-ways", title, ["model", "as it is", "misread"], rows)
 
 
-def _srgan_claims(results: Results, arms: list[str], test: str) -> list[ClaimResult]:
+def _srgan_claims(results: StudyResults, arms: list[str], test: str) -> list[ClaimResult]:
     others = [a for a in arms if a != SRRESNET] + list(BASELINES)
     both = {
         f"{other} {m}": v
@@ -127,7 +133,7 @@ def _srgan_claims(results: Results, arms: list[str], test: str) -> list[ClaimRes
     ]
 
 
-def _esrgan_claims(results: Results, test: str) -> list[ClaimResult]:
+def _esrgan_claims(results: StudyResults, test: str) -> list[ClaimResult]:
     label = f"PSNR (RGB) of ESRGAN minus SRCNN on {test}:"
     verdict = results.verdict(ESRGAN, SRCNN, test, "psnr_rgb")
     loss = results.of(ESRGAN)[0].training.config.loss

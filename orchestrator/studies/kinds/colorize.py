@@ -8,9 +8,9 @@ from orchestrator.studies.claims import UNTESTED, ClaimResult, decide
 from orchestrator.studies.evaluation import PICTURES
 from orchestrator.studies.kinds.dataset_matrix import DEFAULTS
 from orchestrator.studies.plan import Study, named_sets, on_set, prepared
-from orchestrator.studies.request import Request
-from orchestrator.studies.results import Answer, Results, Table
-from orchestrator.studies.spec import TestSet, Training, open_test, seeded
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.results import Answer, StudyResults, Table
+from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
 
 KIND = "colorize"
 BASELINES = ("grey", "tint")
@@ -20,7 +20,7 @@ CLAIMS = ("colour-faces", "colour-rooms", "colour-towers")
 """Claims about the first, second and third set: faces, rooms, buildings."""
 
 
-def plan(request: Request, dry: bool = False) -> Study:
+def plan(request: StudyRequest, dry: bool = False) -> Study:
     """Return one arm per set. UserError for another task than grey at scale 1, or without a test part."""
     config = request.config
     if config.data.input != "grey" or config.generator.scale != 1:
@@ -33,7 +33,7 @@ def plan(request: Request, dry: bool = False) -> Study:
         own = on_set(config, prepared(spec, request.split, request, dry))
         if not dry:
             open_test(own.data, request.work_dir)
-        test = (TestSet(name, own.data),)
+        test = (StudyTestSet(name, own.data),)
         trainings += [
             Training(name, seed, seeded(own, seed), test, METRICS, extras=EXTRAS)
             for seed in range(request.seeds)
@@ -47,7 +47,7 @@ def plan(request: Request, dry: bool = False) -> Study:
     return Study(KIND, tuple(trainings), conclude, conditions, request.split)
 
 
-def conclude(results: Results) -> Answer:
+def conclude(results: StudyResults) -> Answer:
     """Return the table beside the grey input and one tint, bars of chroma errors, strips, and verdicts."""
     arms, metrics = results.arms, (*METRICS, *EXTRAS)
     rows = [
@@ -69,7 +69,7 @@ def conclude(results: Results) -> Answer:
     return Answer([table], {"bars-chroma.svg": bars, **strips}, _claims(results, arms))
 
 
-def _strip(results: Results, arm: str) -> bytes:
+def _strip(results: StudyResults, arm: str) -> bytes:
     """Draw a table of pictures as Figures 4 to 6 of the document: one row for each of PICTURES test images.
 
     Its columns are the grey input, the original, and the outputs of the networks of the first two seeds.
@@ -79,7 +79,7 @@ def _strip(results: Results, arm: str) -> bytes:
     return figures.strip(rows, ["grey", "original", *(f"seed {d.training.seed}" for d in done)])
 
 
-def _claims(results: Results, arms: list[str]) -> list[ClaimResult]:
+def _claims(results: StudyResults, arms: list[str]) -> list[ClaimResult]:
     """Compare each set with the grey input and with one tint, which needs no recognition of content."""
     answers = []
     for name, arm in zip(CLAIMS, arms, strict=False):
@@ -93,7 +93,7 @@ def _claims(results: Results, arms: list[str]) -> list[ClaimResult]:
     return answers + [ClaimResult(name, UNTESTED, "no set was given for it") for name in missing]
 
 
-def _background(results: Results, arm: str) -> Verdict:
+def _background(results: StudyResults, arm: str) -> Verdict:
     """Return the verdict on "more error is removed at the centre, where the face is, than at the border"."""
     grey = results.baselines["grey"][arm]["per_image"]
     centre, border = (

@@ -12,9 +12,9 @@ from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures
 from orchestrator.studies.claims import UNTESTED, ClaimResult, combined_status, decide, format_verdict
 from orchestrator.studies.plan import Study, check_equal, named_sets, on_set, prepared
-from orchestrator.studies.request import Request
-from orchestrator.studies.results import Answer, Column, Results, Table, direction, format_value
-from orchestrator.studies.spec import TestSet, Training, open_test, seeded
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.results import Answer, Column, StudyResults, Table, direction, format_value
+from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
 from trainers.config import TrainConfig
 from trainers.metrics import METRICS
 from trainers.metrics.domains import train_classifier
@@ -36,7 +36,7 @@ def measured() -> tuple[str, ...]:
     return (*PIXEL_METRICS, *(m for m in INCEPTION if not METRICS[m].unavailable()))
 
 
-def plan(request: Request, dry: bool = False) -> Study:
+def plan(request: StudyRequest, dry: bool = False) -> Study:
     """Return the plan; `dry` opens no image. UserError for sets of different size or without a test part."""
     sets = named_sets(request.data, DEFAULTS, at_least=2)
     configs = {n: on_set(request.config, prepared(s, request.split, request, dry)) for n, s in sets.items()}
@@ -44,7 +44,7 @@ def plan(request: Request, dry: bool = False) -> Study:
     if not dry:
         extractor, counts = _check_sets(configs, request)
         conditions += (counts,)
-    tests = tuple(TestSet(name, config.data) for name, config in configs.items())
+    tests = tuple(StudyTestSet(name, config.data) for name, config in configs.items())
     trainings = tuple(
         Training(name, seed, seeded(config, seed), tests, measured(), extractor=extractor)
         for seed in range(request.seeds)
@@ -53,7 +53,7 @@ def plan(request: Request, dry: bool = False) -> Study:
     return Study(KIND, trainings, conclude, conditions, request.split)
 
 
-def _check_sets(configs: dict[str, TrainConfig], request: Request) -> tuple[str, str]:
+def _check_sets(configs: dict[str, TrainConfig], request: StudyRequest) -> tuple[str, str]:
     """Check that the sets are equal; return the file of a classifier trained on them, and their sizes."""
     work_dir = request.work_dir
     train = {
@@ -66,7 +66,7 @@ def _check_sets(configs: dict[str, TrainConfig], request: Request) -> tuple[str,
     return str(_classifier(train, request)), sizes
 
 
-def _classifier(train: dict[str, ImageSet], request: Request) -> Path:
+def _classifier(train: dict[str, ImageSet], request: StudyRequest) -> Path:
     side = request.config.data.crop_px
     names = "-".join(images.digest[:6] for images in train.values())
     path = request.work_dir / "classifiers" / f"domains-{names}-{side}.safetensors"
@@ -76,7 +76,7 @@ def _classifier(train: dict[str, ImageSet], request: Request) -> Path:
     return path
 
 
-def _conditions(request: Request) -> tuple[str, ...]:
+def _conditions(request: StudyRequest) -> tuple[str, ...]:
     c = request.config
     network = f"({c.loss.content_network}-{c.loss.content_weights})"
     return (
@@ -89,7 +89,7 @@ def _conditions(request: Request) -> tuple[str, ...]:
     )
 
 
-def conclude(results: Results) -> Answer:
+def conclude(results: StudyResults) -> Answer:
     """Return tables, heat maps, bars, a strip of pictures, and the verdicts on the diagonal."""
     arms, first = results.arms, results.done[0]
     summary = first.measured["tests"][arms[0]]["summary"]
@@ -99,7 +99,7 @@ def conclude(results: Results) -> Answer:
     return Answer(tables, _figures(results, arms, metrics), _claims(verdicts))
 
 
-def diagonal(results: Results, arms: list[str], metric: str) -> dict[str, Verdict]:
+def diagonal(results: StudyResults, arms: list[str], metric: str) -> dict[str, Verdict]:
     """Return per test set the verdict on that set's network against the best of the others."""
     better = max if direction(metric) == "max" else min
     comparisons: dict[str, Comparison] = {}
@@ -110,7 +110,7 @@ def diagonal(results: Results, arms: list[str], metric: str) -> dict[str, Verdic
     return between_designs(comparisons, direction(metric))
 
 
-def _values(results: Results, arms: list[str], metrics: list[str]) -> Table:
+def _values(results: StudyResults, arms: list[str], metrics: list[str]) -> Table:
     rows = [
         [metric, name, *(results.cells(name, test, [metric])[0] for test in arms)]
         for metric in metrics
@@ -129,7 +129,7 @@ def _diagonal_table(verdicts: dict[str, dict[str, Verdict]]) -> Table:
     return Table("diagonal", title, ["metric", *next(iter(verdicts.values()))], rows)
 
 
-def _figures(results: Results, arms: list[str], metrics: list[str]) -> dict[str, bytes]:
+def _figures(results: StudyResults, arms: list[str], metrics: list[str]) -> dict[str, bytes]:
     maps, bars = [], {}
     for metric in metrics:
         values = [[results.mean(arm, test, metric) for test in arms] for arm in arms]
@@ -148,7 +148,7 @@ def _figures(results: Results, arms: list[str], metrics: list[str]) -> dict[str,
     return heat | bars | {"strip.png": _strip(results, arms)}
 
 
-def _strip(results: Results, arms: list[str]) -> bytes:
+def _strip(results: StudyResults, arms: list[str]) -> bytes:
     """Draw the document's Figure 2: input, target, and the output of each network (its first seed)."""
     columns: list[Column] = ["input", "target", *(results.of(arm)[0] for arm in arms)]
     rows = [results.pictures(test, i, columns) for test in arms for i in range(3)]

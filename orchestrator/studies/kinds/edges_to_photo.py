@@ -22,9 +22,9 @@ from orchestrator.studies.claims import (
 )
 from orchestrator.studies.evaluation import PICTURES
 from orchestrator.studies.plan import Study, check_scale, named_sets, on_set, prepared
-from orchestrator.studies.request import Request
-from orchestrator.studies.results import Answer, Column, Results, Table
-from orchestrator.studies.spec import TestSet, Training, open_test, seeded
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.results import Answer, Column, StudyResults, Table
+from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
 from trainers.config import TrainConfig
 
 KIND = "edges_to_photo"
@@ -39,7 +39,7 @@ METRICS = ("psnr_rgb", "ssim_y", "colour_shift", "sharpness_gap", "swd")
 EXTRAS = ("chroma_error",)
 
 
-def plan(request: Request, dry: bool = False) -> Study:
+def plan(request: StudyRequest, dry: bool = False) -> Study:
     """Return all arms. UserError for another input than edges, or if some scale does not divide the crop."""
     config, data = request.config, request.config.data
     if data.input != "edges":
@@ -53,7 +53,7 @@ def plan(request: Request, dry: bool = False) -> Study:
             open_test(own.data, request.work_dir)
         for k, loss in [FURTHER_SETS] if index else [(k, loss) for k in SCALES for loss in LOSSES]:
             arm = _arm(own, k, loss)
-            test = (TestSet(f"{name}-x{k}", arm.data),)
+            test = (StudyTestSet(f"{name}-x{k}", arm.data),)
             trainings += [
                 Training(f"{name} x{k} {loss}", seed, seeded(arm, seed), test, METRICS, extras=EXTRAS)
                 for seed in range(request.seeds)
@@ -73,7 +73,7 @@ def _arm(config: TrainConfig, k: int, loss: str) -> TrainConfig:
     return replace(config, generator=generator, loss=losses)
 
 
-def conclude(results: Results) -> Answer:
+def conclude(results: StudyResults) -> Answer:
     """Return the table beside the mean image, bars over k, strips of pictures, and the verdicts."""
     arms = {d.training.arm: d.training.tests[0].name for d in results.done}
     metrics = (*METRICS, *EXTRAS)
@@ -87,7 +87,7 @@ def conclude(results: Results) -> Answer:
     return Answer([table], _figures(results, first, arms), _claims(results, first, converged))
 
 
-def _figures(results: Results, first: str, arms: dict[str, str]) -> dict[str, bytes]:
+def _figures(results: StudyResults, first: str, arms: dict[str, str]) -> dict[str, bytes]:
     drawn = {}
     for metric in ("psnr_rgb", "ssim_y", "sharpness_gap", "swd"):
         series = {
@@ -106,7 +106,7 @@ def _figures(results: Results, first: str, arms: dict[str, str]) -> dict[str, by
     return drawn
 
 
-def _strip(results: Results, first: str) -> bytes:
+def _strip(results: StudyResults, first: str) -> bytes:
     """Draw the document's Figure 7: input, target, output L1, output L2 of the first seed; two rows per k."""
     rows = []
     for k in SCALES:
@@ -116,7 +116,7 @@ def _strip(results: Results, first: str) -> bytes:
     return figures.strip(rows, ["input", "target", *(f"output {loss}" for loss in LOSSES)])
 
 
-def _claims(results: Results, first: str, converged: dict[str, Verdict]) -> list[ClaimResult]:
+def _claims(results: StudyResults, first: str, converged: dict[str, Verdict]) -> list[ClaimResult]:
     faces = {arm: v for arm, v in converged.items() if arm.startswith(f"{first} ")}
     others = {arm: v for arm, v in converged.items() if arm not in faces}
     return [
@@ -127,7 +127,7 @@ def _claims(results: Results, first: str, converged: dict[str, Verdict]) -> list
     ]
 
 
-def _artefacts(results: Results, first: str) -> ClaimResult:
+def _artefacts(results: StudyResults, first: str) -> ClaimResult:
     """Compare the detail of x1 and x2 by mean gradients; artefacts need eyes, so it stays untested."""
     gaps = {
         loss: [results.mean(f"{first} x{k} {loss}", f"{first}-x{k}", "sharpness_gap") for k in (1, 2)]
@@ -141,7 +141,7 @@ def _artefacts(results: Results, first: str) -> ClaimResult:
     return ClaimResult("edges-artefacts", UNTESTED, why)
 
 
-def _losses(results: Results, first: str) -> ClaimResult:
+def _losses(results: StudyResults, first: str) -> ClaimResult:
     """Answer "different, and neither is better for all scales": some difference, and no common winner."""
     verdicts = {
         f"x{k}": results.verdict(f"{first} x{k} L1", f"{first} x{k} L2", f"{first}-x{k}", "psnr_rgb")

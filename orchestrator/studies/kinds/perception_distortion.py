@@ -14,8 +14,8 @@ from datasets.errors import UserError, unknown
 from orchestrator.studies.kinds import perception_distortion_results
 from orchestrator.studies.kinds.perception_distortion_results import GAN, PSNR, Alphas, read_trials
 from orchestrator.studies.plan import Study, first_set, named_sets, on_set, prepared
-from orchestrator.studies.request import Request
-from orchestrator.studies.spec import TestSet, Training, open_test, seeded
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
 from trainers.metrics import METRICS
 
 KIND = "perception_distortion"
@@ -25,7 +25,7 @@ SENSES = ("gan", "psnr")
 
 
 def plan(
-    request: Request,
+    request: StudyRequest,
     dry: bool = False,
     test: str = "bsd100",
     alphas: int = 11,
@@ -45,7 +45,7 @@ def plan(
     _, spec = first_set(request.data, MINIATURE if request.miniature else DEFAULTS)
     base = on_set(config, prepared(spec, "", request, dry))
     ((name, path),) = named_sets((test,), ()).items()
-    on = TestSet(name, replace(base.data, test=path, eval_crop_px=test_crop_px))
+    on = StudyTestSet(name, replace(base.data, test=path, eval_crop_px=test_crop_px))
     if not dry:
         open_test(on.data, request.work_dir)
     metrics = ("rmse_y", "psnr_y", perceptual())
@@ -72,7 +72,7 @@ def perceptual() -> str:
     return "swd" if METRICS["niqe"].unavailable() else "niqe"
 
 
-def _conditions(request: Request, alpha_on: str, name: str) -> tuple[str, ...]:
+def _conditions(request: StudyRequest, alpha_on: str, name: str) -> tuple[str, ...]:
     c = request.config
     source = "the ESRGAN paper's sense" if alpha_on == "gan" else "the implementation report's sense"
     conditions: tuple[str, ...] = (

@@ -18,7 +18,7 @@ from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.report.svg import Mark
 from orchestrator.studies import figures
 from orchestrator.studies.claims import ClaimResult, decide
-from orchestrator.studies.results import Answer, Results, Table, format_value
+from orchestrator.studies.results import Answer, StudyResults, Table, format_value
 from trainers.objectives import front as front_of
 
 PSNR, GAN = "PSNR phase", "GAN phase"
@@ -47,7 +47,7 @@ class Alphas:
 
 
 def conclude(
-    results: Results, test: str, perceptual: str, alphas: Alphas, trials: list[dict[str, Any]]
+    results: StudyResults, test: str, perceptual: str, alphas: Alphas, trials: list[dict[str, Any]]
 ) -> Answer:
     """Return the table by alpha, the regions, the plane, a strip, and the claims."""
     by_alpha = {a: _values_at(results, test, a) for a in (0.0, *alphas.between, 1.0)}
@@ -78,7 +78,7 @@ def conclude(
     return Answer([table, _regions(points)], drawn, _claims(by_alpha, perceptual, images))
 
 
-def _values_at(results: Results, test: str, alpha: float) -> Values:
+def _values_at(results: StudyResults, test: str, alpha: float) -> Values:
     """Return the values of every seed at one alpha; 0 and 1 are the PSNR and the GAN network."""
     suffix = "" if alpha in (0, 1) else f"@alpha{alpha:g}"
     done = results.of(GAN if alpha else PSNR)
@@ -120,7 +120,7 @@ def _limits(interval: Interval) -> tuple[float, float]:
     return interval.estimate, interval.estimate
 
 
-def _checkpoints(results: Results, perceptual: str) -> list[Mark]:
+def _checkpoints(results: StudyResults, perceptual: str) -> list[Mark]:
     """Return the checkpoints on each seed's own front, each one alone: they have no mean over seeds."""
     return [
         Mark(m["summary"]["rmse_y"], m["summary"][perceptual])
@@ -153,7 +153,7 @@ def _regions(points: Points) -> Table:
     return Table("regions", "PIRM regions by RMSE: the best in each", columns, rows)
 
 
-def _strip(results: Results, test: str, alphas: Alphas) -> bytes:
+def _strip(results: StudyResults, test: str, alphas: Alphas) -> bytes:
     start, gan = results.of(PSNR)[0], results.of(GAN)[0]
     chosen = list(alphas.between)[:: max(1, len(alphas.between) // 3)]
     rows = []

@@ -14,8 +14,8 @@ import torch
 from orchestrator.studies.kinds import upsampler_results
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
 from orchestrator.studies.plan import Study, first_set, on_set, prepared
-from orchestrator.studies.request import Request
-from orchestrator.studies.spec import TestSet, Training, open_test, seeded
+from orchestrator.studies.request import StudyRequest
+from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig
 from trainers.models import build_generator
@@ -31,13 +31,13 @@ KERNELS = {2: "transposed_conv_2", 3: "transposed_conv_3"}
 """Kernels beside 4, the kernel of the base arm."""
 
 
-def plan(request: Request, dry: bool = False, sensitivity: bool = True) -> Study:
+def plan(request: StudyRequest, dry: bool = False, sensitivity: bool = True) -> Study:
     """Return all arms on one set. UserError for a scale the schedule cannot do, or without a test part."""
     name, spec = first_set(request.data, DEFAULTS)
     base = on_set(request.config, prepared(spec, SPLIT, request, dry))
     if not dry:
         open_test(base.data, request.work_dir)
-    test = TestSet(name, base.data)
+    test = StudyTestSet(name, base.data)
     whole = arms(base, sensitivity)
     trainings = []
     for seed in range(request.seeds):
@@ -77,7 +77,7 @@ def _sensitivity(configs: dict[str, TrainConfig]) -> dict[str, TrainConfig]:
     return more
 
 
-def _stages(base: TrainConfig, seed: int, test: TestSet, kept_after: str = "") -> list[Training]:
+def _stages(base: TrainConfig, seed: int, test: StudyTestSet, kept_after: str = "") -> list[Training]:
     """Return the three stages of the schedule.
 
     With `kept_after`, the name of a stage 1, return stages 2 and 3 that continue it with Adam's moments and
@@ -123,7 +123,7 @@ def _equal(config: TrainConfig, target: int) -> TrainConfig:
     return wide(min(around, key=lambda channels: abs(_parameters(wide(channels)) - target)))
 
 
-def _conditions(request: Request, sensitivity: bool) -> tuple[str, ...]:
+def _conditions(request: StudyRequest, sensitivity: bool) -> tuple[str, ...]:
     c = request.config
     return (
         f"recipe {c.recipe}: crop {c.data.crop_px} px x{c.generator.scale}, {c.generator.num_blocks} blocks "

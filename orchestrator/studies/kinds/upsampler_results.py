@@ -10,7 +10,7 @@ from orchestrator.analysis.intervals import welch_difference
 from orchestrator.analysis.significance import between_designs
 from orchestrator.studies import figures
 from orchestrator.studies.claims import MECHANICS, NO_VERDICTS, ClaimResult, decide, format_verdict
-from orchestrator.studies.results import Answer, Column, FinishedTraining, Results, Table
+from orchestrator.studies.results import Answer, Column, FinishedTraining, StudyResults, Table
 from orchestrator.studies.spec import open_test
 from trainers.checkpoint import load_generator
 from trainers.losses import content_loss, pixel_loss
@@ -28,7 +28,7 @@ FACTOR_IMAGES = 16
 Points = list[tuple[float, float]]
 
 
-def conclude(results: Results) -> Answer:
+def conclude(results: StudyResults) -> Answer:
     """Return tables, figures and claims."""
     first = results.done[0].training
     test, metrics = first.tests[0].name, first.metrics
@@ -37,7 +37,7 @@ def conclude(results: Results) -> Answer:
     return Answer(tables, _figures(results, test), _claims(results, test, losses))
 
 
-def _values(results: Results, test: str, metrics: tuple[str, ...]) -> Table:
+def _values(results: StudyResults, test: str, metrics: tuple[str, ...]) -> Table:
     rows = []
     for arm in results.arms:
         if done := results.of(arm):
@@ -56,7 +56,7 @@ def _labelled(arm: str, done: FinishedTraining) -> str:
     return f"{arm} ({loss.content_network}-{loss.content_weights})" if loss.content_weight else arm
 
 
-def _pairs(results: Results, test: str) -> Table:
+def _pairs(results: StudyResults, test: str) -> Table:
     others = [a for a in results.arms if a != SHUFFLE and results.of(a)]
     rows = [
         [metric, arm, v.word, format_verdict(v)]
@@ -67,7 +67,7 @@ def _pairs(results: Results, test: str) -> Table:
     return Table("pairs", title, ["metric", "arm", "it", "by"], rows)
 
 
-def losses_in_each_unit(results: Results) -> dict[str, float]:
+def losses_in_each_unit(results: StudyResults) -> dict[str, float]:
     """Return the losses of the first seed's stage-2 network on test images: pixel, and VGG in two scales."""
     done = results.of(STAGES[1])[0]
     training = done.training
@@ -98,7 +98,7 @@ def _units_table(losses: dict[str, float]) -> Table:
     return Table("units", title, ["loss", "value", "times the MSE"], rows)
 
 
-def _figures(results: Results, test: str) -> dict[str, bytes]:
+def _figures(results: StudyResults, test: str) -> dict[str, bytes]:
     third = results.of(STAGES[0])[0].training.config.run.gan_steps
     swaps = (third, 2 * third)
     psnr = {
@@ -125,7 +125,7 @@ def _mean(curves: list[Points]) -> Points:
     return [(s, float(np.mean([c[s] for c in by_step]))) for s in (by_step[0] if by_step else {})]
 
 
-def _strip(results: Results, test: str) -> bytes:
+def _strip(results: StudyResults, test: str) -> bytes:
     drawn = [a for a in (SHUFFLE, INTERP, TRANSPOSED, VGG, STAGES[1], STAGES[2]) if results.of(a)]
     columns: list[Column] = ["input", "bicubic", *(results.of(a)[0] for a in drawn), "target"]
     titles = ["input", "bicubic", *(a.replace("interpolation", "int.") for a in drawn), "target"]
@@ -143,7 +143,7 @@ PSNR_CLAIMS = (
 """Claim, the arm with more PSNR, the arm with less, and whether one of them is trained on VGG features."""
 
 
-def _claims(results: Results, test: str, losses: dict[str, float]) -> list[ClaimResult]:
+def _claims(results: StudyResults, test: str, losses: dict[str, float]) -> list[ClaimResult]:
     random = results.done[0].training.config.loss.content_weights == "random"
     pixel = losses["pixel"]
     change_of_unit = (
@@ -168,7 +168,7 @@ def _claims(results: Results, test: str, losses: dict[str, float]) -> list[Claim
     return [*answers, _converges(results)]
 
 
-def _converges(results: Results) -> ClaimResult:
+def _converges(results: StudyResults) -> ClaimResult:
     """Compare PSNR on val at the end with that after the first third, over seeds."""
     curves = [d.curve("psnr_y") for d in results.of(SHUFFLE)]
     third = curves[0][-1][0] / 3

@@ -72,7 +72,7 @@ def test_an_address_that_nothing_listens_at_is_an_error_for_a_command_that_needs
 def test_the_commands_have_the_options_that_the_choice_reads():
     assert isinstance(sweep_options.Options(), target.SweepOptions)
     for options in (promote.Options(), study_command.Options()):
-        assert isinstance(options, target.Options) and not isinstance(options, target.SweepOptions)
+        assert isinstance(options, target.CommandOptions) and not isinstance(options, target.SweepOptions)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.rating import publish
 from orchestrator.rating.presentation import Presentation
-from orchestrator.rating.results import Results, _interval, format_verdict, mean_opinion_scores
+from orchestrator.rating.results import RatingResults, _interval, format_verdict, mean_opinion_scores
 
 MODELS = ("sharpnet", "softnet", "nearest", "HR")
 IMAGES = tuple("abcdef")
@@ -105,7 +105,7 @@ def test_scores_that_are_all_equal_have_no_interval():
 
 
 def results_with(panel):
-    return Results("sharpnet", (), (panel,), ())
+    return RatingResults("sharpnet", (), (panel,), ())
 
 
 def test_an_inconsistent_rater_is_flagged_and_left_out_of_a_second_panel():

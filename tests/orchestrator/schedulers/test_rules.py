@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.schedulers.rules import (
     RULES,
-    Entry,
     Rung,
+    RungEntry,
     epsilon_net,
     feasible_first,
     front_ranks,
@@ -25,10 +25,10 @@ def rung_of(entries):
 
 
 def test_feasible_entries_come_first_then_perception_counts():
-    below = Entry((28.0, -90.0), floor=28.5)
-    near = Entry((28.4, -150.0), floor=28.5)
-    kept = Entry((28.6, -180.0), floor=28.5)
-    sharp = Entry((28.5, -120.0), floor=28.5)
+    below = RungEntry((28.0, -90.0), floor=28.5)
+    near = RungEntry((28.4, -150.0), floor=28.5)
+    kept = RungEntry((28.6, -180.0), floor=28.5)
+    sharp = RungEntry((28.5, -120.0), floor=28.5)
     assert sorted([below, near, kept, sharp], key=lambda e: e.key) == [sharp, kept, near, below]
 
 
@@ -36,7 +36,7 @@ def test_feasible_entries_come_first_then_perception_counts():
 def test_feasible_first_counts_what_its_definition_counts(seed):
     draw = random.Random(seed)  # few values, so that many are equal in one coordinate or both
     entries = [
-        Entry((float(draw.randint(0, 4)), float(draw.randint(0, 4))), float(draw.randint(0, 4)))
+        RungEntry((float(draw.randint(0, 4)), float(draw.randint(0, 4))), float(draw.randint(0, 4)))
         for _ in range(40)
     ]
     rung = rung_of(entries)
@@ -65,10 +65,10 @@ def test_front_ranks_are_those_of_the_definition(seed):
 
 def test_nondominated_sorting_prefers_an_earlier_front_then_distant_points():
     def ahead(point):
-        return nondominated_sorting(Entry(point, 0.0), rung_of(recorded))
+        return nondominated_sorting(RungEntry(point, 0.0), rung_of(recorded))
 
     first = [(30.0, -200.0), (29.9, -198.0), (29.0, -150.0), (28.0, -100.0)]
-    recorded = [Entry(p, 0.0) for p in [*first, (28.5, -160.0), (27.0, -120.0)]]
+    recorded = [RungEntry(p, 0.0) for p in [*first, (28.5, -160.0), (27.0, -120.0)]]
     assert [ahead(p) for p in first] == [1, 3, 2, 0], "the twin of an extreme comes last of its front"
     assert ahead((28.5, -160.0)) >= 4 and ahead((27.0, -120.0)) >= 4
     assert epsilon_net([(1.0, 1.0)]) == [(1.0, 1.0)]
@@ -82,7 +82,7 @@ def test_every_rule_has_its_name_and_one_stops_trials_that_no_gan_loss_moves():
 
 
 def test_a_rung_knows_its_front_and_what_is_dominated():
-    rung = rung_of(Entry(p, 0.0) for p in [(1.0, 1.0), (2.0, 0.0), (0.0, 0.5), (1.0, 1.0), (1.5, 1.5)])
+    rung = rung_of(RungEntry(p, 0.0) for p in [(1.0, 1.0), (2.0, 0.0), (0.0, 0.5), (1.0, 1.0), (1.5, 1.5)])
     assert rung.front == [(1.5, 1.5), (2.0, 0.0)] and len(rung) == 5
     assert rung.is_dominated((1.0, 1.5)) and not rung.is_dominated((1.5, 1.5))
     assert not rung.is_dominated((3.0, -1.0)) and not Rung().is_dominated((0.0, 0.0))

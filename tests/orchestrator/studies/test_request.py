@@ -4,12 +4,12 @@ import pytest
 from helpers.studies import request
 
 from datasets.errors import UserError
-from orchestrator.studies.request import Request
+from orchestrator.studies.request import StudyRequest
 
 
 def test_a_storage_that_not_every_machine_sees_is_refused():
     with pytest.raises(UserError, match="must be a folder that every machine sees, but got s3://bucket/runs"):
-        Request(storage="s3://bucket/runs")
+        StudyRequest(storage="s3://bucket/runs")
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import pytest
 from helpers.studies import finished
 
 from datasets.errors import UserError
-from orchestrator.studies.results import Results, direction, format_value
+from orchestrator.studies.results import StudyResults, direction, format_value
 
 
 def test_values_of_two_protocols_are_not_compared(tmp_path):
     done = [finished("a", 0, [1.0, 2.0]), finished("b", 0, [1.0, 2.0], "q")]
-    results = Results(done, {}, tmp_path, tmp_path)
+    results = StudyResults(done, {}, tmp_path, tmp_path)
     with pytest.raises(UserError, match="psnr_y of 'a' and 'b' was measured in two ways that do not compare"):
         results.compare("a", "b", "x", "psnr_y")
 
@@ -19,7 +19,7 @@ def test_values_of_two_protocols_are_not_compared(tmp_path):
 def results(*done):
     bicubic = {"x": {"summary": {"psnr_y": 25.0}, "per_image": {"psnr_y": [24.0, 26.0]}}}
     bicubic["x"] |= {"keys": ["0", "1"], "protocol": {"psnr_y": "p"}}
-    return Results(done, {"bicubic": bicubic}, Path("study"), Path("work"))
+    return StudyResults(done, {"bicubic": bicubic}, Path("study"), Path("work"))
 
 
 def test_a_cell_is_the_mean_over_seeds_and_half_the_range():

@@ -9,7 +9,7 @@ from helpers.studies import request, run_tiny, sets  # noqa: F401  (a fixture)
 from datasets.errors import UserError
 from orchestrator.studies import run, training
 from orchestrator.studies.kinds import dataset_matrix, upsampler
-from orchestrator.studies.results import Results
+from orchestrator.studies.results import StudyResults
 
 KIND, RECIPE = "dataset_matrix", "miniature_matrix"
 
@@ -92,7 +92,7 @@ def test_nothing_starts_from_a_diverged_training(tmp_path, sets):
     study = upsampler.plan(asked, sensitivity=False)
     names = {"5+5+5 stage 1", "5+5+5 stage 2"}
     few = replace(
-        study, trainings=tuple(t for t in study.trainings if t.arm in names), conclude=Results.diverged
+        study, trainings=tuple(t for t in study.trainings if t.arm in names), conclude=StudyResults.diverged
     )
     with pytest.raises(AttributeError):  # the answer of this test is a list of words
         run.run_study(few, asked, (), say=lambda text: None)

@@ -3,18 +3,22 @@
 import csv
 import io
 
-from trainers.benchmarks.formats import Block, Row, columns, csv_text, latex, markdown, results_markdown
+from trainers.benchmarks.formats import Block, TableRow, columns, csv_text, latex, markdown, results_markdown
 
 A, B, C = ("Set5", "psnr_y"), ("Set5", "ssim_y"), ("Set5", "swd")
 MEASURED = Block(
     "measured here",
     [
-        Row("bicubic", {A: 28.417, B: 0.81, C: 51.0}),
-        Row("ours", {A: 30.118, B: 0.85, C: 20.04}, {"params": 1547350, "gmacs": 2.04, "latency_ms": 7.5}),
+        TableRow("bicubic", {A: 28.417, B: 0.81, C: 51.0}),
+        TableRow(
+            "ours", {A: 30.118, B: 0.85, C: 20.04}, {"params": 1547350, "gmacs": 2.04, "latency_ms": 7.5}
+        ),
     ],
     ranked=True,
 )
-QUOTED_BLOCK = Block("quoted: a paper", [Row("theirs", {A: 99.0, ("Set9", "psnr_y"): 1.0})], ranked=False)
+QUOTED_BLOCK = Block(
+    "quoted: a paper", [TableRow("theirs", {A: 99.0, ("Set9", "psnr_y"): 1.0})], ranked=False
+)
 
 
 def test_the_best_is_bold_by_direction_and_never_across_blocks():
@@ -28,7 +32,9 @@ def test_the_best_is_bold_by_direction_and_never_across_blocks():
 
 
 def test_values_equal_as_printed_are_both_best_and_a_lone_row_is_not_marked():
-    twins = Block("t", [Row("a", {A: 28.4101}), Row("b", {A: 28.4099}), Row("c", {A: 1.0})], ranked=True)
+    twins = Block(
+        "t", [TableRow("a", {A: 28.4101}), TableRow("b", {A: 28.4099}), TableRow("c", {A: 1.0})], ranked=True
+    )
     assert results_markdown([twins], {}).count("**28.41**") == 2
     assert "**28.41**" not in results_markdown([Block("t", twins.rows[:1], ranked=True)], {})
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from trainers.config import GeneratorConfig
-from trainers.config import networks as config
+from trainers.config import GeneratorConfig, networks
 from trainers.losses import pixel_loss
 from trainers.models import DISCRIMINATORS, GENERATORS, UPSAMPLERS, build_generator
 
@@ -29,9 +28,9 @@ def small(name: str) -> torch.nn.Module:
 
 
 def test_tables_hold_exactly_the_names_of_the_configuration():
-    assert tuple(GENERATORS) == config.GENERATORS
-    assert tuple(DISCRIMINATORS) == config.DISCRIMINATORS
-    assert tuple(UPSAMPLERS) == config.UPSAMPLERS
+    assert tuple(GENERATORS) == networks.GENERATORS
+    assert tuple(DISCRIMINATORS) == networks.DISCRIMINATORS
+    assert tuple(UPSAMPLERS) == networks.UPSAMPLERS
 
 
 @pytest.mark.parametrize(

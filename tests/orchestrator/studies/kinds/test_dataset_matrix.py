@@ -8,7 +8,7 @@ from datasets import splits
 from datasets.errors import UserError
 from datasets.prepare import prepare, prepare_study_set
 from orchestrator.studies.kinds import colorize, dataset_matrix
-from orchestrator.studies.results import Results
+from orchestrator.studies.results import StudyResults
 
 KIND, RECIPE = "dataset_matrix", "miniature_matrix"
 
@@ -56,7 +56,7 @@ def test_the_diagonal_wins_only_with_enough_seeds_and_images(tmp_path):
                 values = list(level * (1 if name == arm else 0.9) + rng.normal(0, 0.05, 40))
                 run.measured["tests"][name] = finished(arm, seed, values).measured["tests"][name]
             done.append(run)
-    verdicts = dataset_matrix.diagonal(Results(done, {}, tmp_path, tmp_path), ["x", "y"], "psnr_y")
+    verdicts = dataset_matrix.diagonal(StudyResults(done, {}, tmp_path, tmp_path), ["x", "y"], "psnr_y")
     assert {v.word for v in verdicts.values()} == {"beats"}
-    few = dataset_matrix.diagonal(Results(done[:8], {}, tmp_path, tmp_path), ["x", "y"], "psnr_y")
+    few = dataset_matrix.diagonal(StudyResults(done[:8], {}, tmp_path, tmp_path), ["x", "y"], "psnr_y")
     assert {v.word for v in few.values()} == {"not separable"}, "four seeds do not make a verdict"
