@@ -22,7 +22,7 @@ from trainers.device import pick_device
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchmarkOptions:
     """One table of models and classical resizers on test sets."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL ...]")] = ()
@@ -47,7 +47,7 @@ class Options:
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
 
-def main(options: Options) -> int:
+def main(options: BenchmarkOptions) -> int:
     """Measure, print and write the table; return the exit code."""
     device = pick_device(options.device)
     models = []
@@ -69,4 +69,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(lambda: main(cli.parse(Options)))
+    cli.run(lambda: main(cli.parse(BenchmarkOptions)))

@@ -24,7 +24,7 @@ VERBS = ("up", "wait", "status", "ui", "down")
 
 
 @dataclass(frozen=True)
-class Options:
+class ClusterOptions:
     """Start, watch and end a cluster."""
 
     verb: Annotated[str, tyro.conf.Positional]
@@ -39,7 +39,7 @@ class Options:
 
 def main() -> int:
     """Parse, act, print."""
-    options = cli.parse(Options)
+    options = cli.parse(ClusterOptions)
     if options.verb not in VERBS:
         raise unknown("verb", options.verb, VERBS)
     file = Path(options.file).resolve() if options.file else cli.ROOT / "cluster.yaml"

@@ -19,14 +19,14 @@ from trainers.metrics.weights import fetch, missing
 
 
 @dataclass(frozen=True)
-class Options:
+class FetchOptions:
     """Download the published weights that metrics need; without a name, list what is missing."""
 
     metrics: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="METRIC ...")] = ()
     """Metrics whose files are downloaded: lpips_alex, lpips_vgg, dists, niqe, fid, kid."""
 
 
-def main(options: Options) -> int:
+def main(options: FetchOptions) -> int:
     """Download, or list missing files. UserError if a metric is still unavailable."""
     for name in options.metrics:
         if name not in METRICS:
@@ -40,4 +40,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(lambda: main(cli.parse(Options)))
+    cli.run(lambda: main(cli.parse(FetchOptions)))

@@ -13,7 +13,7 @@ from experiments.common import cli, study_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(study_command.Options):
+class PerceptionDistortionOptions(study_command.StudyOptions):
     """Options of the plane; every setting of its trainings follows under its dotted name."""
 
     test: str = "bsd100"
@@ -29,4 +29,4 @@ class Options(study_command.Options):
 
 
 if __name__ == "__main__":
-    cli.run(lambda: study_command.main("perception_distortion", Options))
+    cli.run(lambda: study_command.main("perception_distortion", PerceptionDistortionOptions))

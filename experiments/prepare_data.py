@@ -22,7 +22,7 @@ from experiments.common import cli
 
 
 @dataclass
-class Options:
+class PrepareOptions:
     """Import a dataset into WebDataset shards with a manifest."""
 
     name: Annotated[str, tyro.conf.Positional] = ""
@@ -45,7 +45,7 @@ class Options:
 
 def main() -> None:
     """Run the import with a progress bar and print its counts, or print the catalogue."""
-    options = cli.parse(Options)
+    options = cli.parse(PrepareOptions)
     console = Console()
     if options.list:
         return show_catalogue(console)
@@ -75,7 +75,7 @@ def show_catalogue(console: Console) -> None:
         console.print(table)
 
 
-def report(console: Console, manifest: Manifest, options: Options) -> None:
+def report(console: Console, manifest: Manifest, options: PrepareOptions) -> None:
     """Print the number of images per split, and the published number if it differs."""
     for split, entry in manifest.splits.items():
         console.print(f"{split}: {entry.count:,} images in {len(entry.shards)} shards")

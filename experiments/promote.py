@@ -23,7 +23,7 @@ REFUSED = 3
 
 
 @dataclass(frozen=True)
-class Options(CandidateSource):
+class PromoteOptions(CandidateSource):
     """Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export."""
 
     name: Annotated[str, tyro.conf.Positional] = ""
@@ -45,7 +45,7 @@ class Options(CandidateSource):
 
 def main() -> int:
     """Parse the options, act and print; return the exit status."""
-    options = cli.parse_here("experiments/promote.py", Options)
+    options = cli.parse_here("experiments/promote.py", PromoteOptions)
     from orchestrator.registry import (
         describe,
         promote,  # these import torch and MLflow

@@ -24,7 +24,7 @@ from orchestrator.rating.study import RatingRequest
 
 
 @dataclass(frozen=True)
-class Options:
+class RateOptions:
     """Blind opinion scores: a local page where people rate pictures of several models from 1 to 5."""
 
     request: Annotated[RatingRequest, tyro.conf.arg(name="")] = field(default_factory=RatingRequest)
@@ -51,7 +51,7 @@ class Options:
     """auto: CUDA, else MPS, else CPU; or a torch device name."""
 
 
-def main(options: Options) -> int:
+def main(options: RateOptions) -> int:
     """Serve the page or print the results; return the exit code."""
     if not options.results and (options.against or options.sweep):
         raise UserError("--against and --sweep need --results; add it, or leave them out")
@@ -73,4 +73,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(lambda: main(cli.parse(Options)))
+    cli.run(lambda: main(cli.parse(RateOptions)))

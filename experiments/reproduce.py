@@ -18,7 +18,7 @@ from experiments.common import cli, study_command
 
 
 @dataclass
-class Options:
+class ReproduceOptions:
     """Reproduce one document; its studies use their own recipes."""
 
     document: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SEED")]
@@ -44,11 +44,11 @@ class Options:
 
 def main() -> int:
     """Run the studies that are not finished, then print the table of claims."""
-    options = cli.parse(Options)
+    options = cli.parse(ReproduceOptions)
     from orchestrator.studies import reproduce
 
-    names = {f.name for f in dataclasses.fields(study_command.Options)}
-    shared = study_command.Options(**{n: v for n, v in vars(options).items() if n in names})
+    names = {f.name for f in dataclasses.fields(study_command.StudyOptions)}
+    shared = study_command.StudyOptions(**{n: v for n, v in vars(options).items() if n in names})
     folders = {}
     for kind in reproduce.studies_of(options.document, study_command.RECIPES):
         request = study_command.request_of(kind, shared)
@@ -65,7 +65,7 @@ def main() -> int:
     return 0
 
 
-def _arms_and_tests(kind: str, own: study_command.Options, tests: tuple[str, ...]) -> dict[str, Any]:
+def _arms_and_tests(kind: str, own: study_command.StudyOptions, tests: tuple[str, ...]) -> dict[str, Any]:
     """Return the further settings of a study that is one table; nothing for other studies."""
     from experiments.recipes import review
 

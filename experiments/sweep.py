@@ -14,12 +14,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from experiments import recipes, spaces
 from experiments.common import cli
-from experiments.common.sweep_options import Options
+from experiments.common.sweep_options import SweepOptions
 
 
 def main() -> int:
     """Parse, run, print."""
-    options = cli.parse_here("experiments/sweep.py", Options, recipes.build)
+    options = cli.parse_here("experiments/sweep.py", SweepOptions, recipes.build)
     from orchestrator.cluster import jobs
     from orchestrator.storage import Storage
     from orchestrator.sweep import resume, status, summary

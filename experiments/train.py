@@ -18,7 +18,7 @@ TERMINATED = 143  # 128 + SIGTERM, as in shells
 
 
 @dataclass
-class Options:
+class TrainOptions:
     """Options of a run; every setting follows under its dotted name."""
 
     out: str = ""
@@ -32,7 +32,7 @@ class Options:
 
 def main() -> int:
     """Train, then print the path of the best checkpoint."""
-    options = cli.parse(Options, recipes.build)
+    options = cli.parse(TrainOptions, recipes.build)
     from trainers.state import Stopped
     from trainers.train import train
 

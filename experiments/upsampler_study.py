@@ -13,7 +13,7 @@ from experiments.common import cli, study_command
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(study_command.Options):
+class UpsamplerStudyOptions(study_command.StudyOptions):
     """Options of the upsampler study; every setting of its trainings follows under its dotted name."""
 
     sensitivity: bool = True
@@ -21,4 +21,4 @@ class Options(study_command.Options):
 
 
 if __name__ == "__main__":
-    cli.run(lambda: study_command.main("upsampler_study", Options))
+    cli.run(lambda: study_command.main("upsampler_study", UpsamplerStudyOptions))

@@ -25,7 +25,7 @@ RECIPES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(StudyRequest):
+class StudyOptions(StudyRequest):
     """Options of a study; every setting of its trainings follows under its dotted name."""
 
     local: bool = False
@@ -37,7 +37,7 @@ class Options(StudyRequest):
     command: cli.NoFlag = ""
 
 
-def parse(kind: str, options: type[Any] = Options, argv: list[str] | None = None) -> Any:
+def parse(kind: str, options: type[Any] = StudyOptions, argv: list[str] | None = None) -> Any:
     """Return the options; without --recipe the config is the study's recipe, full or miniature."""
     words = sys.argv[1:] if argv is None else argv
     default = RECIPES[kind]["--miniature" in words]
@@ -45,14 +45,14 @@ def parse(kind: str, options: type[Any] = Options, argv: list[str] | None = None
     return cli.parse(options, lambda recipe: recipes.build(recipe if named else default), words)
 
 
-def main(kind: str, options: type[Options] = Options) -> int:
-    """Parse the command line and run a study; options beyond `Options` go to its plan."""
+def main(kind: str, options: type[StudyOptions] = StudyOptions) -> int:
+    """Parse the command line and run a study; options beyond `StudyOptions` go to its plan."""
     parsed = parse(kind, options)
-    own = {f.name for f in dataclasses.fields(options)} - {f.name for f in dataclasses.fields(Options)}
+    own = {f.name for f in dataclasses.fields(options)} - {f.name for f in dataclasses.fields(StudyOptions)}
     return run(kind, parsed, **{name: getattr(parsed, name) for name in own})
 
 
-def run(kind: str, options: Options, again: str = "--resume", **more: Any) -> int:
+def run(kind: str, options: StudyOptions, again: str = "--resume", **more: Any) -> int:
     """Run a study and print its answer, or print its plan for --dry-run; return the exit code.
 
     `again` is added to the command that is printed after Ctrl-C; `more` goes to the study's plan.
@@ -79,7 +79,7 @@ def run(kind: str, options: Options, again: str = "--resume", **more: Any) -> in
     return 0
 
 
-def request_of(kind: str, options: Options) -> Options:
+def request_of(kind: str, options: StudyOptions) -> StudyOptions:
     """Return the request for a study of this kind: its name, its command line and the Ray it runs on."""
     from orchestrator.cluster.target import resolve_address
 

@@ -8,7 +8,7 @@ from orchestrator.sweep.request import Request
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Request):
+class SweepOptions(Request):
     """Options of a sweep; every setting of a run follows under its dotted name."""
 
     resume: str = ""

@@ -13,7 +13,7 @@ from orchestrator.cluster.head import Head
 from orchestrator.cluster.jobs import SubmittedJob
 from orchestrator.cluster.known_clusters import KnownCluster
 from orchestrator.cluster.submission_checks import DEFAULT_STORAGE, check_data, check_storage, own_space
-from orchestrator.cluster.target import CommandOptions, SweepOptions
+from orchestrator.cluster.target import CommandOptions, SweepCommandOptions
 
 REPORT_FILES = ("report.html", "leaderboard.json", "sweep.json")
 Say = Callable[[str], None]
@@ -34,7 +34,7 @@ def submit_and_follow(
     known_clusters.remember(cluster)
     size = describe_maximum(info.config)
     say(f"cluster '{cluster.name}', head {head.address}, at most {size}; --local runs here")
-    sweep = options if isinstance(options, SweepOptions) else None
+    sweep = options if isinstance(options, SweepCommandOptions) else None
     if sweep and sweep.stop:
         say(jobs.stop(head, sweep.stop))
         return 0

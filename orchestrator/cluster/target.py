@@ -26,7 +26,7 @@ class CommandOptions(Protocol):
 
 
 @runtime_checkable
-class SweepOptions(CommandOptions, Protocol):
+class SweepCommandOptions(CommandOptions, Protocol):
     """The further options of a sweep that matter on a cluster."""
 
     status: str
@@ -73,7 +73,7 @@ def choose_target(options: CommandOptions, env: Mapping[str, str]) -> Target:
             --dry-run).
     """
     if address := resolve_address(options, env):
-        asks = isinstance(options, SweepOptions) and (options.status or options.stop)
+        asks = isinstance(options, SweepCommandOptions) and (options.status or options.stop)
         if not options.dry_run and not asks:
             connect.check_listening(address)
         return Address(address)

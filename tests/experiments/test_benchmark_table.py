@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from datasets.errors import UserError
-from experiments.benchmark_table import Options, main
+from experiments.benchmark_table import BenchmarkOptions, main
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -30,7 +30,7 @@ def _model(folder, scale=4):
 
 
 def test_a_checkpoint_is_in_the_block_of_resizers_and_not_of_quoted_rows(tmp_path, photos, capsys):
-    args = Options(
+    args = BenchmarkOptions(
         (f"ours={_model(tmp_path / 'm')}",), sets=(photos,), out=tmp_path / "out", device="cpu", track=False
     )
     assert main(args) == 0
@@ -47,9 +47,13 @@ def test_a_checkpoint_is_in_the_block_of_resizers_and_not_of_quoted_rows(tmp_pat
 def test_models_of_another_scale_and_equal_names_are_refused(tmp_path, photos):
     four, two = _model(tmp_path / "four"), _model(tmp_path / "two", 2)
     with pytest.raises(UserError, match="upscales x2, the table is x4"):
-        main(Options((four, two), sets=(photos,), out=tmp_path / "out", device="cpu", track=False))
+        main(BenchmarkOptions((four, two), sets=(photos,), out=tmp_path / "out", device="cpu", track=False))
     with pytest.raises(UserError, match="would be called bicubic; name one as NAME"):
-        main(Options((f"bicubic={four}",), sets=(photos,), out=tmp_path / "out", device="cpu", track=False))
+        main(
+            BenchmarkOptions(
+                (f"bicubic={four}",), sets=(photos,), out=tmp_path / "out", device="cpu", track=False
+            )
+        )
 
 
 @pytest.mark.slow
@@ -57,7 +61,7 @@ def test_the_table_is_one_mlflow_run_with_its_files(tmp_path, photos):
     from mlflow import MlflowClient
 
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    main(Options(sets=(photos,), out=tmp_path / "out", device="cpu", tracking_uri=uri))
+    main(BenchmarkOptions(sets=(photos,), out=tmp_path / "out", device="cpu", tracking_uri=uri))
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("upsweep-benchmarks")
     (run,) = client.search_runs([experiment.experiment_id])

@@ -59,7 +59,7 @@ def test_a_driver_does_not_wait_for_mlflow():
 def test_every_setting_is_a_flag_of_its_dotted_name_with_a_line_of_help():
     _, said = help_of("sweep.py")
     words = " ".join(line.strip("│ ") for line in said.splitlines())
-    names = [f.name for f in dataclasses.fields(sweep.Options) if f.name != "config"]
+    names = [f.name for f in dataclasses.fields(sweep.SweepOptions) if f.name != "config"]
     flags = ["--" + n.replace("_", "-") for n in (*names, *flatten(recipes.demo()))]
     pieces = words.split(" --")
     for flag in flags:
@@ -70,26 +70,26 @@ def test_every_setting_is_a_flag_of_its_dotted_name_with_a_line_of_help():
 
 def test_flags_reach_the_config():
     words = "--recipe demo --generator.num-blocks 2 --data.flip False --trials 3".split()
-    options = cli.parse(sweep.Options, recipes.build, words)
+    options = cli.parse(sweep.SweepOptions, recipes.build, words)
     assert (options.config.generator.num_blocks, options.config.data.flip, options.trials) == (2, False, 3)
     assert options.config.recipe == "demo"
 
 
 @pytest.mark.parametrize("words", [["--recipe", "srgan_8"], ["--recipe=srgan_8"]])
 def test_the_recipe_decides_every_default(words):
-    options = cli.parse(sweep.Options, recipes.build, words)
+    options = cli.parse(sweep.SweepOptions, recipes.build, words)
     assert options.config == recipes.build("srgan_8")
 
 
 def test_a_value_the_config_refuses_is_its_own_sentence(capsys):
     with pytest.raises(UserError, match="^no norm 'bach'; known: batch, none; did you mean 'batch'"):
-        cli.parse(sweep.Options, recipes.build, ["--generator.norm", "bach"])
+        cli.parse(sweep.SweepOptions, recipes.build, ["--generator.norm", "bach"])
     assert capsys.readouterr().err == "", "no frame around it"
 
 
 def test_a_mistake_that_only_the_parser_sees_keeps_its_message(capsys):
     with pytest.raises(SystemExit) as end:
-        cli.parse(sweep.Options, recipes.build, ["--no-such-option", "1"])
+        cli.parse(sweep.SweepOptions, recipes.build, ["--no-such-option", "1"])
     assert end.value.code == 2
     assert "--no-such-option" in capsys.readouterr().err
 
@@ -103,7 +103,7 @@ def here(monkeypatch):
 
         def parse(self, *words):
             monkeypatch.setattr(sys, "argv", ["sweep.py", *words])
-            return cli.parse_here("experiments/sweep.py", sweep.Options, recipes.build)
+            return cli.parse_here("experiments/sweep.py", sweep.SweepOptions, recipes.build)
 
     here = Here()
     monkeypatch.delenv("UPSWEEP_DATA", raising=False)

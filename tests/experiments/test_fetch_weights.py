@@ -4,7 +4,7 @@ import pytest
 
 from datasets.errors import UserError
 from experiments import fetch_weights
-from experiments.fetch_weights import Options
+from experiments.fetch_weights import FetchOptions
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def no_weights(tmp_path, monkeypatch):
 def test_without_a_name_missing_files_are_listed_and_nothing_is_downloaded(monkeypatch, capsys):
     monkeypatch.setattr(fetch_weights, "missing", lambda needs: list(needs)[:1])
     monkeypatch.setattr(fetch_weights, "fetch", None)
-    assert fetch_weights.main(Options()) == 0
+    assert fetch_weights.main(FetchOptions()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("lpips_alex: ") and line.endswith(" is missing") for line in lines)
     assert not any(line.startswith("psnr_y") for line in lines), "psnr_y needs no file"
@@ -25,14 +25,14 @@ def test_named_metrics_are_downloaded(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fetch_weights, "missing", lambda needs: ["a.pth"])
     monkeypatch.setattr(fetch_weights, "fetch", lambda file: tmp_path / file)
     monkeypatch.setattr(fetch_weights.METRICS["niqe"].__class__, "unavailable", lambda self: "")
-    assert fetch_weights.main(Options(("niqe",))) == 0
+    assert fetch_weights.main(FetchOptions(("niqe",))) == 0
     assert capsys.readouterr().out == f"niqe: {tmp_path / 'a.pth'}\n"
 
 
 def test_an_unknown_metric_and_one_that_stays_unavailable_are_errors(monkeypatch):
     with pytest.raises(UserError, match="no metric 'lpips_alexx'.*did you mean 'lpips_alex'"):
-        fetch_weights.main(Options(("lpips_alexx",)))
+        fetch_weights.main(FetchOptions(("lpips_alexx",)))
     monkeypatch.setattr(fetch_weights, "missing", lambda needs: [])
     monkeypatch.setattr(fetch_weights.METRICS["fid"].__class__, "unavailable", lambda self: "fid is absent")
     with pytest.raises(UserError, match="fid is absent"):
-        fetch_weights.main(Options(("fid",)))
+        fetch_weights.main(FetchOptions(("fid",)))

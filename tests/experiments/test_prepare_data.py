@@ -33,5 +33,5 @@ def test_another_number_than_the_published_one_is_printed(published, printed, mo
     monkeypatch.setitem(prepare_data.CATALOGUE, "t91", SimpleNamespace(images=published))
     entry = SimpleNamespace(count=12, shards=["a"])
     manifest = SimpleNamespace(splits={"all": entry}, rejected=0)
-    prepare_data.report(Console(), manifest, prepare_data.Options(name="t91"))
+    prepare_data.report(Console(), manifest, prepare_data.PrepareOptions(name="t91"))
     assert ("the published count is 13" in capsys.readouterr().out) == printed

@@ -16,7 +16,7 @@ from helpers.rating_panel import make, request_of, sit
 
 from datasets.errors import UserError
 from experiments.common import cli
-from experiments.rate import Options, main
+from experiments.rate import RateOptions, main
 from orchestrator.rating.scores import ScoreStore, read_sessions
 from orchestrator.rating.server import App, Server
 from orchestrator.rating.study import RatingRequest, open_study
@@ -79,14 +79,14 @@ def test_a_browser_that_leaves_early_is_no_error(tmp_path, capfd):
 
 def test_a_mistake_is_one_message_and_exit_code_2(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
-        cli.run(lambda: main(cli.parse(Options, argv=["--out", str(tmp_path / "none"), "--results"])))
+        cli.run(lambda: main(cli.parse(RateOptions, argv=["--out", str(tmp_path / "none"), "--results"])))
     assert end.value.code == 2
     assert re.fullmatch(r"error: there is no study in .*\n", capsys.readouterr().err)
 
 
 def test_options_of_results_are_refused_without_results(tmp_path):
     with pytest.raises(UserError, match="--against and --sweep need --results; add it"):
-        main(Options(out=tmp_path / "study", sweep="demo"))
+        main(RateOptions(out=tmp_path / "study", sweep="demo"))
 
 
 def test_a_port_in_use_is_refused(tmp_path):
@@ -96,9 +96,9 @@ def test_a_port_in_use_is_refused(tmp_path):
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"port {port} cannot be used .*--port"):
-            main(Options(out=tmp_path / "study", port=port))
+            main(RateOptions(out=tmp_path / "study", port=port))
     with pytest.raises(UserError, match="port 99999 cannot be used"):
-        main(Options(out=tmp_path / "study", port=99999))
+        main(RateOptions(out=tmp_path / "study", port=99999))
 
 
 def _checkpoint(folder, scale=4):
@@ -115,7 +115,7 @@ def test_a_checkpoint_is_rated_beside_folders_and_resizers(tmp_path, capsys):
         test=request.hr,
         calibration=2,
     )
-    main(Options(wish, out=tmp_path / "study", results=True, track=False, device="cpu"))
+    main(RateOptions(wish, out=tmp_path / "study", results=True, track=False, device="cpu"))
     study = open_study(tmp_path / "study", wish)
     assert study.models == ("sharpnet", "net", "nearest", "bicubic", "HR") and len(study.images) == 2
     assert "Nobody has scored everything yet" in capsys.readouterr().out
@@ -125,7 +125,7 @@ def test_models_of_two_scales_are_refused(tmp_path):
     request = request_of(tmp_path)
     models = tuple(f"n{s}={_checkpoint(tmp_path / f'net{s}', s)}" for s in (2, 4))
     with pytest.raises(UserError, match="share one scale, but got n2 x2, n4 x4"):
-        main(Options(RatingRequest(model=models, test=request.hr), out=tmp_path / "study", device="cpu"))
+        main(RateOptions(RatingRequest(model=models, test=request.hr), out=tmp_path / "study", device="cpu"))
 
 
 @pytest.mark.slow
@@ -135,7 +135,7 @@ def test_results_are_one_mlflow_run_with_its_files(tmp_path, capsys):
     study = make(tmp_path)
     sit(ScoreStore(study), "Ada", lambda model, image, repeat: {"HR": 5, "nearest": 1}.get(model, 3))
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    main(Options(out=study.folder, results=True, tracking_uri=uri))
+    main(RateOptions(out=study.folder, results=True, tracking_uri=uri))
     assert "| sharpnet | 3.00 |" in capsys.readouterr().out
     client = MlflowClient(uri)
     (run,) = client.search_runs([client.get_experiment_by_name("upsweep-ratings").experiment_id])

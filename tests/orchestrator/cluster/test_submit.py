@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from datasets.errors import UserError
-from experiments.common.sweep_options import Options
+from experiments.common.sweep_options import SweepOptions
 from orchestrator.cluster import jobs, submit
 from orchestrator.cluster.head import HeadInfo
 from orchestrator.cluster.jobs import SubmittedJob
@@ -68,7 +68,7 @@ def cluster(monkeypatch, tmp_path):
 
 
 def test_a_command_gets_the_storage_and_mlflow_of_the_cluster(cluster):
-    assert cluster.run(Options(), ["--trials", "3"]) == 0
+    assert cluster.run(SweepOptions(), ["--trials", "3"]) == 0
     command = "python experiments/sweep.py --trials 3 --storage s3://b/upsweep".split()
     assert cluster.submitted == [([*command, "--tracking-uri", "http://10.0.0.1:5000"], {})]
     size = "3 nodes, 2 GPUs, 16 CPU cores"
@@ -78,7 +78,7 @@ def test_a_command_gets_the_storage_and_mlflow_of_the_cluster(cluster):
 
 def test_given_storage_and_mlflow_are_kept(cluster):
     words = ["--storage", "s3://c", "--tracking-uri", "http://m"]
-    cluster.run(Options(storage="s3://c", tracking_uri="http://m"), words)
+    cluster.run(SweepOptions(storage="s3://c", tracking_uri="http://m"), words)
     assert cluster.submitted == [(["python", "experiments/sweep.py", *words], {})]
 
 
@@ -86,16 +86,16 @@ def test_nothing_is_submitted_if_the_cluster_cannot_read_the_images(cluster, tmp
     (tmp_path / "photos").mkdir()
     folder = str(tmp_path / "photos")
     with pytest.raises(UserError, match=f"--val {folder} is a folder of this machine"):
-        cluster.run(Options(val=folder), ["--val", folder])
+        cluster.run(SweepOptions(val=folder), ["--val", folder])
     assert cluster.submitted == []
     monkeypatch.setattr(FakeHead, "files", {folder: ""})
-    cluster.run(Options(val=folder), ["--val", folder])
+    cluster.run(SweepOptions(val=folder), ["--val", folder])
     assert len(cluster.submitted) == 1
 
 
 def test_a_detached_command_is_submitted_without_that_option_and_not_followed(cluster, monkeypatch):
     monkeypatch.setattr(jobs, "follow", lambda *_: pytest.fail("it was followed"))
-    assert cluster.run(Options(detach=True), ["--detach", "--trials", "3"]) == 0
+    assert cluster.run(SweepOptions(detach=True), ["--detach", "--trials", "3"]) == 0
     assert "--detach" not in cluster.submitted[0][0]
     assert "stop it with --stop NAME (job upsweep-1)" in cluster.lines[-1]
 
@@ -105,23 +105,23 @@ def test_resume_follows_a_running_sweep_and_submits_another_job_otherwise(cluste
     monkeypatch.setattr(jobs, "list_jobs", lambda head, sweep: [replace(REGISTERED, sweep=sweep)])
     monkeypatch.setattr(jobs, "job_client", lambda head: nullcontext(None))
     monkeypatch.setattr(jobs, "newest_running", lambda client, known: known[0] if is_running else None)
-    assert cluster.run(Options(resume="faces"), ["--resume", "faces"]) == 0
+    assert cluster.run(SweepOptions(resume="faces"), ["--resume", "faces"]) == 0
     assert len(cluster.submitted) == (not is_running)
     assert ("sweep 'faces' runs already as upsweep-1; following it" in cluster.lines) is is_running
 
 
 def test_stop_submits_nothing(cluster, monkeypatch):
     monkeypatch.setattr(jobs, "stop", lambda head, sweep: f"sweep '{sweep}' stopped")
-    assert cluster.run(Options(stop="faces"), ["--stop", "faces"]) == 0
+    assert cluster.run(SweepOptions(stop="faces"), ["--stop", "faces"]) == 0
     assert cluster.lines[-1] == "sweep 'faces' stopped" and cluster.submitted == []
 
 
 def test_the_report_is_copied_here_after_a_sweep_that_ended_well(cluster, monkeypatch, tmp_path):
-    assert cluster.run(Options(), []) == 0
+    assert cluster.run(SweepOptions(), []) == 0
     assert not (tmp_path / "runs").exists(), "a job without a report"
     files = {f"/srv/runs/faces/{name}": "aGVsbG8=" for name in submit.REPORT_FILES}
     monkeypatch.setattr(FakeHead, "files", files)
-    assert cluster.run(Options(), []) == 0
+    assert cluster.run(SweepOptions(), []) == 0
     assert cluster.lines[-1].startswith("copied here: runs/faces/report.html; MLflow: ")
     names = sorted(path.name for path in (tmp_path / "runs" / "faces").iterdir())
     assert names == ["leaderboard.json", "report.html", "sweep.json"]
@@ -130,16 +130,16 @@ def test_the_report_is_copied_here_after_a_sweep_that_ended_well(cluster, monkey
 
 def test_ctrl_c_ends_the_following_and_not_the_sweep(cluster, monkeypatch):
     monkeypatch.setattr(jobs, "follow", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert cluster.run(Options(), []) == 0
+    assert cluster.run(SweepOptions(), []) == 0
     expected = "sweep 'faces' (--status, --resume or --stop faces) continues on the cluster"
     assert cluster.lines[-1] == f"\nno longer following; {expected}"
     monkeypatch.setattr(jobs, "reload", lambda head, job: None)
-    cluster.run(Options(), [])
+    cluster.run(SweepOptions(), [])
     assert cluster.lines[-1] == "\nno longer following; job upsweep-1 continues on the cluster"
 
 
 def test_the_exit_code_is_the_job_s(cluster, monkeypatch, tmp_path):
     monkeypatch.setattr(jobs, "follow", lambda head, job, say: 2)
     monkeypatch.setattr(FakeHead, "files", {f"/srv/runs/faces/{n}": "aGk=" for n in submit.REPORT_FILES})
-    assert cluster.run(Options(), []) == 2
+    assert cluster.run(SweepOptions(), []) == 2
     assert not (tmp_path / "runs").exists()

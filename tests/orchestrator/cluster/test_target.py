@@ -61,18 +61,20 @@ def test_a_known_cluster_is_chosen_if_no_ray_runs_here_and_this_machine_if_none_
 
 
 def test_an_address_that_nothing_listens_at_is_an_error_for_a_command_that_needs_ray():
-    options = sweep_options.Options(address="127.0.0.1:1")
+    options = sweep_options.SweepOptions(address="127.0.0.1:1")
     with pytest.raises(UserError, match="no Ray cluster answers at 127.0.0.1:1: .*; use --local to run here"):
         choose_target(options, {})
     for changes in ({"status": "mine"}, {"stop": "mine"}, {"dry_run": True}):
-        options = sweep_options.Options(address="127.0.0.1:1", **changes)
+        options = sweep_options.SweepOptions(address="127.0.0.1:1", **changes)
         assert choose_target(options, {}) == Address("127.0.0.1:1")
 
 
 def test_the_commands_have_the_options_that_the_choice_reads():
-    assert isinstance(sweep_options.Options(), target.SweepOptions)
-    for options in (promote.Options(), study_command.Options()):
-        assert isinstance(options, target.CommandOptions) and not isinstance(options, target.SweepOptions)
+    assert isinstance(sweep_options.SweepOptions(), target.SweepCommandOptions)
+    for options in (promote.PromoteOptions(), study_command.StudyOptions()):
+        assert isinstance(options, target.CommandOptions) and not isinstance(
+            options, target.SweepCommandOptions
+        )
 
 
 @pytest.mark.parametrize(

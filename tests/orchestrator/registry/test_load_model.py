@@ -57,7 +57,7 @@ def test_a_picture_is_upscaled_by_the_champion(store, photo, tmp_path):
 
 def test_the_champion_is_a_row_of_the_table_beside_a_version_of_itself(store, photo, tmp_path):
     uri, _ = store
-    args = benchmark_table.Options(
+    args = benchmark_table.BenchmarkOptions(
         (CHAMPION, "first=models:/upsweep-demo/1"),
         sets=(f"mine={tmp_path / 'photos'}",),
         out=tmp_path / "out",

@@ -6,7 +6,7 @@ import pytest
 
 from datasets.errors import UserError
 from experiments import recipes, spaces
-from experiments.common.sweep_options import Options
+from experiments.common.sweep_options import SweepOptions
 from orchestrator.search.proposals import starting_points
 from orchestrator.sweep.request import Request, decides_results
 from orchestrator.sweep.resume import new_request
@@ -15,7 +15,7 @@ from trainers.config import override
 
 def filled(tmp_path, **options):
     """The request of a new sweep with these options and the defaults of its space."""
-    request = new_request(Options(storage=str(tmp_path / "runs"), **options))
+    request = new_request(SweepOptions(storage=str(tmp_path / "runs"), **options))
     return request.filled(spaces.build(request.space))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from datasets.errors import UserError
 from experiments import recipes, spaces
-from experiments.common.sweep_options import Options
+from experiments.common.sweep_options import SweepOptions
 from orchestrator.search.space import Choice, LogFloat, Space
 from orchestrator.sweep import resume
 from orchestrator.sweep.request import Request
@@ -15,7 +15,7 @@ from trainers.config import override
 
 
 def options(tmp_path, **given):
-    return Options(storage=str(tmp_path / "runs"), **given)
+    return SweepOptions(storage=str(tmp_path / "runs"), **given)
 
 
 def new(tmp_path, **given):
