@@ -1,1 +1,1 @@
-"""What people run: recipes, search spaces and short scripts."""
+"""Commands for people: recipes, search spaces and short scripts."""

@@ -1,4 +1,4 @@
-"""What a plan will cost on this machine, from a few timed steps before anything is spent."""
+"""Estimate the hours and cost of a plan on this machine from a few timed steps, before any training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the driver does at each event of a stage: MLflow entries, the progress line, leaderboard rows."""
+"""Driver events of a stage: each one writes to MLflow, the progress line and the leaderboard rows."""
 
 from collections.abc import Mapping
 from typing import Any
