@@ -12,13 +12,13 @@ import datasets
 from datasets.errors import UserError
 from datasets.files import Held
 from orchestrator import provenance
-from orchestrator.cluster import connect
+from orchestrator.cluster import connect as connection
 from orchestrator.cluster.connect import check_datasets_package, connect, local_lock
 
 
 @pytest.fixture
 def lock_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(connect.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(connection.tempfile, "gettempdir", lambda: str(tmp_path))
     return tmp_path
 
 
@@ -88,22 +88,22 @@ def test_a_lock_inside_the_block_is_not_taken_for_the_one_of_the_machine(lock_fo
 
 
 def test_the_environment_for_ray_keeps_what_the_user_has_set(monkeypatch):
-    for name in connect.ENVIRONMENT:
+    for name in connection.ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "60")
     with pytest.raises(UserError):
         with connect("head"):
             pass
-    values = {name: os.environ[name] for name in connect.ENVIRONMENT}
-    assert values == connect.ENVIRONMENT | {"TUNE_GLOBAL_CHECKPOINT_S": "60"}
+    values = {name: os.environ[name] for name in connection.ENVIRONMENT}
+    assert values == connection.ENVIRONMENT | {"TUNE_GLOBAL_CHECKPOINT_S": "60"}
 
 
 def test_a_refused_token_is_an_error_with_the_remedy(monkeypatch):
     done = subprocess.CompletedProcess([], 1, "", "ray.exceptions: InvalidAuthToken")
-    monkeypatch.setattr(connect.subprocess, "run", lambda *_, **__: done)
-    monkeypatch.setattr(connect, "check_listening", lambda address: None)
+    monkeypatch.setattr(connection.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(connection, "check_listening", lambda address: None)
     with pytest.raises(UserError, match="192.0.2.7:1 refuses this machine's token: set RAY_AUTH_MODE=token"):
-        connect.reach("192.0.2.7:1")
+        connection.reach("192.0.2.7:1")
 
 
 def test_a_cluster_s_capacity_is_the_declared_one_after_a_first_worker(monkeypatch, capsys):
@@ -113,12 +113,12 @@ def test_a_cluster_s_capacity_is_the_declared_one_after_a_first_worker(monkeypat
     rows = [node(0, is_head=True)]
     monkeypatch.setattr("ray.nodes", lambda: rows)
     monkeypatch.setattr("ray.util.get_node_ip_address", lambda: "10.0.0.1")
-    monkeypatch.setattr(connect.capacity, "declared", lambda: config)
-    monkeypatch.setattr(connect.time, "sleep", lambda s: rows.append(node(4, 1)))
-    place = connect._capacity("10.0.0.1:6379")
+    monkeypatch.setattr(connection.capacity, "declared", lambda: config)
+    monkeypatch.setattr(connection.time, "sleep", lambda s: rows.append(node(4, 1)))
+    place = connection._capacity("10.0.0.1:6379")
     assert capsys.readouterr().out == "waiting for the first worker of the cluster\n"
     now, most = "2 nodes, 1 GPUs, 4 CPU cores now", "at most 3 nodes, 2 GPUs, 8 CPU cores"
     assert place.description == f"the Ray cluster at 10.0.0.1:6379: {now}; {most}"
     assert (place.local, place.nodes, place.cpus, place.gpus) == (False, 3, 8, 2)
-    other = connect._capacity("10.0.0.9:6379")
+    other = connection._capacity("10.0.0.9:6379")
     assert other.description == f"the Ray cluster at 10.0.0.9:6379: {now}; nodes that join are used"
