@@ -120,15 +120,39 @@ def test_the_address_of_the_chosen_ray_is_in_the_options(here, monkeypatch, caps
     assert os.environ["RAY_ADDRESS"] == "h:2" and capsys.readouterr().out == ""
 
 
-def test_a_bare_sweep_says_that_it_is_the_demo_or_becomes_the_published_recipe(here, monkeypatch, capsys):
+def test_a_bare_sweep_without_data_says_that_it_is_only_the_demo(here, capsys):
     assert here.parse("--trials", "3").config.recipe == "demo"
     assert capsys.readouterr().out.startswith("this is only the demo (UPSWEEP_DATA names no prepared data)")
-    monkeypatch.setenv("UPSWEEP_DATA", "/data")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "recipe", "train"), [(True, "srgan_8", "/data/celeba"), (False, "demo", "demo")]
+)
+def test_a_bare_sweep_with_data_takes_the_published_recipe_if_there_is_a_gpu(
+    here, monkeypatch, gpus, recipe, train
+):
     here.chosen, asked = target.Address("h:1"), []
-    monkeypatch.setattr(target, "cluster_may_have_gpus", lambda address: asked.append(address) or True)
+
+    def cluster_may_have_gpus(address):
+        asked.append(address)
+        return gpus
+
+    monkeypatch.setenv("UPSWEEP_DATA", "/data")
+    monkeypatch.setattr(target, "cluster_may_have_gpus", cluster_may_have_gpus)
     options = here.parse("--trials", "3")
-    assert (options.config.recipe, options.train, options.trials) == ("srgan_8", "/data/celeba", 3)
+    assert (options.config.recipe, options.train or options.config.data.train, options.trials) == (
+        recipe,
+        train,
+        3,
+    )
     assert (options.address, asked) == ("h:1", ["h:1"])
+
+
+def test_the_published_recipe_of_a_bare_sweep_is_named(here, monkeypatch, capsys):
+    monkeypatch.setenv("UPSWEEP_DATA", "/data")
+    here.chosen = target.Address("h:1")
+    monkeypatch.setattr(target, "cluster_may_have_gpus", lambda address: True)
+    here.parse("--trials", "3")
     assert capsys.readouterr().out == "recipe srgan_8 over space full on /data/celeba\n"
 
 
