@@ -88,7 +88,7 @@ def prepare(
         settings=PackSettings(min_px=min_px, max_rejected=max_rejected),
     )
     parts, settings, title = PREPARERS[name](request)
-    manifest = pack(request.out, title, parts, settings, progress)
+    manifest = pack(request.out, title, parts, settings, progress, temporary=is_url(out))
     shutil.rmtree(request.scratch, ignore_errors=True)
     if is_url(out):
         upload(request.out, out, MARKER, MANIFEST)

@@ -66,15 +66,18 @@ def pack(
     parts: dict[str, SplitSource],
     settings: PackSettings,
     progress: Progress | None = None,
+    *,
+    temporary: bool = False,
 ) -> Manifest:
     """Import `parts` into the folder `out` and return its manifest; a finished import is not repeated.
 
-    If several processes import into one folder, one does the work and the others wait for it. UserError if
-    `out` has another dataset, or if more than `max_rejected` of the images are broken.
+    If several processes import into one folder, one does the work and the others wait for it. If `out` has
+    another dataset, a `temporary` folder is emptied first, and any other is a UserError. UserError if more
+    than `max_rejected` of the images are broken.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(out.with_name(f".{out.name}.lock")):
-        _claim(out, name, parts, settings)
+        _claim(out, name, parts, settings, temporary)
         if not (out / MANIFEST).is_file():
             manifest = _import(out, name, parts, settings, progress or (lambda what, i, n: None))
             atomic_write(out / MANIFEST, manifest.to_json().encode())
@@ -82,7 +85,9 @@ def pack(
         return parse_manifest((out / MANIFEST).read_bytes(), str(out / MANIFEST))
 
 
-def _claim(out: Path, name: str, parts: dict[str, SplitSource], settings: PackSettings) -> None:
+def _claim(
+    out: Path, name: str, parts: dict[str, SplitSource], settings: PackSettings, temporary: bool
+) -> None:
     """Create `out` and mark it as belonging to this import; UserError if it belongs to another."""
     out.mkdir(exist_ok=True)
     for leftover in [*out.glob(".*.tmp"), *out.glob(f"{NOTES}/.*.tmp")]:
@@ -91,7 +96,10 @@ def _claim(out: Path, name: str, parts: dict[str, SplitSource], settings: PackSe
     marker = out / MARKER
     if marker.is_file() and marker.read_bytes() == plan:
         return
-    if any(out.iterdir()):
+    if temporary:
+        shutil.rmtree(out)
+        out.mkdir()
+    elif any(out.iterdir()):
         raise UserError(f"{out} already has other files; choose another --out or empty it")
     atomic_write(marker, plan)
 

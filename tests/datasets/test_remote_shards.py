@@ -1,7 +1,9 @@
 """Shards behind URLs: S3, Google's store and a misbehaving web server, all on loopback."""
 
 import http.server
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from datasets import prepare as preparation
 from datasets import shuffle_buffer
 from datasets.config import DataConfig
 from datasets.errors import UserError
@@ -34,6 +37,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = np.random.default_rng(i).integers(0, 256, (48, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f"{i:02d}.png")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def temporary_files_of_a_test_are_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Files that a killed run left in the system's folder for temporary files must decide nothing."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
@@ -220,6 +229,20 @@ def test_from_photographs_to_batches_through_a_store(photos: Path, tmp_path: Pat
         data = DataConfig(crop_px=16, batch_size=4, mode=mode)
         pairs = zip(*(TrainLoader(s, data, 4, device="cpu").batches() for s in (far, near)), strict=False)
         assert all(torch.equal(a.hr, b.hr) for a, b in islice(pairs, 6))
+
+
+def test_an_upload_that_failed_does_not_block_the_same_import_of_changed_photographs(
+    photos: Path, tmp_path: Path, gs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(photos, source)
+    with monkeypatch.context() as broken:
+        broken.setattr(preparation, "upload", lambda *args: (_ for _ in ()).throw(UserError("no network")))
+        with pytest.raises(UserError, match="no network"):
+            prepare("folder", str(source), f"{gs}/later")
+    (source / "00.png").unlink()
+    there = prepare("folder", str(source), f"{gs}/later")
+    assert sum(part.count for part in there.splits.values()) == 19
 
 
 def test_a_missing_bucket_or_set_is_one_sentence(photos: Path, tmp_path: Path, store: str) -> None:
