@@ -95,8 +95,15 @@ def _exact_dtype(device: torch.device, sides: tuple[tuple[int, int], ...], borde
     if device.type == "mps":
         return torch.float32
     exact = all(_is_dyadic(*side, border) for side in sides)
-    full = torch.get_float32_matmul_precision() == "highest"
-    return torch.float32 if exact and full else torch.float64
+    return torch.float32 if exact and _full_precision() else torch.float64
+
+
+def _full_precision() -> bool:
+    """Return True if matrix products of float32 are certainly computed in full."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # a plug-in has set the newer fp32_precision, which torch does not read back
+        return False
 
 
 @lru_cache(maxsize=256)

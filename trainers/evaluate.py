@@ -23,6 +23,7 @@ from datasets.degrade import up
 from datasets.errors import UserError, unknown
 from trainers.metrics import Metric, require
 from trainers.metrics.image_view import View, Views
+from trainers.numerics import measuring_numerics
 
 BATCH_PIXELS = 1 << 17  # input pixels per forward pass: eight 128 x 128 inputs, or one larger image
 RESIZERS = ("bicubic", "nearest", "lanczos")
@@ -71,13 +72,13 @@ def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tenso
 
 
 @contextmanager
-def _measuring(generator: object) -> Iterator[None]:
-    """Switch off gradients and put a module into eval mode; restore its mode afterwards."""
+def _measuring(generator: object, device: torch.device) -> Iterator[None]:
+    """Switch off gradients and TF32 and put a module into eval mode; restore all of them afterwards."""
     training = isinstance(generator, nn.Module) and generator.training
     if training:
         generator.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), measuring_numerics(device):
             yield
     finally:
         if training:
@@ -87,9 +88,9 @@ def _measuring(generator: object) -> Iterator[None]:
 class Evaluator:
     """Measurement of generators and classical resizers on one fixed set of pairs.
 
-    `protocol` describes the pairs (role, digest, degradation, ...); it is appended, with scale and number of
-    images, to the protocol of every metric. `cache` is a folder for features of HR images that are expensive
-    to compute.
+    `protocol` describes the pairs (role, digest, degradation, ...); it is appended, with scale, precision and
+    number of images, to the protocol of every metric. Networks and metrics compute in float32 without TF32.
+    `cache` is a folder for features of HR images that are expensive to compute.
 
     Raises:
         UserError: there are no pairs, the sizes of a pair do not fit `scale` or a metric, or a metric is
@@ -112,7 +113,8 @@ class Evaluator:
         self.scale, self.device = scale, torch.device(device)
         self.keys = [pair.key for pair in pairs]
         self._inputs = [pair.lr_image for pair in pairs]
-        facts = {"degradation": "matlab", **(protocol or {}), "scale": scale, "n": len(pairs)}
+        facts = {"degradation": "matlab", **(protocol or {}), "scale": scale}
+        facts |= {"precision": "fp32", "n": len(pairs)}
         self._hr = Views(
             (View(pair.hr, scale, pair.lr_image) for pair in pairs),
             device=self.device,
@@ -145,7 +147,7 @@ class Evaluator:
         FloatingPointError if the output is not finite for an image, which the message names.
         """
         out: dict[int, np.ndarray] = {}
-        with _measuring(generator):
+        with _measuring(generator, self.device):
             for batch in self._batches:
                 sr = generator(to_tensor([self._inputs[i] for i in batch], self.device))
                 if not torch.isfinite(sr).all():  # waits for the device, as fetching the pixels does
@@ -168,12 +170,13 @@ class Evaluator:
         sr = self._views(images)
         per_image: dict[str, list[float]] = {}
         summary: dict[str, float] = {}
-        for metric in self.metrics:
-            value = metric.function(sr, self._hr)
-            if isinstance(value, list):
-                per_image[metric.name] = value
-                value = float(np.mean(value))
-            summary[metric.name] = value
+        with measuring_numerics(self.device):
+            for metric in self.metrics:
+                value = metric.function(sr, self._hr)
+                if isinstance(value, list):
+                    per_image[metric.name] = value
+                    value = float(np.mean(value))
+                summary[metric.name] = value
         return Evaluation(self.keys, per_image, summary, self.protocol)
 
     def difference(
@@ -191,7 +194,8 @@ class Evaluator:
             raise UserError(
                 f"{metric} is not a set-level metric of this evaluation; compare it image by image"
             )
-        first, second = (on_subsets(self._views(images), self._hr) for images in (a, b))
+        with measuring_numerics(self.device):
+            first, second = (on_subsets(self._views(images), self._hr) for images in (a, b))
         return lambda indices: first(indices) - second(indices)
 
     def _views(self, images: Sequence[np.ndarray]) -> Views:

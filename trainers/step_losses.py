@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainers import losses
 from trainers.config import TrainConfig
 from trainers.distributed import ALONE, Ranks
+from trainers.numerics import training_numerics
 from trainers.state import TrainState
 
 
@@ -27,6 +28,9 @@ class StepLosses:
     ) -> None:
         self.config, self.ranks = config, ranks
         self.device = next(state.generator.parameters()).device
+        self.numerics = training_numerics(config.run, self.device)
+        if config.run.compile:
+            _prepare_compiler(config)
         self.generator = _compiled(state.generator, config)
         self.discriminator = _compiled(state.discriminator, config)
         self.features = _compiled(features, config)
@@ -43,7 +47,7 @@ class StepLosses:
 
     def content_of(self, hr: Tensor) -> Tensor:
         """Return the content features of real images `hr` (N, 3, H, W) in [0, 1], without a gradient."""
-        with torch.no_grad(), self.autocast():
+        with torch.no_grad(), self.numerics, self.autocast():
             return self.features(hr.contiguous(memory_format=torch.channels_last))
 
     def autocast(self) -> torch.autocast:
@@ -126,6 +130,17 @@ def _compiled(module: nn.Module | None, config: TrainConfig) -> Callable[[Tensor
     if module is None:
         return _absent
     return torch.compile(module) if config.run.compile else module
+
+
+def _prepare_compiler(config: TrainConfig) -> None:
+    """Forget former networks of this process, and let backward passes run twice if the update order needs it.
+
+    A process that trains one design after another would otherwise reach torch's limit of recompilations and
+    train the next designs without compilation; compiled kernels are found again in the cache on the disk.
+    """
+    torch._dynamo.reset()
+    # simultaneous updates differentiate D(fake) for both networks: its saved tensors must outlive the first
+    torch._functorch.config.donated_buffer = config.optim.update_order != "simultaneous"  # type: ignore[attr-defined]
 
 
 def _absent(image: Tensor) -> Tensor:

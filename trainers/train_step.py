@@ -62,15 +62,16 @@ class TrainStep:
         """
         hr = hr.contiguous(memory_format=torch.channels_last)
         lr_image = lr_image.contiguous(memory_format=torch.channels_last)
-        self.guard.begin()
-        parts = self._split(hr, lr_image, target)
-        if self.state.phase == "psnr":
-            self._pixel_only(parts)
-        elif self.config.optim.update_order == "d_first" and self.config.loss.adversarial_weight:
-            self._d_first(parts)
-        else:
-            self._simultaneous(parts)
-        self._update_ema()
+        with self.losses.numerics:
+            self.guard.begin()
+            parts = self._split(hr, lr_image, target)
+            if self.state.phase == "psnr":
+                self._pixel_only(parts)
+            elif self.config.optim.update_order == "d_first" and self.config.loss.adversarial_weight:
+                self._d_first(parts)
+            else:
+                self._simultaneous(parts)
+            self._update_ema()
 
     def check(self) -> None:
         """Raise `Diverged` if any update since the start was not finite; waits for the device."""

@@ -69,6 +69,18 @@ def test_reduced_precision_of_matrix_products_changes_nothing() -> None:
         torch.set_float32_matmul_precision("highest")
 
 
+def test_settings_of_precision_that_torch_cannot_read_back_change_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mixed() -> str:
+        raise RuntimeError("you have used a mix of the legacy and new APIs to set the TF32 flags")
+
+    image = torch.randint(0, 256, (4, 3, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    exact = down(image, 4)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", mixed)
+    assert torch.equal(down(image, 4), exact)
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_float32_equals_float64_where_it_is_used(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.randint(0, 256, (16, 3, 96, 96), generator=torch.Generator().manual_seed(0)).to(torch.uint8)

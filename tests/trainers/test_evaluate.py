@@ -87,7 +87,7 @@ def test_set_level_metrics_are_in_the_summary_only():
 
 def test_each_number_carries_its_protocol():
     result = Evaluator(PAIRS, ["psnr_y"], scale=2, protocol={"degradation": "matlab"}).measure(_nearest)
-    assert result.protocol["psnr_y"].endswith("degradation=matlab; scale=2; n=3")
+    assert result.protocol["psnr_y"].endswith("degradation=matlab; scale=2; precision=fp32; n=3")
 
 
 def test_hr_statistics_are_computed_once(monkeypatch):
@@ -131,10 +131,10 @@ def test_the_protocol_names_the_metric_the_degradation_the_scale_and_the_number_
         return Evaluator(pairs, ["psnr_y"], scale=2, protocol=facts).measure(_nearest).protocol["psnr_y"]
 
     own = METRICS["psnr_y"].protocol
-    assert protocol(PAIRS) == f"{own}; degradation=matlab; scale=2; n=3"
+    assert protocol(PAIRS) == f"{own}; degradation=matlab; scale=2; precision=fp32; n=3"
     assert (
         protocol(PAIRS[:2], degradation="pil", role="val")
-        == f"{own}; degradation=pil; role=val; scale=2; n=2"
+        == f"{own}; degradation=pil; role=val; scale=2; precision=fp32; n=2"
     )
 
 

@@ -82,6 +82,7 @@ CANNOT_MATTER = {
     "run.psnr_eval_every_steps",
     "run.log_every_steps",
     "run.checkpoint_every_steps",
+    "run.deterministic",
     "run.device",
     "run.threads",
 }

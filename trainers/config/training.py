@@ -11,7 +11,7 @@ from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check
 UPDATE_ORDERS = ("d_first", "simultaneous")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine", "cosine_restarts", "one_cycle", "step", "multistep")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,11 @@ class RunConfig:
     bn_recalibration_batches: int = 8
     """Training batches that set the averaged generator's BN statistics before each evaluation."""
     precision: str = "fp32"
-    """fp32, or bf16 autocast with losses, last convolution, Adam and evaluation in fp32."""
+    """fp32; tf32 (convolutions of a GPU multiply 10-bit mantissas); or bf16 autocast with losses and Adam
+    in fp32 and the last convolution in tf32. Evaluation is always fp32."""
+    deterministic: bool = True
+    """On a GPU: repeat to the bit on one model of card and build of torch, also after a resume; False lets
+    cuDNN time its algorithms and take the fastest."""
     compile: bool = False
     """Compile the networks with torch.compile, which saves time on a GPU."""
     cache_content: bool = False

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.errors import UserError
+from trainers.numerics import measuring_numerics
 
 MAX_HALO = 2048  # input pixels; beyond it a network counts as seeing the whole image
 COPIES = 4  # of the largest feature map alive at once: input, output, convolution workspace, skip
@@ -143,7 +144,9 @@ def upscale(
     tiles = plan(height, width, need.halo, max_pixels, align)
     out = np.empty((height * scale, width * scale, *image.shape[2:]), image.dtype)
     for done, tile in enumerate(tiles, 1):
-        out[tuple(_scaled(part, scale) for part in tile.core)] = _compute(network, image, tile, scale)
+        with measuring_numerics(next(network.parameters()).device):
+            core = _compute(network, image, tile, scale)
+        out[tuple(_scaled(part, scale) for part in tile.core)] = core
         if progress is not None:
             progress(done, len(tiles))
     return out

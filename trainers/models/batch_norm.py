@@ -8,6 +8,7 @@ from torch.nn.functional import batch_norm
 
 from datasets.errors import UserError
 from trainers.distributed import ALONE, Ranks
+from trainers.numerics import measuring_numerics
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -78,8 +79,9 @@ def recalibrate_batch_norm(module: nn.Module, lr_images: Iterable[Tensor]) -> No
             m.reset_running_stats()
             m.momentum = None  # a plain mean over the batches
         module.train()
-        for lr_image in lr_images:
-            module(lr_image)
+        with measuring_numerics(next(module.parameters()).device):
+            for lr_image in lr_images:
+                module(lr_image)
         for m, momentum in zip(norms, momenta, strict=True):
             m.momentum = momentum
     module.eval()

@@ -1,5 +1,7 @@
 """Layers that several networks share: norms and activations by name, and the last convolution."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
@@ -18,11 +20,7 @@ class LastConv(nn.Conv2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        device = input.device.type
-        if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-            return self._convolved(input)
-        with torch.autocast(device, enabled=False):
-            return self._convolved(input.float())
+        return in_float32(self._convolved, input)
 
     def _convolved(self, x: Tensor) -> Tensor:
         # small kernels would waste time on the zeros; a traced program must not depend on its example's size
@@ -40,6 +38,15 @@ class LastConv(nn.Conv2d):
         if self.padding_mode != "zeros":
             x, padding = pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode), (0, 0)
         return pixel_shuffle(conv2d(x, weight, bias, 2, padding), 2)
+
+
+def in_float32(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return function(x), computed in float32 if autocast is on for the device of `x`."""
+    device = x.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return function(x)
+    with torch.autocast(device, enabled=False):
+        return function(x.float())
 
 
 def format_of(weight: Tensor) -> torch.memory_format:

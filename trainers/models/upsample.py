@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.config import GeneratorConfig
+from trainers.models.layers import in_float32
 
 BICUBIC_START = 0.1  # factor on a last convolution, so that training starts at the bicubic image
 STAGES: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
@@ -119,7 +120,8 @@ class Bicubic(nn.Module):
 
     One fixed convolution per output phase and a pixel shuffle: any H and W >= 1, differentiable, and
     exportable with every dimension dynamic. (N, C, H, W) -> (N, C, scale*H, scale*W) in the input's range,
-    but for the overshoot of the cubic at edges.
+    but for the overshoot of the cubic at edges. Under autocast it computes in float32, because its output is
+    part of the image.
     """
 
     kernel: Tensor
@@ -132,6 +134,9 @@ class Bicubic(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.scale == 1:
             return x
+        return in_float32(self._upsampled, x)
+
+    def _upsampled(self, x: Tensor) -> Tensor:
         x = _mirror(_mirror(x, 2), 3)
         channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).repeat(channels, 1, 1, 1)

@@ -28,7 +28,10 @@ def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_pa
     digest = open_role(data, "test", tmp_path / "work").digest
     metrics = ("psnr_y", "lr_consistency")
     found = evaluate(str(folder), str(folder), HeldOutImages("test", digest, tmp_path / "work", metrics))
-    assert f"degradation=pil; images={digest}; scale=4; n=2" in found["protocol"]["lr_consistency"]
+    assert (
+        f"degradation=pil; images={digest}; scale=4; precision=fp32; n=2"
+        in found["protocol"]["lr_consistency"]
+    )
     assert found["summary"]["warm/psnr_y"] == found["summary"]["psnr_y"]
     assert len(found["keys"]) == len(found["per_image"]["psnr_y"]) == 2
     for name in ("warm", "bicubic"):  # on the same images, so that differences can be paired

@@ -46,7 +46,7 @@ def test_every_leaf_has_a_dotted_name_and_a_line_that_explains_it():
         ("optim.period", 0.0, r"optim.period must be in \(0, 1\], but got 0.0"),
         ("optim.clip_norm", -1.0, "optim.clip_norm must be at least 0"),
         ("optim.micro_batches", 3, "data.batch_size=4 must be a multiple of optim.micro_batches=3"),
-        ("run.precision", "fp16", "no precision 'fp16'; known: bf16, fp32"),
+        ("run.precision", "fp16", "no precision 'fp16'; known: bf16, fp32, tf32"),
         ("run.ema_decay", 1.0, r"run.ema_decay must be in \[0, 1\), but got 1.0"),
         ("run.log_every_steps", 0, "run.log_every_steps must be at least 1, but got 0"),
         ("data.crop_px", 18, "data.crop_px must be a multiple of generator.scale=4, but got 18"),

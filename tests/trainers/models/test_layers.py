@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from trainers.config import GeneratorConfig
+from trainers.models import build_generator
 from trainers.models.layers import LastConv
+
+UPSAMPLER = {"srresnet": "pixel_shuffle", "rrdb": "nearest_conv", "srcnn_955": "bicubic_input"}
 
 
 @pytest.mark.parametrize("padding_mode", ["zeros", "replicate"])
@@ -35,3 +39,21 @@ def test_full_precision_under_autocast():
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(conv(x.bfloat16()), conv(x.bfloat16().float()))
         assert conv(x).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", ["srresnet", "rrdb", "srcnn_955"])
+def test_bf16_leaves_the_bicubic_image_inside_a_network_as_it_is(kind):
+    """With a last convolution of zeros the output is the bicubic image, under autocast too."""
+    config = GeneratorConfig(
+        kind=kind, num_blocks=1, channels=8, norm="none", global_skip="bicubic", upsampler=UPSAMPLER[kind]
+    )
+    net = build_generator(config)
+    nn.init.zeros_(net.tail.weight)
+    nn.init.zeros_(net.tail.bias)
+    image = torch.rand(2, 3, 12, 9)
+    with torch.no_grad():
+        exact = net(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            mixed = net(image)
+    assert mixed.dtype == torch.float32
+    assert (255 * (mixed - exact)).abs().max() < 1e-3  # grey levels; bf16 would be off by more than one

@@ -1,0 +1,53 @@
+"""A GPU's numerical settings: they hold inside their context, and nobody else's are changed."""
+
+import pytest
+import torch
+from helpers.tiny import tiny
+
+from trainers.numerics import measuring_numerics, training_numerics
+
+CUDA = torch.device("cuda")  # flags can be set where there is no card
+
+
+def flags():
+    cudnn = torch.backends.cudnn
+    algorithms = torch.are_deterministic_algorithms_enabled()
+    return cudnn.allow_tf32, cudnn.deterministic and algorithms, cudnn.benchmark
+
+
+@pytest.mark.parametrize(
+    ("precision", "deterministic", "expected"),
+    [
+        ("fp32", True, (False, True, False)),
+        ("tf32", True, (True, True, False)),
+        ("bf16", True, (True, True, False)),
+        ("fp32", False, (False, False, True)),
+        ("bf16", False, (True, False, True)),
+    ],
+)
+def test_training_follows_the_settings_and_measuring_never_does(precision, deterministic, expected):
+    run = tiny(run__precision=precision, run__deterministic=deterministic).run
+    before = flags()
+    training = training_numerics(run, CUDA)
+    for _ in range(2):  # a context is entered at every step
+        with training:
+            assert flags() == expected
+            with measuring_numerics(CUDA), training:  # a context may be entered inside itself
+                assert flags() == expected
+            with measuring_numerics(CUDA):
+                assert flags() == (False, True, False)
+            assert flags() == expected
+        assert flags() == before
+
+
+def test_an_error_inside_restores_the_settings():
+    before = flags()
+    with pytest.raises(ZeroDivisionError), measuring_numerics(CUDA):
+        raise ZeroDivisionError
+    assert flags() == before
+
+
+def test_a_cpu_has_no_such_settings():
+    before = flags()
+    with training_numerics(tiny(run__deterministic=False).run, torch.device("cpu")):
+        assert flags() == before

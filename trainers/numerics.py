@@ -1,0 +1,66 @@
+"""How a GPU computes: which float32 convolutions may round to TF32, and whether a run repeats to the bit.
+
+From Ampere on, torch lets cuDNN round the factors of float32 convolutions to TF32 (10 bits of mantissa)
+unless it is told otherwise. Here run.precision decides that for training, and everything that is measured is
+computed without TF32. A CPU has none of these settings.
+"""
+
+import os
+
+import torch
+
+from trainers.config import RunConfig
+
+
+class Numerics:
+    """A context with the settings of cuDNN on `device`; it restores the former ones. It may be entered often.
+
+    With `deterministic`, equal inputs give equal results to the bit on one model of card and one build of
+    torch; without it cuDNN times its algorithms for each shape and takes the fastest (`benchmark`).
+    """
+
+    def __init__(self, device: torch.device, *, tf32: bool, deterministic: bool, benchmark: bool) -> None:
+        self.active = device.type == "cuda"
+        self.wanted = {"allow_tf32": tf32, "deterministic": deterministic, "benchmark": benchmark}
+        self.before: list[tuple[dict[str, bool], tuple[bool, bool]]] = []
+
+    def __enter__(self) -> None:
+        if not self.active:
+            return
+        cudnn, warn_only = torch.backends.cudnn, torch.is_deterministic_algorithms_warn_only_enabled()
+        algorithms = torch.are_deterministic_algorithms_enabled(), warn_only
+        self.before.append(({name: getattr(cudnn, name) for name in self.wanted}, algorithms))
+        for name, value in self.wanted.items():
+            setattr(cudnn, name, value)
+        _deterministic_algorithms(self.wanted["deterministic"], warn_only=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self.active:
+            flags, (enabled, warn_only) = self.before.pop()
+            for name, value in flags.items():
+                setattr(torch.backends.cudnn, name, value)
+            _deterministic_algorithms(enabled, warn_only=warn_only)
+
+
+def training_numerics(run: RunConfig, device: torch.device) -> Numerics:
+    """Return the context in which a run trains: TF32 unless run.precision is fp32."""
+    fast = not run.deterministic
+    return Numerics(device, tf32=run.precision != "fp32", deterministic=run.deterministic, benchmark=fast)
+
+
+def measuring_numerics(device: torch.device) -> Numerics:
+    """Return the context in which networks and metrics are evaluated: float32 without TF32, for any run.
+
+    Evaluated images have many shapes, for each of which cuDNN's benchmark would time its algorithms again.
+    """
+    return Numerics(device, tf32=False, deterministic=True, benchmark=False)
+
+
+def _deterministic_algorithms(enabled: bool, *, warn_only: bool) -> None:
+    """Choose deterministic kernels outside of cuDNN, too: bilinear upsampling and edge padding have both."""
+    if enabled == torch.are_deterministic_algorithms_enabled():
+        return
+    # cuBLAS reads this at its first use; torch warns about each matrix product without it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it would write every new tensor once more
