@@ -1,6 +1,8 @@
 """Files that survive a kill: they appear complete or not at all, and locks end with their process."""
 
 import fcntl
+import glob
+import hashlib
 import json
 import os
 import shutil
@@ -69,7 +71,7 @@ def atomic_folder(target: Path, *, durable: bool = True) -> Iterator[Path]:
 
 def remove_leftovers(path: Path) -> None:
     """Delete what killed writers of `path` left beside it; call this only with the lock of `path` held."""
-    for leftover in path.parent.glob(f".{path.name}.????????.tmp"):
+    for leftover in path.parent.glob(f".{glob.escape(_short(path.name))}.????????.tmp"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -77,7 +79,13 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    return path.with_name(f".{_short(path.name)}.{uuid.uuid4().hex[:8]}.tmp")
+
+
+def _short(name: str) -> str:
+    """Return a name of at most 200 bytes: a file system takes 255, and a temporary name is longer."""
+    raw = os.fsencode(name)
+    return name if len(raw) <= 200 else hashlib.sha256(raw).hexdigest()
 
 
 def _fsync(path: Path) -> None:

@@ -29,7 +29,7 @@ from datasets.manifest import (
     parse_manifest,
     write_index,
 )
-from datasets.sources import ArchiveMember, Source
+from datasets.sources import ArchiveMember, Source, passed_over
 from datasets.validate import (
     Accepted,
     Examination,
@@ -131,6 +131,8 @@ def _import(
     accepted, doubles = settle_duplicates(accepted)
     _write_rejected(out, rejected + doubles)
     _check_threshold(out, parts, rejected, settings)
+    _check_left(out, parts, accepted, len(doubles))
+    others = {split: text for split, part in parts.items() if (text := passed_over(part.source))}
     splits = {
         split: _write_split(out, split, parts[split].source, rows, settings, report)
         for split, rows in accepted.items()
@@ -143,6 +145,7 @@ def _import(
         check=CHECK,
         splits=splits,
         rejected=len(rejected + doubles),
+        notes={"passed_over": others} if others else {},
     )
 
 
@@ -162,7 +165,19 @@ def _check_threshold(
     if rejected and (len(rejected) == total or len(rejected) > settings.max_rejected * total):
         raise UserError(
             f"{len(rejected)} of {total} images were rejected (for instance {rejected[0].name}: "
-            f"{rejected[0].reason}); see {out / 'rejected.csv'}, or raise --max-rejected"
+            f"{rejected[0].reason}); see {out / 'rejected.csv'}, leave them out, or import the others with "
+            f"python experiments/prepare_data.py folder --max-rejected SHARE"
+        )
+
+
+def _check_left(out: Path, parts: dict[str, SplitSource], accepted: Accepted, doubles: int) -> None:
+    """Raise UserError if duplicates emptied a split other than the gate, which a sweep does not need."""
+    empty = [s for s, part in parts.items() if s != "gate" and part.members and not accepted[s]]
+    if empty and doubles:
+        total = sum(len(part.members) for part in parts.values())
+        raise UserError(
+            f"{doubles} of {total} images show the same picture as another one, so that none is left for "
+            f"{', '.join(empty)}; see {out / 'rejected.csv'} and provide more pictures"
         )
 
 

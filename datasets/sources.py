@@ -5,6 +5,7 @@ effect. Names become keys that are safe in WebDataset (no dots, no leading under
 """
 
 import hashlib
+import itertools
 import re
 import stat
 import threading
@@ -17,8 +18,8 @@ from typing import Protocol
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
 from datasets.files import is_web_page
+from datasets.folders import IMAGE_SUFFIXES, FoundPictures, choose_pictures, find_pictures
 
-IMAGE_NAMES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_RATIO = 200
 """Largest accepted compression ratio of a zip member: about 1 for photographs, thousands for zip bombs."""
 
@@ -61,28 +62,21 @@ def keys_for(names: Iterable[str]) -> list[ArchiveMember]:
     return members
 
 
-def _is_image_name(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    hidden = any(p == "__MACOSX" or (p.startswith(".") and p != "..") for p in path.parts)
-    return path.suffix.lower() in IMAGE_NAMES and not hidden
-
-
 class FolderSource:
     """A folder of photographs, with its subfolders; links are not followed."""
 
     def __init__(self, path: Path, name: str = "") -> None:
         if not path.is_dir():
             raise UserError(f"no folder {path}")
-        self.path = path
+        self.path, self.passed_over = path, ""
         self.name = name or path.resolve().name
 
     def members(self) -> list[ArchiveMember]:
-        files = (p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink())
-        names = [p.relative_to(self.path).as_posix() for p in files]
-        members = keys_for(n for n in names if _is_image_name(n))
-        if not members:
-            raise UserError(f"{self.path} has no photographs ({', '.join(IMAGE_NAMES)})")
-        return members
+        found = find_pictures(self.path)
+        self.passed_over = found.describe()
+        if not found.names:
+            raise _no_photographs(str(self.path), found)
+        return keys_for(found.names)
 
     def fingerprint(self) -> str:
         rows = []
@@ -96,6 +90,16 @@ class FolderSource:
         if path.stat().st_size > MAX_BYTES:
             raise Rejected(f"{path.stat().st_size} bytes, more than {MAX_BYTES}")
         return path.read_bytes()
+
+
+def passed_over(source: Source) -> str:
+    """Return the files that a folder or zip holds beside its images, by kind, in words; mostly empty."""
+    return getattr(source, "passed_over", "")  # readers of one known dataset pass over nothing
+
+
+def _no_photographs(where: str, found: FoundPictures) -> UserError:
+    others = f", only {found.describe()}" if found.passed_over else ""
+    return UserError(f"{where} has no photographs ({', '.join(IMAGE_SUFFIXES)}){others}")
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
@@ -116,22 +120,24 @@ class ZipSource:
 
     def __init__(self, path: Path, name: str = "", prefix: str = "") -> None:
         self.path, self.prefix = path, prefix
-        self.name = name or path.stem
+        self.name, self.passed_over = name or path.stem, ""
         self._lock = threading.Lock()
         self._zip = open_zip(path)
         self._infos = {info.filename: info for info in self._zip.infolist()}
 
     def members(self) -> list[ArchiveMember]:
         names = [i.filename for i in self._zip.infolist() if not i.is_dir()]
-        inside = [n for n in names if n.startswith(self.prefix) and _is_image_name(n)]
-        repeated = {n for n in inside if inside.count(n) > 1} if len(set(inside)) < len(inside) else set()
-        if repeated:
-            raise UserError(f"{self.path} has two members named {sorted(repeated)[0]!r}; pack it again")
-        if not inside:
-            raise UserError(f"{self.path} has no photographs under '{self.prefix}'")
+        found = choose_pictures(n for n in names if n.startswith(self.prefix))
+        self.passed_over = found.describe()
+        for name, following in itertools.pairwise(found.names):
+            if name == following:
+                raise UserError(f"{self.path} has two members named {name!r}; pack it again")
+        if not found.names:
+            where = f"{self.path}, under '{self.prefix}'," if self.prefix else str(self.path)
+            raise _no_photographs(where, found)
         return [
             ArchiveMember(m.key, self.prefix + m.name, m.photograph)
-            for m in keys_for(n.removeprefix(self.prefix) for n in inside)
+            for m in keys_for(n.removeprefix(self.prefix) for n in found.names)
         ]
 
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""Text for people that every package needs: durations."""
+"""Text for people that every package needs: durations, and names that come from outside."""
 
 
 def format_duration(seconds: float) -> str:
@@ -6,3 +6,12 @@ def format_duration(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def printable(text: str) -> str:
+    """Return `text` for a terminal: characters that control it, or cannot be encoded, appear as escapes.
+
+    Names of files and answers of servers may hold any character, also those that move the cursor, reverse
+    the direction of the text, or stand for bytes that are not UTF-8.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

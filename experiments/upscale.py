@@ -14,9 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tyro
 from rich.console import Console
-from rich.progress import Progress
 
+from datasets.text import printable
 from experiments.common import cli
+from orchestrator.console import BatchProgress
 from orchestrator.registry.load_model import load_model
 from trainers.device import pick_device
 from trainers.inference.files import jobs, upscale_files
@@ -50,19 +51,23 @@ def main(args: Args) -> int:
     network, config = load_model(args.model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale
-    todo = jobs(list(args.images), args.out, args.format, scale)
-    with Progress(console=Console(stderr=True)) as bar:
-        tasks = {job: bar.add_task(job.source.name, total=None) for job in todo}
+    console = Console(stderr=True)
+
+    def say(sentence: str) -> None:
+        console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
+
+    todo = jobs(list(args.images), args.out, args.format, scale, say)
+    with BatchProgress(len(todo), console) as bar:
         failed = upscale_files(
             network,
             todo,
             scale=scale,
             memory_mb=args.memory_mb,
             compare=args.compare,
-            say=lambda sentence: print(sentence, file=sys.stderr),
-            progress=lambda job, done, total: bar.update(tasks[job], completed=done, total=total),
+            say=say,
+            progress=lambda job, done, total: bar.update(str(job.source), done, total),
         )
-    print(f"{len(todo) - failed} of {len(todo)} pictures upscaled x{scale} into {args.out}")
+    print(f"{len(todo) - failed} of {len(todo)} pictures upscaled x{scale} into {printable(str(args.out))}")
     return 1 if failed else 0
 
 

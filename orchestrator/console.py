@@ -7,9 +7,11 @@ from itertools import dropwhile
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from datasets.text import format_duration
+from datasets.text import format_duration, printable
 
 GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
 PLAIN_EVERY_S = 20.0  # seconds between lines if the output is not a terminal
@@ -25,6 +27,35 @@ class StagePlan:
     gan_steps: int
     share: float = 1.0
     """Expected share of the steps that remain after early stopping, in (0, 1]."""
+
+
+class BatchProgress:
+    """A bar for many items in a row: one line, drawn by its own thread, so that an item costs nothing.
+
+    The line names the item in progress and its share, such as tiles of a picture; nothing is drawn if the
+    output is not a terminal.
+    """
+
+    def __init__(self, total: int, console: Console) -> None:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
+        self.task = self.bar.add_task("", total=total)
+        self.item, self.begun = "", 0
+
+    def __enter__(self) -> "BatchProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.bar.stop()
+
+    def update(self, item: str, done: int, parts: int) -> None:
+        """Record that `done` of `parts` of `item` are finished."""
+        if item != self.item:
+            self.item, self.begun = item, self.begun + 1
+        share = f" {done}/{parts}" if parts > 1 else ""
+        text = escape(printable(item.rpartition("/")[2]))
+        self.bar.update(self.task, completed=self.begun - 1 + done / parts, description=f"{text}{share}")
 
 
 class ProgressLine:
@@ -61,7 +92,7 @@ class ProgressLine:
 
     def say(self, text: str) -> None:
         """Print a line that stays above the progress line."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
     def set_slots(self, slots: int) -> None:

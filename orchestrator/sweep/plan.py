@@ -104,7 +104,27 @@ class SweepPlan:
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
             + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
-        ] + ([f"budget   no new designs after {r.limits}; the confirmation comes on top"] if r.limits else [])
+            *(
+                [f"budget   no new designs after {r.limits}; the confirmation comes on top"]
+                if r.limits
+                else []
+            ),
+            *self._images_in_words(),
+        ]
+
+    def _images_in_words(self) -> list[str]:
+        """Return a line per data set whose import left files out, or left no image for the gate."""
+        lines = []
+        for manifest in {str(i.location): i.manifest for i in self.images.values()}.values():
+            others = set(manifest.notes.get("passed_over", {}).values())
+            left_out = [f"{manifest.rejected} images left out (rejected.csv)"] if manifest.rejected else []
+            if words := [*(f"passed over {text}" for text in sorted(others)), *left_out]:
+                lines.append(f"images   {manifest.name}: {'; '.join(words)}")
+            if "gate" in manifest.splits and not manifest.splits["gate"].count:
+                lines.append(
+                    f"gate     {manifest.name} has no image for it: promote.py needs a set with more pictures"
+                )
+        return lines
 
     def _screen_in_words(self) -> str:
         r, steps = self.request, self.request.config.run.gan_steps

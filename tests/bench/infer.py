@@ -6,10 +6,14 @@ writing files included, and prints time and peak memory of the process.
 """
 
 import argparse
+import os
+import pty
 import resource
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -17,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 
+from orchestrator.console import BatchProgress
 from trainers.config import GeneratorConfig
-from trainers.inference.files import UpscaleJob, upscale_file
+from trainers.inference.files import UpscaleJob, jobs, upscale_file, upscale_files
 from trainers.inference.tiling import footprint, plan, upscale
 from trainers.models import build_generator
 
@@ -67,14 +73,66 @@ def tiled_against_whole(side: int = 384, max_pixels: int = 160 * 160) -> None:
     print(f"tiled takes x{tiled / whole:.2f} of whole: x{tiled / whole / overhead:.2f} of what these explain")
 
 
+def batch(pictures: int, side: int = 8) -> None:
+    """The time of a batch in a terminal over that of single predictions: with files, and network alone."""
+    config = GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic")
+    network = build_generator(config).eval()
+    rng = np.random.default_rng(0)
+    master, terminal = pty.openpty()
+    threading.Thread(target=_discard, args=(master,), daemon=True).start()
+    with tempfile.TemporaryDirectory() as folder, os.fdopen(terminal, "w") as screen:
+        (Path(folder) / "in").mkdir()
+        for i in range(pictures):
+            pixels = rng.integers(256, size=(side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(Path(folder) / f"in/{i}.png")
+        todo = jobs([f"{folder}/in"], Path(folder) / "out", "png", 4)
+        need = footprint(network, 4)
+
+        def in_a_terminal() -> None:
+            with BatchProgress(len(todo), Console(file=screen, force_terminal=True)) as bar:
+                progress = lambda job, k, n: bar.update(str(job.source), k, n)  # noqa: E731
+                upscale_files(network, todo, scale=4, say=print, progress=progress)
+
+        def single_files() -> None:
+            for job in todo:
+                upscale_file(network, job, scale=4, need=need)
+
+        def network_alone() -> None:
+            x = torch.zeros(1, 3, side, side)
+            with torch.inference_mode():
+                for _ in todo:
+                    network(x)
+
+        spent: dict[str, float] = {}
+        for work in 3 * (network_alone, single_files, in_a_terminal):
+            began = time.process_time()
+            work()
+            seconds = time.process_time() - began
+            spent[work.__name__] = min(seconds, spent.get(work.__name__, seconds))
+    ratios = [spent["in_a_terminal"] / spent[k] for k in ("single_files", "network_alone")]
+    print(
+        f"{pictures} pictures of {side} px in a terminal: x{ratios[0]:.2f} of single predictions with their "
+        f"files, x{ratios[1]:.2f} of the network alone"
+    )
+
+
+def _discard(descriptor: int) -> None:
+    with suppress(OSError):  # the other end was closed
+        while os.read(descriptor, 1 << 16):
+            pass
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--large", action="store_true", help="also a 10,000 x 10,000 output (minutes)")
+    parser.add_argument("--batch", type=int, default=0, help="also so many tiny pictures in a terminal")
     parser.add_argument("--channels", type=int, default=32, help="of the network that makes it")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tiled_against_whole()
+    if args.batch:
+        batch(args.batch)
     if args.large:
         large(10_000, args.channels)
 

@@ -1,8 +1,8 @@
-"""Durations as text."""
+"""Durations and foreign names as text."""
 
 import pytest
 
-from datasets.text import format_duration
+from datasets.text import format_duration, printable
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,8 @@ from datasets.text import format_duration
 )
 def test_durations(seconds, text):
     assert format_duration(seconds) == text
+
+
+def test_characters_that_control_a_terminal_appear_as_escapes():
+    assert printable("a [red]é\n") == "a [red]é\n"
+    assert printable("\x1b[2J\u202ea\udce9") == "\\x1b[2J\\u202ea\\udce9"

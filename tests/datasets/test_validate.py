@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.archives import packed, png
+from helpers.hostile_images import PNG
 from PIL import Image
 
 from datasets import validate
@@ -12,6 +13,7 @@ from datasets.errors import UserError
 from datasets.shard_reader import read_manifest
 from datasets.shard_writer import PackSettings, pack
 from datasets.sources import ArchiveMember, FolderSource
+from datasets.splits import split_by_share
 from datasets.validate import SplitSource
 
 
@@ -67,3 +69,13 @@ def test_work_that_was_done_is_not_done_again(photos: Path, tmp_path: Path) -> N
     finally:
         validate.CHUNK = chunk
     assert source.reads == (48 - 24) + 48  # three chunks were noted; packing reads all once more
+
+
+def test_duplicates_that_leave_nothing_to_train_on_are_the_reason_given(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i in range(12):
+        (tmp_path / f"in/{i}.png").write_bytes(PNG)
+    source = FolderSource(tmp_path / "in")
+    parts = {r: SplitSource(source, m) for r, m in split_by_share(source.members()).items()}
+    with pytest.raises(UserError, match="11 of 12 images show the same picture .* none is left for"):
+        pack(tmp_path / "out", "x", parts, PackSettings())

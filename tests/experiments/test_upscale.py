@@ -13,10 +13,13 @@ from PIL import Image
 
 from datasets.errors import UserError
 from experiments.upscale import Args, main
+from orchestrator import console
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
+from trainers.inference import files
 from trainers.inference.files import jobs
 from trainers.inference.png16 import read_pixels, write_pixels
+from trainers.inference.tiling import footprint
 from trainers.models import build_generator
 
 
@@ -69,12 +72,42 @@ def test_16_bit_colour_goes_in_and_comes_out(model, tmp_path):
 def test_nothing_to_do_and_clashing_names_are_refused(tmp_path):
     with pytest.raises(UserError, match="no picture in"):
         jobs([str(tmp_path)], tmp_path / "out", "png", 4)
-    names = [_picture(tmp_path / "a.png"), _picture(tmp_path / "a.jpg")]
+    names = [_picture(tmp_path / "one/a.png"), _picture(tmp_path / "two/a.png")]
     with pytest.raises(UserError, match="would both become"):
         jobs(names, tmp_path / "out", "png", 4)
     names = [_picture(tmp_path / "b.png"), _picture(tmp_path / "b_x4.png")]
     with pytest.raises(UserError, match="replaced by its own result"):
         jobs(names, tmp_path, "png", 4)
+
+
+def test_pictures_that_differ_in_the_suffix_alone_are_all_done(model, tmp_path):
+    names = [_picture(tmp_path / "a.png"), _picture(tmp_path / "a.jpg"), _picture(tmp_path / "b.png")]
+    assert main(Args(tuple(names), out=tmp_path / "out", model=model)) == 0
+    found = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert found == ["a_jpg_x4.png", "a_png_x4.png", "b_x4.png"]
+
+
+def test_a_name_of_240_bytes_is_no_obstacle(model, tmp_path):
+    picture = _picture(tmp_path / f"{'n' * 240}.png")
+    assert main(Args((picture,), out=tmp_path / "out", model=model)) == 0
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{'n' * 240}_x4.png"]
+
+
+def test_markup_and_control_characters_in_a_name_are_shown_and_not_obeyed(model, tmp_path, capsys):
+    bad = tmp_path / "x [red]\x1b[2J.png"
+    bad.write_text("no picture")
+    assert main(Args((str(bad),), out=tmp_path / "out", model=model)) == 1
+    assert "x [red]\\x1b[2J.png: not a picture" in capsys.readouterr().err
+
+
+def test_a_batch_measures_the_network_once_and_draws_one_row(model, tmp_path, monkeypatch):
+    calls, rows = [], []
+    monkeypatch.setattr(files, "footprint", lambda *a: calls.append(a) or footprint(*a))
+    monkeypatch.setattr(console.Progress, "add_task", lambda self, *a, **k: rows.append(a) or 0)
+    monkeypatch.setattr(console.Progress, "update", lambda self, *a, **k: None)
+    names = [_picture(tmp_path / f"in/{i}.png") for i in range(5)]
+    assert main(Args(tuple(names), out=tmp_path / "out", model=model)) == 0
+    assert len(calls) == len(rows) == 1
 
 
 def test_a_failed_write_is_reported_for_its_picture(model, tmp_path, capsys):

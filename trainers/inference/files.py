@@ -3,6 +3,7 @@
 Joins tiling.py (pixels) and image_io.py (files); the caller prints.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,8 +14,18 @@ import numpy as np
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.inference.image_io import FORMATS, Picture, check, eight_bit, enlarge, expand, read, write
-from trainers.inference.tiling import upscale
+from trainers.inference.image_io import (
+    FORMATS,
+    SUFFIXES,
+    Picture,
+    check,
+    eight_bit,
+    enlarge,
+    expand,
+    read,
+    write,
+)
+from trainers.inference.tiling import Footprint, footprint, upscale
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,12 @@ class UpscaleJob:
     target: Path
 
 
-def jobs(names: list[str], out: Path, kind: str, scale: int) -> list[UpscaleJob]:
+def jobs(
+    names: list[str], out: Path, kind: str, scale: int, say: Callable[[str], None] = lambda _: None
+) -> list[UpscaleJob]:
     """Return one job per picture of `names` (files, folders, globs), with results NAME_x4.png below `out`.
+
+    `say` gets a sentence per folder with files that are not pictures.
 
     Raises:
         UserError: if there is no picture, if two results would have one name, or if a result would replace a
@@ -34,17 +49,17 @@ def jobs(names: list[str], out: Path, kind: str, scale: int) -> list[UpscaleJob]
     """
     if not names:
         raise UserError("name at least one picture, folder or glob")
-    pictures = expand(names)
+    pictures = expand(names, say)
     if not pictures:
-        raise UserError(f"no picture in {', '.join(names)}")
-    result = [
-        UpscaleJob(p, out / below.with_name(f"{below.name}_x{scale}{FORMATS[kind]}")) for p, below in pictures
-    ]
+        raise UserError(f"no picture in {', '.join(names)} (a picture ends with {', '.join(SUFFIXES)})")
+    stems = Counter(below for _, below in pictures)
+    result = [UpscaleJob(p, out / _named(p, below, stems[below], scale, kind)) for p, below in pictures]
     taken: dict[Path, Path] = {}
     for job in result:
         if job.target in taken:
             raise UserError(
-                f"{taken[job.target]} and {job.source} would both become {job.target}; rename one"
+                f"{taken[job.target]} and {job.source} would both become {job.target}; rename one, or give "
+                f"each folder an --out of its own"
             )
         taken[job.target] = job.source
     if clash := {p.resolve() for p, _ in pictures} & {t.resolve() for t in taken}:
@@ -52,10 +67,17 @@ def jobs(names: list[str], out: Path, kind: str, scale: int) -> list[UpscaleJob]
     return result
 
 
+def _named(picture: Path, below: Path, same_stem: int, scale: int, kind: str) -> Path:
+    """Return the name of a result: a_x4.png, or a_jpg_x4.png where the folder also has, say, a.png."""
+    stem = below.name if same_stem == 1 else f"{below.name}_{picture.suffix[1:]}"
+    return below.with_name(f"{stem}_x{scale}{FORMATS[kind]}")
+
+
 def upscale_files(
     network: nn.Module,
     todo: list[UpscaleJob],
     *,
+    scale: int,
     say: Callable[[str], None],
     progress: Callable[[UpscaleJob, int, int], None],
     **settings: Any,
@@ -65,13 +87,16 @@ def upscale_files(
     `say` gets one message per failure and per property that a file format cannot hold; `progress` gets a job,
     its finished tiles and all its tiles.
     """
-    failed = 0
+    failed, need = 0, footprint(network, scale)
     for job in todo:
         try:
-            notes = upscale_file(network, job, progress=partial(progress, job), **settings)
+            notes = upscale_file(
+                network, job, scale=scale, need=need, progress=partial(progress, job), **settings
+            )
         except UserError as error:
             failed += 1
             say(str(error))
+            progress(job, 1, 1)
         else:
             for note in notes:
                 say(f"{job.source}: {note}")
@@ -85,18 +110,20 @@ def upscale_file(
     scale: int,
     memory_mb: int = 256,
     compare: bool = False,
+    need: Footprint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Do one job; return a message per property of the picture that the file format cannot hold.
 
-    `compare` also writes NAME_x4_compare.png: bicubic on the left, the network on the right.
+    `compare` also writes NAME_x4_compare.png: bicubic on the left, the network on the right. `need` is the
+    network's footprint, if it was measured before.
 
     Raises:
         UserError: if the picture cannot be read, upscaled or written.
     """
     picture = read(job.source)
     check(job.target, picture, scale)
-    pixels = upscale(network, picture.pixels, scale=scale, memory_mb=memory_mb, progress=progress)
+    pixels = upscale(network, picture.pixels, scale=scale, memory_mb=memory_mb, need=need, progress=progress)
     alpha = None if picture.alpha is None else enlarge(picture.alpha, scale)
     try:
         notes = write(job.target, replace(picture, pixels=pixels, alpha=alpha))

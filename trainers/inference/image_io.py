@@ -5,6 +5,7 @@ cannot be used is a UserError with one message.
 """
 
 import glob
+import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,12 +17,25 @@ from PIL import ExifTags, Image, ImageOps
 
 from datasets.errors import UserError
 from datasets.files import atomic_file
+from datasets.folders import IMAGE_SUFFIXES, find_pictures
 from trainers.inference import png16
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".jp2")
+SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".gif", ".jp2")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 MAX_SIDE = {"jpeg": 65_535, "webp": 16_383}  # pixels; limits of the file formats
 QUALITY = 95
+_Tag, _Ifd = ExifTags.Base, ExifTags.IFD
+_OF_THE_PHOTOGRAPH = {
+    _Tag.ImageDescription, _Tag.Make, _Tag.Model, _Tag.XResolution, _Tag.YResolution, _Tag.ResolutionUnit,
+    _Tag.Software, _Tag.DateTime, _Tag.Artist, _Tag.HostComputer, _Tag.Rating, _Tag.Copyright,
+    _Tag.XPTitle, _Tag.XPComment, _Tag.XPAuthor, _Tag.XPKeywords, _Tag.XPSubject, _Ifd.Exif, _Ifd.GPSInfo,
+}  # fmt: skip
+"""EXIF tags that a result keeps. All others describe the file: its strips, compression, thumbnail, size."""
+_OF_THE_FILE = {
+    _Tag.ExifImageWidth, _Tag.ExifImageHeight, _Tag.ComponentsConfiguration, _Tag.CompressedBitsPerPixel,
+    _Ifd.Interop,
+}  # fmt: skip
+"""Tags in the EXIF directory itself that a result does not keep."""
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> its inverse
     2: np.fliplr,
     3: partial(np.rot90, k=2),
@@ -49,23 +63,29 @@ class Picture:
     """Messages on properties of the file that reading dropped."""
 
 
-def expand(names: list[str]) -> list[tuple[Path, Path]]:
+def expand(names: list[str], say: Callable[[str], None] = lambda _: None) -> list[tuple[Path, Path]]:
     """Return (file, its path below the output folder without suffix) of files, folders and globs.
 
-    Folders are searched recursively. A name that exists is never a glob, so that file names may have
-    brackets. A name that matches nothing stays in the list and fails when it is read, unlike the others.
+    Folders are searched recursively by datasets.folders; `say` gets a sentence about the files that are not
+    pictures. A name that exists is never a glob, so that file names may have brackets. A name that matches
+    nothing stays in the list and fails when it is read, unlike the others. A file that is named twice, even
+    by two paths, is returned once.
     """
-    files: dict[Path, Path] = {}
+    files: dict[Path, tuple[Path, Path]] = {}
     for name in names:
         path = Path(name)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            files.update({p: p.relative_to(path).with_suffix("") for p in inside})
+            found = find_pictures(path, SUFFIXES)
+            if found.passed_over:
+                say(f"{path}: passed over {found.describe()}")
+            listed = [(path / below, Path(below).with_suffix("")) for below in found.names]
         elif path.exists() or not (matches := sorted(glob.glob(name, recursive=True))):
-            files[path] = Path(path.stem)
+            listed = [(path, Path(path.stem))]
         else:
-            files.update({Path(m): Path(Path(m).stem) for m in matches if Path(m).is_file()})
-    return list(files.items())
+            listed = [(Path(m), Path(Path(m).stem)) for m in matches if Path(m).is_file()]
+        for picture, below in listed:
+            files.setdefault(picture.resolve(), (picture, below))
+    return list(files.values())
 
 
 def read(path: Path) -> Picture:
@@ -93,18 +113,27 @@ def read(path: Path) -> Picture:
 
 def _decode(image: Image.Image) -> Picture:
     notes = _notes(image)
-    icc, exif = image.info.get("icc_profile"), image.getexif()
+    icc, exif = image.info.get("icc_profile"), _exif_of_the_photograph(image)
     image.load()
     upright = ImageOps.exif_transpose(image)
-    exif.pop(ExifTags.Base.Orientation, None)
     pixels, alpha, converted = _planes(upright)
-    return Picture(
-        pixels,
-        alpha,
-        None if converted else icc,  # a CMYK profile does not describe the RGB pixels made from it
-        exif.tobytes() if len(exif) else None,
-        tuple(notes),
-    )
+    # a CMYK profile does not describe the RGB pixels made from it
+    return Picture(pixels, alpha, None if converted else icc, exif, tuple(notes))
+
+
+def _exif_of_the_photograph(image: Image.Image) -> bytes | None:
+    """Return the EXIF without what describes the file; None if nothing is left or it cannot be written."""
+    given, kept = image.getexif(), Image.Exif()
+    for tag, value in given.items():
+        if tag in _OF_THE_PHOTOGRAPH and tag not in (_Ifd.Exif, _Ifd.GPSInfo):
+            kept[tag] = value
+    for ifd in (_Ifd.Exif, _Ifd.GPSInfo):
+        if values := {t: v for t, v in given.get_ifd(ifd).items() if t not in _OF_THE_FILE}:
+            kept[ifd] = values
+    try:
+        return kept.tobytes() if len(kept) else None
+    except (struct.error, TypeError, ValueError, AttributeError):  # values that contradict their tags' types
+        return None
 
 
 def _is_deep_png(image: Image.Image) -> bool:
@@ -117,16 +146,27 @@ def _raw_mode(image: Image.Image) -> str:
 
 def _decode_deep(image: Image.Image, path: Path) -> Picture:
     """Decode a 16-bit colour PNG: Pillow reads its metadata, png16 its pixels."""
-    notes, exif = _notes(image), image.getexif()
-    planes = _UPRIGHT.get(exif.pop(ExifTags.Base.Orientation, 1), np.asarray)(png16.read_pixels(path))
+    notes, orientation = _notes(image), image.getexif().get(_Tag.Orientation, 1)
+    planes = _UPRIGHT.get(orientation, np.asarray)(png16.read_pixels(path))
     alpha = None
     if planes.shape[2] in (2, 4):
         alpha = eight_bit(planes[..., -1])
         planes = planes[..., :-1]
         notes.append("16-bit transparency is read as 8-bit")
     pixels = np.ascontiguousarray(planes[..., 0] if planes.shape[2] == 1 else planes)
-    exif_bytes = exif.tobytes() if len(exif) else None
-    return Picture(pixels, alpha, image.info.get("icc_profile"), exif_bytes, tuple(notes))
+    if alpha is None:
+        alpha = _alpha_of_key(image, pixels)
+    icc, exif = image.info.get("icc_profile"), _exif_of_the_photograph(image)
+    return Picture(pixels, alpha, icc, exif, tuple(notes))
+
+
+def _alpha_of_key(image: Image.Image, pixels: np.ndarray) -> np.ndarray | None:
+    """Return the opacity (H, W) of a 16-bit PNG with one transparent colour (tRNS); None without one."""
+    key = image.info.get("transparency")
+    if key is None:
+        return None
+    equal = pixels == np.asarray(key, pixels.dtype)
+    return np.where(equal.all(axis=2) if pixels.ndim == 3 else equal, 0, 255).astype(np.uint8)
 
 
 def eight_bit(values: np.ndarray) -> np.ndarray:
@@ -148,7 +188,8 @@ def _notes(image: Image.Image) -> list[str]:
 def _planes(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Return (pixels, alpha, True if the colour space was converted) of a decoded picture."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _sixteen(np.asarray(image)), None, False
+        pixels = _sixteen(np.asarray(image))
+        return pixels, _alpha_of_key(image, pixels), False
     if image.mode == "F":
         raise UserError("floating-point pixels have no known range; save it as 8 or 16 bit")
     converted = image.mode in ("CMYK", "YCbCr", "LAB", "HSV")

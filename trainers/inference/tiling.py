@@ -126,18 +126,19 @@ def upscale(
     *,
     scale: int,
     memory_mb: float = 512,
+    need: Footprint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
     """Upscale `image`, uint8 or uint16, (h, w, 3) RGB or (h, w) grey, by `scale`; the type is kept.
 
     `network` is in eval mode on its device. A grey image is repeated over three channels and the output
-    channels are averaged. `memory_mb` bounds the feature maps of one tile; `progress` gets the number of
-    finished tiles and of all tiles.
+    channels are averaged. `memory_mb` bounds the feature maps of one tile; `need` is the network's footprint,
+    measured here unless given; `progress` gets the number of finished tiles and of all tiles.
 
     Raises:
         UserError: if the output is not finite.
     """
-    need = footprint(network, scale)
+    need = need or footprint(network, scale)
     height, width = image.shape[:2]
     align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input
     max_pixels = int(memory_mb * 2**20 / need.bytes_per_pixel)

@@ -10,9 +10,14 @@ from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
 
 
+class Images(list):
+    location = "shards"
+    manifest = SimpleNamespace(name="mine", notes={}, rejected=0, splits={"gate": SimpleNamespace(count=3)})
+
+
 def plan(space="demo", missing=(0, 1), **options):
     request = Request(config=recipes.demo(), name="s", **options).filled(spaces.build(space))
-    images = {"test": range(27)}
+    images = {"test": Images(range(27))}
     architectures = [{"generator.num_blocks": 1}, {"generator.num_blocks": 2}, {"generator.num_blocks": 3}]
     return SweepPlan(
         request, spaces.build(space), None, images, architectures, ["a", "b", "c"], list(missing)
@@ -49,6 +54,15 @@ def test_the_plan_in_words():
     limited = plan(max_hours=3.0, ranks_per_trial=2).describe()
     assert limited[-1] == "budget   no new designs after 3 hours; the confirmation comes on top"
     assert limited[4].endswith(", shared by 2 ranks")
+
+
+def test_the_plan_says_what_the_import_left_out_and_that_the_gate_is_empty(monkeypatch):
+    left = {"notes": {"passed_over": {"train": "6 .heic", "val": "6 .heic"}}, "rejected": 2}
+    gate = {"splits": {"gate": SimpleNamespace(count=0)}}
+    monkeypatch.setattr(Images, "manifest", SimpleNamespace(name="mine", **left, **gate))
+    images, gate_line = plan().describe()[-2:]
+    assert images == "images   mine: passed over 6 .heic; 2 images left out (rejected.csv)"
+    assert gate_line.startswith("gate     mine has no image for it")
 
 
 def test_val_is_measured_by_one_protocol(monkeypatch):

@@ -1,6 +1,8 @@
 """Picture files keep their metadata, and a bad file is a UserError with its name."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -139,3 +141,71 @@ def test_names_may_be_files_folders_and_globs(tmp_path):
     assert folder == {"a", "b [1]", "sub/c"}
     names = [str(tmp_path / "b [1].png"), f"{tmp_path}/a.*", f"{tmp_path}/missing.png"]
     assert [p.name for p, _ in expand(names)] == ["b [1].png", "a.png", "missing.png"]
+
+
+def _rational_exif():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist], exif[ExifTags.Base.ImageWidth] = "someone", 20
+    exif[ExifTags.Base.StripOffsets], exif[ExifTags.Base.Compression] = 8, 5
+    photo = {
+        ExifTags.Base.ExposureTime: 0.5,
+        ExifTags.Base.ExifImageWidth: 20,
+        ExifTags.Base.ExifImageHeight: 12,
+    }
+    exif.get_ifd(ExifTags.IFD.Exif).update(photo)
+    return exif
+
+
+@pytest.mark.parametrize("kind", ["a.jpg", "a.tif", "a.png"])
+def test_exif_keeps_what_describes_the_photograph_and_not_the_file(tmp_path, kind):
+    Image.fromarray(_rgb()).save(tmp_path / kind, exif=_rational_exif())
+    write(tmp_path / "b.png", read(tmp_path / kind))
+    with Image.open(tmp_path / "b.png") as again:
+        exif = again.getexif()
+        assert exif[ExifTags.Base.Artist] == "someone"
+        assert not {ExifTags.Base.ImageWidth, ExifTags.Base.StripOffsets, ExifTags.Base.Compression} & set(
+            exif
+        )
+        assert set(exif.get_ifd(ExifTags.IFD.Exif)) == {ExifTags.Base.ExposureTime}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour_of_a_16_bit_png_becomes_transparency(tmp_path, channels):
+    deep = np.random.default_rng(0).integers(65_536, size=(12, 20, channels)).astype(np.uint16)
+    deep[3, 4] = deep[7, 8] = 1234
+    write_pixels(tmp_path / "a.png", deep, None, None)
+    data = (tmp_path / "a.png").read_bytes()
+    at = data.index(b"IDAT") - 4  # a tRNS chunk stands before the pixels
+    key = np.full(channels, 1234, ">u2").tobytes()
+    chunk = struct.pack(">I", len(key)) + b"tRNS" + key + struct.pack(">I", zlib.crc32(b"tRNS" + key))
+    (tmp_path / "a.png").write_bytes(data[:at] + chunk + data[at:])
+    picture = read(tmp_path / "a.png")
+    assert picture.pixels.dtype == np.uint16
+    assert sorted(map(tuple, np.argwhere(picture.alpha == 0))) == [(3, 4), (7, 8)]
+
+
+def test_one_filter_of_folders_says_what_it_passes_over(tmp_path):
+    names = [
+        "a.jpg",
+        "b.JFIF",
+        "sub/c.png",
+        "._a.jpg",
+        ".hidden/d.png",
+        "__MACOSX/e.png",
+        "notes.txt",
+        "f.heic",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "link.png").symlink_to(tmp_path / "a.jpg")
+    said = []
+    found = expand([str(tmp_path)], said.append)
+    assert [str(below) for _, below in found] == ["a", "b", "sub/c"]
+    assert said == [f"{tmp_path}: passed over 3 hidden, 1 .heic, 1 .txt, 1 links"]
+
+
+def test_a_picture_that_is_named_by_two_paths_is_done_once(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert len(expand(["a.png", "./a.png", str(tmp_path), str(tmp_path / "*.png")])) == 1
