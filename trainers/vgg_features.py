@@ -1,23 +1,23 @@
 """Features of a frozen VGG network, which SRGAN's content loss compares.
 
-ImageNet weights come from torchvision, with their hash checked, or from a file. Random weights are marked in
+ImageNet weights are torchvision's (trainers/weights), or come from a file. Random weights are marked in
 `label`, so that no table presents them as the published network.
 """
 
-import hashlib
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import VGG16_Weights, VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError, unknown
 from trainers.config.checks import choose
 from trainers.config.loss import content_layers
+from trainers.weights import obtain
+from trainers.weights.readers import read_file
+from trainers.weights.store import file_sha256, is_published
 
 CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # Simonyan & Zisserman, 2015, table 1
-PUBLISHED = {"vgg16": VGG16_Weights.IMAGENET1K_V1, "vgg19": VGG19_Weights.IMAGENET1K_V1}
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1], as torchvision's weights expect
 STD = (0.229, 0.224, 0.225)
 RANDOM_SEED = 20_170_525  # constant, so that random features are equal in every run
@@ -69,23 +69,11 @@ def _weights(network: str, weights: str) -> tuple[str, dict[str, Tensor] | None]
     if weights == "random":
         return f"{network}-random", None
     if weights == "imagenet":
-        return f"{network}-imagenet", _download(network)
+        return f"{network}-imagenet", obtain(network)
     path = Path(weights)
     state = _read(path)
-    content = hashlib.sha256(path.read_bytes()).hexdigest()
-    published = PUBLISHED[network].url.rsplit("-", 1)[1].removesuffix(".pth")  # torchvision's hash prefix
-    return f"{network}-imagenet" if content.startswith(published) else f"{network}-{content[:8]}", state
-
-
-def _download(network: str) -> dict[str, Tensor]:
-    try:
-        return dict(PUBLISHED[network].get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"the ImageNet weights of {network} could not be loaded ({error}); set loss.content_weights to "
-            f"the path of torchvision's {PUBLISHED[network].url.rsplit('/', 1)[1]}, copied by hand from "
-            f"{PUBLISHED[network].url}"
-        ) from error
+    published = is_published(network, state, path)
+    return f"{network}-{'imagenet' if published else file_sha256(path)[:8]}", state
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -95,7 +83,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"'{path}', which is not a file"
         )
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return read_file(path)
     except Exception as error:  # torch.load raises many types for a file of another format
         raise UserError(f"loss.content_weights: '{path}' is not a torchvision state file") from error
 

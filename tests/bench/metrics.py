@@ -5,6 +5,7 @@ is no dependency; its line says so where it is absent. `--images 2599` is the pu
 """
 
 import argparse
+import dataclasses
 import hashlib
 import os
 import sys
@@ -22,7 +23,8 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from trainers.metrics import distortion, extractors, frechet, swd, weights
+from trainers import weights
+from trainers.metrics import distortion, frechet, swd
 from trainers.metrics.image_view import View, Views, luma
 
 
@@ -138,9 +140,11 @@ def random_inception(folder: Path) -> None:
     for parameter in network.parameters():
         if parameter.ndim == 4:  # the drawn start would let the features fade to nothing
             torch.nn.init.kaiming_normal_(parameter)
-    name = extractors.NEEDS_INCEPTION[0]
-    torch.save(network.state_dict(), folder / name)
-    weights.FILES[name] = ("", hashlib.sha256((folder / name).read_bytes()).hexdigest())
+    row = weights.WEIGHTS["inception"]
+    path = folder / row.file
+    torch.save(network.state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    weights.WEIGHTS["inception"] = dataclasses.replace(row, sha256=digest)
     os.environ[weights.VARIABLE] = str(folder)
 
 
@@ -148,7 +152,7 @@ def plain_inception() -> torch.nn.Module:
     """torch-fidelity's extractor as it comes."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    path = weights.find(extractors.NEEDS_INCEPTION[0])
+    path = weights.find("inception")
     return FeatureExtractorInceptionV3("plain", ["2048"], feature_extractor_weights_path=path).eval()
 
 

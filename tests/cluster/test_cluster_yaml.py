@@ -12,9 +12,10 @@ import tomllib
 import pytest
 import yaml
 from cluster import fence
-from torchvision.models import VGG19_Weights
 
-from trainers.metrics import METRICS, weights
+from trainers.config import TrainConfig
+from trainers.weights import WEIGHTS
+from trainers.weights.store import weights_of
 
 ROOT = fence.ROOT
 TEXT = (ROOT / "cluster.yaml").read_text()
@@ -75,9 +76,10 @@ def test_a_mistake_is_caught_before_anything_is_billed(answers, name, sentence):
 
 
 def test_only_tracked_small_files_travel_by_file_mounts():
-    assert sorted(CONFIG["file_mounts"].values()) == ["./constraints.txt", "./pyproject.toml"]
+    code = {"./datasets/errors.py", "./datasets/files.py", "./trainers/weights"}
+    assert set(CONFIG["file_mounts"].values()) == {"./constraints.txt", "./pyproject.toml"} | code
     for source in CONFIG["file_mounts"].values():
-        assert (ROOT / source).is_file()
+        assert (ROOT / source).exists()
 
 
 def test_every_start_line_asks_for_the_token():
@@ -109,24 +111,25 @@ def test_the_installation_takes_the_project_s_dependencies_with_its_constraints(
     assert (tmp_path / "pip.log").read_text().count("-c constraints.txt -r requirements.txt") == 1
 
 
-def test_weights_are_fetched_once_from_where_their_publishers_keep_them(tmp_path):
-    (line,) = [c for c in CONFIG["setup_commands"] if "checkpoints" in c]
+def test_weights_of_the_default_losses_and_measures_are_fetched_by_the_command(tmp_path):
+    (line,) = [c for c in CONFIG["setup_commands"] if "trainers.weights" in c]
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$PWD $*" >> ~/asked; exit 2\n')  # a failure does not stop the node
+    python.chmod(0o755)
     (tmp_path / "upsweep").mkdir()
-    (tmp_path / "curl").write_text('#!/bin/sh\necho "$4" >> ~/asked; echo x > part\n')
-    (tmp_path / "curl").chmod(0o755)
-    here = os.environ | {"HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    here = os.environ | {"HOME": str(tmp_path)}
     (tmp_path / "upsweep" / "env").write_text("export UPSWEEP_DATA=\n")
     subprocess.run(["bash", "-ec", line], env=here, check=True)
     assert not (tmp_path / "asked").exists(), "the demo needs none"
     (tmp_path / "upsweep" / "env").write_text("export UPSWEEP_DATA=s3://b/data\n")
-    for _ in range(2):
-        subprocess.run(["bash", "-ec", line], env=here, check=True)
-    needed = [weights.FILES[name] for name in METRICS["lpips_alex"].needs]
-    wanted = {VGG19_Weights.IMAGENET1K_V1.url, *(address for address, _ in needed)}
-    asked = (tmp_path / "asked").read_text().split()
-    assert len(asked) == 3 and set(asked) == wanted
-    kept = {p.name for p in (tmp_path / ".cache/torch/hub/checkpoints").iterdir()}
-    assert kept == {VGG19_Weights.IMAGENET1K_V1.url.rpartition("/")[2], *METRICS["lpips_alex"].needs}
+    subprocess.run(["bash", "-ec", line], env=here, check=True)
+    folder, _, _, module, *names = (tmp_path / "asked").read_text().split()
+    assert (folder, module) == (str(tmp_path / "upsweep"), "trainers.weights")
+    default = TrainConfig()
+    assert {default.objective.perceptual, default.loss.content_network, "dists"} <= set(names)
+    assert set(weights_of(names)) <= WEIGHTS.keys()
+    assert f"trainers.weights {' '.join(names)}" in (ROOT / "Dockerfile").read_text()
 
 
 def test_the_token_is_added_to_what_the_head_copies_to_workers(tmp_path):

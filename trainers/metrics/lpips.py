@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from trainers.metrics.image_view import Views
-from trainers.metrics.weights import find
+from trainers.weights import NEEDS, load
 
-NEEDS_ALEX = ("alexnet-owt-7be5be79.pth", "lpips-v0.1-alex.pth")
-NEEDS_VGG = ("vgg16-397923af.pth", "lpips-v0.1-vgg.pth")
-_ALEX_RELUS = (1, 4, 7, 9, 11)
+ALEX_RELUS = (1, 4, 7, 9, 11)
 VGG_RELUS = (3, 8, 15, 22, 29)  # relu1_2, 2_2, 3_3, 4_3, 5_3
 
 # ImageNet statistics for inputs in [-1, 1], as in the authors' scaling layer
@@ -47,37 +45,37 @@ class Lpips(nn.Module):
         return torch.stack([((p - q).pow(2) * w).sum(1).mean((1, 2)) for p, q, w in pairs]).sum(0)
 
 
-def tensors(name: str) -> dict[str, Tensor]:
-    """Return the tensors of the published weight file `name`; UserError if the file is missing or damaged."""
-    return torch.load(find(name), map_location="cpu", weights_only=True)
+@cache
+def backbone(network: str, device: torch.device) -> nn.Sequential:
+    """Return the features of torchvision's alexnet or vgg16 with ImageNet weights, read once per device.
+
+    UserError if the file is missing or damaged.
+    """
+    from torchvision.models import alexnet
+    from torchvision.models.vgg import cfgs, make_layers
+
+    with torch.device("meta"):  # without it, torch would draw random weights first
+        features = alexnet(weights=None).features if network == "alexnet" else make_layers(cfgs["D"])
+    state = {name.removeprefix("features."): tensor for name, tensor in load(network).items()}
+    features.load_state_dict(state, assign=True)
+    return features.to(device).eval().requires_grad_(False)
 
 
-def _heads(name: str) -> list[Tensor]:
-    weights = tensors(name)
-    return [weights[f"lin{k}.model.1.weight"] for k in range(5)]
+def build(network: str, heads: str, device: torch.device) -> Lpips:
+    """Return LPIPS on `network` (alexnet or vgg16) with the weights `heads`."""
+    taps = ALEX_RELUS if network == "alexnet" else VGG_RELUS
+    weights = [load(heads)[f"lin{k}.model.1.weight"] for k in range(5)]
+    return Lpips(backbone(network, device), taps, weights).to(device)
 
 
 @cache
 def _alex(device: torch.device) -> Lpips:
-    from torchvision.models import alexnet
-
-    network = alexnet(weights=None)
-    network.load_state_dict(tensors(NEEDS_ALEX[0]))
-    return Lpips(network.features, _ALEX_RELUS, _heads(NEEDS_ALEX[1])).to(device)
+    return build(*NEEDS["lpips_alex"], device)
 
 
 @cache
 def _vgg(device: torch.device) -> Lpips:
-    return Lpips(vgg16_features(), VGG_RELUS, _heads(NEEDS_VGG[1])).to(device)
-
-
-def vgg16_features() -> nn.Sequential:
-    """Return the convolutional part of torchvision's VGG16 with its ImageNet weights."""
-    from torchvision.models import vgg16
-
-    network = vgg16(weights=None)
-    network.load_state_dict(tensors(NEEDS_VGG[0]))
-    return network.features
+    return build(*NEEDS["lpips_vgg"], device)
 
 
 @torch.inference_mode()

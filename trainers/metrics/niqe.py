@@ -14,9 +14,8 @@ from scipy.ndimage import correlate
 from scipy.special import gamma
 
 from trainers.metrics.image_view import View, Views
-from trainers.metrics.weights import find
+from trainers.weights import load
 
-NEEDS = ("niqe_pris_params.npz",)
 BLOCK = 96
 MIN_SIDE = 192
 
@@ -28,8 +27,8 @@ _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 @cache
 def _pristine() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean (36,), covariance (36, 36) and 7x7 window of the published model."""
-    with np.load(find(NEEDS[0]), allow_pickle=False) as file:
-        return file["mu_pris_param"][0], file["cov_pris_param"], file["gaussian_window"]
+    model = {name: tensor.numpy() for name, tensor in load("niqe_model").items()}
+    return model["mu_pris_param"][0], model["cov_pris_param"], model["gaussian_window"]
 
 
 def halve(plane: np.ndarray) -> np.ndarray:

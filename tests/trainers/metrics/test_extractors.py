@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from datasets.errors import UserError
-from trainers.metrics import extractors, weights
+from trainers.metrics import extractors
+from trainers.weights import VARIABLE, WEIGHTS
 
 CPU = torch.device("cpu")
 
@@ -50,7 +51,7 @@ def test_a_missing_package_is_named_with_the_way_to_install_it(monkeypatch):
 
 def test_a_file_with_another_hash_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("torch_fidelity", reason="needs the metrics extra")
-    (tmp_path / extractors.NEEDS_INCEPTION[0]).write_bytes(b"other weights")
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
-    with pytest.raises(UserError, match="SHA-256 does not begin with 6726825d; fetch it again"):
+    (tmp_path / WEIGHTS["inception"].file).write_bytes(b"other weights")
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with pytest.raises(UserError, match=r"is damaged: .*fetch_weights.py inception"):
         extractors.Inception()

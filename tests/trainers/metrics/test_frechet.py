@@ -1,17 +1,17 @@
 """Frechet and kernel distances against torch-fidelity and against laws whose distance is known."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
+from helpers.weights import publish
 
 from datasets.errors import UserError
 from trainers.evaluate import Evaluator
-from trainers.metrics import extractors, frechet, weights
+from trainers.metrics import frechet
 from trainers.metrics.image_view import View, Views
+from trainers.weights import VARIABLE, WEIGHTS
 
-NAME = extractors.NEEDS_INCEPTION[0]
+NAME = WEIGHTS["inception"].file
 FLOAT32 = 1e-5
 """Relative tolerance of distances whose features two networks computed in float32.
 
@@ -118,8 +118,7 @@ def _through_inception(path, monkeypatch):
     """Made and real views, and torch-fidelity's features of both."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    monkeypatch.setenv(weights.VARIABLE, str(path.parent))
-    monkeypatch.setitem(weights.FILES, NAME, ("", hashlib.sha256(path.read_bytes()).hexdigest()))
+    publish(monkeypatch, path.parent, "inception")
     sets = _images(3, seed=1), _images(3, seed=2)
     oracle = FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=path)
     theirs = [oracle(torch.from_numpy(np.stack(i)).permute(0, 3, 1, 2))[0].double() for i in sets]
@@ -145,7 +144,7 @@ def test_fid_of_2048_features_equals_torch_fidelity(inception_file, monkeypatch)
 
 
 def test_fid_without_weights_is_refused_by_the_evaluator(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     class Pair:

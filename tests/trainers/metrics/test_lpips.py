@@ -1,15 +1,15 @@
 """LPIPS computes the paper's formula; its published weights are not needed to show it."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
+from helpers.weights import publish
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.metrics import lpips, weights
+from trainers.metrics import lpips
 from trainers.metrics.image_view import View, Views
+from trainers.weights import NEEDS, WEIGHTS
 
 
 def _image(seed, side=64):
@@ -23,13 +23,15 @@ def random_weights(tmp_path, monkeypatch):
 
     torch.manual_seed(0)
     heads = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1) for k, c in enumerate((64, 192, 384, 256, 256))}
-    for name, tensors in zip(lpips.NEEDS_ALEX, (alexnet(weights=None).state_dict(), heads), strict=True):
-        torch.save(tensors, tmp_path / name)
-        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
-        monkeypatch.setitem(weights.FILES, name, ("", digest))
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
-    lpips._alex.cache_clear()
+    for name, tensors in zip(NEEDS["lpips_alex"], (alexnet(weights=None).state_dict(), heads), strict=True):
+        publish(monkeypatch, tmp_path, name, tensors)
+    forget()
     yield tmp_path
+    forget()
+
+
+def forget():
+    lpips.backbone.cache_clear()
     lpips._alex.cache_clear()
 
 
@@ -49,6 +51,6 @@ def test_lpips_of_one_linear_layer_is_the_formula():
 
 
 def test_a_damaged_file_is_refused(random_weights):
-    (random_weights / lpips.NEEDS_ALEX[1]).write_bytes(b"cut")
-    with pytest.raises(UserError, match="is damaged: its SHA-256"):
+    (random_weights / WEIGHTS["lpips_alex_heads"].file).write_bytes(b"cut")
+    with pytest.raises(UserError, match="lpips-v0.1-alex.pth is damaged"):
         lpips.lpips_alex(Views([View(_image(1))]), Views([View(_image(2))]))

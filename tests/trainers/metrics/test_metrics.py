@@ -4,7 +4,7 @@ import pytest
 
 from datasets.errors import UserError
 from trainers.metrics import METRICS, format_metric, require
-from trainers.metrics.weights import VARIABLE
+from trainers.weights import NEEDS, VARIABLE
 
 
 def test_each_entry_carries_its_key_a_direction_and_a_protocol():
@@ -13,6 +13,7 @@ def test_each_entry_carries_its_key_a_direction_and_a_protocol():
         assert metric.direction in ("max", "min")
         assert metric.level in ("image", "set")
         assert metric.protocol
+    assert NEEDS.keys() <= METRICS.keys()
 
 
 def test_values_are_printed_with_the_decimals_of_their_metric():

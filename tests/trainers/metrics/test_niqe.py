@@ -1,12 +1,12 @@
 """NIQE: the pieces of its formula on data of known distribution, and a model that scores itself zero."""
 
-import hashlib
-
 import numpy as np
 import pytest
+from helpers.weights import publish
 
-from trainers.metrics import niqe, weights
+from trainers.metrics import niqe
 from trainers.metrics.image_view import View, Views
+from trainers.weights import WEIGHTS
 
 
 @pytest.fixture
@@ -15,13 +15,11 @@ def pristine(tmp_path, monkeypatch):
 
     def store(mean, covariance):
         window = np.outer(*[np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))] * 2)
-        path = tmp_path / niqe.NEEDS[0]
+        path = tmp_path / WEIGHTS["niqe_model"].file
         np.savez(
             path, mu_pris_param=mean[None], cov_pris_param=covariance, gaussian_window=window / window.sum()
         )
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        monkeypatch.setitem(weights.FILES, niqe.NEEDS[0], ("", digest))
-        monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+        publish(monkeypatch, tmp_path, "niqe_model")
         niqe._pristine.cache_clear()
 
     yield store
