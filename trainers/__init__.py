@@ -20,6 +20,6 @@ weight_formats     export_generator, import_generator: other projects' weight fi
 device             pick_device: the choice of the device
 distributed        Ranks: collective operations of several processes
 
-Packages: config (settings), models (networks), metrics, weights (published ones), inference (upscaling files),
+Packages: config (settings), models (networks), metrics, weights (published), inference (upscaling files),
 benchmarks (test sets).
 """
