@@ -44,7 +44,7 @@ class BenchmarkOptions:
     track: bool = True
     """Log the table to MLflow (experiment upsweep-benchmarks)."""
     device: str = "auto"
-    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+    """auto: CUDA, else the CPU; or a torch device name."""
 
 
 def main(options: BenchmarkOptions) -> int:

@@ -48,7 +48,7 @@ class RateOptions:
     track: bool = True
     """Log results to MLflow (experiment upsweep-ratings)."""
     device: str = "auto"
-    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+    """auto: CUDA, else the CPU; or a torch device name."""
 
 
 def main(options: RateOptions) -> int:

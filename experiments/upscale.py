@@ -43,7 +43,7 @@ class Args:
     memory_mb: int = 256
     """Memory for the feature maps of one tile; more is slightly faster on large pictures."""
     device: str = "auto"
-    """auto: CUDA, else MPS, else CPU; or a torch device name."""
+    """auto: CUDA, else the CPU; or a torch device name."""
 
 
 def main(args: Args) -> int:

@@ -39,6 +39,7 @@ MLFLOW = ("orchestrator.tracking", "orchestrator.registry")
 """Trials append to journals: an import of mlflow elsewhere would make training wait for a server."""
 OPTUNA = ("orchestrator.search", "orchestrator.report.importance")
 PRIVATE_RAY = {
+    "orchestrator.cluster.capacity": {"ray._private.state.state"},
     "orchestrator.cluster.provider": {"ray.autoscaler._private.commands.get_head_node_ip"},
     "orchestrator.cluster.placement_groups": {
         "ray._private.state.state",

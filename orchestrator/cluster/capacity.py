@@ -12,6 +12,8 @@ from typing import Any
 
 CONFIG = "~/ray_bootstrap_config.yaml"
 """On a head that `ray up` started: the resolved cluster file, JSON in spite of its name."""
+UNLIMITED = 64
+"""Cores and GPUs of a cluster that may grow without a limit: trials are drawn ahead for so many."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -90,6 +92,17 @@ def _total(nodes: Rows) -> Size:
     return Size(len(nodes), *(int(sum(r.get(k, 0) for r in rows)) for k in ("CPU", "GPU")))
 
 
+def reported_maximum() -> Size | None:
+    """Return the largest size that the cluster's manager has reported to the connected Ray; None without one.
+
+    Ray keeps no number of nodes, so `nodes` is 0. A resource without a limit counts as UNLIMITED.
+    """
+    from ray._private.state import state
+
+    most = state.get_max_resources_from_cluster_config()
+    return Size(0, *(min(most.get(k, 0), UNLIMITED) for k in ("CPU", "GPU"))) if most else None
+
+
 class LiveCapacity:
     """The larger of the present and the declared size of a cluster, read every two seconds at most."""
 
@@ -98,11 +111,11 @@ class LiveCapacity:
     def __init__(
         self,
         nodes: Callable[[], Rows],
-        config: Mapping[str, Any] | None,
+        most: Callable[[Rows], Size] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`nodes` reads the nodes (ray.nodes); `config` is None for a cluster that declares no maximum."""
-        self.nodes, self.config, self.clock = nodes, config, clock
+        """`nodes` reads the nodes (ray.nodes); `most` returns the declared maximum, given them."""
+        self.nodes, self.most, self.clock = nodes, most, clock
         self.read_at = -self.EVERY_S
         self.size = Size(0, 0, 0)
 
@@ -110,7 +123,7 @@ class LiveCapacity:
         """Return the size; undeclared nodes count once they have joined."""
         if self.clock() - self.read_at >= self.EVERY_S:
             nodes = self.nodes()
-            sizes = [now(nodes)] + ([maximum(self.config, nodes)] if self.config else [])
+            sizes = [now(nodes)] + ([self.most(nodes)] if self.most else [])
             self.size = Size(*(max(getattr(s, part) for s in sizes) for part in ("nodes", "cpus", "gpus")))
             self.read_at = self.clock()
         return self.size
@@ -141,6 +154,15 @@ class Capacity:
 
     def slots(self, gpus_per_trial: float, cpus_per_trial: int) -> int:
         """Return how many trials run at once; a trial of several ranks needs a core for each."""
-        if self.gpus:
-            return max(1, min(int(self.gpus / gpus_per_trial), self.cpus // cpus_per_trial))
-        return max(1, self.cpus // cpus_per_trial)
+        most = trials_on_gpus(self.gpus, gpus_per_trial) if self.gpus else self.cpus
+        return max(1, min(most, self.cpus // cpus_per_trial))
+
+
+def trials_on_gpus(gpus: int, gpus_per_trial: float) -> int:
+    """Return how many trials `gpus` GPUs hold at once; a share of a GPU never spans two of them.
+
+    Ray counts a share in steps of 0.0001, so three shares of 0.3333 fit, and three of 0.3334 do not.
+    """
+    if gpus_per_trial < 1:
+        return gpus * int(1 / gpus_per_trial + 1e-9)
+    return int(gpus / gpus_per_trial)

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output prints a table even if it is asked for none
 }
 """Settings of Ray for this process and its children; a variable that the user has set keeps its value."""
+
+WORKER_ENVIRONMENT = {
+    # blocks that grow: less memory is lost to gaps, which matters most to trials that share a GPU
+    "PYTORCH_ALLOC_CONF": "expandable_segments:True",
+}
+"""Settings of tasks and trials; a variable that the user has set keeps its value."""
 
 
 def check_datasets_package() -> None:
@@ -57,7 +63,8 @@ def connect(address: str | None) -> Iterator[Capacity]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # our own messages name the trial that failed
     # workers import our packages from here, whatever folder the driver was started in
     path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH")) if p)
-    settings: dict[str, Any] = {"runtime_env": {"env_vars": {"PYTHONPATH": path}}}
+    env = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
+    settings: dict[str, Any] = {"runtime_env": {"env_vars": env | {"PYTHONPATH": path}}}
     settings |= {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         settings |= {"address": "local", "num_cpus": usable_cpus(), "include_dashboard": False}
@@ -88,11 +95,19 @@ def _capacity(address: str | None) -> Capacity:
     if config is not None and capacity.is_unknown(config, ray.nodes()):
         print("waiting for the first worker of the cluster", flush=True)
         capacity.wait_for_worker(ray.nodes, lambda: time.sleep(2))
-    now, live = capacity.now(ray.nodes()), capacity.LiveCapacity(ray.nodes, config)
+    now, live = capacity.now(ray.nodes()), capacity.LiveCapacity(ray.nodes, _maximum(config))
     most = live()
-    growth = f"at most {most}" if config else "nodes that join are used"
+    growth = f"at most {most}" if live.most else "nodes that join are used"
     description = f"the Ray cluster at {address}: {now} now; {growth}"
     return Capacity(description, False, most.nodes, most.cpus, most.gpus, live)
+
+
+def _maximum(config: dict[str, Any] | None) -> Callable[[capacity.Rows], capacity.Size] | None:
+    """Return the function that computes the maximum from the nodes; None for a cluster that declares none."""
+    if config is not None:
+        return partial(capacity.maximum, config)
+    reported = capacity.reported_maximum()
+    return (lambda nodes: reported) if reported else None
 
 
 def reach(address: str) -> None:

@@ -11,11 +11,11 @@ from torch import nn
 from datasets.errors import UserError
 from orchestrator.cluster import connect
 from orchestrator.cluster.tasks import run_tasks
+from orchestrator.cluster.worker import worker_device
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.gate import Decision, Thresholds, decide
 from orchestrator.registry.gate_images import GateImages, Measured
 from trainers.config import TrainConfig
-from trainers.device import pick_device
 from trainers.evaluate import Evaluation
 
 
@@ -65,7 +65,7 @@ def evaluate_candidate(
     UserError if a gate image is among the training images, if the champion has another scale, or if an
     output of the candidate is not finite.
     """
-    gate_images = GateImages(candidate.config, work_dir, pick_device(candidate.config.run.device))
+    gate_images = GateImages(candidate.config, work_dir, worker_device(candidate.config.run.device))
     try:
         measured, references = _measure(candidate, champion, gate_images)
     except FloatingPointError as error:

@@ -34,6 +34,8 @@ class Row(TypedDict, total=False):
     gpu_hours: float
     cpu_hours: float
     cost: float
+    hardware: str
+    """The GPU with its driver and libraries, or the CPU."""
     mlflow_run_id: str | None
     steps: int
     max_steps: int
@@ -105,6 +107,7 @@ def make_row(trial: EndedTrial, context: RowContext) -> Row:
         "verdict": describe_outcome(trial.stage, report, trial.stopped_at, trial.error, notes),
         "seed": trial.config["run.seed"],
         **cost_of(report, context.gpus, context.price),  # type: ignore[typeddict-item]
+        "hardware": report.hardware,
         "mlflow_run_id": None,
         "steps": report.step,
         "max_steps": report.max_steps,

@@ -71,12 +71,16 @@ class TrialReport:
     attempt_usage: Usage = Usage()
     """Time of this attempt alone, including work that a later attempt repeats."""
     device: str = "cpu"
+    hardware: str = ""
+    """The GPU with its driver and libraries, or the CPU."""
     candidates: tuple[dict[str, Any], ...] = ()
     """Complete only: step, metrics and checkpoint URL of each kept checkpoint."""
     checkpoint: str | None = None
     """Complete only: URL of the last checkpoint."""
     reason: str = ""
     """Failed only: what cannot be carried out."""
+    machine_fault: bool = False
+    """Failed only: the machine's device is the reason, so other trials would fail on it as well."""
     diverged_term: str = ""
     """Diverged only: the first loss, gradient or output that was not finite; `step` is when."""
     journal: tuple[dict[str, Any], ...] = ()

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from datasets.files import atomic_json
+from orchestrator.cluster.worker import worker_device
 from orchestrator.studies.evaluation import evaluate_network
 from orchestrator.studies.spec import Training
 from orchestrator.tracking.journal import Journal
@@ -23,7 +24,6 @@ from orchestrator.trial.inputs import Inputs, open_inputs
 from trainers import checkpoint, preflight
 from trainers.benchmarks.cost import latency_ms, parameters
 from trainers.config import TrainConfig
-from trainers.device import pick_device
 from trainers.inference.interpolation import interpolate
 from trainers.monitor import FolderMonitor
 from trainers.state import Diverged, History, TrainState
@@ -114,7 +114,7 @@ def _train_and_measure(job: TrainingJob) -> dict[str, Any]:
             return {"diverged": f"it starts from {after.name}, which diverged", "tests": {}}
         source = str(last_checkpoint(after, config))
         config = replace(config, run=replace(config.run, start_from=source))
-    device = pick_device(config.run.device)
+    device = worker_device(config.run.device)
     monitor = StudyMonitor(Path(job.folder), config, job.run_key)
     diverged = _train(config, job, monitor, device)
     result: dict[str, Any] = {"diverged": diverged, "tests": {}}

@@ -11,11 +11,12 @@ import torch
 from datasets.loader import eval_pairs, eval_protocol
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
+from orchestrator.cluster.worker import worker_device
 from orchestrator.storage import Storage
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import load_generator
-from trainers.device import pick_device
+from trainers.device import limit_memory
 from trainers.evaluate import Evaluator
 
 
@@ -54,7 +55,8 @@ def evaluate(url: str, warm_url: str, held_out: HeldOutImages) -> dict[str, Any]
     began, cpu_began = time.monotonic(), time.process_time()
     generator, config = load_generator(_fetch(url, held_out.work_dir))
     warm, _ = load_generator(_fetch(warm_url, held_out.work_dir))
-    device = pick_device(config.run.device)
+    device = worker_device(config.run.device)
+    limit_memory(device, held_out.gpus)
     if device.type == "cpu":
         torch.set_num_threads(1)
     images = open_role(config.data, held_out.role, held_out.work_dir)

@@ -80,9 +80,9 @@ class Request:
     """MLflow server or database; empty: an SQLite file in --storage."""
     seed: int = 0
     """Seed of the sampler that draws designs."""
-    gpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
     """GPUs per trial: a share of one (0.5 runs two trials on each), or a whole number, each with a process of
-    its own that takes its part of every batch."""
+    its own that takes its part of every batch. Trials then wait for a GPU. 0: one, if there are GPUs."""
     ranks_per_trial: int = 0
     """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
     max_hours: float = 0.0
@@ -159,12 +159,12 @@ class Request:
 
     def _check_devices(self) -> None:
         gpus = self.gpus_per_trial
-        if not (0 < gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
+        if not (0 <= gpus <= 1 or 1 < gpus < float("inf") and gpus == int(gpus)):
             raise UserError(
                 f"--gpus-per-trial must be a share of one GPU (above 0, at most 1) or a whole number, "
                 f"but got {gpus:g}"
             )
-        if self.ranks_per_trial and gpus not in (1, self.ranks) and max(gpus, self.ranks) > 1:
+        if self.ranks_per_trial and gpus not in (0, 1, self.ranks) and max(gpus, self.ranks) > 1:
             raise UserError(
                 f"each rank has one GPU of its own if there are GPUs, so --ranks-per-trial {self.ranks} "
                 f"leaves --gpus-per-trial out, but got {gpus:g}"
@@ -178,7 +178,7 @@ class Request:
     @property
     def gpus_per_rank(self) -> float:
         """GPUs of each rank, or its share of one, if there are GPUs."""
-        return 1.0 if self.ranks > 1 else self.gpus_per_trial
+        return 1.0 if self.ranks > 1 else self.gpus_per_trial or 1.0
 
     @property
     def gpus(self) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from datasets.errors import UserError
 from orchestrator import provenance
 from orchestrator.cluster import connect
 from orchestrator.cluster.capacity import Capacity
@@ -18,6 +17,7 @@ from orchestrator.report import build_report
 from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import FACTS, LEADERBOARD, REPORT, write_facts, write_rows
 from orchestrator.sweep.context import SweepContext
+from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat, ensure_not_running
 from orchestrator.sweep.plan import SweepPlan, make_plan
 from orchestrator.sweep.request import Request
@@ -59,7 +59,7 @@ def run_sweep(
             ensure_not_running(plan.storage, request.name)
             check_same_images(plan)
         capacity = stack.enter_context(connect.connect(request.address or None))
-        _check_room(plan.request, capacity)
+        capacity = usable_capacity(plan.request, capacity, say)
         for line in [f"running on {capacity.description}", *plan.describe()]:
             say(line)
         if request.max_gpu_hours and not capacity.gpus:
@@ -67,20 +67,6 @@ def run_sweep(
         facts = _facts(plan, capacity, command, space) | (kept_facts(plan) if resume else {})
         with Heartbeat(plan.storage, request.name) as heartbeat:
             return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
-
-
-def _check_room(request: Request, capacity: Capacity) -> None:
-    """Raise UserError if a trial of several ranks can never start: it would wait for ever."""
-    if request.gpus_per_trial > 1 and not capacity.gpus:
-        raise UserError(
-            f"--gpus-per-trial {request.gpus_per_trial:g} needs GPUs and there are none; --ranks-per-trial "
-            f"{request.ranks} runs as many processes on CPU cores"
-        )
-    if request.ranks > 1 and (capacity.cpus < request.ranks or 0 < capacity.gpus < request.ranks):
-        device = "GPU and a CPU core" if capacity.gpus else "CPU core"
-        raise UserError(
-            f"each of the {request.ranks} ranks needs a {device}, but there is {capacity.description}"
-        )
 
 
 def _run_recorded(

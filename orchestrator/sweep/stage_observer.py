@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from datasets.errors import UserError
 from orchestrator.results.leaderboard import use_best_checkpoint
 from orchestrator.results.row import EndedTrial, Row, cost_of, make_row
 from orchestrator.results.trial_report import Status, TrialReport
@@ -23,6 +24,18 @@ class StageObserver:
         self.context, self.stage, self.callback = context, stage, callback
         self.study_export = StudyExport(context.storage, context.request.name)
         self.best: tuple[bool, float, float] | None = None
+        self.fault = ""
+        """The reason why no trial can run on a machine of this sweep; empty if there is none."""
+
+    def slots(self) -> int:
+        """Return how many trials run at once now.
+
+        Raises:
+            UserError: a machine's device cannot be used: the sweep would fail one trial after the other.
+        """
+        if self.fault:
+            raise UserError(f"{self.fault}; the sweep can be resumed once that is repaired")
+        return self.context.slots()
 
     def on_resume(self, ended: list[str]) -> None:
         """Count trials that ended before the restart as done."""
@@ -39,6 +52,8 @@ class StageObserver:
         """Hand the journal on to MLflow's writer and move the progress line."""
         report, context = TrialReport.from_result(result), self.context
         context.record.append(report.journal)
+        if report.machine_fault:
+            self.fault = report.reason
         context.progress.step(tune_id, report.phase, report.step, report.usage.seconds)
         if report.status not in (Status.RUNNING, Status.COMPLETE):
             return

@@ -59,7 +59,7 @@ def _run_under_tune(context: SweepContext, stage: Stage) -> StageCallback:
     observer = StageObserver(context, stage, callback)
     keep = partial(context.storage.write_bytes, _snapshot(context, stage))
     try:
-        with active(callback.key, observer), using_upsweep_controller(keep, context.slots):
+        with active(callback.key, observer), using_upsweep_controller(keep, observer.slots):
             tuner.fit()
     except KeyboardInterrupt:
         raise Interrupted from None

@@ -48,9 +48,9 @@ class StageCallback(Callback):
         return self.scheduler.stopped.get(tune_id) if self.scheduler else None
 
     def is_over(self, tune_id: str) -> bool:
-        """Return True if a trial is complete, stopped at a rung, diverged or failed."""
+        """Return True if a trial is complete, stopped at a rung, diverged or failed by its own fault."""
         report = self.reports.get(tune_id)
-        final = report is not None and report.status.ends_trial
+        final = report is not None and report.status.ends_trial and not report.machine_fault
         return final or tune_id in self.errors or self.stopped_at(tune_id) is not None
 
     def setup(

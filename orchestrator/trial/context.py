@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from orchestrator.cluster.worker import open_device
 from orchestrator.storage import Storage
 from orchestrator.trial import warm_starts
 from orchestrator.trial.inputs import Inputs, open_inputs
@@ -15,7 +16,6 @@ from orchestrator.trial.reporter import Reporter, TuneReporter
 from orchestrator.trial.spec import TrialSpec, scratch_of
 from trainers import checkpoint
 from trainers.config import TrainConfig
-from trainers.device import pick_device
 from trainers.distributed import ALONE, Ranks
 from trainers.warm_start_key import warm_start_key
 
@@ -60,10 +60,11 @@ class TrialContext:
         """Open the inputs and the storage; without `rank`, of a trial of one process.
 
         Raises:
+            DeviceError: the device of this process cannot be used.
             RuntimeError: the images on this node differ from those that the driver saw.
         """
         scratch = scratch_of(spec, trial_id, rank.ranks.rank if rank else 0)
-        rank = rank or RankContext(ALONE, pick_device(config.run.device), TuneReporter(scratch))
+        rank = rank or RankContext(ALONE, open_device(config.run, spec.gpus), TuneReporter(scratch))
         inputs = open_inputs(
             config.data,
             config.generator.scale,

@@ -25,15 +25,15 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
+from orchestrator.cluster.worker import open_device
 from orchestrator.results.trial_report import Status, status_of
 from orchestrator.trial import preemption
 from orchestrator.trial.context import RankContext, TrialContext
 from orchestrator.trial.report_actor import ActorReporter, start_report_actor
 from orchestrator.trial.reporter import Reporter, TuneReporter
 from orchestrator.trial.spec import TrialSpec, identity, scratch_of
-from orchestrator.trial.trial import Trial
+from orchestrator.trial.trial import run_opened
 from trainers.config import TrainConfig
-from trainers.device import pick_device
 from trainers.distributed import Ranks
 
 DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
@@ -97,14 +97,18 @@ class Trainer(TorchTrainer):
 def _run_rank(settings: dict[str, Any]) -> None:
     """Run one rank of a trial; Ray Train calls this in each process."""
     trial_id, config, spec, lineage = settings["trial"]
-    ranks = Ranks(dist.get_rank(), dist.get_world_size())
     torch.set_num_threads(spec.threads or torch.get_num_threads())
-    device = pick_device(config.run.device)
-    if device.type == "cuda":
-        device = ray.train.torch.get_device()
-    rank = RankContext(ranks, device, ActorReporter(settings["actor"], settings["pointer"]))
+    reporter = ActorReporter(settings["actor"], settings["pointer"])
+
+    def open_context() -> TrialContext:
+        device = open_device(config.run, spec.gpus)
+        if device.type == "cuda":
+            device = ray.train.torch.get_device()
+        rank = RankContext(Ranks(dist.get_rank(), dist.get_world_size()), device, reporter)
+        return TrialContext.open(trial_id, config, spec, lineage, rank)
+
     try:
-        Trial(TrialContext.open(trial_id, config, spec, lineage, rank)).run()
+        run_opened(open_context, config, spec, reporter)
     except preemption.Preempted:
         return  # the driver has the report
 

@@ -5,7 +5,6 @@ Checkpoints are stored under STORAGE/NAME/trials/ID/attempt-*/; Tune carries onl
 
 import time
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.tracking.journal import Journal
 from orchestrator.tracking.run_key import run_key
 from orchestrator.trial.context import TrialContext
+from orchestrator.trial.gradient_shares import ShareMeans
 from orchestrator.trial.usage import UsageMeter
 from trainers import checkpoint
 from trainers.config import TrainConfig
+from trainers.device import describe_device, release_memory
 from trainers.monitor import SilentMonitor
 from trainers.objectives import Objectives, order_feasible_first
 from trainers.state import Diverged, History, TrainState
@@ -27,7 +28,6 @@ from trainers.state import Diverged, History, TrainState
 KEEP_SECONDS = 300.0
 """Checkpoints before the newest two are kept this long: Tune's snapshot may be older than the last report, so
 a resumed driver may ask for one of them."""
-SHARE = "gradient_share/"
 DIAGNOSTICS = ("data_wait_share", "d_accuracy")
 
 
@@ -41,6 +41,7 @@ class TrialMonitor:
         self.usage = UsageMeter(context.rank.ranks)
         # An attempt that lost its driver may still run; its own folder keeps it from the replacement's files.
         self.attempt = f"attempt-{uuid.uuid4().hex[:8]}"
+        self.hardware = describe_device(context.rank.device)
         self.pointer = ""
         """Name of the newest checkpoint."""
         self._pointer_reported = True
@@ -69,6 +70,7 @@ class TrialMonitor:
     def report(self, state: TrainState, history: History) -> None:
         """Write the newest evaluation to the journal, report it to Tune, and store a picture."""
         latest = history.latest()
+        release_memory(self.context.rank.device)  # whole images need large blocks that training does not
         self.journal.metrics(self._axis(state.phase, state.step), {f"val/{k}": v for k, v in latest.items()})
         if state.phase == "gan":
             self._draw_strip(state)
@@ -197,6 +199,7 @@ class TrialMonitor:
             attempt=self.attempt,
             attempt_usage=self.usage.this_attempt,
             device=self.context.rank.device.type,
+            hardware=self.hardware,
             journal=tuple(self.journal.drain()),
             **values,
         )
@@ -254,36 +257,6 @@ class RankMonitor(SilentMonitor):
 
     def take_over(self, saved: Path) -> None:
         """Do nothing: this rank reports no shares."""
-
-
-class ShareMeans:
-    """Means of gradient shares over the present phase: the last logged step says little of a whole run."""
-
-    def __init__(self, phase: str = "", sums: Mapping[str, list[float]] | None = None) -> None:
-        self.phase = phase
-        self.sums = {name: list(pair) for name, pair in (sums or {}).items()}
-        """Loss term -> sum of its logged shares, and their number."""
-
-    def add(self, phase: str, values: Mapping[str, float]) -> None:
-        """Add the shares among logged values; a new phase begins anew."""
-        if phase != self.phase:
-            self.phase, self.sums = phase, {}
-        for name in (k for k in values if k.startswith(SHARE)):
-            total, count = self.sums.get(name.removeprefix(SHARE), [0.0, 0])
-            self.sums[name.removeprefix(SHARE)] = [total + values[name], count + 1]
-
-    def means(self) -> dict[str, float]:
-        """Return loss term -> mean share."""
-        return {name: total / count for name, (total, count) in self.sums.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for a checkpoint."""
-        return {"phase": self.phase, "sums": self.sums}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "ShareMeans":
-        """Return the inverse of `to_dict`."""
-        return cls(plain["phase"], plain["sums"])
 
 
 def _warm_start(state: TrainState, history: History) -> dict[str, float]:

@@ -1,17 +1,20 @@
 """One trial: its warm start, its training through the segments of its lineage, and its outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from datasets.errors import UserError
+from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.trial import preemption, warm_starts
 from orchestrator.trial.context import TrialContext
 from orchestrator.trial.monitor import RankMonitor, TrialMonitor
-from orchestrator.trial.spec import TrialSpec, identity
+from orchestrator.trial.reporter import Reporter, TuneReporter
+from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from trainers import checkpoint
-from trainers.config import override
+from trainers.config import TrainConfig, override
+from trainers.device import DeviceError, describe_device, is_out_of_memory, release_memory
 from trainers.state import Diverged, History, Stopped, TrainState
 from trainers.training import TrainingRun
 
@@ -20,7 +23,34 @@ def run_trial(params: Mapping[str, Any], spec: TrialSpec) -> None:
     """Run one trial in this process; the function that Ray Tune calls."""
     trial_id, config, lineage = identity(params, spec)
     torch.set_num_threads(spec.threads or torch.get_num_threads())
-    Trial(TrialContext.open(trial_id, config, spec, lineage)).run()
+    reporter = TuneReporter(scratch_of(spec, trial_id))
+    run_opened(lambda: TrialContext.open(trial_id, config, spec, lineage), config, spec, reporter)
+
+
+def run_opened(
+    open_context: Callable[[], TrialContext], config: TrainConfig, spec: TrialSpec, reporter: Reporter
+) -> None:
+    """Run the trial whose context `open_context` returns; report it as failed if that raises UserError."""
+    try:
+        context = open_context()
+    except UserError as error:
+        run, is_warm = config.run, spec.stage == "warm"
+        report = TrialReport(
+            status=Status.FAILED,
+            phase="psnr" if is_warm else "gan",
+            max_steps=run.psnr_steps if is_warm else run.gan_steps,
+            attempt="not begun",
+            reason=str(error),
+            machine_fault=isinstance(error, DeviceError),
+        )
+        reporter.report(report.to_result(), "")
+        return
+    if config.run.compile:
+        torch.compiler.reset()  # torch compiles a function for 8 networks; a worker may see more
+    try:
+        Trial(context).run()
+    finally:
+        release_memory(context.rank.device)
 
 
 class Trial:
@@ -52,6 +82,11 @@ class Trial:
         except UserError as error:
             self.monitor.report_failed(str(error))
             return
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or self._is_retried():
+                raise
+            self.monitor.report_failed(self._memory_advice())
+            return
         except Stopped:
             self.monitor.report_preempted(state, history)
             raise preemption.Preempted from None
@@ -60,6 +95,29 @@ class Trial:
             saved = context.storage.fetch(self.monitor.pointer, context.scratch)
             warm_starts.publish(context.storage, context.warm_key, saved, history.latest())
         self.monitor.report_complete(state, history)
+
+    def _is_retried(self) -> bool:
+        """Return True the first time that a trial which shares its GPU runs out of memory on this node.
+
+        A neighbour may have taken the memory, so Tune runs the trial once more in a new process.
+        """
+        marker = self.context.scratch / "out-of-memory"
+        if not 0 < self.context.spec.gpus < 1 or marker.exists():
+            return False
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        return True
+
+    def _memory_advice(self) -> str:
+        config, share = self.context.config, self.context.spec.gpus
+        gpu = describe_device(self.context.rank.device).partition(",")[0]
+        part = f"a share of {share:g} of " if 0 < share < 1 else ""
+        larger = " or give trials a larger --gpus-per-trial" if part else ""
+        return (
+            f"it needs more memory than {part}{gpu} has with "
+            f"data.batch_size {config.data.batch_size}: raise optim.micro_batches (now "
+            f"{config.optim.micro_batches}), lower data.batch_size, set run.precision bf16{larger}"
+        )
 
     def _training_run(self, settings: Mapping[str, Any] | None = None) -> TrainingRun:
         context = self.context

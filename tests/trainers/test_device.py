@@ -1,5 +1,7 @@
 """Which device a run gets, on machines that this one is not."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -31,14 +33,56 @@ def test_only_cuda_is_waited_for(monkeypatch):
     assert waited == [torch.device("cuda", 1)]
 
 
-def test_auto_takes_the_gpu_then_mps_then_the_cpu(machine):
+def test_auto_takes_the_gpu_then_the_cpu_and_mps_only_by_its_name(machine):
     assert device.pick_device() == torch.device("cuda")
     machine.setattr(device, "has_gpu", lambda: False)
     machine.setattr(torch.cuda, "is_available", lambda: False)
     machine.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device.pick_device() == torch.device("mps")
-    machine.setattr(torch.backends.mps, "is_available", lambda: False)
     assert device.pick_device() == torch.device("cpu")
+    assert device.pick_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:5"])
+def test_a_device_that_fails_is_the_fault_of_the_machine(machine, name):
+    machine.setattr(torch.cuda, "is_available", lambda: False)
+    machine.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(device.DeviceError):
+        device.pick_device(name)
+
+
+def test_bf16_by_emulation_is_refused_with_the_remedy(machine):
+    machine.setattr(torch.cuda, "get_device_name", lambda *_: "Tesla T4")
+    machine.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    gpu = torch.device("cuda")
+    with pytest.raises(
+        device.DeviceError, match="Tesla T4 computes bf16 only by emulation.*run.precision fp32"
+    ):
+        device.check_precision(gpu, "bf16")
+    device.check_precision(gpu, "fp32")
+    device.check_precision(torch.device("cpu"), "bf16")
+    machine.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    device.check_precision(gpu, "bf16")
+
+
+@pytest.mark.parametrize(
+    ("share", "fraction"),
+    [(0.5, (12 - 0.6) / 24), (0.25, (6 - 0.6) / 24), (0.01, 0.0), (1.0, None), (0.0, None)],
+)
+def test_a_share_of_a_gpu_is_a_limit_of_memory_less_its_context(machine, share, fraction):
+    set_to = []
+    gib = 1000 * 2**20
+    machine.setattr(torch.cuda, "get_device_properties", lambda d: SimpleNamespace(total_memory=24 * gib))
+    machine.setattr(torch.cuda, "set_per_process_memory_fraction", set_to.append)
+    device.limit_memory(torch.device("cuda"), share)
+    device.limit_memory(torch.device("cpu"), share)
+    assert set_to == ([] if fraction is None else [pytest.approx(fraction)])
+
+
+def test_out_of_memory_is_recognised_whichever_library_says_so():
+    assert device.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert device.is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"))
+    assert device.is_out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"))
+    assert not device.is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
 
 
 def test_an_old_driver_is_named_with_the_one_that_is_needed(machine):
@@ -121,3 +165,11 @@ def test_the_hardware_of_a_record_is_one_line(machine):
     assert device.describe_hardware() == "2 x NVIDIA H200"
     machine.setattr(torch.cuda, "is_available", lambda: False)
     assert "cores, no GPU" in device.describe_hardware()
+
+
+def test_a_record_names_card_driver_and_libraries(machine):
+    machine.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA A10G")
+    machine.setattr(torch.backends.cudnn, "version", lambda: 91002)
+    told = device.describe_device(torch.device("cuda"))
+    assert told == "NVIDIA A10G, driver 580.65.06, CUDA 13.0, cuDNN 91002"
+    assert device.describe_device(torch.device("cpu")).endswith("cores")

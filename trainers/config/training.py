@@ -111,7 +111,7 @@ class RunConfig:
     seed: int = 0
     """Seed of the weights; the data order has another seed (data.order_seed)."""
     device: str = "auto"
-    """auto (CUDA, else MPS, else CPU), or the name of a torch device."""
+    """auto (CUDA, else the CPU), or the name of a torch device."""
     threads: int = 0
     """CPU threads of torch; 0 leaves torch's choice."""
 

@@ -1,6 +1,7 @@
 """The size of a cluster, now and at most, and how many trials run on it at once."""
 
 import json
+from functools import partial
 
 import pytest
 from helpers.clusters import node
@@ -11,7 +12,19 @@ from orchestrator.cluster.capacity import Capacity, LiveCapacity, Size
 
 @pytest.mark.parametrize(
     ("gpus", "cpus", "per_trial", "slots"),
-    [(0, 2, 1.0, 2), (1, 8, 1.0, 1), (1, 8, 0.5, 2), (4, 3, 0.5, 3), (8, 64, 0.25, 32), (0, 0, 1.0, 1)],
+    [
+        (0, 2, 1.0, 2),
+        (1, 8, 1.0, 1),
+        (1, 8, 0.5, 2),
+        (4, 3, 0.5, 3),
+        (8, 64, 0.25, 32),
+        (0, 0, 1.0, 1),
+        (2, 8, 0.6, 2),  # a share never spans two GPUs
+        (2, 8, 0.4, 4),
+        (2, 8, 0.3333, 6),
+        (2, 8, 0.3334, 4),
+        (1, 64, 0.1, 10),
+    ],
 )
 def test_slots(gpus, cpus, per_trial, slots):
     assert Capacity("here", True, 1, cpus, gpus).slots(per_trial, 1) == slots
@@ -58,9 +71,10 @@ def test_live_capacity_is_the_declared_size_or_a_larger_present_one():
     config = {"max_workers": 3, "head_node_type": "head", "provider": {"type": "aws"}}
     config["available_node_types"] = {"head": {}, "worker": worker}
     alive = [node(2, is_head=True)]
-    assert LiveCapacity(lambda: alive, config)() == Size(4, 14, 3)
+    most = partial(capacity.maximum, config)
+    assert LiveCapacity(lambda: alive, most)() == Size(4, 14, 3)
     alive += [node(64)] * 4
-    assert LiveCapacity(lambda: alive, config)() == Size(5, 2 + 4 * 64, 3)
+    assert LiveCapacity(lambda: alive, most)() == Size(5, 2 + 4 * 64, 3)
 
 
 def test_an_autoscaled_cluster_is_as_large_as_its_node_types_declare():

@@ -34,6 +34,7 @@ GOLDEN = {
     "gpu_hours": 0.0,
     "cpu_hours": 0.02,
     "cost": 0.0,
+    "hardware": "",
     "mlflow_run_id": None,
     "steps": 120,
     "max_steps": 120,

@@ -42,7 +42,7 @@ def test_a_bad_name_is_refused(tmp_path, name):
         ({"max_hours": float("nan")}, "--max-hours must be 0 or more, but got nan"),
         ({"max_gpu_hours": -1.0}, "--max-gpu-hours must be 0 or more, but got -1.0"),
         ({"price_per_gpu_hour": float("inf")}, "--price-per-gpu-hour must be 0 or more, but got inf"),
-        ({"gpus_per_trial": 0.0}, "--gpus-per-trial must be a share of one GPU .* whole number, but got 0"),
+        ({"gpus_per_trial": -1.0}, "--gpus-per-trial must be a share of one GPU .* whole number, but got -1"),
         ({"gpus_per_trial": 1.5}, "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5"),
         ({"gpus_per_trial": float("nan")}, "must be a share of one GPU"),
         ({"ranks_per_trial": -1}, "--ranks-per-trial must be 0 or more, but got -1"),
@@ -58,6 +58,8 @@ def test_numbers_that_cannot_be_run_are_refused(tmp_path, options, sentence):
 @pytest.mark.parametrize(
     ("gpus", "ranks", "expected"),
     [
+        (0.0, 0, (1, 1.0, 1.0)),
+        (0.0, 2, (2, 1.0, 2.0)),
         (1.0, 0, (1, 1.0, 1.0)),
         (0.25, 0, (1, 0.25, 0.25)),
         (0.25, 1, (1, 0.25, 0.25)),

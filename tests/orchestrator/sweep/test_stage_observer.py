@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from helpers.tiny import tiny
 
+from datasets.errors import UserError
 from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.storage import Storage
 from orchestrator.sweep.context import SweepContext
@@ -77,6 +78,19 @@ def test_a_diverged_or_failed_trial_is_never_the_best(observer):
     shown.on_report("t1", report(29.0, 1.0, status=Status.DIVERGED).to_result())
     shown.on_report("t1", TrialReport(Status.FAILED, "gan").to_result())
     assert "note" not in vars(shown.context.progress)
+
+
+def test_the_first_machine_whose_device_fails_ends_the_stage(observer, monkeypatch):
+    shown = observer()
+    monkeypatch.setattr(SweepContext, "slots", lambda self: 4)
+    shown.on_report("t1", TrialReport(Status.FAILED, reason="its warm start did not finish").to_result())
+    assert shown.slots() == 4, "the fault of one trial"
+    failed = TrialReport(Status.FAILED, reason="torch sees no GPU on node-7", machine_fault=True)
+    shown.on_report("t1", failed.to_result())
+    with pytest.raises(UserError, match="torch sees no GPU on node-7; the sweep can be resumed once"):
+        shown.slots()
+    shown.callback.reports["t1"] = failed
+    assert not shown.callback.is_over("t1"), "a resumed sweep runs it"
 
 
 def test_journal_and_steps_are_handed_on(observer):

@@ -10,13 +10,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.trials import FakeTune, new_context, photographs, run  # noqa: F401
+from helpers.trials import CONFIG, FakeTune, new_context, photographs, run  # noqa: F401
 
-from orchestrator.results.trial_report import Status, Usage
+from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.storage import Storage
 from orchestrator.trial import inputs, warm_starts
+from orchestrator.trial import trial as trial_module
+from orchestrator.trial.context import TrialContext
 from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.trial import run_opened
 from trainers import checkpoint
+from trainers.config import override
+from trainers.device import DeviceError
+from trainers.train_step import TrainStep
 
 RUNNING, COMPLETE = Status.RUNNING, Status.COMPLETE
 
@@ -176,3 +182,82 @@ def test_a_warm_start_begins_from_run_start_from(run, tmp_path):
     moved = source.rename(tmp_path / "moved")
     _, third = run("screen", **{"run.start_from": str(moved)})
     assert third.context.warm_key == second.context.warm_key
+
+
+def test_a_trial_whose_device_fails_says_so_and_names_the_machine_as_the_reason(new_context, monkeypatch):
+    def no_device(run, gpus):
+        raise DeviceError("Ray assigned GPU 0 of node-7, but torch sees no GPU there")
+
+    monkeypatch.setattr("orchestrator.trial.context.open_device", no_device)
+    reports = []
+    reporter = SimpleNamespace(report=lambda result, pointer: reports.append(TrialReport.from_result(result)))
+    spec = SimpleNamespace(stage="screen")
+    run_opened(lambda: new_context("screen"), CONFIG, spec, reporter)
+    (report,) = reports
+    assert (report.status, report.machine_fault, report.phase) == (Status.FAILED, True, "gan")
+    assert report.reason == "Ray assigned GPU 0 of node-7, but torch sees no GPU there"
+    assert report.max_steps == CONFIG.run.gan_steps and report.attempt
+
+
+@pytest.fixture
+def full_gpu(run, monkeypatch):
+    """full_gpu(share of a GPU) -> what a warm trial reports if the first update finds no memory."""
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(TrainStep, "__call__", fail)
+    monkeypatch.setattr(trial_module, "describe_device", lambda device: "NVIDIA A10G, driver 580.65.06")
+
+    def go(share):
+        opened = TrialContext.open
+
+        def with_share(*args, **kwargs):
+            context = opened(*args, **kwargs)
+            return replace(context, spec=replace(context.spec, gpus=share))
+
+        monkeypatch.setattr(TrialContext, "open", with_share)
+        try:
+            return run("warm")[0]
+        finally:
+            monkeypatch.setattr(TrialContext, "open", opened)
+
+    return go
+
+
+def test_a_trial_alone_on_its_gpu_that_needs_more_memory_is_not_repeated_but_advised(full_gpu):
+    (report,) = full_gpu(1.0)
+    assert report.status is Status.FAILED and not report.machine_fault
+    assert report.reason == (
+        "it needs more memory than NVIDIA A10G has with data.batch_size 2: raise optim.micro_batches "
+        "(now 1), lower data.batch_size, set run.precision bf16"
+    )
+
+
+def test_a_trial_that_shares_its_gpu_is_tried_once_more(full_gpu):
+    with pytest.raises(torch.OutOfMemoryError):
+        full_gpu(0.5)  # Tune starts it again in a new process
+    (report,) = full_gpu(0.5)
+    assert report.status is Status.FAILED
+    assert "more memory than a share of 0.5 of NVIDIA A10G has" in report.reason
+    assert report.reason.endswith(" or give trials a larger --gpus-per-trial")
+
+
+def test_another_error_of_the_device_is_left_to_the_retries(run, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(TrainStep, "__call__", fail)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        run("warm")
+
+
+def test_compiled_trials_of_one_worker_start_without_the_graphs_of_earlier_ones(new_context, monkeypatch):
+    """torch compiles one function for 8 networks, and runs later ones uncompiled without a word."""
+    resets, runs = [], []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(len(runs)))
+    monkeypatch.setattr(trial_module.Trial, "run", lambda self: runs.append(self))
+    for compiled in (True, True, False):
+        config = override(CONFIG, {"run.compile": compiled})
+        run_opened(lambda: new_context("warm"), config, SimpleNamespace(stage="warm"), None)
+    assert resets == [0, 1] and len(runs) == 3

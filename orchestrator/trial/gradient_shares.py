@@ -1,0 +1,36 @@
+"""Means of the gradient shares that the training loop logs, over one phase of a trial."""
+
+from collections.abc import Mapping
+from typing import Any
+
+SHARE = "gradient_share/"
+
+
+class ShareMeans:
+    """Means of gradient shares over the present phase: the last logged step says little of a whole run."""
+
+    def __init__(self, phase: str = "", sums: Mapping[str, list[float]] | None = None) -> None:
+        self.phase = phase
+        self.sums = {name: list(pair) for name, pair in (sums or {}).items()}
+        """Loss term -> sum of its logged shares, and their number."""
+
+    def add(self, phase: str, values: Mapping[str, float]) -> None:
+        """Add the shares among logged values; a new phase begins anew."""
+        if phase != self.phase:
+            self.phase, self.sums = phase, {}
+        for name in (k for k in values if k.startswith(SHARE)):
+            total, count = self.sums.get(name.removeprefix(SHARE), [0.0, 0])
+            self.sums[name.removeprefix(SHARE)] = [total + values[name], count + 1]
+
+    def means(self) -> dict[str, float]:
+        """Return loss term -> mean share."""
+        return {name: total / count for name, (total, count) in self.sums.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint."""
+        return {"phase": self.phase, "sums": self.sums}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "ShareMeans":
+        """Return the inverse of `to_dict`."""
+        return cls(plain["phase"], plain["sums"])
