@@ -45,8 +45,6 @@ def run_opened(
         )
         reporter.report(report.to_result(), "")
         return
-    if config.run.compile:
-        torch.compiler.reset()  # torch compiles a function for 8 networks; a worker may see more
     try:
         Trial(context).run()
     finally:

@@ -20,7 +20,6 @@ from orchestrator.trial.context import TrialContext
 from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.trial import run_opened
 from trainers import checkpoint
-from trainers.config import override
 from trainers.device import DeviceError
 from trainers.train_step import TrainStep
 
@@ -250,14 +249,3 @@ def test_another_error_of_the_device_is_left_to_the_retries(run, monkeypatch):
     monkeypatch.setattr(TrainStep, "__call__", fail)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         run("warm")
-
-
-def test_compiled_trials_of_one_worker_start_without_the_graphs_of_earlier_ones(new_context, monkeypatch):
-    """torch compiles one function for 8 networks, and runs later ones uncompiled without a word."""
-    resets, runs = [], []
-    monkeypatch.setattr(torch.compiler, "reset", lambda: resets.append(len(runs)))
-    monkeypatch.setattr(trial_module.Trial, "run", lambda self: runs.append(self))
-    for compiled in (True, True, False):
-        config = override(CONFIG, {"run.compile": compiled})
-        run_opened(lambda: new_context("warm"), config, SimpleNamespace(stage="warm"), None)
-    assert resets == [0, 1] and len(runs) == 3
