@@ -3,12 +3,15 @@
 All inputs have three channels, so that any generator accepts them; grey and edges repeat one channel.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from datasets.config import DataConfig
 from datasets.degrade import down
+from datasets.files import usable_cpus
 
 
 def network_input(hr: Tensor, scale: int, data: DataConfig) -> Tensor:
@@ -17,6 +20,11 @@ def network_input(hr: Tensor, scale: int, data: DataConfig) -> Tensor:
     Edges are detected at full size and then shrunk, so that all scales see equal edges.
     """
     return down(_CONTENT[data.input](hr, data), scale, data.degradation)
+
+
+def needs_host(data: DataConfig) -> bool:
+    """Return True if only the host can compute the input: for edges (scikit-image) and Pillow's bicubic."""
+    return data.input == "edges" or data.degradation == "pil"
 
 
 def grey(hr: Tensor) -> Tensor:
@@ -34,7 +42,10 @@ def edges(hr: Tensor, sigma: float, low: float, high: float) -> Tensor:
     from skimage.feature import canny  # takes a second to import, and most runs have no edges
 
     planes = grey(hr)[:, 0].cpu().numpy() / 255.0
-    found = [canny(p, sigma=sigma, low_threshold=low, high_threshold=high) for p in planes]
+    with ThreadPoolExecutor(min(len(planes), usable_cpus())) as threads:  # most of it runs without the GIL
+        found = list(
+            threads.map(lambda p: canny(p, sigma=sigma, low_threshold=low, high_threshold=high), planes)
+        )
     lines = torch.from_numpy(np.stack(found)).to(torch.uint8) * 255
     return lines.to(hr.device).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
 

@@ -7,6 +7,8 @@ step_losses        StepLosses, build_features: the losses of a step from the set
 losses             formulas of the losses
 vgg_features       VGGFeatures: the network of the content loss
 content_cache      ContentCache: its features of real images, stored
+mixed_precision    ComputeCopy: bf16 copies of weights, cast once per update
+numerics           TF32 and determinism of a GPU, in training and in measurements
 divergence         DivergenceGuard: detects values that are not finite
 lr_schedule        lr_factor: learning rate over a phase
 state              TrainState, History, Diverged, Stopped

@@ -12,6 +12,7 @@ from torch import Tensor
 from datasets import sampling
 from datasets.errors import UserError
 from datasets.loader import TrainLoader
+from datasets.upload import upload
 
 
 class ContentCache:
@@ -40,7 +41,7 @@ class ContentCache:
             computed = [self.features(hr[i : i + 1]) for i in missing.tolist()]
             self._store(slots[missing], torch.cat(computed))
         assert self.stored is not None
-        return self.stored[torch.from_numpy(slots).to(hr.device)]
+        return self.stored[upload(torch.from_numpy(slots), hr.device)]
 
     def _slots(self, index: int) -> np.ndarray:
         loader, data = self.loader, self.loader.data
@@ -54,5 +55,5 @@ class ContentCache:
     def _store(self, slots: np.ndarray, features: Tensor) -> None:
         if self.stored is None:
             self.stored = features.new_empty((len(self.known), *features.shape[1:]))
-        self.stored[torch.from_numpy(slots).to(features.device)] = features
+        self.stored[upload(torch.from_numpy(slots), features.device)] = features
         self.known[slots] = True

@@ -1,11 +1,12 @@
 """Detect losses and gradients that are not finite, on the device: no training step waits for the check."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainers.distributed import ALONE, Ranks
 from trainers.state import Diverged, TrainState
 
+ALIGNMENT = 16  # bytes
 MAX_ROWS = 4096  # a run that seldom calls `raise_if_diverged` is checked after this many rows
 
 
@@ -25,15 +26,15 @@ class DivergenceGuard:
         self.values: dict[str, Tensor] = {}
         self.pending: list[str] = []
         self.rows: list[tuple[int, list[str], Tensor]] = []
-        self.buffers = [b for m in (state.generator, state.discriminator) if m for b in m.buffers()]
-        self.buffers_before = _bytes(self.buffers) if self.buffers else None
+        self.buffers = _in_one_block([m for m in (state.generator, state.discriminator) if m])
+        self.buffers_before = None if self.buffers is None else self.buffers.clone()
 
     def begin(self) -> None:
         """Begin a step: clear the values of the last one, and copy the running statistics."""
         self.values, self.pending = {}, []
-        if self.buffers_before is not None:
+        if self.buffers is not None:
             # torch.where and not an if: an if would wait for the device
-            self.buffers_before = torch.where(self.bad > 0, self.buffers_before, _bytes(self.buffers))
+            self.buffers_before = torch.where(self.bad > 0, self.buffers_before, self.buffers)
 
     def record(self, term: str, value: Tensor, parts: int = 1) -> None:
         """Store `value` for the log and the next `latch_step`; `parts` values of one term are averaged."""
@@ -72,18 +73,38 @@ class DivergenceGuard:
         self.state.step = step - 1
         raise Diverged(step, term)
 
-    def mask(self, dtype: torch.dtype) -> Tensor:
-        """Return 1 while every value was finite, then 0; a factor for updates."""
-        return (1 - self.bad).to(dtype)
+    def unless_bad(self, weight: float, dtype: torch.dtype) -> Tensor:
+        """Return `weight` while every value was finite, then 0; a factor for updates."""
+        return torch.rsub(self.bad.to(dtype), weight, alpha=weight)
 
     def _restore_buffers(self) -> None:
-        if self.buffers_before is None:
-            return
-        parts = self.buffers_before.split([b.numel() * b.element_size() for b in self.buffers])
-        for b, part in zip(self.buffers, parts, strict=True):
-            b.copy_(part.clone().view(b.dtype).view_as(b))
+        if self.buffers is not None:
+            self.buffers.copy_(self.buffers_before)
 
 
-def _bytes(buffers: list[Tensor]) -> Tensor:
-    """Return all buffers, counters included, as one new tensor of bytes."""
-    return torch.cat([b.contiguous().view(-1).view(torch.uint8) for b in buffers])
+def _in_one_block(modules: list[nn.Module]) -> Tensor | None:
+    """Make all buffers of `modules` views of one new tensor of bytes, and return it; None without buffers.
+
+    One kernel then copies them all: a network with batch norm has dozens, counters included.
+    """
+    owners = [(m, name, b) for root in modules for m in root.modules() for name, b in m._buffers.items()]
+    sizes = {id(b): _padded(b.numel() * b.element_size()) for _, _, b in owners if b is not None}
+    if not sizes:
+        return None
+    block = torch.zeros(sum(sizes.values()), dtype=torch.uint8, device=owners[0][2].device)
+    parts = dict(zip(sizes, block.split(list(sizes.values())), strict=True))
+    views: dict[int, Tensor] = {}
+    for module, name, b in owners:
+        if b is None:
+            continue
+        if id(b) not in views:
+            part = parts[id(b)][: b.numel() * b.element_size()]
+            # .data: plain views would count as changed, for the backward pass, when any of the others changes
+            views[id(b)] = part.view(b.dtype).view(b.shape).copy_(b).data
+        module._buffers[name] = views[id(b)]
+    return block
+
+
+def _padded(size: int) -> int:
+    """Return `size` rounded up to the alignment that vector instructions want, in bytes."""
+    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainers import losses
 from trainers.config import TrainConfig
 from trainers.distributed import ALONE, Ranks
+from trainers.mixed_precision import ComputeCopy
 from trainers.numerics import training_numerics
 from trainers.state import TrainState
 
@@ -31,9 +32,18 @@ class StepLosses:
         self.numerics = training_numerics(config.run, self.device)
         if config.run.compile:
             _prepare_compiler(config)
-        self.generator = _compiled(state.generator, config)
-        self.discriminator = _compiled(state.discriminator, config)
-        self.features = _compiled(features, config)
+        self.g_copy, self.d_copy, features_copy = (
+            module and ComputeCopy(module, bf16=config.run.precision == "bf16")
+            for module in (state.generator, state.discriminator, features)
+        )
+        self.generator = _compiled(self.g_copy, config)
+        self.discriminator = _compiled(self.d_copy, config)
+        self.features = _compiled(features_copy, config)
+
+    def refresh(self) -> None:
+        """Bring the weights with which both networks compute up to date, after an update of either."""
+        for network in filter(None, (self.g_copy, self.d_copy)):
+            network.refresh()
 
     def generate(self, lr_image: Tensor) -> Tensor:
         """Return the generator's output for `lr_image`, in the input's dtype."""
@@ -47,8 +57,12 @@ class StepLosses:
 
     def content_of(self, hr: Tensor) -> Tensor:
         """Return the content features of real images `hr` (N, 3, H, W) in [0, 1], without a gradient."""
-        with torch.no_grad(), self.numerics, self.autocast():
-            return self.features(hr.contiguous(memory_format=torch.channels_last))
+        with torch.no_grad(), self.numerics:
+            return self._content(hr.contiguous(memory_format=torch.channels_last))
+
+    def _content(self, image: Tensor) -> Tensor:
+        with self.autocast():
+            return self.features(image)
 
     def autocast(self) -> torch.autocast:
         """Return the context of run.precision: bf16 autocast, or one that changes nothing."""
@@ -69,7 +83,7 @@ class StepLosses:
         if loss.content_weight:
             target = self.content_of(hr) if target is None else target
             terms["content"] = loss.content_weight * losses.content_loss(
-                self.features(sr), target, loss.content_scale, loss.content_criterion
+                self._content(sr), target, loss.content_scale, loss.content_criterion
             )
         if loss.adversarial_weight:
             assert fake is not None
@@ -125,11 +139,11 @@ def build_features(config: TrainConfig, device: torch.device) -> nn.Module | Non
     return features.to(device=device, memory_format=torch.channels_last)
 
 
-def _compiled(module: nn.Module | None, config: TrainConfig) -> Callable[[Tensor], Tensor]:
-    """Return `module` as a function, through torch.compile if run.compile is set."""
-    if module is None:
+def _compiled(network: ComputeCopy | None, config: TrainConfig) -> Callable[[Tensor], Tensor]:
+    """Return a network as a function, through torch.compile if run.compile is set."""
+    if network is None:
         return _absent
-    return torch.compile(module) if config.run.compile else module
+    return torch.compile(network.module) if config.run.compile else network.module
 
 
 def _prepare_compiler(config: TrainConfig) -> None:

@@ -44,11 +44,11 @@ class TrainStep:
         self.config, self.state, self.ranks = config, state, ranks
         for module in filter(None, (state.generator, state.ema, state.discriminator)):
             synchronise(module, ranks)
+        self.guard = DivergenceGuard(state, ranks)
         self.losses = StepLosses(config, state, features, ranks)
         self.g_params = list(state.generator.parameters())
         self.d_params = list(state.discriminator.parameters()) if state.discriminator else []
         self.ema_params = list(state.ema.parameters())
-        self.guard = DivergenceGuard(state, ranks)
         self.parts = config.optim.micro_batches
         self.output_gradients: dict[str, Tensor] = {}
         self.logits: tuple[Tensor, Tensor] | None = None
@@ -64,6 +64,7 @@ class TrainStep:
         lr_image = lr_image.contiguous(memory_format=torch.channels_last)
         with self.losses.numerics:
             self.guard.begin()
+            self.losses.refresh()
             parts = self._split(hr, lr_image, target)
             if self.state.phase == "psnr":
                 self._pixel_only(parts)
@@ -117,6 +118,7 @@ class TrainStep:
         collected = self._collect(self.d_params, grads, "d_gradient")
         self.guard.latch_step(self.state.step + 1)
         self._apply(self.state.opt_d, self.d_params, collected)
+        self.losses.refresh()
         grads = []
         for (hr, lr_image, target), sr in zip(parts, generated, strict=True):
             sr = sr if len(parts) == 1 else self.losses.generate(lr_image)
@@ -162,13 +164,13 @@ class TrainStep:
         loss = self.losses.discriminator_loss(hr, sr, real, fake, self.state.step)
         self.guard.record("discriminator", loss, self.parts)
         self.logits = real.detach(), fake.detach()
-        return torch.autograd.grad(loss, self.d_params, retain_graph=retain_graph)
+        assert self.losses.d_copy is not None
+        return torch.autograd.grad(loss, self.losses.d_copy.parameters, retain_graph=retain_graph)
 
     def _gan_gradients(
         self, sr: Tensor, hr: Tensor, fake: Tensor | None, real: Tensor | None, target: Tensor | None
     ) -> Sequence[Tensor]:
-        with self.losses.autocast():
-            terms = self.losses.generator_terms(sr, hr, fake, real, target)
+        terms = self.losses.generator_terms(sr, hr, fake, real, target)
         return self._generator_gradients(sr, hr, terms)
 
     def _generator_gradients(self, sr: Tensor, hr: Tensor, terms: dict[str, Tensor]) -> Sequence[Tensor]:
@@ -177,14 +179,14 @@ class TrainStep:
         self.output_gradients = {name: gradient_at_output(loss, sr) for name, loss in terms.items()}
         self.images = sr.detach(), hr
         gradients = list(self.output_gradients.values()) or [torch.zeros_like(sr)]
-        return torch.autograd.grad(sr, self.g_params, sum(gradients[1:], gradients[0]))
+        assert self.losses.g_copy is not None
+        return torch.autograd.grad(sr, self.losses.g_copy.parameters, sum(gradients[1:], gradients[0]))
 
     def _collect(
         self, params: list[Tensor], parts: Sequence[Sequence[Tensor]], term: str
     ) -> tuple[list[Tensor], Tensor]:
         """Return the gradients averaged over parts and ranks, and their norm, which is recorded as `term`."""
-        grads = [_with_strides_of(p, g) for p, g in zip(params, _mean_over(parts), strict=True)]
-        grads = self.ranks.average(grads)
+        grads = self.ranks.average(_as_stored(params, _mean_over(parts)))
         norm = torch.stack(torch._foreach_norm(grads)).norm()
         self.guard.record(term, norm)
         return grads, norm
@@ -217,7 +219,7 @@ class TrainStep:
         # a young average follows the weights closely, else it would still hold the start
         weight = 1 - min(decay, step / (step + 9))
         difference = torch._foreach_sub(self.g_params, self.ema_params)
-        torch._foreach_mul_(difference, weight * self.guard.mask(difference[0].dtype))
+        torch._foreach_mul_(difference, self.guard.unless_bad(weight, difference[0].dtype))
         torch._foreach_add_(self.ema_params, difference)
 
 
@@ -232,9 +234,26 @@ def gradient_at_output(loss: Tensor, sr: Tensor) -> Tensor:
 def _mean_over(parts: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
     if len(parts) == 1:
         return parts[0]
-    return [torch.stack(gradients).mean(0) for gradients in zip(*parts, strict=True)]
+    total = [g.to(torch.promote_types(g.dtype, torch.float32), copy=True) for g in parts[0]]
+    for gradients in parts[1:]:
+        torch._foreach_add_(total, gradients)
+    torch._foreach_div_(total, len(parts))
+    return total
 
 
-def _with_strides_of(p: Tensor, grad: Tensor) -> Tensor:
-    """Return `grad` with the strides of `p`: fused optimizers walk both memories side by side."""
-    return grad if grad.stride() == p.stride() else torch.empty_like(p).copy_(grad)
+def _as_stored(params: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return `grads` in the dtype and with the strides of `params`, as fused optimizers read them.
+
+    What only differs in dtype is copied in few kernels.
+    """
+    stored = list(grads)
+    cast: list[tuple[Tensor, Tensor]] = []
+    for i, (p, g) in enumerate(zip(params, grads, strict=True)):
+        if g.stride() != p.stride():
+            stored[i] = torch.empty_like(p).copy_(g)
+        elif g.dtype != p.dtype:
+            stored[i] = torch.empty_like(p)
+            cast.append((stored[i], g))
+    if cast:
+        torch._foreach_copy_(*map(list, zip(*cast, strict=True)))
+    return stored

@@ -11,7 +11,7 @@ from PIL import Image
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.image_set import ImageSet
-from datasets.loader import TrainLoader, _Crops
+from datasets.loader import TrainLoader
 from datasets.shard_writer import PackSettings, pack
 from datasets.shuffle_buffer import buffer_size, stream
 from datasets.sources import FolderSource
@@ -90,7 +90,7 @@ def test_a_crop_is_the_same_in_both_modes(images: ImageSet) -> None:
     epochs = np.zeros(4, dtype=np.int64)
     cached = loader(images, mode="cached")
     pixels = images.pixels.crops(streamed.indices, *cached._crop_positions(streamed.indices, epochs), 16)
-    assert torch.equal(cached._batch(_Crops(pixels, epochs, streamed.indices)).hr, streamed.hr)
+    assert torch.equal(cached._batch(cached._crops(pixels, epochs, streamed.indices)).hr, streamed.hr)
 
 
 def test_large_images_make_a_small_buffer(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,11 +24,11 @@ def step(guarded, number, **values):
     guarded.latch_step(number)
 
 
-def test_finite_values_leave_the_flag_at_zero_and_the_mask_at_one():
+def test_finite_values_leave_the_flag_at_zero_and_updates_as_they_are():
     _, guarded = guard()
     step(guarded, 1, pixel=0.5, tv=1e30)
     guarded.raise_if_diverged()
-    assert guarded.bad.item() == 0 and guarded.mask(torch.float64).item() == 1.0
+    assert guarded.bad.item() == 0 and guarded.unless_bad(0.25, torch.float64).item() == 0.25
     assert {k: v.item() for k, v in guarded.values.items()} == pytest.approx({"pixel": 0.5, "tv": 1e30})
 
 
@@ -38,7 +38,7 @@ def test_the_first_step_and_term_that_are_not_finite_are_raised_later(value):
     step(guarded, 1, pixel=0.5, content=1.0)
     step(guarded, 2, pixel=0.5, content=value)
     step(guarded, 3, pixel=NAN, content=1.0)
-    assert guarded.bad.item() == 1 and guarded.mask(torch.float32).item() == 0
+    assert guarded.bad.item() == 1 and guarded.unless_bad(0.25, torch.float32).item() == 0
     with pytest.raises(Diverged, match="diverged at step 2: content is not finite"):
         guarded.raise_if_diverged()
     assert state.step == 1

@@ -358,9 +358,9 @@ def test_bf16_keeps_the_image_the_losses_and_the_weights_in_float32(kind):
     norm = "none" if kind == "rrdb" else "batch"
     config = tiny(generator__kind=kind, generator__norm=norm, run__precision="bf16", **CONTENT)
     state, step = start(config)
-    seen = {}
-    state.generator.tail.register_forward_hook(lambda m, i, out: seen.update(tail=out.dtype))
-    conv = next(m for m in state.generator.blocks.modules() if isinstance(m, torch.nn.Conv2d))
+    seen, computing = {}, step.losses.generator
+    computing.tail.register_forward_hook(lambda m, i, out: seen.update(tail=out.dtype))
+    conv = next(m for m in computing.blocks.modules() if isinstance(m, torch.nn.Conv2d))
     conv.register_forward_hook(lambda m, i, out: seen.update(trunk=out.dtype))
     norms = [m for m in state.discriminator.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for index in range(3):

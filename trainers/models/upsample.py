@@ -36,7 +36,28 @@ def pixel_shuffle(channels: int, factor: int, icnr: bool = False) -> nn.Module:
     conv = nn.Conv2d(channels, channels * factor**2, 3, padding=1)
     if icnr:
         _repeat_kernels(conv, factor**2)
-    return nn.Sequential(conv, nn.PixelShuffle(factor))
+    return nn.Sequential(conv, PixelShuffle(factor))
+
+
+class PixelShuffle(nn.PixelShuffle):
+    """A pixel shuffle that keeps the memory format channels_last on a GPU, where torch's does not.
+
+    The next convolution would otherwise copy the largest feature maps of the network, forward and backward.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        last = input.device.type == "cuda" and input.is_contiguous(memory_format=torch.channels_last)
+        if not last or torch.compiler.is_compiling():
+            return super().forward(input)
+        return shuffle_channels_last(input, self.upscale_factor)
+
+
+def shuffle_channels_last(x: Tensor, factor: int) -> Tensor:
+    """Return the pixel shuffle (N, C/factor^2, factor*H, factor*W) of channels_last `x`, in channels_last."""
+    n, channels, height, width = x.shape
+    split = x.permute(0, 2, 3, 1).view(n, height, width, channels // factor**2, factor, factor)
+    shuffled = split.permute(0, 1, 4, 2, 5, 3).reshape(n, height * factor, width * factor, -1)
+    return shuffled.permute(0, 3, 1, 2)
 
 
 def _repeat_kernels(conv: nn.Conv2d, times: int) -> None:

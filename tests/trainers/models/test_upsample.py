@@ -10,6 +10,7 @@ from trainers.models.upsample import (
     Bicubic,
     nearest_conv,
     pixel_shuffle,
+    shuffle_channels_last,
     transposed_conv,
     transposed_conv_3,
     upsampling,
@@ -101,3 +102,17 @@ def test_kernel_three_sums_unequal_numbers_of_taps():
     torch.nn.init.zeros_(conv.bias)
     inner = conv(torch.ones(1, 1, 9, 9))[..., 4:-4, 4:-4]
     assert sorted(inner.unique().tolist()) == [1, 2, 4]
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_the_pixel_shuffle_of_a_gpu_is_torchs_and_keeps_the_memory_format(factor):
+    results = []
+    for shuffle in (shuffle_channels_last, torch.nn.functional.pixel_shuffle):
+        x = torch.arange(2 * 5 * factor**2 * 4 * 3, dtype=torch.float64).view(2, 5 * factor**2, 4, 3)
+        x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+        out = shuffle(x, factor)
+        (out * torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view(out.shape)).sum().backward()
+        results.append((out, x.grad))
+    (ours, gradient), (theirs, expected) = results
+    assert torch.equal(ours, theirs) and torch.equal(gradient, expected)
+    assert ours.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,55 @@
+"""Copies from the host to the device that nobody waits for.
+
+A copy to CUDA waits for everything queued before it unless its source is pinned and it is asked not to.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+
+class OnDevice(Protocol):
+    """A batch with tensors on a device; datasets.loader.Batch is one."""
+
+    @property
+    def hr(self) -> Tensor: ...
+    @property
+    def lr_image(self) -> Tensor: ...
+
+
+T = TypeVar("T", bound=OnDevice)
+
+
+def pinned(x: Tensor, device: torch.device) -> Tensor:
+    """Return `x` in pinned memory if it is to be copied to CUDA, else `x` itself."""
+    return x.pin_memory() if device.type == "cuda" and not x.is_pinned() else x
+
+
+def upload(x: Tensor, device: torch.device) -> Tensor:
+    """Return `x` on `device`; the host does not wait for the copy."""
+    return pinned(x, device).to(device, non_blocking=True)
+
+
+def one_ahead(batches: Iterator[T], device: torch.device) -> Iterator[T]:
+    """Yield batches whose copies and kernels were queued one batch ahead, on a CUDA stream of their own.
+
+    They run beside the step that precedes them; the stream of the step waits for them on the device.
+    """
+    side = torch.cuda.Stream(device)
+
+    def launch() -> tuple[T, torch.cuda.Event]:
+        with torch.cuda.stream(side):
+            batch = next(batches)
+        return batch, side.record_event()
+
+    upcoming = launch()
+    while True:
+        batch, uploaded = upcoming
+        upcoming = launch()
+        step = torch.cuda.current_stream(device)
+        step.wait_event(uploaded)
+        for x in (batch.hr, batch.lr_image):
+            x.record_stream(step)  # its memory is reused only when the step has read it
+        yield batch
