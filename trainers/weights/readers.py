@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from trainers.weights.ncnn import read_rrdb, read_span
+
 Tensors = dict[str, Tensor]
 
 
@@ -78,5 +80,7 @@ def _flax(network: str, places: tuple[int, ...]) -> Callable[[bytes], Tensors]:
 CONVERTERS: dict[str, Callable[[bytes], Tensors]] = {
     "flax_alexnet": _flax("AlexNet_0", ALEXNET_CONVOLUTIONS),
     "flax_vgg16": _flax("VGG16_0", VGG16_CONVOLUTIONS),
+    "ncnn_rrdb": read_rrdb,
+    "ncnn_span": read_span,
 }
 """Layouts of packaged files that differ from the published ones: bytes -> tensors under published names."""

