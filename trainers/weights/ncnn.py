@@ -1,7 +1,7 @@
 """Generators in ncnn's binary format -> tensors under the names that their own projects use.
 
-A .bin file holds the convolutions in the order of its .param file. Of each, a tag of four bytes (0x01306B47: half
-precision, padded to four bytes; 0: single precision), the weights, and the bias in single precision.
+A .bin file holds the convolutions in the order of its .param file. Of each, a tag of four bytes (0x01306B47:
+half precision, padded to four bytes; 0: single precision), the weights, and the bias in single precision.
 """
 
 from collections.abc import Iterator
@@ -67,8 +67,8 @@ def _rrdb_layers(blocks: int, channels: int, growth: int) -> Iterator[Shape]:
 def read_span(data: bytes, channels: int = 48) -> dict[str, Tensor]:
     """Return the tensors of SPAN x4 in the names of its own project.
 
-    The file holds each re-parametrised convolution (Conv3XC) merged into one kernel. It is written as a Conv3XC
-    that merges to exactly this kernel, in training as in evaluation: two equal halves of the doubled width.
+    The file holds each re-parametrised convolution (Conv3XC) merged into one kernel. It becomes a Conv3XC
+    that merges to exactly this kernel, in training as in evaluation.
 
     ValueError if the data is not such a network.
     """
