@@ -34,7 +34,7 @@ class DivergenceGuard:
         self.values, self.pending = {}, []
         if self.buffers is not None:
             # torch.where and not an if: an if would wait for the device
-            self.buffers_before = torch.where(self.bad > 0, self.buffers_before, self.buffers)
+            torch.where(self.bad > 0, self.buffers_before, self.buffers, out=self.buffers_before)
 
     def record(self, term: str, value: Tensor, parts: int = 1) -> None:
         """Store `value` for the log and the next `latch_step`; `parts` values of one term are averaged."""
@@ -50,8 +50,12 @@ class DivergenceGuard:
         row = self.ranks.sum(torch.stack([self.values[t] for t in self.pending]))
         # GradScaler's own check: one operation that sets `bad` if a value is not finite
         torch._amp_foreach_non_finite_check_and_unscale_([row], self.bad, self.one)
-        self.rows.append((step, self.pending, row))
+        self.keep(step, self.pending, row)
         self.pending = []
+
+    def keep(self, step: int, terms: list[str], row: Tensor) -> None:
+        """Keep the values of `terms` at `step` until `raise_if_diverged` looks for the first bad one."""
+        self.rows.append((step, terms, row))
         if len(self.rows) >= MAX_ROWS:
             self.raise_if_diverged()
 
@@ -73,9 +77,9 @@ class DivergenceGuard:
         self.state.step = step - 1
         raise Diverged(step, term)
 
-    def unless_bad(self, weight: float, dtype: torch.dtype) -> Tensor:
+    def unless_bad(self, weight: float | Tensor, dtype: torch.dtype) -> Tensor:
         """Return `weight` while every value was finite, then 0; a factor for updates."""
-        return torch.rsub(self.bad.to(dtype), weight, alpha=weight)
+        return (1 - self.bad).to(dtype) * weight
 
     def _restore_buffers(self) -> None:
         if self.buffers is not None:

@@ -60,6 +60,12 @@ class TrainStep:
         hr (N, 3, H, W) and lr_image (N, 3, h, w) in [0, 1]; target: the content features of hr if they were
         computed before.
         """
+        self.update(hr, lr_image, target, average=self.average_weight())
+
+    def update(
+        self, hr: Tensor, lr_image: Tensor, target: Tensor | None = None, *, average: float | Tensor
+    ) -> None:
+        """Update each network as a call does; `average` is the weight of the new weights in their average."""
         hr = hr.contiguous(memory_format=torch.channels_last)
         lr_image = lr_image.contiguous(memory_format=torch.channels_last)
         with self.losses.numerics:
@@ -72,7 +78,7 @@ class TrainStep:
                 self._d_first(parts)
             else:
                 self._simultaneous(parts)
-            self._update_ema()
+            self._update_ema(average)
 
     def check(self) -> None:
         """Raise `Diverged` if any update since the start was not finite; waits for the device."""
@@ -212,12 +218,17 @@ class TrainStep:
         for p in params:
             p.grad = None
 
+    def average_weight(self) -> float:
+        """Return the weight of this step's weights in their average: 1 - run.ema_decay, at first more.
+
+        A young average follows the weights closely, else it would still hold the start.
+        """
+        step = self.state.step + 1
+        return 1 - min(self.config.run.ema_decay, step / (step + 9))
+
     @torch.no_grad()
-    def _update_ema(self) -> None:
-        """Compute ema += (1 - decay) * (weights - ema); change nothing after a step that was not finite."""
-        step, decay = self.state.step + 1, self.config.run.ema_decay
-        # a young average follows the weights closely, else it would still hold the start
-        weight = 1 - min(decay, step / (step + 9))
+    def _update_ema(self, weight: float | Tensor) -> None:
+        """Compute ema += weight * (weights - ema); change nothing after a step that was not finite."""
         difference = torch._foreach_sub(self.g_params, self.ema_params)
         torch._foreach_mul_(difference, self.guard.unless_bad(weight, difference[0].dtype))
         torch._foreach_add_(self.ema_params, difference)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.content_cache import ContentCache
+from trainers.cuda_graph import accelerated
 from trainers.distributed import ALONE, Ranks
 from trainers.evaluate import Evaluator
 from trainers.lr_schedule import lr_factor
@@ -101,6 +102,7 @@ class TrainingRun:
         every = run.eval_every_steps if gan else run.psnr_eval_every_steps
         features = build_features(self.config, self.device) if gan else None
         step = TrainStep(self.config, state, features, self.ranks)
+        advance = accelerated(step)
         cache = ContentCache(self.loader, step.losses.content_of) if features and run.cache_content else None
         if state.step == 0 and gan and not history.curve:
             self.evaluate(state, history)  # the warm start itself
@@ -113,7 +115,7 @@ class TrainingRun:
             history.wait_seconds += time.perf_counter() - began
             self._set_rates(state, state.step / total)
             target = cache.target(offset + state.step, batch.hr) if cache else None
-            step(batch.hr, batch.lr_image, target)
+            advance(batch.hr, batch.lr_image, target)
             state.step += 1
             last = state.step == end
             if last or state.step % run.log_every_steps == 0:

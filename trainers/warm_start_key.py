@@ -32,6 +32,7 @@ NOT_IN_KEY = (
     "run.psnr_eval_every_steps",
     "run.log_every_steps",
     "run.checkpoint_every_steps",
+    "run.cuda_graph",
     "run.deterministic",
     "run.device",
     "run.threads",
