@@ -6,11 +6,14 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from datasets.errors import UserError
 
 
 @contextmanager
@@ -112,7 +115,9 @@ def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None
     process has it and `blocking` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+") as file:
+    # not through a link, which somebody else may have put into a shared folder
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -122,6 +127,32 @@ def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None
         file.write(holder)
         file.flush()
         yield
+
+
+def own_folder(shared: Path) -> Path:
+    """Return the folder of this user in a shared one such as /tmp, made if missing; nobody else can enter it.
+
+    Raises:
+        UserError: somebody else has made a folder of its name.
+    """
+    folder = shared / f"upsweep-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise UserError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own")
+    if status.st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def is_trusted(path: Path) -> bool:
+    """Return True if `path` is a file that only this user or root could have written, and not a link."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    is_ours = status.st_uid in (os.getuid(), 0) and not status.st_mode & stat.S_IWOTH
+    return stat.S_ISREG(status.st_mode) and is_ours
 
 
 def first_missing(path: Path) -> Path | None:

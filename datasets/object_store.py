@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from datasets.address import masked, reveal, split
+
 GCS_RETRY_S = 60.0
 """Seconds for which a request to Google's store is repeated; pyarrow's own limit is a quarter of an hour."""
 
@@ -20,7 +22,7 @@ def file_system(url: str) -> tuple[Any, str]:
     S3 servers other than Amazon's are named by AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a stand-in for
     Google's store by STORAGE_EMULATOR_HOST. ValueError or OSError if pyarrow cannot open the URL.
     """
-    parts = urlsplit(url)
+    parts = split(reveal(url), "the URL")
     if parts.scheme == "gs":
         return _google(
             os.environ.get("STORAGE_EMULATOR_HOST", ""), GCS_RETRY_S
@@ -32,7 +34,7 @@ def file_system(url: str) -> tuple[Any, str]:
         return system, f"{bucket}{parts.path}"
     from pyarrow import fs
 
-    return fs.FileSystem.from_uri(url)
+    return fs.FileSystem.from_uri(reveal(url))
 
 
 @lru_cache(maxsize=4)
@@ -63,4 +65,4 @@ def _google(emulator: str, retry_s: float) -> Any:
 def reason(error: Exception) -> str:
     """Return the first line of an error's message, without the details that Google's client appends."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].partition(" error_info={")[0]
+    return masked(lines[0].partition(" error_info={")[0])

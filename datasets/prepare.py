@@ -4,7 +4,6 @@ Chosen here: the reader of the archive, the split and the transform. Packing is 
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from datasets.catalogue import CATALOGUE
 from datasets.codec import Rejected, size_of
 from datasets.demo import demo_sources
 from datasets.errors import UserError, unknown
+from datasets.files import own_folder
 from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import MANIFEST, Manifest
 from datasets.remote_shards import is_url, upload
@@ -101,7 +101,7 @@ def _staging(out: str, *wishes: object) -> Path:
     if not is_url(out):
         return Path(out)
     digest = hashlib.sha256(repr((out, *wishes)).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"upsweep-{os.getuid()}-{digest}"
+    return own_folder(Path(tempfile.gettempdir())) / f"import-{digest}"
 
 
 def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str = "") -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from datasets.address import http_request, split
 from datasets.cache_eviction import evict
 from datasets.errors import UserError
 from datasets.files import atomic_file, is_web_page, locked, remove_leftovers
@@ -33,7 +34,7 @@ def is_url(spec: str) -> bool:
     scheme = spec.split(":", 1)[0] if ":" in spec else ""
     if not scheme or not scheme.isalnum() or Path(spec).exists():
         return False
-    loopback = scheme == "http" and urlsplit(spec).hostname in LOOPBACK
+    loopback = scheme == "http" and split(spec, "the URL").hostname in LOOPBACK
     if (scheme in SCHEMES and "://" in spec) or loopback:
         return True
     raise UserError(f"{spec} cannot be opened: shards are read from folders, {', '.join(SCHEMES)}")
@@ -123,7 +124,9 @@ def _blocks(url: str, start: int) -> Iterator[bytes]:
 
 
 def _http_blocks(url: str, start: int) -> Iterator[bytes]:
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    bare, headers = http_request(url)
+    headers |= {"Range": f"bytes={start}-"} if start else {}
+    request = urllib.request.Request(bare, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             skip = 0 if response.status == 206 else start  # a server without ranges sends all bytes again

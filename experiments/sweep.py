@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from datasets.address import masked
 from experiments import recipes, spaces
 from experiments.common import cli
 from experiments.common.sweep_options import SweepOptions
@@ -47,7 +48,7 @@ def main() -> int:
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted
 
-    command = f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip()
+    command = masked(f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip())
     try:
         facts = run_sweep(request, space, command=command, resume=resumed)
     except Interrupted:

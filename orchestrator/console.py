@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from datasets.address import masked
 from datasets.text import format_duration, printable
 
 GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
@@ -92,7 +93,7 @@ class ProgressLine:
 
     def say(self, text: str) -> None:
         """Print a line that stays above the progress line."""
-        self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(masked(text)), markup=False, highlight=False, soft_wrap=True)
         sys.stdout.flush()
 
     def set_slots(self, slots: int) -> None:

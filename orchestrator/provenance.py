@@ -11,6 +11,7 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
+from datasets.address import masked
 from orchestrator.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +35,7 @@ def diff(root: Path = ROOT) -> str:
     """Return a patch of the tracked files against the commit, and the names of Python files not in git."""
     if (note := _read_note(root)) is not None:
         return note["diff"]
-    patch = git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--binary")
+    patch = masked(git(root, "diff", "HEAD", "--no-color", "--no-ext-diff", "--binary"))
     if len(patch) > DIFF_LIMIT:
         patch = f"{patch[:DIFF_LIMIT]}\n# cut: the patch has {len(patch)} characters\n"
     new = git(root, "ls-files", "--others", "--exclude-standard", "--", "*.py")

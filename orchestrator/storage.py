@@ -10,6 +10,7 @@ from typing import Any
 
 from pyarrow import fs
 
+from datasets.address import hide
 from datasets.errors import UserError
 from datasets.files import atomic_folder, atomic_write, first_missing
 from datasets.object_store import file_system, reason
@@ -26,11 +27,11 @@ class Storage:
         if self.is_local:
             self.root = self.base = str(Path(root).expanduser().resolve())
             return
-        self.root = root.rstrip("/")
+        self.root = hide(root.rstrip("/"))
         try:
             self.files, self.base = file_system(self.root)
         except (ValueError, OSError) as error:
-            raise UserError(f"--storage {root} cannot be opened: {reason(error)}") from None
+            raise UserError(f"--storage {self.root} cannot be opened: {reason(error)}") from None
 
     def url(self, name: str) -> str:
         """Return the full path or URL of `name`."""

@@ -45,6 +45,10 @@ PRIVATE_RAY = {
         "ray._private.state.state",
         "ray.core.generated.gcs_pb2",
     },
+    "orchestrator.cluster.connect": {
+        "ray._private.ray_constants",
+        "ray._raylet",
+    },
     "orchestrator.trial.distributed": {
         "ray.train.v2._internal.callbacks.placement_group_callback.PlacementGroupCleanerCallback",
     },
@@ -53,6 +57,7 @@ PRIVATE_RAY = {
 }
 """File -> what it imports of Ray that Ray does not promise to keep."""
 PRIVATE_RAY_IN_STRINGS = (
+    "ray._raylet.AuthenticationTokenLoader",
     "ray._raylet.GcsClient",
     "ray._raylet.InnerGcsClient.drain_node",
     "ray.tune.tune.TuneController",

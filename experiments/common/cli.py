@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,7 +16,9 @@ if str(ROOT) not in sys.path:
 
 import tyro  # noqa: E402
 
+from datasets.address import hide_word, masked  # noqa: E402
 from datasets.errors import UserError  # noqa: E402
+from datasets.text import printable  # noqa: E402
 from trainers.config import TrainConfig  # noqa: E402
 
 T = TypeVar("T")
@@ -32,13 +35,29 @@ INTERRUPTED = 130
 
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and exit with its code, with 2 and the message of a UserError, or with 130 after Ctrl-C."""
+    hide_passwords()
+    os.umask(os.umask(0o022) | 0o002)  # whoever can write our state can make a resumed sweep run code
     try:
         sys.exit(main() or 0)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(masked(str(error)))}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except Exception:
+        sys.stderr.write(masked(traceback.format_exc()))
+        sys.exit(1)
+
+
+def hide_passwords() -> None:
+    """Start this process again without the passwords in its command line, which every user can list.
+
+    The addresses stay in masked form; datasets.address keeps the originals in the environment.
+    """
+    words = [hide_word(word) for word in sys.orig_argv]
+    if words != sys.orig_argv:
+        sys.stdout.flush()
+        os.execve(sys.executable, words, os.environ)
 
 
 def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list[str] | None = None) -> T:
@@ -48,7 +67,7 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
         UserError: for a recipe or a value that the config refuses.
         SystemExit: for --help and for what the parser refuses, after printing.
     """
-    words = sys.argv[1:] if argv is None else argv
+    words = [hide_word(word) for word in (sys.argv[1:] if argv is None else argv)]
     default = {}
     if base is not None:
         default = {"default": options(config=base(_value_of("--recipe", words) or "demo"))}  # type: ignore[call-arg]
@@ -71,7 +90,7 @@ def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None 
     without recipe or data means the published recipe if there are data and a GPU, and otherwise the demo,
     which is printed first.
     """
-    words = sys.argv[1:]
+    words = [hide_word(word) for word in sys.argv[1:]]
     parsed: Any = parse(options, base)
     from orchestrator.cluster import target
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datasets.address import hide_word, masked
 from experiments import recipes
 from experiments.common import cli
 from orchestrator.studies.request import StudyRequest
@@ -39,7 +40,7 @@ class StudyOptions(StudyRequest):
 
 def parse(kind: str, options: type[Any] = StudyOptions, argv: list[str] | None = None) -> Any:
     """Return the options; without --recipe the config is the study's recipe, full or miniature."""
-    words = sys.argv[1:] if argv is None else argv
+    words = [hide_word(word) for word in (sys.argv[1:] if argv is None else argv)]
     default = RECIPES[kind]["--miniature" in words]
     named = any(w.split("=")[0] == "--recipe" for w in words)
     return cli.parse(options, lambda recipe: recipes.build(recipe if named else default), words)
@@ -87,6 +88,6 @@ def request_of(kind: str, options: StudyOptions) -> StudyOptions:
         options,
         kind=kind,
         name=options.name or kind + ("-miniature" if options.miniature else ""),
-        command=f"python experiments/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip(),
+        command=masked(f"python experiments/{Path(sys.argv[0]).name} {shlex.join(sys.argv[1:])}".strip()),
         address=resolve_address(options, os.environ),
     )

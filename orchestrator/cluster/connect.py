@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 import datasets
 from datasets.errors import UserError
-from datasets.files import Held, locked, usable_cpus
+from datasets.files import Held, locked, own_folder, usable_cpus
 from orchestrator.cluster import capacity
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.provenance import ROOT
@@ -31,6 +32,12 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output prints a table even if it is asked for none
 }
 """Settings of Ray for this process and its children; a variable that the user has set keeps its value."""
+PRIVATE = {
+    "RAY_AUTH_TOKEN": "",  # drawn for each
+    "RAY_AUTH_TOKEN_PATH": "/dev/null",  # Ray's default is a file that every user can read
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # its setting for desktops: it listens on loopback alone
+}
+"""Settings of a local sweep's own Ray; those of the user count again afterwards."""
 
 WORKER_ENVIRONMENT = {
     # blocks that grow: less memory is lost to gaps, which matters most to trials that share a GPU
@@ -54,7 +61,8 @@ def connect(address: str | None) -> Iterator[Capacity]:
     """Connect to the Ray at `address` (HOST:PORT), or start a private one here, until the block ends.
 
     Raises:
-        UserError: within seconds if no Ray answers at `address` or it refuses our token.
+        UserError: within seconds if no Ray answers at `address` or it refuses our token; if the private Ray
+            does not start.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -66,20 +74,58 @@ def connect(address: str | None) -> Iterator[Capacity]:
     env = {name: os.environ.get(name, value) for name, value in WORKER_ENVIRONMENT.items()}
     settings: dict[str, Any] = {"runtime_env": {"env_vars": env | {"PYTHONPATH": path}}}
     settings |= {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        settings |= {"address": "local", "num_cpus": usable_cpus(), "include_dashboard": False}
-        settings |= {"object_store_memory": OBJECT_STORE_BYTES}
-    else:
-        reach(address)
-        settings |= {"address": address}
-    try:
-        ray.init(**settings)
-    except (ConnectionError, OSError) as error:
-        raise _no_answer(address, error) from None
-    try:
+    with ExitStack() as stack:
+        if address is None:
+            stack.enter_context(_private())
+            settings |= {"address": "local", "num_cpus": usable_cpus(), "include_dashboard": False}
+            settings |= {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(_session_folder())}
+        else:
+            reach(address)
+            settings |= {"address": address}
+        try:
+            ray.init(**settings)
+        except (ConnectionError, OSError) as error:
+            raise _no_answer(address, error) from None
+        except Exception as error:  # Ray raises bare exceptions if a process of its own does not come up
+            if address is not None:
+                raise
+            raise _no_start(error) from error
+        stack.callback(ray.shutdown)
         yield _capacity(address)
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Make the Ray that starts in the block one that other users, and other machines, can do nothing with.
+
+    It has a token of its own, which only the environment of its processes holds, and listens on the loopback
+    interface alone.
+    """
+    import ray._raylet as raylet
+    from ray._private import ray_constants
+
+    tokens: Any = getattr(raylet, "AuthenticationTokenLoader").instance()  # noqa: B009 - unknown to mypy
+    before, listens_widely = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
+    for name, value in PRIVATE.items():
+        os.environ[name] = value or secrets.token_hex(32)
+    os.environ.pop("RAY_AUTH_MODE", None)  # if "disabled", that is for clusters; ray.init sets it to "token"
+    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray read the variable when it was imported
+    tokens.reset_cache()
+    try:
+        yield
     finally:
-        ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = listens_widely
+        for name in PRIVATE:
+            del os.environ[name]
+        os.environ.pop("RAY_AUTH_MODE", None)
+        os.environ.update({name: before[name] for name in ("RAY_AUTH_MODE", *PRIVATE) if name in before})
+        tokens.reset_cache()
+
+
+def _session_folder() -> Path:
+    """Return the folder for the sessions of a private Ray (sockets, logs), closed to other users."""
+    # a folder below it, because Ray opens its own to all users
+    return own_folder(Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")) / "ray"
 
 
 def _capacity(address: str | None) -> Capacity:
@@ -140,6 +186,15 @@ def _check_token(address: str) -> None:
         )
 
 
+def _no_start(error: Exception) -> UserError:
+    """Return the error for a private Ray that does not start."""
+    reason = " ".join(str(error).split())[:200]
+    return UserError(
+        f"Ray did not start on this machine ({reason}): try again when it is less busy, check the free disk "
+        f"of {_session_folder().parent} (RAY_TMPDIR names another folder), and read the logs in it"
+    )
+
+
 def _no_answer(address: str | None, error: Exception) -> UserError:
     return UserError(f"no Ray cluster answers at {address}: {error}; use --local to run here")
 
@@ -151,7 +206,7 @@ def local_lock(name: str) -> Iterator[None]:
     Raises:
         UserError: naming the other sweep, if one runs on this machine.
     """
-    path = Path(tempfile.gettempdir()) / f"upsweep-{os.getuid()}.lock"
+    path = own_folder(Path(tempfile.gettempdir())) / "sweep.lock"
     with ExitStack() as stack:
         try:
             holder = json.dumps({"name": name, "pid": os.getpid()})

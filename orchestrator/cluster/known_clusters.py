@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from datasets.errors import UserError
+from datasets.files import is_trusted
 from orchestrator.provenance import ROOT
 
 NEEDED = ("cluster_name", "provider", "auth")
@@ -96,7 +97,7 @@ def _remembered(root: Path) -> list[tuple[float, KnownCluster]]:
 def _caches(config: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
     """Return the notes of `ray up` about this cluster, oldest first, each with the resolved cluster file."""
     caches = []
-    for path in Path(tempfile.gettempdir()).glob("ray-config-*"):
+    for path in filter(is_trusted, Path(tempfile.gettempdir()).glob("ray-config-*")):
         try:
             resolved = json.loads(path.read_text())["config"]
         except (OSError, ValueError, KeyError):
@@ -114,7 +115,7 @@ def _site(config: dict[str, Any]) -> tuple[Any, ...]:
 def _local_state_is_up(config: dict[str, Any]) -> bool:
     """Return True if Ray noted a running head, which is all that `ray up --no-config-cache` leaves."""
     path = Path("/tmp/ray") / f"cluster-{config['cluster_name']}.state"
-    if config["provider"]["type"] != "local" or not path.exists():
+    if config["provider"]["type"] != "local" or not is_trusted(path):
         return False
     head = json.loads(path.read_text()).get(config["provider"]["head_ip"], {})
     return head.get("state") == "running"

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from datasets.address import MASK
+from datasets.errors import UserError
 from datasets.files import atomic_write
 from orchestrator.cluster import jobs, known_clusters
 from orchestrator.cluster.capacity import describe_maximum
@@ -45,6 +47,11 @@ def submit_and_follow(
         job = _running_job(head, sweep.resume)
     if job is None:
         command = [word for word in words if word != "--detach"]
+        if hidden := next((word for word in words if MASK in word), ""):
+            raise UserError(
+                f"{hidden} holds a password, which the cluster's list of jobs would show: leave it out and "
+                f"put it into ~/.pgpass or ~/.aws/credentials of the head (file_mounts of the cluster file)"
+            )
         command, extra_files = own_space(command, sweep.space if sweep else "")
         if options.storage == DEFAULT_STORAGE:
             command += ["--storage", storage]

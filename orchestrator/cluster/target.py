@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from datasets.errors import UserError
+from datasets.files import is_trusted
 from orchestrator.cluster import capacity, connect, known_clusters
 from orchestrator.cluster.known_clusters import KnownCluster
 
@@ -93,6 +94,8 @@ def resolve_address(options: CommandOptions, env: Mapping[str, str]) -> str:
 def started_here(env: Mapping[str, str]) -> str | None:
     """Return HOST:PORT of the Ray that `ray start` began on this machine; None if none answers."""
     note = Path(env.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    if not is_trusted(note):  # anybody may write into /tmp, and what runs at the address gets our code
+        return None
     try:
         address = note.read_text().strip()
         connect.check_listening(address)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from datasets.address import reveal
 from datasets.errors import UserError
 from orchestrator.tracking.server import database_path
 from trainers import checkpoint
@@ -76,7 +77,9 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
         )
     try:
         artifacts = _artifacts_of(open_client(uri), model_uri)
-        folder = Path(mlflow.artifacts.download_artifacts(f"{artifacts}/extra_files", tracking_uri=uri))
+        folder = Path(
+            mlflow.artifacts.download_artifacts(f"{artifacts}/extra_files", tracking_uri=reveal(uri))
+        )
     except (MlflowException, OSError) as error:
         raise UserError(f"no model at {model_uri} in {uri}: {error}") from None
     config = from_flat(json.loads((folder / "config.json").read_text()))

@@ -14,6 +14,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
+from datasets.address import hide
 from datasets.errors import UserError
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
 
@@ -43,7 +44,7 @@ class Registry:
     """The versions of one registered model in one store."""
 
     def __init__(self, tracking_uri: str, model: str) -> None:
-        self.model, self.tracking_uri = model, tracking_uri
+        self.model, self.tracking_uri = model, hide(tracking_uri)
         self.client = open_client(tracking_uri)
 
     def versions(self) -> list[Version]:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datasets.address import hide
 from datasets.errors import UserError
 from orchestrator.tracking import server
 from trainers.config import TrainConfig
@@ -72,4 +73,4 @@ class StudyRequest:
     @property
     def uri(self) -> str:
         """The MLflow store."""
-        return self.tracking_uri or server.default_uri(self.work_dir)
+        return hide(self.tracking_uri or server.default_uri(self.work_dir))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from datasets.address import hide
 from datasets.errors import UserError, unknown
 from orchestrator.results.sweep_folder import work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
@@ -123,7 +124,8 @@ class Request:
             trials=trials,
             confirm_top=min(self.confirm_top or space.confirm_top, trials),
             confirm_seeds=self.confirm_seeds or space.confirm_seeds,
-            tracking_uri=self.tracking_uri or self.default_tracking_uri(),
+            storage=hide(self.storage),
+            tracking_uri=hide(self.tracking_uri or self.default_tracking_uri()),
         )
 
     def _check_ranges(self) -> None:

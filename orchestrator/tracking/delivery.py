@@ -14,6 +14,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
+from datasets.address import masked
 from datasets.files import atomic_json, read_json
 from orchestrator.tracking.deduplicate import Deduplicator, clean_name
 from orchestrator.tracking.journal import AppendOnlyFile, Entry, read_entries
@@ -129,7 +130,7 @@ class Delivery:
     def _reject(self, entry: Entry, error: Exception) -> None:
         """Write `entry` and the reason to rejected.jsonl."""
         rejected = AppendOnlyFile(self.spool_dir / "rejected.jsonl")
-        rejected.append([{**entry, "reason": f"{type(error).__name__}: {error}"}])
+        rejected.append([{**entry, "reason": masked(f"{type(error).__name__}: {error}")}])
         rejected.close()
 
     def _run(self, key: str, entry: Entry | None = None) -> str:

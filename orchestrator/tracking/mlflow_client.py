@@ -14,6 +14,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from datasets.address import reveal
 from datasets.files import locked
 from orchestrator.tracking.server import database_path
 
@@ -33,6 +34,7 @@ def open_client(tracking_uri: str) -> MlflowClient:
 
     (MLflow's own migrations race: of eight processes on a new file, seven died.)
     """
+    tracking_uri = reveal(tracking_uri)
     database = database_path(tracking_uri)
     if database is None:
         return MlflowClient(tracking_uri, registry_uri=tracking_uri)
@@ -69,7 +71,7 @@ def get_or_create_experiment(client: MlflowClient, name: str, artifact_root: str
 def using_tracking_uri(tracking_uri: str) -> Iterator[None]:
     """Point MLflow's process-wide functions at `tracking_uri` inside the block, and back afterwards."""
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_tracking_uri(reveal(tracking_uri))
     try:
         yield
     finally:

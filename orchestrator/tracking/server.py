@@ -9,10 +9,10 @@ import os
 import socket
 import sqlite3
 import urllib.error
-import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from datasets.address import http_request, split
 from datasets.errors import UserError
 
 PROBE_TIMEOUT_S = 5.0
@@ -48,6 +48,7 @@ def probe(tracking_uri: str, timeout_s: float = PROBE_TIMEOUT_S) -> None:
     Raises:
         UserError: if it cannot; the message names the address, the reason and what to do.
     """
+    split(tracking_uri, "--tracking-uri")
     scheme = tracking_uri.partition(":")[0] if "://" in tracking_uri else ""
     if scheme == "sqlite":
         _probe_sqlite(tracking_uri, timeout_s)
@@ -88,7 +89,8 @@ def _probe_sqlite(tracking_uri: str, timeout_s: float) -> None:
 
 def _probe_http(tracking_uri: str, timeout_s: float) -> None:
     url = tracking_uri.rstrip("/") + "/api/2.0/mlflow/experiments/search?max_results=1"
-    request = urllib.request.Request(url, headers=_credentials())
+    bare, headers = http_request(url)
+    request = urllib.request.Request(bare, headers=headers or _credentials())
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             is_mlflow = "experiments" in json.load(answer)
@@ -128,7 +130,7 @@ def _refusal(tracking_uri: str, status: int) -> str:
 
 
 def _probe_port(tracking_uri: str, timeout_s: float) -> None:
-    parts = urllib.parse.urlsplit(tracking_uri)
+    parts = split(tracking_uri, "--tracking-uri")
     port = parts.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}[parts.scheme.partition("+")[0]]
     try:
         socket.create_connection((parts.hostname or "localhost", port), timeout=timeout_s).close()

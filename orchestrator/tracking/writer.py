@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets.address import hide
 from datasets.files import atomic_json, read_json
 from orchestrator.provenance import ROOT
 from orchestrator.tracking.journal import AppendOnlyFile, Entry
@@ -48,7 +49,7 @@ class Writer:
 
     def __init__(self, spool_dir: Path, tracking_uri: str, experiment: str, identity: str = "") -> None:
         self.spool_dir = Path(spool_dir).absolute()
-        self.tracking_uri = tracking_uri
+        self.tracking_uri = hide(tracking_uri)  # it is in the command line of the writer process
         if database := database_path(tracking_uri):
             self.tracking_uri = f"sqlite:///{database}"
         self.experiment = experiment

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from datasets.address import masked
 from datasets.files import atomic_json, locked, read_json
 from orchestrator.tracking.delivery import Delivery
 from orchestrator.tracking.mlflow_client import set_writer_defaults
@@ -59,12 +60,12 @@ def deliver_forever(spool_dir: Path, tracking_uri: str, experiment: str) -> None
                 parent.wait(POLL_S)
             except Exception as error:  # noqa: BLE001 - an outage raises many types; none may end delivery
                 offset = read_json(status_file).get("offset", 0)
-                reason = f"{type(error).__name__}: {error}"[:2000]
+                reason = masked(f"{type(error).__name__}: {error}")[:2000]
                 atomic_json(
                     status_file, {"offset": offset, "state": "waiting", "error": reason}, durable=False
                 )
                 if parent.gone_for() > ORPHAN_GRACE_S:
-                    sys.exit(f"upsweep: delivery stopped; undelivered entries stay in {spool_dir}: {error}")
+                    sys.exit(f"upsweep: delivery stopped; undelivered entries stay in {spool_dir}: {reason}")
                 parent.wait(pause)
                 pause = min(2 * pause, BACKOFF_S[1])
 

@@ -10,6 +10,7 @@ import pytest
 from helpers.paths import ROOT
 
 from datasets import files
+from datasets.errors import UserError
 from datasets.files import (
     Held,
     atomic_file,
@@ -17,8 +18,10 @@ from datasets.files import (
     atomic_json,
     atomic_write,
     first_missing,
+    is_trusted,
     is_web_page,
     locked,
+    own_folder,
     read_json,
     remove_leftovers,
     usable_cpus,
@@ -159,3 +162,33 @@ def test_first_missing(tmp_path):
 def test_usable_cpus_are_those_of_the_affinity_mask(monkeypatch):
     monkeypatch.setattr(files.os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
     assert usable_cpus() == 3
+
+
+def test_a_folder_of_ones_own_in_a_shared_one_is_closed_to_others(tmp_path):
+    folder = own_folder(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o700 and own_folder(tmp_path) == folder
+    folder.chmod(0o755)
+    assert own_folder(tmp_path).stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(UserError, match="belongs to another user: remove it, or set TMPDIR"):
+        own_folder(tmp_path)
+
+
+def test_a_file_is_trusted_if_only_we_or_root_can_have_written_it(tmp_path):
+    path = tmp_path / "note"
+    assert not is_trusted(path)
+    path.write_text("")
+    assert is_trusted(path)
+    path.chmod(0o646)
+    assert not is_trusted(path)
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    assert not is_trusted(tmp_path / "link")
+
+
+def test_a_lock_is_not_opened_through_a_link(tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError), locked(tmp_path / "lock"):
+        pass
+    assert (tmp_path / "victim").read_text() == "precious"

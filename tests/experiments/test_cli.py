@@ -182,3 +182,23 @@ def test_exit_codes(main, code, said, capsys):
         cli.run(lambda: next(result) if hasattr(result := main(), "__next__") else result)
     assert end.value.code == code
     assert capsys.readouterr().err == said
+
+
+def test_a_password_leaves_the_command_line_before_anything_else_happens(tmp_path):
+    script = tmp_path / "show.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from datasets import address\n"
+        "from experiments.common import cli\n"
+        "def main():\n"
+        "    words = Path('/proc/self/cmdline').read_text() if Path('/proc').exists() else ''\n"
+        "    print(sys.argv[1], address.reveal(sys.argv[1]), words.count('secret'))\n"
+        "    raise RuntimeError(address.reveal(sys.argv[1]))\n"
+        "cli.run(main)\n"
+    )
+    command = [sys.executable, str(script), "postgresql://bob:secret@db/x"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["postgresql://***@db/x", "postgresql://bob:secret@db/x", "0"]
+    assert done.returncode == 1 and "RuntimeError: postgresql://***@db/x" in done.stderr
+    assert "secret" not in done.stderr

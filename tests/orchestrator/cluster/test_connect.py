@@ -41,7 +41,7 @@ def test_a_second_local_sweep_is_refused_with_the_name_of_the_first(lock_folder)
         with pytest.raises(UserError, match=rf"sweep 'first' \(process {holder.pid}\) holds this machine"):
             with local_lock("second"):
                 pass
-        (lock_folder / f"upsweep-{os.getuid()}.lock").write_text("")  # the holder has not written yet
+        (lock_folder / f"upsweep-{os.getuid()}/sweep.lock").write_text("")  # the holder has not written yet
         with pytest.raises(UserError, match="^another sweep holds this machine's devices; wait for it"):
             with local_lock("second"):
                 pass
@@ -57,7 +57,7 @@ def test_a_second_local_sweep_is_refused_with_the_name_of_the_first(lock_folder)
 def test_the_lock_is_free_after_the_block(lock_folder):
     for name in ("a", "b"):
         with local_lock(name):
-            (path,) = lock_folder.iterdir()
+            (path,) = lock_folder.glob("*/sweep.lock")
             assert f'"name": "{name}", "pid": {os.getpid()}' in path.read_text()
 
 

@@ -98,6 +98,8 @@ def test_a_ray_of_this_machine_counts_while_it_listens(tmp_path, monkeypatch):
     assert target.started_here(env) is None, "the note of a Ray that was killed"
     monkeypatch.setattr(connect, "check_listening", lambda address: None)
     assert target.started_here(env) == "127.0.0.1:1"
+    (tmp_path / "ray" / "ray_current_cluster").chmod(0o666)
+    assert target.started_here(env) is None, "anybody may have written it"
 
 
 def test_a_bare_command_is_the_published_recipe_with_data_and_a_gpu_and_otherwise_the_demo():
