@@ -141,9 +141,14 @@ def _take_moments(
     own["state"] = {
         i: moments[name]
         for i, (name, p) in enumerate(now.named_parameters())
-        if name in moments and moments[name]["exp_avg"].shape == p.shape
+        if name in moments and _fit(moments[name], p)
     }
     optimizer.load_state_dict(own)
+
+
+def _fit(moments: dict[str, Any], p: Tensor) -> bool:
+    """Return True if an optimizer's moments of one weight, of Adam or SGD, have the shape of `p`."""
+    return all(m.shape == p.shape for m in moments.values() if torch.is_tensor(m) and m.dim())
 
 
 def read_extra(folder: Path) -> dict[str, Any]:

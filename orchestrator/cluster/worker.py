@@ -9,8 +9,8 @@ import sys
 
 import torch
 
-from trainers.config import RunConfig
-from trainers.device import DeviceError, check_precision, limit_memory, pick_device
+from trainers.config import RunConfig, TrainConfig
+from trainers.device import DeviceError, check_precision, describe_device, limit_memory, pick_device
 
 
 def held_gpus() -> list[str] | None:
@@ -61,3 +61,15 @@ def worker_device(name: str) -> torch.device:
             f"image sets it), or set run.device cpu"
         )
     return device
+
+
+def memory_advice(config: TrainConfig, device: torch.device, gpus: float) -> str:
+    """Return the reason and the remedies for a trial that ran out of memory on `gpus` of a GPU."""
+    gpu = describe_device(device).partition(",")[0]
+    part = f"a share of {gpus:g} of " if 0 < gpus < 1 else ""
+    larger = " or give trials a larger --gpus-per-trial" if part else ""
+    return (
+        f"it needs more memory than {part}{gpu} has with data.batch_size {config.data.batch_size}: raise "
+        f"optim.micro_batches (now {config.optim.micro_batches}), lower data.batch_size, set run.precision "
+        f"bf16{larger}"
+    )

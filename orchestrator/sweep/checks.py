@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from datasets.errors import UserError
 from datasets.files import first_missing
 from datasets.image_set import ImageSet, disjoint
@@ -16,7 +18,6 @@ from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers import preflight
 from trainers.config import TrainConfig, override
-from trainers.device import pick_device
 from trainers.distributed import Ranks
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS
@@ -59,10 +60,10 @@ def open_every_role(request: Request) -> dict[str, ImageSet]:
 
 def check_training(request: Request, space: Space, images: dict[str, ImageSet]) -> None:
     """Raise UserError unless losses reach the generator, values are in range, and one batch can be learnt."""
-    config = request.config
-    device = pick_device(config.run.device)
+    # on the CPU, as it is: worker_check.py tries the GPU, its precision and its compiler
+    config = override(request.config, {"run.compile": False, "run.precision": "fp32"})
     scale = config.generator.scale
-    loader = TrainLoader(images["train"], config.data, scale, device=device)
+    loader = TrainLoader(images["train"], config.data, scale, device=torch.device("cpu"))
     _check_ranks(request, space)
     hr, lr_image = preflight.first_batch(loader)
     # terms that the space switches on must reach the generator too

@@ -6,12 +6,15 @@ from functools import partial
 
 import torch
 
+from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.loader import TrainLoader
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.worker import memory_advice, open_device
 from orchestrator.sweep.plan import SweepPlan
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig, override
-from trainers.device import describe_hardware, pick_device
+from trainers.device import describe_hardware, is_out_of_memory
 from trainers.models import build_generator
 from trainers.step_timing import time_step, timed
 
@@ -66,20 +69,24 @@ class Estimate:
             f"{1000 * low:.3g} to {1000 * high:.3g} ms"
             for low, high in zip(vars(self.smallest).values(), vars(self.largest).values(), strict=True)
         )
-        ranks = f"; one of its {self.ranks} ranks, without the time they wait for one another"
+        together = ""
+        if self.ranks > 1:
+            together = f"; one of its {self.ranks} ranks, without the time they wait for one another"
+        elif self.on_gpu and (sharing := int(1 / self.gpus_per_trial + 1e-9)) > 1:
+            together = f"; the {sharing} that share a GPU slow one another, in all up to {sharing} times"
         where = f"{describe_hardware()}; {self.slots} at once"
         return [
             f"time     about {_approximate(self.wall_hours)} on this machine ({where}): {stages}; "
             f"{spent}{cost}",
             f"timed    a PSNR step {psnr}, a GAN step {gan}, an evaluation {evaluation} (smallest to largest "
-            f"architecture, one trial alone{ranks if self.ranks > 1 else ''})",
+            f"architecture, one trial alone{together})",
         ]
 
 
 def estimate(plan: SweepPlan) -> Estimate:
     """Time the smallest and the largest architecture of a plan, and return the hours of all its stages."""
     config, request = plan.request.config, plan.request
-    device = pick_device(config.run.device)
+    device = open_device(config.run, request.gpus_per_rank)
     configs = [override(config, a) for a in plan.architectures]
     sizes = [parameters(build_generator(c.generator)) for c in configs]
     threads = torch.get_num_threads()
@@ -89,12 +96,16 @@ def estimate(plan: SweepPlan) -> Estimate:
         smallest = largest = measure_costs(configs[sizes.index(min(sizes))], plan, device)
         if max(sizes) > min(sizes):
             largest = measure_costs(configs[sizes.index(max(sizes))], plan, device)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(memory_advice(config, device, request.gpus_per_rank)) from None
     finally:
         torch.set_num_threads(threads)
     gpus = torch.cuda.device_count() if device.type == "cuda" else 0
     return Estimate(
         hours=stage_hours(plan, [smallest.interpolate(largest, size) for size in sizes]),
-        slots=max(1, int(gpus / request.gpus) if gpus else usable_cpus() // request.ranks),
+        slots=Capacity("", True, 1, usable_cpus(), gpus).slots(request.gpus, request.ranks),
         on_gpu=gpus > 0,
         gpus_per_trial=request.gpus,
         smallest=smallest,

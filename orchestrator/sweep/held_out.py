@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from datasets.loader import eval_pairs, eval_protocol
 from orchestrator.cluster.capacity import Capacity
@@ -16,6 +17,7 @@ from orchestrator.storage import Storage
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import load_generator
+from trainers.config import TrainConfig
 from trainers.device import limit_memory
 from trainers.evaluate import Evaluator
 
@@ -42,9 +44,29 @@ def evaluate_checkpoints(
     phase began with. Each result is that of `evaluate`. A task raises RuntimeError if the images on its node
     do not have `digest`.
     """
+    images = _images(role, request, digest, capacity)
+    return run_tasks(evaluate, [(url, warm, images) for url, warm in checkpoints], gpus=images.gpus)
+
+
+def evaluate_on_val(
+    network: nn.Module, request: Request, digest: str, capacity: Capacity
+) -> dict[str, float]:
+    """Return the metrics of a network on val, by the protocol of a sweep's rows, measured in a Ray task.
+
+    The task raises RuntimeError if the images on its node do not have `digest`.
+    """
+    images = _images("val", request, digest, capacity)
+    return run_tasks(_summary, [(network, request.config, images)], gpus=images.gpus)[0]
+
+
+def _summary(network: nn.Module, config: TrainConfig, held_out: HeldOutImages) -> dict[str, float]:
+    evaluator, device = _open_evaluator(config, held_out)
+    return evaluator.measure(network.to(device)).summary
+
+
+def _images(role: str, request: Request, digest: str, capacity: Capacity) -> HeldOutImages:
     gpus = request.gpus_per_rank if capacity.gpus else 0.0
-    images = HeldOutImages(role, digest, request.work_dir, request.metrics, gpus)
-    return run_tasks(evaluate, [(url, warm, images) for url, warm in checkpoints], gpus=gpus)
+    return HeldOutImages(role, digest, request.work_dir, request.metrics, gpus)
 
 
 def evaluate(url: str, warm_url: str, held_out: HeldOutImages) -> dict[str, Any]:
@@ -55,16 +77,7 @@ def evaluate(url: str, warm_url: str, held_out: HeldOutImages) -> dict[str, Any]
     began, cpu_began = time.monotonic(), time.process_time()
     generator, config = load_generator(_fetch(url, held_out.work_dir))
     warm, _ = load_generator(_fetch(warm_url, held_out.work_dir))
-    device = worker_device(config.run.device)
-    limit_memory(device, held_out.gpus)
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    images = open_role(config.data, held_out.role, held_out.work_dir)
-    if images.digest != held_out.digest:
-        raise RuntimeError(f"data.{held_out.role} holds other images on this node than on the driver's")
-    scale, protocol = config.generator.scale, eval_protocol(images, config.data)
-    pairs = eval_pairs(images, config.data, scale)
-    evaluator = Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol)
+    evaluator, device = _open_evaluator(config, held_out)
     own = evaluator.measure(generator.to(device))
     per_image, summary = dict(own.per_image), dict(own.summary)
     others = {"warm": evaluator.measure(warm.to(device)), "bicubic": evaluator.measure_resizer("bicubic")}
@@ -80,6 +93,21 @@ def evaluate(url: str, warm_url: str, held_out: HeldOutImages) -> dict[str, Any]
         "gpu_hours": seconds / 3600 * held_out.gpus if device.type == "cuda" else 0.0,
         "cpu_hours": (time.process_time() - cpu_began) / 3600,
     }
+
+
+def _open_evaluator(config: TrainConfig, held_out: HeldOutImages) -> tuple[Evaluator, torch.device]:
+    """Return the evaluator on these images, and this task's device, on which it measures."""
+    device = worker_device(config.run.device)
+    limit_memory(device, held_out.gpus)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    images = open_role(config.data, held_out.role, held_out.work_dir)
+    if images.digest != held_out.digest:
+        raise RuntimeError(f"data.{held_out.role} holds other images on this node than on the driver's")
+    scale, protocol = config.generator.scale, eval_protocol(images, config.data)
+    limit = config.data.eval_images if held_out.role == "val" else 0
+    pairs = eval_pairs(images, config.data, scale, limit=limit)
+    return Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol), device
 
 
 def _fetch(url: str, work_dir: Path) -> Path:

@@ -1,8 +1,8 @@
 """The distortion that a pick must reach: bicubic's, or the champion's less a margin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import torch
+from torch import nn
 
 from datasets.errors import UserError
 from datasets.loader import input_protocol
@@ -10,21 +10,19 @@ from orchestrator.registry.gate import Thresholds
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from trainers.config import TrainConfig
-from trainers.device import pick_device
-from trainers.evaluate import Evaluator
 
 
 def distortion_floor(
-    request: Request, bicubic: float, evaluator: Callable[[torch.device], Evaluator]
+    request: Request, bicubic: float, measure: Callable[[nn.Module], Mapping[str, float]]
 ) -> tuple[float, str]:
     """Return max(bicubic, champion - margin) in the distortion metric, and what set it in words.
 
-    The champion of the sweep's registered name is measured on the sweep's val images by `evaluator`, which
-    makes an Evaluator on a device. If there is no champion, or it cannot be loaded, bicubic decides.
+    `measure` returns the metrics of a network on the sweep's val images; it measures the champion of the
+    sweep's registered name. If there is no champion, or it cannot be loaded, bicubic decides.
     """
     margin = Thresholds().margin_db
     try:
-        champion = _champion(request, evaluator)
+        champion = _champion(request, measure)
     except UserError as error:
         return bicubic, f"bicubic; the champion was not asked: {error}"
     if champion is None or champion - margin <= bicubic:
@@ -32,7 +30,7 @@ def distortion_floor(
     return champion - margin, f"the champion's {champion:.2f} less {margin:g}"
 
 
-def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) -> float | None:
+def _champion(request: Request, measure: Callable[[nn.Module], Mapping[str, float]]) -> float | None:
     """Return the champion's distortion on these images; None if there is no champion of such a task."""
     uri = request.tracking_uri or request.default_tracking_uri()
     database = server.database_path(uri)
@@ -50,8 +48,7 @@ def _champion(request: Request, evaluator: Callable[[torch.device], Evaluator]) 
     generator, config = load_generator(f"models:/{registry.model}/{version.number}", uri)
     if not _comparable(config, request.config):
         return None
-    device = pick_device(request.config.run.device)
-    return evaluator(device).measure(generator.to(device)).summary[request.config.objective.distortion]
+    return measure(generator)[request.config.objective.distortion]
 
 
 def _comparable(champion: TrainConfig, own: TrainConfig) -> bool:

@@ -1,12 +1,16 @@
 """The result of a sweep: confirmed designs, their Pareto front, and the pick."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
+
+from torch import nn
 
 from orchestrator.analysis import selection
 from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
 from orchestrator.sweep.context import SweepContext
+from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.pick_floor import distortion_floor
 from trainers.objectives import Objectives, front, order_feasible_first
 
@@ -21,7 +25,7 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
     objectives, designs = context.objectives, confirmed_designs(rows)
     points = [objectives.point(d["val"]) for d in designs]
     bicubic = context.bicubic[objectives.distortion]
-    floor, set_by = distortion_floor(context.request, bicubic, context.plan.val_evaluator)
+    floor, set_by = distortion_floor(context.request, bicubic, partial(_measure_on_val, context))
     chosen, reason = selection.pick(points, floor) if designs else (None, "no design was confirmed")
     best = None if chosen is None else designs[chosen]
     on_front = [designs[i] for i in front(points)]
@@ -41,6 +45,10 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
         "cpu_hours": sum(r["cpu_hours"] for r in rows),
         "cost": sum(r["cost"] for r in rows),
     }
+
+
+def _measure_on_val(context: SweepContext, network: nn.Module) -> dict[str, float]:
+    return evaluate_on_val(network, context.request, context.plan.digests["val"], context.capacity)
 
 
 def confirmed_designs(rows: list[Row]) -> list[dict[str, Any]]:

@@ -25,10 +25,10 @@ from orchestrator.sweep.result import sweep_result
 from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts
 from orchestrator.sweep.stage_runner import Interrupted
 from orchestrator.sweep.stages import run_stages
+from orchestrator.sweep.worker_check import check_worker
 from orchestrator.tracking.run_key import experiment_name
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.config import flatten
-from trainers.device import describe_hardware
 
 Say = Callable[[str], Any]
 TAGS = ("recipe", "space", "seed", "command", "commit", "hardware", "place")
@@ -64,7 +64,13 @@ def run_sweep(
             say(line)
         if request.max_gpu_hours and not capacity.gpus:
             say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
-        facts = _facts(plan, capacity, command, space) | (kept_facts(plan) if resume else {})
+        if capacity.gpus:
+            say("checking the largest training step on a GPU")
+        check = check_worker(plan, capacity)
+        if check.total_bytes:
+            say(check.describe())
+        facts = _facts(plan, capacity, command, space, check.hardware)
+        facts |= kept_facts(plan) if resume else {}
         with Heartbeat(plan.storage, request.name) as heartbeat:
             return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
 
@@ -156,7 +162,9 @@ def _write_report(plan: SweepPlan, folder: Path) -> Path:
     return report
 
 
-def _facts(plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace) -> dict[str, Any]:
+def _facts(
+    plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace, hardware: str
+) -> dict[str, Any]:
     """Return the content of sweep.json at the start of a sweep."""
     request, to_train = plan.request, len(plan.missing)
     return {
@@ -171,7 +179,7 @@ def _facts(plan: SweepPlan, capacity: Capacity, command: str, space: LoadedSpace
         "ended": None,
         "command": command,
         "commit": provenance.commit(),
-        "hardware": describe_hardware(),
+        "hardware": hardware,
         "place": capacity.description,
         "versions": provenance.versions(),
         "data": {

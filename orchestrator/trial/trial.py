@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from datasets.errors import UserError
+from orchestrator.cluster.worker import memory_advice
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.trial import preemption, warm_starts
 from orchestrator.trial.context import TrialContext
@@ -14,7 +15,7 @@ from orchestrator.trial.reporter import Reporter, TuneReporter
 from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from trainers import checkpoint
 from trainers.config import TrainConfig, override
-from trainers.device import DeviceError, describe_device, is_out_of_memory, release_memory
+from trainers.device import DeviceError, is_out_of_memory, release_memory
 from trainers.state import Diverged, History, Stopped, TrainState
 from trainers.training import TrainingRun
 
@@ -83,7 +84,9 @@ class Trial:
         except RuntimeError as error:
             if not is_out_of_memory(error) or self._is_retried():
                 raise
-            self.monitor.report_failed(self._memory_advice())
+            context = self.context
+            advice = memory_advice(context.config, context.rank.device, context.spec.gpus)
+            self.monitor.report_failed(advice)
             return
         except Stopped:
             self.monitor.report_preempted(state, history)
@@ -105,17 +108,6 @@ class Trial:
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
         return True
-
-    def _memory_advice(self) -> str:
-        config, share = self.context.config, self.context.spec.gpus
-        gpu = describe_device(self.context.rank.device).partition(",")[0]
-        part = f"a share of {share:g} of " if 0 < share < 1 else ""
-        larger = " or give trials a larger --gpus-per-trial" if part else ""
-        return (
-            f"it needs more memory than {part}{gpu} has with "
-            f"data.batch_size {config.data.batch_size}: raise optim.micro_batches (now "
-            f"{config.optim.micro_batches}), lower data.batch_size, set run.precision bf16{larger}"
-        )
 
     def _training_run(self, settings: Mapping[str, Any] | None = None) -> TrainingRun:
         context = self.context

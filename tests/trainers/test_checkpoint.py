@@ -226,3 +226,18 @@ def test_files_and_keys_of_a_checkpoint_are_those_of_the_old_code(saved, tmp_pat
     assert manifests[0]["sha256"].keys() == manifests[1]["sha256"].keys()
     states = [torch.load(f / "state.pt", weights_only=True) for f in (old, new)]
     assert states[0].keys() == states[1].keys() == {"phase", "step", "rng", "opt_g", "opt_d"}
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_the_moments_of_either_optimizer_are_taken_over_if_they_fit(kind, tmp_path):
+    small, large = tiny(optim__kind=kind), tiny(optim__kind=kind, generator__channels=16)
+    state = new_state(small, "gan", CPU)
+    step = TrainStep(small, state)
+    step(*batch())
+    folder = checkpoint.save(tmp_path / "saved", small, state)
+    again, other = new_state(small, "gan", CPU), new_state(large, "gan", CPU)
+    checkpoint.take_over(folder, again, CPU)
+    assert moments(again.opt_g) and same(moments(again.opt_g), moments(state.opt_g))
+    checkpoint.take_over(folder, other, CPU)
+    assert same(moments(other.opt_d), moments(state.opt_d)), "the discriminator is as large as it was"
+    assert len(moments(other.opt_g)) < len(moments(state.opt_g)), "of wider layers nothing fits"

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.tiny import Loader, tiny
 
+from datasets.errors import UserError
 from orchestrator.console import StagePlan
 from orchestrator.sweep import cost_estimate
 from orchestrator.sweep.cost_estimate import Costs, Estimate
@@ -66,3 +67,20 @@ def test_the_step_of_both_phases_and_an_evaluation_are_timed(monkeypatch):
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == parameters(build_generator(tiny().generator))
     assert len(measured) >= 2 and not measured[0].training, "the first evaluation is not timed"
+
+
+def test_trials_that_share_a_gpu_are_said_to_slow_one_another():
+    shared = Estimate({"screen": 6.0}, 4, True, 0.25, SMALL, LARGE).describe(0)[1]
+    assert shared.endswith("one trial alone; the 4 that share a GPU slow one another, in all up to 4 times)")
+    assert Estimate({"screen": 6.0}, 4, False, 0.25, SMALL, LARGE).describe(0)[1].endswith("one trial alone)")
+
+
+def test_an_estimate_that_finds_no_memory_gives_the_advice_of_a_trial(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(cost_estimate, "measure_costs", full)
+    request = SimpleNamespace(config=tiny(), ranks=1, gpus=0.5, gpus_per_rank=0.5)
+    plan = SimpleNamespace(request=request, architectures=[{}])
+    with pytest.raises(UserError, match="it needs more memory than a share of 0.5"):
+        cost_estimate.estimate(plan)

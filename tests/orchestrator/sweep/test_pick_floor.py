@@ -1,7 +1,6 @@
 """What a pick has to reach: bicubic, or the champion less what it may lose, on the sweep's own images."""
 
 import shutil
-from types import SimpleNamespace
 
 import pytest
 from helpers.tiny import tiny
@@ -38,9 +37,8 @@ def ask(tmp_path, migrated_database, monkeypatch):
             return network, kept
 
         monkeypatch.setattr(load_model, "load_generator", load)
-        measured = SimpleNamespace(measure=lambda net: SimpleNamespace(summary={"psnr_y": champion}))
         request = Request(config=CONFIG, name="faces-2", tracking_uri=uri)
-        answer = distortion_floor(request, bicubic, lambda device: measured)
+        answer = distortion_floor(request, bicubic, lambda network: {"psnr_y": champion})
         assert asked in ([], ["models:/upsweep-faces/1"])
         return answer
 

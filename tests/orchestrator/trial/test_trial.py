@@ -15,7 +15,6 @@ from helpers.trials import CONFIG, FakeTune, new_context, photographs, run  # no
 from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.storage import Storage
 from orchestrator.trial import inputs, warm_starts
-from orchestrator.trial import trial as trial_module
 from orchestrator.trial.context import TrialContext
 from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.trial import run_opened
@@ -206,7 +205,8 @@ def full_gpu(run, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(TrainStep, "__call__", fail)
-    monkeypatch.setattr(trial_module, "describe_device", lambda device: "NVIDIA A10G, driver 580.65.06")
+    name = "orchestrator.cluster.worker.describe_device"
+    monkeypatch.setattr(name, lambda device: "NVIDIA A10G, driver 580.65.06")
 
     def go(share):
         opened = TrialContext.open
