@@ -16,6 +16,7 @@ from orchestrator.cluster.worker import memory_advice, open_device
 from orchestrator.sweep.plan import SweepPlan
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig, override
+from trainers.cuda_graph import WARM_UP, accelerated
 from trainers.device import describe_device, is_out_of_memory
 from trainers.device_check import check_agreement
 from trainers.models import build_generator
@@ -23,7 +24,7 @@ from trainers.state import new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
 
-STEPS = 2  # the second one has the moments of the optimizers, and what compilation left
+STEPS = WARM_UP + 1  # the last one has the optimizers' moments and, if run.cuda_graph is set, the graph
 
 
 @dataclass(frozen=True)
@@ -94,13 +95,13 @@ def _train(config: TrainConfig, device: torch.device) -> None:
     state, features = new_state(config, phase, device), None
     if phase == "gan":
         features = build_features(config, device)
-    step = TrainStep(config, state, features)
+    update = accelerated(step := TrainStep(config, state, features))
     count, side = config.data.batch_size, config.data.crop_px
     for _ in range(STEPS):
         hr, lr_image = (
             torch.rand(count, 3, s, s, device=device) for s in (side, side // config.generator.scale)
         )
-        step(hr, lr_image)
+        update(hr, lr_image, None)
         state.step += 1
     step.read()
 
