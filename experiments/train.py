@@ -25,6 +25,11 @@ class TrainOptions:
     """Folder for checkpoints, candidates and metrics.jsonl; empty: runs/train/RECIPE."""
     storage: str = "./runs"
     """Folder of imported images and decoded copies."""
+    start: str = ""
+    """Public weight file (*.pth, *.safetensors, or https://...#sha256=HEX) whose network is trained further. It
+    decides the generator and replaces the PSNR phase, unless --run.psnr-steps is given."""
+    start_licence: str = ""
+    """Licence of that file, if it states none; it is stored with the run."""
     metrics: tuple[str, ...] = ("ssim_y",)
     """Metrics that are measured on val beside the two objectives."""
     config: cli.Settings = field(default_factory=recipes.demo)
@@ -33,12 +38,18 @@ class TrainOptions:
 def main() -> int:
     """Train, then print the path of the best checkpoint."""
     options = cli.parse(TrainOptions, recipes.build)
+    from trainers.start import start_in
     from trainers.state import Stopped
     from trainers.train import train
 
-    out = Path(options.out or f"{options.storage}/train/{options.config.recipe}").resolve()
+    storage = Path(options.storage).resolve()
+    out = Path(options.out or f"{storage}/train/{options.config.recipe}").resolve()
+    config = options.config
+    if options.start:
+        config, start = start_in(out, options.start, config, sys.argv[1:], storage, options.start_licence)
+        print(f"start: {start.sentence}")
     try:
-        best = train(options.config, out, Path(options.storage).resolve(), options.metrics)
+        best = train(config, out, storage, options.metrics)
     except Stopped as stopped:
         print(f"{stopped}; the same command resumes from there", file=sys.stderr)
         return TERMINATED

@@ -19,7 +19,7 @@ import tyro  # noqa: E402
 from datasets.address import hide_word, masked  # noqa: E402
 from datasets.errors import UserError  # noqa: E402
 from datasets.text import printable  # noqa: E402
-from trainers.config import TrainConfig  # noqa: E402
+from trainers.config import TrainConfig, override  # noqa: E402
 
 T = TypeVar("T")
 
@@ -63,6 +63,8 @@ def hide_passwords() -> None:
 def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list[str] | None = None) -> T:
     """Return the options of a command line; with `base`, `--recipe R` decides the defaults of config flags.
 
+    `--generator.kind K` also resets the recipe's settings that generator K does not read.
+
     Raises:
         UserError: for a recipe or a value that the config refuses.
         SystemExit: for --help and for what the parser refuses, after printing.
@@ -70,7 +72,10 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
     words = [hide_word(word) for word in (sys.argv[1:] if argv is None else argv)]
     default = {}
     if base is not None:
-        default = {"default": options(config=base(_value_of("--recipe", words) or "demo"))}  # type: ignore[call-arg]
+        config = base(_value_of("--recipe", words) or "demo")
+        if kind := _value_of("--generator.kind", words):
+            config = override(config, {"generator.kind": kind})
+        default = {"default": options(config=config)}  # type: ignore[call-arg]
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):

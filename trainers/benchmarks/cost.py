@@ -1,6 +1,5 @@
-"""The cost of a network: parameters, multiply-accumulates, latency."""
+"""The cost of a network as it is used for inference: parameters, multiply-accumulates, latency."""
 
-import copy
 import time
 
 import numpy as np
@@ -9,11 +8,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.device import wait_for_device
+from trainers.models import deployed
 
 
 def parameters(network: nn.Module) -> int:
-    """Return the number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters())
+    """Return the number of parameters for inference, which papers quote: branches for training are merged."""
+    return sum(p.numel() for p in deployed(network).parameters())
 
 
 @torch.inference_mode()
@@ -24,7 +24,7 @@ def gmacs(network: nn.Module, scale: int) -> float:
     convolutional networks do equal work for each pixel. Interpolation is counted only if it is a convolution.
     """
     # the meta device computes nothing, so no optimised kernel of a real device changes the count
-    shape_only = copy.deepcopy(network).to("meta")
+    shape_only = deployed(network).to("meta")
     with FlopCounterMode(display=False) as counter:
         shape_only(torch.zeros(1, 3, 96 // scale, 96 // scale, device="meta"))
     return counter.get_total_flops() / 2e9 * (1280 * 720) / 96**2
@@ -33,6 +33,7 @@ def gmacs(network: nn.Module, scale: int) -> float:
 @torch.inference_mode()
 def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5) -> float:
     """Return the median milliseconds of one `side` x `side` output on the network's device, warmed up."""
+    network = deployed(network)
     device = next(network.parameters()).device
     x = torch.rand(1, 3, side // scale, side // scale, device=device)
     network(x)

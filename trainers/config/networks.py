@@ -3,13 +3,14 @@
 A setting that a network cannot use is refused, not ignored: different settings mean different networks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from datasets.errors import UserError
 from trainers.config.checks import at_least, known, must_be
+from trainers.config.generators import GENERATORS, SCALES, size_arguments
 from trainers.config.loss import COLORS, LossConfig
 
-GENERATORS = ("srresnet", "leftthomas", "rrdb", "srcnn_915", "srcnn_955")
 NORMS = ("batch", "none")
 UPSAMPLERS = (
     "pixel_shuffle",
@@ -31,7 +32,11 @@ class GeneratorConfig:
     """Settings of the generator, the network that upscales."""
 
     kind: str = "srresnet"
-    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915 or srcnn_955."""
+    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915, srcnn_955, or a public
+    architecture in a published size: compact, span, plksr, realplksr, mosr, omnisr, swinir, dat or rcan."""
+    size: str = ""
+    """Size of a public architecture: conv16 or conv32 (compact), ch48 or ch52 (span), base or tiny (plksr), light or
+    classical (swinir), light, s, 2 or base (dat); empty: the first. A JSON object gives spandrel's arguments."""
     scale: int = 4
     """Magnification: HR side over LR side."""
     num_blocks: int = 16
@@ -60,40 +65,34 @@ class GeneratorConfig:
         known(
             "generator",
             self,
-            ("generator", "kind", GENERATORS),
+            ("generator", "kind", tuple(GENERATORS)),
             ("norm", "norm", NORMS),
             ("upsampler", "upsampler", UPSAMPLERS),
             ("global skip", "global_skip", GLOBAL_SKIPS),
             ("colors", "colors", COLORS),
         )
-        if self.scale not in (1, 2, 3, 4, 8, 16):
-            raise UserError(f"generator.scale must be 1, 2, 3, 4, 8 or 16, but got {self.scale}")
         at_least("generator", self, 1, "num_blocks", "growth")
         at_least("generator", self, 2 if self.kind.startswith("srcnn") else 1, "channels")
         self._check_kind()
         self._check_upsampler()
 
     def _check_kind(self) -> None:
-        if self.kind.startswith("srcnn"):
-            must_be("generator", self, "num_blocks", 1, f"{self.kind} has three layers")
-            must_be("generator", self, "upsampler", "bicubic_input", f"{self.kind} never upsamples features")
-        if self.kind == "rrdb" or self.kind.startswith("srcnn"):
-            must_be("generator", self, "norm", "none", f"{self.kind} has no normalisation")
-        else:
-            must_be("generator", self, "unshuffle_input", False, "belongs to rrdb")
-        if self.kind != "rrdb":
-            must_be("generator", self, "growth", 32, "belongs to rrdb, leave it")
-        if not self.kind.startswith("srcnn"):
-            must_be("generator", self, "colors", "rgb", "y belongs to srcnn")
-        if self.kind == "leftthomas":
-            must_be("generator", self, "global_skip", "none", "tanh bounds the output of leftthomas")
+        row = GENERATORS[self.kind]
+        if self.scale not in row.scales:
+            of = "" if row.scales == SCALES else f" of {self.kind}"
+            *most, last = map(str, row.scales)
+            raise UserError(f"generator.scale{of} must be {', '.join(most)} or {last}, but got {self.scale}")
+        for name, value in unread_settings(self.kind).items():
+            must_be("generator", self, name, value, f"{self.kind} {row.why(name)}")
+        if row.public:
+            size_arguments(self.kind, self.size)
         if self.unshuffle_input and self.scale not in (1, 2):
             raise UserError(
                 f"generator.unshuffle_input needs generator.scale 1 or 2, but got scale {self.scale}"
             )
 
     def _check_upsampler(self) -> None:
-        if self.upsampler == "bicubic_input" and not self.kind.startswith("srcnn"):
+        if self.upsampler == "bicubic_input" and "upsampler" in GENERATORS[self.kind].reads:
             raise UserError(
                 f"generator.upsampler bicubic_input belongs to srcnn, but generator.kind is {self.kind}"
             )
@@ -104,6 +103,16 @@ class GeneratorConfig:
             )
         if self.icnr and self.upsampler != "pixel_shuffle":
             raise UserError("generator.icnr belongs to pixel_shuffle only; set generator.icnr False")
+
+
+def unread_settings(kind: str) -> dict[str, Any]:
+    """Return the only allowed value of each field of GeneratorConfig that generator `kind` does not read."""
+    row = GENERATORS[kind]
+    return {
+        f.name: row.fixed.get(f.name, f.default)
+        for f in fields(GeneratorConfig)
+        if f.name not in ("kind", "scale", *row.reads)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

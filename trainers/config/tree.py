@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from datasets.errors import UserError
+from trainers.config.generators import GENERATORS
+from trainers.config.networks import unread_settings
 from trainers.config.training import TrainConfig
 
 C = TypeVar("C")
@@ -32,6 +34,9 @@ def flatten(config: object, prefix: str = "") -> dict[str, Any]:
 def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """Return `config` with the settings in `values` (by dotted name) replaced and all checks repeated.
 
+    Another generator.kind also resets the generator's settings that it does not read, so that networks of
+    different kinds can be compared over one recipe.
+
     Raises:
         UserError: a name does not exist (the message gives the nearest), a value has the wrong type, or a
             section refuses it.
@@ -41,6 +46,10 @@ def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             raise UserError(f"no setting '{name}'" + (f"; did you mean '{close[0]}'?" if close else ""))
+    kind = values.get("generator.kind", config.generator.kind)
+    if kind in GENERATORS and kind != config.generator.kind:
+        reset = {"size": "", **unread_settings(kind)}
+        values = {f"generator.{name}": value for name, value in reset.items()} | dict(values)
     return _replace(config, values, "")
 
 

@@ -1,7 +1,9 @@
 """Upscale images of any size in bounded memory, by overlapping tiles that equal the whole image.
 
 A tile is computed with as many surrounding pixels as the network sees (its halo) and cropped, so that there
-is no seam and nothing to blend; an image that fits is one tile. trainers/inference/image_io.py reads files.
+is no seam and nothing to blend; an image that fits is one tile. A network that sees the whole image (attention,
+pooling or norms over all pixels) gets the overlap of its row in trainers/config/generators.py: its tiles are
+then close to the whole image, not equal. trainers/inference/image_io.py reads files.
 """
 
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from datasets.errors import UserError
 from trainers.numerics import measuring_numerics
 
 MAX_HALO = 2048  # input pixels; beyond it a network counts as seeing the whole image
+SQUARE = 64  # side of the image on which the memory of a network with an overlap is measured
 COPIES = 4  # of the largest feature map alive at once: input, output, convolution workspace, skip
 
 
@@ -40,13 +43,17 @@ class Tile:
 def footprint(network: nn.Module, scale: int) -> Footprint:
     """Measure the receptive field and the memory of `network` on a strip of one row.
 
-    A NaN at one pixel reaches exactly the outputs that depend on it, through every kind of layer, so that no
+    A network with an `overlap` has that instead of a receptive field. A NaN at one pixel reaches exactly the outputs that depend on it, through every kind of layer, so that no
     table of kernel sizes is needed.
 
     Raises:
         UserError: if the network sees further than MAX_HALO.
     """
     device = next(network.parameters()).device
+    if overlap := getattr(network, "overlap", 0):
+        with torch.inference_mode():
+            _, largest = _largest_output(network, torch.zeros(1, 3, SQUARE, SQUARE, device=device))
+        return Footprint(overlap, ceil(COPIES * 4 * largest / SQUARE**2))
     side = 64
     while side <= MAX_HALO:
         strip = torch.zeros(1, 3, 1, 2 * side + 1, device=device)
@@ -140,7 +147,7 @@ def upscale(
     """
     need = need or footprint(network, scale)
     height, width = image.shape[:2]
-    align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input
+    align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input, and of attention windows
     max_pixels = int(memory_mb * 2**20 / need.bytes_per_pixel)
     tiles = plan(height, width, need.halo, max_pixels, align)
     out = np.empty((height * scale, width * scale, *image.shape[2:]), image.dtype)

@@ -1,38 +1,32 @@
-"""Generators and discriminators by name, and the two functions that build them.
+"""Generators and discriminators by name, and the functions that build them.
 
 batch_norm     batch norm that is synchronised over ranks, and its recalibration
 discriminator  discriminators with one logit per image
 layers         layers that several networks share
 patch          discriminators with one logit per patch or pixel
-rrdb, srcnn, srresnet  the generators
+public         architectures from spandrel
+rrdb, srcnn, srresnet  our own generators
 upsample       upsampling stages and the bicubic skip
 
-Every generator takes and returns (N, 3, H, W) RGB in [0, 1] (the output is not clamped) and names its last
-convolution `tail`; every discriminator returns logits, never probabilities.
+The table of generators is trainers/config/generators.py. Every generator takes and returns (N, 3, H, W) RGB in
+[0, 1] (the output is not clamped) and names its last convolution `tail`; every discriminator returns logits,
+never probabilities.
 """
 
+import copy
 from collections.abc import Callable
+from importlib import import_module
 
 from torch import nn
 
 from trainers.config import DiscriminatorConfig, GeneratorConfig
 from trainers.config.checks import choose
+from trainers.config.generators import GENERATORS
 from trainers.models.discriminator import ESRGANDiscriminator, PaperDiscriminator, SizeFree
 from trainers.models.patch import PatchDiscriminator, UNetDiscriminator
-from trainers.models.rrdb import RRDBNet
-from trainers.models.srcnn import srcnn_915, srcnn_955
-from trainers.models.srresnet import LeftThomas, SRResNet
 from trainers.models.upsample import UPSAMPLERS
 
-__all__ = ["DISCRIMINATORS", "GENERATORS", "UPSAMPLERS", "build_discriminator", "build_generator"]
-
-GENERATORS: dict[str, Callable[[GeneratorConfig], nn.Module]] = {
-    "srresnet": SRResNet,
-    "leftthomas": LeftThomas,
-    "rrdb": RRDBNet,
-    "srcnn_915": srcnn_915,
-    "srcnn_955": srcnn_955,
-}
+__all__ = ["DISCRIMINATORS", "UPSAMPLERS", "build_discriminator", "build_generator", "deployed"]
 
 DISCRIMINATORS: dict[str, Callable[[DiscriminatorConfig], nn.Module]] = {
     "size_free": SizeFree,
@@ -51,7 +45,21 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
     Raises:
         UserError: no generator has the name `config.kind`.
     """
-    return choose("generator", config.kind, GENERATORS, "generator.kind")(config)
+    row = choose("generator", config.kind, GENERATORS, "generator.kind")
+    # imported by need: spandrel takes seconds, which a worker without a public architecture need not wait for
+    place = "public.PublicNetwork" if row.public else row.network
+    module, _, name = place.rpartition(".")
+    return getattr(import_module(f"trainers.models.{module}"), name)(config)
+
+
+def deployed(network: nn.Module) -> nn.Module:
+    """Return a copy of `network` for inference: branches that exist for training only are merged."""
+    copied = copy.deepcopy(network)
+    for module in list(copied.modules()):
+        for name, child in list(module.named_children()):
+            if hasattr(child, "deployed"):
+                setattr(module, name, child.deployed())
+    return copied
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
