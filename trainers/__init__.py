@@ -19,7 +19,9 @@ objectives         Objectives: distortion and perception, dominance, feasible-fi
 evaluate           Evaluator: metrics of a generator on fixed images
 preflight          check: tests of settings and data before training
 warm_start_key     warm_start_key: the identity of a PSNR phase
-weight_formats     export_generator, import_generator: other projects' weight files
+weight_import      import_generator: the network in a public weight file
+weight_formats     export_generator, public_weights: our networks under other projects' tensor names
+start              read_start, write_start: a public network as the start of a run
 device             pick_device: the choice of the device
 distributed        Ranks: collective operations of several processes
 

@@ -1,6 +1,6 @@
 """A public network as the start of a run: `--start FILE`, its key, its source and its licence.
 
-The file takes the place of the PSNR phase. trainers/weight_formats.py recognises the network; here the file is
+The file takes the place of the PSNR phase. trainers/weight_import.py recognises the network; here the file is
 found or downloaded, and written as a checkpoint, from which run.start_from continues.
 """
 
@@ -17,7 +17,7 @@ from datasets.errors import UserError
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
-from trainers.weight_formats import ENDINGS, import_generator
+from trainers.weight_import import ENDINGS, import_generator
 
 TIMEOUT_S = 30
 MOST_BYTES = 4 << 30
@@ -73,7 +73,7 @@ def read_start(spec: str, folder: Path, licence: str = "") -> StartNetwork:
 
 
 def tensors_key(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over the names, types, shapes and bytes of `weights`, in the order of their names."""
+    """Return the SHA-256 over names, types, shapes and bytes of `weights`, in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
@@ -142,7 +142,8 @@ def _downloaded(address: str, folder: Path) -> Path:
     url, _, wanted = address.partition("#sha256=")
     if not url.startswith("https://") or len(wanted) != 64:
         raise UserError(
-            f"--start takes an https address with the SHA-256 of its file, ADDRESS#sha256=HEX, but got {address}"
+            f"--start takes an https address with the SHA-256 of its file, ADDRESS#sha256=HEX, but got "
+            f"{address}"
         )
     path = folder / "starts" / f"{wanted[:16]}-{url.rpartition('/')[2]}"
     if not path.is_file():

@@ -1,12 +1,14 @@
 """The stored form of a trained generator: a dynamic-shape export, and weights to continue training from.
 
 The export takes and returns float32 (N, 3, H, W) in [0, 1] for any N, H and W, with
-mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. generator.safetensors and
-config.json are beside it in extra_files/. Nothing in it is a pickle.
+mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. A network of attention windows
+has an export of one size only: (1, 3, 64, 64). generator.safetensors and config.json are beside it in
+extra_files/. Nothing in it is a pickle.
 """
 
 import json
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,10 @@ from torch import Tensor, nn
 
 from trainers.checkpoint import weights_of
 from trainers.config import TrainConfig, flatten
+from trainers.config.generators import GENERATORS
+from trainers.models import deployed
 
+FIXED_SIZE = (1, 3, 64, 64)  # of networks whose row in trainers/config/generators.py has no free sizes
 CHECKED_SIZES = ((1, 3, 17, 33), (3, 3, 24, 24), (2, 3, 31, 18))
 TOLERANCE = 1e-4
 
@@ -42,23 +47,32 @@ def log_generator(generator: nn.Module, config: TrainConfig) -> str:
 
     RuntimeError if the export, read back, differs from the network on any of three input sizes.
     """
-    image = Schema([TensorSpec(np.dtype("float32"), (-1, 3, -1, -1))])
-    frozen = Clamped(generator).cpu().eval()  # in train mode BN would be exported with batch statistics
+    free = GENERATORS[config.generator.kind].free_sizes
+    (n, c, h, w), k = (-1, 3, -1, -1) if free else FIXED_SIZE, 1 if free else config.generator.scale
+    signature = ModelSignature(_images(n, c, h, w), _images(n, c, k * h, k * w))
+    # Two images: a dimension of size 1 would become a constant of the export.
+    example = np.random.default_rng(0).random((2, 3, 24, 32) if free else FIXED_SIZE, dtype=np.float32)
+    frozen = (
+        Clamped(deployed(generator)).cpu().eval()
+    )  # in train mode BN would be exported with batch statistics
     for parameter in frozen.parameters():
         parameter.requires_grad_(False)
     with tempfile.TemporaryDirectory() as folder:
         info = mlflow.pytorch.log_model(
             frozen,
             name="generator",
-            signature=ModelSignature(image, image),
-            # Two images: a dimension of size 1 would become a constant of the export.
-            input_example=np.random.default_rng(0).random((2, 3, 24, 32), dtype=np.float32),
+            signature=signature,
+            input_example=example,
             pip_requirements=[_pinned(name) for name in ("mlflow", "torch", "numpy")],
             extra_files=[str(path) for path in _write_weights(Path(folder), generator, config)],
             serialization_format="pt2",
         )
-    check_export(info.model_uri, frozen)
+    check_export(info.model_uri, frozen, CHECKED_SIZES if free else (FIXED_SIZE,))
     return info.model_uri
+
+
+def _images(*shape: int) -> Schema:
+    return Schema([TensorSpec(np.dtype("float32"), shape)])
 
 
 def _pinned(package: str) -> str:
@@ -71,11 +85,13 @@ def _write_weights(folder: Path, generator: nn.Module, config: TrainConfig) -> l
     return [folder / "generator.safetensors", folder / "config.json"]
 
 
-def check_export(model_uri: str, expected: nn.Module) -> None:
-    """Compare the stored model with `expected` on sizes unlike the example's; RuntimeError if they differ."""
+def check_export(
+    model_uri: str, expected: nn.Module, sizes: Sequence[tuple[int, ...]] = CHECKED_SIZES
+) -> None:
+    """Compare the stored model with `expected` on inputs of `sizes`; RuntimeError if they differ."""
     served: Any = mlflow.pyfunc.load_model(model_uri)
     draw = torch.Generator().manual_seed(0)
-    for size in CHECKED_SIZES:
+    for size in sizes:
         lr_image = torch.rand(size, generator=draw)
         with torch.inference_mode():
             wanted = expected(lr_image)

@@ -17,7 +17,8 @@ from orchestrator.tracking.server import database_path
 from trainers import checkpoint
 from trainers.config import TrainConfig, flatten, from_flat
 from trainers.models import build_generator
-from trainers.weight_formats import export_generator, import_generator
+from trainers.weight_formats import export_generator
+from trainers.weight_import import import_generator
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +29,7 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
 
     `name` is models:/NAME@ALIAS or models:/NAME/VERSION in the registry at `tracking_uri`, the folder of a
     sweep (its pick), of a run (its best candidate) or of a checkpoint, or a *.pth or *.safetensors file in a
-    layout of trainers.weight_formats. UserError if there is no such network.
+    architecture of trainers/config/generators.py. UserError if there is no such network.
     """
     if name.startswith("models:/"):
         return load_generator(name, tracking_uri)

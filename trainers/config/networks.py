@@ -32,11 +32,12 @@ class GeneratorConfig:
     """Settings of the generator, the network that upscales."""
 
     kind: str = "srresnet"
-    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915, srcnn_955, or a public
-    architecture in a published size: compact, span, plksr, realplksr, mosr, omnisr, swinir, dat or rcan."""
+    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915, srcnn_955, or a
+    public architecture: compact, span, plksr, realplksr, mosr, omnisr, swinir, dat or rcan."""
     size: str = ""
-    """Size of a public architecture: conv16 or conv32 (compact), ch48 or ch52 (span), base or tiny (plksr), light or
-    classical (swinir), light, s, 2 or base (dat); empty: the first. A JSON object gives spandrel's arguments."""
+    """Published size of a public architecture: conv16, conv32 (compact); ch48, ch52 (span); base, tiny
+    (plksr); light, classical (swinir); light, s, 2, base (dat); base (the others); empty: the first. A JSON
+    object gives arguments of spandrel's class, as --start writes for a file of another size."""
     scale: int = 4
     """Magnification: HR side over LR side."""
     num_blocks: int = 16
@@ -75,6 +76,11 @@ class GeneratorConfig:
         at_least("generator", self, 2 if self.kind.startswith("srcnn") else 1, "channels")
         self._check_kind()
         self._check_upsampler()
+
+    @property
+    def smallest_batch(self) -> int:
+        """Images that the network needs at once in training."""
+        return GENERATORS[self.kind].smallest_batch
 
     def _check_kind(self) -> None:
         row = GENERATORS[self.kind]

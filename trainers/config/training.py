@@ -163,6 +163,12 @@ class TrainConfig:
         self._check_step()
 
     def _check_step(self) -> None:
+        part, least = self.data.batch_size // self.optim.micro_batches, self.generator.smallest_batch
+        if part < least:
+            raise UserError(
+                f"{self.generator.kind} normalises over the images of a batch, so data.batch_size / "
+                f"optim.micro_batches must be at least {least}, but got {part}"
+            )
         if self.data.batch_size % self.optim.micro_batches:
             raise UserError(
                 f"data.batch_size={self.data.batch_size} must be a multiple of optim.micro_batches="

@@ -1,9 +1,9 @@
 """Upscale images of any size in bounded memory, by overlapping tiles that equal the whole image.
 
 A tile is computed with as many surrounding pixels as the network sees (its halo) and cropped, so that there
-is no seam and nothing to blend; an image that fits is one tile. A network that sees the whole image (attention,
-pooling or norms over all pixels) gets the overlap of its row in trainers/config/generators.py: its tiles are
-then close to the whole image, not equal. trainers/inference/image_io.py reads files.
+is no seam and nothing to blend; an image that fits is one tile. A network that sees the whole image, by
+attention, pooling or norms over all pixels, gets the overlap of its row in trainers/config/generators.py: its
+tiles are then close to the whole image, not equal. trainers/inference/image_io.py reads files.
 """
 
 from collections.abc import Callable
@@ -43,8 +43,9 @@ class Tile:
 def footprint(network: nn.Module, scale: int) -> Footprint:
     """Measure the receptive field and the memory of `network` on a strip of one row.
 
-    A network with an `overlap` has that instead of a receptive field. A NaN at one pixel reaches exactly the outputs that depend on it, through every kind of layer, so that no
-    table of kernel sizes is needed.
+    A network with an `overlap` has that instead of a receptive field. Otherwise a NaN at one pixel reaches
+    exactly the outputs that depend on it, through every kind of layer, so that no table of kernel sizes is
+    needed.
 
     Raises:
         UserError: if the network sees further than MAX_HALO.

@@ -8,9 +8,9 @@ public         architectures from spandrel
 rrdb, srcnn, srresnet  our own generators
 upsample       upsampling stages and the bicubic skip
 
-The table of generators is trainers/config/generators.py. Every generator takes and returns (N, 3, H, W) RGB in
-[0, 1] (the output is not clamped) and names its last convolution `tail`; every discriminator returns logits,
-never probabilities.
+The table of generators is trainers/config/generators.py. Every generator takes and returns (N, 3, H, W) RGB
+in [0, 1] (the output is not clamped) and names its last convolution `tail`; every discriminator returns
+logits, never probabilities.
 """
 
 import copy

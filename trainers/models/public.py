@@ -78,7 +78,7 @@ class PublicNetwork(nn.Module):
 
 
 class _Adapted:
-    """A class of spandrel with what training needs; `adapt` changes an instance once, after its construction."""
+    """A class of spandrel with what training needs; `adapt` changes a new instance once."""
 
     def adapt(self) -> None:
         raise NotImplementedError
@@ -190,8 +190,8 @@ def shifted_window_mask(
 ) -> Tensor:
     """Return what is added to the attention of shifted windows (Liu et al., 2021, sec. 3.2), as (n, p, p).
 
-    `n` windows of `p` pixels cover (height, width), which are multiples of the window. Pixels of a window that
-    the cyclic shift brought together from opposite borders do not attend to one another.
+    `n` windows of `p` pixels cover (height, width), which are multiples of the window. Pixels of a window
+    that the cyclic shift brought together from opposite borders do not attend to one another.
     """
     (wh, ww), (sh, sw) = window, shift
     region = 3 * _regions(height, wh, sh, device)[:, None] + _regions(width, ww, sw, device)

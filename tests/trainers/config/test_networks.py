@@ -22,11 +22,11 @@ SRCNN = dict(kind="srcnn_915", num_blocks=1, norm="none", upsampler="bicubic_inp
         (dict(upsampler="bicubic_input"), r"bicubic_input belongs to srcnn, but generator\.kind is srresnet"),
         (dict(upsampler="interp_transposed", scale=2), r"needs two doublings, but generator\.scale is 2"),
         (dict(icnr=True, upsampler="nearest_conv"), r"generator\.icnr belongs to pixel_shuffle only"),
-        (dict(colors="y"), r"generator\.colors must be rgb \(y belongs to srcnn\)"),
-        (dict(growth=16), r"generator\.growth must be 32 \(belongs to rrdb, leave it\), but got 16"),
-        (dict(unshuffle_input=True), r"generator\.unshuffle_input must be False \(belongs to rrdb\)"),
+        (dict(colors="y"), r"generator\.colors must be rgb \(srresnet does not read it\)"),
+        (dict(growth=16), r"generator\.growth must be 32 \(srresnet does not read it\), but got 16"),
+        (dict(unshuffle_input=True), r"generator\.unshuffle_input must be False \(srresnet does not"),
         (dict(kind="rrdb", norm="none", unshuffle_input=True), r"needs generator\.scale 1 or 2"),
-        (dict(kind="leftthomas", global_skip="bicubic"), r"tanh bounds the output of leftthomas"),
+        (dict(kind="leftthomas", global_skip="bicubic"), r"leftthomas ends in tanh, which bounds"),
     ],
 )
 def test_generator_settings_that_do_not_go_together(settings, sentence):

@@ -19,7 +19,8 @@ from trainers.config import DiscriminatorConfig
 from trainers.losses import adversarial_d, adversarial_g, content_loss, pixel_loss, total_variation
 from trainers.models import build_discriminator, build_generator
 from trainers.vgg_features import VGGFeatures
-from trainers.weight_formats import export_generator, import_generator
+from trainers.weight_formats import export_generator
+from trainers.weight_import import import_generator
 
 
 def peer(name: str) -> Path:
