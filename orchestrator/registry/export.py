@@ -1,8 +1,8 @@
 """The stored form of a trained generator: a dynamic-shape export, and weights to continue training from.
 
 The export takes and returns float32 (N, 3, H, W) in [0, 1] for any N, H and W, with
-mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. A network of attention windows
-has an export of one size only: (1, 3, 64, 64). generator.safetensors and config.json are beside it in
+mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. A network of attention
+windows has an export of one size only: (1, 3, 64, 64). generator.safetensors and config.json are beside it in
 extra_files/. Nothing in it is a pickle.
 """
 
