@@ -26,8 +26,9 @@ class TrainOptions:
     storage: str = "./runs"
     """Folder of imported images and decoded copies."""
     start: str = ""
-    """Public weight file (*.pth, *.safetensors, or https://...#sha256=HEX) whose network is trained further.
-    It decides the generator and replaces the PSNR phase, unless --run.psnr-steps is given."""
+    """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of fetch_weights.py) whose
+    network is trained further. It decides the generator and replaces the PSNR phase, unless
+    --run.psnr-steps is given."""
     start_licence: str = ""
     """Licence of that file, if it states none; it is stored with the run."""
     metrics: tuple[str, ...] = ("ssim_y",)

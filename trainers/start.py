@@ -4,9 +4,8 @@ The file takes the place of the PSNR phase. trainers/weight_import.py recognises
 found or downloaded, and written as a checkpoint, from which run.start_from continues.
 """
 
-import hashlib
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
 from trainers.weight_import import ENDINGS, import_generator
+from trainers.weights.store import file_sha256, find, identity
+from trainers.weights.table import WEIGHTS
 
 TIMEOUT_S = 30
 MOST_BYTES = 4 << 30
@@ -32,7 +33,7 @@ class StartNetwork:
     generator: GeneratorConfig
     weights: dict[str, Tensor]
     key: str
-    """SHA-256 of the tensors: names, shapes, types and bytes. It does not depend on the file or its name."""
+    """SHA-256 of the tensors (trainers/weights/store.identity), which does not depend on the file."""
     source: str
     """The path or address that was given."""
     licence: str
@@ -57,28 +58,23 @@ def read_start(spec: str, folder: Path, licence: str = "") -> StartNetwork:
     """Return the network in the public weight file `spec`.
 
     `spec` is a path, or an address with the SHA-256 of its file: https://HOST/NAME.pth#sha256=HEX, which is
-    downloaded into `folder` once. `licence` is the user's statement if the file makes none.
+    downloaded into `folder` once, or a name of experiments/fetch_weights.py. `licence` is the user's
+    statement if the file makes none.
 
     Raises:
         UserError: the file cannot be had, is not the one that the hash names, or holds no network that can be
             trained here.
     """
-    path = _downloaded(spec, folder) if "://" in spec else Path(spec).expanduser()
+    if spec in WEIGHTS:
+        path, licence = find(spec), licence or WEIGHTS[spec].licence
+    else:
+        path = _downloaded(spec, folder) if "://" in spec else Path(spec).expanduser()
     if path.suffix not in ENDINGS:
         raise UserError(f"--start must name a file that ends in {' or '.join(ENDINGS)}, but got '{spec}'")
     if not path.is_file():
         raise UserError(f"--start: there is no file {path}")
     generator, weights = import_generator(path)
-    return StartNetwork(generator, weights, tensors_key(weights), spec, licence or _stated_licence(path))
-
-
-def tensors_key(weights: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 over names, types, shapes and bytes of `weights`, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(weights.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return StartNetwork(generator, weights, identity(weights), spec, licence or _stated_licence(path))
 
 
 def started_config(config: TrainConfig, start: StartNetwork, *, keep_psnr_phase: bool = False) -> TrainConfig:
@@ -159,8 +155,7 @@ def _downloaded(address: str, folder: Path) -> Path:
             partial.unlink(missing_ok=True)
             raise UserError(f"{url} could not be downloaded: {error}") from None
         partial.replace(path)
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found != wanted.lower():
         path.unlink()
         raise UserError(f"{url} is not the file that was meant: its SHA-256 is {found}, not {wanted}")

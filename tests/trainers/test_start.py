@@ -11,8 +11,9 @@ from datasets.errors import UserError
 from trainers import checkpoint, start
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
-from trainers.start import read_start, start_in, started_config, tensors_key, write_start
+from trainers.start import read_start, start_in, started_config, write_start
 from trainers.weight_formats import public_weights
+from trainers.weights.store import identity
 
 COMPACT = GeneratorConfig(kind="compact", size='{"num_conv": 1, "num_feat": 4}')
 
@@ -29,11 +30,11 @@ def file(tmp_path):
 def test_the_key_is_that_of_the_tensors_and_the_licence_is_read(file, tmp_path):
     one = read_start(str(file), tmp_path)
     other = read_start(str(file.with_name("b.pth")), tmp_path, licence="CC-BY")
-    assert one.generator == COMPACT and one.key == other.key == tensors_key(one.weights)
+    assert one.generator == COMPACT and one.key == other.key == identity(one.weights)
     assert (one.licence, other.licence) == ("BSD-3-Clause", "CC-BY")
     assert read_start(str(file.with_name("b.pth")), tmp_path).licence == "not stated"
     changed = {k: v + 1e-6 for k, v in one.weights.items()}
-    assert tensors_key(changed) != one.key
+    assert identity(changed) != one.key
     assert one.record == {"key": one.key, "source": str(file), "licence": "BSD-3-Clause"}
 
 
