@@ -23,18 +23,15 @@ class ComputeCopy:
     def __init__(self, network: nn.Module, *, bf16: bool) -> None:
         self.sources: list[Tensor] = []
         self.copies: list[Tensor] = []
-        self.versions: list[int] = []
         self.module = self._copied(network) if bf16 else network
         self.parameters = list(self.module.parameters())
         """In the order of network.parameters()."""
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Copy the weights if they have changed since the last call."""
-        versions = [p._version for p in self.sources]
-        if versions != self.versions:
+        """Copy the weights. Call it after every update: fused optimizers change them without a trace."""
+        if self.sources:
             torch._foreach_copy_(self.copies, self.sources)
-            self.versions = versions
 
     def _copied(self, network: nn.Module) -> nn.Module:
         shared = {id(t): t for t in chain(network.parameters(), network.buffers())}
@@ -49,5 +46,4 @@ class ComputeCopy:
                     self.sources.append(p)
                     self.copies.append(cast[id(p)])
                 setattr(layer, name, cast[id(p)])
-        self.versions = [p._version for p in self.sources]
         return module

@@ -40,11 +40,6 @@ class StepLosses:
         self.discriminator = _compiled(self.d_copy, config)
         self.features = _compiled(features_copy, config)
 
-    def refresh(self) -> None:
-        """Bring the weights with which both networks compute up to date, after an update of either."""
-        for network in filter(None, (self.g_copy, self.d_copy)):
-            network.refresh()
-
     def generate(self, lr_image: Tensor) -> Tensor:
         """Return the generator's output for `lr_image`, in the input's dtype."""
         with self.autocast():

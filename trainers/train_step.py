@@ -70,7 +70,8 @@ class TrainStep:
         lr_image = lr_image.contiguous(memory_format=torch.channels_last)
         with self.losses.numerics:
             self.guard.begin()
-            self.losses.refresh()
+            for network in filter(None, (self.losses.g_copy, self.losses.d_copy)):
+                network.refresh()
             parts = self._split(hr, lr_image, target)
             if self.state.phase == "psnr":
                 self._pixel_only(parts)
@@ -124,7 +125,8 @@ class TrainStep:
         collected = self._collect(self.d_params, grads, "d_gradient")
         self.guard.latch_step(self.state.step + 1)
         self._apply(self.state.opt_d, self.d_params, collected)
-        self.losses.refresh()
+        assert self.losses.d_copy is not None
+        self.losses.d_copy.refresh()
         grads = []
         for (hr, lr_image, target), sr in zip(parts, generated, strict=True):
             sr = sr if len(parts) == 1 else self.losses.generate(lr_image)

@@ -7,6 +7,8 @@ from helpers.tiny import batch, tiny
 from trainers.mixed_precision import ComputeCopy
 from trainers.models import build_discriminator, build_generator
 from trainers.models.layers import LastConv
+from trainers.state import new_state
+from trainers.train_step import TrainStep
 
 
 def generator():
@@ -28,13 +30,29 @@ def test_gradients_are_those_of_autocast():
     assert all(torch.equal(a, b.float()) for a, b in zip(theirs, ours, strict=True))
 
 
-def test_copies_follow_their_weights_and_are_written_only_if_these_have_changed():
+@pytest.mark.parametrize("order", ["d_first", "simultaneous"])
+def test_every_step_computes_with_the_weights_that_the_optimizers_wrote(order):
+    config = tiny(run__precision="bf16", optim__update_order=order)
+    step = TrainStep(config, new_state(config, "gan", torch.device("cpu")))
+    seen = []
+    for copied in (step.losses.g_copy, step.losses.d_copy):
+        copied.module.register_forward_pre_hook(
+            lambda module, args, copied=copied: seen.append(
+                all(torch.equal(c, p.bfloat16()) for c, p in zip(copied.copies, copied.sources, strict=True))
+            )
+        )
+    weights = [p.clone() for p in step.losses.d_copy.sources]
+    for index in range(3):
+        step(*batch(index))
+        step.state.step += 1
+    assert len(seen) >= 9 and all(seen)
+    assert not torch.equal(weights[0], step.losses.d_copy.sources[0]), "the optimizer has moved"
+
+
+def test_copies_follow_their_weights():
     network = generator()
     copied = ComputeCopy(network, bf16=True)
     weight, half = network.head[0].weight, copied.module.head[0].weight
-    before = half._version
-    copied.refresh()
-    assert half._version == before
     with torch.no_grad():
         weight.fill_(0.3)
     copied.refresh()
