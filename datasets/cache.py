@@ -7,6 +7,7 @@ temporary folder that is renamed when complete: readers see a complete entry or 
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ from datasets.cache_eviction import META, evict, hold
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
 from datasets.errors import UserError
 from datasets.files import atomic_folder, locked, remove_leftovers
-from datasets.manifest import IndexRow, Manifest
+from datasets.manifest import IndexRow, LrRow, Manifest
 from datasets.shard_reader import Location, samples
 
 LAYOUT = 1
@@ -52,10 +53,15 @@ class Decoded:
         return spans[rows].view(np.uint8).reshape(-1, side, side, 3)
 
 
-def key_of(manifest: Manifest, split: str) -> str:
-    """Return the key of a cache entry: 16 hex digits over everything that decides its bytes."""
+def key_of(manifest: Manifest, split: str, member: int = 0) -> str:
+    """Return the key of a cache entry: 16 hex digits over everything that decides its bytes.
+
+    `member` is 0 for photographs and the HR images of pairs, 1 for the LR images of pairs.
+    """
     entry = manifest.splits[split]
     parts = [LAYOUT, DECODER, manifest.transform, entry.index.sha256, *(s.sha256 for s in entry.shards)]
+    if member:
+        parts.append(member)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -66,14 +72,15 @@ def decoded(
     rows: list[IndexRow],
     folder: Path,
     limit_bytes: int = 0,
+    member: int = 0,
 ) -> Decoded:
     """Return the cache entry of one split in `folder`, and build it if there is none.
 
-    If `limit_bytes` is not 0, entries that no process uses are deleted first to make room. UserError if an
-    image differs from its row in the index, or if the set alone exceeds the limit.
+    `member` is as for `key_of`. If `limit_bytes` is not 0, entries that no process uses are deleted first to
+    make room. UserError if an image differs from its row in the index, or if the set alone exceeds the limit.
     """
-    entry = folder / key_of(manifest, split)
-    needed = sum(row.width * row.height * 3 for row in rows)
+    entry = folder / key_of(manifest, split, member)
+    needed = sum(row.width * row.height * 3 for row in _members(rows, member))
     if 0 < limit_bytes < needed:
         raise UserError(
             f"data.cache_gb={limit_bytes / 1e9:g} is too small for {manifest.name}, which takes "
@@ -86,13 +93,23 @@ def decoded(
             if not (entry / META).is_file():
                 if limit_bytes:
                     evict(folder, limit_bytes - needed)
-                _build(entry, location, manifest, split, rows)
-    return _open(entry, rows, in_use)
+                _build(entry, location, manifest, split, rows, member)
+    return _open(entry, _members(rows, member), in_use)
 
 
-def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows: list[IndexRow]) -> None:
+def _members(rows: list[IndexRow], member: int) -> Sequence[IndexRow | LrRow]:
+    return [row.lr_image for row in rows if row.lr_image] if member else rows
+
+
+def _build(
+    entry: Path, location: Location, manifest: Manifest, split: str, rows: list[IndexRow], member: int
+) -> None:
     remove_leftovers(entry)
-    needed, free = sum(row.width * row.height * 3 for row in rows), shutil.disk_usage(entry.parent).free
+    images = _members(rows, member)
+    needed, free = (
+        sum(image.width * image.height * 3 for image in images),
+        shutil.disk_usage(entry.parent).free,
+    )
     if free < needed:
         raise UserError(
             f"the decoded images need {needed / 1e9:.1f} GB, but {entry.parent} has {free / 1e9:.1f} GB "
@@ -101,24 +118,26 @@ def _build(entry: Path, location: Location, manifest: Manifest, split: str, rows
     with atomic_folder(entry) as building:
         with open(building / PIXELS, "wb") as file:
             stream = samples(location, manifest.splits[split].shards)
-            for row, (key, data) in zip(rows, stream, strict=True):
-                file.write(_checked_pixels(row, key, data, manifest.transform).tobytes())
+            for row, image, (key, files) in zip(rows, images, stream, strict=True):
+                if key != row.key:
+                    raise UserError(
+                        f"the shards hold image {key}, but the index lists {row.key}; import again"
+                    )
+                file.write(_checked_pixels(key, image, files[member], manifest.transform).tobytes())
         (building / META).write_text(json.dumps({"images": len(rows), "key": entry.name}))
 
 
-def _checked_pixels(row: IndexRow, key: str, data: bytes, transform: str) -> np.ndarray:
-    if key != row.key:
-        raise UserError(f"the shards hold image {key}, but the index lists {row.key}; import again")
+def _checked_pixels(key: str, image: IndexRow | LrRow, data: bytes, transform: str) -> np.ndarray:
     try:
         pixels = decode(data, transform)
     except Rejected as error:
         raise UserError(f"image {key} cannot be decoded: {error}; import again") from None
-    if pixel_hash(pixels) != row.pixel_sha256:
+    if pixel_hash(pixels) != image.pixel_sha256:
         raise UserError(f"image {key} decodes to other pixels than when it was imported; import again")
     return pixels
 
 
-def _open(entry: Path, rows: list[IndexRow], in_use: BinaryIO) -> Decoded:
+def _open(entry: Path, rows: Sequence[IndexRow | LrRow], in_use: BinaryIO) -> Decoded:
     shapes = np.array([(row.height, row.width) for row in rows], dtype=np.int64).reshape(-1, 2)
     sizes = shapes.prod(axis=1) * 3
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

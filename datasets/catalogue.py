@@ -77,5 +77,6 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "set14": CatalogueEntry(14, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
     "bsd100": CatalogueEntry(100, "a folder or zip of the HR images", _RESEARCH, _SELFEXSR, ("whole",)),
     "urban100": CatalogueEntry(100, "a folder or zip of the HR images", "research", _SELFEXSR, ("whole",)),
+    "pairs": CatalogueEntry(0, "--hr and --lr, two folders or zips, not --source", "yours", "your own pairs"),
     "folder": CatalogueEntry(0, "any folder or zip of photographs", "yours", "your own photographs"),
 }

@@ -10,6 +10,8 @@ MODES = ("cached", "streamed")
 DEGRADATIONS = ("matlab", "matlab_replicate", "matlab_float", "pil", "torch_antialias")
 INPUTS = ("image", "grey", "edges")
 EVAL_CROPS = ("centre", "key")
+SHIPPED = "shipped"
+"""The degradation, in protocols, of pairs whose LR images came with them."""
 ROLES = ("train", "val", "test", "gate")
 
 
@@ -31,10 +33,13 @@ class DataConfig:
     """HR crops per generator update."""
     flip: bool = True
     """Mirror half of the training crops left to right."""
+    rotate: bool = False
+    """Turn each training crop by 0, 90, 180 or 270 degrees; not for images with a top and a bottom."""
     mode: str = "cached"
     """cached: decoded once per node and memory-mapped; streamed: JPEG bytes read from the shards."""
     degradation: str = "matlab"
-    """Resizing that makes the network input from HR; metrics of different degradations are not comparable."""
+    """Resizing that makes the network input from HR; metrics of different degradations are not comparable.
+    Pairs have their own inputs."""
     input: str = "image"
     """Content of the network input: image, grey (for colorization) or edges (Canny)."""
     canny_sigma: float = 1.0

@@ -12,18 +12,27 @@ METADATA = ("__MACOSX", "Thumbs.db", "desktop.ini")
 """Names that operating systems add; they count as hidden."""
 
 
+PassedOver = tuple[str, str]
+"""A name that is not read as an image, and its kind: a suffix, or a word such as "hidden"."""
+
+
 @dataclass
 class FoundPictures:
-    """The pictures of a folder or archive, and how many other names there were, by kind."""
+    """The pictures of a folder or archive, and the other names, each with its kind."""
 
     names: list[str] = field(default_factory=list)
     """Paths below the folder with '/', sorted."""
-    passed_over: Counter[str] = field(default_factory=Counter)
+    passed_over: list[PassedOver] = field(default_factory=list)
 
     def describe(self) -> str:
-        """Return the names that were passed over in words ("3 .txt, 1 hidden"); empty if there are none."""
-        most = sorted(self.passed_over.items(), key=lambda pair: (-pair[1], pair[0]))
-        return ", ".join(f"{n} {kind}" for kind, n in most[:8])
+        """Return the kinds of `passed_over` in words, as `count_kinds`."""
+        return count_kinds(self.passed_over)
+
+
+def count_kinds(passed_over: Iterable[PassedOver]) -> str:
+    """Return the kinds of names that were passed over in words ("3 .txt, 1 hidden"); "" without names."""
+    most = sorted(Counter(kind for _, kind in passed_over).items(), key=lambda pair: (-pair[1], pair[0]))
+    return ", ".join(f"{n} {kind}" for kind, n in most[:8])
 
 
 def choose_pictures(names: Iterable[str], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> FoundPictures:
@@ -32,11 +41,11 @@ def choose_pictures(names: Iterable[str], suffixes: tuple[str, ...] = IMAGE_SUFF
     for name in names:
         path = PurePosixPath(name.replace("\\", "/"))
         if any(_is_hidden(part) for part in path.parts):
-            found.passed_over["hidden"] += 1
+            found.passed_over.append((name, "hidden"))
         elif path.suffix.lower() in suffixes:
             found.names.append(name)
         else:
-            found.passed_over[path.suffix.lower() or "without suffix"] += 1
+            found.passed_over.append((name, path.suffix.lower() or "without suffix"))
     found.names.sort()
     return found
 
@@ -47,22 +56,24 @@ def find_pictures(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> F
     Links are not followed, and a hidden folder counts as one hidden name.
     """
     names: list[str] = []
-    passed_over: Counter[str] = Counter()
+    passed_over: list[PassedOver] = []
     unreadable: list[OSError] = []
     for top, folders, files in os.walk(folder, onerror=unreadable.append):
         for name in [*folders, *files]:
             path = Path(top, name)
+            below = path.relative_to(folder).as_posix()
             if _is_hidden(name):
-                passed_over["hidden"] += 1
+                passed_over.append((below, "hidden"))
             elif path.is_symlink():
-                passed_over["links"] += 1
+                passed_over.append((below, "links"))
             elif path.is_file():
-                names.append(path.relative_to(folder).as_posix())
+                names.append(below)
             elif not path.is_dir():
-                passed_over["special files"] += 1
+                passed_over.append((below, "special files"))
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
     found = choose_pictures(names, suffixes)
-    found.passed_over += passed_over + Counter({"unreadable folders": len(unreadable)})
+    found.passed_over += passed_over
+    found.passed_over += [(str(error.filename), "unreadable folders") for error in unreadable]
     return found
 
 

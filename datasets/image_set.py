@@ -18,7 +18,8 @@ class ImageSet:
     """The images of one role, in the order of their shards.
 
     `keys`, `hashes` (SHA-256 of the pixels) and `sources` (the photograph that an image was cut from) are
-    parallel lists; `digest` identifies content and role by 16 hex digits.
+    parallel lists; `digest` identifies content and role by 16 hex digits. `pairs_scale` is the scale of a set
+    of pairs, 0 of photographs alone.
     """
 
     def __init__(self, location: str, role: str, cache: Path, cache_gb: float = 0.0) -> None:
@@ -28,6 +29,7 @@ class ImageSet:
         self.manifest: Manifest = read_manifest(self.location)
         self.split = self.manifest.split_for(role)
         self.name = self.manifest.name
+        self.pairs_scale = self.manifest.pairs_scale
         self.digest = self.manifest.digest(role)
         self.rows = read_index(self.location, self.manifest, self.split)
         self.keys = [row.key for row in self.rows]
@@ -41,9 +43,34 @@ class ImageSet:
         return decoded(self.location, self.manifest, self.split, self.rows, self._cache, self._limit)
 
     @cached_property
+    def inputs(self) -> Decoded:
+        """The decoded LR images of a set of pairs, from this machine's cache like `pixels`."""
+        return decoded(
+            self.location, self.manifest, self.split, self.rows, self._cache, self._limit, member=1
+        )
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Height and width of each image, int64 (N, 2), in HR pixels; of pairs, the part that both have."""
+        scale = self.pairs_scale
+        sizes = np.array([(row.height, row.width) for row in self.rows], dtype=np.int64).reshape(-1, 2)
+        if not scale:
+            return sizes
+        lr_sizes = np.array([(row.lr_image.height, row.lr_image.width) for row in self.rows if row.lr_image])
+        return np.minimum(sizes // scale, lr_sizes) * scale
+
+    @property
     def min_side(self) -> int:
         """The shortest side of any image, in pixels; 0 if there are no images."""
-        return min((min(row.width, row.height) for row in self.rows), default=0)
+        return int(self.sizes.min(initial=2**31)) if len(self.rows) else 0
+
+    def check_scale(self, scale: int) -> None:
+        """Check that the set fits networks of `scale`; UserError if its pairs have another scale."""
+        if self.pairs_scale not in (0, scale):
+            raise UserError(
+                f"the pairs of data.{self.role}={self.name} are x{self.pairs_scale}, but generator.scale is "
+                f"{scale}; set generator.scale {self.pairs_scale}"
+            )
 
     def check_key(self, i: int, key: str) -> None:
         """Check the key that a shard has for image i against the index of the set.

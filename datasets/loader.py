@@ -1,8 +1,8 @@
 """Training batches and evaluation pairs from a DataConfig.
 
 Batch k is a pure function of (order_seed, k), so a run resumes at any step. A thread of the host copies and
-mirrors uint8 crops of the next batch; the network input is computed on the device, unless only the host can.
-On CUDA the training step never waits for a copy: datasets/upload.py.
+mirrors uint8 crops of the next batch; the network input is computed on the device, unless it comes with the set
+or only the host can compute it. On CUDA the training step never waits for a copy: datasets/upload.py.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,17 @@ import torch
 from torch import Tensor
 
 from datasets import codec, sampling, shuffle_buffer
-from datasets.config import DataConfig
+from datasets.config import SHIPPED, DataConfig
 from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.image_set import ImageSet
+from datasets.manifest import IndexRow, LrRow
 from datasets.network_input import needs_host, network_input
 from datasets.upload import one_ahead, pinned, upload
 
 T = TypeVar("T")
+_Place = tuple[shuffle_buffer.Sample, np.int64, np.int64]
+"""A sample, and top and left of its HR crop."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,6 @@ class TrainLoader:
         _check(images, data, scale, rank, world)
         self.images, self.data, self.scale = images, data, scale
         self.device, self.mine = torch.device(device), slice(rank, None, world)
-        self._sizes = np.array([(row.height, row.width) for row in images.rows])
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
         """Yield batch start_step, start_step + 1, ... without end; a thread prepares the next batch."""
@@ -79,32 +81,50 @@ class TrainLoader:
             lr_image = upload(crops.lr_image, self.device)
         return Batch(hr.float().div_(255), lr_image.float().div_(255), crops.indices)
 
-    def _crops(self, pixels: np.ndarray, epochs: np.ndarray, indices: np.ndarray) -> "_Crops":
-        """Mirror the images that the epoch mirrors, in place, and compute what only the host can compute."""
-        data, hr = self.data, torch.from_numpy(pixels)
-        if data.flip:
-            planes = hr.permute(0, 3, 1, 2)  # torch mirrors this layout ten times as fast as numpy
-            for i in np.flatnonzero(sampling.flips(data.order_seed, epochs, indices)).tolist():
-                planes[i : i + 1] = planes[i : i + 1].flip(-1)
+    def _crops(
+        self, pixels: np.ndarray, inputs: np.ndarray | None, epochs: np.ndarray, indices: np.ndarray
+    ) -> "_Crops":
+        """Mirror and turn the images of the batch, and compute what only the host can compute.
+
+        `inputs` are the LR crops of pairs, None of photographs.
+        """
+        hr = self._augmented(pixels, epochs, indices)
         lr_image = None
-        if needs_host(data):
-            lr_image = pinned(
-                network_input(hr.permute(0, 3, 1, 2).contiguous(), self.scale, data), self.device
-            )
+        if inputs is not None:
+            lr_image = self._augmented(inputs, epochs, indices).permute(0, 3, 1, 2).contiguous()
+        elif needs_host(self.data):
+            lr_image = network_input(hr.permute(0, 3, 1, 2).contiguous(), self.scale, self.data)
+        if lr_image is not None:
+            lr_image = pinned(lr_image, self.device)
         return _Crops(pinned(hr, self.device), lr_image, indices)
+
+    def _augmented(self, crops: np.ndarray, epochs: np.ndarray, indices: np.ndarray) -> Tensor:
+        """Return uint8 square crops (N, H, W, 3) mirrored and turned as `epochs` say, in place."""
+        seed, images = self.data.order_seed, torch.from_numpy(crops)
+        planes = images.permute(0, 3, 1, 2)  # torch mirrors this layout ten times as fast as numpy
+        if self.data.flip:
+            for i in np.flatnonzero(sampling.flips(seed, epochs, indices)).tolist():
+                planes[i : i + 1] = planes[i : i + 1].flip(-1)
+        if self.data.rotate:
+            for i, turns in enumerate(sampling.turns(seed, epochs, indices).tolist()):
+                planes[i] = planes[i].rot90(turns, (1, 2)).clone() if turns else planes[i]
+        return images
 
     def _cached(self, step: int) -> Iterator["_Crops"]:
         n, size, seed = len(self.images), self.data.batch_size, self.data.order_seed
+        side, scale = self.data.crop_px, self.images.pairs_scale
         while True:
             indices, epochs = (part[self.mine] for part in sampling.batch_indices(n, seed, step, size))
-            pixels = self.images.pixels.crops(
-                indices, *self._crop_positions(indices, epochs), self.data.crop_px
-            )
-            yield self._crops(pixels, epochs, indices)
+            tops, lefts = self._crop_positions(indices, epochs)
+            pixels, inputs = self.images.pixels.crops(indices, tops, lefts, side), None
+            if scale:
+                inputs = self.images.inputs.crops(indices, tops // scale, lefts // scale, side // scale)
+            yield self._crops(pixels, inputs, epochs, indices)
             step += 1
 
     def _streamed(self, step: int) -> Iterator["_Crops"]:
         size, side, threads = self.data.batch_size, self.data.crop_px, usable_cpus()
+        scale = self.images.pairs_scale
         source = shuffle_buffer.stream(self.images, self.data.order_seed, step * size)
         with ThreadPoolExecutor(threads) as pool:
             while True:
@@ -112,21 +132,41 @@ class TrainLoader:
                 indices = np.array([s.index for s in batch])
                 epochs = np.array([s.epoch for s in batch])
                 pixels = np.empty((len(batch), side, side, 3), dtype=np.uint8)
-                crops = list(zip(pixels, batch, *self._crop_positions(indices, epochs), strict=True))
+                inputs = np.empty((len(batch), side // scale, side // scale, 3), np.uint8) if scale else None
+                places = zip(batch, *self._crop_positions(indices, epochs), strict=True)
+                slots = list(zip(pixels, pixels if inputs is None else inputs, places, strict=True))
                 # One task per thread, not per image: starting a task takes a tenth of the time of a decode.
-                list(pool.map(self._decode, (crops[i::threads] for i in range(threads))))
-                yield self._crops(pixels, epochs, indices)
+                list(pool.map(self._decode, (slots[i::threads] for i in range(threads))))
+                yield self._crops(pixels, inputs, epochs, indices)
 
-    def _decode(self, crops: list[tuple[np.ndarray, shuffle_buffer.Sample, int, int]]) -> None:
-        transform, side = self.images.manifest.transform, self.data.crop_px
-        for out, sample, top, left in crops:
+    def _decode(self, slots: list[tuple[np.ndarray, np.ndarray, _Place]]) -> None:
+        """Decode crops of samples into their slots (HR, LR); without pairs only HR."""
+        transform, scale = self.images.manifest.transform, self.images.pairs_scale
+        for hr, lr_image, (sample, top, left) in slots:
             row = self.images.rows[sample.index]
-            out[:] = codec.decode_crop(sample.data, row.ext, row.mode, transform, int(top), int(left), side)
+            _decode_into(hr, sample.files[0], row, transform, int(top), int(left))
+            if row.lr_image:
+                _decode_into(
+                    lr_image, sample.files[1], row.lr_image, transform, int(top) // scale, int(left) // scale
+                )
 
     def _crop_positions(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return sampling.crop_positions(
-            self.data.order_seed, epochs, indices, self._sizes[indices], self.data.crop_px
+        """Return top and left of each HR crop in pixels; those of pairs begin with a whole LR pixel."""
+        grid = self.images.pairs_scale or 1
+        places = sampling.crop_positions(
+            self.data.order_seed,
+            epochs,
+            indices,
+            self.images.sizes[indices] // grid,
+            self.data.crop_px // grid,
         )
+        return places[0] * grid, places[1] * grid
+
+
+def _decode_into(
+    out: np.ndarray, data: bytes, row: IndexRow | LrRow, transform: str, top: int, left: int
+) -> None:
+    out[:] = codec.decode_crop(data, row.ext, row.mode, transform, top, left, len(out))
 
 
 @dataclass(frozen=True)
@@ -136,7 +176,7 @@ class _Crops:
     pixels: Tensor
     """uint8 (N, crop, crop, 3)."""
     lr_image: Tensor | None
-    """Network input, uint8 (N, 3, crop/scale, crop/scale); None if the device computes it."""
+    """Network input, uint8 (N, 3, crop/scale, crop/scale); None if the device makes it from `pixels`."""
     indices: np.ndarray
 
 
@@ -162,6 +202,9 @@ def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int
         )
     if data.crop_px % scale:
         raise UserError(f"data.crop_px must be a multiple of generator.scale={scale}, but got {data.crop_px}")
+    images.check_scale(scale)
+    if images.pairs_scale and data.input != "image":
+        raise UserError(f"data.input={data.input} is made from HR images, but {images.name} has pairs")
     if not 0 <= rank < world or data.batch_size % world:
         raise UserError(f"data.batch_size={data.batch_size} must be a multiple of the {world} ranks")
 
@@ -172,7 +215,7 @@ def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0
     If data.eval_crop_px is set, only a square is used: the centre, or one derived from the key. UserError if
     an image is smaller than the square.
     """
-    return [_pair(images.keys[i], images[i], data, scale) for i in _first_by_key(images, limit)]
+    return [_pair(images, i, data, scale) for i in _first_by_key(images, limit)]
 
 
 def smallest_pairs(
@@ -182,9 +225,8 @@ def smallest_pairs(
 
     UserError as from `eval_pairs`.
     """
-    rows = images.rows
-    chosen = sorted(_first_by_key(images, limit), key=lambda i: min(rows[i].width, rows[i].height))
-    return [_pair(images.keys[i], images[i], data, scale) for i in chosen[:count]]
+    chosen = sorted(_first_by_key(images, limit), key=lambda i: images.sizes[i].min())
+    return [_pair(images, i, data, scale) for i in chosen[:count]]
 
 
 def _first_by_key(images: ImageSet, limit: int) -> list[int]:
@@ -192,12 +234,13 @@ def _first_by_key(images: ImageSet, limit: int) -> list[int]:
     return sorted(range(len(images)), key=images.keys.__getitem__)[: limit or None]
 
 
-def input_protocol(data: DataConfig) -> dict[str, object]:
+def input_protocol(data: DataConfig, pairs: bool = False) -> dict[str, object]:
     """Return the part of the evaluation protocol that decides how the network input is made from HR.
 
-    Networks of equal scale and equal input protocol can be measured on the same pairs.
+    Networks of equal scale and equal input protocol can be measured on the same pairs. The inputs of `pairs`
+    came with the set.
     """
-    facts: dict[str, object] = {"degradation": data.degradation}
+    facts: dict[str, object] = {"degradation": SHIPPED if pairs else data.degradation}
     if data.input != "image":
         facts["input"] = data.input
     if data.input == "edges":
@@ -211,22 +254,34 @@ def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
     Values of unequal protocols must not be compared. Defaults (whole images, in colour) are left out.
     """
     # this order is part of the text by which protocols of earlier versions are compared
-    facts: dict[str, object] = {"degradation": data.degradation, "images": images.digest}
-    facts |= input_protocol(data)
+    pairs = bool(images.pairs_scale)
+    facts: dict[str, object] = {"degradation": "", "images": images.digest}
+    facts |= input_protocol(data, pairs)
     if data.eval_crop_px:
         facts["crop"] = f"{data.eval_crop_px} px, {data.eval_crop_at}"
     return facts
 
 
-def _pair(key: str, image: np.ndarray, data: DataConfig, scale: int) -> Pair:
-    side = data.eval_crop_px
-    height, width = image.shape[:2]
+def _pair(images: ImageSet, i: int, data: DataConfig, scale: int) -> Pair:
+    images.check_scale(scale)
+    key, image, side, grid = images.keys[i], images[i], data.eval_crop_px, images.pairs_scale or 1
+    height, width = images.sizes[i].tolist()
+    top = left = 0
     if side:
-        if min(height, width) < side:
-            raise UserError(f"data.eval_crop_px={side} is larger than image {key} ({width}x{height} px)")
-        top, left = sampling.eval_position(key, height - side, width - side, data.eval_crop_at)
-        image = image[top : top + side, left : left + side]
-    height, width = (n // scale * scale for n in image.shape[:2])
-    hr = image[:height, :width].copy()
+        if min(height, width) < side or side % grid:
+            raise UserError(
+                f"data.eval_crop_px={side} must be a multiple of {grid} and at most the sides of image {key} "
+                f"({width}x{height} px)"
+                if grid > 1
+                else f"data.eval_crop_px={side} is larger than image {key} ({width}x{height} px)"
+            )
+        room = ((height - side) // grid, (width - side) // grid)
+        top, left = (grid * n for n in sampling.eval_position(key, *room, data.eval_crop_at))
+        height = width = side
+    height, width = (n // scale * scale for n in (height, width))
+    hr = image[top : top + height, left : left + width].copy()
+    if images.pairs_scale:
+        top, left, height, width = (n // scale for n in (top, left, height, width))
+        return Pair(key, hr, images.inputs.image(i)[top : top + height, left : left + width].copy())
     small = network_input(torch.from_numpy(hr).permute(2, 0, 1)[None], scale, data)
     return Pair(key, hr, np.ascontiguousarray(small[0].permute(1, 2, 0).numpy()))

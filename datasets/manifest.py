@@ -19,6 +19,20 @@ MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
+class LrRow:
+    """The LR image of a pair; `measured` (see alignment.Alignment.row) is not part of the index."""
+
+    ext: str
+    n_bytes: int
+    bytes_sha256: str
+    pixel_sha256: str
+    width: int
+    height: int
+    mode: str
+    measured: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
 class IndexRow:
     """One image: `source` is the photograph it was cut from; width and height are after the transform."""
 
@@ -33,6 +47,18 @@ class IndexRow:
     width: int
     height: int
     mode: str
+    lr_image: LrRow | None = None
+    """The LR image of a pair; None if the set holds photographs alone."""
+
+    @property
+    def packed_bytes(self) -> int:
+        """Encoded bytes of the sample in its shard."""
+        return self.n_bytes + (self.lr_image.n_bytes if self.lr_image else 0)
+
+
+_COLUMNS = tuple(f.name for f in dataclasses.fields(IndexRow) if f.name != "lr_image")
+_LR_COLUMNS = tuple(f.name for f in dataclasses.fields(LrRow) if f.name != "measured")
+_NUMBERS = ("n_bytes", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -76,12 +102,17 @@ class Manifest:
     check: str
     splits: dict[str, Split]
     rejected: int = 0
+    pairs_scale: int = 0
+    """Scale of the LR images of pairs; 0 if the set holds photographs alone. Left out of the JSON if 0."""
     notes: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_json(self) -> str:
         """Return the text of manifest.json; keys are sorted, so that equal contents have equal bytes."""
-        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True) + "\n"
+        values = dataclasses.asdict(self)
+        if not self.pairs_scale:
+            del values["pairs_scale"]
+        return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
     def split_for(self, role: str) -> str:
         """Return the split for `role`: its own, or `all` if the set was not cut; UserError if it has none."""
@@ -126,11 +157,14 @@ def _split(values: dict[str, Any]) -> Split:
 
 
 def write_index(rows: list[IndexRow]) -> bytes:
-    """Return the rows as CSV with a header."""
+    """Return the rows as CSV with a header; rows of pairs have columns lr_* as well."""
+    lr_columns = _LR_COLUMNS if any(row.lr_image for row in rows) else ()
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([f.name for f in dataclasses.fields(IndexRow)])
-    writer.writerows(dataclasses.astuple(row) for row in rows)
+    writer.writerow([*_COLUMNS, *(f"lr_{name}" for name in lr_columns)])
+    for row in rows:
+        values = [getattr(row, name) for name in _COLUMNS]
+        writer.writerow(values + [getattr(row.lr_image, name) for name in lr_columns])
     return buffer.getvalue().encode()
 
 
@@ -140,8 +174,20 @@ def parse_index(data: bytes, split: Split, where: str) -> list[IndexRow]:
         raise UserError(f"{where} is not the file that the manifest describes; import it again")
     rows = []
     for values in csv.DictReader(io.StringIO(data.decode())):
-        numbers = {name: int(values.pop(name)) for name in ("n_bytes", "width", "height")}
-        rows.append(IndexRow(**values, **numbers))
+        lr_image = LrRow(**_typed(values, "lr_", _LR_COLUMNS)) if "lr_ext" in values else None
+        rows.append(IndexRow(**_typed(values, "", _COLUMNS), lr_image=lr_image))
     if len(rows) != split.count:
         raise UserError(f"{where} lists {len(rows)} images, the manifest counts {split.count}")
     return rows
+
+
+def _typed(values: dict[str, str], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+    return {n: int(values[prefix + n]) if n in _NUMBERS else values[prefix + n] for n in names}
+
+
+def row_from_json(values: dict[str, Any]) -> IndexRow:
+    """Return the row of which `values` is dataclasses.asdict, read from JSON."""
+    lr_image = values.pop("lr_image", None)
+    if lr_image:
+        lr_image = LrRow(**lr_image | {"measured": tuple(lr_image["measured"])})
+    return IndexRow(**values, lr_image=lr_image)

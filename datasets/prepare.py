@@ -18,6 +18,7 @@ from datasets.errors import UserError, unknown
 from datasets.files import own_folder
 from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import MANIFEST, Manifest
+from datasets.pairs import PairOptions, open_pairs, refuse_pairs
 from datasets.remote_shards import is_url, upload
 from datasets.shard_reader import is_shards
 from datasets.shard_writer import MARKER, PackSettings, pack
@@ -43,6 +44,7 @@ class ImportRequest:
     split: str
     limit: int
     settings: PackSettings
+    pairs: PairOptions
 
     @property
     def scratch(self) -> Path:
@@ -63,6 +65,7 @@ def prepare(
     limit: int = 0,
     min_px: int = 0,
     max_rejected: float = 0.05,
+    pairs: PairOptions | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Import the dataset `name` from `source` into `out`, a folder or an s3:// or gs:// URL.
@@ -75,17 +78,20 @@ def prepare(
     entry = CATALOGUE[name]
     if not out:
         raise UserError("--out is missing: the folder for the shards")
-    if not source and name != "demo":
+    pairs = pairs or PairOptions()
+    pairs.check(name, source)
+    if not source and name not in ("demo", "pairs"):
         raise UserError(f"--source is missing: {entry.bring}, from {entry.get}")
     if split and split not in entry.splits:
         raise unknown(f"split of {name} called", split, entry.splits, "--split")
     request = ImportRequest(
         name=name,
         source=Path(source),
-        out=_staging(out, name, source, split, limit, min_px),
+        out=_staging(out, name, source, split, limit, min_px, *([pairs] if name == "pairs" else [])),
         split=split or entry.splits[0],
         limit=limit,
         settings=PackSettings(min_px=min_px, max_rejected=max_rejected),
+        pairs=pairs,
     )
     parts, settings, title = PREPARERS[name](request)
     manifest = pack(request.out, title, parts, settings, progress, temporary=is_url(out))
@@ -128,6 +134,7 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
         )
     if not Path(spec).exists():
         raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, CATALOGUE)
+    refuse_pairs(Path(spec), option)
     plain = open_source(Path(spec))
     out = folder / f"{_short(plain.fingerprint())}-{split}"
     return _packed(out, plain.name, lambda: _parts(plain, splits.split_plain(plain.members(), split)))
@@ -180,6 +187,13 @@ def _folder(request: ImportRequest) -> Prepared:
     source = open_source(request.source)
     title = source.name if request.name == "folder" else request.name
     return _divided(request, source, request.first(source.members())), request.settings, title
+
+
+def _pairs(request: ImportRequest) -> Prepared:
+    source, options = open_pairs(request.pairs), request.pairs
+    limit = 0.0 if options.keep_shifted else options.max_shift
+    settings = replace(request.settings, max_shift_px=limit)
+    return _divided(request, source, request.first(source.members())), settings, source.name
 
 
 def _celeba(request: ImportRequest) -> Prepared:
@@ -278,6 +292,7 @@ PREPARERS: dict[str, Callable[[ImportRequest], Prepared]] = {
     "div2k": _div2k,
     "ffhq": _ffhq,
     "selfie2anime": _selfie2anime,
+    "pairs": _pairs,
     **dict.fromkeys(("lsun_dining_room", "lsun_tower"), _lsun),
     **dict.fromkeys(("set5", "set14", "bsd100", "urban100", "t91", "folder"), _folder),
 }

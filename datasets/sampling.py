@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_STREAMS = {"top": 1, "left": 2, "flip": 3}
+_STREAMS = {"top": 1, "left": 2, "flip": 3, "turn": 4}
 
 
 @lru_cache(maxsize=4)
@@ -72,7 +72,7 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 def draw(what: str, seed: int, epochs: Sequence[int] | np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return uint64 (batch,): random bits for `what` ("top", "left", "flip") at each (seed, epoch, index)."""
+    """Return uint64 (batch,): random bits for `what` (a name of _STREAMS) at each (seed, epoch, index)."""
     state = np.full(len(indices), np.uint64(seed % (1 << 64)))
     for word in (np.asarray(epochs), np.asarray(indices), np.full(len(indices), _STREAMS[what])):
         state = _mix(state * _GOLDEN + word.astype(np.uint64) + np.uint64(1))
@@ -95,6 +95,11 @@ def crop_positions(
 def flips(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Return True for each crop to mirror, bool (batch,), half of them on average."""
     return draw("flip", seed, epochs, indices) >> np.uint64(63) == 1
+
+
+def turns(seed: int, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return the number of quarter turns of each crop, 0 to 3, int64 (batch,)."""
+    return (draw("turn", seed, epochs, indices) >> np.uint64(62)).astype(np.int64)
 
 
 EVAL_SEED = 0

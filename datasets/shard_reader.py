@@ -19,6 +19,9 @@ from datasets.remote_shards import RemoteShards, is_url
 Location = str | RemoteShards
 """A local shard folder, or a shard folder at a URL."""
 
+Files = tuple[bytes, ...]
+"""Encoded images of one sample: a photograph alone, or the HR and the LR image of a pair."""
+
 _BLOCK = 1 << 20
 _RECORD = 512
 _END = bytes(_RECORD)
@@ -85,8 +88,8 @@ class _Hashed:
         return self._hash.hexdigest()
 
 
-def samples(location: Location, shards: Iterable[Shard]) -> Iterator[tuple[str, bytes]]:
-    """Yield (key, image bytes) of each shard, in the order of the tar.
+def samples(location: Location, shards: Iterable[Shard]) -> Iterator[tuple[str, Files]]:
+    """Yield (key, files) of each shard, in the order of the tar.
 
     UserError if length, hash or number of images of a shard are not those of the manifest.
     """
@@ -95,13 +98,13 @@ def samples(location: Location, shards: Iterable[Shard]) -> Iterator[tuple[str, 
             yield from _shard_samples(stream, shard, f"{location}/{shard.file}")
 
 
-def _shard_samples(stream: BinaryIO, shard: Shard, where: str) -> Iterator[tuple[str, bytes]]:
+def _shard_samples(stream: BinaryIO, shard: Shard, where: str) -> Iterator[tuple[str, Files]]:
     hashed = _Hashed(stream)
     count = 0
     try:
         # webdataset gets an open stream, so that its gopen (shell pipes, GOPEN_REWRITE) never runs.
         for sample in group_by_keys(_members(hashed, where)):
-            yield sample["__key__"], _image_bytes(sample, where)
+            yield sample["__key__"], _files(sample, where)
             count += 1
     except UserError:
         raise
@@ -132,8 +135,12 @@ def _members(stream: _Hashed, where: str) -> Iterator[dict]:
     yield {}
 
 
-def _image_bytes(sample: dict, where: str) -> bytes:
-    fields = [name for name in sample if not name.startswith("__")]
-    if len(fields) != 1:
-        raise UserError(f"{where} has {len(fields)} files for key {sample['__key__']}; expected one image")
-    return sample[fields[0]]
+def _files(sample: dict, where: str) -> Files:
+    fields = sorted(name for name in sample if not name.startswith("__"))
+    kinds = [name.partition(".")[0] for name in fields]
+    if len(fields) != 1 and kinds != ["hr", "lr"]:
+        raise UserError(
+            f"{where} has {len(fields)} files for key {sample['__key__']}; expected one image, or one hr.* "
+            f"and one lr.*"
+        )
+    return tuple(sample[name] for name in fields)

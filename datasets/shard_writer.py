@@ -4,7 +4,6 @@ The original bytes are packed, sorted by key, with mtime 0, so that equal input 
 that was killed can be resumed; the manifest is written last, so a folder with a manifest is complete.
 """
 
-import csv
 import dataclasses
 import hashlib
 import io
@@ -17,8 +16,10 @@ from pathlib import Path
 import webdataset
 
 from datasets import codec
+from datasets.alignment import COLUMNS, describe
 from datasets.errors import UserError
 from datasets.files import atomic_json, atomic_write, locked
+from datasets.folders import count_kinds
 from datasets.manifest import (
     MANIFEST,
     IndexFile,
@@ -29,12 +30,13 @@ from datasets.manifest import (
     parse_manifest,
     write_index,
 )
+from datasets.pairs import PairSource
+from datasets.rejections import Rejection, check_rejected, write_csv
 from datasets.sources import ArchiveMember, Source, passed_over
 from datasets.validate import (
     Accepted,
     Examination,
     Progress,
-    Rejection,
     SplitSource,
     examine,
     settle_duplicates,
@@ -56,8 +58,7 @@ class PackSettings(Examination):
 
     def identity(self) -> dict[str, object]:
         """Return the settings that affect the bytes of the shards."""
-        free = ("workers", "max_rejected")
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in free}
+        return super().identity() | {"images_per_shard": self.images_per_shard}
 
 
 def pack(
@@ -129,10 +130,15 @@ def _import(
         "settings": json.dumps(settings.identity(), sort_keys=True),
     }
     accepted, doubles = settle_duplicates(accepted)
-    _write_rejected(out, rejected + doubles)
-    _check_threshold(out, parts, rejected, settings)
-    _check_left(out, parts, accepted, len(doubles))
-    others = {split: text for split, part in parts.items() if (text := passed_over(part.source))}
+    names = dict.fromkeys(name for part in parts.values() for name in passed_over(part.source))
+    others_listed = [Rejection("", name, f"not read: {kind}", False) for name, kind in names]
+    write_csv(out / "rejected.csv", ("split", "name", "reason"), [*rejected, *doubles, *others_listed])
+    counts = {split: (len(part.members), len(accepted[split])) for split, part in parts.items()}
+    check_rejected(out / "rejected.csv", rejected, len(doubles), counts, settings.max_rejected)
+    others = {s: count_kinds(names) for s, part in parts.items() if (names := passed_over(part.source))}
+    notes: dict[str, object] = {"passed_over": others} if others else {}
+    if scale := _scale(parts):
+        notes["pairs"] = _write_measured(out, accepted, settings, rejected)
     splits = {
         split: _write_split(out, split, parts[split].source, rows, settings, report)
         for split, rows in accepted.items()
@@ -145,8 +151,23 @@ def _import(
         check=CHECK,
         splits=splits,
         rejected=len(rejected + doubles),
-        notes={"passed_over": others} if others else {},
+        pairs_scale=scale,
+        notes=notes,
     )
+
+
+def _scale(parts: dict[str, SplitSource]) -> int:
+    return max((p.source.scale for p in parts.values() if isinstance(p.source, PairSource)), default=0)
+
+
+def _write_measured(out: Path, accepted: Accepted, settings: PackSettings, rejected: list[Rejection]) -> str:
+    """Write pairs.csv, the measured alignment of every pair that was accepted; return a summary."""
+    pairs = [(split, row) for split, rows in accepted.items() for _, row in rows]
+    rows = [(split, row.key, *row.lr_image.measured) for split, row in pairs if row.lr_image]
+    write_csv(out / "pairs.csv", ("split", "key", *COLUMNS), rows)
+    off = sum(not r.broken for r in rejected)
+    limit = f"{off} off by more than {settings.max_shift_px:g} px" if settings.max_shift_px else "shifts kept"
+    return f"{len(rows) + off} pairs, {limit}; {describe([row[2:] for row in rows])}"
 
 
 def _content(accepted: Accepted) -> str:
@@ -154,39 +175,9 @@ def _content(accepted: Accepted) -> str:
     content = hashlib.sha256()
     for split, rows in sorted(accepted.items()):
         for _, row in rows:
-            content.update(f"{split}/{row.key} {row.bytes_sha256}\n".encode())
+            lr_image = f" {row.lr_image.bytes_sha256}" if row.lr_image else ""
+            content.update(f"{split}/{row.key} {row.bytes_sha256}{lr_image}\n".encode())
     return content.hexdigest()
-
-
-def _check_threshold(
-    out: Path, parts: dict[str, SplitSource], rejected: list[Rejection], settings: PackSettings
-) -> None:
-    total = sum(len(part.members) for part in parts.values())
-    if rejected and (len(rejected) == total or len(rejected) > settings.max_rejected * total):
-        raise UserError(
-            f"{len(rejected)} of {total} images were rejected (for instance {rejected[0].name}: "
-            f"{rejected[0].reason}); see {out / 'rejected.csv'}, leave them out, or import the others with "
-            f"python experiments/prepare_data.py folder --max-rejected SHARE"
-        )
-
-
-def _check_left(out: Path, parts: dict[str, SplitSource], accepted: Accepted, doubles: int) -> None:
-    """Raise UserError if duplicates emptied a split other than the gate, which a sweep does not need."""
-    empty = [s for s, part in parts.items() if s != "gate" and part.members and not accepted[s]]
-    if empty and doubles:
-        total = sum(len(part.members) for part in parts.values())
-        raise UserError(
-            f"{doubles} of {total} images show the same picture as another one, so that none is left for "
-            f"{', '.join(empty)}; see {out / 'rejected.csv'} and provide more pictures"
-        )
-
-
-def _write_rejected(out: Path, rejected: list[Rejection]) -> None:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["split", "name", "reason"])
-    writer.writerows((r.split, r.name, r.reason) for r in rejected)
-    atomic_write(out / "rejected.csv", buffer.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def _write_split(
@@ -216,11 +207,11 @@ def _chunks(
     chunk: list[tuple[ArchiveMember, IndexRow]] = []
     weight = 0
     for pair in rows:
-        if chunk and (len(chunk) == images or weight + pair[1].n_bytes > SHARD_BYTES):
+        if chunk and (len(chunk) == images or weight + pair[1].packed_bytes > SHARD_BYTES):
             yield chunk
             chunk, weight = [], 0
         chunk.append(pair)
-        weight += pair[1].n_bytes
+        weight += pair[1].packed_bytes
     if chunk:
         yield chunk
 
@@ -241,10 +232,13 @@ def _write_shard(path: Path, source: Source, chunk: list[tuple[ArchiveMember, In
     buffer = io.BytesIO()
     with webdataset.TarWriter(buffer, encoder=False, mtime=0) as writer:
         for member, row in chunk:
-            data = source.read(member)
-            if hashlib.sha256(data).hexdigest() != row.bytes_sha256:
+            files = {row.ext: (source.read(member), row.bytes_sha256)}
+            if isinstance(source, PairSource) and row.lr_image:
+                files = {f"hr.{row.ext}": files[row.ext]}
+                files[f"lr.{row.lr_image.ext}"] = (source.read_lr(member), row.lr_image.bytes_sha256)
+            if any(hashlib.sha256(data).hexdigest() != sha256 for data, sha256 in files.values()):
                 raise UserError(f"{member.name} changed during the import; start the import again")
-            writer.write({"__key__": row.key, row.ext: data})
+            writer.write({"__key__": row.key} | {name: data for name, (data, _) in files.items()})
     tar = buffer.getvalue()
     atomic_write(path, tar)
     first, last = chunk[0][1].key, chunk[-1][1].key

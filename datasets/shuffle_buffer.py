@@ -13,7 +13,7 @@ import numpy as np
 
 from datasets.image_set import ImageSet
 from datasets.sampling import shard_order, stream_order
-from datasets.shard_reader import prefetch, samples
+from datasets.shard_reader import Files, prefetch, samples
 
 SHARDS_TOGETHER = 4
 BUFFER_IMAGES = 2048
@@ -22,11 +22,11 @@ BUFFER_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Sample:
-    """One image as bytes, with its epoch and its index in the image set."""
+    """One image, or the two of a pair, as bytes, with its epoch and its index in the image set."""
 
     epoch: int
     index: int
-    data: bytes
+    files: Files
 
 
 def buffer_size(images: ImageSet) -> int:
@@ -35,7 +35,7 @@ def buffer_size(images: ImageSet) -> int:
     So many are used that their encoded bytes, by the mean in the index, take at most BUFFER_BYTES; but at
     least 16. No shard is opened for it, so every rank knows the number at once.
     """
-    mean = sum(row.n_bytes for row in images.rows) / len(images.rows)
+    mean = sum(row.packed_bytes for row in images.rows) / len(images.rows)
     return max(16, min(BUFFER_IMAGES, int(BUFFER_BYTES / mean)))
 
 
@@ -54,21 +54,21 @@ def _epoch(images: ImageSet, seed: int, epoch: int, start: int) -> Iterator[Samp
     first = start // buffer * buffer
     source = _read(images, seed, epoch, read_order, first)
     past = set(use_order[first:start].tolist())
-    waiting: dict[int, bytes] = {}
+    waiting: dict[int, Files] = {}
     pulled = first
     for slot in range(start, len(use_order)):
         # One image is read for each image yielded, at most `buffer` ahead, to spread reading over the steps.
-        for index, data in islice(source, min(len(use_order), slot + buffer) - pulled):
+        for index, files in islice(source, min(len(use_order), slot + buffer) - pulled):
             pulled += 1
             if index not in past:
-                waiting[index] = data
+                waiting[index] = files
         index = int(use_order[slot])
         yield Sample(epoch, index, waiting.pop(index))
 
 
 def _read(
     images: ImageSet, seed: int, epoch: int, read_order: np.ndarray, first: int
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, Files]]:
     """Yield (index, bytes) of read_order[first:]; groups of shards before `first` are not opened."""
     shards = images.manifest.splits[images.split].shards
     order = [shards[i] for i in shard_order(len(shards), seed, epoch)]
@@ -83,14 +83,14 @@ def _read(
             start = int(ends[i - 1]) if i else 0
             shard_readers = [samples(images.location, [shard]) for shard in groups[i]]
             taken = islice(_round_robin(shard_readers), max(0, first - start), None)
-            for index, (key, data) in zip(read_order[max(first, start) : ends[i]], taken, strict=True):
+            for index, (key, files) in zip(read_order[max(first, start) : ends[i]], taken, strict=True):
                 images.check_key(int(index), key)
-                yield int(index), data
+                yield int(index), files
     finally:
         ahead.shutdown(wait=False, cancel_futures=True)
 
 
-def _round_robin(readers: list[Iterator[tuple[str, bytes]]]) -> Iterator[tuple[str, bytes]]:
+def _round_robin(readers: list[Iterator[tuple[str, Files]]]) -> Iterator[tuple[str, Files]]:
     """Yield one sample of each reader in turn, until all readers are exhausted."""
     while readers:
         left = []

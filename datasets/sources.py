@@ -18,7 +18,7 @@ from typing import Protocol
 from datasets.codec import MAX_BYTES, Rejected
 from datasets.errors import UserError
 from datasets.files import is_web_page
-from datasets.folders import IMAGE_SUFFIXES, FoundPictures, choose_pictures, find_pictures
+from datasets.folders import IMAGE_SUFFIXES, FoundPictures, PassedOver, choose_pictures, find_pictures
 
 MAX_RATIO = 200
 """Largest accepted compression ratio of a zip member: about 1 for photographs, thousands for zip bombs."""
@@ -68,12 +68,13 @@ class FolderSource:
     def __init__(self, path: Path, name: str = "") -> None:
         if not path.is_dir():
             raise UserError(f"no folder {path}")
-        self.path, self.passed_over = path, ""
+        self.path = path
+        self.passed_over: list[PassedOver] = []
         self.name = name or path.resolve().name
 
     def members(self) -> list[ArchiveMember]:
         found = find_pictures(self.path)
-        self.passed_over = found.describe()
+        self.passed_over = found.passed_over
         if not found.names:
             raise _no_photographs(str(self.path), found)
         return keys_for(found.names)
@@ -92,9 +93,9 @@ class FolderSource:
         return path.read_bytes()
 
 
-def passed_over(source: Source) -> str:
-    """Return the files that a folder or zip holds beside its images, by kind, in words; mostly empty."""
-    return getattr(source, "passed_over", "")  # readers of one known dataset pass over nothing
+def passed_over(source: Source) -> list[PassedOver]:
+    """Return the files that `members` of a source found beside its images; mostly none."""
+    return getattr(source, "passed_over", [])  # readers of one known dataset pass over nothing
 
 
 def _no_photographs(where: str, found: FoundPictures) -> UserError:
@@ -120,7 +121,8 @@ class ZipSource:
 
     def __init__(self, path: Path, name: str = "", prefix: str = "") -> None:
         self.path, self.prefix = path, prefix
-        self.name, self.passed_over = name or path.stem, ""
+        self.name = name or path.stem
+        self.passed_over: list[PassedOver] = []
         self._lock = threading.Lock()
         self._zip = open_zip(path)
         self._infos = {info.filename: info for info in self._zip.infolist()}
@@ -128,7 +130,8 @@ class ZipSource:
     def members(self) -> list[ArchiveMember]:
         names = [i.filename for i in self._zip.infolist() if not i.is_dir()]
         found = choose_pictures(n for n in names if n.startswith(self.prefix))
-        self.passed_over = found.describe()
+        outside = [(n, f"outside {self.prefix}") for n in names if not n.startswith(self.prefix)]
+        self.passed_over = found.passed_over + outside
         for name, following in itertools.pairwise(found.names):
             if name == following:
                 raise UserError(f"{self.path} has two members named {name!r}; pack it again")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from datasets.codec import Rejected, decode, encode_png, size_of
-from datasets.sources import ArchiveMember, Source
+from datasets.folders import PassedOver
+from datasets.sources import ArchiveMember, Source, passed_over
 
 Box = tuple[ArchiveMember, int, int]
 
@@ -43,6 +44,7 @@ class TiledSource:
         self._source = photographs
         self._settings = (tile_px, stride_px, min_contrast, limit)
         self._boxes: dict[str, Box] = {}
+        self._too_small: list[PassedOver] = []
         self._last: tuple[str, np.ndarray] = ("", np.empty(0))
 
     def fingerprint(self) -> str:
@@ -50,18 +52,26 @@ class TiledSource:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def members(self) -> list[ArchiveMember]:
-        tiles = []
+        tile_px, _, min_contrast, _ = self._settings
+        tiles, self._too_small = [], []
         for photograph in self._source.members():
             try:
                 places = self._places(photograph)
             except Rejected:
                 tiles.append(photograph)  # `read` returns it uncut, so validation rejects it by its name
                 continue
+            if not places and not min_contrast:
+                self._too_small.append((photograph.name, f"smaller than a tile of {tile_px} px"))
             for top, left in places:
                 key = f"{photograph.key}-y{top:04d}x{left:04d}"
                 self._boxes[key] = (photograph, top, left)
                 tiles.append(ArchiveMember(key, f"{photograph.name}@{top},{left}", photograph.photograph))
         return tiles
+
+    @property
+    def passed_over(self) -> list[PassedOver]:
+        """The photographs that `members` found too small, and what their source passes over."""
+        return [*self._too_small, *passed_over(self._source)]
 
     def _places(self, photograph: ArchiveMember) -> list[tuple[int, int]]:
         tile_px, stride_px, min_contrast, limit = self._settings

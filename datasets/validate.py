@@ -11,18 +11,26 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from datasets import codec
+from datasets.alignment import measure
 from datasets.codec import Rejected
 from datasets.duplicates import same_pictures
 from datasets.files import atomic_json, usable_cpus
-from datasets.manifest import IndexRow
+from datasets.manifest import IndexRow, LrRow, row_from_json
+from datasets.pairs import PairSource, fits
+from datasets.rejections import Rejection
 from datasets.sources import ArchiveMember, Source
 
 PRIORITY = ("test", "gate", "val", "train", "all")
 """A picture that is in two splits stays in the first of these and is dropped from the other."""
 
 CHUNK = 500
+SMALLEST_LR_PX = 12
+"""LR images with a shorter side are too small to be measured."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -40,16 +48,17 @@ class Examination:
 
     transform: str = "none"
     min_px: int = 0
+    max_shift_px: float = 0.0
+    """Largest shift of a pair in LR pixels; 0 means no limit, and any two pictures make a pair."""
+
+    def identity(self) -> dict[str, object]:
+        """Return the settings that decide which images are accepted, and how they are transformed."""
+        plain = {"transform": self.transform, "min_px": self.min_px}
+        return plain | ({"max_shift_px": self.max_shift_px} if self.max_shift_px else {})
 
 
-@dataclass(frozen=True)
-class Rejection:
-    """One line of rejected.csv; `broken` is False for duplicates, which do not count as broken images."""
-
-    split: str
-    name: str
-    reason: str
-    broken: bool
+class LeftOut(Rejected):
+    """The reason for leaving out an image that is not broken, such as a shifted pair."""
 
 
 Accepted = dict[str, list[tuple[ArchiveMember, IndexRow]]]
@@ -74,8 +83,9 @@ def examine(
                 chunk = members[start : start + CHUNK]
                 results = _chunk(pool, part.source, chunk, wanted, notes / f"{split}-{start:08d}.json")
                 for member, result in zip(chunk, results, strict=True):
-                    if isinstance(result, str):
-                        rejected.append(Rejection(split, member.name, result, True))
+                    if isinstance(result, Rejected):
+                        broken = not isinstance(result, LeftOut)
+                        rejected.append(Rejection(split, member.name, str(result), broken))
                     else:
                         accepted[split].append((member, result))
                 done += len(chunk)
@@ -85,57 +95,113 @@ def examine(
 
 def _chunk(
     pool: ThreadPoolExecutor, source: Source, chunk: Sequence[ArchiveMember], wanted: Examination, note: Path
-) -> list[IndexRow | str]:
+) -> list[IndexRow | Rejected]:
     if note.is_file():
-        return [r if isinstance(r, str) else IndexRow(**r) for r in json.loads(note.read_text())]
+        return [_from_note(result) for result in json.loads(note.read_text())]
 
-    def one(member: ArchiveMember) -> IndexRow | str:
+    def one(member: ArchiveMember) -> IndexRow | Rejected:
         try:
-            return _row(member, source.read(member), wanted)
+            return (
+                _pair(member, source, wanted)
+                if isinstance(source, PairSource)
+                else _single(member, source, wanted)
+            )
         except Rejected as error:
-            return str(error)
+            return error
 
     results = list(pool.map(one, chunk))
-    plain = [r if isinstance(r, str) else dataclasses.asdict(r) for r in results]
-    atomic_json(note, plain)
+    atomic_json(note, [_to_note(result) for result in results])
     return results
 
 
-def _row(member: ArchiveMember, data: bytes, wanted: Examination) -> IndexRow:
-    pixels = codec.decode(data, wanted.transform)
-    height, width = pixels.shape[:2]
-    if min(height, width) < wanted.min_px:
-        raise Rejected(f"{width}x{height} px, smaller than {wanted.min_px}")
+def _to_note(result: IndexRow | Rejected) -> str | dict:
+    if isinstance(result, LeftOut):
+        return {"left_out": str(result)}
+    return str(result) if isinstance(result, Rejected) else dataclasses.asdict(result)
+
+
+def _from_note(note: str | dict) -> IndexRow | Rejected:
+    if isinstance(note, str):
+        return Rejected(note)
+    return LeftOut(note["left_out"]) if "left_out" in note else row_from_json(note)
+
+
+def _single(member: ArchiveMember, source: Source, wanted: Examination) -> IndexRow:
+    data = source.read(member)
+    return _row(member, data, codec.decode(data, wanted.transform), wanted)
+
+
+def _row(member: ArchiveMember, data: bytes, pixels: np.ndarray, wanted: Examination) -> IndexRow:
+    if min(pixels.shape[:2]) < wanted.min_px:
+        raise Rejected(f"{_size(pixels)}, smaller than {wanted.min_px}")
     return IndexRow(
         key=member.key,
         source=member.photograph,
-        ext=codec.extension(data),
-        n_bytes=len(data),
-        bytes_sha256=hashlib.sha256(data).hexdigest(),
-        pixel_sha256=codec.pixel_hash(pixels),
         dhash=f"{codec.difference_hash(pixels):016x}",
         thumb=codec.thumbnail(pixels).hex(),
-        width=width,
-        height=height,
-        mode=codec.mode(data),
+        **_facts(data, pixels),
     )
+
+
+def _facts(data: bytes, pixels: np.ndarray) -> dict[str, Any]:
+    return {
+        "ext": codec.extension(data),
+        "n_bytes": len(data),
+        "bytes_sha256": hashlib.sha256(data).hexdigest(),
+        "pixel_sha256": codec.pixel_hash(pixels),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "mode": codec.mode(data),
+    }
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]} px"
+
+
+def _pair(member: ArchiveMember, source: PairSource, wanted: Examination) -> IndexRow:
+    data = source.read(member)
+    pixels = codec.decode(data)
+    try:
+        lr_data = source.read_lr(member)
+        lr_pixels = codec.decode(lr_data)
+    except Rejected as error:
+        raise Rejected(f"its LR image: {error}") from None
+    row, scale = _row(member, data, pixels, wanted), source.scale
+    if not fits(pixels.shape[:2], lr_pixels.shape[:2], scale):
+        raise Rejected(f"{_size(pixels)} is not {scale} times its LR image of {_size(lr_pixels)}")
+    height, width = (min(h // scale, low) for h, low in zip(pixels.shape, lr_pixels.shape[:2], strict=False))
+    if min(height, width) < SMALLEST_LR_PX:
+        raise Rejected(f"its LR image has {_size(lr_pixels)}, smaller than {SMALLEST_LR_PX}")
+    measured = measure(pixels, lr_pixels[:height, :width], scale)
+    if wanted.max_shift_px and not measured.is_same_picture:
+        raise LeftOut(f"HR and LR do not show one picture (correlation {measured.correlation:.2f})")
+    if wanted.max_shift_px and measured.shift > wanted.max_shift_px:
+        raise LeftOut(
+            f"shifted by {measured.shift:.2f} LR pixels ({measured.right:+.2f} to the right, "
+            f"{measured.down:+.2f} down)"
+        )
+    lr_row = LrRow(**_facts(lr_data, lr_pixels), measured=measured.row())
+    return dataclasses.replace(row, lr_image=lr_row)
 
 
 def settle_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
     """Drop copies of a picture, and near duplicates in two splits; the split of higher PRIORITY keeps it."""
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     kept: Accepted = {}
     rejected = []
     for split in sorted(accepted, key=PRIORITY.index):
         rows = []
         near = _near_to_others([row for _, row in accepted[split]], kept)
         for i, (member, row) in enumerate(accepted[split]):
-            if row.pixel_sha256 in seen:
-                reason = f"the same pixels as {seen[row.pixel_sha256]}"
+            # one photograph may stand in several pairs of a split, with other LR images
+            pixels = (row.pixel_sha256, row.lr_image.pixel_sha256 if row.lr_image else "")
+            if pixels in seen:
+                reason = f"the same pixels as {seen[pixels]}"
             elif i in near:
                 reason = f"a near duplicate of {near[i]}"
             else:
-                seen[row.pixel_sha256] = f"{split}/{row.key}"
+                seen[pixels] = f"{split}/{row.key}"
                 rows.append((member, row))
                 continue
             rejected.append(Rejection(split, member.name, reason, False))

@@ -1,10 +1,11 @@
-"""Import photographs into WebDataset shards.
+"""Import photographs, or pairs of HR and LR images, into WebDataset shards.
 
 python experiments/prepare_data.py NAME --source FILE_OR_FOLDER --out DIR
+python experiments/prepare_data.py pairs --hr DIR --lr DIR --out DIR
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from datasets.catalogue import CATALOGUE
 from datasets.manifest import Manifest
+from datasets.pairs import PairOptions
 from datasets.prepare import prepare
 from experiments.common import cli
 
@@ -26,7 +28,7 @@ class PrepareOptions:
     """Import a dataset into WebDataset shards with a manifest."""
 
     name: Annotated[str, tyro.conf.Positional] = ""
-    """A name from --list: celeba, lsun_tower, div2k, folder, ..."""
+    """A name from --list: celeba, lsun_tower, div2k, folder, pairs, ..."""
     source: str = ""
     """The archive or folder as downloaded."""
     out: str = ""
@@ -39,6 +41,7 @@ class PrepareOptions:
     """Leave out images whose shorter side has fewer pixels."""
     max_rejected: float = 0.05
     """Largest share of unreadable images; with more the import fails."""
+    pairs: Annotated[PairOptions, tyro.conf.arg(name="")] = field(default_factory=PairOptions)
     list: bool = False
     """Show the catalogue and stop."""
 
@@ -83,6 +86,12 @@ def report(console: Console, manifest: Manifest, options: PrepareOptions) -> Non
     published = CATALOGUE[options.name].images
     if published and count != published and options.name != "div2k":
         console.print(f"{count:,} images; the published count is {published:,}")
+    if manifest.pairs_scale:
+        console.print(
+            f"x{manifest.pairs_scale}, {manifest.notes['pairs']}; each is in {options.out}/pairs.csv"
+        )
+    for others in sorted(set(manifest.notes.get("passed_over", {}).values())):
+        console.print(f"not read as images: {others}; each is in {options.out}/rejected.csv")
     if manifest.rejected:
         console.print(f"{manifest.rejected:,} left out; the reasons are in {options.out}/rejected.csv")
 

@@ -1,6 +1,7 @@
 """A cache of the content features of real images, for data whose crops recur exactly.
 
-Crops recur if the images are as large as the crop; each image then has two versions, itself and its mirror.
+Crops recur if the images are as large as the crop; each image then has two versions, itself and its mirror,
+or eight if crops are also turned.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from datasets.upload import upload
 
 
 class ContentCache:
-    """Features by image and mirror, on the device of the features, computed when a batch first needs them.
+    """Features by image, mirror and turn, on their device, computed when a batch first needs them.
 
     UserError if crops are drawn at random, or the data is streamed.
     """
@@ -29,7 +30,8 @@ class ContentCache:
                 f"data.mode cached, because random crops do not recur: set run.cache_content False"
             )
         self.loader, self.features = loader, features
-        self.known = np.zeros(2 * len(rows), dtype=bool)
+        self.versions = 8 if data.rotate else 2
+        self.known = np.zeros(self.versions * len(rows), dtype=bool)
         self.stored: Tensor | None = None
 
     def target(self, index: int, hr: Tensor) -> Tensor:
@@ -49,8 +51,10 @@ class ContentCache:
             part[loader.mine]
             for part in sampling.batch_indices(len(loader.images), data.order_seed, index, data.batch_size)
         )
-        mirrored = sampling.flips(data.order_seed, epochs, indices) if data.flip else np.zeros_like(indices)
-        return 2 * indices.astype(np.int64) + mirrored.astype(np.int64)
+        slots = self.versions * indices.astype(np.int64)
+        if data.flip:
+            slots += sampling.flips(data.order_seed, epochs, indices)
+        return slots + 2 * sampling.turns(data.order_seed, epochs, indices) if data.rotate else slots
 
     def _store(self, slots: np.ndarray, features: Tensor) -> None:
         if self.stored is None:

@@ -37,6 +37,8 @@ NOT_IN_KEY = (
     "run.device",
     "run.threads",
 )
+# Settings that came later: at these values they are left out, so that older keys remain.
+ADDED_LATER = {"data.rotate": False}
 EXCEPTIONS_IN_KEY = ("loss.pixel", "loss.pixel_colors")
 
 
@@ -52,6 +54,7 @@ def warm_start_key(config: TrainConfig, train_digest: str) -> str:
     UserError if run.start_from names a folder without a checkpoint.
     """
     values = {name: value for name, value in flatten(config).items() if in_key(name)}
+    values = {n: value for n, value in values.items() if n not in ADDED_LATER or value != ADDED_LATER[n]}
     if config.run.start_from:
         values["run.start_from"] = weights_digest(Path(config.run.start_from))
     return digest({"config": values, "train": train_digest, "step_semantics": STEP_SEMANTICS})

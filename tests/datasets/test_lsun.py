@@ -20,7 +20,7 @@ def test_lsun_as_its_zip_or_its_folder(tmp_path: Path, packed: bool) -> None:
     assert counts("lsun_tower", source, out, split="cut") == {"train": 15, "val": 2, "test": 2, "gate": 1}
     manifest = ImageSet(str(out), "train", tmp_path).manifest
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    assert dict(samples(str(out), shards)) == {key.decode(): value for key, value in images.items()}
+    assert dict(samples(str(out), shards)) == {key.decode(): (value,) for key, value in images.items()}
     assert sorted(p.name for p in tmp_path.iterdir() if "unpacked" in p.name) == []
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
 from datasets.manifest import MANIFEST
-from datasets.shard_reader import read_manifest, samples
+from datasets.shard_reader import Files, read_manifest, samples
 from datasets.shard_writer import PackSettings, pack
 from datasets.shuffle_buffer import stream
 from datasets.sources import FolderSource
@@ -53,7 +53,7 @@ def opened(folder: Path, work: Path) -> ImageSet:
     return ImageSet(str(folder), "train", work / "cache")
 
 
-def all_samples(images: ImageSet) -> list[tuple[str, bytes]]:
+def all_samples(images: ImageSet) -> list[tuple[str, Files]]:
     return list(samples(images.location, images.manifest.splits["train"].shards))
 
 

@@ -22,7 +22,8 @@ needs_data = pytest.mark.skipif(not CELEBA.is_file(), reason=f"no test images at
 
 def read_all(out: Path) -> list[tuple[str, bytes]]:
     manifest = read_manifest(str(out))
-    return [s for split in manifest.splits.values() for s in samples(str(out), split.shards)]
+    splits = manifest.splits.values()
+    return [(key, data) for split in splits for key, (data,) in samples(str(out), split.shards)]
 
 
 def files_of(out: Path) -> dict[str, str]:

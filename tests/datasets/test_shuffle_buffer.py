@@ -90,7 +90,7 @@ def test_a_crop_is_the_same_in_both_modes(images: ImageSet) -> None:
     epochs = np.zeros(4, dtype=np.int64)
     cached = loader(images, mode="cached")
     pixels = images.pixels.crops(streamed.indices, *cached._crop_positions(streamed.indices, epochs), 16)
-    assert torch.equal(cached._batch(cached._crops(pixels, epochs, streamed.indices)).hr, streamed.hr)
+    assert torch.equal(cached._batch(cached._crops(pixels, None, epochs, streamed.indices)).hr, streamed.hr)
 
 
 def test_large_images_make_a_small_buffer(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Test sets as pairs of HR and LR images, as they were published.
 
 A test set is a folder with HR and LR pictures (shipped pairs), a folder of photographs (cropped and degraded
-here), or a name of the catalogue. trainers/evaluate.py measures on them.
+here), a shard folder (its test role), or a name of the catalogue. trainers/evaluate.py measures on them.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.config import DataConfig
+from datasets.config import SHIPPED, DataConfig
 from datasets.degrade import down
 from datasets.errors import UserError
 from datasets.image_set import open_images
 from datasets.loader import Pair, eval_pairs
+from datasets.shard_reader import is_shards
 from trainers.inference.image_io import expand, read
-
-SHIPPED = "shipped"  # the degradation of pairs whose LR pictures came with the set
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,10 @@ def open_test_set(spec: str, scale: int, degradation: str, work_dir: Path) -> Te
     """
     name, _, folder = spec.rpartition("=")
     path = Path(folder)
-    if not path.is_dir():
+    if not path.is_dir() or is_shards(folder):
         images = open_images(folder, "test", work_dir=work_dir)
         pairs = eval_pairs(images, DataConfig(degradation=degradation), scale)
-        return TestSet(name or folder, pairs, degradation)
+        return TestSet(name or images.name, pairs, SHIPPED if images.pairs_scale else degradation)
     for root in (path / f"x{scale}", path):
         if (root / "HR").is_dir() and (root / "LR").is_dir():
             return TestSet(name or path.name, _shipped(root, scale), SHIPPED)
