@@ -1,8 +1,8 @@
 """Training batches and evaluation pairs from a DataConfig.
 
 Batch k is a pure function of (order_seed, k), so a run resumes at any step. A thread of the host copies and
-mirrors uint8 crops of the next batch; the network input is computed on the device, unless it comes with the set
-or only the host can compute it. On CUDA the training step never waits for a copy: datasets/upload.py.
+mirrors uint8 crops of the next batch; the network input is computed on the device, unless it comes with the
+set or only the host can compute it. On CUDA the training step never waits for a copy: datasets/upload.py.
 """
 
 from collections.abc import Iterator

@@ -58,7 +58,8 @@ class PairOptions:
             raise UserError("pairs need --hr and --lr, the folders or zips of the images, and no --source")
         if self.scale < 0 or self.max_shift <= 0:
             raise UserError(
-                f"--scale must be 0 or more and --max-shift above 0, but got {self.scale} and {self.max_shift}"
+                f"--scale must be 0 or more and --max-shift above 0, but got {self.scale} and "
+                f"{self.max_shift}"
             )
 
 
@@ -76,7 +77,8 @@ def refuse_pairs(folder: Path, option: str) -> None:
     if (folder / "HR").is_dir() and (folder / "LR").is_dir():
         raise UserError(
             f"{folder} holds pairs, which are measured when they are imported: python "
-            f"experiments/prepare_data.py pairs --hr {folder}/HR --lr {folder}/LR --out OUT, then {option}=OUT"
+            f"experiments/prepare_data.py pairs --hr {folder}/HR --lr {folder}/LR --out OUT, then "
+            f"{option}=OUT"
         )
 
 

@@ -1,4 +1,4 @@
-"""Images that an import leaves out: rejected.csv with a reason for each, and the limits of what may be left out."""
+"""Images that an import leaves out: a reason for each in rejected.csv, and limits of how many may be."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ class Rejection(NamedTuple):
     name: str
     reason: str
     broken: bool
-    """True if it counts towards --max-rejected; not so duplicates, shifted pairs, and files that are no images."""
+    """True if it counts towards --max-rejected; duplicates, shifted pairs and other files do not."""
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

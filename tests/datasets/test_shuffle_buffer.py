@@ -67,7 +67,7 @@ def test_samples_carry_the_bytes_of_their_index(images: ImageSet) -> None:
     folder = Path(images.location).parent / "photos"
     for sample in itertools.islice(stream(images, 0, 10), 40):
         row = images.rows[sample.index]
-        assert sample.data == (folder / f"{row.key}.{row.ext}").read_bytes()
+        assert sample.files[0] == (folder / f"{row.key}.{row.ext}").read_bytes()
 
 
 @pytest.mark.parametrize("step", [0, 3, 11, 12, 25])
