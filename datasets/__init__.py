@@ -13,9 +13,11 @@ Reading, in the order of use:
 Importing:
     prepare           import of a dataset by name, of plain photographs, of a study's sets
     catalogue         table of known datasets; demo: photographs of installed packages
+    pairs             pairs of HR and LR images, matched by name; alignment: their measured shift
     sources           safe reading of folders and zips; lsun: LMDB; tiles: large photographs in squares
     splits            division into train, val, test and gate
     validate          decoding and hashing of each image; duplicates: near-duplicate detection
+    rejections        reasons for what is left out; folders: images among other files
     shard_writer      tar shards and their manifest
 Shared:
     codec             strict decoding and hashing; jpeg_crop: decoding of JPEG crops alone
