@@ -38,7 +38,7 @@ NOT_IN_KEY = (
     "run.threads",
 )
 # Settings that came later: at these values they are left out, so that older keys remain.
-ADDED_LATER = {"data.rotate": False}
+ADDED_LATER = {"data.rotate": False, "generator.size": ""}
 EXCEPTIONS_IN_KEY = ("loss.pixel", "loss.pixel_colors")
 
 

@@ -17,6 +17,7 @@ BASE = TrainConfig(
 # name -> (settings to start from, another value); for the rest a value is made from the one there
 OTHER = {
     "generator.kind": ({}, "srresnet"),
+    "generator.size": ({"generator.kind": "compact", "generator.size": "conv16"}, "conv32"),
     "generator.norm": ({"generator.kind": "srresnet"}, "batch"),
     "generator.upsampler": ({}, "nearest_conv"),
     "generator.icnr": ({}, True),
