@@ -1,8 +1,11 @@
 # An image with the dependencies of a cluster's nodes: run `make image`, push the image to a registry that the nodes
 # can read, and name it under `docker:` in cluster.yaml. It does not contain the code, which is sent with each sweep.
 FROM ubuntu:24.04
+# NVIDIA's container runtime shows no GPU to an image that does not ask for them, although Ray would count them.
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+# gcc and the headers: run.compile builds the launchers of its kernels.
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends \
-    ca-certificates curl openssh-client procps python3-venv rsync && rm -rf /var/lib/apt/lists/*
+    ca-certificates curl gcc libc6-dev openssh-client procps python3-dev python3-venv rsync && rm -rf /var/lib/apt/lists/*
 SHELL ["/bin/bash", "-ec"]
 COPY pyproject.toml constraints.txt /root/upsweep/
 RUN python3 -m venv ~/venv

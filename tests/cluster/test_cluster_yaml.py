@@ -149,6 +149,32 @@ def test_the_image_is_installed_by_the_same_command_and_so_never_again(tmp_path)
     assert {"pyproject.toml", "constraints.txt"} <= set(re.search("COPY (.*)", image).group(1).split())
 
 
+def test_the_image_asks_for_gpus_and_can_compile():
+    """Without the variables a container of plain Ubuntu sees no GPU, though Ray counts it."""
+    image = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    asked = dict(pair.split("=") for pair in re.search("ENV (.*)", image).group(1).split())
+    assert asked["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert {"compute", "utility"} <= set(asked["NVIDIA_DRIVER_CAPABILITIES"].split(","))
+    packages = set(re.search("apt-get install (.*?)&&", image).group(1).split())
+    assert {"gcc", "libc6-dev", "python3-dev"} <= packages, "Triton compiles its launchers with Python.h"
+
+
+@pytest.mark.parametrize("has_headers", [True, False])
+def test_a_compiler_is_installed_where_headers_are_missing_and_a_failure_stops_nothing(tmp_path, has_headers):
+    (line,) = [c for c in CONFIG["setup_commands"] if "Python.h" in c]
+    (tmp_path / "Python.h").touch() if has_headers else None
+    for name, text in {
+        "python3": f"echo {tmp_path}",
+        "sudo": f'echo "$@" > {tmp_path}/asked; exit 1',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["bash", "-ec", line], env=os.environ | {"PATH": path}, check=True)
+    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").exists() else ""
+    assert ("install -y -qq gcc python3-dev" in asked) is not has_headers
+
+
 def test_machines_of_one_s_own_are_set_up_and_started_as_those_of_the_cloud():
     local = yaml.safe_load((ROOT / "cluster.local.yaml").read_text())
     for key in ("file_mounts", "head_setup_commands", "worker_setup_commands", "worker_start_ray_commands"):
