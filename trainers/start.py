@@ -4,11 +4,11 @@ The file takes the place of the PSNR phase. trainers/weight_import.py recognises
 found or downloaded, and written as a checkpoint, from which run.start_from continues.
 """
 
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import requests
 from safetensors import safe_open
 from torch import Tensor
 
@@ -17,11 +17,10 @@ from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
 from trainers.weight_import import ENDINGS, import_generator
-from trainers.weights.store import file_sha256, find, identity
+from trainers.weights.download import Failed, download
+from trainers.weights.store import find, identity
 from trainers.weights.table import WEIGHTS
 
-TIMEOUT_S = 30
-MOST_BYTES = 4 << 30
 LICENCE_KEYS = ("license", "licence", "modelspec.license")
 UNKNOWN = "not stated"
 
@@ -141,22 +140,11 @@ def _downloaded(address: str, folder: Path) -> Path:
             f"--start takes an https address with the SHA-256 of its file, ADDRESS#sha256=HEX, but got "
             f"{address}"
         )
-    path = folder / "starts" / f"{wanted[:16]}-{url.rpartition('/')[2]}"
+    path = folder / "starts" / f"{wanted[:16].lower()}-{url.rpartition('/')[2]}"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}")
         try:
-            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, partial.open("wb") as file:
-                while block := answer.read(1 << 20):
-                    file.write(block)
-                    if file.tell() > MOST_BYTES:
-                        raise OSError(f"more than {MOST_BYTES >> 30} GiB")
-        except OSError as error:
-            partial.unlink(missing_ok=True)
+            download(url, path, wanted.lower(), requests.Session(), lambda *_: None)
+        except Failed as error:
             raise UserError(f"{url} could not be downloaded: {error}") from None
-        partial.replace(path)
-    found = file_sha256(path)
-    if found != wanted.lower():
-        path.unlink()
-        raise UserError(f"{url} is not the file that was meant: its SHA-256 is {found}, not {wanted}")
     return path

@@ -19,6 +19,8 @@ from trainers.config import TrainConfig, flatten, from_flat
 from trainers.models import build_generator
 from trainers.weight_formats import export_generator
 from trainers.weight_import import import_generator
+from trainers.weights.store import find
+from trainers.weights.table import WEIGHTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,12 +30,13 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     """Return a network in eval mode on the CPU, and its config.
 
     `name` is models:/NAME@ALIAS or models:/NAME/VERSION in the registry at `tracking_uri`, the folder of a
-    sweep (its pick), of a run (its best candidate) or of a checkpoint, or a *.pth or *.safetensors file in a
+    sweep (its pick), of a run (its best candidate) or of a checkpoint, the name of a published network of
+    experiments/fetch_weights.py (span_x4), or a *.pth or *.safetensors file of a public
     architecture of trainers/config/generators.py. UserError if there is no such network.
     """
     if name.startswith("models:/"):
         return load_generator(name, tracking_uri)
-    folder = Path(name).resolve()
+    folder = find(name) if name in WEIGHTS else Path(name).resolve()
     if folder.suffix in (".pth", ".safetensors") and not folder.is_dir():
         return _load_weight_file(folder)
     if (folder / "sweep.json").is_file():

@@ -1,7 +1,6 @@
 """`--start FILE`: found or downloaded, recognised, keyed by its tensors, written as a checkpoint."""
 
 import hashlib
-import io
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
 from trainers.start import read_start, start_in, started_config, write_start
 from trainers.weight_formats import public_weights
+from trainers.weights.download import Failed
 from trainers.weights.store import identity
 
 COMPACT = GeneratorConfig(kind="compact", size='{"num_conv": 1, "num_feat": 4}')
@@ -69,20 +69,18 @@ def test_a_file_of_another_scale_is_refused(file, tmp_path):
 def test_an_address_is_downloaded_once_and_checked(file, tmp_path, monkeypatch):
     calls = []
 
-    def answer(url, timeout):
-        calls.append(url)
-        return io.BytesIO(file.read_bytes())
+    def answer(url, target, sha256, session, progress):
+        calls.append((url, sha256))
+        if sha256 != digest:
+            raise Failed(f"it has another SHA-256 than {sha256}")
+        target.write_bytes(file.read_bytes())
 
-    monkeypatch.setattr(start.urllib.request, "urlopen", answer)
+    monkeypatch.setattr(start, "download", answer)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    address = f"https://example.org/4x.safetensors#sha256={digest}"
-    assert (
-        read_start(address, tmp_path).key
-        == read_start(address, tmp_path).key
-        == read_start(str(file), tmp_path).key
-    )
-    assert calls == ["https://example.org/4x.safetensors"]
-    with pytest.raises(UserError, match="is not the file that was meant: its SHA-256 is"):
+    address = f"https://example.org/4x.safetensors#sha256={digest.upper()}"
+    keys = {read_start(spec, tmp_path).key for spec in (address, address, str(file))}
+    assert len(keys) == 1 and calls == [("https://example.org/4x.safetensors", digest)]
+    with pytest.raises(UserError, match="could not be downloaded: it has another SHA-256"):
         read_start(f"https://example.org/4x.safetensors#sha256={'0' * 64}", tmp_path)
     with pytest.raises(UserError, match="takes an https address with the SHA-256 of its file"):
         read_start("https://example.org/4x.pth", tmp_path)

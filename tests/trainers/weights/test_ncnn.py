@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from trainers.models import build_generator
-from trainers.weight_formats import import_generator
+from trainers.weight_import import import_generator
 from trainers.weights import ncnn
 
 
