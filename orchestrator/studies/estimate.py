@@ -87,21 +87,22 @@ def _images(data: DataConfig, request: StudyRequest, split: str, test_only: bool
 def seconds_per_step(training: Training) -> dict[str, float]:
     """Return the measured seconds of one update in each phase that `training` has, on this machine.
 
-    One update of two random crops with random content features is timed after one warm-up, and scaled up to
-    the batch. On a CPU it is the time of one core, as a training will have it: other load is not counted.
+    One update of random crops with random content features is timed after one warm-up. On a CPU it is the
+    time of one core, as a training will have it, of two crops, scaled up to the batch: other load is not
+    counted. A GPU takes hardly longer for a whole batch than for two crops, so it is given the whole batch.
     """
     config = training.config
-    small = override(
-        config, {"loss.content_weights": "random", "data.batch_size": 2, "optim.micro_batches": 1}
-    )
     device = pick_device(config.run.device)
-    side = config.data.crop_px
-    hr, lr_image = (torch.rand(2, 3, s, s, device=device) for s in (side, side // config.generator.scale))
+    timed_config = override(config, {"loss.content_weights": "random"})
+    if device.type == "cpu":
+        timed_config = override(timed_config, {"data.batch_size": 2, "optim.micro_batches": 1})
+    count, side = timed_config.data.batch_size, config.data.crop_px
+    hr, lr_image = (torch.rand(count, 3, s, s, device=device) for s in (side, side // config.generator.scale))
     phases = [phase for phase, steps in _steps(config).items() if steps]
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     timer = partial(timed, warm_up=1, at_least=1, seconds=0, clock=clock)
-    seconds = time_step(small, repeat((hr, lr_image)), device, phases, timer)
-    return {phase: s * config.data.batch_size / 2 for phase, s in seconds.items()}
+    seconds = time_step(timed_config, repeat((hr, lr_image)), device, phases, timer)
+    return {phase: s * config.data.batch_size / count for phase, s in seconds.items()}
 
 
 def _steps(config: TrainConfig) -> dict[str, int]:

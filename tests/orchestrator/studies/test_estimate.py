@@ -2,6 +2,7 @@
 
 import re
 
+import torch
 from helpers.studies import TINY, request, sets  # noqa: F401  (a fixture)
 
 from experiments import recipes
@@ -62,3 +63,18 @@ def test_other_load_of_the_machine_is_not_counted(monkeypatch):
     config = override(recipes.build("miniature_matrix"), TINY)
     found = estimate.seconds_per_step(Training("a", 0, config, (), ()))
     assert all(seconds < 100 for seconds in found.values())
+
+
+def test_a_gpu_is_timed_with_the_whole_batch_and_a_cpu_with_two_crops(monkeypatch):
+    config = override(recipes.build("demo"), {"data.batch_size": 8, "optim.micro_batches": 2})
+    seen = []
+
+    def time_step(config, batches, device, phases, timer):
+        seen.append((config.data.batch_size, config.optim.micro_batches, len(next(batches)[0])))
+        return dict.fromkeys(phases, 1.0)
+
+    monkeypatch.setattr(estimate, "time_step", time_step)
+    assert estimate.seconds_per_step(Training("a", 0, config, (), ())) == {"psnr": 4.0, "gan": 4.0}
+    monkeypatch.setattr(estimate, "pick_device", lambda name: torch.device("meta"))  # any but a CPU
+    assert estimate.seconds_per_step(Training("a", 0, config, (), ())) == {"psnr": 1.0, "gan": 1.0}
+    assert seen == [(2, 1, 2), (8, 2, 8)]
