@@ -1,5 +1,6 @@
 """Files that survive a kill: they appear complete or not at all, and locks end with their process."""
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -8,7 +9,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,30 @@ def atomic_write(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     with atomic_file(path, durable=durable) as temporary:
         temporary.write_bytes(data)
+
+
+def create_file(path: Path, data: bytes) -> bool:
+    """Write `path` unless it exists, in one act that is atomic on NFS too; return True if it was written.
+
+    The file appears complete; on a file system without hard links, readers may find it empty for a moment.
+    """
+    temporary = _temporary(path)
+    try:
+        temporary.write_bytes(data)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+            raise
+        try:
+            with open(path, "xb") as file:
+                file.write(data)
+        except FileExistsError:
+            return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def atomic_json(path: Path, value: Any, *, durable: bool = True, pretty: bool = False) -> None:
@@ -170,6 +195,31 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in `path`; {} if there is no such file yet."""
-    return json.loads(path.read_text()) if path.exists() else {}
+def read_json(path: Path, kind: type = dict, keys: Sequence[str] = ()) -> Any:
+    """Return the JSON of a file of ours: an object, or a list if `kind` is list; empty if there is no file.
+
+    UserError if the file is damaged: not JSON, of another kind, or an object without one of `keys`.
+    """
+    if not path.exists():
+        return kind()
+    return parse_json(path.read_bytes(), str(path), kind, keys)
+
+
+def parse_json(text: str | bytes, place: str, kind: type = dict, keys: Sequence[str] = ()) -> Any:
+    """Return the JSON in `text`, which was read from `place`; UserError as for `read_json`."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is empty" if not text.strip() else f"it is not JSON ({error})"
+        raise damaged(place, reason) from None
+    if not isinstance(value, kind):
+        raise damaged(place, f"it holds a {type(value).__name__} instead of a {kind.__name__}")
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise damaged(place, f"it has no '{missing[0]}'")
+    return value
+
+
+def damaged(place: str, reason: str) -> UserError:
+    """Return the error for a file that this project wrote and cannot read any more."""
+    return UserError(f"{place} is damaged: {reason}; restore it from a copy, or remove what it belongs to")

@@ -5,6 +5,7 @@ Folders are published with their manifest.json last, so a reader never takes an 
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from pyarrow import fs
 
 from datasets.address import hide
 from datasets.errors import UserError
-from datasets.files import atomic_folder, atomic_write, first_missing
-from datasets.object_store import file_system, reason
+from datasets.files import atomic_folder, atomic_write, create_file, first_missing, parse_json
+from datasets.object_store import create_object, file_system, reason
 
 MARKER = "manifest.json"
 
@@ -87,6 +88,23 @@ class Storage:
             return
         with self.files.open_output_stream(path) as f:
             f.write(content)
+
+    def read_json(self, name: str, kind: type = dict, keys: Sequence[str] = ()) -> Any:
+        """Return the JSON of a file of ours; FileNotFoundError if there is none, UserError if it is damaged.
+
+        `kind` and `keys` are those of datasets.files.read_json.
+        """
+        return parse_json(self.read_bytes(name), self.url(name), kind, keys)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless there is one, in one atomic act; return True if this call wrote it.
+
+        `content` must differ between callers: a repeated request knows its own file by it.
+        """
+        if self.is_local:
+            Path(self._path(name)).parent.mkdir(parents=True, exist_ok=True)
+            return create_file(Path(self._path(name)), content)
+        return create_object(self.url(name), content) or self.read_bytes(name) == content
 
     def staging_dir(self, name: str, scratch: Path) -> Path:
         """Return the folder to write before `publish` names it `name`: that folder itself on a local root."""

@@ -13,7 +13,8 @@ population       population based training as the screen stage
 held_out         measurements of the test stage
 tune_callback    what a stage remembers in Tune's snapshots
 tune_controller  Tune's controller: workers, whole snapshots, slots
-heartbeat        whether a sweep runs, and the request to stop it
+claim            at most one driver works on a sweep; whether one does
+heartbeat        the driver's beats, and the request to stop it
 result           designs, front and pick; pick_floor: the distortion that a pick must reach
 status, summary  lines of --status and --stop; lines at the end
 """

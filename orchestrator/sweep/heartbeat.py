@@ -1,4 +1,4 @@
-"""The heartbeat of a sweep in its storage, which tells if it runs, and the marker that asks it to stop.
+"""The heartbeat of a sweep in its storage, and the marker that asks its driver to stop.
 
 Any shell that reaches the storage can read the one and write the other; nothing listens on a port.
 """
@@ -6,57 +6,26 @@ Any shell that reaches the storage can read the one and write the other; nothing
 import json
 import os
 import signal
-import socket
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from datasets.errors import UserError
+from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
+from orchestrator.sweep.claim import (
+    ALIVE,
+    OwnedStorage,
+    Superseded,
+    beat_interval,
+    claim_sweep,
+    is_running,
+    this_driver,
+)
 
-ALIVE, STOP = "alive.json", "stop.json"
-LOST_AFTER_S = 60.0  # without a beat: several missed writes to a slow object store
-
-
-@dataclass(frozen=True)
-class Beat:
-    """The last heartbeat of a sweep's driver."""
-
-    host: str
-    pid: int
-    at: float
-    """Seconds since 1970."""
-    seconds: float
-    """Time that the sweep ran, over all its drivers."""
-    ended: bool
-
-    def alive(self) -> bool:
-        """Return True if the driver runs now: its heartbeat is recent and, if local, its process exists."""
-        if self.ended or time.time() - self.at > LOST_AFTER_S:
-            return False
-        return self.host != socket.gethostname() or _exists(self.pid)
-
-
-def last_beat(storage: Storage, sweep: str) -> Beat | None:
-    """Return the last heartbeat of a sweep; None if there is none."""
-    name = f"{sweep}/{ALIVE}"
-    return Beat(**json.loads(storage.read_text(name))) if storage.exists(name) else None
-
-
-def is_running(storage: Storage, sweep: str) -> bool:
-    """Return True if a driver works on that sweep now."""
-    beat = last_beat(storage, sweep)
-    return beat is not None and beat.alive()
-
-
-def ensure_not_running(storage: Storage, sweep: str) -> None:
-    """Raise UserError if the sweep to resume is running: two drivers would write the same files."""
-    beat = last_beat(storage, sweep)
-    if beat is not None and beat.alive():
-        raise UserError(
-            f"sweep '{sweep}' is running (process {beat.pid} on {beat.host}); stop it with --stop {sweep}"
-        )
+STOP = "stop.json"
 
 
 def request_stop(storage: Storage, sweep: str, wait_s: float = 120.0) -> bool:
@@ -77,18 +46,22 @@ def request_stop(storage: Storage, sweep: str, wait_s: float = 120.0) -> bool:
 
 
 class Heartbeat:
-    """A thread that writes heartbeats and looks for the stop marker while the block runs."""
+    """The claim of this process on a sweep while the block runs, and a thread that writes heartbeats.
 
-    def __init__(self, storage: Storage, sweep: str) -> None:
-        self.storage, self.sweep = storage, sweep
-        self.every_s = 2.0 if storage.is_local else 10.0
-        before = last_beat(storage, sweep)
-        self.before = before.seconds if before else 0.0
+    The thread also looks for the stop marker. A new sweep that wrote no sweep.json leaves nothing behind.
+    """
+
+    def __init__(self, storage: Storage, sweep: str, say: Callable[[str], Any] = print) -> None:
+        self.sweep, self.say, self.unowned = sweep, say, storage
+        self.every_s = beat_interval(storage)
         self.began = time.monotonic()
         self.over, self.ignore_stop = threading.Event(), False
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Heartbeat":
+        self.claim = claim_sweep(self.unowned, self.sweep, self.say)
+        self.storage = OwnedStorage(self.unowned, self.claim)
+        """The storage, in which nothing is written any more once another driver owns the sweep."""
         if self.storage.exists(f"{self.sweep}/{STOP}"):
             self.storage.remove_file(f"{self.sweep}/{STOP}")  # it was for an earlier driver
         self._write(ended=False)
@@ -98,11 +71,15 @@ class Heartbeat:
     def __exit__(self, *exc: Any) -> None:
         self.over.set()
         self.thread.join()
-        self._write(ended=True)
+        with suppress(Superseded, OSError):  # a driver that cannot say that it ended is found to be dead
+            if sweep_folder.exists(self.storage, self.sweep):
+                self._write(ended=True)
+            else:
+                self.storage.remove(self.sweep)
 
     def seconds(self) -> float:
         """Return how long this sweep has run, over all its drivers; not the time between them."""
-        return self.before + time.monotonic() - self.began
+        return self.claim.seconds_before + time.monotonic() - self.began
 
     def ignore_stop_requests(self) -> None:
         """Ignore stop requests from here on; only the final files remain to be written."""
@@ -115,19 +92,12 @@ class Heartbeat:
                 if not self.ignore_stop and self.storage.exists(f"{self.sweep}/{STOP}"):
                     self.ignore_stop = True
                     os.kill(os.getpid(), signal.SIGINT)  # stops in good order, whatever stage this is
+            except Superseded:
+                os.kill(os.getpid(), signal.SIGINT)  # what it would write on stopping is refused
+                return
             except OSError:
                 continue  # a storage that is away for a moment
 
     def _write(self, ended: bool) -> None:
-        beat = Beat(socket.gethostname(), os.getpid(), time.time(), self.seconds(), ended)
-        self.storage.write_text(f"{self.sweep}/{ALIVE}", json.dumps(vars(beat)))
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        beat = this_driver(claim=self.claim.number, seconds=self.seconds(), ended=ended, every_s=self.every_s)
+        self.storage.write_text(f"{self.sweep}/{ALIVE}", beat.to_json())

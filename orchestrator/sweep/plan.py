@@ -150,11 +150,8 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
     check_generations(request)
     space.check(request.config)
     storage = Storage(request.storage)
-    if not resume and sweep_folder.exists(storage, request.name):
-        raise UserError(
-            f"sweep '{request.name}' exists in {storage.root}: resume it with --resume {request.name}, or "
-            f"choose another --name"
-        )
+    if not resume:
+        check_name_is_free(storage, request.name)
     storage.check_writable()
     with undo_on_error(request):
         server.probe(request.tracking_uri)
@@ -168,3 +165,12 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
         planned = sweep_folder.read_facts(storage, request.name)["plan"]["warm"]
         missing = [i for i, k in enumerate(keys) if k in planned]
     return SweepPlan(request, space, storage, images, architectures, keys, missing)
+
+
+def check_name_is_free(storage: Storage, name: str) -> None:
+    """Raise UserError if a sweep of that name exists."""
+    if sweep_folder.exists(storage, name):
+        raise UserError(
+            f"sweep '{name}' exists in {storage.root}: resume it with --resume {name}, or choose another "
+            f"--name"
+        )

@@ -45,7 +45,7 @@ def resumed_request(options: Request, name: str) -> Request:
     """Return the request of sweep `name`, with the options that may change as given now.
 
     Other reasons to refuse a resumed sweep are found later and raise UserError there: in run.run_sweep if it
-    still runs (heartbeat.ensure_not_running) or if its images have changed (check_same_images), and when a
+    still runs (claim.claim_sweep) or if its images have changed (check_same_images), and when a
     stage begins if Tune's snapshot of it cannot be read (tune_callback.StageCallback.setup).
 
     Raises:

@@ -18,8 +18,8 @@ from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import FACTS, LEADERBOARD, REPORT, write_facts, write_rows
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
-from orchestrator.sweep.heartbeat import Heartbeat, ensure_not_running
-from orchestrator.sweep.plan import SweepPlan, make_plan
+from orchestrator.sweep.heartbeat import Heartbeat
+from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import sweep_result
 from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts
@@ -55,9 +55,12 @@ def run_sweep(
         else:
             stack.enter_context(connect.local_lock(request.name))
         plan = make_plan(request, space.space, resume)
+        heartbeat = stack.enter_context(Heartbeat(plan.storage, request.name, say))
+        plan.storage = heartbeat.storage
         if resume:
-            ensure_not_running(plan.storage, request.name)
             check_same_images(plan)
+        else:
+            check_name_is_free(plan.storage, request.name)  # again: it may have begun since the plan was made
         capacity = stack.enter_context(connect.connect(request.address or None))
         capacity = usable_capacity(plan.request, capacity, say)
         for line in [f"running on {capacity.description}", *plan.describe()]:
@@ -71,8 +74,7 @@ def run_sweep(
             say(check.describe())
         facts = _facts(plan, capacity, command, space, check.hardware)
         facts |= kept_facts(plan) if resume else {}
-        with Heartbeat(plan.storage, request.name) as heartbeat:
-            return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
+        return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
 
 
 def _run_recorded(

@@ -9,7 +9,8 @@ from collections import Counter
 from datasets.errors import UserError
 from orchestrator.results.sweep_folder import read_facts, read_stage
 from orchestrator.storage import Storage
-from orchestrator.sweep.heartbeat import is_running, request_stop
+from orchestrator.sweep.claim import is_running
+from orchestrator.sweep.heartbeat import request_stop
 from orchestrator.sweep.summary import resume_command, storage_option
 
 STAGES = ("warm", "screen", "confirm", "test")

@@ -6,6 +6,7 @@ It runs in its own process, which prints its address: the client holds Python's 
 import http.server
 import json
 import re
+import threading
 from urllib.parse import parse_qs, unquote, urlsplit
 
 OBJECT = re.compile(r"/(?:download/)?storage/v1/b/([^/]+)/o/(.+)")
@@ -13,6 +14,7 @@ LIST = re.compile(r"/storage/v1/b/([^/]+)/o")
 NOT_FOUND = b'{"error": {"code": 404, "message": "Not Found"}}'
 OBJECTS: dict[tuple[str, str], bytes] = {}
 UPLOADS: list[tuple[str, str]] = []
+CREATE = threading.Lock()
 
 
 def metadata(key: tuple[str, str]) -> dict[str, str]:
@@ -57,7 +59,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         bucket = parts.path.split("/b/")[1].split("/")[0]
         if bucket != "photos":
             return self._answer(404, NOT_FOUND)
-        UPLOADS.append((bucket, parse_qs(parts.query)["name"][0]))
+        query = parse_qs(parts.query)
+        key = (bucket, query["name"][0])
+        if query.get("uploadType") == ["media"]:  # in one request, on condition
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            with CREATE:
+                if query.get("ifGenerationMatch") == ["0"] and key in OBJECTS:
+                    return self._answer(412, b"{}")
+                OBJECTS[key] = data
+            return self._answer(200, json.dumps(metadata(key)).encode())
+        UPLOADS.append(key)
         session = f"http://{self.headers['Host']}/session/{len(UPLOADS) - 1}"
         return self._answer(200, b"", {"Location": session})
 

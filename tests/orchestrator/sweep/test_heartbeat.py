@@ -1,18 +1,16 @@
-"""A sweep that runs, one that died and one that was asked to stop, told apart from another shell."""
+"""A sweep that runs beats, counts its time, and stops when another shell asks it to."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from dataclasses import replace
 
 import pytest
 
-from datasets.errors import UserError
 from orchestrator.storage import Storage
 from orchestrator.sweep import heartbeat
-from orchestrator.sweep.heartbeat import Beat, Heartbeat
+from orchestrator.sweep.claim import ALIVE, is_running, last_beat, this_driver
+from orchestrator.sweep.heartbeat import Heartbeat
 
 
 @pytest.fixture
@@ -24,38 +22,17 @@ def storage(tmp_path, monkeypatch):
 
 
 def beats(storage, **changes):
-    now = {"host": heartbeat.socket.gethostname(), "pid": os.getpid(), "at": time.time()}
-    beat = Beat(**{**now, "seconds": 10.0, "ended": False} | changes)
-    storage.write_text(f"s/{heartbeat.ALIVE}", json.dumps(vars(beat)))
-
-
-def dead_pid():
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    return child.pid
-
-
-def test_a_sweep_runs_while_it_beats(storage):
-    assert not heartbeat.is_running(storage, "s"), "one that never said anything does not run"
-    beats(storage)
-    assert heartbeat.is_running(storage, "s")
-    beats(storage, at=time.time() - 2 * heartbeat.LOST_AFTER_S)
-    assert not heartbeat.is_running(storage, "s"), "silent for too long"
-    beats(storage, ended=True)
-    assert not heartbeat.is_running(storage, "s")
-    beats(storage, pid=dead_pid())
-    assert not heartbeat.is_running(storage, "s"), "killed a moment ago, on this machine"
-    beats(storage, pid=dead_pid(), host="elsewhere")
-    assert heartbeat.is_running(storage, "s"), "the process of another machine cannot be looked up here"
+    beat = replace(this_driver(seconds=10.0), **changes)
+    storage.write_text(f"s/{ALIVE}", beat.to_json())
 
 
 def test_a_beat_counts_the_time_of_all_lives(storage):
     beats(storage, seconds=100.0, ended=True)
     with Heartbeat(storage, "s") as heart:
-        assert heartbeat.is_running(storage, "s")
+        assert is_running(storage, "s")
         assert 100 <= heart.seconds() < 160
-    assert not heartbeat.is_running(storage, "s")
-    assert heartbeat.last_beat(storage, "s").seconds >= 100
+    assert not is_running(storage, "s")
+    assert last_beat(storage, "s").seconds >= 100
 
 
 def test_the_marker_of_an_earlier_life_is_gone(storage):
@@ -102,12 +79,3 @@ def test_one_that_does_not_listen_is_said_so(storage):
     beats(storage)
     assert not heartbeat.request_stop(storage, "s", wait_s=0.0)
     assert storage.exists(f"s/{heartbeat.STOP}")
-
-
-def test_a_running_sweep_is_not_resumed_a_second_time(storage):
-    heartbeat.ensure_not_running(storage, "s")
-    beats(storage)
-    with pytest.raises(
-        UserError, match=rf"'s' is running \(process {os.getpid()} on .*\); stop it with --stop"
-    ):
-        heartbeat.ensure_not_running(storage, "s")

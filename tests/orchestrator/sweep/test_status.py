@@ -1,15 +1,13 @@
 """--status and --stop, read from a sweep's files: running, died, finished, stage by stage."""
 
 import json
-import os
-import time
 
 import pytest
 
 from datasets.errors import UserError
 from orchestrator.storage import Storage
 from orchestrator.sweep import heartbeat, status
-from orchestrator.sweep.heartbeat import Beat
+from orchestrator.sweep.claim import ALIVE, this_driver
 
 
 @pytest.fixture
@@ -22,8 +20,7 @@ def storage(tmp_path):
 
 def beats(storage):
     """Write the heartbeat of a driver that runs now: this process."""
-    beat = Beat(heartbeat.socket.gethostname(), os.getpid(), time.time(), 10.0, ended=False)
-    storage.write_text(f"s/{heartbeat.ALIVE}", json.dumps(vars(beat)))
+    storage.write_text(f"s/{ALIVE}", this_driver(seconds=10.0).to_json())
 
 
 def test_status_tells_the_running_from_the_dead(storage):
