@@ -54,7 +54,7 @@ def main() -> int:
     if options.rollback or options.list or options.export:
         registry = promote.open_registry(options)
         if options.rollback:
-            print(promote.roll_back(registry))
+            print(promote.roll_back(registry, cli.STARTED))
         if options.export:
             print(promote.export(registry, Path(options.export)))
         if options.list:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from datasets.files import atomic_folder
+from datasets.files import atomic_folder, read_json
 from trainers.config import TrainConfig, flatten, from_flat
 from trainers.models import build_generator
 from trainers.state import TrainState, new_state
@@ -83,7 +83,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
     UserError if the checkpoint is missing or damaged.
     """
     verify(folder)
-    config = from_flat(json.loads((folder / "config.json").read_text()))
+    config = from_flat(read_json(folder / "config.json"))
     generator = build_generator(config.generator)
     _fill(generator, folder / "generator_ema.safetensors")
     return generator.eval(), config
@@ -153,7 +153,7 @@ def _fit(moments: dict[str, Any], p: Tensor) -> bool:
 
 def read_extra(folder: Path) -> dict[str, Any]:
     """Return the small JSON that was saved beside the weights."""
-    return json.loads((folder / "extra.json").read_text())
+    return read_json(folder / "extra.json")
 
 
 def verify(folder: Path) -> None:
@@ -167,7 +167,7 @@ def verify(folder: Path) -> None:
         raise UserError(f"the checkpoint in {folder} is damaged: manifest.json is not readable") from None
     for name, expected in hashes.items():
         path = folder / name
-        if not path.is_file() or _sha256(path) != expected:
+        if not path.is_file() or sha256(path) != expected:
             raise UserError(f"the checkpoint in {folder} is damaged: {name} does not match its hash")
 
 
@@ -181,7 +181,7 @@ def _new_checkpoint(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that gets a manifest and becomes `folder` when the block ends well."""
     with atomic_folder(folder) as new:
         yield new
-        hashes = {p.name: _sha256(p) for p in sorted(new.iterdir())}
+        hashes = {p.name: sha256(p) for p in sorted(new.iterdir())}
         _write_json(new / "manifest.json", {"format": FORMAT, "sha256": hashes})
 
 
@@ -219,6 +219,7 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with open(path, "rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()

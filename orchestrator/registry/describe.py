@@ -7,6 +7,8 @@ from orchestrator.registry.registry import Registry
 def history(registry: Registry) -> str:
     """Return all versions of a model, newest first, with the events of each."""
     lines = []
+    if registry.is_interrupted():
+        lines.append("the last move was interrupted; the next promotion or rollback completes it")
     for version in registry.versions():
         aliases = f" [{', '.join(version.aliases)}]" if version.aliases else ""
         design = version.tags.get("upsweep.design", "")

@@ -6,13 +6,13 @@ Imports that only one kind of name needs (MLflow, the training loop) are in its 
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from datasets.address import reveal
 from datasets.errors import UserError
+from datasets.files import read_json
 from orchestrator.tracking.server import database_path
 from trainers import checkpoint
 from trainers.config import TrainConfig, flatten, from_flat
@@ -24,6 +24,9 @@ from trainers.weights.table import WEIGHTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+HASH = "upsweep.sha256."
+"""Prefix of a version's tags: the SHA-256 of each file in extra_files/."""
 
 
 def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
@@ -48,7 +51,7 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     if (folder / "checkpoints").is_dir():
         from trainers.train import best_candidate
 
-        folder = best_candidate(from_flat(json.loads((folder / "config.json").read_text())), folder)
+        folder = best_candidate(from_flat(read_json(folder / "config.json")), folder)
     return checkpoint.load_generator(folder)
 
 
@@ -80,13 +83,21 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
             f"name another one with --tracking-uri, or a checkpoint folder instead of the model"
         )
     try:
-        artifacts = _artifacts_of(open_client(uri), model_uri)
-        folder = Path(
-            mlflow.artifacts.download_artifacts(f"{artifacts}/extra_files", tracking_uri=reveal(uri))
-        )
+        client = open_client(uri)
+        version = _version_of(client, model_uri)
+        folder = _download(client, str(version.source))
     except (MlflowException, OSError) as error:
         raise UserError(f"no model at {model_uri} in {uri}: {error}") from None
-    config = from_flat(json.loads((folder / "config.json").read_text()))
+    hashes = {k.removeprefix(HASH): v for k, v in version.tags.items() if k.startswith(HASH)}
+    for name in ("config.json", "generator.safetensors"):
+        # a version that was registered by other means has no hashes
+        whole = (folder / name).is_file() and hashes.get(name, "") in ("", checkpoint.sha256(folder / name))
+        if not whole:
+            raise UserError(
+                f"model {model_uri} is damaged: {name} is gone or does not match its hash; restore "
+                f"{folder} from a copy, or roll back"
+            )
+    config = from_flat(read_json(folder / "config.json"))
     generator = build_generator(config.generator)
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     return generator.eval(), config
@@ -109,16 +120,27 @@ def export_weights(model_uri: str, tracking_uri: str, path: Path) -> None:
         save_file(checkpoint.weights_of(generator), path, metadata={"config": settings})
 
 
-def _artifacts_of(client: "MlflowClient", model_uri: str) -> str:
-    """Return the address of a model's files. (mlflow.artifacts uses the process-wide registry instead.)"""
+def stored_hashes(client: "MlflowClient", source: str) -> dict[str, str]:
+    """Return the SHA-256 of each file to continue training from, of a logged model (models:/ID)."""
+    return {path.name: checkpoint.sha256(path) for path in sorted(_download(client, source).iterdir())}
+
+
+def _download(client: "MlflowClient", source: str) -> Path:
+    """Return a local folder with the files to continue training from, of a version's source."""
+    import mlflow
+
+    artifacts = source
+    if source.startswith("models:/"):  # mlflow.artifacts would look into the process-wide registry
+        artifacts = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    uri = client.tracking_uri
+    return Path(mlflow.artifacts.download_artifacts(f"{artifacts}/extra_files", tracking_uri=uri))
+
+
+def _version_of(client: "MlflowClient", model_uri: str) -> Any:
+    """Return the version that a model's address names."""
     path = model_uri.removeprefix("models:/")
     name, at, alias = path.partition("@")
     if at:
-        version = client.get_model_version_by_alias(name, alias)
-    else:
-        name, _, number = path.rpartition("/")
-        version = client.get_model_version(name, number)
-    source = str(version.source)
-    if not source.startswith("models:/"):
-        return source
-    return client.get_logged_model(source.removeprefix("models:/")).artifact_location
+        return client.get_model_version_by_alias(name, alias)
+    name, _, number = path.rpartition("/")
+    return client.get_model_version(name, number)

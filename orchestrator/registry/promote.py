@@ -5,13 +5,13 @@ candidate is registered too, with the reason, but never becomes champion.
 
 A promotion writes to MLflow directly (MLflow's fluent functions and the registry's client), while all runs of
 sweeps, studies and tables are written by one writer process. That is safe: a promotion writes only a run of
-its own, which no journal has a key for, and registry entries, which only promotions and rollbacks write; and
-`_lock_file` is held from the count of gate uses until the aliases are moved, so that promotions on this
-machine follow one another. (Registry.promote refuses if a rollback or another machine moved the champion.)
+its own, which no journal has a key for, and registry entries, whose order is decided in the registry itself
+(moves.py), so that of two promotions against one champion one acts and the other is told.
 """
 
+import math
 from collections.abc import Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,19 @@ from typing import Any
 import mlflow
 
 from datasets.errors import UserError
-from datasets.files import locked
 from orchestrator.registry import candidate as candidates
 from orchestrator.registry.candidate import Candidate, registered_name
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion, GateResult, evaluate_at
 from orchestrator.registry.export import log_generator
 from orchestrator.registry.gate import Decision, Thresholds, gate_metrics
-from orchestrator.registry.load_model import export_weights, load_generator
+from orchestrator.registry.load_model import HASH, export_weights, load_generator, stored_hashes
 from orchestrator.registry.model_card import model_card
 from orchestrator.registry.registry import CHAMPION, Registry
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
-from orchestrator.tracking.server import artifact_root, database_path, default_uri, probe
+from orchestrator.tracking.server import artifact_root, default_uri, probe
 from orchestrator.tracking.sweep_record import per_image_table
 
 
@@ -70,22 +69,22 @@ def promote(
     """
     candidate = load_candidate(source)
     registry = _registry(source, candidate.sweep)
+    if not dry_run:
+        registry.repair()
     number, champion = _champion(registry)
     result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
-    lock = nullcontext() if dry_run else locked(_lock_file(source.work_dir, registry.tracking_uri))
-    with lock:
-        uses = registry.gate_uses(result.gate_digest) + 1
-        tags = _version_tags(candidate, result, force, uses)
-        card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags)
-        if dry_run:
-            return Outcome(result.decision, registry.model, None, card)
-        version = _register(registry, candidate, result, source.work_dir, tags, card)
-        registry.count_gate_use(result.gate_digest)
-        if result.decision.passed or force:
-            how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
-            registry.promote(version, number, how)
-        else:
-            registry.note(version, f"refused by the gate: {result.decision.reason}")
+    uses = registry.gate_uses(result.gate_digest) + 1
+    tags = _version_tags(candidate, result, force, uses)
+    card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags)
+    if dry_run:
+        return Outcome(result.decision, registry.model, None, card)
+    version = _register(registry, candidate, result, source.work_dir, tags, card)
+    registry.count_gate_use(result.gate_digest)
+    if result.decision.passed or force:
+        how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
+        registry.promote(version, number, how)
+    else:
+        registry.note(version, f"refused by the gate: {result.decision.reason}")
     return Outcome(result.decision, registry.model, version, card, force)
 
 
@@ -111,11 +110,6 @@ def _champion(registry: Registry) -> tuple[int, Champion] | tuple[None, None]:
         return None, None
     uri = f"models:/{registry.model}/{version.number}"
     return version.number, Champion(uri, *load_generator(uri, registry.tracking_uri))
-
-
-def _lock_file(work_dir: Path, tracking_uri: str) -> Path:
-    database = database_path(tracking_uri)
-    return (database.parent if database else work_dir) / "promotion.lock"
 
 
 def _version_tags(candidate: Candidate, result: GateResult, force: str, uses: int) -> dict[str, str]:
@@ -157,7 +151,8 @@ def _register(
         mlflow.log_text(card, "model_card.md")
         mlflow.log_table(_per_image(result), "gate_per_image.parquet")
         model_uri = log_generator(candidate.generator, candidate.config)
-    return registry.register(model_uri, run.info.run_id, tags, card).number
+    hashes = {HASH + name: sha256 for name, sha256 in stored_hashes(registry.client, model_uri).items()}
+    return registry.register(model_uri, run.info.run_id, {**tags, **hashes}, card).number
 
 
 def _per_image(result: GateResult) -> dict[str, list]:
@@ -203,14 +198,17 @@ def _facts_of_store(source: CandidateSource) -> Mapping[str, Any]:
 
 def _registry(source: CandidateSource, sweep: Mapping[str, Any]) -> Registry:
     """Open the registry that holds the model's versions; UserError if it cannot be reached."""
-    uri = source.tracking_uri or sweep.get("tracking_uri") or default_uri(source.work_dir)
+    uri = source.tracking_uri or sweep_folder.tracking_uri(sweep, source.work_dir)
     probe(uri)
     return Registry(uri, source.model or registered_name(sweep["name"]))
 
 
-def roll_back(registry: Registry) -> str:
-    """Make the previous champion champion again; return a sentence."""
-    rolled_back, restored = registry.rollback()
+def roll_back(registry: Registry, issued_at: float = math.inf) -> str:
+    """Make the previous champion champion again; return a sentence.
+
+    UserError if another command changed the champion after `issued_at`, when this one was given.
+    """
+    rolled_back, restored = registry.rollback(issued_at)
     return f"{registry.model}: v{restored} is champion again, v{rolled_back} was rolled back"
 
 

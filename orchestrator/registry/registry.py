@@ -1,13 +1,17 @@
 """Versions of registered models: aliases champion, challenger and previous, with history and rollback.
 
 MLflow sets an alias without checking its current value, and stores no history of it. Therefore every change
-is written on the version itself (tags `upsweep.*`), and a promotion is refused if the champion is not the one
-that the candidate was compared with. orchestrator.registry.gate makes that comparison.
+is decided in a log (moves.py), on the condition that the champion is the one that it was decided from, and
+written on the versions (tags `upsweep.*`). A change that was killed half-way is completed by the next one.
+orchestrator.registry.gate compares candidates.
 """
 
 import getpass
+import math
+import os
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +20,13 @@ from mlflow.exceptions import MlflowException
 
 from datasets.address import hide
 from datasets.errors import UserError
+from orchestrator.registry.moves import DONE, LINE_LIMIT, Log, Move, append, complete, read_log
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 EVENTS = "upsweep.events"
 REPLACED = "upsweep.replaced_version"
-GATE_USES = "upsweep.gate_uses."
+GATE_USES, GATE_DIGEST = "upsweep.gate_uses.", "upsweep.gate.digest"
 TAG_LIMIT = 8000
 
 
@@ -33,6 +38,8 @@ class Version:
     aliases: tuple[str, ...]
     tags: dict[str, str]
     created: str
+    run_id: str = ""
+    """MLflow run that it was registered from."""
 
     @property
     def events(self) -> list[str]:
@@ -63,11 +70,11 @@ class Registry:
     def _version(self, raw: Any, aliases: Mapping[str, str]) -> Version:
         mine = tuple(sorted(alias for alias, number in aliases.items() if int(number) == int(raw.version)))
         created = datetime.fromtimestamp(raw.creation_timestamp / 1000, UTC).isoformat(timespec="seconds")
-        return Version(int(raw.version), mine, dict(raw.tags), created)
+        return Version(int(raw.version), mine, dict(raw.tags), created, raw.run_id or "")
 
     def by_alias(self, alias: str) -> Version | None:
         """Return the version with `alias`, or None."""
-        return next((version for version in self.versions() if alias in version.aliases), None)
+        return _with_alias(self.versions(), alias)
 
     def register(self, model_uri: str, run_id: str, tags: Mapping[str, str], card: str) -> Version:
         """Register a new version with its tags and model card, as challenger."""
@@ -91,55 +98,139 @@ class Registry:
 
         UserError if the champion is no longer `judged_against`, because of another promotion meanwhile.
         """
-        champion = self.by_alias(CHAMPION)
-        now = champion.number if champion else None
-        if now != judged_against:
-            raise UserError(
-                f"the champion of {self.model} changed from {_name(judged_against)} to {_name(now)} while "
-                f"v{version} was measured; run the promotion again"
-            )
-        if champion:
-            self.client.set_registered_model_alias(self.model, PREVIOUS, str(champion.number))
-            self.client.set_model_version_tag(self.model, str(version), REPLACED, str(champion.number))
-            self.note(champion.number, f"replaced by v{version}")
-        self.client.set_registered_model_alias(self.model, CHAMPION, str(version))
-        challenger = self.by_alias(CHALLENGER)
-        if challenger and challenger.number == version:
-            self.client.delete_registered_model_alias(self.model, CHALLENGER)
-        self.note(version, f"promoted to champion over {_name(now)}: {how}")
 
-    def rollback(self) -> tuple[int, int]:
+        def decide(versions: list[Version], log: Log) -> Move:
+            now = _number(versions, CHAMPION)
+            if now != judged_against:
+                raise UserError(
+                    f"the champion of {self.model} changed from {_name(judged_against)} to {_name(now)} "
+                    f"while v{version} was measured; run the promotion again"
+                )
+            aliases: dict[str, int | None] = {CHAMPION: version}
+            events = {version: f"promoted to champion over {_name(now)}: {how}"}
+            tags = {}
+            if now is not None and now != version:
+                aliases[PREVIOUS] = now
+                events[now] = f"replaced by v{version}"
+                tags[version] = {REPLACED: str(now)}
+            if _number(versions, CHALLENGER) == version:
+                aliases[CHALLENGER] = None
+            return self._move(aliases, events, tags)
+
+        self._act(decide)
+
+    def rollback(self, issued_at: float = math.inf) -> tuple[int, int]:
         """Make the previous version champion again; return (version rolled back, version restored).
 
         `previous` then is the version that the restored one had replaced, so that two rollbacks go back two
-        versions. UserError if no version was replaced yet.
+        versions. UserError if no version was replaced yet, or if the champion was changed after `issued_at`
+        (seconds since 1970), when the user gave the command: of two rollbacks at once, one acts.
         """
-        champion, previous = self.by_alias(CHAMPION), self.by_alias(PREVIOUS)
-        if champion is None or previous is None:
-            raise UserError(f"model {self.model} has no previous champion to restore")
-        self.client.set_registered_model_alias(self.model, CHAMPION, str(previous.number))
-        older = previous.tags.get(REPLACED)
-        if older:
-            self.client.set_registered_model_alias(self.model, PREVIOUS, older)
-        else:
-            self.client.delete_registered_model_alias(self.model, PREVIOUS)
-        self.note(champion.number, f"rolled back to v{previous.number}")
-        self.note(previous.number, f"champion again, after v{champion.number} was rolled back")
-        return champion.number, previous.number
+        seen: list[int | None] = []
+
+        def decide(versions: list[Version], log: Log) -> Move:
+            champion, previous = (_with_alias(versions, alias) for alias in (CHAMPION, PREVIOUS))
+            seen.append(champion.number if champion else None)
+            last = log.moves.get(log.last)
+            if last is not None and (last.at > issued_at or seen[0] != seen[-1]):
+                raise UserError(
+                    f"{last.by} changed the champion of {self.model} to {_name(seen[-1])} while this "
+                    f"rollback began, so nothing was rolled back; see --list, and run it again if needed"
+                )
+            if champion is None or previous is None:
+                raise UserError(f"model {self.model} has no previous champion to restore")
+            older = previous.tags.get(REPLACED)
+            events = {
+                champion.number: f"rolled back to v{previous.number}",
+                previous.number: f"champion again, after v{champion.number} was rolled back",
+            }
+            restored.append((champion.number, previous.number))
+            return self._move(
+                {CHAMPION: previous.number, PREVIOUS: int(older) if older else None}, events, {}
+            )
+
+        restored: list[tuple[int, int]] = []
+        self._act(decide)
+        return restored[-1]
+
+    def repair(self) -> str:
+        """Complete the last move if its process was killed; return a sentence about it, or ""."""
+        versions = self.versions()
+        if not versions:
+            return ""
+        log = self._log(versions)
+        if log.pending is None:
+            return ""
+        self._complete(log.last, log.pending)
+        return f"{self.model}: completed the move of {log.pending.by} that was interrupted"
+
+    def is_interrupted(self) -> bool:
+        """Return True if the last move is not complete; the next promotion or rollback completes it."""
+        versions = self.versions()
+        return bool(versions) and self._log(versions).pending is not None
+
+    def _act(self, decide: Callable[[list[Version], Log], Move]) -> None:
+        """Decide a move from the present state, append it to the log and carry it out.
+
+        If another move came first, decide again; `decide` raises UserError if its condition holds no more.
+        """
+        while True:
+            self.repair()
+            versions = self.versions()
+            if not versions:
+                raise UserError(f"model {self.model} has no previous champion to restore")
+            log = self._log(versions)
+            if log.pending is not None:
+                continue
+            move = decide(versions, log)
+            if append(self.client, log, move):
+                self._complete(log.last + 1, move)
+                return
+
+    def _complete(self, number: int, move: Move) -> None:
+        """Carry out a move, and a later one that was appended meanwhile: the last one counts."""
+        while True:
+            existing = {version.number for version in self.versions()}
+            complete(self.client, self.model, move, existing)
+            for version, line in move.events.items():
+                if int(version) in existing:
+                    self._add_event(int(version), line)
+            log = self._log(self.versions())
+            if log.last == number:
+                self.client.set_tag(log.run_id, DONE, str(number))
+                return
+            number, move = log.last, log.moves[log.last]
+
+    def _log(self, versions: list[Version]) -> Log:
+        return read_log(self.client, self.model, [v.run_id for v in reversed(versions) if v.run_id])
+
+    def _move(
+        self,
+        aliases: Mapping[str, int | None],
+        events: Mapping[int, str],
+        tags: Mapping[int, Mapping[str, str]],
+    ) -> Move:
+        lines = {str(version): _line(event) for version, event in events.items()}
+        return Move(time.time(), _author(), aliases, lines, {str(v): t for v, t in tags.items()})
 
     def note(self, version: int, event: str) -> None:
         """Append one line to the history of `version`, with time and author."""
-        stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        line = f"{stamp} {getpass.getuser()}@{socket.gethostname()}: {event}".replace("\n", " ")
-        history = "\n".join([*self._get(version).events, line])
-        self.client.set_model_version_tag(self.model, str(version), EVENTS, history[-TAG_LIMIT:])
+        self._add_event(version, _line(event))
+
+    def _add_event(self, version: int, line: str) -> None:
+        events = self._get(version).events
+        if line not in events:  # a move that is completed a second time
+            history = "\n".join([*events, line])
+            self.client.set_model_version_tag(self.model, str(version), EVENTS, history[-TAG_LIMIT:])
 
     def count_gate_use(self, digest: str) -> int:
         """Count one use of the gate set `digest` for this model; return the uses including this one.
 
-        The count is a tag of the registered model: a set that was used often is no longer held out.
+        The version that was measured on it is registered before. The count is a tag of the registered model:
+        a set that was used often is no longer held out.
         """
-        uses = self.gate_uses(digest) + 1
+        versions = sum(v.tags.get(GATE_DIGEST) == digest for v in self.versions())
+        uses = max(self.gate_uses(digest) + 1, versions)  # two machines may count at the same time
         self.client.set_registered_model_tag(self.model, GATE_USES + digest, str(uses))
         return uses
 
@@ -155,6 +246,29 @@ class Registry:
 
     def _get(self, number: int) -> Version:
         return self._version(self.client.get_model_version(self.model, str(number)), {})
+
+
+def _with_alias(versions: list[Version], alias: str) -> Version | None:
+    return next((version for version in versions if alias in version.aliases), None)
+
+
+def _number(versions: list[Version], alias: str) -> int | None:
+    version = _with_alias(versions, alias)
+    return version.number if version else None
+
+
+def _author() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _line(event: str) -> str:
+    """Return the line of a history for an event now."""
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    return f"{stamp} {_author()}: {event}".replace("\n", " ")[:LINE_LIMIT]
 
 
 def _name(version: int | None) -> str:

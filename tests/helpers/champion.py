@@ -12,14 +12,14 @@ from orchestrator.tracking.server import default_uri
 from trainers.models import build_generator
 
 
-def register_champion(folder, migrated_database, config):
+def register_champion(folder, migrated_database, config, artifacts="art"):
     """(network, the store's address): a seeded network of `config` as upsweep-demo's champion."""
     shutil.copy(migrated_database, folder)
     uri = default_uri(folder)
     torch.manual_seed(0)
     network = build_generator(config.generator).eval()
     registry = Registry(uri, "upsweep-demo")
-    experiment = registry.client.create_experiment("e", artifact_location=(folder / "art").as_uri())
+    experiment = registry.client.create_experiment("e", artifact_location=(folder / artifacts).as_uri())
     with using_tracking_uri(uri), mlflow.start_run(experiment_id=experiment) as run:
         model_uri = log_generator(network, config)
     registry.register(model_uri, run.info.run_id, {}, "card")

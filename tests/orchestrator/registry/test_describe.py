@@ -35,12 +35,12 @@ def test_a_dry_run_and_an_overruled_gate_are_named():
 def test_a_history_lists_versions_with_aliases_and_events():
     tags = {"upsweep.design": "b8 bn", "upsweep.decision": "promoted", "upsweep.events": "first\nsecond"}
     versions = [Version(2, ("champion",), tags, "now"), Version(1, (), {}, "before")]
-    registry = SimpleNamespace(model="upsweep-demo", versions=lambda: versions)
+    registry = SimpleNamespace(model="upsweep-demo", versions=lambda: versions, is_interrupted=lambda: False)
     assert history(registry).splitlines() == [
         "v2 [champion] b8 bn (promoted)",
         "    first",
         "    second",
         "v1  (?)",
     ]
-    empty = SimpleNamespace(model="upsweep-demo", versions=list)
+    empty = SimpleNamespace(model="upsweep-demo", versions=list, is_interrupted=lambda: False)
     assert history(empty) == "no model upsweep-demo is registered"

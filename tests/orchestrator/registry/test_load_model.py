@@ -11,12 +11,16 @@ import pytest
 import torch
 from helpers.champion import register_champion
 from helpers.paths import ROOT
+from helpers.promotion import storage, sweep  # noqa: F401
 from PIL import Image
 from safetensors.torch import save_file
 
 from datasets.errors import UserError
 from experiments import benchmark_table, upscale
+from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.load_model import load_generator, load_model
+from orchestrator.registry.promote import promote
+from orchestrator.tracking.server import default_uri
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
 from trainers.evaluate import to_tensor, to_uint8
@@ -84,7 +88,9 @@ def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
     (tmp_path / "run/config.json").write_text(json.dumps(flatten(config)))
     assert load_model(str(tmp_path / "run"), "")[0].tail.bias[0] == 20
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/sweep.json").write_text(json.dumps({"name": "mine", "pick": "confirm-0"}))
+    (tmp_path / "mine/sweep.json").write_text(
+        json.dumps({"name": "mine", "status": "finished", "pick": "confirm-0"})
+    )
     row = {"trial_id": "confirm-0", "checkpoint": str(tmp_path / "run/candidates/30")}
     (tmp_path / "mine/leaderboard.json").write_text(json.dumps([row]))
     assert load_model(str(tmp_path / "mine"), "")[0].tail.bias[0] == 30
@@ -155,3 +161,20 @@ def test_code_in_a_weight_file_is_not_run(tmp_path):
 def test_loading_a_folder_does_not_import_mlflow():
     code = "import sys, orchestrator.registry.load_model; assert 'mlflow' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_a_registered_file_that_changed_on_the_disk_is_not_used(storage, tmp_path):
+    """Forty flipped bits in the weights: MLflow's own reader would take them."""
+    sweep(storage, "demo", 1.0)
+    promote(CandidateSource(str(storage), "demo"))
+    name, uri = "models:/upsweep-demo@champion", default_uri(storage)
+    load_generator(name, uri)
+    (weights,) = storage.glob("mlartifacts/**/extra_files/generator.safetensors")
+    content = bytearray(weights.read_bytes())
+    for k in range(1, 41):
+        content[-k] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(
+        UserError, match="is damaged: generator.safetensors is gone or does not match its hash"
+    ):
+        load_generator(name, uri)
