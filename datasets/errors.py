@@ -5,6 +5,32 @@ class UserError(ValueError):
     """A user's mistake in one sentence: what is wrong, what was given, what to do; options by dotted name."""
 
 
+DISK = (
+    ("No space left on device", "the disk is full"),
+    ("database or disk is full", "the disk is full"),
+    ("Disk quota exceeded", "the disk quota is used up"),
+    ("Read-only file system", "the disk is read-only"),
+    ("readonly database", "the disk is read-only"),
+    ("Permission denied", "this user may not write there"),
+)
+"""Words of the system's and of libraries' messages, and what they mean."""
+
+
+def disk_trouble(error: BaseException | None) -> str:
+    """Return a sentence if `error`, or its cause, is a disk that is full or cannot be written; else "".
+
+    Libraries wrap the system's error: database errors, safetensors and Ray keep its words only.
+    """
+    while error is not None:
+        for words, meaning in DISK:
+            if words in str(error):
+                place = getattr(error, "filename", None)
+                where = f"{place} cannot be written: " if place else ""
+                return f"{where}{meaning}; change that and run the command again"
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 def unknown(kind: str, name: str, known: object, option: str = "") -> UserError:
     """Return the error for a name that is not in a table: "no upsampler 'pixelshufle'; known: ..."."""
     import difflib

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from datasets import stopping
 from datasets.errors import UserError
 from datasets.image_set import open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
@@ -104,16 +105,20 @@ def _begin(config: TrainConfig, out: Path, loader: TrainLoader, evaluator: Evalu
 
 @contextmanager
 def _sigterm() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM sets, so that the run can save a checkpoint; main thread only."""
+    """Yield an event that SIGTERM and SIGHUP set, so that the run can save a checkpoint; main thread only."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda *_: stop.set())
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _advice(diverged: Diverged, monitor: FolderMonitor) -> str:

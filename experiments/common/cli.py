@@ -5,6 +5,7 @@ import dataclasses
 import io
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ if str(ROOT) not in sys.path:
 
 import tyro  # noqa: E402
 
+from datasets import stopping  # noqa: E402
 from datasets.address import hide_word, masked  # noqa: E402
-from datasets.errors import UserError  # noqa: E402
+from datasets.errors import UserError, disk_trouble  # noqa: E402
 from datasets.text import printable  # noqa: E402
 from trainers.config import TrainConfig, override  # noqa: E402
 
@@ -29,24 +31,37 @@ Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversi
 NoFlag = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
 """A text that a command sets itself, in options that inherit it from a request."""
 
+STARTED = time.time()
+"""Seconds since 1970 at which this command began."""
+
+FAILED = 1
 USER_MISTAKE = 2
 INTERRUPTED = 130
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` and exit with its code, with 2 and the message of a UserError, or with 130 after Ctrl-C."""
+    """Call `main` and exit with its code, or with one sentence.
+
+    2: a user's mistake. 1: a disk that is full or cannot be written. 130, 143 or 129: stopped by Ctrl-C,
+    SIGTERM or SIGHUP.
+    """
     hide_passwords()
     os.umask(os.umask(0o022) | 0o002)  # whoever can write our state can make a resumed sweep run code
+    stopping.stop_as_ctrl_c()
     try:
-        sys.exit(main() or 0)
+        code = main() or 0
+        sys.exit(stopping.exit_code() if code == INTERRUPTED else code)
     except UserError as error:
         print(f"error: {printable(masked(str(error)))}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except Exception:
-        sys.stderr.write(masked(traceback.format_exc()))
-        sys.exit(1)
+        print("stopped", file=sys.stderr)
+        sys.exit(stopping.exit_code())
+    except Exception as error:
+        sentence = disk_trouble(error)
+        text = f"error: {printable(sentence)}\n" if sentence else traceback.format_exc()
+        sys.stderr.write(masked(text))
+        sys.exit(FAILED)
 
 
 def hide_passwords() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+from datasets import stopping
 from datasets.errors import UserError
 from datasets.files import Held, locked, own_folder, usable_cpus
 from orchestrator.cluster import capacity
@@ -83,7 +84,8 @@ def connect(address: str | None) -> Iterator[Capacity]:
             reach(address)
             settings |= {"address": address}
         try:
-            ray.init(**settings)
+            with stopping.kept_for_children():
+                ray.init(**settings)
         except (ConnectionError, OSError) as error:
             raise _no_answer(address, error) from None
         except Exception as error:  # Ray raises bare exceptions if a process of its own does not come up

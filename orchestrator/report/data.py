@@ -3,13 +3,13 @@
 Numbers of two roles are never compared: screening and confirmation were measured on val, the answer on test.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.files import read_json
 from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
 from trainers.metrics import METRICS
@@ -88,9 +88,8 @@ class SweepResults:
 
 def read(folder: Path) -> SweepResults:
     """Read the files of one sweep; a leaderboard that is not written yet counts as empty."""
-    sweep = json.loads((folder / "sweep.json").read_text())
-    board = folder / "leaderboard.json"
-    rows = json.loads(board.read_text()) if board.exists() else []
+    sweep = read_json(folder / "sweep.json", keys=("objective",))
+    rows = read_json(folder / "leaderboard.json", list)
     names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
     return SweepResults(folder, sweep, rows, names["distortion"], names["perceptual"])
 

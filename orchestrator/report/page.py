@@ -113,7 +113,8 @@ def _reproduce(results: SweepResults) -> str:
         f"<pre>{escape(chr(10).join(commands))}</pre>"
         f"{table(('role', 'images', 'count', 'digest'), images)}"
         f'<p class="small">commit {escape(str(sweep.get("commit") or "unknown"))}{changed}; seed '
-        f"{escape(str(sweep['seed']))}; {escape(versions)}; MLflow {escape(str(sweep['tracking_uri']))}, "
+        f"{escape(str(sweep['seed']))}; {escape(versions)}; MLflow "
+        f"{escape(str(sweep['tracking_uri'] or 'mlflow.db beside the sweep'))}, "
         f"experiment {escape(str(sweep['experiment']))}</p>" + _settings(results),
         "reproduce",
     )

@@ -1,9 +1,9 @@
 """The section of report.html with mean opinion scores: one block per rating study of the sweep."""
 
-import json
 from html import escape
 from typing import Any
 
+from datasets.files import read_json
 from orchestrator.report.data import SweepResults
 from orchestrator.report.markup import section, table
 
@@ -11,7 +11,11 @@ from orchestrator.report.markup import section, table
 def opinions_section(results: SweepResults) -> str:
     """Return the section; empty if the sweep's ratings/ folder holds no study."""
     files = sorted((results.folder / "ratings").glob("*.json"))
-    return section("Opinion scores", "".join(_study(json.loads(f.read_text())) for f in files), "opinions")
+    return section(
+        "Opinion scores",
+        "".join(_study(read_json(f, keys=("study", "head", "panels", "notes"))) for f in files),
+        "opinions",
+    )
 
 
 def _study(study: dict[str, Any]) -> str:

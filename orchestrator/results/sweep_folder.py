@@ -5,6 +5,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +39,19 @@ def sweep_names(storage: "Storage") -> list[str]:
 
 
 def newest_sweep(storage: "Storage") -> str:
-    """Return the name of the sweep that ended last and picked a model; UserError if there is none."""
-    sweeps = {name: read_facts(storage, name) for name in sweep_names(storage)}
-    ended = [(facts["ended"], name) for name, facts in sweeps.items() if facts["ended"] and facts["pick"]]
+    """Return the name of the sweep that ended last and picked a model; UserError if there is none.
+
+    A sweep whose sweep.json is damaged is passed over, with a warning.
+    """
+    ended = []
+    for name in sweep_names(storage):
+        try:
+            facts = read_facts(storage, name)
+        except UserError as error:
+            print(f"sweep '{name}' is passed over: {error}", file=sys.stderr)
+            continue
+        if facts.get("ended") and facts.get("pick"):
+            ended.append((facts["ended"], name))
     if not ended:
         raise UserError(
             f"no finished sweep with a pick in {storage.root}; set --storage or run a sweep first"
@@ -53,7 +64,20 @@ def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     if not exists(storage, name):
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
-    return json.loads(storage.read_text(f"{name}/{FACTS}"))
+    return storage.read_json(f"{name}/{FACTS}", keys=("status",))
+
+
+def tracking_uri(facts: Mapping[str, Any], folder: Path) -> str:
+    """Return the MLflow store of a sweep whose storage is (now) `folder`.
+
+    An address that was not chosen is not kept in sweep.json, so that a storage may be moved.
+    """
+    return facts.get("tracking_uri") or f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def checkpoint_name(sweep: str, place: str) -> str:
+    """Return the storage name of a checkpoint from its URL in a row, wherever the storage was then."""
+    return f"{sweep}/trials/{place.rpartition(f'{sweep}/trials/')[2]}"
 
 
 def write_facts(storage: "Storage", name: str, facts: Mapping[str, Any]) -> None:
@@ -63,7 +87,7 @@ def write_facts(storage: "Storage", name: str, facts: Mapping[str, Any]) -> None
 
 def read_rows(storage: "Storage", name: str) -> "list[Row]":
     """Return the rows of leaderboard.json."""
-    return json.loads(storage.read_text(f"{name}/{LEADERBOARD}"))
+    return storage.read_json(f"{name}/{LEADERBOARD}", list)
 
 
 def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
@@ -74,7 +98,7 @@ def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
 def read_stage(storage: "Storage", name: str, stage: str) -> "list[Row] | None":
     """Return the rows of a stage that is done; None if it is not."""
     path = f"{name}/stages/{stage}.json"
-    return json.loads(storage.read_text(path)) if storage.exists(path) else None
+    return storage.read_json(path, list) if storage.exists(path) else None
 
 
 def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]") -> None:

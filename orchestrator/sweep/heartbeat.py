@@ -4,14 +4,13 @@ Any shell that reaches the storage can read the one and write the other; nothing
 """
 
 import json
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from datasets import stopping
 from datasets.errors import UserError
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
@@ -91,9 +90,9 @@ class Heartbeat:
                 self._write(ended=False)
                 if not self.ignore_stop and self.storage.exists(f"{self.sweep}/{STOP}"):
                     self.ignore_stop = True
-                    os.kill(os.getpid(), signal.SIGINT)  # stops in good order, whatever stage this is
+                    stopping.interrupt()  # stops in good order, whatever stage this is
             except Superseded:
-                os.kill(os.getpid(), signal.SIGINT)  # what it would write on stopping is refused
+                stopping.interrupt()  # what it would write on stopping is refused
                 return
             except OSError:
                 continue  # a storage that is away for a moment

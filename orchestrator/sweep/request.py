@@ -221,8 +221,17 @@ class Request:
         return ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data for sweep.json, all settings under their dotted names."""
-        return asdict(self) | {"config": flatten(self.config)}
+        """Return plain data for sweep.json, all settings under their dotted names.
+
+        The tracking address is left out if it follows from the storage, which may be moved.
+        """
+        return asdict(self) | {"config": flatten(self.config), "tracking_uri": self.chosen_tracking_uri}
+
+    @property
+    def chosen_tracking_uri(self) -> str:
+        """The tracking address; empty if it is the database in a storage folder."""
+        derived = "://" not in self.storage and self.tracking_uri == self.default_tracking_uri()
+        return "" if derived else self.tracking_uri
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Request":

@@ -54,7 +54,7 @@ def resumed_request(options: Request, name: str) -> Request:
     """
     facts = sweep_folder.read_facts(Storage(options.storage), name)
     _check_no_result_options(options, name)
-    if "space" not in facts["request"]:
+    if "space" not in facts.get("request", ()):
         raise UserError(
             f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "
             f"--name: its warm starts are used again"

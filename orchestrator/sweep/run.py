@@ -1,8 +1,9 @@
 """A whole sweep, from a request to its result: plan, connect, run the stages, pick, write the report."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ from orchestrator.cluster.placement_groups import removing_orphans
 from orchestrator.console import ProgressLine
 from orchestrator.report import build_report
 from orchestrator.results.row import Row
-from orchestrator.results.sweep_folder import FACTS, LEADERBOARD, REPORT, write_facts, write_rows
+from orchestrator.results.sweep_folder import (
+    FACTS,
+    LEADERBOARD,
+    REPORT,
+    read_facts,
+    read_rows,
+    write_facts,
+    write_rows,
+)
+from orchestrator.storage import Storage
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
@@ -49,6 +59,8 @@ def run_sweep(
         Interrupted: the user stopped it; it can be resumed.
     """
     connect.check_datasets_package()
+    if resume and read_facts(Storage(request.storage), request.name)["status"] == "finished":
+        return finish_again(request, say)
     with ExitStack() as stack:
         if request.address:
             connect.reach(request.address)
@@ -65,6 +77,8 @@ def run_sweep(
         capacity = usable_capacity(plan.request, capacity, say)
         for line in [f"running on {capacity.description}", *plan.describe()]:
             say(line)
+        if not request.address and sys.stdout.isatty():
+            say("closing this terminal stops the sweep in good order; to keep it, use tmux or nohup")
         if request.max_gpu_hours and not capacity.gpus:
             say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
         if capacity.gpus:
@@ -106,7 +120,7 @@ def _run_recorded(
         raise
     heartbeat.ignore_stop_requests()
     facts |= result | {"status": "finished", "ended": time.time()}
-    _finish(plan, record, rows, facts, say)
+    _finish(request, storage, record, rows, facts, say)
     return facts
 
 
@@ -124,36 +138,75 @@ def _run_all_stages(
 
 
 def _close(plan: SweepPlan, record: SweepRecord, facts: Mapping[str, Any], status: str) -> None:
-    """Write the status of a sweep that did not finish, then close its record, which may wait for MLflow."""
-    write_facts(plan.storage, plan.request.name, facts)
+    """Write the status of a sweep that did not finish, then close its record, which may wait for MLflow.
+
+    If the disk is full, the status stays "running" without a driver, and --status says that the sweep died.
+    """
+    with suppress(OSError):
+        write_facts(plan.storage, plan.request.name, facts)
     record.finish({"status": facts["status"]}, [], status)
     record.close(20)
 
 
-def _finish(plan: SweepPlan, record: SweepRecord, rows: list[Row], facts: dict[str, Any], say: Say) -> None:
-    """Write leaderboard and report, then again with MLflow's run ids if MLflow has taken everything."""
-    name, storage = plan.request.name, plan.storage
-    write_facts(storage, name, facts)
+def finish_again(request: Request, say: Say = print) -> dict[str, Any]:
+    """Return sweep.json of a finished sweep, after MLflow got what it still lacked; nothing is trained.
+
+    The answer is never overwritten by anything but itself: nothing here depends on stages or images.
+    """
+    storage, name = Storage(request.storage), request.name
+    with Heartbeat(storage, name, say) as heartbeat:
+        heartbeat.ignore_stop_requests()
+        facts, rows = read_facts(storage, name), read_rows(storage, name)
+        say(f"sweep '{name}' is finished; its report and its MLflow record are completed")
+        record = SweepRecord(
+            request.work_dir / name / "record", name, request.tracking_uri or request.default_tracking_uri()
+        )
+        record.writer.start()
+        _finish(request, heartbeat.storage, record, rows, facts, say)
+    return facts
+
+
+def _finish(
+    request: Request, storage: Storage, record: SweepRecord, rows: list[Row], facts: dict[str, Any], say: Say
+) -> None:
+    """Write leaderboard and report, then again with MLflow's run ids if MLflow has taken everything.
+
+    Rows come first: whoever reads sweep.json finds the picked trial among them.
+    """
+    name = request.name
+    _add_run_ids(record, rows, facts)
     write_rows(storage, name, rows)
-    folder = plan.request.work_dir / name
-    report = _write_report(plan, folder)
+    write_facts(storage, name, facts)
+    folder = request.work_dir / name
+    report = _write_report(storage, folder)
     record.finish({k: facts[k] for k in RESULT_TAGS}, [str(report), str(folder / LEADERBOARD)])
     delivered = record.close()
+    _add_run_ids(record, rows, facts)
+    write_rows(storage, name, rows)
+    write_facts(storage, name, facts)
+    _write_report(storage, folder)
+    if not delivered:
+        say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
+    rejected, why = record.writer.rejected()
+    if rejected:
+        say(
+            f"MLflow refused {rejected} entries of the record, the first because of {why}; they are in "
+            f"{record.writer.spool_dir / 'rejected.jsonl'}, and the files of the sweep are whole"
+        )
+
+
+def _add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> None:
+    """Enter the ids of MLflow's runs, as far as they are known; an id that was entered before stays."""
     for row in rows:
         is_test = row["stage"] == "test"  # its metrics are logged in the run of the confirmed network
         stage, trial_id = ("confirm", row["of"]) if is_test else (row["stage"], row["trial_id"])
-        row["mlflow_run_id"] = record.run_id(stage, trial_id)
-    facts["parent_run_id"] = record.writer.run_ids().get(name)
-    write_rows(storage, name, rows)
-    write_facts(storage, name, facts)
-    _write_report(plan, folder)
-    if not delivered:
-        say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
+        row["mlflow_run_id"] = record.run_id(stage, trial_id) or row.get("mlflow_run_id")
+    facts["parent_run_id"] = record.writer.run_ids().get(facts["name"]) or facts.get("parent_run_id")
 
 
-def _write_report(plan: SweepPlan, folder: Path) -> Path:
+def _write_report(storage: Storage, folder: Path) -> Path:
     """Write report.html beside the rows; it is made locally and uploaded if the storage is remote."""
-    name, storage = plan.request.name, plan.storage
+    name = folder.name
     if not storage.is_local:
         folder.mkdir(parents=True, exist_ok=True)
         for part in (LEADERBOARD, FACTS):
@@ -189,7 +242,7 @@ def _facts(
             for role, s in plan.images.items()
         },
         "warm_starts": {"trained": to_train, "reused": len(plan.architectures) - to_train},
-        "tracking_uri": request.tracking_uri,
+        "tracking_uri": request.chosen_tracking_uri,
         "plan": {"warm": [plan.warm_keys[i] for i in plan.missing]},
         "experiment": experiment_name(request.name),
         "parent_run_id": None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray import tune
 
+from datasets.errors import UserError
 from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import read_stage, write_decisions, write_stage
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
@@ -98,14 +99,27 @@ def _tuner(context: SweepContext, stage: Stage) -> tuple[tune.Tuner, StageCallba
     url = context.storage.url(folder)
     function, resources = _function_and_resources(context)
     trainable = tune.with_resources(tune.with_parameters(function, spec=_spec(context, stage)), resources)
-    if tune.Tuner.can_restore(url) and restore_snapshot(context.storage, _snapshot(context, stage), folder):
+    if restore_snapshot(context.storage, _snapshot(context, stage), folder):
+        if not tune.Tuner.can_restore(url):
+            raise _lost(context, stage, f"{url}/tuner.pkl")
         tuner = tune.Tuner.restore(url, trainable=trainable, resume_unfinished=True, resume_errored=True)
         callback = _callback_of(tuner)
         callback.must_restore = True
         return tuner, callback
+    begun = f"{stage.name}{stage.part}-"  # a snapshot is kept before any trial starts
+    if any(trial.startswith(begun) for trial in context.storage.listing(context.path("trials"))):
+        raise _lost(context, stage, context.storage.url(_snapshot(context, stage)))
     context.storage.remove(folder)  # left by a driver that was killed before its first trial
     callback = StageCallback(stage.study_name(context.request.name), _scheduler(context, stage))
     return _new_tuner(context, stage, trainable, callback, url), callback
+
+
+def _lost(context: SweepContext, stage: Stage, place: str) -> UserError:
+    trials = context.storage.url(context.path(f"trials/{stage.name}{stage.part}-*"))
+    return UserError(
+        f"{place} is missing, though trials of stage {stage.key} began; restore it from a copy, or delete "
+        f"{trials} to begin the stage again"
+    )
 
 
 def _callback_of(tuner: tune.Tuner) -> StageCallback:

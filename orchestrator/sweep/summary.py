@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.text import format_duration
+from orchestrator.results.sweep_folder import tracking_uri
 from orchestrator.storage import Storage
 
 FEW = 3
@@ -36,7 +37,7 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
         *_limits_and_failures(facts),
         f"report:  {storage.root}/{name}/report.html",
-        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {facts['tracking_uri']})",
+        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {tracking_uri(facts, Path(storage.root))})",
         f"promote: python experiments/promote.py {name}{storage_option(storage)}",
     ]
 

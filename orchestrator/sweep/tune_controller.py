@@ -13,6 +13,7 @@ a number leaves new nodes idle; too high a number draws designs that wait while 
 the number is set again at each step.
 """
 
+import hashlib
 import io
 import tarfile
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ import ray.tune.tune
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from datasets.errors import UserError
 from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
@@ -97,29 +99,41 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
 
 
 def pack_snapshot(folder: Path) -> bytes:
-    """Return the newest of each kind of file that makes a snapshot, as one tar."""
+    """Return the newest of each kind of file that makes a snapshot, as one tar behind its SHA-256."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
         for prefix in STATE_FILES:
             found = sorted(folder.glob(f"{prefix}*"))  # names end with the session's time
             if found:
                 tar.add(found[-1], arcname=found[-1].name)
-    return content.getvalue()
+    tar_bytes = content.getvalue()
+    return hashlib.sha256(tar_bytes).hexdigest().encode() + b"\n" + tar_bytes
+
+
+def unpack_snapshot(snapshot: bytes, place: str) -> dict[str, bytes]:
+    """Return name -> content of each file of a snapshot; UserError, naming `place`, if it is damaged."""
+    digest, _, tar_bytes = snapshot.partition(b"\n")
+    if hashlib.sha256(tar_bytes).hexdigest().encode() != digest:
+        raise UserError(
+            f"{place} is damaged, and without it the trials of its stage would be lost; restore it from a "
+            f"copy, or start the sweep under another --name: its warm starts are used again"
+        )
+    with tarfile.open(fileobj=io.BytesIO(tar_bytes)) as tar:
+        files = {m.name: tar.extractfile(m) for m in tar.getmembers() if m.name.startswith(STATE_FILES)}
+        return {name: file.read() for name, file in files.items() if file is not None}
 
 
 def restore_snapshot(storage: Storage, snapshot: str, folder: str) -> bool:
-    """Replace the state files in the storage's `folder` by those of `snapshot`.
+    """Replace the state files in the storage's `folder` by those of `snapshot`; False if there is none.
 
-    Return False if there is no snapshot: then no trial had been started.
+    UserError if the snapshot is damaged; nothing is deleted then.
     """
     if not storage.exists(snapshot):
         return False
+    files = unpack_snapshot(storage.read_bytes(snapshot), storage.url(snapshot))
+    for name, content in files.items():
+        storage.write_bytes(f"{folder}/{name}", content)
     for name in storage.listing(folder):
-        if name.startswith(STATE_FILES):
+        if name.startswith(STATE_FILES) and name not in files:
             storage.remove_file(f"{folder}/{name}")
-    with tarfile.open(fileobj=io.BytesIO(storage.read_bytes(snapshot))) as tar:
-        for member in tar.getmembers():
-            content = tar.extractfile(member)
-            if content is not None and member.name.startswith(STATE_FILES):
-                storage.write_bytes(f"{folder}/{member.name}", content.read())
     return True

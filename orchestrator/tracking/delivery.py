@@ -198,9 +198,15 @@ class Delivery:
             self._points(key, points[half:])
 
     def _artifact(self, entry: Entry) -> None:
-        path = Path(entry["path"])
+        path = self._where(Path(entry["path"]))
         send = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
         send(self._run(entry["run_key"]), str(path), entry["artifact_path"] or None)
+
+    def _where(self, path: Path) -> Path:
+        """Return where a file of the sweep is now: its storage may have been moved since it was noted."""
+        sweep = self.spool_dir.parents[1]
+        below = str(path).rpartition(f"/{sweep.name}/")[2]
+        return sweep / below if not path.exists() and (sweep / below).exists() else path
 
     def _end(self, entry: Entry) -> None:
         self.client.set_terminated(self._run(entry["run_key"]), entry["status"], entry["time_ms"])

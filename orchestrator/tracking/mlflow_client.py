@@ -5,8 +5,9 @@ seconds; training never imports it.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,60 @@ def open_client(tracking_uri: str) -> MlflowClient:
     database = database_path(tracking_uri)
     if database is None:
         return MlflowClient(tracking_uri, registry_uri=tracking_uri)
-    with locked(database.with_name(database.name + ".lock")):
-        if not database.exists() or not database.stat().st_size:
-            _make_tables(database)
-        return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+    if _is_empty(database):
+        with locked(database.with_name(database.name + ".lock")):
+            if _is_empty(database):
+                _make_tables(database)
+    follow_moved_artifacts(database)
+    return MlflowClient(tracking_uri, registry_uri=tracking_uri)
+
+
+def _is_empty(database: Path) -> bool:
+    return not database.exists() or not database.stat().st_size
+
+
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+    ("model_versions", "source"),
+)
+"""Tables and columns in which MLflow keeps the absolute address of an artifact."""
+
+
+def follow_moved_artifacts(database: Path) -> None:
+    """Correct the addresses of the artifacts that are in mlartifacts/ beside `database`.
+
+    MLflow keeps absolute addresses only, so that a storage that was moved or copied would lose its models, or
+    write into the storage that it was copied from.
+    """
+    folder = database.parent / "mlartifacts"
+    if not folder.is_dir():
+        return
+    now = folder.as_uri()
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as reader:
+        roots = {root for (root,) in reader.execute("SELECT artifact_location FROM experiments") if root}
+        olds = [r for r in roots - {now} if r.endswith("/mlartifacts") and _are_here(reader, r, folder)]
+    if not olds:
+        return
+    with closing(sqlite3.connect(database)) as connection, connection, suppress(sqlite3.OperationalError):
+        for old in olds:  # a disk that cannot be written keeps its addresses
+            for table, column in ADDRESSES:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                    f"WHERE {column} = ? OR {column} LIKE ?",
+                    (now, len(old) + 1, old, f"{old}/%"),
+                )
+
+
+def _are_here(reader: sqlite3.Connection, old: str, folder: Path) -> bool:
+    """Return True if `folder` holds the files of a run or a model whose address begins with `old`."""
+    runs = reader.execute("SELECT run_uuid FROM runs WHERE artifact_uri LIKE ?", (f"{old}/%",))
+    query = "SELECT model_id FROM logged_models WHERE artifact_location LIKE ?"
+    models = reader.execute(query, (f"{old}/%",))
+    names = [*(run_id for (run_id,) in runs), *(f"models/{model_id}" for (model_id,) in models)]
+    return any((folder / name).is_dir() for name in names)
 
 
 def _make_tables(database: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from datasets.address import hide
 from datasets.files import atomic_json, read_json
 from orchestrator.provenance import ROOT
-from orchestrator.tracking.journal import AppendOnlyFile, Entry
+from orchestrator.tracking.journal import AppendOnlyFile, Entry, read_entries
 from orchestrator.tracking.server import database_path, probe
 
 RESTART_EVERY_S = 2.0
@@ -37,6 +37,15 @@ class DeliveryStatus:
         """Read progress.json of a spool; the state is "starting" if it does not exist yet."""
         status = read_json(spool_dir / "progress.json")
         return cls(status.get("offset", 0), status.get("state", "starting"), status.get("error", ""))
+
+
+def count_rejected(spool_dir: Path) -> tuple[int, str]:
+    """Return how many entries of a spool were put aside in rejected.jsonl, and the reason of the first."""
+    path = spool_dir / "rejected.jsonl"
+    if not path.exists():
+        return 0, ""
+    entries, _ = read_entries(path, limit_bytes=-1)
+    return len(entries), str(entries[0].get("reason", "")) if entries else ""
 
 
 class Writer:
@@ -101,6 +110,10 @@ class Writer:
         """Return True if everything appended so far is in MLflow."""
         all_written = self._spool.append([])
         return all_written and self.progress().delivered_bytes >= self._spool.path.stat().st_size
+
+    def rejected(self) -> tuple[int, str]:
+        """Return how many entries MLflow can never accept, and the reason of the first; (0, "") if none."""
+        return count_rejected(self.spool_dir)
 
     def run_ids(self) -> dict[str, str]:
         """Return {run_key: MLflow run id} of the runs created so far."""

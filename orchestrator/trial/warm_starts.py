@@ -22,7 +22,7 @@ def ready(storage: "Storage", warm_key: str) -> bool:
 
 def published(storage: "Storage", warm_key: str) -> str:
     """Return the storage name of the checkpoint of a warm start; FileNotFoundError if it is not ready."""
-    done = json.loads(storage.read_text(f"{folder(warm_key)}/done.json"))
+    done = storage.read_json(f"{folder(warm_key)}/done.json")
     return f"{folder(warm_key)}/{done.get('checkpoint', 'checkpoint')}"
 
 

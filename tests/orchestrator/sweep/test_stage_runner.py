@@ -1,10 +1,12 @@
 """A stage under Tune: when it is complete, and what is read back instead of run again."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
+from datasets.errors import UserError
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.storage import Storage
 from orchestrator.sweep import stage_runner
@@ -13,6 +15,7 @@ from orchestrator.sweep.request import Request
 from orchestrator.sweep.stage import Stage
 from orchestrator.sweep.stage_observer import StageObserver
 from orchestrator.sweep.tune_callback import StageCallback
+from orchestrator.sweep.tune_controller import pack_snapshot
 
 
 def context(tmp_path, hours=0.0, **request):
@@ -71,6 +74,27 @@ def test_a_stage_that_was_done_before_is_read_back(tmp_path):
     sweep = context(tmp_path)
     assert stage_runner.run_stage(sweep, Stage("warm", ({"trial_id": "warm-a"},))) == rows
     assert sweep.budget.gpu_hours == 2.0, "what it cost counts towards the budget"
+
+
+def test_a_missing_snapshot_of_trials_that_began_is_no_new_beginning(tmp_path, monkeypatch):
+    """Its absence proves nothing: new designs would be drawn and paid for, and the old ones lost."""
+    sweep, stage = context(tmp_path), Stage("screen", draws=True)
+    monkeypatch.setattr(stage_runner, "_function_and_resources", lambda _: (lambda config: None, {"cpu": 1}))
+    monkeypatch.setattr(stage_runner, "_spec", lambda *_: None)
+    (tmp_path / "s" / "trials" / "screen-1a2b" / "attempt-1").mkdir(parents=True)
+    (tmp_path / "s" / "tune" / "screen").mkdir(parents=True)
+    (tmp_path / "s" / "tune" / "screen" / "tuner.pkl").write_text("Tune's")
+    with pytest.raises(
+        UserError, match=r"tune/screen.snapshot is missing, though trials of stage screen began"
+    ):
+        stage_runner._tuner(sweep, stage)
+    assert (tmp_path / "s" / "tune" / "screen" / "tuner.pkl").exists()
+    shutil.rmtree(tmp_path / "s" / "tune" / "screen")
+    sweep.storage.write_bytes("s/tune/screen.snapshot", pack_snapshot(tmp_path))
+    with pytest.raises(
+        UserError, match="tune/screen/tuner.pkl is missing, though trials of stage screen began"
+    ):
+        stage_runner._tuner(sweep, stage)
 
 
 def test_a_stage_without_designs_has_no_rows_and_is_done(tmp_path):

@@ -12,6 +12,7 @@ from ray.tune import Experiment
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
 from ray.tune.utils import flatten_dict
 
+from datasets.errors import UserError
 from experiments.recipes.demo import demo
 from orchestrator.cluster.connect import connect
 from orchestrator.results.trial_report import Status, TrialReport
@@ -51,6 +52,23 @@ def test_a_snapshot_is_whole_and_replaces_what_is_torn(tmp_path):
 
 def test_without_a_snapshot_no_trial_was_started(tmp_path):
     assert not restore_snapshot(Storage(str(tmp_path)), "s/tune/screen.snapshot", "s/tune/screen")
+
+
+def test_a_damaged_snapshot_is_a_sentence_and_deletes_nothing(tmp_path):
+    """Cut at any length, or with one bit changed: the state that is there stays."""
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "experiment_state-1.json").write_text("state" * 100)
+    whole, storage = pack_snapshot(tmp_path / "staging"), Storage(str(tmp_path / "runs"))
+    storage.write_text("s/tune/screen/experiment_state-0.json", "readable")
+    flipped = whole[:3000] + bytes([whole[3000] ^ 1]) + whole[3001:]
+    for damaged in (b"", whole[:40], whole[:600], whole[:-1], flipped):
+        storage.write_bytes("s/tune/screen.snapshot", damaged)
+        with pytest.raises(UserError, match=r"s/tune/screen.snapshot is damaged, .*restore it from a copy"):
+            restore_snapshot(storage, "s/tune/screen.snapshot", "s/tune/screen")
+        assert storage.listing("s/tune/screen") == ["experiment_state-0.json"]
+    storage.write_bytes("s/tune/screen.snapshot", whole)
+    assert restore_snapshot(storage, "s/tune/screen.snapshot", "s/tune/screen")
+    assert storage.listing("s/tune/screen") == ["experiment_state-1.json"]
 
 
 def test_another_controller_than_ours_is_an_error():

@@ -1,0 +1,134 @@
+"""A finished sweep keeps its answer, whatever happens to a command that resumes it."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from types import SimpleNamespace
+
+import pytest
+from helpers.fake_sweep import fake_sweep
+
+from datasets.errors import UserError
+from orchestrator.results.sweep_folder import read_facts, read_rows
+from orchestrator.storage import Storage
+from orchestrator.sweep import run
+from orchestrator.sweep.request import Request
+
+
+class Record:
+    """A record whose MLflow takes everything."""
+
+    def __init__(self, folder, sweep, tracking_uri):
+        self.writer = SimpleNamespace(
+            start=lambda: None, run_ids=lambda: {}, rejected=lambda: (2, "RESOURCE_DOES_NOT_EXIST: no run")
+        )
+        self.writer.spool_dir = folder / "spool"
+
+    def finish(self, tags, files):
+        assert tags["status"] == "finished"
+
+    def close(self):
+        return True
+
+    def run_id(self, stage, trial_id):
+        return None
+
+
+@pytest.fixture
+def request_of_demo(tmp_path, monkeypatch):
+    facts, _ = fake_sweep(tmp_path / "demo")
+    facts |= {"pick_design": "b4", "cost": 0.0, "counts": {}, "request": {}}
+    (tmp_path / "demo" / "sweep.json").write_text(json.dumps(facts))
+    monkeypatch.setattr(run, "SweepRecord", Record)
+    return Request(name="demo", storage=str(tmp_path))
+
+
+class Killed(BaseException):
+    """As kill -9: nothing of the process runs afterwards."""
+
+
+def answer(storage):
+    facts, rows = read_facts(storage, "demo"), read_rows(storage, "demo")
+    assert facts["status"] == "finished" and facts["pick"] in {row["trial_id"] for row in rows}
+    return facts, rows
+
+
+def test_a_kill_at_any_write_leaves_the_answer(request_of_demo, tmp_path, monkeypatch):
+    storage = Storage(str(tmp_path))
+    before = answer(storage)
+    monkeypatch.setattr(run, "build_report", lambda folder: folder / "report.html")
+    for kill_at in range(12):
+        writes = iter(range(100))
+        real = Storage.write_bytes
+
+        def write(self, name, content, kill_at=kill_at, writes=writes, real=real):
+            if next(writes) >= kill_at and not name.endswith("alive.json"):
+                raise Killed
+            real(self, name, content)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Storage, "write_bytes", write)
+            try:
+                run.finish_again(request_of_demo, lambda line: None)
+                done = True
+            except Killed:
+                done = False
+        facts, rows = answer(storage)
+        assert rows == before[1] and facts.pop("parent_run_id", None) is None and facts == before[0]
+    assert done
+
+
+def test_what_mlflow_refused_is_counted_and_told(request_of_demo):
+    said = []
+    run.finish_again(request_of_demo, said.append)
+    assert "MLflow refused 2 entries of the record, the first because of RESOURCE_DOES_NOT_EXIST" in said[-1]
+
+
+def test_a_finished_sweep_is_not_trained_again(request_of_demo, tmp_path, monkeypatch):
+    """Neither images, nor stages, nor Ray are looked at: a damaged stage cannot cost the answer."""
+    monkeypatch.setattr(run, "make_plan", lambda *_: pytest.fail("a plan opens images"))
+    (tmp_path / "demo" / "stages").mkdir()
+    (tmp_path / "demo" / "stages" / "test.json").write_text("{")
+    assert run.run_sweep(request_of_demo, None, resume=True, say=lambda _: None)["pick"] == "confirm-0-s1"
+    (tmp_path / "demo" / "leaderboard.json").write_text('[{"trial_id":')
+    before = (tmp_path / "demo" / "sweep.json").read_bytes()
+    with pytest.raises(UserError, match=r"demo/leaderboard.json is damaged: it is not JSON"):
+        run.run_sweep(request_of_demo, None, resume=True, say=lambda _: None)
+    assert (tmp_path / "demo" / "sweep.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_a_process_that_resumes_a_finished_sweep(tmp_path):
+    fake_sweep(tmp_path / "demo")
+    facts = json.loads((tmp_path / "demo" / "sweep.json").read_text())
+    facts |= {"pick_design": "b4", "cost": 0.0, "counts": {}, "request": {}, "tracking_uri": ""}
+    (tmp_path / "demo" / "sweep.json").write_text(json.dumps(facts))
+    child = textwrap.dedent("""
+        import sys
+        from orchestrator.sweep.run import finish_again
+        from orchestrator.sweep.request import Request
+        print("ready", flush=True)
+        finish_again(Request(name="demo", storage=sys.argv[1]), lambda line: None)
+    """)
+    storage, took = Storage(str(tmp_path)), 0.0
+    pick = answer(storage)[0]["pick"]
+    for k in range(21):
+        process = subprocess.Popen(
+            [sys.executable, "-c", child, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        assert process.stdout.readline() == "ready\n"
+        began = time.monotonic()
+        if k == 0:
+            assert process.wait(300) == 0
+            took = time.monotonic() - began
+        else:
+            time.sleep(took * k / 21)
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        assert answer(storage)[0]["pick"] == pick, f"kill {k}"
+    run.finish_again(Request(name="demo", storage=str(tmp_path)), lambda line: None)
+    assert answer(storage)[0]["parent_run_id"]
