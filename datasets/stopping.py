@@ -26,10 +26,11 @@ def stop_as_ctrl_c() -> None:
 def interrupt() -> None:
     """Interrupt this process like Ctrl-C, also if it was started with Ctrl-C switched off (`command &`)."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        if threading.current_thread() is not threading.main_thread():
-            os.kill(os.getpid(), signal.SIGTERM)  # whose handler runs in the main thread, and comes back here
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        elif signal.getsignal(signal.SIGTERM) is _on_signal:
+            os.kill(os.getpid(), signal.SIGTERM)  # its handler runs in the main thread, and comes back here
             return
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.kill(os.getpid(), signal.SIGINT)
 
 

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.results.sweep_folder import checkpoint_name, read_facts, read_rows
+from orchestrator.results.sweep_folder import checkpoint_url, read_facts, read_rows
 from orchestrator.storage import MARKER, Storage
 from orchestrator.tracking.run_key import experiment_name, split_run_key
 from orchestrator.tracking.writer import KEY_TAG
@@ -108,5 +108,5 @@ def _of_row(
 
 def _fetch(storage: Storage, sweep: str, place: str, scratch: Path) -> Path:
     """Return a local folder with the checkpoint `place` of a row; if it is not there, `place` itself."""
-    name = checkpoint_name(sweep, place)
+    name = storage.name_of(checkpoint_url(storage, sweep, place))
     return storage.fetch(name, scratch) if storage.exists(f"{name}/{MARKER}") else Path(place)

@@ -64,7 +64,7 @@ def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     if not exists(storage, name):
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
-    return storage.read_json(f"{name}/{FACTS}", keys=("status",))
+    return storage.read_json(f"{name}/{FACTS}")
 
 
 def tracking_uri(facts: Mapping[str, Any], folder: Path) -> str:
@@ -75,9 +75,10 @@ def tracking_uri(facts: Mapping[str, Any], folder: Path) -> str:
     return facts.get("tracking_uri") or f"sqlite:///{folder / 'mlflow.db'}"
 
 
-def checkpoint_name(sweep: str, place: str) -> str:
-    """Return the storage name of a checkpoint from its URL in a row, wherever the storage was then."""
-    return f"{sweep}/trials/{place.rpartition(f'{sweep}/trials/')[2]}"
+def checkpoint_url(storage: "Storage", sweep: str, place: str) -> str:
+    """Return the URL of a checkpoint from that in a row of the sweep, wherever the storage was then."""
+    _, found, below = place.rpartition(f"/{sweep}/trials/")
+    return storage.url(f"{sweep}/trials/{below}") if found else place
 
 
 def write_facts(storage: "Storage", name: str, facts: Mapping[str, Any]) -> None:

@@ -66,9 +66,14 @@ def last_beat(storage: Storage, sweep: str) -> Beat | None:
 
     UserError if the file is damaged.
     """
-    numbers = storage.listing(f"{sweep}/{CLAIMS}")
-    beats = [b for b in (_read(storage, f"{sweep}/{ALIVE}"), _newest(storage, sweep, numbers)) if b]
+    newest = _newest(storage, sweep, _claims(storage, sweep))
+    beats = [b for b in (_read(storage, f"{sweep}/{ALIVE}"), newest) if b]
     return max(beats, key=lambda b: b.claim, default=None)  # of one claim, the beat is newer: it stands first
+
+
+def _claims(storage: Storage, sweep: str) -> list[str]:
+    """Return the names of the claims, in order; files that are still being written begin with a dot."""
+    return [name for name in storage.listing(f"{sweep}/{CLAIMS}") if not name.startswith(".")]
 
 
 def _newest(storage: Storage, sweep: str, names: list[str]) -> Beat | None:
@@ -129,7 +134,7 @@ class Claim:
 
     def check(self) -> None:
         """Raise Superseded if another driver has claimed the sweep since."""
-        names = self.storage.listing(f"{self.sweep}/{CLAIMS}")
+        names = _claims(self.storage, self.sweep)
         if self.lost or not names or names[-1] != _name(self.number):
             self.lost = True
             owner = _newest(self.storage, self.sweep, names)

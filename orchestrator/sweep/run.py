@@ -59,7 +59,7 @@ def run_sweep(
         Interrupted: the user stopped it; it can be resumed.
     """
     connect.check_datasets_package()
-    if resume and read_facts(Storage(request.storage), request.name)["status"] == "finished":
+    if resume and read_facts(Storage(request.storage), request.name).get("status") == "finished":
         return finish_again(request, say)
     with ExitStack() as stack:
         if request.address:

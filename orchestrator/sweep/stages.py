@@ -4,7 +4,7 @@ from typing import Any
 
 from orchestrator.results.leaderboard import to_confirm
 from orchestrator.results.row import Row, test_row
-from orchestrator.results.sweep_folder import checkpoint_name, read_stage, write_rows, write_stage
+from orchestrator.results.sweep_folder import checkpoint_url, read_stage, write_rows, write_stage
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.held_out import evaluate_checkpoints
 from orchestrator.sweep.population import run_population
@@ -61,7 +61,7 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
     context.progress.begin("test")
     confirmed = [r for r in rows if r["stage"] == "confirm" and r["finished"]]
     warm = [storage.url(context.path(f"trials/{r['trial_id']}/warm")) for r in confirmed]
-    own = [storage.url(checkpoint_name(request.name, str(r["checkpoint"]))) for r in confirmed]
+    own = [checkpoint_url(storage, request.name, str(r["checkpoint"])) for r in confirmed]
     pairs = list(zip(own, warm, strict=True))
     evaluations = evaluate_checkpoints(pairs, "test", request, context.plan.digests["test"], context.capacity)
     tests = []

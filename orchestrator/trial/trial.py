@@ -7,7 +7,7 @@ import torch
 
 from datasets.errors import UserError
 from orchestrator.cluster.worker import memory_advice
-from orchestrator.results.sweep_folder import checkpoint_name
+from orchestrator.results.sweep_folder import checkpoint_url
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.trial import preemption, warm_starts
 from orchestrator.trial.context import TrialContext
@@ -137,7 +137,9 @@ class Trial:
         if folder is not None:
             return run.resume(folder)
         if context.lineage.parent:
-            parent = checkpoint_name(context.spec.sweep, context.lineage.parent)
+            parent = context.storage.name_of(
+                checkpoint_url(context.storage, context.spec.sweep, context.lineage.parent)
+            )
             folder = context.storage.fetch(parent, context.scratch)
             self.monitor.take_over(folder)
             return run.resume(folder)

@@ -19,8 +19,8 @@ COMMAND = textwrap.dedent("""
     from experiments.common import cli
 
     def main():
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             print("saving", flush=True)

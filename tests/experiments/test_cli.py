@@ -174,7 +174,7 @@ def test_a_command_for_a_cluster_ends_this_process_with_its_exit_code(here, monk
         (lambda: None, 0, ""),
         (lambda: 3, 3, ""),
         (lambda: (_ for _ in ()).throw(UserError("what to do")), 2, "error: what to do\n"),
-        (lambda: (_ for _ in ()).throw(KeyboardInterrupt), 130, ""),
+        (lambda: (_ for _ in ()).throw(KeyboardInterrupt), 130, "stopped\n"),
     ],
 )
 def test_exit_codes(main, code, said, capsys):
