@@ -15,13 +15,15 @@ from trainers.distributed import ALONE, Ranks
 from trainers.mixed_precision import ComputeCopy
 from trainers.numerics import training_numerics
 from trainers.state import TrainState
+from trainers.weights import NEEDS, obtain
 
 
 class StepLosses:
     """The networks of a `TrainState` as functions, and the losses that its settings enable.
 
-    `features` is the network of the content loss (`build_features`), None without one. Discriminator
-    outputs are logits. Relativistic losses average logits over all `ranks`.
+    `features` is the network of the content loss (`build_features`), None without one; the network of the
+    perceptual loss is built here. Discriminator outputs are logits. Relativistic losses average logits over
+    all `ranks`.
     """
 
     def __init__(
@@ -32,13 +34,15 @@ class StepLosses:
         self.numerics = training_numerics(config.run, self.device)
         if config.run.compile:
             _prepare_compiler(config)
-        self.g_copy, self.d_copy, features_copy = (
+        perceptual = _perceptual(config, self.device) if state.phase == "gan" else None
+        self.g_copy, self.d_copy, features_copy, perceptual_copy = (
             module and ComputeCopy(module, bf16=config.run.precision == "bf16")
-            for module in (state.generator, state.discriminator, features)
+            for module in (state.generator, state.discriminator, features, perceptual)
         )
         self.generator = _compiled(self.g_copy, config)
         self.discriminator = _compiled(self.d_copy, config)
         self.features = _compiled(features_copy, config)
+        self.perceptual = _compiled(perceptual_copy, config)
 
     def generate(self, lr_image: Tensor) -> Tensor:
         """Return the generator's output for `lr_image`, in the input's dtype."""
@@ -80,6 +84,9 @@ class StepLosses:
             terms["content"] = loss.content_weight * losses.content_loss(
                 self._content(sr), target, loss.content_scale, loss.content_criterion
             )
+        if loss.perceptual_weight:
+            with self.autocast():
+                terms["perceptual"] = loss.perceptual_weight * self.perceptual(2 * sr - 1, 2 * hr - 1).mean()
         if loss.adversarial_weight:
             assert fake is not None
             terms["adversarial"] = loss.adversarial_weight * losses.adversarial_g(
@@ -130,11 +137,25 @@ def build_features(config: TrainConfig, device: torch.device) -> nn.Module | Non
         loss.content_activation,
         loss.content_weights,
         normalise=loss.content_normalise,
+        criterion=loss.content_criterion,
     )
     return features.to(device=device, memory_format=torch.channels_last)
 
 
-def _compiled(network: ComputeCopy | None, config: TrainConfig) -> Callable[[Tensor], Tensor]:
+def _perceptual(config: TrainConfig, device: torch.device) -> nn.Module | None:
+    """Return the metric that is a loss, on `device`: two batches in [-1, 1] -> distances (N,); else None."""
+    if not config.loss.perceptual_weight:
+        return None
+    from trainers.metrics.dists import load_dists
+    from trainers.metrics.lpips import load_lpips
+
+    name = config.loss.perceptual
+    for weights in NEEDS[name]:
+        obtain(weights)  # downloaded once, as those of the content loss
+    return load_dists(device) if name == "dists" else load_lpips(name, device)
+
+
+def _compiled(network: ComputeCopy | None, config: TrainConfig) -> Callable[..., Tensor]:
     """Return a network as a function, through torch.compile if run.compile is set."""
     if network is None:
         return _absent
@@ -152,5 +173,5 @@ def _prepare_compiler(config: TrainConfig) -> None:
     torch._functorch.config.donated_buffer = config.optim.update_order != "simultaneous"  # type: ignore[attr-defined]
 
 
-def _absent(image: Tensor) -> Tensor:
-    raise AssertionError("this phase has no discriminator or no content loss")
+def _absent(*_: Tensor) -> Tensor:
+    raise AssertionError("this phase has no discriminator, or no content or perceptual loss")

@@ -1,4 +1,4 @@
-"""Features of a frozen VGG network, which SRGAN's content loss compares.
+"""Features of a frozen VGG network at one or several layers, which the content loss compares.
 
 ImageNet weights are torchvision's (trainers/weights), or come from a file. Random weights are marked in
 `label`, so that no table presents them as the published network.
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
-from datasets.errors import UserError, unknown
+from datasets.errors import UserError
 from trainers.config.checks import choose
-from trainers.config.loss import content_layers
+from trainers.config.loss import content_layers, content_taps
 from trainers.weights import obtain
 from trainers.weights.readers import read_file
 from trainers.weights.store import file_sha256, is_published
@@ -24,11 +24,13 @@ RANDOM_SEED = 20_170_525  # constant, so that random features are equal in every
 
 
 class VGGFeatures(nn.Module):
-    """(N, 3, H, W) RGB in [0, 1] -> features at one convolution of VGG, before or after its ReLU.
+    """(N, 3, H, W) RGB in [0, 1] -> features of VGG, before or after the ReLU of the layers in `layers`.
 
-    `layer` is written convB_N, convolution N of block B, or poolB, the pool that ends block B; later
-    layers are not built. With normalise=False, images are not normalised, as in leftthomas' public SRGAN (its
-    loss is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
+    `layers` is read by `content_taps`: convB_N is convolution N of block B, poolB the pool that ends block B;
+    later layers are not built. One layer gives its features (N, C, h, w). Several give (N, D), in which each
+    layer is scaled so that the mean distance by `criterion` (l1 or l2) is the weighted sum of the layers'
+    mean distances. With normalise=False, images are not normalised, as in leftthomas' public SRGAN (its loss
+    is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
 
     Raises:
         UserError: network or layer are unknown, or the weights cannot be read or downloaded.
@@ -38,12 +40,20 @@ class VGGFeatures(nn.Module):
     std: Tensor
 
     def __init__(
-        self, network: str, layer: str, activation: bool, weights: str, *, normalise: bool = True
+        self,
+        network: str,
+        layers: str,
+        activation: bool,
+        weights: str,
+        *,
+        normalise: bool = True,
+        criterion: str = "l2",
     ) -> None:
         super().__init__()
         choose("content network", network, CONFIGURATIONS, "loss.content_network")
         self.label, state = _weights(network, weights)
-        self.features = _layers(network, layer, activation)
+        self.power = choose("content criterion", criterion, {"l1": 1, "l2": 2}, "loss.content_criterion")
+        self.features, self.taps = _layers(network, content_taps(network, layers), activation)
         _fill(self.features, state, weights)
         self.normalise = normalise
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
@@ -51,17 +61,35 @@ class VGGFeatures(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.features((image - self.mean) / self.std if self.normalise else image)
+        image = (image - self.mean) / self.std if self.normalise else image
+        if len(self.taps) == 1:
+            return self.features(image)
+        found: list[tuple[float, Tensor]] = []
+        for place, layer in enumerate(self.features):
+            image = layer(image)
+            if place in self.taps:
+                found.append((self.taps[place], image.flatten(1)))
+        size = sum(features.shape[1] for _, features in found)
+        scaled = [(w * size / f.shape[1]) ** (1 / self.power) * f for w, f in found]
+        return torch.cat(scaled, dim=1)
 
 
-def _layers(network: str, layer: str, activation: bool) -> nn.Sequential:
-    """Return torchvision's VGG up to `layer`, without the last ReLU if `activation` is False."""
+def _layers(
+    network: str, weights: dict[str, float], activation: bool
+) -> tuple[nn.Sequential, dict[int, float]]:
+    """Return torchvision's VGG up to the last layer in `weights`, and the weights by place in it."""
     known = content_layers(network)
-    if layer not in known:
-        raise unknown(f"layer of {network}", layer, known, "loss.content_layer")
-    entries = cfgs[CONFIGURATIONS[network]][: known.index(layer) + 1]  # one per convolution and pool
-    features = make_layers(entries)
-    return features if activation or layer.startswith("pool") else features[:-1]
+    entries = cfgs[CONFIGURATIONS[network]][: max(known.index(layer) for layer in weights) + 1]
+    features, taps = make_layers(entries), {}
+    place = -1
+    for layer, entry in zip(known, entries, strict=False):
+        place += 1 if entry == "M" else 2  # a convolution brings its ReLU
+        if layer in weights:
+            before = entry != "M" and not activation
+            taps[place - before] = weights[layer]
+            if before:
+                features[place].inplace = False  # else it would change the features that were taken
+    return features[: max(taps) + 1], taps
 
 
 def _weights(network: str, weights: str) -> tuple[str, dict[str, Tensor] | None]:

@@ -14,7 +14,7 @@ from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.schedulers.rules import RULES, Rung, RungEntry
 from trainers.objectives import Objectives
 
-GAN_TERMS = ("adversarial", "content")
+GAN_TERMS = ("adversarial", "content", "perceptual")
 MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained by its second rung
 
 

@@ -25,7 +25,9 @@ from trainers.models import build_discriminator, build_generator
 from trainers.models.batch_norm import synchronise
 
 SIZES = ("data.batch_size", "optim.micro_batches")
-GENERATOR_WEIGHTS = tuple(f"loss.{term}_weight" for term in ("pixel", "content", "adversarial", "tv"))
+GENERATOR_WEIGHTS = tuple(
+    f"loss.{term}_weight" for term in ("pixel", "content", "perceptual", "adversarial", "tv")
+)
 
 
 def check_objective(config: TrainConfig) -> None:

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchvision import models
+from torchvision.models.vgg import cfgs, make_layers
 
-from trainers.weights import VARIABLE, WEIGHTS
+from trainers.metrics import dists, lpips
+from trainers.weights import NEEDS, VARIABLE, WEIGHTS
 
 
 def publish(
@@ -46,6 +49,28 @@ def flax(network: str, places: tuple[int, ...], kernel: tuple[int, ...] = (3, 3,
             f"Conv_{k}": {"kernel": draw(*kernel), "bias": draw(kernel[-1])} for k in range(len(places))
         }
     }
+
+
+def publish_random(patch: pytest.MonkeyPatch, folder: Path, metric: str) -> None:
+    """Publish random weights of the right shapes for lpips_alex, lpips_vgg or dists in `folder`."""
+    network, head = NEEDS[metric]
+    torch.manual_seed(0)
+    features = models.alexnet().features if network == "alexnet" else make_layers(cfgs["D"])
+    for module in features:
+        if isinstance(module, torch.nn.Conv2d):  # else the signal fades from layer to layer
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    publish(patch, folder, network, features.state_dict(prefix="features."))
+    widths = (64, 192, 384, 256, 256) if network == "alexnet" else (64, 128, 256, 512, 512)
+    heads = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1) for k, c in enumerate(widths)}
+    alpha_beta = {name: torch.rand(1, 3 + sum(widths), 1, 1) for name in ("alpha", "beta")}
+    publish(patch, folder, head, alpha_beta if metric == "dists" else heads)
+    forget()
+
+
+def forget() -> None:
+    """Forget the networks that this process has read."""
+    for function in (lpips.backbone, lpips.load_lpips, dists.load_dists):
+        function.cache_clear()
 
 
 class Foreign:

@@ -3,8 +3,11 @@
 import pytest
 import torch
 from helpers.tiny import batch, same, snapshot, tiny
+from helpers.weights import forget, publish_random
 
 from trainers import losses
+from trainers.config.loss import PERCEPTUAL_LOSSES
+from trainers.metrics.dists import load_dists
 from trainers.state import new_state
 from trainers.step_losses import StepLosses, build_features
 from trainers.train_step import TrainStep
@@ -73,7 +76,7 @@ def test_points_of_the_gradient_penalty_depend_on_the_step_alone():
 
 def test_a_phase_without_a_discriminator_cannot_judge():
     state = new_state(tiny(), "psnr", CPU)
-    with pytest.raises(AssertionError, match="no discriminator or no content loss"):
+    with pytest.raises(AssertionError, match="no discriminator, or no content or perc"):
         StepLosses(tiny(), state, None).judge(batch()[0])
 
 
@@ -91,3 +94,49 @@ def test_compiled_modules_give_the_same_update(monkeypatch):
     for step in (plain_step, fast_step):
         step(*batch())
     assert same(snapshot(plain.generator), snapshot(fast.generator))
+
+
+def vgg16(layers):
+    return {f"loss__content_{k}": v for k, v in (("network", "vgg16"), ("layer", layers), ("weight", 1.0))}
+
+
+LOSSES = {"conv2_2": vgg16("conv2_2"), "real_esrgan": vgg16("real_esrgan")} | {
+    metric: {"loss__perceptual": metric, "loss__perceptual_weight": 1.0} for metric in PERCEPTUAL_LOSSES
+}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Random weights under the names of those of VGG16, LPIPS and DISTS."""
+    with pytest.MonkeyPatch.context() as patch:
+        for metric in PERCEPTUAL_LOSSES:
+            publish_random(patch, tmp_path_factory.getbasetemp(), metric)
+        yield
+    forget()
+
+
+def weights_of(module):
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_step_with_each_loss_changes_the_generator_and_nothing_else(name, published):
+    quiet = {"loss__pixel_weight": 0.0, "loss__adversarial_weight": 0.0, "loss__content_weights": "imagenet"}
+    state, step = start(tiny(**quiet, **LOSSES[name]))
+    network = step.losses.perceptual if name in PERCEPTUAL_LOSSES else step.losses.features
+    before = [weights_of(m) for m in (state.generator, state.discriminator, network)]
+    step(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 16, 16))  # AlexNet's smallest side is 35 px
+    step.check()
+    generator, *others = (weights_of(m) for m in (state.generator, state.discriminator, network))
+    assert all(not torch.equal(p, generator[n]) for n, p in before[0].items() if p.ndim == 4)
+    for old, new in zip(before[1:], others, strict=True):
+        assert all(torch.equal(p, new[n]) for n, p in old.items())
+
+
+def test_a_metric_as_a_loss_is_its_mean_times_the_weight_and_nearly_so_in_bf16(published):
+    only = {"loss__perceptual_weight": 0.5, "loss__adversarial_weight": 0.0, "loss__pixel_weight": 0.0}
+    sr, hr = torch.rand(2, 2, 3, 24, 24)
+    term = of(tiny(**only)).generator_terms(sr, hr, None, None)["perceptual"]
+    torch.testing.assert_close(term, load_dists(CPU)(2 * sr - 1, 2 * hr - 1).mean() / 2)
+    half = of(tiny(**only, run__precision="bf16")).generator_terms(sr, hr, None, None)["perceptual"]
+    assert half.item() == pytest.approx(term.item(), rel=0.02)

@@ -106,9 +106,9 @@ def test_without_network_the_sentence_names_the_option_and_the_file(monkeypatch,
 def test_unknown_network_layer_and_criterion():
     with pytest.raises(UserError, match="no content network 'vgg11'"):
         VGGFeatures("vgg11", "conv1_1", True, "random")
-    with pytest.raises(UserError, match=r"no layer of vgg16 'conv5_4'; known: conv1_1"):
+    with pytest.raises(UserError, match=r"no layer of vgg16 'conv5_4'; known: blocks, conv1_1"):
         VGGFeatures("vgg16", "conv5_4", True, "random")
-    with pytest.raises(UserError, match=r"no content layer 'conv5_4'; known: .*loss\.content_layer"):
+    with pytest.raises(UserError, match=r"no layer of vgg16 'conv5_4'; known: .*loss\.content_layer"):
         LossConfig(content_network="vgg16")
     for refused in (
         lambda: LossConfig(content_criterion="l3"),
@@ -135,3 +135,29 @@ def test_published_weights_in_a_file_are_known_whole_or_as_features(tmp_path, mo
     save_file(features, tmp_path / "features.safetensors")
     for name in ("whole.pth", "features.safetensors"):
         assert VGGFeatures("vgg16", "conv1_2", True, str(tmp_path / name)).label == "vgg16-imagenet"
+
+
+@pytest.mark.parametrize("activation", [True, False])
+@pytest.mark.parametrize("criterion", ["l1", "l2"])
+def test_several_layers_are_the_weighted_sum_of_each_layer_s_loss(criterion, activation):
+    a, b = torch.rand(2, 2, 3, 32, 24, generator=torch.Generator().manual_seed(0))
+    weights = {"conv1_2": 0.1, "conv2_2": 0.1, "conv3_3": 1.0, "conv4_3": 1.0, "conv5_3": 1.0}
+
+    def loss(layers):
+        network = VGGFeatures("vgg16", layers, activation, "random", criterion=criterion)
+        return content_loss(network(a), network(b), 0.5, criterion)
+
+    parts = [weight * loss(layer) for layer, weight in weights.items()]
+    assert min(parts) > 0
+    torch.testing.assert_close(loss("real_esrgan"), sum(parts))
+    torch.testing.assert_close(loss("conv5_3 + conv1_2*0.1"), parts[4] + parts[0])
+
+
+def test_features_taken_before_a_relu_are_not_changed_by_it():
+    image = torch.rand(1, 3, 16, 16)
+    both = VGGFeatures("vgg19", "conv1_1+conv1_2", False, "random")
+    one = VGGFeatures("vgg19", "conv1_1", False, "random")
+    assert both(image).min() < 0
+    size = 2 * 64 * 16 * 16
+    expected = (size / (size / 2)) ** 0.5 * one(image).flatten(1)
+    torch.testing.assert_close(both(image)[:, : size // 2], expected)

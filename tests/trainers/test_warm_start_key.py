@@ -43,6 +43,7 @@ OTHER = {
     "loss.content_network": ({"loss.content_layer": "conv4_3"}, "vgg16"),
     "loss.content_layer": ({}, "conv2_2"),
     "loss.content_criterion": ({}, "l1"),
+    "loss.perceptual": ({}, "lpips_vgg"),
     "loss.adversarial": ({}, "hinge"),
     "loss.gradient_penalty_weight": (
         {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from trainers.config.checks import at_least, below_one, known
-from trainers.config.loss import LossConfig
+from trainers.config.loss import PERCEPTUAL_LOSSES, LossConfig
 from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check_designs_together
 
 UPDATE_ORDERS = ("d_first", "simultaneous")
@@ -137,6 +137,23 @@ class ObjectiveConfig:
     """Largest loss of distortion against the warm start that is feasible, in units of that metric."""
 
 
+def check_objective_apart(loss: LossConfig, objective: ObjectiveConfig) -> None:
+    """Raise UserError if a loss and an objective compare images by the same published network.
+
+    Training would then raise the score by what this network overlooks, not by better images.
+    """
+    measures = {"perceptual": objective.perceptual, "distortion": objective.distortion}
+    for field_name, metric in measures.items():
+        network = PERCEPTUAL_LOSSES.get(metric)
+        if network in loss.published_networks:
+            free = [m for m, other in PERCEPTUAL_LOSSES.items() if other not in loss.published_networks]
+            raise UserError(
+                f"objective.{field_name} {metric} and the loss use the same weights ({network}), so training "
+                f"would raise the score without better images: set objective.{field_name} "
+                f"{free[-1] if free else 'swd'}, or another loss"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """All settings of one training run."""
@@ -160,6 +177,7 @@ class TrainConfig:
                     f"but got {side}"
                 )
         check_designs_together(self.discriminator, self.loss, self.data.crop_px)
+        check_objective_apart(self.loss, self.objective)
         self._check_step()
 
     def _check_step(self) -> None:

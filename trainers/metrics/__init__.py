@@ -43,8 +43,6 @@ class Metric:
     """image: one value per image, whose mean is the summary; set: one value for the whole set."""
     package: str = ""
     """Python module of the `metrics` extra without which the metric is unavailable."""
-    network: str = ""
-    """Published network that it uses; a network of the loss must not also be that of an objective."""
     min_side: int = 0
     """Smallest valid length of the shorter side in pixels, after the border is shaved."""
     function: Callable[[Views, Views], list[float]] | Callable[[Views, Views], float]
@@ -115,21 +113,18 @@ METRICS: dict[str, Metric] = {
         name="lpips_alex",
         direction="min",
         protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
-        network="alexnet",
         function=lpips.lpips_alex,
     ),
     "lpips_vgg": Metric(
         name="lpips_vgg",
         direction="min",
         protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
-        network="vgg16",
         function=lpips.lpips_vgg,
     ),
     "dists": Metric(
         name="dists",
         direction="min",
         protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
-        network="vgg16",
         function=dists.dists,
     ),
     "niqe": Metric(
@@ -159,7 +154,6 @@ METRICS: dict[str, Metric] = {
         protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
         level="set",
         package="torch_fidelity",
-        network="inception",
         function=frechet.fid,
         on_subsets=partial(frechet.on_subsets, frechet.frechet, "inception"),
     ),
@@ -170,7 +164,6 @@ METRICS: dict[str, Metric] = {
         protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
         level="set",
         package="torch_fidelity",
-        network="inception",
         function=frechet.kid,
         on_subsets=partial(frechet.on_subsets, frechet.kernel_distance, "inception"),
     ),

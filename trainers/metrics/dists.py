@@ -65,6 +65,8 @@ class Dists(nn.Module):
 
 def _similarities(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     """Return texture and structure similarity (N, C) of two feature maps (eq. 5 and 6)."""
+    if p.dtype == torch.bfloat16:  # under autocast, which is too coarse for means of squares
+        p, q = p.float(), q.float()
     mean_p, mean_q = p.mean((2, 3)), q.mean((2, 3))
     texture = (2 * mean_p * mean_q + _STABILISER) / (mean_p**2 + mean_q**2 + _STABILISER)
     covariance = (p * q).mean((2, 3)) - mean_p * mean_q
@@ -73,7 +75,9 @@ def _similarities(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def _load(device: torch.device) -> Dists:
+@torch.inference_mode(False)  # the parameters may be used by a loss, too
+def load_dists(device: torch.device) -> Dists:
+    """Return DISTS with its published weights; UserError if a file is missing or damaged."""
     network, alpha_beta = NEEDS["dists"]
     weights = load(alpha_beta)
     return Dists(backbone(network, device), weights["alpha"], weights["beta"]).to(device)
@@ -87,4 +91,4 @@ def dists(sr: Views, hr: Views) -> list[float]:
     Raises:
         UserError: a weight file is missing or damaged.
     """
-    return pairwise(_load(sr.device), sr, hr)
+    return pairwise(load_dists(sr.device), sr, hr)

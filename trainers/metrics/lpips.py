@@ -36,7 +36,9 @@ class Lpips(nn.Module):
         for i, layer in enumerate(self.features[: self.taps[-1] + 1]):
             x = layer(x)
             if i in self.taps:
-                out.append(x / (x.pow(2).sum(1, keepdim=True).sqrt() + 1e-10))
+                wide = x.float() if x.dtype == torch.bfloat16 else x  # under autocast
+                # a norm, not the root of a sum: where all features are 0, its gradient is 0 and not NaN
+                out.append(x / (torch.linalg.vector_norm(wide, dim=1, keepdim=True) + 1e-10))
         return out
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -46,6 +48,7 @@ class Lpips(nn.Module):
 
 
 @cache
+@torch.inference_mode(False)  # the parameters may be used by a loss, too
 def backbone(network: str, device: torch.device) -> nn.Sequential:
     """Return the features of torchvision's alexnet or vgg16 with ImageNet weights, read once per device.
 
@@ -61,21 +64,14 @@ def backbone(network: str, device: torch.device) -> nn.Sequential:
     return features.to(device).eval().requires_grad_(False)
 
 
-def build(network: str, heads: str, device: torch.device) -> Lpips:
-    """Return LPIPS on `network` (alexnet or vgg16) with the weights `heads`."""
+@cache
+@torch.inference_mode(False)
+def load_lpips(name: str, device: torch.device) -> Lpips:
+    """Return lpips_alex or lpips_vgg with published weights; UserError if a file is missing or damaged."""
+    network, heads = NEEDS[name]
     taps = ALEX_RELUS if network == "alexnet" else VGG_RELUS
     weights = [load(heads)[f"lin{k}.model.1.weight"] for k in range(5)]
     return Lpips(backbone(network, device), taps, weights).to(device)
-
-
-@cache
-def _alex(device: torch.device) -> Lpips:
-    return build(*NEEDS["lpips_alex"], device)
-
-
-@cache
-def _vgg(device: torch.device) -> Lpips:
-    return build(*NEEDS["lpips_vgg"], device)
 
 
 @torch.inference_mode()
@@ -92,9 +88,9 @@ def _signed(pixels: np.ndarray, device: torch.device) -> Tensor:
 
 def lpips_alex(sr: Views, hr: Views) -> list[float]:
     """Return the LPIPS (AlexNet) of unshaved 8-bit images per image; 0 when equal, larger is worse."""
-    return pairwise(_alex(sr.device), sr, hr)
+    return pairwise(load_lpips("lpips_alex", sr.device), sr, hr)
 
 
 def lpips_vgg(sr: Views, hr: Views) -> list[float]:
     """Return the LPIPS (VGG16) of unshaved 8-bit images per image; 0 when equal, larger is worse."""
-    return pairwise(_vgg(sr.device), sr, hr)
+    return pairwise(load_lpips("lpips_vgg", sr.device), sr, hr)

@@ -3,8 +3,10 @@
 import pytest
 
 from datasets.errors import UserError
-from trainers.config import LossConfig
-from trainers.config.loss import content_layers
+from trainers.config import LossConfig, TrainConfig, override
+from trainers.config.loss import PERCEPTUAL_LOSSES, content_layers, content_taps
+from trainers.metrics import METRICS
+from trainers.weights import NEEDS
 
 
 def test_layers_of_vgg_are_named_by_block_and_number():
@@ -23,6 +25,13 @@ def test_layers_of_vgg_are_named_by_block_and_number():
         ),
         (dict(label_smoothing=1.0), r"label_smoothing must be in \[0, 1\), but got 1\.0"),
         (dict(content_layer="pool5", content_activation=False), r"content_activation must be True"),
+        (dict(content_layer="conv5_4+pool5", content_activation=False), r"content_activation must be True"),
+        (dict(content_layer="conv5_4*0"), r"layers with weights above 0 as .* but got 'conv5_4\*0'"),
+        (dict(content_layer="conv5_4*x"), r"or one of blocks, real_esrgan, but got 'conv5_4\*x'"),
+        (dict(content_layer="conv5_4+conv5_4"), r"but got 'conv5_4\+conv5_4'"),
+        (dict(content_layer="conv5_4+"), r"no layer of vgg19 ''"),
+        (dict(content_layer="real_esrgn"), r"did you mean 'real_esrgan'"),
+        (dict(perceptual="lpips"), r"no perceptual loss 'lpips'; .*did you mean 'lpips_"),
         (dict(content_criterion="l3"), r"no content criterion 'l3'"),
         (dict(pixel_weight=-1.0), r"loss\.pixel_weight must be at least 0"),
     ],
@@ -30,3 +39,52 @@ def test_layers_of_vgg_are_named_by_block_and_number():
 def test_loss_settings_that_do_not_go_together(settings, sentence):
     with pytest.raises(UserError, match=sentence):
         LossConfig(**settings)
+
+
+def test_a_preset_names_the_last_convolution_of_each_block_of_either_network():
+    assert content_taps("vgg19", "real_esrgan") == {
+        "conv1_2": 0.1,
+        "conv2_2": 0.1,
+        "conv3_4": 1.0,
+        "conv4_4": 1.0,
+        "conv5_4": 1.0,
+    }
+    assert list(content_taps("vgg16", "blocks")) == ["conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"]
+    assert content_taps("vgg16", " pool2*0.2 + conv5_1 ") == {"pool2": 0.2, "conv5_1": 1.0}
+
+
+def test_metrics_that_are_losses_are_metrics_on_the_network_that_is_said():
+    for name, network in PERCEPTUAL_LOSSES.items():
+        assert name in METRICS and network in NEEDS[name]
+
+
+SAME_WEIGHTS = [
+    ({"loss.content_network": "vgg16", "loss.content_layer": "conv3_3"}, "dists", "vgg16", "lpips_alex"),
+    ({"loss.content_network": "vgg16", "loss.content_layer": "blocks"}, "lpips_vgg", "vgg16", "lpips_alex"),
+    ({"loss.perceptual_weight": 1.0}, "lpips_vgg", "vgg16", "lpips_alex"),
+    ({"loss.perceptual_weight": 1.0, "loss.perceptual": "lpips_alex"}, "lpips_alex", "alexnet", "dists"),
+]
+
+
+@pytest.mark.parametrize(("loss", "metric", "network", "free"), SAME_WEIGHTS)
+def test_the_same_weights_never_serve_as_loss_and_objective(loss, metric, network, free):
+    sentence = (
+        rf"objective.perceptual {metric} and the loss use the same weights \({network}\).*: set .* {free}"
+    )
+    with pytest.raises(UserError, match=sentence):
+        override(TrainConfig(), loss | {"objective.perceptual": metric})
+    assert override(TrainConfig(), loss | {"objective.perceptual": free})
+
+
+def test_weights_that_are_random_or_switched_off_may_be_of_the_objective_s_network():
+    vgg16 = {
+        "loss.content_network": "vgg16",
+        "loss.content_layer": "conv3_3",
+        "objective.perceptual": "dists",
+    }
+    assert override(TrainConfig(), vgg16 | {"loss.content_weights": "random"})
+    assert override(TrainConfig(), vgg16 | {"loss.content_weight": 0.0})
+    assert override(TrainConfig(), {"objective.perceptual": "dists", "loss.content_network": "vgg19"})
+    both = {"loss.perceptual_weight": 1.0, "loss.perceptual": "lpips_alex", "objective.perceptual": "dists"}
+    with pytest.raises(UserError, match="set objective.perceptual swd, or another loss"):
+        override(TrainConfig(), both | vgg16)

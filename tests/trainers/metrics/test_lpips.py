@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from helpers.weights import publish
+from helpers.weights import forget, publish_random
 from torch import nn
 
 from datasets.errors import UserError
 from trainers.metrics import lpips
 from trainers.metrics.image_view import View, Views
-from trainers.weights import NEEDS, WEIGHTS
+from trainers.weights import WEIGHTS
 
 
 def _image(seed, side=64):
@@ -19,20 +19,9 @@ def _image(seed, side=64):
 @pytest.fixture
 def random_weights(tmp_path, monkeypatch):
     """A folder with seeded random files under the published names, and their hashes in the table."""
-    from torchvision.models import alexnet
-
-    torch.manual_seed(0)
-    heads = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1) for k, c in enumerate((64, 192, 384, 256, 256))}
-    for name, tensors in zip(NEEDS["lpips_alex"], (alexnet(weights=None).state_dict(), heads), strict=True):
-        publish(monkeypatch, tmp_path, name, tensors)
-    forget()
+    publish_random(monkeypatch, tmp_path, "lpips_alex")
     yield tmp_path
     forget()
-
-
-def forget():
-    lpips.backbone.cache_clear()
-    lpips._alex.cache_clear()
 
 
 def test_lpips_reads_its_files_and_is_a_distance(random_weights):
@@ -54,3 +43,18 @@ def test_a_damaged_file_is_refused(random_weights):
     (random_weights / WEIGHTS["lpips_alex_heads"].file).write_bytes(b"cut")
     with pytest.raises(UserError, match="lpips-v0.1-alex.pth is damaged"):
         lpips.lpips_alex(Views([View(_image(1))]), Views([View(_image(2))]))
+
+
+def test_a_loss_over_features_that_are_all_zero_has_a_finite_gradient():
+    network = lpips.Lpips(nn.Sequential(nn.ReLU()), (0,), [torch.ones(1, 3, 1, 1)])
+    black = torch.full((1, 3, 4, 4), -1.0, requires_grad=True)
+    network(black, torch.rand(1, 3, 4, 4)).mean().backward()
+    assert black.grad.isfinite().all()
+
+
+def test_a_network_read_for_a_measurement_can_be_trained_against(random_weights):
+    with torch.inference_mode():
+        network = lpips.load_lpips("lpips_alex", torch.device("cpu"))
+    image = torch.rand(1, 3, 64, 64, requires_grad=True)
+    network(image, torch.rand(1, 3, 64, 64)).mean().backward()
+    assert image.grad.abs().sum() > 0 and not any(p.requires_grad for p in network.parameters())
