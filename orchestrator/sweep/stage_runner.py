@@ -185,6 +185,7 @@ def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
         designs=stage.designs,
         # two trials with one thread each beat one trial with two
         threads=request.config.run.threads or (0 if context.capacity.gpus else 1),
+        compile_threads=max(1, context.capacity.cpus // context.capacity.slots(request.gpus, request.ranks)),
         metrics=request.metrics,
         ranks=request.ranks,
         gpus=request.gpus_per_rank if context.capacity.gpus else 0.0,

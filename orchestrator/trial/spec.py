@@ -30,6 +30,8 @@ class TrialSpec:
     """Dotted values and trial_id of each design, if the stage runs a list of designs."""
     threads: int = 0
     """CPU threads of a trial; 0 leaves torch's choice."""
+    compile_threads: int = 1
+    """Processes in which a trial compiles kernels if run.compile is set: its part of the cores."""
     metrics: tuple[str, ...] = field(default=())
     """Metrics measured on val: both objectives first."""
     ranks: int = 1

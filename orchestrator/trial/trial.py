@@ -1,5 +1,6 @@
 """One trial: its warm start, its training through the segments of its lineage, and its outcome."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,6 +48,8 @@ def run_opened(
         )
         reporter.report(report.to_result(), "")
         return
+    if config.run.compile:  # torch's own choice is every core, for each of the trials of a machine
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(spec.compile_threads))
     try:
         Trial(context).run()
     finally:

@@ -1,6 +1,7 @@
 """One trial without Ray: what it reports, publishes and says when it cannot go on."""
 
 import json
+import os
 import re
 import shutil
 from contextlib import nullcontext
@@ -19,6 +20,7 @@ from orchestrator.trial.context import TrialContext
 from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.trial import run_opened
 from trainers import checkpoint
+from trainers.config import override
 from trainers.device import DeviceError
 from trainers.train_step import TrainStep
 
@@ -249,3 +251,18 @@ def test_another_error_of_the_device_is_left_to_the_retries(run, monkeypatch):
     monkeypatch.setattr(TrainStep, "__call__", fail)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         run("warm")
+
+
+def test_trials_that_compile_share_the_cores_of_their_machine(new_context, monkeypatch):
+    monkeypatch.setattr("orchestrator.trial.trial.Trial.run", lambda self: None)
+    name, spec = "TORCHINDUCTOR_COMPILE_THREADS", SimpleNamespace(stage="warm", compile_threads=3)
+    monkeypatch.setenv(name, "")
+    monkeypatch.delenv(name)
+    run_opened(lambda: new_context("warm"), CONFIG, spec, None)
+    assert name not in os.environ
+    compiled = override(CONFIG, {"run.compile": True})
+    run_opened(lambda: new_context("warm"), compiled, spec, None)
+    assert os.environ[name] == "3"
+    monkeypatch.setenv(name, "8")
+    run_opened(lambda: new_context("warm"), compiled, spec, None)
+    assert os.environ[name] == "8", "the user's choice"
