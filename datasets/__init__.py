@@ -7,6 +7,8 @@ Reading, in the order of use:
     sampling          order of images, crops and flips as pure functions
     shuffle_buffer    streamed samples, for sets too large to keep decoded
     network_input     image, grey or edges as input; degrade: bicubic resizing as in MATLAB and others
+    corruption        random degradations of training inputs: steps; corruption_presets, corruption_text,
+                      blur_kernels: published pipelines, their text form, and kernels
     upload            copies to the device that nobody waits for
     cache             decoded images of a machine, memory-mapped; cache_eviction: its size limit
     shard_reader      shards as samples; manifest: their table of contents; remote_shards: shards at a URL

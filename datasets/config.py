@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 from dataclasses import dataclass
 
+from datasets.corruption_text import parse
 from datasets.errors import UserError, unknown
 
 MODES = ("cached", "streamed")
@@ -40,6 +41,13 @@ class DataConfig:
     degradation: str = "matlab"
     """Resizing that makes the network input from HR; metrics of different degradations are not comparable.
     Pairs have their own inputs."""
+    train_degradation: str = ""
+    """Random degradation of training inputs alone, drawn anew for each image and epoch: bsrgan, real_esrgan
+    or steps such as blur:0.2-3,down,noise:1-25,jpeg:30-95 (also resize, grey_noise, poisson, sinc); + between
+    several draws one of them for each image. Empty: data.degradation, which always makes what is measured."""
+    psnr_degradation: str = ""
+    """data.train_degradation of the PSNR phase; empty: the same. A sweep whose space varies
+    data.train_degradation sets it to the mixture of all values, so that its trials share warm starts."""
     input: str = "image"
     """Content of the network input: image, grey (for colorization) or edges (Canny)."""
     canny_sigma: float = 1.0
@@ -64,6 +72,11 @@ class DataConfig:
             raise unknown("data mode", self.mode, MODES, "data.mode")
         if self.degradation not in DEGRADATIONS:
             raise unknown("degradation", self.degradation, DEGRADATIONS, "data.degradation")
+        for name in ("train_degradation", "psnr_degradation"):
+            if text := getattr(self, name):
+                parse(text, DEGRADATIONS)
+                if self.input != "image":
+                    raise UserError(f"data.{name} needs data.input image, but got {self.input}")
         if self.input not in INPUTS:
             raise unknown("network input", self.input, INPUTS, "data.input")
         if self.eval_crop_at not in EVAL_CROPS:

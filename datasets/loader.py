@@ -5,11 +5,12 @@ mirrors uint8 crops of the next batch; the network input is computed on the devi
 set or only the host can compute it. On CUDA the training step never waits for a copy: datasets/upload.py.
 """
 
+import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,14 +18,14 @@ from torch import Tensor
 
 from datasets import codec, sampling, shuffle_buffer
 from datasets.config import SHIPPED, DataConfig
+from datasets.corruption_presets import Corruption
 from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.image_set import ImageSet
 from datasets.manifest import IndexRow, LrRow
 from datasets.network_input import needs_host, network_input
-from datasets.upload import one_ahead, pinned, upload
+from datasets.upload import one_ahead, pinned, prepared, upload
 
-T = TypeVar("T")
 _Place = tuple[shuffle_buffer.Sample, np.int64, np.int64]
 """A sample, and top and left of its HR crop."""
 
@@ -65,13 +66,21 @@ class TrainLoader:
     ) -> None:
         _check(images, data, scale, rank, world)
         self.images, self.data, self.scale = images, data, scale
+        self._corrupt = Corruption(data.train_degradation, scale) if data.train_degradation else None
         self.device, self.mine = torch.device(device), slice(rank, None, world)
 
     def batches(self, start_step: int = 0) -> Iterator[Batch]:
         """Yield batch start_step, start_step + 1, ... without end; a thread prepares the next batch."""
         crops = self._streamed(start_step) if self.data.mode == "streamed" else self._cached(start_step)
-        made = map(self._batch, _ahead(crops))
+        made = map(self._batch, prepared(crops))
         return one_ahead(made, self.device) if self.device.type == "cuda" else made
+
+    def with_degradation(self, text: str) -> "TrainLoader":
+        """Return a loader that makes inputs by the train_degradation `text` of the same crops."""
+        changed = copy.copy(self)
+        changed.data = replace(self.data, train_degradation=text)
+        changed._corrupt = Corruption(text, self.scale)
+        return changed
 
     def _batch(self, crops: "_Crops") -> Batch:
         hr = upload(crops.pixels, self.device).permute(0, 3, 1, 2)  # channels_last, as the step wants it
@@ -88,6 +97,8 @@ class TrainLoader:
 
         `inputs` are the LR crops of pairs, None of photographs.
         """
+        if self._corrupt:
+            inputs = self._corrupted(pixels, epochs, indices)
         hr = self._augmented(pixels, epochs, indices)
         lr_image = None
         if inputs is not None:
@@ -97,6 +108,16 @@ class TrainLoader:
         if lr_image is not None:
             lr_image = pinned(lr_image, self.device)
         return _Crops(pinned(hr, self.device), lr_image, indices)
+
+    def _corrupted(self, pixels: np.ndarray, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        """Return the random inputs of uint8 crops, (N, crop/scale, crop/scale, 3)."""
+        assert self._corrupt is not None
+        words = [(self.data.order_seed, int(e), int(i)) for e, i in zip(epochs, indices, strict=True)]
+        return np.stack(list(self._pool.map(self._corrupt, pixels, words)))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(usable_cpus())
 
     def _augmented(self, crops: np.ndarray, epochs: np.ndarray, indices: np.ndarray) -> Tensor:
         """Return uint8 square crops (N, H, W, 3) mirrored and turned as `epochs` say, in place."""
@@ -180,16 +201,6 @@ class _Crops:
     indices: np.ndarray
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield the items of an endless iterator while a thread computes the next one."""
-    with ThreadPoolExecutor(1) as thread:
-        upcoming = thread.submit(next, items)
-        while True:
-            ready = upcoming.result()
-            upcoming = thread.submit(next, items)
-            yield ready
-
-
 def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int) -> None:
     if images.role != "train":
         raise UserError(f"training reads the train role only, but got {images.name} opened for {images.role}")
@@ -205,6 +216,8 @@ def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int
     images.check_scale(scale)
     if images.pairs_scale and data.input != "image":
         raise UserError(f"data.input={data.input} is made from HR images, but {images.name} has pairs")
+    if images.pairs_scale and (data.train_degradation or data.psnr_degradation):
+        raise UserError(f"data.train_degradation makes inputs from HR images, but {images.name} has pairs")
     if not 0 <= rank < world or data.batch_size % world:
         raise UserError(f"data.batch_size={data.batch_size} must be a multiple of the {world} ranks")
 

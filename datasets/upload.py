@@ -4,6 +4,7 @@ A copy to CUDA waits for everything queued before it unless its source is pinned
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import torch
@@ -20,6 +21,7 @@ class OnDevice(Protocol):
 
 
 T = TypeVar("T", bound=OnDevice)
+Item = TypeVar("Item")
 
 
 def pinned(x: Tensor, device: torch.device) -> Tensor:
@@ -53,3 +55,13 @@ def one_ahead(batches: Iterator[T], device: torch.device) -> Iterator[T]:
         for x in (batch.hr, batch.lr_image):
             x.record_stream(step)  # its memory is reused only when the step has read it
         yield batch
+
+
+def prepared(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the items of an endless iterator while a thread computes the next one."""
+    with ThreadPoolExecutor(1) as thread:
+        upcoming = thread.submit(next, items)
+        while True:
+            ready = upcoming.result()
+            upcoming = thread.submit(next, items)
+            yield ready

@@ -109,7 +109,19 @@ ABLATION = Space(
     stopping="none",
 )
 
-SPACES = {s.name: s for s in (DEMO, FULL, BALANCE, ARCHITECTURE, OPTIMIZER, ABLATION)}
+DEGRADATION = Space(
+    name="degradation",
+    axes={
+        "data.train_degradation": Choice(
+            ("matlab", "blur:0.2-2,down,noise:1-15,jpeg:50-95", "bsrgan", "real_esrgan")
+        ),
+        ADVERSARIAL: LogFloat(1e-3, 1e-1),
+    },
+    trials=24,
+)
+"""Which degradation to train with; --val, --test and --gate can be pairs, to ask it of measured inputs."""
+
+SPACES = {s.name: s for s in (DEMO, FULL, BALANCE, ARCHITECTURE, OPTIMIZER, ABLATION, DEGRADATION)}
 
 
 def build(name: str) -> Space:

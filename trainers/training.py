@@ -30,6 +30,9 @@ class Batches(Protocol):
     def batches(self, start_step: int = 0) -> Iterator[Any]:
         """Yield the batches from index `start_step` on."""
 
+    def with_degradation(self, text: str) -> "Batches":
+        """Return a stream of the same images whose inputs are made by the train_degradation `text`."""
+
 
 class TrainingRun:
     """One training run on one device, with its data, its evaluator and its monitor."""
@@ -107,7 +110,10 @@ class TrainingRun:
         if state.step == 0 and gan and not history.curve:
             self.evaluate(state, history)  # the warm start itself
             self.monitor.report(state, history)
-        batches = self.loader.batches(offset + state.step)
+        psnr_degradation = self.config.data.psnr_degradation
+        own = not gan and psnr_degradation
+        loader = self.loader.with_degradation(psnr_degradation) if own else self.loader
+        batches = loader.batches(offset + state.step)
         end = total if until is None else min(until, total)
         while state.step < end:
             began = time.perf_counter()

@@ -19,6 +19,8 @@ NOT_IN_KEY = (
     "data.test",
     "data.gate",
     "data.train",  # the key has the digest of its images instead
+    "data.train_degradation",  # the key has the one of the PSNR phase instead
+    "data.psnr_degradation",
     "data.eval_images",
     "data.eval_crop_px",
     "data.eval_crop_at",
@@ -55,6 +57,8 @@ def warm_start_key(config: TrainConfig, train_digest: str) -> str:
     """
     values = {name: value for name, value in flatten(config).items() if in_key(name)}
     values = {n: value for n, value in values.items() if n not in ADDED_LATER or value != ADDED_LATER[n]}
+    if degradation := config.data.psnr_degradation or config.data.train_degradation:
+        values["data.psnr_degradation"] = degradation
     if config.run.start_from:
         values["run.start_from"] = weights_digest(Path(config.run.start_from))
     return digest({"config": values, "train": train_digest, "step_semantics": STEP_SEMANTICS})

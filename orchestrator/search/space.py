@@ -24,6 +24,7 @@ FIXED_PER_SWEEP = (  # settings that all trials of a sweep share, because they d
     "data.test",
     "data.gate",
     "data.degradation",
+    "data.psnr_degradation",
     "data.input",
     "data.canny",
     "data.eval",
@@ -186,7 +187,7 @@ class Space:
         """
         self._check_itself()
         for name in self.axes:
-            if name.startswith(FIXED_PER_SWEEP):
+            if name.startswith(FIXED_PER_SWEEP) and name != "data.train_degradation":
                 raise UserError(
                     f"space {self.name}: {name} decides how results are measured, so trials that differ in "
                     f"it cannot be compared; set it for the whole sweep"

@@ -15,7 +15,7 @@ from datasets.errors import UserError, unknown
 from orchestrator.results.sweep_folder import work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
 from orchestrator.tracking import server
-from trainers.config import TrainConfig, flatten, from_flat
+from trainers.config import TrainConfig, flatten, from_flat, override
 from trainers.warm_start_key import in_key
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -126,7 +126,19 @@ class Request:
             confirm_seeds=self.confirm_seeds or space.confirm_seeds,
             storage=hide(self.storage),
             tracking_uri=hide(self.tracking_uri or self.default_tracking_uri()),
+            config=self._with_mixture(space),
         )
+
+    def _with_mixture(self, space: Space) -> TrainConfig:
+        """Return the config whose PSNR phase has every training degradation of the space, mixed.
+
+        Trials that differ in their degradation then share a warm start.
+        """
+        axis, data = space.axes.get("data.train_degradation"), self.config.data
+        if axis is None or data.psnr_degradation:
+            return self.config
+        texts = dict.fromkeys(str(value) or data.degradation for value in axis.examples())
+        return override(self.config, {"data.psnr_degradation": "+".join(texts)})
 
     def _check_ranges(self) -> None:
         if not NAME.fullmatch(self.name) or self.name in RESERVED:
@@ -140,7 +152,7 @@ class Request:
 
     def _check_population(self, space: Space, trials: int) -> None:
         """Raise UserError for what population based training cannot do."""
-        fixed = [n for n in space.axes if in_key(n) or n.startswith("discriminator.")]
+        fixed = [n for n in space.axes if in_key(n) or n.startswith(("discriminator.", "data."))]
         if fixed:
             raise UserError(
                 f"--stopping pbt changes settings while a network trains, which {fixed[0]} of space "

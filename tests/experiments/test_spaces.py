@@ -21,7 +21,12 @@ def is_gan_of_srresnets(recipe):
 @pytest.mark.parametrize("recipe", filter(is_gan_of_srresnets, RECIPES))
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_fits_every_srgan(name, recipe):
-    build(name).check(RECIPES[recipe]())
+    config = RECIPES[recipe]()
+    if name == "degradation" and config.data.input != "image":
+        with pytest.raises(UserError, match="data.train_degradation needs data.input image"):
+            build(name).check(config)
+    else:
+        build(name).check(config)
 
 
 @pytest.mark.parametrize("recipe", ["srcnn_915", "esrgan"])

@@ -13,7 +13,7 @@ from datasets.loader import TrainLoader
 from trainers import checkpoint
 from trainers.monitor import FolderMonitor
 from trainers.objectives import running_front
-from trainers.state import Diverged, Stopped
+from trainers.state import Diverged, History, Stopped
 from trainers.training import TrainingRun
 
 CPU = torch.device("cpu")
@@ -225,3 +225,31 @@ def test_memory_stays_flat_over_a_thousand_steps_on_real_images(tmp_path):
     run(config, tmp_path / "run", Sized())[1].train()
     print(f"pages resident after 100 and 1,000 steps: {sizes[100]:,} and {sizes[1000]:,}")
     assert sizes[1000] <= 1.02 * sizes[100]
+
+
+def test_each_phase_trains_on_its_own_degradation(tmp_path):
+    seen = []
+
+    class Degraded(Loader):
+        def __init__(self, text):
+            super().__init__()
+            self.text = text
+
+        def with_degradation(self, text):
+            return Degraded(text)
+
+        def batches(self, start_step=0):
+            if start_step:  # from 0 on, batch norm reads batches, too
+                seen.append(self.text)
+            return super().batches(start_step)
+
+    mixture = {"data__train_degradation": "bsrgan", "data__psnr_degradation": "bsrgan+jpeg:10-40"}
+    config = tiny(**mixture)
+    _, trained = run(config, tmp_path / "both", Degraded("bsrgan"))
+    trained.train()
+    assert seen == ["bsrgan"], "the GAN phase takes the run's own"
+    _, psnr = run(config, tmp_path / "psnr", Degraded("bsrgan"))
+    state = psnr.initial_state()
+    state.step = 2
+    psnr.run_phase(state, History(), until=3)
+    assert seen[1:] == ["bsrgan+jpeg:10-40"], "the PSNR phase takes the mixture"

@@ -34,6 +34,8 @@ OTHER = {
     "data.mode": ({}, "streamed"),
     "data.degradation": ({}, "pil"),
     "data.input": ({}, "grey"),
+    "data.train_degradation": ({"data.input": "image"}, "bsrgan"),
+    "data.psnr_degradation": ({"data.input": "image"}, "bsrgan"),
     "data.crop_px": ({}, 128),
     "data.eval_crop_px": ({}, 32),
     "data.eval_crop_at": ({"data.eval_crop_px": 32}, "key"),
@@ -124,6 +126,16 @@ def test_other_images_or_other_arithmetic_are_another_key(monkeypatch):
     assert warm_start_key.warm_start_key(BASE, "other images") != key
     monkeypatch.setattr(warm_start_key, "STEP_SEMANTICS", warm_start_key.STEP_SEMANTICS + 1)
     assert warm_start_key.warm_start_key(BASE, "images") != key
+
+
+def test_training_degradations_share_a_warm_start_that_is_trained_on_their_mixture():
+    def key(**settings):
+        values = {f"data.{name}": value for name, value in settings.items()}
+        return warm_start_key.warm_start_key(override(BASE, {"data.input": "image"} | values), "images")
+
+    mixed = {"psnr_degradation": "bsrgan+jpeg:10-40"}
+    assert key(train_degradation="bsrgan", **mixed) == key(train_degradation="jpeg:10-40", **mixed)
+    assert key(train_degradation="bsrgan") != key(train_degradation="jpeg:10-40") != key(**mixed)
 
 
 def test_weights_to_start_from_are_named_by_what_they_are(tmp_path):

@@ -27,6 +27,14 @@ def test_zeros_take_the_spaces_own_numbers(tmp_path):
     assert (few.trials, few.confirm_top) == (1, 1), "no more can be confirmed than were screened"
 
 
+def test_a_space_of_training_degradations_has_one_warm_start_on_their_mixture(tmp_path):
+    request = filled(tmp_path, space="degradation")
+    texts = spaces.build("degradation").axes["data.train_degradation"].examples()
+    assert request.config.data.psnr_degradation == "+".join(texts) and len(texts) > 2
+    assert len(spaces.build("degradation").architectures()) == 1
+    assert filled(tmp_path).config.data.psnr_degradation == ""
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b", "x" * 65, "warm", "cache", "train", "é"])
 def test_a_bad_name_is_refused(tmp_path, name):
     with pytest.raises(UserError, match="--name must be letters, digits"):
