@@ -41,9 +41,10 @@ def _endpoint_and_region() -> tuple[str, str]:
 
     ValueError for an address without http:// or https://.
     """
-    variable = "AWS_ENDPOINT_URL_S3" if os.environ.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
-    endpoint = os.environ.get(variable) or ""
+    for_s3 = os.environ.get("AWS_ENDPOINT_URL_S3")
+    endpoint = for_s3 or os.environ.get("AWS_ENDPOINT_URL") or ""
     if endpoint and not endpoint.startswith(("http://", "https://")):
+        variable = "AWS_ENDPOINT_URL_S3" if for_s3 else "AWS_ENDPOINT_URL"
         raise ValueError(f"{variable} must begin with http:// or https://, but is '{endpoint}'")
     return endpoint, os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
