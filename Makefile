@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: sweep test promote ui lint image clean help
+.PHONY: sweep test gpu promote ui lint image clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ ui: $(STAMP)  ## browse the runs in MLflow at http://127.0.0.1:5000
 test: $(STAMP)  ## run linters, type checks and the default tests (no network, no GPU)
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest $(ARGS)
+
+gpu: $(STAMP)  ## check and time this machine's GPU in ten minutes; writes runs/gpu/gpu.md
+	@PYTHONPATH=. $(PYTHON) tests/bench/gpu.py $(ARGS)
 
 lint: $(STAMP)  ## run ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -4,6 +4,7 @@ A step launches hundreds to thousands of kernels, which takes the host longer th
 unless batches are large. A replay launches all of them at once, with the same results.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -46,6 +47,7 @@ class GraphedStep:
         self.step, self.capture = step, capture or captured
         self.ordinary = 0
         self.replay: Callable[[], None] | None = None
+        self.refused = False
         self.inputs: list[Tensor] = []
         self.latched: list[tuple[list[str], Tensor]] = []
         weight = step.g_params[0]
@@ -55,19 +57,18 @@ class GraphedStep:
         self.rates = [(group, torch.zeros((), device=weight.device, dtype=torch.float32)) for group in groups]
 
     def __call__(self, hr: Tensor, lr_image: Tensor, target: Tensor | None = None) -> None:
-        for group, _ in self.rates:
+        for group, rate in self.rates:
             # as a replay reads it: the first steps after a resume then equal those of a run without a stop
             group["lr"] = torch.tensor(group["lr"], dtype=torch.float32).item()
-        if self.ordinary < WARM_UP:
-            self.ordinary += 1
-            self.step(hr, lr_image, target)
-            return
-        for group, rate in self.rates:
             rate.fill_(group["lr"])
         self.average.fill_(self.step.average_weight())
         batch = [hr, lr_image] if target is None else [hr, lr_image, target]
-        if self.replay is None:
-            self.replay = self._recorded(batch)
+        if self.ordinary >= WARM_UP and self.replay is None and not self.refused:
+            self._record(batch)
+        if self.replay is None or [x.shape for x in batch] != [x.shape for x in self.inputs]:
+            self.ordinary += 1
+            self.step(hr, lr_image, target)
+            return
         for static, x in zip(self.inputs, batch, strict=True):
             static.copy_(x)
         self.replay()
@@ -84,6 +85,16 @@ class GraphedStep:
         self.latched = [(terms, row) for _, terms, row in guard.rows]
         guard.rows.clear()
         return replay
+
+    def _record(self, batch: list[Tensor]) -> None:
+        """Record the step for batches of this size; if CUDA refuses, say so and go on with ordinary steps."""
+        try:
+            self.replay = self._recorded(batch)
+        except RuntimeError as error:
+            self.refused = True
+            self.step.guard.rows.clear()
+            reason = str(error).strip().split("\n")[0]
+            warnings.warn(f"run.cuda_graph: steps are not recorded, which is slower: {reason}", stacklevel=3)
 
     @contextmanager
     def _rates_on_device(self) -> Iterator[None]:

@@ -57,18 +57,21 @@ class _Logits(nn.Module):
         return self.net(image).flatten(1)
 
 
-def leftthomas(path: str) -> Rival:
-    """github.com/leftthomas/SRGAN at crop 88, 4 images: its modules, its loss, its loop."""
+CPU = torch.device("cpu")
+
+
+def leftthomas(path: str, device: torch.device = CPU, batch: int = 4) -> Rival:
+    """github.com/leftthomas/SRGAN at crop 88: its modules, its loss, its loop."""
     sys.path.insert(0, path)
     random = torchvision.models.vgg16
     with patch("torchvision.models.vgg.vgg16", lambda pretrained: random(weights=None)):
         model, loss = importlib.import_module("model"), importlib.import_module("loss")
-        criterion = loss.GeneratorLoss()
+        criterion = loss.GeneratorLoss().to(device)
     sys.path.remove(path)
-    net_g, net_d = model.Generator(4).train(), model.Discriminator().train()
+    net_g, net_d = model.Generator(4).train().to(device), model.Discriminator().train().to(device)
     start = copy.deepcopy((net_g, net_d))
     opt_g, opt_d = torch.optim.Adam(net_g.parameters()), torch.optim.Adam(net_d.parameters())
-    hr = torch.rand(4, 3, 88, 88)
+    hr = torch.rand(batch, 3, 88, 88, device=device)
     lr_image = torch.nn.functional.avg_pool2d(hr, 4)
 
     def step() -> None:
@@ -86,33 +89,35 @@ def leftthomas(path: str) -> Rival:
         for value in (g_loss, d_loss, real_out, fake_out):
             value.item()
 
-    config = override(build("srgan_leftthomas"), {"data.crop_px": 88, "data.batch_size": 4})
+    config = override(build("srgan_leftthomas"), {"data.crop_px": 88, "data.batch_size": batch})
     networks = start[0], _Logits(start[1].net), criterion.loss_network
     return Rival(config, hr, lr_image, step, _caught(step, opt_g, opt_d), *networks)
 
 
-def basicsr(path: str) -> Rival:
-    """github.com/XPixelGroup/BasicSR: SRGANModel.optimize_parameters as its options say, 2 images of 128."""
-    model = _basicsr_model(path)
-    hr = torch.rand(2, 3, 128, 128)
+def basicsr(path: str, device: torch.device = CPU, batch: int = 2) -> Rival:
+    """github.com/XPixelGroup/BasicSR: SRGANModel.optimize_parameters as its options say, crops of 128."""
+    values = {"loss.adversarial": "vanilla", "optim.update_order": "simultaneous", "optim.beta2": 0.99}
+    return _basicsr(path, "SRResNet_SRGAN/train_MSRGAN_x4.yml", values, device, batch)
+
+
+def basicsr_esrgan(path: str, device: torch.device = CPU, batch: int = 2) -> Rival:
+    """github.com/XPixelGroup/BasicSR: ESRGANModel.optimize_parameters as its options say, crops of 128."""
+    values = {"optim.update_order": "simultaneous", "optim.beta2": 0.99}
+    return _basicsr(path, "ESRGAN/train_ESRGAN_x4.yml", values, device, batch)
+
+
+def _basicsr(path: str, options: str, values: dict[str, object], device: torch.device, batch: int) -> Rival:
+    model = _basicsr_model(path, options, device)
+    hr = torch.rand(batch, 3, 128, 128, device=device)
     lr_image = torch.nn.functional.avg_pool2d(hr, 4)
     model.feed_data({"lq": lr_image, "gt": hr})
     networks = copy.deepcopy((model.net_g, model.net_d))
     # its forward flattens with view(), which a channels_last tensor does not have
     networks[1].bn4_1.register_forward_hook(lambda module, args, out: out.contiguous())
     step = lambda: model.optimize_parameters(1)  # noqa: E731
-    vgg = model.cri_perceptual.vgg
-    config = override(
-        build("esrgan"),
-        {
-            "data.batch_size": 2,
-            "loss.adversarial": "vanilla",
-            "optim.update_order": "simultaneous",
-            "optim.beta2": 0.99,
-        },
-    )
+    config = override(build("esrgan"), {"data.batch_size": batch} | values)
     caught = _caught(step, model.optimizer_g, model.optimizer_d)
-    return Rival(config, hr, lr_image, step, caught, *networks, _Layer(vgg))
+    return Rival(config, hr, lr_image, step, caught, *networks, _Layer(model.cri_perceptual.vgg))
 
 
 class _Layer(nn.Module):
@@ -126,7 +131,7 @@ class _Layer(nn.Module):
         return self.extractor(image)["conv5_4"]
 
 
-def _basicsr_model(path: str) -> Any:
+def _basicsr_model(path: str, file: str, device: torch.device) -> Any:
     for name in "cv2 lmdb tqdm requests scipy scipy.linalg scipy.special scipy.ndimage scipy.stats".split():
         sys.modules[name] = MagicMock()
     for name, contents in {
@@ -141,9 +146,9 @@ def _basicsr_model(path: str) -> Any:
         vars(sys.modules[name]).update(contents)
     sys.path.insert(0, path)
     random = torchvision.models.vgg.vgg19
-    with open(f"{path}/options/train/SRResNet_SRGAN/train_MSRGAN_x4.yml") as f:
+    with open(f"{path}/options/train/{file}") as f:
         options = yaml.safe_load(f)
-    options |= {"num_gpu": 0, "dist": False, "is_train": True, "path": {}}
+    options |= {"num_gpu": int(device.type == "cuda"), "dist": False, "is_train": True, "path": {}}
     with patch("torchvision.models.vgg.vgg19", lambda **more: random(weights=None)):
         from basicsr.models import build_model
 
@@ -174,3 +179,5 @@ def _caught(step: Callable[[], None], opt_g, opt_d) -> Callable[[], dict[str, Te
 
 
 PEERS = {"leftthomas": leftthomas, "basicsr": basicsr}
+TIMED_ONLY = {"basicsr_esrgan": basicsr_esrgan}
+"""Their update is not ours: its relativistic means carry no gradient, and D is run twice as often."""

@@ -110,7 +110,60 @@ def test_settings_of_the_optimizers_are_as_before_after_the_recording():
     assert all(type(g["lr"]) is float and g["capturable"] is False for g in state.opt_g.param_groups)
 
 
-@pytest.mark.parametrize("changes", [{}, {"run__cuda_graph": True}])
+def test_a_batch_of_another_size_is_an_ordinary_step():
+    ends = []
+    for wrap in (lambda step: GraphedStep(step, taped), lambda step: step):
+        state = new_state(tiny(), "gan", CPU)
+        advance = wrap(TrainStep(tiny(), state))
+        for index in range(WARM_UP + 3):
+            for optimizer in (state.opt_g, state.opt_d):
+                set_rate(optimizer, RATE)
+            advance(*batch(index, count=2 if index == WARM_UP + 1 else 4), None)
+            state.step += 1
+        ends.append(snapshot(state.generator, state.ema, state.discriminator))
+    assert same(*ends)
+
+
+def test_a_step_that_cuda_does_not_record_goes_on_without_and_says_so_once():
+    def refuses(work):
+        work()
+        raise RuntimeError("operation not permitted when stream is capturing\nand more lines")
+
+    state = new_state(tiny(), "gan", CPU)
+    step = TrainStep(tiny(), state)
+    advance = GraphedStep(step, refuses)
+    with pytest.warns(
+        UserWarning, match="not recorded, which is slower: operation not permitted.*capturing$"
+    ) as said:
+        for index in range(WARM_UP + 3):
+            advance(*batch(index), None)
+            state.step += 1
+    assert len(said) == 1 and advance.replay is None
+    assert isinstance(state.opt_g.param_groups[0]["lr"], float)
+    assert [row[0] for row in step.guard.rows][:1] == [WARM_UP + 1], (
+        "rows of the failed recording are forgotten"
+    )
+    step.check()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_a_graph_on_a_gpu_trains_as_the_step_does_to_the_bit(precision):
+    device, ends = torch.device("cuda"), []
+    config = tiny(**CONTENT, run__precision=precision, run__device="cuda")
+    for wrap in (accelerated, lambda step: step):
+        state = new_state(config, "gan", device)
+        advance = wrap(TrainStep(config, state, build_features(config, device)))
+        for index in range(WARM_UP + 5):
+            for optimizer in (state.opt_g, state.opt_d):
+                set_rate(optimizer, RATE / (1 + index % 2))
+            advance(*(x.to(device) for x in batch(index)), None)
+            state.step += 1
+        ends.append(snapshot(state.generator, state.ema, state.discriminator) | moments(state.opt_g))
+    assert same(*ends)
+
+
+@pytest.mark.parametrize("changes", [{"run__cuda_graph": False}, {"run__cuda_graph": True}])
 def test_a_cpu_has_no_graphs(changes):
     config = tiny(**changes)
     step = TrainStep(config, new_state(config, "psnr", CPU))

@@ -96,14 +96,15 @@ class RunConfig:
     """Training batches that set the averaged generator's BN statistics before each evaluation."""
     precision: str = "tf32"
     """tf32: convolutions of a GPU multiply 10-bit mantissas, four times as fast as fp32; a CPU computes fp32.
-    bf16: autocast, with losses and Adam in fp32 and the last convolution in tf32. Evaluation is in fp32."""
+    bf16: autocast, with losses and Adam in fp32 and images computed in tf32. Evaluation is in fp32."""
     deterministic: bool = True
     """On a GPU: repeat to the bit on one model of card and build of torch, also after a resume; False lets
     cuDNN time its algorithms and take the fastest."""
     compile: bool = False
     """Compile the networks with torch.compile, which saves time on a GPU."""
-    cuda_graph: bool = False
-    """Record the training step as one CUDA graph and replay it, which spares the host its launches."""
+    cuda_graph: bool = True
+    """On a GPU: record the training step as one CUDA graph and replay it, which spares the host its launches:
+    up to three times as fast, with results equal to the bit."""
     cache_content: bool = False
     """Cache the content features of real images; requires images of exactly the crop size."""
     start_from: str = ""

@@ -1,9 +1,11 @@
 """Layers that several networks share: norms and activations by name, and the last convolution."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
 from trainers.config.checks import choose
@@ -16,10 +18,16 @@ class LastConv(nn.Conv2d):
     """A convolution that computes in float32 even under autocast, because its output is the image.
 
     On a CPU, if both sides are even, it computes 2x2 output pixels at once: the sums are equal, but the three
-    channels of an image become twelve, which fill the vector registers.
+    channels of an image become twelve, which fill the vector registers. On a GPU, gradients of an input in
+    bf16 are computed in bf16, as those of every other layer: three output channels leave its tensor cores
+    nearly empty, and in TF32 the gradient of the weight alone takes twice as long as the convolution.
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        half = input.dtype == torch.bfloat16 and input.device.type == "cuda" and torch.is_grad_enabled()
+        if half and self.padding_mode == "zeros" and not torch.compiler.is_compiling():
+            with torch.autocast("cuda", enabled=False):
+                return _Bf16Gradients.apply(input, self.weight, self.bias, self.padding)
         return in_float32(self._convolved, input)
 
     def _convolved(self, x: Tensor) -> Tensor:
@@ -38,6 +46,29 @@ class LastConv(nn.Conv2d):
         if self.padding_mode != "zeros":
             x, padding = pad(x, self._reversed_padding_repeated_twice, mode=self.padding_mode), (0, 0)
         return pixel_shuffle(conv2d(x, weight, bias, 2, padding), 2)
+
+
+class _Bf16Gradients(torch.autograd.Function):
+    """A convolution of stride 1 in float32 whose gradients are computed in bf16 and summed in float32."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, padding: tuple[int, int]) -> Tensor:
+        """Convolve `x` (N, C, H, W) in bf16 with float32 weights."""
+        ctx.save_for_backward(x, weight)
+        ctx.padding = padding
+        return conv2d(x.float(), weight, bias, padding=padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Return the gradients of x, in bf16, and of weight and bias, in float32."""
+        x, weight = ctx.saved_tensors
+        layout = format_of(weight)
+        given = gradient.to(torch.bfloat16, memory_format=layout), x, weight.to(torch.bfloat16)
+        # stride 1, dilation 1, not transposed, no output padding, one group; the bias is summed in float32
+        plain = None, (1, 1), ctx.padding, (1, 1), False, (0, 0), 1
+        of_x, of_weight, _ = torch.ops.aten.convolution_backward(*given, *plain, (True, True, False))
+        return of_x, of_weight.float(), gradient.sum((0, 2, 3)), None
 
 
 def in_float32(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

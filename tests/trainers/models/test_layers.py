@@ -6,7 +6,7 @@ from torch import nn
 
 from trainers.config import GeneratorConfig
 from trainers.models import build_generator
-from trainers.models.layers import LastConv
+from trainers.models.layers import LastConv, _Bf16Gradients
 
 UPSAMPLER = {"srresnet": "pixel_shuffle", "rrdb": "nearest_conv", "srcnn_955": "bicubic_input"}
 
@@ -57,3 +57,20 @@ def test_bf16_leaves_the_bicubic_image_inside_a_network_as_it_is(kind):
             mixed = net(image)
     assert mixed.dtype == torch.float32
     assert (255 * (mixed - exact)).abs().max() < 1e-3  # grey levels; bf16 would be off by more than one
+
+
+def test_gradients_in_bf16_are_those_of_float32_within_the_precision_of_bf16():
+    torch.manual_seed(0)
+    last = LastConv(16, 3, 9, padding=4)
+    x = torch.rand(2, 16, 12, 10).to(torch.bfloat16).requires_grad_()
+    half = _Bf16Gradients.apply(x, last.weight, last.bias, last.padding)
+    full = torch.nn.functional.conv2d(x.float(), last.weight, last.bias, padding=4)
+    assert half.dtype == torch.float32 and torch.equal(half, full), "the image is float32's"
+    direction = torch.rand_like(full)
+    inputs = x, last.weight, last.bias
+    ours = torch.autograd.grad(half, inputs, direction)
+    theirs = torch.autograd.grad(full, inputs, direction)
+    assert [g.dtype for g in ours] == [torch.bfloat16, torch.float32, torch.float32]
+    for a, b in zip(ours, theirs, strict=True):
+        assert ((a.float() - b.float()).norm() / b.float().norm()).item() < 2**-6
+    torch.testing.assert_close(ours[2], theirs[2])
