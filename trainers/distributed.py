@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,11 @@ class Ranks:
 
     def means(self, x: Tensor) -> Tensor:
         """Return the mean of each element of `x` over all ranks; its gradient reaches every rank."""
-        return x if self.world == 1 else all_reduce(x) / self.world
+        return x if self.world == 1 else self.gather(x).mean(0)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Return the `x` of all ranks, (world, *x.shape), in one message; its gradient reaches every rank."""
+        return _Gather.apply(x, self.rank, self.world)
 
     def sum(self, x: Tensor) -> Tensor:
         """Return the sum over ranks, without a gradient; one value that is not finite makes it not finite."""
@@ -33,13 +37,15 @@ class Ranks:
         return x
 
     def average(self, grads: list[Tensor]) -> list[Tensor]:
-        """Return gradients averaged over ranks, in one message."""
+        """Return gradients averaged over ranks, in one message; each is dense and laid out alike."""
         if self.world == 1:
             return grads
-        flat = torch.cat([g.reshape(-1) for g in grads])
+        flat = torch.cat([_memory_of(g) for g in grads])
         dist.all_reduce(flat)
-        parts = (flat / self.world).split([g.numel() for g in grads])
-        return [torch.empty_like(g).copy_(p.view(g.shape)) for g, p in zip(grads, parts, strict=True)]
+        flat /= self.world
+        averaged = [torch.empty_like(g) for g in grads]
+        torch._foreach_copy_([_memory_of(g) for g in averaged], flat.split([g.numel() for g in grads]))
+        return averaged
 
     def total(self, number: float) -> float:
         """Return the sum of a number over ranks; every rank must call this."""
@@ -57,6 +63,29 @@ class Ranks:
         """Wait until every rank has called this."""
         if self.world > 1:
             dist.barrier()
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' tensors as rows; a sum over ranks with zeros elsewhere, which every backend has."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rank: int, world: int) -> Tensor:
+        ctx.rank = rank
+        rows = x.new_zeros((world, *x.shape))
+        rows[rank] = x
+        dist.all_reduce(rows)
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total[ctx.rank], None, None
+
+
+def _memory_of(x: Tensor) -> Tensor:
+    """Return a dense tensor as a vector, in the order of its memory."""
+    return x.as_strided((x.numel(),), (1,))
 
 
 ALONE = Ranks()

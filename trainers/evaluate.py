@@ -21,11 +21,13 @@ from torch import Tensor, nn
 from datasets.config import DEGRADATIONS
 from datasets.degrade import up
 from datasets.errors import UserError, unknown
+from trainers.inference.tiling import in_tiles
 from trainers.metrics import Metric, require
 from trainers.metrics.image_view import View, Views
 from trainers.numerics import measuring_numerics
 
 BATCH_PIXELS = 1 << 17  # input pixels per forward pass: eight 128 x 128 inputs, or one larger image
+TILE_MB = 4096  # of feature maps: whole images of 2K, larger ones in tiles, which give the same pixels
 RESIZERS = ("bicubic", "nearest", "lanczos")
 
 
@@ -149,7 +151,7 @@ class Evaluator:
         out: dict[int, np.ndarray] = {}
         with _measuring(generator, self.device):
             for batch in self._batches:
-                sr = generator(to_tensor([self._inputs[i] for i in batch], self.device))
+                sr = self._generated(generator, to_tensor([self._inputs[i] for i in batch], self.device))
                 if not torch.isfinite(sr).all():  # waits for the device, as fetching the pixels does
                     keys = ", ".join(self.keys[i] for i in batch)
                     raise FloatingPointError(f"the generator's output is not finite for {keys}")
@@ -158,6 +160,12 @@ class Evaluator:
                 images = to_uint8(sr)
                 out.update(zip(batch, images[..., 0] if images.shape[-1] == 1 else images, strict=True))
         return [out[i] for i in range(len(self.keys))]
+
+    def _generated(self, generator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Return generator(x); a network computes an image larger than a batch in tiles, if it must."""
+        if isinstance(generator, nn.Module) and x.shape[-2] * x.shape[-1] > BATCH_PIXELS:
+            return in_tiles(generator, x, scale=self.scale, memory_mb=TILE_MB)
+        return generator(x)
 
     def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
         """Measure finished uint8 images, which are in the order of `keys`.

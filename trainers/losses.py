@@ -199,14 +199,13 @@ def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    discriminator: Callable[[Tensor], Tensor], hr: Tensor, sr: Tensor, generator: torch.Generator
+    discriminator: Callable[[Tensor], Tensor], hr: Tensor, sr: Tensor, share: Tensor
 ) -> Tensor:
     """Return the mean of (norm - 1)^2 of D's image gradients between real and generated images.
 
-    One random point on the line between each pair, drawn by `generator` on the images' device; the norm is
-    over all pixels and channels of an image (Gulrajani et al., 2017, eq. 3).
+    One point on the line between each pair: `share` (N, 1, 1, 1), uniform in [0, 1), is its distance from the
+    generated image. The norm is over all pixels and channels of an image (Gulrajani et al., 2017, eq. 3).
     """
-    share = torch.rand(len(hr), 1, 1, 1, generator=generator, device=hr.device, dtype=hr.dtype)
     between = torch.lerp(sr.detach(), hr, share).requires_grad_()
     return (_image_gradients(discriminator(between), between).norm(dim=1) - 1).square().mean()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from datasets.upload import upload
 from trainers import losses
 from trainers.config import TrainConfig
 from trainers.distributed import ALONE, Ranks
@@ -104,11 +105,13 @@ class StepLosses:
         """Return `hr` with a gradient if R1 needs it, else unchanged."""
         return hr.detach().requires_grad_() if self.config.loss.r1_weight else hr
 
-    def discriminator_loss(self, hr: Tensor, sr: Tensor, real: Tensor, fake: Tensor, step: int) -> Tensor:
+    def discriminator_loss(
+        self, hr: Tensor, sr: Tensor, real: Tensor, fake: Tensor, step: int, part: int = 0
+    ) -> Tensor:
         """Return the discriminator's loss with the penalties that are enabled.
 
-        With R1, `real` must have been computed from `differentiable(hr)`. `step` seeds the points of the
-        gradient penalty together with run.seed: a resumed run draws equal points without a saved state.
+        With R1, `real` must have been computed from `differentiable(hr)`. `step` and `part`, the index among
+        the parts of this rank's batch, decide the points of the gradient penalty.
         """
         loss = self.config.loss
         total = losses.adversarial_d(
@@ -117,10 +120,21 @@ class StepLosses:
         if loss.r1_weight:
             total = total + loss.r1_weight * losses.r1_penalty(real, hr)
         if loss.gradient_penalty_weight:
-            points = torch.Generator(self.device).manual_seed(self.config.run.seed << 32 | step)
-            penalty = losses.gradient_penalty(self.judge, hr, sr, points)
+            penalty = losses.gradient_penalty(self.judge, hr, sr, self._points(hr, step, part))
             total = total + loss.gradient_penalty_weight * penalty
         return total
+
+    def _points(self, hr: Tensor, step: int, part: int) -> Tensor:
+        """Return this part's points of the gradient penalty, uniform in [0, 1), (N, 1, 1, 1).
+
+        They are drawn for the batch of all ranks by run.seed and `step`: ranks and parts draw what one
+        process would, and a resumed run draws equal points without a saved state.
+        """
+        n, (rank, world) = len(hr), (self.ranks.rank, self.ranks.world)
+        draw = torch.Generator().manual_seed((self.config.run.seed << 32 | step) % 2**64)
+        count = n * self.config.optim.micro_batches * world
+        share = torch.rand(count, 1, 1, 1, generator=draw, dtype=hr.dtype)
+        return upload(share[rank::world][part * n : (part + 1) * n].contiguous(), self.device)
 
 
 def build_features(config: TrainConfig, device: torch.device) -> nn.Module | None:

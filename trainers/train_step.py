@@ -114,14 +114,14 @@ class TrainStep:
     def _d_first(self, parts: list[Part]) -> None:
         """Update D on this batch first, then judge the batch by the updated D for G, as in the papers."""
         generated, grads = [], []
-        for hr, lr_image, _ in parts:
+        for part, (hr, lr_image, _) in enumerate(parts):
             # one part: keep its graph for the generator; several: compute again later, to save memory
             with torch.set_grad_enabled(len(parts) == 1):
                 sr = self.losses.generate(lr_image)
             generated.append(sr)
             hr = self.losses.differentiable(hr)
             real, fake = self.losses.judge(hr), self.losses.judge(sr.detach())
-            grads.append(self._discriminator_gradients(hr, sr, real, fake, retain_graph=False))
+            grads.append(self._discriminator_gradients(hr, sr, real, fake, part))
         collected = self._collect(self.d_params, grads, "d_gradient")
         self.guard.latch_step(self.state.step + 1)
         self._apply(self.state.opt_d, self.d_params, collected)
@@ -141,12 +141,12 @@ class TrainStep:
         """Compute both losses from one D(fake): take both gradients before either network moves."""
         adversarial = bool(self.config.loss.adversarial_weight)
         g_grads, d_grads = [], []
-        for hr, lr_image, target in parts:
+        for part, (hr, lr_image, target) in enumerate(parts):
             sr, real, fake = self.losses.generate(lr_image), None, None
             if adversarial:
                 leaf = self.losses.differentiable(hr)
                 real, fake = self.losses.judge(leaf), self.losses.judge(sr)
-                d_grads.append(self._discriminator_gradients(leaf, sr, real, fake, retain_graph=True))
+                d_grads.append(self._discriminator_gradients(leaf, sr, real, fake, part, again=True))
                 real = real.detach()
             g_grads.append(self._gan_gradients(sr, hr, fake, real, target))
         for_d = self._collect(self.d_params, d_grads, "d_gradient") if adversarial else None
@@ -167,13 +167,14 @@ class TrainStep:
         return list(zip(hr.chunk(n), lr_image.chunk(n), targets, strict=True))
 
     def _discriminator_gradients(
-        self, hr: Tensor, sr: Tensor, real: Tensor, fake: Tensor, retain_graph: bool
+        self, hr: Tensor, sr: Tensor, real: Tensor, fake: Tensor, part: int, *, again: bool = False
     ) -> Sequence[Tensor]:
-        loss = self.losses.discriminator_loss(hr, sr, real, fake, self.state.step)
+        """Return the gradients of one part; `again`: D(sr) will be differentiated for the generator, too."""
+        loss = self.losses.discriminator_loss(hr, sr, real, fake, self.state.step, part)
         self.guard.record("discriminator", loss, self.parts)
         self.logits = real.detach(), fake.detach()
         assert self.losses.d_copy is not None
-        return torch.autograd.grad(loss, self.losses.d_copy.parameters, retain_graph=retain_graph)
+        return torch.autograd.grad(loss, self.losses.d_copy.parameters, retain_graph=again)
 
     def _gan_gradients(
         self, sr: Tensor, hr: Tensor, fake: Tensor | None, real: Tensor | None, target: Tensor | None
@@ -247,11 +248,17 @@ def gradient_at_output(loss: Tensor, sr: Tensor) -> Tensor:
 def _mean_over(parts: Sequence[Sequence[Tensor]]) -> Sequence[Tensor]:
     if len(parts) == 1:
         return parts[0]
-    total = [g.to(torch.promote_types(g.dtype, torch.float32), copy=True) for g in parts[0]]
+    total, part = ([torch.empty_like(g, dtype=_at_least_float32(g)) for g in parts[0]] for _ in range(2))
+    torch._foreach_copy_(total, list(parts[0]))
     for gradients in parts[1:]:
-        torch._foreach_add_(total, gradients)
+        torch._foreach_copy_(part, list(gradients))
+        torch._foreach_add_(total, part)
     torch._foreach_div_(total, len(parts))
     return total
+
+
+def _at_least_float32(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _as_stored(params: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:

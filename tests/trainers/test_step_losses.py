@@ -7,6 +7,7 @@ from helpers.weights import forget, publish_random
 
 from trainers import losses
 from trainers.config.loss import PERCEPTUAL_LOSSES
+from trainers.distributed import Ranks
 from trainers.metrics.dists import load_dists
 from trainers.state import new_state
 from trainers.step_losses import StepLosses, build_features
@@ -72,6 +73,22 @@ def test_points_of_the_gradient_penalty_depend_on_the_step_alone():
     real, fake = step_losses.judge(hr), step_losses.judge(sr)
     values = [step_losses.discriminator_loss(hr, sr, real, fake, step).item() for step in (3, 3, 4)]
     assert values[0] == values[1] != values[2]
+
+
+@pytest.mark.parametrize("seed", [0, 2**31, 2**40 + 7])
+def test_ranks_and_parts_draw_the_points_that_one_process_draws(seed):
+    penalty = {"loss__adversarial": "wgan_gp", "loss__gradient_penalty_weight": 10.0}
+    config = tiny(discriminator__norm="layer", run__seed=seed, **penalty)
+    halves = tiny(discriminator__norm="layer", run__seed=seed, optim__micro_batches=2, **penalty)
+    hr, _ = batch()
+    whole = of(config)._points(hr, 5, 0)
+    for rank in range(2):
+        state = new_state(config, "gan", CPU)
+        own = StepLosses(config, state, None, Ranks(rank, 2))._points(hr[rank::2], 5, 0)
+        assert torch.equal(own, whole[rank::2])
+    parts = [of(halves)._points(hr[2 * part : 2 * part + 2], 5, part) for part in range(2)]
+    assert torch.equal(torch.cat(parts), whole)
+    assert len(set(whole.flatten().tolist())) == len(hr)
 
 
 def test_a_phase_without_a_discriminator_cannot_judge():

@@ -6,6 +6,7 @@ attention, pooling or norms over all pixels, gets the overlap of its row in trai
 tiles are then close to the whole image, not equal. trainers/inference/image_io.py reads files.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
@@ -45,19 +46,21 @@ def footprint(network: nn.Module, scale: int) -> Footprint:
 
     A network with an `overlap` has that instead of a receptive field. Otherwise a NaN at one pixel reaches
     exactly the outputs that depend on it, through every kind of layer, so that no table of kernel sizes is
-    needed.
+    needed. It is measured on the CPU: algorithms of a GPU that transform tiles of the image (Winograd, FFT)
+    would spread the NaN over a tile.
 
     Raises:
         UserError: if the network sees further than MAX_HALO.
     """
-    device = next(network.parameters()).device
+    if next(network.parameters()).device.type != "cpu":
+        network = copy.deepcopy(network).cpu()
     if overlap := getattr(network, "overlap", 0):
         with torch.inference_mode():
-            _, largest = _largest_output(network, torch.zeros(1, 3, SQUARE, SQUARE, device=device))
+            _, largest = _largest_output(network, torch.zeros(1, 3, SQUARE, SQUARE))
         return Footprint(overlap, ceil(COPIES * 4 * largest / SQUARE**2))
     side = 64
     while side <= MAX_HALO:
-        strip = torch.zeros(1, 3, 1, 2 * side + 1, device=device)
+        strip = torch.zeros(1, 3, 1, 2 * side + 1)
         strip[..., side] = torch.nan
         with torch.inference_mode():
             sr, largest = _largest_output(network, strip)
@@ -158,6 +161,29 @@ def upscale(
         out[tuple(_scaled(part, scale) for part in tile.core)] = core
         if progress is not None:
             progress(done, len(tiles))
+    return out
+
+
+def in_tiles(network: nn.Module, x: Tensor, *, scale: int, memory_mb: float) -> Tensor:
+    """Return network(x) of (1, 3, h, w), computed in tiles if its feature maps exceed `memory_mb`.
+
+    A network that sees the whole image computes it whole.
+    """
+    try:
+        need = footprint(network, scale)
+    except UserError:
+        return network(x)
+    height, width = x.shape[-2:]
+    max_pixels = int(memory_mb * 2**20 / need.bytes_per_pixel)
+    tiles = plan(height, width, need.halo, max_pixels, getattr(network, "fold", 1))
+    if len(tiles) == 1:
+        return network(x)
+    out = x.new_empty(*x.shape[:-2], height * scale, width * scale)
+    for tile in tiles:
+        sr = network(x[(..., *tile.read)])
+        whole = tuple(_scaled(part, scale) for part in tile.core)
+        core = (_scaled(c, scale, r.start) for c, r in zip(tile.core, tile.read, strict=True))
+        out[(..., *whole)] = sr[(..., *core)]
     return out
 
 

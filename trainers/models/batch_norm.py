@@ -32,9 +32,11 @@ class BatchNorm(nn.BatchNorm2d):
         """Normalise by the moments over all ranks; gradients of the moments reach every rank."""
         with torch.autocast(x.device.type, enabled=False):
             exact = x if x.dtype == torch.float64 else x.float()
-            mean = self.ranks.means(exact.mean((0, 2, 3)))
+            own = torch.var_mean(exact, (0, 2, 3), correction=0)
+            variances, means = self.ranks.gather(torch.stack(own)).unbind(1)  # one message, and one backward
+            mean = means.mean(0)
+            variance = variances.mean(0) + (means - mean).square().mean(0)  # centred: no cancellation
             centred = exact - mean[:, None, None]
-            variance = self.ranks.means(centred.square().mean((0, 2, 3)))  # centred: no cancellation
             self._remember(mean.detach(), variance.detach(), self.ranks.world * x.numel() // x.shape[1])
             scale = self.weight * (variance + self.eps).rsqrt()
             return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)

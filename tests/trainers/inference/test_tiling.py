@@ -10,7 +10,7 @@ from torch import nn
 from datasets.errors import UserError
 from trainers.config import GeneratorConfig
 from trainers.config.networks import UPSAMPLERS
-from trainers.inference.tiling import footprint, plan, upscale
+from trainers.inference.tiling import footprint, in_tiles, plan, upscale
 from trainers.models import build_generator
 
 
@@ -127,3 +127,13 @@ def test_output_that_is_not_finite_is_refused():
         network.tail.bias.fill_(torch.inf)
     with pytest.raises(UserError, match="not finite; choose another model"):
         upscale(network, _image(16, 16), scale=scale)
+
+
+def test_a_tensor_in_tiles_equals_the_whole():
+    (network, _), x = _network(upsampler="pixel_shuffle", scale=4), torch.rand(1, 3, 41, 53)
+    memory_mb = footprint(network, 4).bytes_per_pixel * 900 / 2**20
+    with torch.inference_mode():
+        whole = network(x)
+        tiled = in_tiles(network, x, scale=4, memory_mb=memory_mb)
+        assert len(plan(41, 53, footprint(network, 4).halo, 900)) > 1
+    assert torch.allclose(whole, tiled, atol=1e-5)
