@@ -89,7 +89,7 @@ def fake_networks(
     """Yield the start of `phase` on fake tensors of `device`, and the settings it is built with.
 
     All new tensors of the context are fake. VGG's weights are random: nothing is downloaded. The network of
-    the content loss stands for that of a perceptual loss, Adam for SGD, which needs less; nothing is compiled.
+    the content loss stands for that of a perceptual one, Adam for SGD, which needs less; nothing is compiled.
     """
     values = {"loss.content_weights": "random", "optim.kind": "adam", "run.compile": False}
     if config.loss.perceptual_weight:
