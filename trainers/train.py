@@ -14,6 +14,7 @@ import torch
 
 from datasets import stopping
 from datasets.errors import UserError
+from datasets.files import read_json
 from datasets.image_set import open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
 from trainers import distributed, preflight
@@ -132,7 +133,7 @@ def _require_same_settings(config: TrainConfig, out: Path) -> None:
     if not path.exists():
         return
     # settings that did not exist yet when the run began had the value that is now their default
-    before, now = flatten(TrainConfig()) | json.loads(path.read_text()), flatten(config)
+    before, now = flatten(TrainConfig()) | read_json(path), flatten(config)
     changed = [k for k in now if before.get(k) != now[k] and k not in MACHINE]
     if changed:
         raise UserError(

@@ -3,12 +3,13 @@
 `nodes` are rows of ray.nodes() throughout; `config` is a cluster file as a dictionary.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from datasets.files import read_json
 
 CONFIG = "~/ray_bootstrap_config.yaml"
 """On a head that `ray up` started: the resolved cluster file, JSON in spite of its name."""
@@ -67,7 +68,7 @@ def describe_maximum(config: Mapping[str, Any]) -> str:
 def declared() -> dict[str, Any] | None:
     """Return the cluster file of the head that this process runs on; None on any other machine."""
     path = Path(CONFIG).expanduser()
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(path) or None
 
 
 def is_unknown(config: Mapping[str, Any], nodes: Rows) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from datasets.errors import UserError
-from datasets.files import is_trusted
+from datasets.files import is_trusted, read_json
 from orchestrator.provenance import ROOT
 
 NEEDED = ("cluster_name", "provider", "auth")
@@ -88,7 +88,7 @@ def _remembered(root: Path) -> list[tuple[float, KnownCluster]]:
     """Return (time, cluster) of those noted from the checkout `root`; their files may be anywhere."""
     clusters = []
     for path in home().glob("*.json"):
-        note = json.loads(path.read_text())
+        note = read_json(path, keys=("root", "file"))
         if note.pop("root") == str(root) and Path(note["file"]).exists():
             clusters.append((path.stat().st_mtime, KnownCluster(**note)))
     return clusters
@@ -117,7 +117,7 @@ def _local_state_is_up(config: dict[str, Any]) -> bool:
     path = Path("/tmp/ray") / f"cluster-{config['cluster_name']}.state"
     if config["provider"]["type"] != "local" or not is_trusted(path):
         return False
-    head = json.loads(path.read_text()).get(config["provider"]["head_ip"], {})
+    head = read_json(path).get(config["provider"]["head_ip"], {})
     return head.get("state") == "running"
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from datasets.errors import UserError
-from datasets.files import read_json
+from datasets.files import atomic_file, read_json
 from orchestrator.tracking.server import database_path
 from trainers import checkpoint
 from trainers.config import TrainConfig, flatten, from_flat
@@ -113,11 +113,12 @@ def export_weights(model_uri: str, tracking_uri: str, path: Path) -> None:
     if not path.parent.is_dir():
         raise UserError(f"--export must name a file in an existing folder, but there is no {path.parent}")
     generator, config = load_generator(model_uri, tracking_uri)
-    if path.suffix == ".pth":
-        export_generator(generator, config.generator, path)
-    else:
-        settings = json.dumps(flatten(config))
-        save_file(checkpoint.weights_of(generator), path, metadata={"config": settings})
+    with atomic_file(path) as new:
+        if path.suffix == ".pth":
+            export_generator(generator, config.generator, new)
+        else:
+            settings = json.dumps(flatten(config))
+            save_file(checkpoint.weights_of(generator), new, metadata={"config": settings})
 
 
 def stored_hashes(client: "MlflowClient", source: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from datasets.files import atomic_json
+from datasets.files import atomic_json, read_json
 from orchestrator.cluster.worker import worker_device
 from orchestrator.studies.evaluation import evaluate_network
 from orchestrator.studies.spec import Training
@@ -78,7 +78,7 @@ def is_done(folder: Path) -> bool:
 
 def read_result(folder: Path) -> dict[str, Any]:
     """Return the measurements of a finished training."""
-    return json.loads((folder / RESULT_FILE).read_text())
+    return read_json(folder / RESULT_FILE)
 
 
 def last_checkpoint(folder: Path, config: TrainConfig) -> Path:

@@ -4,12 +4,15 @@ This module does not import mlflow, which takes seconds: a sweep's driver checks
 """
 
 import base64
+import importlib.util
 import json
 import os
+import re
 import socket
 import sqlite3
 import urllib.error
 import urllib.request
+from functools import lru_cache
 from pathlib import Path
 
 from datasets.address import http_request, split
@@ -74,6 +77,7 @@ def _probe_sqlite(tracking_uri: str, timeout_s: float) -> None:
         is_new = not path.exists()
         connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None)
         try:
+            _check_schema(connection, path)
             connection.execute("BEGIN IMMEDIATE")  # takes the write lock, changes nothing
             connection.execute("CREATE TABLE upsweep_probe (answer INTEGER)")
             connection.execute("ROLLBACK")
@@ -85,6 +89,38 @@ def _probe_sqlite(tracking_uri: str, timeout_s: float) -> None:
         raise UserError(
             f"the tracking database {path} cannot be written: {error}; set --tracking-uri to another one"
         ) from None
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise UserError if the tables are not those of the installed MLflow, which would refuse them later."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return
+    if "alembic_version" not in tables:
+        raise UserError(f"{path} is not a database of MLflow; set --tracking-uri to another file")
+    version = next((v for (v,) in connection.execute("SELECT version_num FROM alembic_version")), "")
+    newest, known = _mlflow_schemas()
+    if version == newest:
+        return
+    remedy = f"mlflow db upgrade sqlite:///{path}" if version in known else "the MLflow that made it"
+    verb = "run" if version in known else "install"
+    raise UserError(
+        f"the tracking database {path} has the tables of another version of MLflow (schema {version}, not "
+        f"{newest}); {verb} {remedy}, or set --tracking-uri to another file"
+    )
+
+
+@lru_cache
+def _mlflow_schemas() -> tuple[str, frozenset[str]]:
+    """Return the schema of the installed MLflow, and all that it knows, read from its files."""
+    spec = importlib.util.find_spec("mlflow")  # found, not imported: that takes seconds
+    assert spec is not None and spec.origin
+    folder = Path(spec.origin).parent / "store" / "db_migrations" / "versions"
+    texts = [path.read_text() for path in folder.glob("*.py")]
+    revisions = {m[1] for text in texts if (m := re.search(r'^revision = "(\w+)"', text, re.M))}
+    earlier = {m[1] for text in texts if (m := re.search(r'^down_revision = "(\w+)"', text, re.M))}
+    (newest,) = revisions - earlier
+    return newest, frozenset(revisions)
 
 
 def _probe_http(tracking_uri: str, timeout_s: float) -> None:

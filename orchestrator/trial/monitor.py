@@ -46,6 +46,7 @@ class TrialMonitor:
         """Name of the newest checkpoint."""
         self._pointer_reported = True
         self._saved: list[tuple[str, float]] = []
+        self._dropped: list[tuple[str, float]] = []
         self._diagnostics: dict[str, float] = {}
         self.shares = ShareMeans()
         self.journal_path = context.scratch / "journal.jsonl"
@@ -96,14 +97,15 @@ class TrialMonitor:
     def keep_candidate(self, state: TrainState, history: History) -> None:
         """Store the averaged generator as just measured."""
         context, name = self.context, self._candidate(state.step)
+        self._dropped = [d for d in self._dropped if d[0] != name]
         folder = context.storage.staging_dir(name, context.scratch)
         extra = {"step": state.step, "val": history.latest()}
         saved = checkpoint.save_generator(folder, self.config, state.ema, extra)
         context.storage.publish(saved, name)
 
     def drop_candidate(self, step: int) -> None:
-        """Delete a candidate that a later one dominates."""
-        self.context.storage.remove(self._candidate(step))
+        """Mark a candidate that a later one dominates; it is deleted once no kept checkpoint names it."""
+        self._dropped.append((self._candidate(step), time.monotonic()))
 
     def restore(self) -> Path | None:
         """Return the checkpoint that Tune's pointer names, and put back its journal, time and shares."""
@@ -222,6 +224,11 @@ class TrialMonitor:
         for name in old:
             self.context.storage.remove(name)
         self._saved = [s for s in self._saved if s[0] not in old]
+        # a trial that resumes from a checkpoint before the drop may choose the candidate again
+        gone = [name for name, at in self._dropped if at < self._saved[0][1]]
+        for name in gone:
+            self.context.storage.remove(name)
+        self._dropped = [d for d in self._dropped if d[0] not in gone]
 
 
 class RankMonitor(SilentMonitor):

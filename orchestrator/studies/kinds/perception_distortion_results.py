@@ -3,7 +3,6 @@
 The trials of a finished sweep are drawn in a separate plane, since they were measured by another protocol.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from datasets.errors import UserError
+from datasets.files import read_json
 from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap, welch_difference
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.report.svg import Mark
@@ -202,8 +202,8 @@ def read_trials(folder: Path) -> list[dict[str, Any]]:
     path = folder / "leaderboard.json"
     if not path.is_file():
         raise UserError(f"--sweep: no sweep with a leaderboard in {folder}")
-    objective = json.loads((folder / SWEEP).read_text())["objective"]
-    rows = json.loads(path.read_text())
+    objective = read_json(folder / SWEEP, keys=("objective",))["objective"]
+    rows = read_json(path, list)
     return [r | {"objective": objective} for r in rows if not r["diverged"] and r["metrics"]]
 
 

@@ -1,6 +1,8 @@
 """The check of a tracking address: a message that names the address and what to do."""
 
 import http.server
+import shutil
+import sqlite3
 import threading
 
 import pytest
@@ -37,6 +39,25 @@ def test_the_probe_makes_a_folder_and_leaves_no_file(tmp_path):
 def test_an_address_that_cannot_work_is_named_at_once(uri, sentence):
     with pytest.raises(UserError, match=sentence):
         probe(uri)
+
+
+def test_a_database_of_another_mlflow_is_named_before_anything_is_trained(tmp_path, migrated_database):
+    """Otherwise all stages train, and the end of the sweep fails."""
+    shutil.copy(migrated_database, tmp_path)
+    uri = default_uri(tmp_path)
+    probe(uri)
+    for version, remedy in (
+        ("451aebb31d03", "run mlflow db upgrade sqlite:///"),
+        ("f00d", "install the MLflow"),
+    ):
+        with sqlite3.connect(tmp_path / "mlflow.db") as database:
+            database.execute("UPDATE alembic_version SET version_num = ?", (version,))
+        with pytest.raises(UserError, match=f"another version of MLflow .schema {version}.*{remedy}"):
+            probe(uri)
+    with sqlite3.connect(tmp_path / "own.db") as database:
+        database.execute("CREATE TABLE photos (name TEXT)")
+    with pytest.raises(UserError, match="own.db is not a database of MLflow"):
+        probe(f"sqlite:///{tmp_path}/own.db")
 
 
 class Stranger(http.server.BaseHTTPRequestHandler):

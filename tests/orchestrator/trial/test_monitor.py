@@ -196,12 +196,26 @@ def test_checkpoints_that_no_snapshot_names_any_more_are_deleted(context, monkey
     assert context.storage.listing(attempt) == ["gan-00000008", "gan-00000010"]
 
 
-def test_a_dominated_candidate_is_deleted(context):
+def test_a_dominated_candidate_is_deleted(context, monkeypatch):
     trial = TrialMonitor(context)
     for step in (2, 4):
         trial.keep_candidate(*gan_state(context, step))
     trial.drop_candidate(2)
-    assert context.storage.listing("s/trials/screen-1/candidates") == ["00000004"]
+    kept = lambda: context.storage.listing("s/trials/screen-1/candidates")  # noqa: E731
+    assert kept() == ["00000002", "00000004"], "the newest checkpoint may still name it"
+    monkeypatch.setattr(monitor, "KEEP_SECONDS", 0.0)
+    trial.save(*gan_state(context, 5))
+    assert kept() == ["00000004"], "only checkpoints after the drop are kept"
+
+
+def test_a_trial_that_is_killed_after_a_drop_finds_the_candidates_of_its_checkpoint(context):
+    trial = TrialMonitor(context)
+    trial.keep_candidate(*gan_state(context, 2))
+    trial.save(*gan_state(context, 2))
+    trial.drop_candidate(2)
+    for step in (4, 5, 6):  # kept for as long as a driver that died may ask for the first checkpoint
+        trial.save(*gan_state(context, step))
+    assert context.storage.listing("s/trials/screen-1/candidates") == ["00000002"]
 
 
 # -- the other ranks --------------------------------------------------------------------------------------
