@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
 from datasets.errors import UserError
 from datasets.sources import ArchiveMember
@@ -15,6 +16,8 @@ Split = dict[str, list[ArchiveMember]]
 
 SHARES = (("train", 0.80), ("val", 0.08), ("test", 0.08), ("gate", 0.04))
 """Shares of the photographs when a plain set is cut into four roles."""
+DECIDABLE = 30
+"""Images with which the gate decides (registry.gate.Thresholds.min_images) and a verdict on test is given."""
 
 STUDIES: dict[str, dict[str, int]] = {
     # 200,000 training and 2,599 test images; val and gate are cut from the training images.
@@ -52,15 +55,33 @@ def split_plain(members: Sequence[ArchiveMember], split: str) -> Split:
 
 
 def split_by_share(members: Sequence[ArchiveMember]) -> Split:
-    """Split into the four roles of SHARES by photograph; UserError if there are fewer than four photographs.
+    """Split into the four roles by photograph, in the sizes of `role_sizes`.
 
-    Each role has at least one photograph.
+    UserError if there are fewer than four photographs.
     """
     n = len({m.photograph for m in members})
     if n < len(SHARES):
         raise UserError(f"{n} photographs cannot be cut into train, val, test and gate; provide at least 4")
-    sizes = {role: max(1, round(share * n)) for role, share in SHARES[1:]}
-    return _in_sizes(members, {"train": n - sum(sizes.values()), **sizes})
+    return _in_sizes(members, role_sizes(n))
+
+
+def role_sizes(photographs: int) -> dict[str, int]:
+    """Return the number of photographs of each role, of at least four in all.
+
+    Each role has its share; but gate, then test, then val have DECIDABLE if train keeps half, because a gate
+    of fewer images decides nothing.
+    """
+    sizes = {role: max(1, round(share * photographs)) for role, share in SHARES[1:]}
+    for role in ("gate", "test", "val"):
+        larger = sizes | {role: max(sizes[role], DECIDABLE)}
+        if sum(larger.values()) <= photographs // 2:
+            sizes = larger
+    return {"train": photographs - sum(sizes.values()), **sizes}
+
+
+def least_for_gate() -> int:
+    """Return the number of photographs from which on a plain set has a gate that decides."""
+    return next(n for n in count(len(SHARES)) if role_sizes(n)["gate"] >= DECIDABLE)
 
 
 def split_by_sizes(members: Sequence[ArchiveMember], name: str) -> Split:

@@ -8,6 +8,7 @@ import torch
 from datasets.errors import UserError
 from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
+from datasets.splits import DECIDABLE, least_for_gate
 from orchestrator.console import StagePlan
 from orchestrator.results import sweep_folder
 from orchestrator.schedulers.rungs import generations, rungs
@@ -124,7 +125,21 @@ class SweepPlan:
                 lines.append(
                     f"gate     {manifest.name} has no image for it: promote.py needs a set with more pictures"
                 )
-        return lines
+        return lines + self._gate_in_words()
+
+    def _gate_in_words(self) -> list[str]:
+        """Return a line if the gate images of the training set are too few for any promotion."""
+        manifest = self.images["train"].manifest
+        if self.request.config.data.gate or "gate" not in manifest.splits:
+            return []
+        images = manifest.splits["gate"].count
+        if not 0 < images < DECIDABLE:
+            return []
+        return [
+            f"gate     {manifest.name} has {images} of the {DECIDABLE} images that a promotion needs: this "
+            f"sweep can compare designs, but its pick cannot be promoted; set --gate to {DECIDABLE} or more "
+            f"other images, or use a set of {least_for_gate()} or more photographs"
+        ]
 
     def _screen_in_words(self) -> str:
         r, steps = self.request, self.request.config.run.gan_steps

@@ -6,7 +6,16 @@ import pytest
 
 from datasets.errors import UserError
 from datasets.sources import ArchiveMember
-from datasets.splits import STUDIES, Split, by_identity, partition, split_by_share, split_by_sizes
+from datasets.splits import (
+    STUDIES,
+    Split,
+    by_identity,
+    least_for_gate,
+    partition,
+    role_sizes,
+    split_by_share,
+    split_by_sizes,
+)
 
 MEMBERS = [ArchiveMember(f"{i:06d}", f"img_align_celeba/{i:06d}.jpg", f"{i:06d}") for i in range(1, 301)]
 PEOPLE = "\n".join(f"{i:06d}.jpg {i % 70 if i <= 200 else i}" for i in range(1, 301))
@@ -31,6 +40,17 @@ def test_without_identities_photographs_of_a_person_may_part(people: Sequence[Ar
     person = {m.key: m.photograph for m in people}
     naive = split_by_share(MEMBERS)
     assert shared({r: [ArchiveMember(m.key, m.name, person[m.key]) for m in ms] for r, ms in naive.items()})
+
+
+def test_a_gate_decides_from_88_photographs_on_and_train_keeps_half() -> None:
+    assert role_sizes(51) == {"train": 41, "val": 4, "test": 4, "gate": 2}
+    assert role_sizes(87)["gate"] == 3 and role_sizes(88) == {"train": 44, "val": 7, "test": 7, "gate": 30}
+    assert role_sizes(180) == {"train": 90, "val": 30, "test": 30, "gate": 30}
+    assert role_sizes(1000) == {"train": 800, "val": 80, "test": 80, "gate": 40}
+    assert least_for_gate() == 88
+    for n in range(4, 1200):
+        sizes = role_sizes(n)
+        assert sum(sizes.values()) == n and sizes["train"] >= n // 2 - 1 and min(sizes.values()) >= 1
 
 
 def test_a_cut_by_identity_parts_no_person(people: Sequence[ArchiveMember]) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from datasets.splits import DECIDABLE
 from orchestrator.analysis.intervals import Interval
 from orchestrator.registry import gate
 from orchestrator.registry.gate import Thresholds, decide
@@ -117,3 +118,7 @@ def test_bicubic_is_a_floor_for_the_estimate_and_the_margin_one_for_its_interval
 def test_against_the_champion_only_the_interval_s_lower_end_is_limited():
     check = gate._not_worse("psnr_y", "champion", Interval(-0.4, -0.45, -0.35, 31), margin=0.5)
     assert check.passed and check.sentence.endswith("holds (the lower end may not be below -0.5)")
+
+
+def test_the_cut_of_a_small_set_knows_how_many_images_the_gate_needs():
+    assert DECIDABLE == Thresholds().min_images

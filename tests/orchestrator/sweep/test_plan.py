@@ -1,5 +1,6 @@
 """The plan of a sweep: rungs, segments, expected work, and its words."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,16 +9,17 @@ from helpers.tiny import tiny
 from experiments import recipes, spaces
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
+from trainers.config import override
 
 
 class Images(list):
     location = "shards"
-    manifest = SimpleNamespace(name="mine", notes={}, rejected=0, splits={"gate": SimpleNamespace(count=3)})
+    manifest = SimpleNamespace(name="mine", notes={}, rejected=0, splits={"gate": SimpleNamespace(count=40)})
 
 
 def plan(space="demo", missing=(0, 1), **options):
     request = Request(config=recipes.demo(), name="s", **options).filled(spaces.build(space))
-    images = {"test": Images(range(27))}
+    images = {"train": Images(range(90)), "test": Images(range(27))}
     architectures = [{"generator.num_blocks": 1}, {"generator.num_blocks": 2}, {"generator.num_blocks": 3}]
     return SweepPlan(
         request, spaces.build(space), None, images, architectures, ["a", "b", "c"], list(missing)
@@ -63,6 +65,22 @@ def test_the_plan_says_what_the_import_left_out_and_that_the_gate_is_empty(monke
     images, gate_line = plan().describe()[-2:]
     assert images == "images   mine: passed over 6 .heic; 2 images left out (rejected.csv)"
     assert gate_line.startswith("gate     mine has no image for it")
+
+
+@pytest.mark.parametrize(
+    ("images", "other_gate", "said"), [(2, "", True), (30, "", False), (2, "faces", False)]
+)
+def test_the_plan_says_beforehand_that_a_small_gate_decides_nothing(monkeypatch, images, other_gate, said):
+    splits = {"gate": SimpleNamespace(count=images)}
+    manifest = SimpleNamespace(name="mine", notes={}, rejected=0, splits=splits)
+    monkeypatch.setattr(Images, "manifest", manifest)
+    made = plan()
+    config = override(made.request.config, {"data.gate": other_gate})
+    lines = replace(made, request=replace(made.request, config=config)).describe()
+    assert any(line.startswith("gate     mine has 2 of the 30 images") for line in lines) == said
+    assert (
+        any("--gate to 30 or more other images, or use a set of 88 or more" in line for line in lines) == said
+    )
 
 
 def test_val_is_measured_by_one_protocol(monkeypatch):
