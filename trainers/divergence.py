@@ -18,7 +18,8 @@ class DivergenceGuard:
     recorded rows which step and term it was.
     """
 
-    def __init__(self, state: TrainState, ranks: Ranks = ALONE) -> None:
+    def __init__(self, state: TrainState, ranks: Ranks = ALONE, *, one_block: bool = True) -> None:
+        """`one_block` moves all buffers into one piece of memory; torch.compile refuses such buffers."""
         self.state, self.ranks = state, ranks
         device = next(state.generator.parameters()).device
         self.bad = torch.zeros((), dtype=torch.float32, device=device)  # as GradScaler has it
@@ -26,15 +27,17 @@ class DivergenceGuard:
         self.values: dict[str, Tensor] = {}
         self.pending: list[str] = []
         self.rows: list[tuple[int, list[str], Tensor]] = []
-        self.buffers = _in_one_block([m for m in (state.generator, state.discriminator) if m])
-        self.buffers_before = None if self.buffers is None else self.buffers.clone()
+        modules = [m for m in (state.generator, state.discriminator) if m]
+        self.buffers = [b for m in modules for b in m.buffers()]
+        self.block = _in_one_block(modules) if one_block else None
+        self.buffers_before = self._bytes().clone() if self.buffers else None
 
     def begin(self) -> None:
         """Begin a step: clear the values of the last one, and copy the running statistics."""
         self.values, self.pending = {}, []
-        if self.buffers is not None:
+        if self.buffers_before is not None:
             # torch.where and not an if: an if would wait for the device
-            torch.where(self.bad > 0, self.buffers_before, self.buffers, out=self.buffers_before)
+            torch.where(self.bad > 0, self.buffers_before, self._bytes(), out=self.buffers_before)
 
     def record(self, term: str, value: Tensor, parts: int = 1) -> None:
         """Store `value` for the log and the next `latch_step`; `parts` values of one term are averaged."""
@@ -81,9 +84,21 @@ class DivergenceGuard:
         """Return `weight` while every value was finite, then 0; a factor for updates."""
         return (1 - self.bad).to(dtype) * weight
 
+    def _bytes(self) -> Tensor:
+        """Return all buffers, counters included, as one tensor of bytes."""
+        if self.block is not None:
+            return self.block
+        return torch.cat([b.contiguous().view(-1).view(torch.uint8) for b in self.buffers])
+
     def _restore_buffers(self) -> None:
-        if self.buffers is not None:
-            self.buffers.copy_(self.buffers_before)
+        if self.buffers_before is None:
+            return
+        if self.block is not None:
+            self.block.copy_(self.buffers_before)
+            return
+        parts = self.buffers_before.split([b.numel() * b.element_size() for b in self.buffers])
+        for b, part in zip(self.buffers, parts, strict=True):
+            b.copy_(part.clone().view(b.dtype).view_as(b))
 
 
 def _in_one_block(modules: list[nn.Module]) -> Tensor | None:

@@ -44,7 +44,7 @@ class TrainStep:
         self.config, self.state, self.ranks = config, state, ranks
         for module in filter(None, (state.generator, state.ema, state.discriminator)):
             synchronise(module, ranks)
-        self.guard = DivergenceGuard(state, ranks)
+        self.guard = DivergenceGuard(state, ranks, one_block=not config.run.compile)
         self.losses = StepLosses(config, state, features, ranks)
         self.g_params = list(state.generator.parameters())
         self.d_params = list(state.discriminator.parameters()) if state.discriminator else []
