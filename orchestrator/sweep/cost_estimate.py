@@ -12,9 +12,11 @@ from datasets.loader import TrainLoader
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.worker import memory_advice, open_device
 from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.worker_check import largest_config
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig, override
 from trainers.device import describe_hardware, is_out_of_memory
+from trainers.memory import forecast_gib
 from trainers.models import build_generator
 from trainers.step_timing import time_step, timed
 
@@ -49,6 +51,8 @@ class Estimate:
     largest: Costs
     ranks: int = 1
     """Ranks that share each batch; one of them was timed."""
+    memory_gib: float = 0.0
+    """Forecast of the GPU memory of a process that trains the largest architecture; 0 if none was made."""
 
     @property
     def wall_hours(self) -> float:
@@ -80,7 +84,11 @@ class Estimate:
             f"{spent}{cost}",
             f"timed    a PSNR step {psnr}, a GAN step {gan}, an evaluation {evaluation} (smallest to largest "
             f"architecture, one trial alone{together})",
-        ]
+        ] + (
+            [f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"]
+            if self.memory_gib
+            else []
+        )
 
 
 def estimate(plan: SweepPlan) -> Estimate:
@@ -111,6 +119,7 @@ def estimate(plan: SweepPlan) -> Estimate:
         smallest=smallest,
         largest=largest,
         ranks=request.ranks,
+        memory_gib=forecast_gib(largest_config(plan)),
     )
 
 

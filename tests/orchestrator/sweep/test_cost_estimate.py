@@ -10,7 +10,10 @@ from datasets.errors import UserError
 from orchestrator.console import StagePlan
 from orchestrator.sweep import cost_estimate
 from orchestrator.sweep.cost_estimate import Costs, Estimate
+from orchestrator.sweep.request import Request
 from trainers.benchmarks.cost import parameters
+from trainers.config import override
+from trainers.memory import forecast_gib
 from trainers.models import build_generator
 
 SMALL, LARGE = Costs(100, 0.1, 0.2, 1.0), Costs(300, 0.3, 0.4, 3.0)
@@ -67,6 +70,23 @@ def test_the_step_of_both_phases_and_an_evaluation_are_timed(monkeypatch):
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == parameters(build_generator(tiny().generator))
     assert len(measured) >= 2 and not measured[0].training, "the first evaluation is not timed"
+
+
+def test_the_memory_of_the_largest_step_is_forecast(monkeypatch):
+    monkeypatch.setattr(cost_estimate, "measure_costs", lambda config, plan, device: SMALL)
+    request = Request(config=tiny(), name="s")
+    plan = SimpleNamespace(
+        request=request,
+        architectures=[{"generator.num_blocks": 1}, {"generator.num_blocks": 4}],
+        space=SimpleNamespace(axes={}),
+        missing=[],
+        stages=list,
+    )
+    large = override(tiny(), {"generator.num_blocks": 4})
+    told = cost_estimate.estimate(plan)
+    assert told.memory_gib == pytest.approx(forecast_gib(large)) and told.memory_gib > 1
+    words = f"memory   about {told.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"
+    assert told.describe(0)[-1] == words
 
 
 def test_trials_that_share_a_gpu_are_said_to_slow_one_another():
