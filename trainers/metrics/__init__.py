@@ -7,7 +7,8 @@ artifacts          lr_consistency, colour_shift, checkerboard, sharpness_gap
 distortion         psnr_y, psnr_rgb, rmse_y, ssim_y, ms_ssim_y
 lpips, dists, niqe the published perceptual metrics of these names
 swd                sliced Wasserstein distance
-frechet            fid, kid, fd_random, on the networks in extractors
+frechet            fid, kid, fd_efficientnet, kd_efficientnet, fd_random, on the networks in extractors
+gameability        changes that restore nothing, and the metrics that they better
 domains            set distances with a classifier of the data sets at hand
 image_view         pixels as metrics read them
 """
@@ -166,6 +167,26 @@ METRICS: dict[str, Metric] = {
         package="torch_fidelity",
         function=frechet.kid,
         on_subsets=partial(frechet.on_subsets, frechet.kernel_distance, "inception"),
+    ),
+    "fd_efficientnet": Metric(
+        name="fd_efficientnet",
+        direction="min",
+        decimals=3,
+        protocol="FD-EfficientNet-lite0: Frechet distance of 64 fixed projections of 1280 features, 8-bit "
+        "RGB unshaved, resized to 224 px",
+        level="set",
+        function=frechet.fd_efficientnet,
+        on_subsets=partial(frechet.on_subsets, frechet.projected_frechet, "efficientnet"),
+    ),
+    "kd_efficientnet": Metric(
+        name="kd_efficientnet",
+        direction="min",
+        decimals=5,
+        protocol="KD-EfficientNet-lite0: cubic kernel over all images, 1280 features, 8-bit RGB unshaved, "
+        "resized to 224 px",
+        level="set",
+        function=frechet.kd_efficientnet,
+        on_subsets=partial(frechet.on_subsets, frechet.kernel_distance, "efficientnet"),
     ),
     "fd_random": Metric(
         name="fd_random",

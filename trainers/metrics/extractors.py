@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from trainers.weights import find
+from trainers.metrics.efficientnet import EfficientNetLite0
+from trainers.weights import find, load
 
 _RANDOM_SEED = 20151205
 
@@ -60,7 +61,17 @@ class RandomConv(nn.Module):
         return x.mean((2, 3))
 
 
-EXTRACTORS: dict[str, Callable[[], nn.Module]] = {"inception": Inception, "random": RandomConv}
+def _efficientnet() -> nn.Module:
+    network = EfficientNetLite0()
+    network.load_state_dict(load("efficientnet_lite0"))
+    return network
+
+
+EXTRACTORS: dict[str, Callable[[], nn.Module]] = {
+    "inception": Inception,
+    "efficientnet": _efficientnet,
+    "random": RandomConv,
+}
 
 
 @cache

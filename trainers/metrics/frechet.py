@@ -119,3 +119,27 @@ def kid(sr: Views, hr: Views) -> float:
 def fd_random(sr: Views, hr: Views) -> float:
     """Return the Frechet distance of features of a constant random network; not an FID."""
     return frechet(features(sr, "random"), features(hr, "random"))
+
+
+PROJECTED = 64
+
+
+def projected_frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the Frechet distance of features projected onto 64 orthonormal directions, the same in each run.
+
+    The covariance of a few hundred images is singular in 1280 dimensions and not in 64.
+    """
+    _check_features(a, b)
+    rng = np.random.default_rng(a.shape[1])
+    directions = np.linalg.qr(rng.normal(size=(a.shape[1], min(PROJECTED, a.shape[1]))))[0]
+    return frechet(a @ directions, b @ directions)
+
+
+def fd_efficientnet(sr: Views, hr: Views) -> float:
+    """Return the Frechet distance of 64 projections of EfficientNet-lite0's features; not an FID."""
+    return projected_frechet(features(sr, "efficientnet"), features(hr, "efficientnet"))
+
+
+def kd_efficientnet(sr: Views, hr: Views) -> float:
+    """Return the kernel distance of EfficientNet-lite0's features; not a KID, and it can be below 0."""
+    return kernel_distance(features(sr, "efficientnet"), features(hr, "efficientnet"))

@@ -67,6 +67,8 @@ NEEDS = {
     "niqe": ("niqe_model",),
     "fid": ("inception",),
     "kid": ("inception",),
+    "fd_efficientnet": ("efficientnet_lite0",),
+    "kd_efficientnet": ("efficientnet_lite0",),
 }
 """Metric -> the weights that it needs."""
 
