@@ -40,7 +40,12 @@ class PromoteOptions(CandidateSource):
     list: bool = False
     """Show all versions with their history."""
     export: str = ""
-    """Write the champion's weights to this file: *.safetensors, or *.pth in BasicSR's names."""
+    """Write the champion to this file: *.onnx, or *.safetensors or *.pth in the names of its public
+    architecture."""
+    half: bool = False
+    """With --export: store float16."""
+    judge: bool = False
+    """With --export: measure the file on the gate images, beside the network."""
 
 
 def main() -> int:
@@ -56,7 +61,8 @@ def main() -> int:
         if options.rollback:
             print(promote.roll_back(registry, cli.STARTED))
         if options.export:
-            print(promote.export(registry, Path(options.export)))
+            wanted = promote.Export(Path(options.export), options.half, options.judge)
+            print(promote.export(registry, wanted, options.work_dir))
         if options.list:
             print(describe.history(registry))
         return 0

@@ -32,8 +32,8 @@ class Args:
     out: Path = Path("upscaled")
     """Folder for the results, named NAME_x4.png."""
     model: str = "models:/upsweep-demo@champion"
-    """models:/NAME@ALIAS in the registry, the folder of a sweep, a run or a checkpoint, or a public weight
-    file (*.pth or *.safetensors) of a public architecture of generator.kind, or leftthomas/SRGAN."""
+    """models:/NAME@ALIAS in the registry, the folder of a sweep, a run or a checkpoint, an exported *.onnx,
+    or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or leftthomas/SRGAN."""
     tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp"] = "png"

@@ -27,4 +27,7 @@ def describe_outcome(outcome: Outcome) -> str:
         against = f" against the gate ({outcome.forced})" if outcome.is_champion and not passed else ""
         headline = f"{outcome.model} v{outcome.version}: {verdict}{against}"
     marks = {True: "ok  ", False: "FAIL"}
-    return "\n".join([headline, *(f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks)])
+    checks = [f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks]
+    return "\n".join(
+        [headline, *checks, *([f"  {outcome.exports}"] if outcome.is_champion and outcome.exports else [])]
+    )

@@ -19,27 +19,15 @@ import torch
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from trainers.checkpoint import weights_of
 from trainers.config import TrainConfig, flatten
 from trainers.config.generators import GENERATORS
+from trainers.inference.onnx_files import CHECKED_SIZES, FIXED_SIZE, Clamped
 from trainers.models import deployed
 
-FIXED_SIZE = (1, 3, 64, 64)  # of networks whose row in trainers/config/generators.py has no free sizes
-CHECKED_SIZES = ((1, 3, 17, 33), (3, 3, 24, 24), (2, 3, 31, 18))
 TOLERANCE = 1e-4
-
-
-class Clamped(nn.Module):
-    """A generator with its output clamped to [0, 1], as a served image must be."""
-
-    def __init__(self, generator: nn.Module) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, lr_image: Tensor) -> Tensor:
-        return self.generator(lr_image).clamp(0, 1)
 
 
 def log_generator(generator: nn.Module, config: TrainConfig) -> str:

@@ -4,20 +4,18 @@ Imports that only one kind of name needs (MLflow, the training loop) are in its 
 280 MB.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from datasets.errors import UserError
-from datasets.files import atomic_file, read_json
+from datasets.files import read_json
 from orchestrator.tracking.server import database_path
 from trainers import checkpoint
-from trainers.config import TrainConfig, flatten, from_flat
+from trainers.config import GeneratorConfig, TrainConfig, from_flat
 from trainers.models import build_generator
-from trainers.weight_formats import export_generator
 from trainers.weight_import import import_generator
 from trainers.weights.store import find
 from trainers.weights.table import WEIGHTS
@@ -34,12 +32,18 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
 
     `name` is models:/NAME@ALIAS or models:/NAME/VERSION in the registry at `tracking_uri`, the folder of a
     sweep (its pick), of a run (its best candidate) or of a checkpoint, the name of a published network of
-    experiments/fetch_weights.py (span_x4), or a *.pth or *.safetensors file of a public
-    architecture of trainers/config/generators.py. UserError if there is no such network.
+    experiments/fetch_weights.py (span_x4), an *.onnx file that was exported here, or a *.pth or
+    *.safetensors file of a public architecture of trainers/config/generators.py. UserError if there is no
+    such network.
     """
     if name.startswith("models:/"):
         return load_generator(name, tracking_uri)
     folder = find(name) if name in WEIGHTS else Path(name).resolve()
+    if folder.suffix == ".onnx":
+        from trainers.inference.onnx_files import OnnxNetwork
+
+        network = OnnxNetwork(folder)
+        return network.eval(), TrainConfig(generator=GeneratorConfig(scale=network.scale))
     if folder.suffix in (".pth", ".safetensors") and not folder.is_dir():
         return _load_weight_file(folder)
     if (folder / "sweep.json").is_file():
@@ -101,24 +105,6 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     generator = build_generator(config.generator)
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     return generator.eval(), config
-
-
-def export_weights(model_uri: str, tracking_uri: str, path: Path) -> None:
-    """Write a registered model's weights to `path`: *.safetensors in our names, *.pth in BasicSR's.
-
-    UserError for another ending, for a folder that does not exist, and for a network BasicSR cannot express.
-    """
-    if path.suffix not in (".safetensors", ".pth"):
-        raise UserError(f"--export must end in .safetensors or .pth, but got '{path}'")
-    if not path.parent.is_dir():
-        raise UserError(f"--export must name a file in an existing folder, but there is no {path.parent}")
-    generator, config = load_generator(model_uri, tracking_uri)
-    with atomic_file(path) as new:
-        if path.suffix == ".pth":
-            export_generator(generator, config.generator, new)
-        else:
-            settings = json.dumps(flatten(config))
-            save_file(checkpoint.weights_of(generator), new, metadata={"config": settings})
 
 
 def stored_hashes(client: "MlflowClient", source: str) -> dict[str, str]:

@@ -24,8 +24,9 @@ from orchestrator.registry.candidate import Candidate, registered_name
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion, GateResult, evaluate_at
 from orchestrator.registry.export import log_generator
+from orchestrator.registry.export_file import Export, possible_exports, write_export
 from orchestrator.registry.gate import Decision, Thresholds, gate_metrics
-from orchestrator.registry.load_model import HASH, export_weights, load_generator, stored_hashes
+from orchestrator.registry.load_model import HASH, load_generator, stored_hashes
 from orchestrator.registry.model_card import model_card
 from orchestrator.registry.registry import CHAMPION, Registry
 from orchestrator.results import sweep_folder
@@ -46,6 +47,8 @@ class Outcome:
     card: str
     forced: str = ""
     """The reason for overruling the gate; empty if it was not overruled."""
+    exports: str = ""
+    """The files that can be written of the network, as a sentence."""
 
     @property
     def is_champion(self) -> bool:
@@ -73,11 +76,12 @@ def promote(
         registry.repair()
     number, champion = _champion(registry)
     result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
+    exports = possible_exports(candidate.config.generator)
     uses = registry.gate_uses(result.gate_digest) + 1
     tags = _version_tags(candidate, result, force, uses)
     card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags)
     if dry_run:
-        return Outcome(result.decision, registry.model, None, card)
+        return Outcome(result.decision, registry.model, None, card, exports=exports)
     version = _register(registry, candidate, result, source.work_dir, tags, card)
     registry.count_gate_use(result.gate_digest)
     if result.decision.passed or force:
@@ -85,7 +89,7 @@ def promote(
         registry.promote(version, number, how)
     else:
         registry.note(version, f"refused by the gate: {result.decision.reason}")
-    return Outcome(result.decision, registry.model, version, card, force)
+    return Outcome(result.decision, registry.model, version, card, force, exports)
 
 
 def load_candidate(source: CandidateSource) -> Candidate:
@@ -212,10 +216,11 @@ def roll_back(registry: Registry, issued_at: float = math.inf) -> str:
     return f"{registry.model}: v{restored} is champion again, v{rolled_back} was rolled back"
 
 
-def export(registry: Registry, path: Path) -> str:
-    """Write the champion's weights to `path`; return a sentence. UserError if there is no champion."""
-    champion = registry.by_alias(CHAMPION)
+def export(registry: Registry, wanted: Export, work_dir: Path) -> str:
+    """Write the champion to a file; return sentences about it. UserError if there is no champion."""
+    wanted.check()
+    number, champion = _champion(registry)
     if champion is None:
         raise UserError(f"model {registry.model} has no champion to export")
-    export_weights(f"models:/{registry.model}/{champion.number}", registry.tracking_uri, path)
-    return f"{registry.model} v{champion.number} -> {path}"
+    lines = write_export(wanted, champion.generator, champion.config, work_dir)
+    return "\n  ".join([f"{registry.model} v{number} -> {wanted.path}", *lines])

@@ -113,9 +113,10 @@ def test_force_is_recorded_with_its_reason_and_the_champion_can_be_exported(stor
     target = storage / "best.safetensors"
     assert call(storage, "--export", str(target), monkeypatch=monkeypatch) == 0
     assert load_file(target)["tail.bias"][0] == pytest.approx(0.4)
-    assert call(storage, "--export", str(storage / "best.onnx"), monkeypatch=monkeypatch) == 2
-    assert "must end in .safetensors or .pth" in capsys.readouterr().err
+    assert call(storage, "--export", str(storage / "best.pt"), monkeypatch=monkeypatch) == 2
+    assert "must end in .onnx, .safetensors or .pth" in capsys.readouterr().err
     assert call(storage, "--export", str(storage / "best.pth"), monkeypatch=monkeypatch) == 2
+    assert "no public tool knows srresnet with these settings" in capsys.readouterr().err
 
 
 def test_a_network_that_puts_out_no_numbers_is_named(storage, monkeypatch, capsys):

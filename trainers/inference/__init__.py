@@ -5,4 +5,5 @@ tiling          one image of any size in bounded memory
 image_io        read and write pictures with alpha, 16 bit, EXIF and ICC
 png16           16-bit colour PNG
 interpolation   weights between two networks
+onnx_files      networks as ONNX files, and ONNX files as networks
 """

@@ -181,6 +181,7 @@ def _cubic(distance: Tensor) -> Tensor:
 
 def _mirror(x: Tensor, dim: int) -> Tensor:
     """Pad two pixels on each side of `dim` by mirroring, edge pixel included; any side >= 1."""
-    size = x.shape[dim]
-    index = torch.arange(-2, size + 2, device=x.device) % (2 * size)
-    return x.index_select(dim, torch.minimum(index, 2 * size - 1 - index))
+    forth = torch.arange(x.shape[dim], device=x.device)
+    back = forth.flip(0)  # no arithmetic with the size, which ONNX could not express
+    index = torch.cat([torch.cat([forth, back])[-2:], forth, torch.cat([back, forth])[:2]])
+    return x.index_select(dim, index)

@@ -1,0 +1,107 @@
+"""Networks as ONNX files: written, read back on other sizes, and used like a network.
+
+Needs the extra `onnx`. The file takes and returns (N, 3, H, W) RGB in [0, 1] for any N, H and W, or for one
+size if the row of the network in trainers/config/generators.py has no free sizes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datasets.errors import UserError
+from trainers.config import GeneratorConfig
+from trainers.config.generators import GENERATORS
+from trainers.models import deployed
+
+FIXED_SIZE = (1, 3, 64, 64)
+CHECKED_SIZES = ((1, 3, 17, 33), (3, 3, 24, 24), (2, 3, 31, 18))
+TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05}
+SCALE_KEY = "scale"
+
+
+class Clamped(nn.Module):
+    """A generator with its output clamped to [0, 1], as a finished image must be."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, lr_image: Tensor) -> Tensor:
+        return self.generator(lr_image).clamp(0, 1)
+
+
+class OnnxNetwork(nn.Module):
+    """An ONNX file as a network on the CPU: float32 (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w)."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError("ONNX files need the extra onnx: pip install 'upsweep[onnx]'") from None
+        try:
+            self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises many types
+            raise UserError(f"{path} cannot be read as an ONNX file: {error}") from None
+        stated = self.session.get_modelmeta().custom_metadata_map.get(SCALE_KEY, "")
+        if not stated.isdigit():
+            raise UserError(f"{path} does not state its scale: it was not exported here")
+        self.scale = int(stated)
+        self.half = self.session.get_inputs()[0].type == "tensor(float16)"
+        self.place = nn.Parameter(torch.zeros(1), requires_grad=False)  # tells callers its device
+
+    def forward(self, lr_image: Tensor) -> Tensor:
+        pixels = lr_image.cpu().numpy().astype(np.float16 if self.half else np.float32)
+        (output,) = self.session.run(None, {self.session.get_inputs()[0].name: pixels})
+        return torch.from_numpy(output.astype(np.float32))
+
+
+def write_onnx(generator: nn.Module, config: GeneratorConfig, path: Path, *, half: bool = False) -> float:
+    """Write `generator` to `path`; return the largest difference that onnxruntime shows on three sizes.
+
+    With `half`, weights, input and output are float16.
+
+    Raises:
+        UserError: the extra `onnx` is not installed.
+        RuntimeError: the file, read back, differs from the network beyond TOLERANCE.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch's exporter needs it
+    except ImportError:
+        raise UserError("ONNX files need the extra onnx: pip install 'upsweep[onnx]'") from None
+    free, dtype = GENERATORS[config.kind].free_sizes, torch.float16 if half else torch.float32
+    network = Clamped(deployed(generator)).cpu().eval()
+    example = torch.rand((2, 3, 24, 32) if free else FIXED_SIZE)
+    dynamic: Any = ({0: "batch", 2: "height", 3: "width"},) if free else None
+    exported = deployed(network).to(dtype)
+    program = torch.onnx.export(
+        exported,
+        (example.to(dtype),),
+        dynamo=True,
+        dynamic_shapes=dynamic,
+        input_names=["lr_image"],
+        output_names=["sr"],
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {SCALE_KEY: str(config.scale), "generator": config.kind})
+    onnx.save(model, path)
+    return _read_back(path, network, CHECKED_SIZES if free else (FIXED_SIZE,), TOLERANCE[dtype])
+
+
+def _read_back(path: Path, network: nn.Module, sizes: Any, tolerance: float) -> float:
+    written, largest = OnnxNetwork(path), 0.0
+    for size in sizes:
+        image = torch.rand(size, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            wanted = network(image)
+        largest = max(largest, (written(image) - wanted).abs().max().item())
+    if not largest <= tolerance:
+        path.unlink()
+        raise RuntimeError(f"the ONNX file differs from the network by {largest:.2g} of 1")
+    return largest
