@@ -21,7 +21,9 @@ def network(config: GeneratorConfig) -> torch.nn.Module:
     return build_generator(config).eval()
 
 
-@pytest.mark.parametrize(("config", "half"), [(OURS, False), (COMPACT, True)])
+@pytest.mark.parametrize(
+    ("config", "half"), [pytest.param(OURS, False, marks=pytest.mark.slow), (COMPACT, True)]
+)
 def test_a_file_computes_what_the_network_computes_on_any_size(tmp_path, config, half):
     net = network(config)
     difference = write_onnx(net, config, tmp_path / "net.onnx", half=half)
