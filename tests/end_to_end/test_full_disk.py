@@ -14,7 +14,8 @@ from datasets.errors import disk_trouble
 from datasets.files import atomic_json, create_file
 from experiments.common import cli
 from orchestrator.registry.candidate_source import CandidateSource
-from orchestrator.registry.load_model import export_weights
+from orchestrator.registry.export_file import Export, write_export
+from orchestrator.registry.load_model import load_generator
 from orchestrator.registry.promote import promote
 from orchestrator.registry.registry import Registry
 from orchestrator.storage import Storage
@@ -126,14 +127,15 @@ def test_an_export_and_a_promotion_on_a_full_disk(disk, storage, capsys):  # noq
     sweep(storage, "demo", 1.0)
     promote(CandidateSource(str(storage), "demo"))
     name, uri = "models:/upsweep-demo@champion", default_uri(storage)
+    generator, config = load_generator(name, uri)
+    wanted = Export(disk.folder / "best.safetensors")
     disk.fill()
-    for path in (disk.folder / "best.safetensors",):
-        with pytest.raises(SystemExit) as end:
-            cli.run(lambda path=path: export_weights(name, uri, path))
-        assert end.value.code == 1
-        assert capsys.readouterr().err == "error: the disk is full; change that and run the command again\n"
+    with pytest.raises(SystemExit) as end:
+        cli.run(lambda: write_export(wanted, generator, config, storage))
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "error: the disk is full; change that and run the command again\n"
     assert disk.files() == ["filler"]
     disk.free()
-    export_weights(name, uri, disk.folder / "best.safetensors")
+    write_export(wanted, generator, config, storage)
     assert disk.files() == ["best.safetensors"]
     assert Registry(uri, "upsweep-demo").by_alias("champion").number == 1
