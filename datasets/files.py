@@ -180,6 +180,16 @@ def is_trusted(path: Path) -> bool:
     return stat.S_ISREG(status.st_mode) and is_ours
 
 
+def untrusted(folder: Path) -> Path | None:
+    """Return a path in `folder`, or itself, that somebody else than this user or root may have written."""
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        status = path.lstat()
+        writable = status.st_mode & stat.S_IWOTH and not stat.S_ISLNK(status.st_mode)
+        if status.st_uid not in (os.getuid(), 0) or writable:
+            return path
+    return None
+
+
 def first_missing(path: Path) -> Path | None:
     """Return the topmost folder on the way to `path` that does not exist yet; None if `path` exists."""
     return next((p for p in [*reversed(path.parents), path] if not p.exists()), None)

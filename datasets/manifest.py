@@ -9,13 +9,20 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from datasets.errors import UserError, unknown
+from datasets.parsing import build
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 64 << 20
+MAX_FILE_BYTES = 8 << 30
+"""Largest shard or index: one is 128 MiB, of images of at most 64 MiB each."""
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -136,10 +143,10 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         values = json.loads(text)
         if values["schema"] != SCHEMA:
             raise UserError(
-                f"{where} has schema {values['schema']}, this version reads {SCHEMA}; import it again"
+                f"{where} has schema {values['schema']!r}, this version reads {SCHEMA}; import it again"
             )
         splits = {name: _split(split) for name, split in values.pop("splits").items()}
-        return Manifest(splits=splits, **values)
+        return build(Manifest, values | {"splits": splits}, where)
     except UserError:
         raise
     except Exception as error:  # any other JSON may be in the file
@@ -147,13 +154,18 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
 
 
 def _split(values: dict[str, Any]) -> Split:
-    shards = [Shard(**shard) for shard in values["shards"]]
-    for file in [values["index"]["file"], *(shard.file for shard in shards)]:
-        if "/" in file or "\\" in file or file.startswith("."):
-            raise ValueError(f"a file outside the folder: {file!r}")
-    if sum(shard.count for shard in shards) != values["count"]:
+    shards = [build(Shard, shard, "a shard") for shard in values["shards"]]
+    index = build(IndexFile, values["index"], "an index")
+    for file in (index, *shards):
+        if not _NAME.fullmatch(file.file):
+            raise ValueError(f"a file outside the folder: {file.file!r}")
+        if not _SHA256.fullmatch(file.sha256):  # it names the file in a cache
+            raise ValueError(f"no SHA-256: {file.sha256!r}")
+        if not 0 <= file.bytes <= MAX_FILE_BYTES:
+            raise ValueError(f"{file.file!r} of {file.bytes} bytes")
+    if type(values["count"]) is not int or sum(shard.count for shard in shards) != values["count"]:
         raise ValueError("the counts of the shards do not add up")
-    return Split(values["count"], IndexFile(**values["index"]), shards)
+    return Split(values["count"], index, shards)
 
 
 def write_index(rows: list[IndexRow]) -> bytes:
@@ -173,9 +185,12 @@ def parse_index(data: bytes, split: Split, where: str) -> list[IndexRow]:
     if hashlib.sha256(data).hexdigest() != split.index.sha256:
         raise UserError(f"{where} is not the file that the manifest describes; import it again")
     rows = []
-    for values in csv.DictReader(io.StringIO(data.decode())):
-        lr_image = LrRow(**_typed(values, "lr_", _LR_COLUMNS)) if "lr_ext" in values else None
-        rows.append(IndexRow(**_typed(values, "", _COLUMNS), lr_image=lr_image))
+    try:
+        for values in csv.DictReader(io.StringIO(data.decode())):
+            lr_image = LrRow(**_typed(values, "lr_", _LR_COLUMNS)) if "lr_ext" in values else None
+            rows.append(IndexRow(**_typed(values, "", _COLUMNS), lr_image=lr_image))
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"{where} is not an index of images ({error}); import it again") from None
     if len(rows) != split.count:
         raise UserError(f"{where} lists {len(rows)} images, the manifest counts {split.count}")
     return rows

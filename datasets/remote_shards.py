@@ -20,7 +20,7 @@ from datasets.address import http_request, split
 from datasets.cache_eviction import evict
 from datasets.errors import UserError
 from datasets.files import atomic_file, is_web_page, locked, remove_leftovers
-from datasets.manifest import IndexFile, Shard
+from datasets.manifest import MAX_MANIFEST_BYTES, IndexFile, Shard
 from datasets.object_store import file_system, reason
 
 SCHEMES = ("s3", "gs", "https")
@@ -55,7 +55,12 @@ class RemoteShards:
         """Download the manifest, which names all other files by hash; it is not cached."""
         url = f"{self.url.rstrip('/')}/{name}"
         try:
-            return b"".join(_blocks(url, 0))
+            data = b""
+            for block in _blocks(url, 0):
+                data += block
+                if len(data) > MAX_MANIFEST_BYTES:
+                    raise UserError(f"{url} has more than {MAX_MANIFEST_BYTES} bytes, unlike a manifest")
+            return data
         except (OSError, http.client.HTTPException) as error:
             raise UserError(f"cannot fetch {url}: {reason(error)}") from None
 
@@ -85,6 +90,8 @@ def _fetch(url: str, entry: Shard | IndexFile, path: Path) -> None:
                 with open(partial, "ab") as file:
                     for block in _blocks(url, file.tell()):
                         file.write(block)
+                        if file.tell() > entry.bytes:  # a server may send without end
+                            break
             except (OSError, http.client.HTTPException) as error:
                 if attempt == ATTEMPTS - 1:
                     raise UserError(f"cannot fetch {url}: {reason(error)}") from None

@@ -6,14 +6,25 @@ as long as decoding a crop.
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from webdataset.tariterators import group_by_keys
 
+from datasets.codec import MAX_BYTES
 from datasets.errors import UserError
-from datasets.manifest import MANIFEST, IndexFile, IndexRow, Manifest, Shard, parse_index, parse_manifest
+from datasets.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    IndexFile,
+    IndexRow,
+    Manifest,
+    Shard,
+    parse_index,
+    parse_manifest,
+)
 from datasets.remote_shards import RemoteShards, is_url
 
 Location = str | RemoteShards
@@ -41,9 +52,16 @@ def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:
     if isinstance(location, RemoteShards):
         return location.open(entry)
     try:
-        return open(Path(location) / entry.file, "rb")
+        file = open(Path(location) / entry.file, "rb")
     except OSError as error:
         raise UserError(f"cannot read {entry.file} of {location}: {error.strerror}") from None
+    size = os.fstat(file.fileno()).st_size
+    if size != entry.bytes:  # before a byte is read: a sparse file may claim any size
+        file.close()
+        raise UserError(
+            f"{location}/{entry.file} has {size} bytes, but the manifest says {entry.bytes}; import it again"
+        )
+    return file
 
 
 def prefetch(location: Location, shards: Iterable[Shard]) -> None:
@@ -58,7 +76,8 @@ def read_manifest(location: Location) -> Manifest:
     if isinstance(location, RemoteShards):
         return parse_manifest(location.read(MANIFEST), f"{location}/{MANIFEST}")
     try:
-        return parse_manifest((Path(location) / MANIFEST).read_bytes(), f"{location}/{MANIFEST}")
+        with open(Path(location) / MANIFEST, "rb") as file:
+            return parse_manifest(file.read(MAX_MANIFEST_BYTES), f"{location}/{MANIFEST}")
     except OSError as error:
         raise UserError(f"cannot read {MANIFEST} of {location}: {error.strerror}") from None
 
@@ -127,6 +146,8 @@ def _members(stream: _Hashed, where: str) -> Iterator[dict]:
         if len(header) < _RECORD or header[257:262] != b"ustar" or header[156:157] not in (b"0", b"\0"):
             raise ValueError("not a plain ustar header")
         size = int(header[124:136].rstrip(b" \0"), 8)
+        if not 0 <= size <= MAX_BYTES:
+            raise ValueError(f"a member of {size} bytes")
         data = stream.read(size)
         stream.read(-size % _RECORD)
         if len(data) < size:

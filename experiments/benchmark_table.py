@@ -14,6 +14,7 @@ import tyro
 
 from experiments.common import cli
 from orchestrator.registry.load_model import load_model
+from orchestrator.tracking.server import default_uri
 from orchestrator.tracking.table_run import log_table
 from trainers.benchmarks.published import quoted_blocks
 from trainers.benchmarks.sets import open_test_set
@@ -39,7 +40,7 @@ class BenchmarkOptions:
     """Add published numbers in separate blocks."""
     out: Path = Path("runs/benchmark")
     """Folder for table.md, table.csv, table.tex and per_image.parquet."""
-    tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
+    tracking_uri: str = default_uri("runs")
     """MLflow store that holds the registry and gets the table."""
     track: bool = True
     """Log the table to MLflow (experiment upsweep-benchmarks)."""

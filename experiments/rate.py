@@ -21,6 +21,7 @@ from datasets.errors import UserError
 from experiments.common import cli
 from orchestrator.rating.commands import open_or_create, print_results, serve
 from orchestrator.rating.study import RatingRequest
+from orchestrator.tracking.server import default_uri
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class RateOptions:
     """Share of repeated pictures with scores at most one apart, below which a rater is flagged."""
     sweep: str = ""
     """Sweep whose report gets the results as a section: its name in runs/, or its folder."""
-    tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
+    tracking_uri: str = default_uri("runs")
     """MLflow store that holds the registry and gets the results."""
     track: bool = True
     """Log results to MLflow (experiment upsweep-ratings)."""

@@ -19,6 +19,7 @@ from datasets.text import printable
 from experiments.common import cli
 from orchestrator.console import BatchProgress
 from orchestrator.registry.load_model import load_model
+from orchestrator.tracking.server import default_uri
 from trainers.device import pick_device
 from trainers.inference.files import jobs, upscale_files
 
@@ -34,7 +35,7 @@ class Args:
     model: str = "models:/upsweep-demo@champion"
     """models:/NAME@ALIAS in the registry, the folder of a sweep, a run or a checkpoint, an exported *.onnx,
     or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or leftthomas/SRGAN."""
-    tracking_uri: str = f"sqlite:///{Path('runs').resolve()}/mlflow.db"
+    tracking_uri: str = default_uri("runs")
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp"] = "png"
     """File format of the results; png keeps 16 bit and has no size limit."""

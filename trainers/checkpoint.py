@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from datasets.files import atomic_folder, read_json
+from datasets.files import atomic_folder, damaged, parse_json, read_json
 from trainers.config import TrainConfig, flatten, from_flat
 from trainers.models import build_generator
 from trainers.state import TrainState, new_state
@@ -83,7 +83,7 @@ def load_generator(folder: Path) -> tuple[nn.Module, TrainConfig]:
     UserError if the checkpoint is missing or damaged.
     """
     verify(folder)
-    config = from_flat(read_json(folder / "config.json"))
+    config = read_config(folder)
     generator = build_generator(config.generator)
     _fill(generator, folder / "generator_ema.safetensors")
     return generator.eval(), config
@@ -156,14 +156,26 @@ def read_extra(folder: Path) -> dict[str, Any]:
     return read_json(folder / "extra.json")
 
 
+def read_config(folder: Path) -> TrainConfig:
+    """Return the settings in config.json of a checkpoint, a run or an export; UserError if it is damaged."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"no settings in {folder}: config.json is missing")
+    plain = read_json(path)
+    try:
+        return from_flat(plain)
+    except (UserError, TypeError, ValueError) as error:
+        raise damaged(str(path), str(error)) from None
+
+
 def verify(folder: Path) -> None:
     """Raise UserError unless every file of the checkpoint has the hash that the manifest states."""
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         raise UserError(f"no checkpoint in {folder}: manifest.json is missing")
     try:
-        hashes = dict(json.loads(manifest.read_text())["sha256"])
-    except (ValueError, KeyError, TypeError):
+        hashes = dict(parse_json(manifest.read_bytes(), str(manifest))["sha256"])
+    except (KeyError, TypeError, ValueError):
         raise UserError(f"the checkpoint in {folder} is damaged: manifest.json is not readable") from None
     for name, expected in hashes.items():
         path = folder / name

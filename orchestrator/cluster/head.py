@@ -1,7 +1,6 @@
 """The head of a cluster over ssh: its files, commands on it, and tunnels to services that listen there."""
 
 import base64
-import json
 import shlex
 import socket
 import subprocess
@@ -13,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from datasets.errors import UserError
-from orchestrator.cluster import provider
+from datasets.files import parse_json
+from orchestrator.cluster import known_clusters, provider
 from orchestrator.cluster.known_clusters import KnownCluster, home
 
 CONNECT_S = 5
@@ -52,6 +52,7 @@ class Head:
         """Take the provider's address of the head unless `address` is given."""
         self.cluster = cluster
         self.address = address or provider.head_address(cluster)
+        known_clusters.check_word("the address of the head", self.address)
 
     def ssh(self, *options: str) -> list[str]:
         """Return an ssh command line to the head, to which a remote command may be appended."""
@@ -97,10 +98,16 @@ class Head:
                 f"cluster '{self.cluster.name}' is not ready: its head {self.address} has no token yet; wait "
                 f"until ray up has ended, or start it with the project's cluster.yaml"
             )
-        record = json.loads(texts["record"] or "{}")
+        where = f"record.json of the head {self.address}"
+        record = parse_json(texts["record"] or "{}", where)
         exports = shlex.split(texts["env"].removeprefix("export"))
         env = dict(export.split("=", 1) for export in exports if "=" in export)
-        return HeadInfo(texts["token"].strip(), record.get("uri", ""), env, json.loads(texts["config"]))
+        return HeadInfo(
+            texts["token"].strip(),
+            record.get("uri", ""),
+            env,
+            parse_json(texts["config"], "the configuration of the head"),
+        )
 
     @contextmanager
     def tunnel(self, *targets: str, ports: Sequence[int] = ()) -> Iterator[list[int]]:

@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
+from datasets.files import parse_json
+from datasets.parsing import build
 from orchestrator.cluster import bundle
 from orchestrator.cluster.head import Head
+from orchestrator.results import sweep_folder
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -125,8 +128,10 @@ def list_jobs(head: Head, sweep: str = "") -> list[SubmittedJob]:
     """Return every registered job, or those of one sweep, oldest first."""
     # /dev/null: without any file, cat would wait for its standard input; ls's own error is not an answer
     text = head.run(f"cat $(ls -tr {JOBS_FOLDER}/*.json 2>/dev/null) /dev/null")
-    jobs = [SubmittedJob(**json.loads(line)) for line in text.splitlines()]
-    return [job for job in jobs if sweep in ("", job.sweep)]
+    where = f"a job file of the head {head.address}"
+    jobs = [build(SubmittedJob, parse_json(line, where), where) for line in text.splitlines()]
+    # a name with .. would become a path on this machine
+    return [job for job in jobs if sweep in ("", job.sweep) and sweep_folder.NAME.fullmatch(job.sweep)]
 
 
 def reload(head: Head, job: SubmittedJob) -> SubmittedJob | None:

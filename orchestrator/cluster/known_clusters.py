@@ -1,18 +1,19 @@
 """Clusters that `ray up` started from here, read from the files that it leaves; nothing is contacted."""
 
 import json
+import re
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datasets.errors import UserError
-from datasets.files import is_trusted, read_json
+from datasets.files import is_trusted, parse_json, read_json
+from datasets.parsing import build, parse_yaml
 from orchestrator.provenance import ROOT
 
 NEEDED = ("cluster_name", "provider", "auth")
+WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]{0,252}")
 REMEDY = "correct it, or use --local to run here"
 
 
@@ -29,6 +30,22 @@ class KnownCluster:
     """Private key for ssh; empty: ssh chooses."""
     address: str = ""
     """Of the head, if the file itself names it (provider local)."""
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a word that ssh would take for an option, or that is a path."""
+        check_word("cluster_name", self.name)
+        check_word("ssh_user", self.user)
+        if self.address:
+            check_word("head_ip", self.address)
+
+
+def check_word(what: str, word: object) -> None:
+    """Raise UserError unless `word`, of a file or a provider, is safe in a command line and as a name."""
+    if not isinstance(word, str) or not WORD.fullmatch(word):
+        raise UserError(
+            f"{what} must be letters, digits, '.', ':', '_' and '-', and begin with a letter or digit, "
+            f"but got {word!r}; {REMEDY}"
+        )
 
 
 def home() -> Path:
@@ -62,9 +79,12 @@ def read(path: Path) -> dict[str, Any]:
         UserError: if it is not one; it names --local, because sweeps on this machine read these files too.
     """
     try:
-        config = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        config = parse_yaml(path.read_text())
+    except (OSError, UnicodeDecodeError, UserError) as error:
         raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}; {REMEDY}") from None
+    tables = isinstance(config, dict) and all(isinstance(config.get(k), dict) for k in NEEDED[1:])
+    if isinstance(config, dict) and not tables and all(config.get(k) for k in NEEDED):
+        raise UserError(f"{path} is not a cluster file: provider and auth are tables; {REMEDY}")
     lacking = [k for k in NEEDED if not isinstance(config, dict) or not config.get(k)]
     if lacking:
         raise UserError(f"{path} is not a cluster file: it lacks {', '.join(lacking)}; {REMEDY}")
@@ -90,7 +110,7 @@ def _remembered(root: Path) -> list[tuple[float, KnownCluster]]:
     for path in home().glob("*.json"):
         note = read_json(path, keys=("root", "file"))
         if note.pop("root") == str(root) and Path(note["file"]).exists():
-            clusters.append((path.stat().st_mtime, KnownCluster(**note)))
+            clusters.append((path.stat().st_mtime, build(KnownCluster, note, str(path))))
     return clusters
 
 
@@ -99,8 +119,8 @@ def _caches(config: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
     caches = []
     for path in filter(is_trusted, Path(tempfile.gettempdir()).glob("ray-config-*")):
         try:
-            resolved = json.loads(path.read_text())["config"]
-        except (OSError, ValueError, KeyError):
+            resolved = parse_json(path.read_text(), str(path), keys=("config",))["config"]
+        except (OSError, UserError):
             continue
         if resolved.get("cluster_name") == config["cluster_name"] and _site(resolved) == _site(config):
             caches.append((path, resolved))

@@ -4,13 +4,13 @@ FOLDER/study.json, FOLDER/pictures/IMAGE-MODEL.png, FOLDER/raters/, FOLDER/resul
 after it was made: other pictures need another study.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
+from datasets.files import parse_json
 
 FILE = "study.json"
 HR = "HR"
@@ -88,7 +88,7 @@ def open_study(folder: Path, request: RatingRequest) -> RatingStudy | None:
     """
     if not (folder / FILE).is_file():
         return None
-    values = json.loads((folder / FILE).read_text(), object_hook=_tuples)
+    values = _tuples(parse_json((folder / FILE).read_bytes(), str(folder / FILE)))
     other = [name for name, value in request.changed().items() if values["request"][name] != value]
     if other:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)
@@ -100,4 +100,7 @@ def open_study(folder: Path, request: RatingRequest) -> RatingStudy | None:
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return {
+        name: tuple(v) if isinstance(v, list) else _tuples(v) if isinstance(v, dict) else v
+        for name, v in values.items()
+    }

@@ -11,10 +11,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from datasets.errors import UserError
-from datasets.files import read_json
 from orchestrator.tracking.server import database_path
 from trainers import checkpoint
-from trainers.config import GeneratorConfig, TrainConfig, from_flat
+from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
 from trainers.weight_import import import_generator
 from trainers.weights.store import find
@@ -55,7 +54,7 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     if (folder / "checkpoints").is_dir():
         from trainers.train import best_candidate
 
-        folder = best_candidate(from_flat(read_json(folder / "config.json")), folder)
+        folder = best_candidate(checkpoint.read_config(folder), folder)
     return checkpoint.load_generator(folder)
 
 
@@ -101,7 +100,7 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
                 f"model {model_uri} is damaged: {name} is gone or does not match its hash; restore "
                 f"{folder} from a copy, or roll back"
             )
-    config = from_flat(read_json(folder / "config.json"))
+    config = checkpoint.read_config(folder)
     generator = build_generator(config.generator)
     generator.load_state_dict(load_file(folder / "generator.safetensors"))
     return generator.eval(), config

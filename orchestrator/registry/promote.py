@@ -19,6 +19,7 @@ from typing import Any
 import mlflow
 
 from datasets.errors import UserError
+from datasets.files import is_trusted
 from orchestrator.registry import candidate as candidates
 from orchestrator.registry.candidate import Candidate, registered_name
 from orchestrator.registry.candidate_source import CandidateSource
@@ -32,7 +33,7 @@ from orchestrator.registry.registry import CHAMPION, Registry
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
-from orchestrator.tracking.server import artifact_root, default_uri, probe
+from orchestrator.tracking.server import artifact_root, default_uri, login_header, probe
 from orchestrator.tracking.sweep_record import per_image_table
 
 
@@ -203,8 +204,20 @@ def _facts_of_store(source: CandidateSource) -> Mapping[str, Any]:
 def _registry(source: CandidateSource, sweep: Mapping[str, Any]) -> Registry:
     """Open the registry that holds the model's versions; UserError if it cannot be reached."""
     uri = source.tracking_uri or sweep_folder.tracking_uri(sweep, source.work_dir)
+    if not source.tracking_uri and "name" in sweep:
+        _check_login_is_for(uri, source, sweep["name"])
     probe(uri)
     return Registry(uri, source.model or registered_name(sweep["name"]))
+
+
+def _check_login_is_for(uri: str, source: CandidateSource, sweep: str) -> None:
+    """Raise UserError if MLflow's login would be sent to an address that somebody else wrote."""
+    facts = Path(source.storage).expanduser() / sweep / sweep_folder.FACTS
+    if uri.startswith(("http://", "https://")) and login_header() and not is_trusted(facts):
+        raise UserError(
+            f"sweep.json of {sweep} names {uri}, and the login in the environment (MLFLOW_TRACKING_...) "
+            f"would be sent there: if that is your server, say so with --tracking-uri {uri}"
+        )
 
 
 def roll_back(registry: Registry, issued_at: float = math.inf) -> str:

@@ -9,6 +9,7 @@ orchestrator.registry.gate compares candidates.
 import getpass
 import math
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ EVENTS = "upsweep.events"
 REPLACED = "upsweep.replaced_version"
 GATE_USES, GATE_DIGEST = "upsweep.gate_uses.", "upsweep.gate.digest"
 TAG_LIMIT = 8000
+MODEL_NAME = re.compile(r"[^/:.\x00-\x1f][^/:\x00-\x1f]{0,249}")
+"""Names that MLflow, its addresses and its artifact folders take."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Registry:
     """The versions of one registered model in one store."""
 
     def __init__(self, tracking_uri: str, model: str) -> None:
+        if not MODEL_NAME.fullmatch(model):  # now, and not after the candidate was measured
+            raise UserError(
+                f"--model must be 1 to 250 characters without '/', ':' and line breaks, and not begin with "
+                f"'.', but got {model!r}"
+            )
         self.model, self.tracking_uri = model, hide(tracking_uri)
         self.client = open_client(tracking_uri)
 

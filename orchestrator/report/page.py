@@ -1,5 +1,7 @@
 """The sections of report.html in order, the answer first. No section needs a script; all text is escaped."""
 
+import base64
+import hashlib
 import shlex
 from html import escape
 from pathlib import Path
@@ -36,10 +38,17 @@ def render(results: SweepResults) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">'
         f"<title>{name} – Upsweep</title><style>{_asset('page.css')}</style></head>"
         f'<body><main>{"".join(sections)}</main><div id="tip" hidden></div>'
         f"<script>{_asset('page.js')}</script></body></html>"
     )
+
+
+def _policy() -> str:
+    """Return what the page may load: its own script by hash, its styles, and the pictures inside it."""
+    digest = base64.b64encode(hashlib.sha256(_asset("page.js").encode()).digest()).decode()
+    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
 
 
 def _asset(name: str) -> str:

@@ -5,17 +5,21 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
+from orchestrator.tracking.server import database_uri
 
 if TYPE_CHECKING:  # --help must not wait for torch and pyarrow
     from orchestrator.results.row import Row
     from orchestrator.storage import Storage
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Names of sweeps: each is a folder, and part of addresses and command lines."""
 FACTS, LEADERBOARD, REPORT = "sweep.json", "leaderboard.json", "report.html"
 
 
@@ -61,7 +65,7 @@ def newest_sweep(storage: "Storage") -> str:
 
 def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     """Return sweep.json of a sweep; UserError naming those that exist if there is none."""
-    if not exists(storage, name):
+    if not NAME.fullmatch(name) or not exists(storage, name):
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
     return storage.read_json(f"{name}/{FACTS}")
@@ -72,7 +76,7 @@ def tracking_uri(facts: Mapping[str, Any], folder: Path) -> str:
 
     An address that was not chosen is not kept in sweep.json, so that a storage may be moved.
     """
-    return facts.get("tracking_uri") or f"sqlite:///{folder / 'mlflow.db'}"
+    return facts.get("tracking_uri") or database_uri(folder / "mlflow.db")
 
 
 def checkpoint_url(storage: "Storage", sweep: str, place: str) -> str:

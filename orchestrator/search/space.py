@@ -212,7 +212,7 @@ class Space:
             if getattr(self, option) not in table:
                 raise unknown(option, getattr(self, option), table, f"{option} of space {self.name}")
         for name, axis in self.axes.items():
-            if isinstance(axis, LogFloat) and not 0 < axis.low < axis.high:
+            if isinstance(axis, LogFloat) and not 0 < axis.low < axis.high < math.inf:
                 raise UserError(
                     f"space {self.name}: {name} on a logarithmic scale needs 0 < low < high, but got "
                     f"{axis.low} and {axis.high}"

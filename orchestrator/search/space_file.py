@@ -4,7 +4,8 @@ The code of a Python file runs in one module of a fixed name, so that a driver t
 unpickle objects of the user's class.
 """
 
-import re
+import math
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,14 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
 from datasets.errors import UserError, unknown
+from datasets.parsing import parse_yaml
 from orchestrator.search.space import SWITCH_SUFFIX, Axis, Choice, LogFloat, Space
 
 MODULE = "upsweep_user_space"
 YAML = (".yaml", ".yml")
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+KINDS: dict[str, type] = {"axes": dict, "points": list, "only_if": dict}
+"""Keys of a YAML space and their types; the others are a text or a whole number, as their defaults are."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class SpaceFile:
     @property
     def stored_name(self) -> str:
         """The name of the copy in STORAGE/NAME/submission."""
-        return "space.yaml" if self.spec.endswith(YAML) else "space.py"
+        return "space.yaml" if _is_yaml(self.spec) else "space.py"
 
     def space(self) -> Space:
         """Return the space that the text defines.
@@ -42,15 +43,19 @@ class SpaceFile:
             UserError: in one sentence, if it defines none.
         """
         try:
-            return _from_yaml(self) if self.spec.endswith(YAML) else _from_python(self)
-        except (UserError, SyntaxError, yaml.YAMLError) as error:
+            return _from_yaml(self) if _is_yaml(self.spec) else _from_python(self)
+        except (UserError, SyntaxError) as error:
             sentence = " ".join(str(error).split())
             raise UserError(f"--space {self.spec}: {sentence}") from None
 
 
 def is_file(spec: str) -> bool:
     """Return True if `--space` names a file, and not one of our own spaces."""
-    return spec.endswith(YAML) or ".py:" in spec or spec.endswith(".py")
+    return _is_yaml(spec) or ".py:" in spec or spec.endswith(".py")
+
+
+def _is_yaml(spec: str) -> bool:
+    return spec.lower().endswith(YAML)
 
 
 def read(spec: str) -> SpaceFile:
@@ -61,7 +66,7 @@ def read(spec: str) -> SpaceFile:
     """
     if spec.endswith(".py"):
         raise UserError(f"--space {spec} also needs the name of the class in it: --space {spec}:Name")
-    path = Path(spec if spec.endswith(YAML) else spec.rpartition(":")[0]).expanduser()
+    path = Path(spec if _is_yaml(spec) else spec.rpartition(":")[0]).expanduser()
     try:
         return SpaceFile(spec, path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -90,17 +95,23 @@ def _from_python(file: SpaceFile) -> Space:
 
 
 def _from_yaml(file: SpaceFile) -> Space:
-    values = yaml.safe_load(file.text)
+    values = parse_yaml(file.text)
     if not isinstance(values, dict) or not isinstance(values.get("axes"), dict):
         raise UserError("a space needs 'axes', a list of values or {log: [low, high]} for each setting")
-    known = [f.name for f in fields(Space)]
-    for key in values:
+    known = {f.name: f.default for f in fields(Space)}
+    for key, value in values.items():
         if key not in known:
             raise unknown("key", str(key), known)
-    if not isinstance(values.get("points", []), list):
-        raise UserError("'points' must be a list of designs, each a table of settings")
+        kind = KINDS.get(key, str if key == "name" else type(known[key]))
+        if type(value) is not kind:
+            raise UserError(f"{key!r} must be a {kind.__name__}, but got {reprlib.repr(value)}")
     axes = {str(name): _axis(str(name), axis) for name, axis in values["axes"].items()}
-    points = tuple(_point(dict(point), axes) for point in values.get("points", []))
+    points = tuple(_point(point, axes) for point in values.get("points", []))
+    for name, condition in values.get("only_if", {}).items():
+        if not isinstance(condition, dict):
+            raise UserError(
+                f"only_if of {name} must be a table of settings, but got {reprlib.repr(condition)}"
+            )
     values |= {"axes": axes, "points": points}
     values.setdefault("name", Path(file.spec).stem)
     return Space(**values)
@@ -108,27 +119,32 @@ def _from_yaml(file: SpaceFile) -> Space:
 
 def _axis(name: str, axis: Any) -> Axis:
     """Return the axis of a list of values, or of {log: [low, high], or_zero: true}."""
-    if isinstance(axis, list) and axis:
-        return Choice(tuple(_number(v) for v in axis))
-    if isinstance(axis, Mapping) and {"log"} <= set(axis) <= {"log", "or_zero"}:
-        ends = [_number(v) for v in axis["log"]] if isinstance(axis["log"], list) else []
-        if len(ends) == 2 and all(isinstance(v, int | float) for v in ends):
-            return LogFloat(float(ends[0]), float(ends[1]), bool(axis.get("or_zero", False)))
-    raise UserError(f"{name} must be a list of values or {{log: [low, high]}}, but got {axis!r}")
+    if isinstance(axis, list) and axis and all(map(_is_value, axis)):
+        if len({(type(v), v) for v in axis}) < len(axis):
+            raise UserError(f"{name} lists a value twice: {reprlib.repr(axis)}")
+        return Choice(tuple(axis))
+    if isinstance(axis, dict) and {"log"} <= set(axis) <= {"log", "or_zero"}:
+        ends, or_zero = axis["log"], axis.get("or_zero", False)
+        numbers = isinstance(ends, list) and len(ends) == 2 and all(type(v) in (int, float) for v in ends)
+        if numbers and isinstance(or_zero, bool):
+            return LogFloat(float(ends[0]), float(ends[1]), or_zero)
+    raise UserError(f"{name} must be a list of values or {{log: [low, high]}}, but got {reprlib.repr(axis)}")
 
 
-def _point(given: Mapping[str, Any], axes: Mapping[str, Axis]) -> dict[str, Any]:
+def _is_value(value: Any) -> bool:
+    """Return True for a text, a finite number or a truth value."""
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _point(given: Any, axes: Mapping[str, Axis]) -> dict[str, Any]:
     """Return a starting point for the sampler: an axis that may be off has a switch beside its value."""
+    if not isinstance(given, dict) or not all(map(_is_value, given.values())):
+        raise UserError(f"a point must be a table of settings and values, but got {reprlib.repr(given)}")
     point: dict[str, Any] = {}
-    for name, value in ((n, _number(v)) for n, v in given.items()):
+    for name, value in given.items():
         axis = axes.get(name)
         if isinstance(axis, LogFloat) and axis.or_zero:
-            point[name + SWITCH_SUFFIX] = bool(value)
+            point[str(name) + SWITCH_SUFFIX] = bool(value)
         if not (isinstance(axis, LogFloat) and axis.or_zero and not value):
-            point[name] = value
+            point[str(name)] = value
     return point
-
-
-def _number(value: Any) -> Any:
-    """Return the number in a string such as 1e-4, which YAML reads as text because it has no dot."""
-    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value

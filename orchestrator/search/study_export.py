@@ -12,6 +12,7 @@ from pathlib import Path
 import optuna
 
 from orchestrator.storage import Storage
+from orchestrator.tracking.server import database_uri
 
 NAME = "study.db"
 PAUSE = 20.0  # times the duration of the last export, so that exports take at most a twentieth of a sweep
@@ -49,7 +50,7 @@ def as_sqlite(study: optuna.Study, trials: list[optuna.trial.FrozenTrial]) -> by
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # each copy would log that it created a study
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / NAME
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        storage = optuna.storages.RDBStorage(database_uri(Path(path)))
         copy = optuna.create_study(storage=storage, study_name=study.study_name, directions=study.directions)
         copy.add_trials(trials)
         storage.engine.dispose()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
+from datasets.parsing import build
 from orchestrator.storage import Storage
 
 ALIVE, CLAIMS = "alive.json", "claims"
@@ -85,7 +86,7 @@ def _read(storage: Storage, name: str) -> Beat | None:
         return None
     known = {f.name for f in fields(Beat)}
     plain = storage.read_json(name, keys=("host", "pid", "at", "seconds", "ended"))
-    return Beat(**{k: v for k, v in plain.items() if k in known})
+    return build(Beat, {k: v for k, v in plain.items() if k in known}, storage.url(name))
 
 
 def is_alive(storage: Storage, sweep: str, beat: Beat, patience_s: float) -> bool:

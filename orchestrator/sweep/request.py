@@ -4,7 +4,6 @@ A field is declared here once: it is the command-line flag (its docstring is the
 sweep.json, and a resumed sweep reads it back. Fields marked `may_change` may be given again with --resume.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any
 
 from datasets.address import hide
 from datasets.errors import UserError, unknown
-from orchestrator.results.sweep_folder import work_dir
+from orchestrator.results.sweep_folder import NAME, work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
 from orchestrator.tracking import server
 from trainers.config import TrainConfig, flatten, from_flat, override
 from trainers.warm_start_key import in_key
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 RESERVED = (
     "warm",
     "datasets",

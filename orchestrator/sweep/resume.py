@@ -1,11 +1,14 @@
 """From command-line options to a request: of a new sweep, or read back from the sweep that is resumed."""
 
 import itertools
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
+from datasets.files import untrusted
 from orchestrator.results import sweep_folder
 from orchestrator.search import space_file
 from orchestrator.search.space import Space
@@ -52,7 +55,9 @@ def resumed_request(options: Request, name: str) -> Request:
         UserError: there is no such sweep, an earlier version of Upsweep began it, or an option was given that
             decides results.
     """
-    facts = sweep_folder.read_facts(Storage(options.storage), name)
+    storage = Storage(options.storage)
+    facts = sweep_folder.read_facts(storage, name)
+    _check_owner(storage, name)
     _check_no_result_options(options, name)
     if "space" not in facts.get("request", ()):
         raise UserError(
@@ -68,6 +73,16 @@ def resumed_request(options: Request, name: str) -> Request:
     }
     here: dict[str, Any] = {"storage": options.storage, "local": options.local, "address": options.address}
     return replace(request, **here | given)
+
+
+def _check_owner(storage: Storage, name: str) -> None:
+    """Raise UserError if others may have written a local sweep: its snapshots and its space are code."""
+    foreign = untrusted(Path(storage.root) / name) if storage.is_local else None
+    if foreign is not None:
+        raise UserError(
+            f"{foreign} may be written by other users, and a resumed sweep runs code from its folder: if you "
+            f"trust what is in it, make it yours (chown -R, chmod -R o-w {shlex.quote(str(foreign.parent))})"
+        )
 
 
 def load_space(request: Request, named: Callable[[str], Space], resume: bool = False) -> LoadedSpace:

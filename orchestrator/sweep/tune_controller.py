@@ -15,6 +15,7 @@ the number is set again at each step.
 
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
 STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
+STATE_FILE = re.compile(rf"(?:{'|'.join(STATE_FILES)})[A-Za-z0-9_.-]+")
+"""Names of the files in a snapshot; a name with / would be written elsewhere."""
 
 
 class UpsweepTuneController(TuneController):
@@ -119,7 +122,7 @@ def unpack_snapshot(snapshot: bytes, place: str) -> dict[str, bytes]:
             f"copy, or start the sweep under another --name: its warm starts are used again"
         )
     with tarfile.open(fileobj=io.BytesIO(tar_bytes)) as tar:
-        files = {m.name: tar.extractfile(m) for m in tar.getmembers() if m.name.startswith(STATE_FILES)}
+        files = {m.name: tar.extractfile(m) for m in tar.getmembers() if STATE_FILE.fullmatch(m.name)}
         return {name: file.read() for name, file in files.items() if file is not None}
 
 

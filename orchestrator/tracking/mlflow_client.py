@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from datasets.address import reveal
 from datasets.files import locked
-from orchestrator.tracking.server import database_path
+from orchestrator.tracking.server import database_path, database_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -100,7 +100,7 @@ def _make_tables(database: Path) -> None:
     new = database.with_name(f".{database.name}.new")
     for leftover in (new, new.with_name(new.name + "-journal")):
         leftover.unlink(missing_ok=True)
-    store: Any = MlflowClient(f"sqlite:///{new}")._tracking_client.store
+    store: Any = MlflowClient(database_uri(new))._tracking_client.store
     store.engine.dispose()
     new.replace(database)
 

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import unquote
 
 from datasets.address import http_request, split
 from datasets.errors import UserError
@@ -23,14 +24,19 @@ PROBE_TIMEOUT_S = 5.0
 
 def default_uri(storage: Path | str) -> str:
     """Return the address of the database in a storage folder: `sqlite:////<absolute storage>/mlflow.db`."""
-    return f"sqlite:///{Path(storage).resolve() / 'mlflow.db'}"
+    return database_uri(Path(storage).resolve() / "mlflow.db")
+
+
+def database_uri(path: Path) -> str:
+    """Return the sqlite address of a file, the inverse of `database_path`: SQLAlchemy decodes %xx in it."""
+    return "sqlite:///" + re.sub("[%?#]", lambda match: f"%{ord(match[0]):02X}", str(path))
 
 
 def database_path(tracking_uri: str) -> Path | None:
     """Return the absolute file of an sqlite address, or None for any other address."""
     if not tracking_uri.startswith("sqlite:///"):
         return None
-    return Path(tracking_uri.removeprefix("sqlite:///")).absolute()
+    return Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0])).absolute()
 
 
 def artifact_root(tracking_uri: str, spool_dir: Path) -> str | None:
@@ -126,7 +132,7 @@ def _mlflow_schemas() -> tuple[str, frozenset[str]]:
 def _probe_http(tracking_uri: str, timeout_s: float) -> None:
     url = tracking_uri.rstrip("/") + "/api/2.0/mlflow/experiments/search?max_results=1"
     bare, headers = http_request(url)
-    request = urllib.request.Request(bare, headers=headers or _credentials())
+    request = urllib.request.Request(bare, headers=headers or login_header())
     try:
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:
             is_mlflow = "experiments" in json.load(answer)
@@ -142,7 +148,7 @@ def _probe_http(tracking_uri: str, timeout_s: float) -> None:
         raise UserError(f"{tracking_uri} answers, but is not an MLflow server; set --tracking-uri")
 
 
-def _credentials() -> dict[str, str]:
+def login_header() -> dict[str, str]:
     """Return the header that MLflow's client would send; credentials come from the environment only."""
     token = os.environ.get("MLFLOW_TRACKING_TOKEN")
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")

@@ -17,7 +17,7 @@ from datasets.address import hide
 from datasets.files import atomic_json, read_json
 from orchestrator.provenance import ROOT
 from orchestrator.tracking.journal import AppendOnlyFile, Entry, read_entries
-from orchestrator.tracking.server import database_path, probe
+from orchestrator.tracking.server import database_path, database_uri, probe
 
 RESTART_EVERY_S = 2.0
 KEY_TAG = "upsweep.run_key"
@@ -60,7 +60,7 @@ class Writer:
         self.spool_dir = Path(spool_dir).absolute()
         self.tracking_uri = hide(tracking_uri)  # it is in the command line of the writer process
         if database := database_path(tracking_uri):
-            self.tracking_uri = f"sqlite:///{database}"
+            self.tracking_uri = database_uri(database)
         self.experiment = experiment
         self._spool = AppendOnlyFile(self.spool_dir / "spool.jsonl")
         self._process: subprocess.Popen[bytes] | None = None

@@ -9,14 +9,16 @@ from helpers import old_import
 from datasets.errors import UserError
 from datasets.manifest import parse_index, parse_manifest, write_index
 
+NO_HASH = "0" * 64
+INDEX = {"file": "i.csv", "sha256": NO_HASH, "bytes": 0}
 GOOD = {
     "schema": 1, "name": "t", "source": {}, "transform": "none", "decoder": "d", "check": "c", "rejected": 0,
     "notes": {},
-    "splits": {"all": {"count": 0, "index": {"file": "i.csv", "sha256": "", "bytes": 0}, "shards": []}},
+    "splits": {"all": {"count": 0, "index": INDEX, "shards": []}},
 }  # fmt: skip
 
 
-SHARD = {"file": "../x.tar", "sha256": "", "bytes": 1, "count": 0, "first_key": "", "last_key": ""}
+SHARD = {"file": "../x.tar", "sha256": NO_HASH, "bytes": 1, "count": 0, "first_key": "", "last_key": ""}
 
 
 def changed(**values: object) -> str:
@@ -30,7 +32,16 @@ MANIFESTS: dict[str, tuple[str, str]] = {
     "null": ("null", "is not a manifest"),
     "other schema": (changed(schema=99), "has schema 99, this version reads 1"),
     "no splits": (json.dumps({"schema": 1}), "is not a manifest"),
-    "unknown field": (changed(surprise=1), "is not a manifest"),
+    "unknown field": (changed(surprise=1), "'surprise' is not known"),
+    "a text for a number": (changed(rejected="2"), "rejected is '2'"),
+    "a path in place of a hash": (
+        changed(splits={"all": {"count": 0, "shards": [], "index": {**INDEX, "sha256": "../" * 8}}}),
+        "no SHA-256",
+    ),
+    "an index beyond any size": (
+        changed(splits={"all": {"count": 0, "shards": [], "index": {**INDEX, "bytes": 1 << 50}}}),
+        "bytes",
+    ),
     "outside": (
         changed(splits={"all": {**GOOD["splits"]["all"], "shards": [SHARD]}}),  # type: ignore[index]
         "a file outside the folder",

@@ -69,7 +69,7 @@ def test_a_tar_cut_on_a_record_boundary_is_an_error(shards: Path, tmp_path: Path
         third = tar.getmembers()[2].offset
     Path(tars(shards)[0]).write_bytes(Path(tars(shards)[0]).read_bytes()[:third])
     assert len(list(webdataset.WebDataset(tars(shards), shardshuffle=False))) == 22
-    with pytest.raises(UserError, match="gave 2 images .* but the manifest says 4"):
+    with pytest.raises(UserError, match=r"has \d+ bytes, but the manifest says \d+; import it again"):
         all_samples(opened(shards, tmp_path))
 
 
@@ -165,7 +165,7 @@ def test_duplicate_keys_in_a_tar_are_noticed(shards: Path, tmp_path: Path) -> No
             tar.addfile(info, io.BytesIO(first))
     naive = webdataset.WebDataset(tars(shards)[0], shardshuffle=False)
     assert [s["__key__"] for s in naive] == ["00", "01", "02", "00"]
-    with pytest.raises(UserError, match="or its hash differs"):
+    with pytest.raises(UserError, match="or its hash differs|bytes, but the manifest says"):
         all_samples(opened(shards, tmp_path))
 
 
@@ -221,6 +221,6 @@ def test_a_damaged_shard_is_an_error(tmp_path: Path, case: str) -> None:
     pack(out, "t", {"all": SplitSource(source, source.members())}, PackSettings())
     tar = out / "all-00000.tar"
     tar.write_bytes(TARS[case](tar.read_bytes()))
-    with pytest.raises(UserError, match="all-00000.tar (gave|is damaged)"):
+    with pytest.raises(UserError, match="all-00000.tar (gave|is damaged|has)"):
         list(samples(str(out), read_manifest(str(out)).splits["all"].shards))
     assert (out / MANIFEST).is_file()

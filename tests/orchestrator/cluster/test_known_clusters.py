@@ -57,3 +57,24 @@ def test_the_key_that_ray_up_made_is_found_by_cluster_file(laptop):
     assert known_clusters.from_file(path).key == ""
     note_of_ray_up(laptop, CLOUD | {"auth": CLOUD["auth"] | {"ssh_private_key": "/keys/ray.pem"}})
     assert known_clusters.from_file(path).key == "/keys/ray.pem"
+
+
+@pytest.mark.parametrize("user", ["-oProxyCommand=touch x", "a b", "", "a@b", "../x"])
+def test_a_word_that_ssh_would_take_for_an_option_is_refused(user):
+    with pytest.raises(UserError, match="ssh_user must be letters, digits"):
+        KnownCluster("mine", "/x/cluster.yaml", "local", user, "")
+
+
+def test_a_note_that_others_can_write_is_not_believed(laptop):
+    write_cluster_file(laptop, CLOUD)
+    note_of_ray_up(laptop, CLOUD)
+    assert known_clusters.latest(laptop / "checkout") is not None
+    (laptop / "ray-config-1").chmod(0o666)
+    assert known_clusters.latest(laptop / "checkout") is None
+
+
+def test_a_damaged_note_is_one_sentence(laptop):
+    (known_clusters.home()).mkdir(parents=True)
+    (known_clusters.home() / "x.json").write_text("{torn")
+    with pytest.raises(UserError, match="x.json is damaged"):
+        known_clusters.latest(laptop / "checkout")

@@ -66,3 +66,9 @@ def test_the_uses_of_a_gate_set_are_counted(uri):
     registry = registered(uri, 1)
     assert [registry.count_gate_use("abcd") for _ in range(3)] == [1, 2, 3]
     assert registry.count_gate_use("ef01") == 1
+
+
+@pytest.mark.parametrize("name", ["a/b", "a:b", "", "..", "a\nb", "x" * 300])
+def test_a_name_that_mlflow_refuses_is_refused_before_anything_is_measured(name):
+    with pytest.raises(UserError, match="--model must be 1 to 250 characters"):
+        Registry("sqlite:////nowhere/mlflow.db", name)

@@ -104,6 +104,7 @@ def test_a_file_that_says_no_space_is_refused_in_a_sentence(write, tmp_path, nam
         ("axes: {generator.num_block: [1, 2]}", "no setting 'generator.num_block'; did you mean"),
         ("axes: {generator.icnr: [true]}\ntrials: 0", "trials must be a number of 1 or more, but got 0"),
         ("axes: {loss.tv_weight: {log: [2, 1]}}", "needs 0 < low < high, but got 2.0 and 1.0"),
+        ("axes: {loss.tv_weight: {log: [1e-5, .inf]}}", "needs 0 < low < high, but got 1e-05 and inf"),
         ("axes: {}", "space a needs at least one axis"),
         ("axes: {generator.icnr: [true]}\nonly_if: {generator.icn: {}}", "no axis 'generator.icn'"),
         (
@@ -148,3 +149,24 @@ def test_a_resumed_sweep_reads_the_text_it_kept(write, tmp_path):
     write("mine.py", "raise ValueError")
     again = load_space(request, spaces.build, resume=True)
     assert vars(again.space) == vars(before.space) and again.file == before.file
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("axes: {a: [1]}\naxes: {b: [1]}", "the key 'axes' is given twice"),
+        ("axes:\n  a: [1]\n  a: [2]", "the key 'a' is given twice"),
+        ("axes: {a: &x [1], b: *x}", "an alias .* is not supported"),
+        ("axes: {a: [1, 1]}", "a lists a value twice"),
+        ("axes: {a: [.nan]}", "a must be a list of values"),
+        ("axes: {a: [1]}\nname: 3", "'name' must be a str, but got 3"),
+        ("axes: {a: [1]}\ntrials: many", "'trials' must be a int, but got 'many'"),
+        ("axes: {a: [1]}\nsampler: [tpe]", "'sampler' must be a str"),
+        ("axes: {a: [1]}\npoints: [3]", "a point must be a table"),
+        ("axes: {a: [1]}\nonly_if: {a: 3}", "only_if of a must be a table"),
+        ("axes: {a: {log: [1, 2], or_zero: maybe}}", "a must be a list of values or"),
+    ],
+)
+def test_yaml_says_what_it_means_or_is_refused(write, text, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(write("a.YAML", text))

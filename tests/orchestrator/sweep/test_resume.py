@@ -149,3 +149,16 @@ def test_images_that_changed_are_refused(tmp_path):
         resume.check_same_images(plan("b"))
     kept = {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c"}
     assert resume.kept_facts(plan("a")) == kept
+
+
+def test_a_sweep_that_others_can_write_is_not_resumed(tmp_path):
+    existing(tmp_path)
+    space = tmp_path / "runs/mine/submission/space.py"
+    space.parent.mkdir()
+    space.write_text("")
+    assert resumed(tmp_path).name == "mine"
+    space.chmod(0o666)
+    with pytest.raises(
+        UserError, match="space.py may be written by other users, and a resumed sweep runs code"
+    ):
+        resumed(tmp_path)
