@@ -53,7 +53,8 @@ def keys_for(names: Iterable[str]) -> list[ArchiveMember]:
     """
     members, taken = [], set()
     for name in sorted(names):
-        stem = str(PurePosixPath(name).with_suffix("")).replace("/", "-")
+        path = PurePosixPath(name)
+        stem = str(path.with_suffix("") if path.name else name).replace("/", "-")
         key = re.sub(r"[^A-Za-z0-9_-]", "_", stem).lstrip("_-") or "image"
         if key in taken or len(key) > 80:
             key = f"{key[:60]}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
