@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 STATUS = pytest.StashKey[int]()
 GCS_SERVER = Path(__file__).parent / "helpers" / "gcs_server.py"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several test processes its own temporary files: locks of local sweeps, Ray's sessions."""
+    if hasattr(config, "workerinput"):
+        own = tempfile.mkdtemp(prefix=f"{config.workerinput['workerid']}-")
+        os.environ["TMPDIR"] = tempfile.tempdir = own
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
