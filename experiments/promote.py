@@ -8,6 +8,7 @@ Exit status: 0 done, 3 refused by the gate (the checks are printed), 2 a mistake
 """
 
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +51,7 @@ class PromoteOptions(CandidateSource):
 
 def main() -> int:
     """Parse the options, act and print; return the exit status."""
+    issued_at = time.time()  # before the imports, which take seconds: another command may act meanwhile
     options = cli.parse_here("experiments/promote.py", PromoteOptions)
     from orchestrator.registry import (
         describe,
@@ -59,7 +61,7 @@ def main() -> int:
     if options.rollback or options.list or options.export:
         registry = promote.open_registry(options)
         if options.rollback:
-            print(promote.roll_back(registry, cli.STARTED))
+            print(promote.roll_back(registry, issued_at))
         if options.export:
             wanted = promote.Export(Path(options.export), options.half, options.judge)
             print(promote.export(registry, wanted, options.work_dir))

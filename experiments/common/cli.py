@@ -5,7 +5,6 @@ import dataclasses
 import io
 import os
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +29,6 @@ Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversi
 
 NoFlag = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
 """A text that a command sets itself, in options that inherit it from a request."""
-
-STARTED = time.time()
-"""Seconds since 1970 at which this command began."""
 
 FAILED = 1
 USER_MISTAKE = 2

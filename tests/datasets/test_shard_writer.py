@@ -63,7 +63,7 @@ def test_a_shorter_shard_is_an_error_not_a_shorter_epoch(folder: Path, tmp_path:
     tar = out / "all-00000.tar"
     data = tar.read_bytes().rstrip(b"\0")
     tar.write_bytes(data[: (len(data) - 4 * cut) // 512 * 512 if cut % 512 == 0 else -cut])
-    with pytest.raises(UserError, match="all-00000.tar (gave|is damaged)"):
+    with pytest.raises(UserError, match="all-00000.tar (gave|is damaged|has [0-9]+ bytes, but)"):
         read_all(out)
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_index_or_manifest_is_noticed(folder: Path, tmp_path: Path) ->
     out = packed(folder, tmp_path / "a")
     manifest = read_manifest(str(out))
     (out / "index-all.csv").write_text("key\n")
-    with pytest.raises(UserError, match="index-all.csv is not the file that the manifest describes"):
+    with pytest.raises(UserError, match="index-all.csv has 4 bytes, but the manifest says"):
         read_index(str(out), manifest, "all")
     (out / MANIFEST).write_text("<html>")
     with pytest.raises(UserError, match="is not a manifest of shards"):

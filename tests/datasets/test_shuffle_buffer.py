@@ -107,5 +107,5 @@ def test_a_damaged_shard_stops_training(images: ImageSet, tmp_path: Path) -> Non
     tar = copy / "train-00003.tar"
     tar.write_bytes(tar.read_bytes()[: 512 * 4])
     damaged = ImageSet(str(copy), "train", tmp_path)
-    with pytest.raises(UserError, match="train-00003.tar (gave|is damaged)"):
+    with pytest.raises(UserError, match="train-00003.tar (gave|is damaged|has 2048 bytes, but)"):
         list(itertools.islice(loader(damaged).batches(), 12))

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from helpers.fake_cuda import CUDA, fake_cuda, why_not
 from helpers.tiny import tiny
 
 from experiments.recipes import build
@@ -39,15 +38,6 @@ def test_the_peak_of_a_recipe_is_within_a_tenth_of_the_table(row):
 @pytest.mark.parametrize("row", SLOW_TABLE)
 def test_the_peak_of_a_large_recipe_is_within_a_tenth_of_the_table(row):
     assert mib(of(*row)) == pytest.approx(SLOW_TABLE[row], rel=0.1)
-
-
-@pytest.mark.skipif(bool(why_not()), reason=str(why_not()))
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_forecast_on_the_cpu_is_that_of_a_gpu(precision):
-    config = tiny(run__precision=precision, data__batch_size=16, data__crop_px=64, **CONTENT)
-    with fake_cuda():
-        gpu = mib(config, device=CUDA)
-    assert mib(config) == pytest.approx(gpu, rel=0.02)
 
 
 def test_memory_follows_the_batch_its_parts_and_the_ranks():

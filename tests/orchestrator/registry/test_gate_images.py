@@ -38,7 +38,9 @@ def opened(monkeypatch, tmp_path):
     def make(count=8, gate_digest="gate"):
         digests = {"train": "train", "gate": gate_digest}
         monkeypatch.setattr(
-            gate_images, "open_images", lambda spec, role, **_: SimpleNamespace(digest=digests[role])
+            gate_images,
+            "open_images",
+            lambda spec, role, **_: SimpleNamespace(digest=digests[role], pairs_scale=0),
         )
         monkeypatch.setattr(gate_images, "eval_pairs", lambda *_: pictures(count))
         monkeypatch.setattr(gate_images, "disjoint", leak_free)
