@@ -21,7 +21,7 @@ ui: $(STAMP)  ## browse the runs in MLflow at http://127.0.0.1:5000
 
 test: $(STAMP)  ## run linters, type checks and the default tests (no network, no GPU)
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 gpu: $(STAMP)  ## check and time this machine's GPU in ten minutes; writes runs/gpu/gpu.md
 	@PYTHONPATH=. $(PYTHON) tests/bench/gpu.py $(ARGS)
