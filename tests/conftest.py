@@ -19,6 +19,8 @@ os.environ["UPSWEEP_LOCAL"] = "1"  # commands under test never leave for a clust
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # so does a shell in the background start what it runs, and commands under test would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup starts tests so
 
 
 STATUS = pytest.StashKey[int]()
