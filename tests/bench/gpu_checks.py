@@ -179,9 +179,11 @@ def _short(place: Place, **design: object) -> TrainConfig:
 
 def graphs(place: Place) -> Iterator[Row]:
     """Take 12 steps at changing rates with and without a CUDA graph; all weights must be equal to the bit."""
-    for recipe, precision in (("srgan_8", "bf16"), ("srgan_8", "tf32"), ("esrgan", "bf16")):
+    cases = [("srgan_8", "bf16", False), ("srgan_8", "tf32", False), ("esrgan", "bf16", False)]
+    for recipe, precision, compiled in cases + [("srgan_8", "bf16", True)] * (not place.small):
         config = place.config(
             recipe,
+            run__compile=compiled,
             run__precision=precision,
             data__batch_size=4,
             generator__num_blocks=2,
@@ -199,9 +201,8 @@ def graphs(place: Place) -> Iterator[Row]:
                 state.step += 1
             ends.append(_ended(state))
         same = _same(*ends)
-        yield passed(
-            f"graph = plain steps, {recipe}, {precision}", same, "equal" if same else "DIFFERENT", "equal"
-        )
+        name = f"graph = plain steps, {recipe}, {precision}{', compiled' * compiled}"
+        yield passed(name, same, "equal" if same else "DIFFERENT", "equal")
 
 
 class _Keeper(FolderMonitor):

@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
 from trainers.config.checks import choose
 from trainers.models.batch_norm import BatchNorm
+
+AUTOCAST = {d for d in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(d)}
+"""Devices that know autocast; asked here, because torch.compile cannot trace the question."""
 
 SLOPE = 0.2  # of every LeakyReLU (Ledig et al., 2017, sec. 2.1.1; Wang et al., 2018)
 
@@ -25,7 +27,7 @@ class LastConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         half = input.dtype == torch.bfloat16 and input.device.type == "cuda" and torch.is_grad_enabled()
-        if half and self.padding_mode == "zeros" and not torch.compiler.is_compiling():
+        if half and self.padding_mode == "zeros":
             with torch.autocast("cuda", enabled=False):
                 return _Bf16Gradients.apply(input, self.weight, self.bias, self.padding)
         return in_float32(self._convolved, input)
@@ -59,7 +61,6 @@ class _Bf16Gradients(torch.autograd.Function):
         return conv2d(x.float(), weight, bias, padding=padding)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """Return the gradients of x, in bf16, and of weight and bias, in float32."""
         x, weight = ctx.saved_tensors
@@ -74,7 +75,7 @@ class _Bf16Gradients(torch.autograd.Function):
 def in_float32(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return function(x), computed in float32 if autocast is on for the device of `x`."""
     device = x.device.type
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if device not in AUTOCAST or not torch.is_autocast_enabled(device):
         return function(x)
     with torch.autocast(device, enabled=False):
         return function(x.float())

@@ -74,3 +74,28 @@ def test_gradients_in_bf16_are_those_of_float32_within_the_precision_of_bf16():
     for a, b in zip(ours, theirs, strict=True):
         assert ((a.float() - b.float()).norm() / b.float().norm()).item() < 2**-6
     torch.testing.assert_close(ours[2], theirs[2])
+
+
+def test_a_compiler_traces_the_gradients_in_bf16_as_one_graph_with_equal_results():
+    torch.manual_seed(0)
+    last = LastConv(8, 3, 5, padding=2)
+    x = torch.rand(1, 8, 6, 6).to(torch.bfloat16).requires_grad_()
+
+    def gradients(convolve):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = convolve(x, last.weight, last.bias, last.padding)
+        return torch.autograd.grad(out.square().sum(), (x, last.weight, last.bias))
+
+    compiled = torch.compile(lambda *args: _Bf16Gradients.apply(*args), backend="aot_eager", fullgraph=True)
+    for a, b in zip(gradients(compiled), gradients(_Bf16Gradients.apply), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("kind", ["srresnet", "rrdb"])
+def test_a_compiler_traces_a_generator_under_autocast_as_one_graph(kind):
+    """A break would leave the operations between two graphs to themselves, and most of the gain with them."""
+    net = build_generator(GeneratorConfig(kind=kind, num_blocks=1, channels=8, norm="none"))
+    whole = torch.compile(net, backend="eager", fullgraph=True)
+    image = torch.rand(1, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(whole(image), net(image))
