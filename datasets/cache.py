@@ -16,7 +16,7 @@ import numpy as np
 
 from datasets.cache_eviction import META, evict, hold
 from datasets.codec import DECODER, Rejected, decode, pixel_hash
-from datasets.errors import UserError
+from datasets.errors import DiskError, UserError
 from datasets.files import atomic_folder, locked, remove_leftovers
 from datasets.manifest import IndexRow, LrRow, Manifest
 from datasets.shard_reader import Location, samples
@@ -111,7 +111,7 @@ def _build(
         shutil.disk_usage(entry.parent).free,
     )
     if free < needed:
-        raise UserError(
+        raise DiskError(
             f"the decoded images need {needed / 1e9:.1f} GB, but {entry.parent} has {free / 1e9:.1f} GB "
             f"free; choose another work folder or set data.mode streamed"
         )

@@ -5,6 +5,10 @@ class UserError(ValueError):
     """A user's mistake in one sentence: what is wrong, what was given, what to do; options by dotted name."""
 
 
+class DiskError(UserError):
+    """A disk has too little room: the request is sound, and the same command works once there is more."""
+
+
 DISK = (
     ("No space left on device", "the disk is full"),
     ("database or disk is full", "the disk is full"),
@@ -16,18 +20,18 @@ DISK = (
 """Words of the system's and of libraries' messages, and what they mean."""
 
 
-def disk_trouble(error: BaseException | None) -> str:
+def disk_trouble(error: BaseException | str | None) -> str:
     """Return a sentence if `error`, or its cause, is a disk that is full or cannot be written; else "".
 
     Libraries wrap the system's error: database errors, safetensors and Ray keep its words only.
     """
     while error is not None:
         for words, meaning in DISK:
-            if words in str(error):
+            if words in str(error) or meaning in str(error):
                 place = getattr(error, "filename", None)
                 where = f"{place} cannot be written: " if place else ""
                 return f"{where}{meaning}; change that and run the command again"
-        error = error.__cause__ or error.__context__
+        error = None if isinstance(error, str) else error.__cause__ or error.__context__
     return ""
 
 

@@ -10,7 +10,7 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,19 @@ def locked(path: Path, blocking: bool = True, holder: str = "") -> Iterator[None
         yield
 
 
+@contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock of what only one process may work on; UserError saying that another one does `what`."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, blocking=False, holder=f"process {os.getpid()}"))
+        except Held as held:
+            raise UserError(
+                f"{held.holder or 'another process'} {what}; end it first, or choose another name"
+            ) from None
+        yield
+
+
 def own_folder(shared: Path) -> Path:
     """Return the folder of this user in a shared one such as /tmp, made if missing; nobody else can enter it.
 
@@ -208,7 +221,8 @@ def usable_cpus() -> int:
 def read_json(path: Path, kind: type = dict, keys: Sequence[str] = ()) -> Any:
     """Return the JSON of a file of ours: an object, or a list if `kind` is list; empty if there is no file.
 
-    UserError if the file is damaged: not JSON, of another kind, or an object without one of `keys`.
+    UserError if the file is damaged: not JSON, of another kind, or without one of `keys` in the object, or in
+    an entry of the list.
     """
     if not path.exists():
         return kind()
@@ -224,10 +238,22 @@ def parse_json(text: str | bytes, place: str, kind: type = dict, keys: Sequence[
         raise damaged(place, reason) from None
     if not isinstance(value, kind):
         raise damaged(place, f"it holds a {type(value).__name__} instead of a {kind.__name__}")
-    missing = [key for key in keys if key not in value]
-    if missing:
-        raise damaged(place, f"it has no '{missing[0]}'")
+    for entry in value if kind is list else [value]:
+        missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
+        if missing:
+            raise damaged(place, f"{'an entry' if kind is list else 'it'} has no '{missing[0]}'")
     return value
+
+
+@contextmanager
+def reading(place: str | Path) -> Iterator[None]:
+    """Turn the errors of code that takes a file of ours apart into the UserError for a damaged file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise damaged(str(place), f"{type(error).__name__}: {error}") from None
 
 
 def damaged(place: str, reason: str) -> UserError:

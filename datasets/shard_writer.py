@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import webdataset
 from datasets import codec
 from datasets.alignment import COLUMNS, describe
 from datasets.errors import UserError
-from datasets.files import atomic_json, atomic_write, locked
+from datasets.files import atomic_json, atomic_write, locked, read_json
 from datasets.folders import count_kinds
 from datasets.manifest import (
     MANIFEST,
@@ -31,6 +32,7 @@ from datasets.manifest import (
     write_index,
 )
 from datasets.pairs import PairSource
+from datasets.parsing import build
 from datasets.rejections import Rejection, check_rejected, write_csv
 from datasets.sources import ArchiveMember, Source, passed_over
 from datasets.validate import (
@@ -219,10 +221,11 @@ def _chunks(
 def _shard_once(path: Path, source: Source, chunk: list[tuple[ArchiveMember, IndexRow]]) -> Shard:
     """Write a shard, or return the one that a killed import wrote and noted."""
     note = path.parent / NOTES / f"{path.name}.json"
-    if note.is_file() and path.is_file():
-        shard = Shard(**json.loads(note.read_text()))
-        if path.stat().st_size == shard.bytes:
-            return shard
+    with suppress(UserError):  # a damaged note is as good as none
+        if note.is_file() and path.is_file():
+            shard = build(Shard, read_json(note), str(note))
+            if path.stat().st_size == shard.bytes:
+                return shard
     shard = _write_shard(path, source, chunk)
     atomic_json(note, dataclasses.asdict(shard))
     return shard

@@ -6,9 +6,9 @@ shard_writer.py.
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from datasets import codec
 from datasets.alignment import measure
 from datasets.codec import Rejected
 from datasets.duplicates import same_pictures
-from datasets.files import atomic_json, usable_cpus
+from datasets.errors import UserError
+from datasets.files import atomic_json, read_json, reading, usable_cpus
 from datasets.manifest import IndexRow, LrRow, row_from_json
 from datasets.pairs import PairSource, fits
 from datasets.rejections import Rejection
@@ -96,8 +97,10 @@ def examine(
 def _chunk(
     pool: ThreadPoolExecutor, source: Source, chunk: Sequence[ArchiveMember], wanted: Examination, note: Path
 ) -> list[IndexRow | Rejected]:
-    if note.is_file():
-        return [_from_note(result) for result in json.loads(note.read_text())]
+    with suppress(UserError), reading(note):  # a damaged note is as good as none
+        noted = [_from_note(result) for result in read_json(note, list)]
+        if len(noted) == len(chunk):
+            return noted
 
     def one(member: ArchiveMember) -> IndexRow | Rejected:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.address import masked
+from datasets.files import read_json
 from orchestrator.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +69,7 @@ def save_provenance(storage: Storage, sweep: str, folder: Path, facts: Mapping[s
 
 
 def _read_note(root: Path) -> dict[str, str] | None:
-    return json.loads((root / PROVENANCE_FILE).read_text()) if (root / PROVENANCE_FILE).exists() else None
+    return read_json(root / PROVENANCE_FILE) or None
 
 
 def git(root: Path, *words: str) -> str:

@@ -61,7 +61,12 @@ class Storage:
         # pyarrow leaves out the folders of Google's store, unless it lists everything below them.
         deep = self.root.startswith("gs://")
         children: dict[str, bool] = {}
-        for info in self.files.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=deep)):
+        selector = fs.FileSelector(path, allow_not_found=True, recursive=deep)
+        try:
+            found = self.files.get_file_info(selector)
+        except FileNotFoundError:  # it was made between the two looks that pyarrow takes
+            found = self.files.get_file_info(selector)
+        for info in found:
             name, below, _ = info.path.removeprefix(f"{path}/").partition("/")
             children[name] = bool(below) or info.type == fs.FileType.Directory
         return children

@@ -5,6 +5,7 @@ config.json (flat dotted names)  extra.json  manifest.json (SHA-256 of the other
 """
 
 import hashlib
+import io
 import json
 import pickle
 from collections.abc import Iterator
@@ -43,7 +44,9 @@ def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, 
         if state.discriminator is not None and state.opt_d is not None:
             save_file(weights_of(state.discriminator), new / "discriminator.safetensors")
             rest["opt_d"] = state.opt_d.state_dict()
-        torch.save(rest, new / "state.pt")
+        state_bytes = io.BytesIO()  # torch's own writer to a file does not say that a disk is full
+        torch.save(rest, state_bytes)
+        (new / "state.pt").write_bytes(state_bytes.getbuffer())
         _write_json(new / "config.json", flatten(config))
         _write_json(new / "extra.json", extra or {})
     return folder

@@ -7,14 +7,14 @@ import json
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 from datasets import stopping
 from datasets.errors import UserError
-from datasets.files import read_json
+from datasets.files import alone, atomic_write, read_json
 from datasets.image_set import open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
 from trainers import distributed, preflight
@@ -46,11 +46,11 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
     device = pick_device(config.run.device)
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    with distributed.joined(device) as (ours, device), _sigterm() as stop:
+    with distributed.joined(device) as (ours, device), _sigterm() as stop, ExitStack() as stack:
         loader, evaluator = _inputs(config, work_dir, also, device, ours)
         leader = FolderMonitor(out, config)
-        if ours.rank == 0 and leader.restore() is None:
-            _begin(config, out, loader, evaluator)
+        if ours.rank == 0:
+            _begin(config, leader, loader, evaluator, stack)
         monitor: Monitor = leader if ours.rank == 0 else SilentMonitor(leader)
         try:
             TrainingRun(config, loader, evaluator, monitor, device, stop=stop.is_set, ranks=ours).train()
@@ -95,11 +95,21 @@ def _inputs(
     return loader, Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)
 
 
-def _begin(config: TrainConfig, out: Path, loader: TrainLoader, evaluator: Evaluator) -> None:
-    """Begin a new run: run the preflight, write config.json, print bicubic's metrics to compare with."""
-    preflight.check(config, *preflight.first_batch(loader))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(flatten(config), indent=1) + "\n")
+def _begin(
+    config: TrainConfig, leader: FolderMonitor, loader: TrainLoader, evaluator: Evaluator, stack: ExitStack
+) -> None:
+    """Hold the folder for this process; for a new run, after its preflight, and write config.json.
+
+    Bicubic's metrics are printed to compare with.
+    """
+    out, new = leader.folder, leader.restore() is None
+    if new:
+        preflight.check(config, *preflight.first_batch(loader))
+    stack.enter_context(alone(out / ".lock", f"trains in {out}"))
+    _require_same_settings(config, out)  # again: another process may have begun meanwhile
+    if not new:
+        return
+    atomic_write(out / "config.json", (json.dumps(flatten(config), indent=1) + "\n").encode())
     bicubic = evaluator.measure_resizer("bicubic").summary
     print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
 

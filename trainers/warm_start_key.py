@@ -72,5 +72,5 @@ def weights_digest(checkpoint: Path) -> str:
     try:
         hashes = json.loads((checkpoint / "manifest.json").read_text())["sha256"]
         return hashes["generator_ema.safetensors"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"run.start_from: there is no checkpoint in {checkpoint}") from None

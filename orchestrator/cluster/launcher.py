@@ -92,7 +92,7 @@ def alive_nodes(head: Head) -> list[dict[str, Any]]:
                 f"cluster '{head.cluster.name}' refuses the token in its head's ~/.ray/auth_token ({error}): "
                 f"restart Ray with python experiments/cluster.py up"
             ) from None
-        except OSError as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:  # or something else answers there
             raise head.unreachable(str(error)) from None
     return [row for row in rows if row["state"] == "ALIVE"]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasets.errors import UserError
-from datasets.files import Held, locked
+from datasets.files import alone
 from orchestrator.rating import publish
 from orchestrator.rating.scores import read_sessions
 from orchestrator.rating.server import App, Server
@@ -38,19 +38,14 @@ def serve(study: RatingStudy, port: int, session_number: int, say: Say) -> None:
     Raises:
         UserError: if the port is in use or another process serves the study.
     """
-    try:
-        with locked(study.folder / ".lock", blocking=False):
-            app = App(study, session_number)
-            with Server(app, port) as server:
-                say(f"{app.total} pictures a rater; rate at {server.url} (this machine only; Ctrl-C ends it)")
-                try:
-                    server.serve_forever(poll_interval=0.2)
-                except KeyboardInterrupt:
-                    pass
-    except Held:
-        raise UserError(
-            f"another process serves {study.folder}; end it first, or name another --out"
-        ) from None
+    with alone(study.folder / ".lock", f"serves {study.folder}"):
+        app = App(study, session_number)
+        with Server(app, port) as server:
+            say(f"{app.total} pictures a rater; rate at {server.url} (this machine only; Ctrl-C ends it)")
+            try:
+                server.serve_forever(poll_interval=0.2)
+            except KeyboardInterrupt:
+                pass
     counts = [len(session.ratings) for session in read_sessions(study.folder)]
     say(f"\n{sum(counts)} scores by {sum(map(bool, counts))} raters are in {study.folder}")
     say(f"results: python experiments/rate.py --out {study.folder} --results")

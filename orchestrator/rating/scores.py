@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from datasets.files import atomic_write
+from datasets.files import atomic_write, parse_json, reading
 from orchestrator.rating.presentation import Presentation, opaque_name, presentation_order
 from orchestrator.rating.study import RatingStudy
 
@@ -37,12 +37,13 @@ class RatingSession:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        head, *lines = _read_lines(path)
-        self.rater: str = head["rater"]
-        self.number: int = head["session"]
-        self.began: str = head["began"]
-        self.order = [Presentation(*entry) for entry in head["order"]]
-        self.ratings: dict[int, dict[str, Any]] = {line["position"]: line for line in lines}
+        with reading(path):
+            head, *lines = _read_lines(path)
+            self.rater: str = head["rater"]
+            self.number: int = head["session"]
+            self.began: str = head["began"]
+            self.order = [Presentation(*entry) for entry in head["order"]]
+            self.ratings: dict[int, dict[str, Any]] = {line["position"]: line for line in lines}
 
     @property
     def key(self) -> str:
@@ -151,7 +152,4 @@ def _end_of_lines(path: Path) -> int:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_bytes()[: _end_of_lines(path)].splitlines()]
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); repair or remove it") from None
+    return [parse_json(line, str(path)) for line in path.read_bytes()[: _end_of_lines(path)].splitlines()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from datasets.files import parse_json
+from datasets.files import parse_json, reading
 
 FILE = "study.json"
 HR = "HR"
@@ -88,15 +88,17 @@ def open_study(folder: Path, request: RatingRequest) -> RatingStudy | None:
     """
     if not (folder / FILE).is_file():
         return None
-    values = _tuples(parse_json((folder / FILE).read_bytes(), str(folder / FILE)))
-    other = [name for name, value in request.changed().items() if values["request"][name] != value]
+    values = _tuples(parse_json((folder / FILE).read_bytes(), str(folder / FILE), keys=("request",)))
+    with reading(folder / FILE):
+        study = RatingStudy(folder=folder, **values)
+        other = [name for name, value in request.changed().items() if values["request"][name] != value]
     if other:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in other)
         raise UserError(
             f"the study in {folder} was made with another {flags}; leave that out to continue the study, or "
             "name another --out"
         )
-    return RatingStudy(folder=folder, **values)
+    return study
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

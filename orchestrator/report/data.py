@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets.files import read_json
+from datasets.files import read_json, reading
 from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
+from orchestrator.results.sweep_folder import ROW_KEYS
 from trainers.metrics import METRICS
 
 
@@ -89,9 +90,10 @@ class SweepResults:
 def read(folder: Path) -> SweepResults:
     """Read the files of one sweep; a leaderboard that is not written yet counts as empty."""
     sweep = read_json(folder / "sweep.json", keys=("objective",))
-    rows = read_json(folder / "leaderboard.json", list)
-    names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
-    return SweepResults(folder, sweep, rows, names["distortion"], names["perceptual"])
+    rows = read_json(folder / "leaderboard.json", list, ROW_KEYS)
+    with reading(folder / "sweep.json"):
+        names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
+        return SweepResults(folder, sweep, rows, names["distortion"], names["perceptual"])
 
 
 def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:

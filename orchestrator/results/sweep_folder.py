@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # --help must not wait for torch and pyarrow
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Names of sweeps: each is a folder, and part of addresses and command lines."""
 FACTS, LEADERBOARD, REPORT = "sweep.json", "leaderboard.json", "report.html"
+ROW_KEYS = ("stage", "trial_id")
+"""Without these an entry of leaderboard.json is no row."""
 
 
 def work_dir(storage: str) -> Path:
@@ -92,7 +94,7 @@ def write_facts(storage: "Storage", name: str, facts: Mapping[str, Any]) -> None
 
 def read_rows(storage: "Storage", name: str) -> "list[Row]":
     """Return the rows of leaderboard.json."""
-    return storage.read_json(f"{name}/{LEADERBOARD}", list)
+    return storage.read_json(f"{name}/{LEADERBOARD}", list, ROW_KEYS)
 
 
 def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
@@ -103,7 +105,7 @@ def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
 def read_stage(storage: "Storage", name: str, stage: str) -> "list[Row] | None":
     """Return the rows of a stage that is done; None if it is not."""
     path = f"{name}/stages/{stage}.json"
-    return storage.read_json(path, list) if storage.exists(path) else None
+    return storage.read_json(path, list, ROW_KEYS) if storage.exists(path) else None
 
 
 def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]") -> None:

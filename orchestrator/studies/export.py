@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.files import read_json
+from datasets.files import read_json, reading
 from datasets.text import format_duration
 from orchestrator.studies.claims import ClaimResult
 from orchestrator.studies.documents import claim
@@ -33,7 +33,8 @@ def write_answer(folder: Path, study: Study, answer: Answer, facts: Mapping[str,
 def read_claims(folder: Path) -> list[ClaimResult]:
     """Return the claims of a written answer; none if the study in `folder` is not finished."""
     path = folder / "answer" / "claims.json"
-    return [ClaimResult(**c) for c in read_json(path, list)]
+    with reading(path):
+        return [ClaimResult(**c) for c in read_json(path, list)]
 
 
 def page(study: Study, answer: Answer, facts: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ def studies_of(document: str, known: Mapping[str, object]) -> list[str]:
 
 def state_of(folder: Path) -> str:
     """Return the state of the study in `folder`: finished, begun or new."""
-    facts = read_json(folder / FACTS)
+    facts = read_json(folder / FACTS, keys=("status",))
     return ("finished" if facts["status"] == "finished" else "begun") if facts else "new"
 
 

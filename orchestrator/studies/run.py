@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
-from datasets.files import atomic_json, read_json
+from datasets.files import alone, atomic_json, read_json
 from datasets.image_set import ImageSet, disjoint, open_images
 from orchestrator import provenance
 from orchestrator.cluster import capacity, connect
@@ -37,24 +37,27 @@ Digests = tuple[tuple[str, str], ...]
 def run_study(study: Study, request: StudyRequest, baselines: tuple[str, ...], say: Any = print) -> Answer:
     """Run or resume a study and return its answer. UserError, if any, comes before a training starts."""
     check_names(study.trainings)
-    facts = _begin(study, request)
+    _begin(study, request)
     digests = _check_images(study, request)
     with ExitStack() as stack:
         place = _connect(request, stack)
+        stack.enter_context(alone(request.folder / ".lock", f"runs study '{request.name}'"))
+        facts = _begin(study, request)  # again: another command may have begun or ended it meanwhile
         say(f"running on {place.description}")
         for arm, n, steps in summary(study):
             say(f"  {arm:<34} {n} x {steps:,} steps")
-        _write_facts(request, facts)
+        if facts["status"] != "finished":  # a finished one keeps its answer until the new one is there
+            _write_facts(request, facts)
         record = _record(study, request, facts) if request.track else None
         try:
             _run(study, request, digests, place, record, stack)
             results = collect_results(study, request, baselines, say)
             answer = study.conclude(results)
         except KeyboardInterrupt:
-            _close(request, record, facts | {"status": "interrupted"}, "KILLED")
+            _close(request, record, facts, "interrupted", "KILLED")
             raise
         except BaseException:
-            _close(request, record, facts | {"status": "failed"}, "FAILED")
+            _close(request, record, facts, "failed", "FAILED")
             raise
         spent = [_hours(d.measured, request, place) for d in results.done]
         facts |= {"status": "finished", "ended": time.time()}
@@ -66,17 +69,21 @@ def run_study(study: Study, request: StudyRequest, baselines: tuple[str, ...], s
     return answer
 
 
-def _close(request: StudyRequest, record: SweepRecord | None, facts: Mapping[str, Any], status: str) -> None:
-    """Write the facts of a study that did not finish, and end its MLflow run with `status`."""
-    _write_facts(request, facts)
+def _close(
+    request: StudyRequest, record: SweepRecord | None, facts: Mapping[str, Any], status: str, run_status: str
+) -> None:
+    """Write the facts of a study that did not finish, and end its MLflow run with `run_status`."""
+    if facts["status"] != "finished":
+        _write_facts(request, {**facts, "status": status})
     if record:
-        record.finish({"status": facts["status"]}, [], status)
+        record.finish({"status": status}, [], run_status)
         record.close(20)
 
 
 def _begin(study: Study, request: StudyRequest) -> dict[str, Any]:
     """Return the study's facts; UserError for a name that is taken, or if another study is resumed."""
-    facts, parent = read_json(request.folder / FACTS), request.folder.parent
+    facts = read_json(request.folder / FACTS, keys=("plan", "command", "status"))
+    parent = request.folder.parent
     if not request.resume:
         if facts:
             raise UserError(
@@ -90,7 +97,7 @@ def _begin(study: Study, request: StudyRequest) -> dict[str, Any]:
             f"study '{request.name}' began with other trainings; resume it with the options it began "
             f"with: {facts['command']}"
         )
-    return facts | {"status": "running"}
+    return facts if facts["status"] == "finished" else facts | {"status": "running"}
 
 
 def _new_facts(study: Study, request: StudyRequest) -> dict[str, Any]:

@@ -185,6 +185,9 @@ def _read_log(folder: Path) -> list[dict[str, Any]]:
     entries: dict[tuple[str, int, str], dict[str, Any]] = {}
     path = folder / "metrics.jsonl"
     for line in path.read_text().splitlines() if path.exists() else []:
-        entry = json.loads(line)
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # cut off by a kill or a full disk
         entries[entry["phase"], entry["step"], "val" if "val" in entry else "log"] = entry
     return list(entries.values())

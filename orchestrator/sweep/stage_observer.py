@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from datasets.errors import UserError
+from datasets.errors import UserError, disk_trouble
 from orchestrator.results.leaderboard import use_best_checkpoint
 from orchestrator.results.row import EndedTrial, Row, cost_of, make_row
 from orchestrator.results.trial_report import Status, TrialReport
@@ -24,18 +24,23 @@ class StageObserver:
         self.context, self.stage, self.callback = context, stage, callback
         self.study_export = StudyExport(context.storage, context.request.name)
         self.best: tuple[bool, float, float] | None = None
-        self.fault = ""
-        """The reason why no trial can run on a machine of this sweep; empty if there is none."""
+        self.fault: Exception | None = None
+        """Why trials fail one after the other on a machine of this sweep; None if they do not."""
 
     def slots(self) -> int:
-        """Return how many trials run at once now.
+        """Return how many trials run at once now; raise what ends the stage, if anything does."""
+        self.check()
+        return self.context.slots()
+
+    def check(self) -> None:
+        """Raise the fault of a machine, if there is one: the sweep would fail one trial after the other.
 
         Raises:
-            UserError: a machine's device cannot be used: the sweep would fail one trial after the other.
+            UserError: its device cannot be used.
+            OSError: a disk is full or cannot be written.
         """
-        if self.fault:
-            raise UserError(f"{self.fault}; the sweep can be resumed once that is repaired")
-        return self.context.slots()
+        if self.fault is not None:
+            raise self.fault
 
     def on_resume(self, ended: list[str]) -> None:
         """Count trials that ended before the restart as done."""
@@ -53,7 +58,8 @@ class StageObserver:
         report, context = TrialReport.from_result(result), self.context
         context.record.append(report.journal)
         if report.machine_fault:
-            self.fault = report.reason
+            advice = f"{report.reason}; the sweep can be resumed once that is repaired"
+            self.fault = OSError(report.reason) if disk_trouble(report.reason) else UserError(advice)
         context.progress.step(tune_id, report.phase, report.step, report.usage.seconds)
         if report.status not in (Status.RUNNING, Status.COMPLETE):
             return
@@ -84,6 +90,8 @@ class StageObserver:
             lineage=lineage,
             strip=context.storage.url(strip) if drawn else None,
         )
+        if disk_trouble(ended.error):  # the trial is sound: a resumed sweep runs it again
+            self.fault = OSError(ended.error)
         row = make_row(ended, context.row_context)
         picture = context.storage.fetch_file(strip, context.request.work_dir) if drawn else None
         cost = {k: row[k] for k in ("gpu_hours", "cpu_hours", "cost")}  # type: ignore[literal-required]

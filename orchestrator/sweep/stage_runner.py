@@ -62,6 +62,7 @@ def _run_under_tune(context: SweepContext, stage: Stage) -> StageCallback:
     try:
         with active(callback.key, observer), using_upsweep_controller(keep, observer.slots):
             tuner.fit()
+            observer.check()
     except KeyboardInterrupt:
         raise Interrupted from None
     finally:

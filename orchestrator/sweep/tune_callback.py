@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from datasets.errors import UserError
+from datasets.errors import UserError, disk_trouble
 from orchestrator.results.row import Row
 from orchestrator.results.trial_report import TrialReport, Usage, curve_point
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
@@ -49,9 +49,9 @@ class StageCallback(Callback):
 
     def is_over(self, tune_id: str) -> bool:
         """Return True if a trial is complete, stopped at a rung, diverged or failed by its own fault."""
-        report = self.reports.get(tune_id)
+        report, error = self.reports.get(tune_id), self.errors.get(tune_id, "")
         final = report is not None and report.status.ends_trial and not report.machine_fault
-        return final or tune_id in self.errors or self.stopped_at(tune_id) is not None
+        return final or bool(error and not disk_trouble(error)) or self.stopped_at(tune_id) is not None
 
     def setup(
         self,

@@ -159,10 +159,15 @@ class TrialMonitor:
             warm_start=_warm_start(state, history),
         )
 
-    def report_failed(self, reason: str) -> None:
-        """Report a request that cannot be carried out; a retry would not help. No collective."""
+    def report_failed(self, reason: str, machine_fault: bool = False) -> None:
+        """Report a request that cannot be carried out; a retry would not help. No collective.
+
+        With `machine_fault` the machine is the reason, and no checkpoint is sent: its disk may be full.
+        """
         phase = "psnr" if self.context.spec.stage == "warm" else "gan"
-        self._send(phase, 0, update_usage=False, status=Status.FAILED, reason=reason)
+        self._pointer_reported |= machine_fault
+        failed = {"status": Status.FAILED, "reason": reason, "machine_fault": machine_fault}
+        self._send(phase, 0, update_usage=False, **failed)
 
     def report_preempted(self, state: TrainState, history: History) -> None:
         """Report where to resume. The step is that of the last evaluation, so no report is ranked twice."""
@@ -255,9 +260,9 @@ class RankMonitor(SilentMonitor):
         """Count, as the first rank does when it reports."""
         self.usage.update()
 
-    def report_failed(self, reason: str) -> None:
+    def report_failed(self, reason: str, machine_fault: bool = False) -> None:
         """Report for the trial: the first rank may not have seen the failure."""
-        TrialMonitor(self.context).report_failed(reason)
+        TrialMonitor(self.context).report_failed(reason, machine_fault)
 
     def begin_segment(self, config: TrainConfig) -> None:
         """Do nothing: this rank writes no checkpoints."""

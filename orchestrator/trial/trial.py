@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from datasets.errors import UserError
+from datasets.errors import DiskError, UserError, disk_trouble
 from orchestrator.cluster.worker import memory_advice
 from orchestrator.results.sweep_folder import checkpoint_url
 from orchestrator.results.trial_report import Status, TrialReport
@@ -36,15 +36,18 @@ def run_opened(
     """Run the trial whose context `open_context` returns; report it as failed if that raises UserError."""
     try:
         context = open_context()
-    except UserError as error:
+    except Exception as error:
+        trouble = disk_trouble(error)
+        if not trouble and not isinstance(error, UserError):
+            raise
         run, is_warm = config.run, spec.stage == "warm"
         report = TrialReport(
             status=Status.FAILED,
             phase="psnr" if is_warm else "gan",
             max_steps=run.psnr_steps if is_warm else run.gan_steps,
             attempt="not begun",
-            reason=str(error),
-            machine_fault=isinstance(error, DeviceError),
+            reason=trouble or str(error),
+            machine_fault=bool(trouble) or isinstance(error, DeviceError | DiskError),
         )
         reporter.report(report.to_result(), "")
         return
@@ -85,16 +88,19 @@ class Trial:
         except UserError as error:
             self.monitor.report_failed(str(error))
             return
-        except RuntimeError as error:
+        except Stopped:
+            self.monitor.report_preempted(state, history)
+            raise preemption.Preempted from None
+        except Exception as error:
+            if trouble := disk_trouble(error):
+                self.monitor.report_failed(trouble, machine_fault=True)
+                return
             if not is_out_of_memory(error) or self._is_retried():
                 raise
             context = self.context
             advice = memory_advice(context.config, context.rank.device, context.spec.gpus)
             self.monitor.report_failed(advice)
             return
-        except Stopped:
-            self.monitor.report_preempted(state, history)
-            raise preemption.Preempted from None
         if self.stage == "warm" and isinstance(self.monitor, TrialMonitor):
             context = self.context
             saved = context.storage.fetch(self.monitor.pointer, context.scratch)

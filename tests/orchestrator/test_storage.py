@@ -2,6 +2,7 @@
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
@@ -138,6 +139,20 @@ def test_an_unreachable_google_store_is_one_sentence_within_its_limit(unreachabl
         Storage(f"{unreachable_gs}/runs").check_writable()
     assert "\n" not in str(error.value) and "error_info" not in str(error.value)
     assert time.monotonic() - begun < 30, "pyarrow by itself tries for a quarter of an hour"
+
+
+def test_a_folder_that_appears_while_it_is_listed_is_listed(tmp_path, monkeypatch):
+    """pyarrow lists, finds nothing, looks whether the folder exists, and by then it does."""
+    storage, answers = Storage(str(tmp_path)), [FileNotFoundError("Cannot list directory"), []]
+
+    def get_file_info(selector):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(storage, "files", SimpleNamespace(get_file_info=get_file_info))
+    assert storage.listing("s/claims") == [] and not answers
 
 
 def test_the_names_of_the_root_are_its_folders(storage):

@@ -16,6 +16,7 @@ from helpers.tiny import SMALL, same, snapshot, tiny
 from PIL import Image
 
 from datasets.errors import UserError
+from datasets.files import locked
 from experiments import train as train_module
 from experiments.common import cli
 from trainers import checkpoint, losses, train
@@ -172,6 +173,10 @@ def test_a_resumed_run_may_use_another_device_or_other_threads(photographs, stor
 
 def test_a_run_begun_before_a_setting_existed_goes_on(photographs, storage, tmp_path):
     config = small(photographs, run__gan_steps=0)
+    with locked(tmp_path / "out" / ".lock", holder="process 7"):
+        with pytest.raises(UserError, match="process 7 trains in .*; end it first, or choose another name"):
+            train.train(config, tmp_path / "out", storage)
+        assert not (tmp_path / "out" / "config.json").exists()
     train.train(config, tmp_path / "out", storage)
     path = tmp_path / "out" / "config.json"
     stored = json.loads(path.read_text())

@@ -15,7 +15,8 @@ def study(tmp_path):
 
 
 def test_one_process_serves_a_study(study):
-    with locked(study.folder / ".lock"), pytest.raises(UserError, match="another process serves .*--out"):
+    busy = "process 7 serves .*; end it first, or choose another name"
+    with locked(study.folder / ".lock", holder="process 7"), pytest.raises(UserError, match=busy):
         serve(study, 0, 1, print)
 
 

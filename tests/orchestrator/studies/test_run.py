@@ -7,6 +7,7 @@ import pytest
 from helpers.studies import request, run_tiny, sets  # noqa: F401  (a fixture)
 
 from datasets.errors import UserError
+from datasets.files import locked
 from orchestrator.studies import run, training
 from orchestrator.studies.kinds import dataset_matrix, upsampler
 from orchestrator.studies.results import StudyResults
@@ -46,12 +47,23 @@ def test_a_study_resumes_with_its_unfinished_trainings_only(tmp_path, sets, monk
         run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, resume=True, run__gan_steps=4))
 
 
-def test_facts_name_command_and_state(tmp_path, sets):
+def test_facts_name_command_and_state_and_stay_whatever_happens_to_a_resume(tmp_path, sets, monkeypatch):
     asked = request(tmp_path, KIND, RECIPE, sets, command="python experiments/dataset_matrix.py")
     run_tiny(dataset_matrix, asked)
     facts = json.loads((asked.folder / "study.json").read_text())
     assert facts["status"] == "finished" and facts["trainings"] == 2
     assert "python experiments/dataset_matrix.py" in (asked.folder / "answer" / "study.md").read_text()
+
+    again = request(tmp_path, KIND, RECIPE, sets, resume=True)
+    with locked(asked.folder / ".lock", holder="process 7"), pytest.raises(UserError, match="7 runs study"):
+        run_tiny(dataset_matrix, again)
+    monkeypatch.setattr(run, "collect_results", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_tiny(dataset_matrix, again)
+    assert json.loads((asked.folder / "study.json").read_text()) == facts, "the answer is not lost"
+    (asked.folder / "study.json").write_text('{"status": "finished"}')
+    with pytest.raises(UserError, match="study.json is damaged: it has no 'plan'"):
+        run_tiny(dataset_matrix, again)
 
 
 def test_an_error_is_recorded_as_a_failure_and_ctrl_c_as_an_interruption(tmp_path, sets, monkeypatch):

@@ -93,6 +93,19 @@ def test_the_first_machine_whose_device_fails_ends_the_stage(observer, monkeypat
     assert not shown.callback.is_over("t1"), "a resumed sweep runs it"
 
 
+def test_a_trial_that_failed_on_a_full_disk_ends_the_stage_and_runs_again_on_a_resume(observer, monkeypatch):
+    shown = observer()
+    monkeypatch.setattr(SweepContext, "slots", lambda self: 4)
+    shown.callback.errors["t1"] = "ValueError: its own fault"
+    shown.on_end("t1")
+    assert shown.slots() == 4 and shown.callback.is_over("t1")
+    shown.callback.errors["t1"] = "OSError: [Errno 28] No space left on device: 'state.pt'"
+    shown.on_end("t1")
+    with pytest.raises(OSError, match="No space left on device"):
+        shown.slots()
+    assert not shown.callback.is_over("t1"), "a resumed sweep runs it"
+
+
 def test_journal_and_steps_are_handed_on(observer):
     shown = observer()
     shown.on_report("t1", report(29.0, 120.0, journal=({"kind": "metrics"},), usage=Usage(7.0)).to_result())

@@ -1,5 +1,6 @@
 """One trial without Ray: what it reports, publishes and says when it cannot go on."""
 
+import errno
 import json
 import os
 import re
@@ -197,6 +198,16 @@ def test_a_trial_whose_device_fails_says_so_and_names_the_machine_as_the_reason(
     assert (report.status, report.machine_fault, report.phase) == (Status.FAILED, True, "gan")
     assert report.reason == "Ray assigned GPU 0 of node-7, but torch sees no GPU there"
     assert report.max_steps == CONFIG.run.gan_steps and report.attempt
+
+
+def test_a_full_disk_is_the_fault_of_the_machine_and_no_checkpoint_is_sent(run, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    reports, _ = run("warm")
+    assert (reports[-1].status, reports[-1].machine_fault) == (Status.FAILED, True)
+    assert reports[-1].reason == "the disk is full; change that and run the command again"
 
 
 @pytest.fixture
