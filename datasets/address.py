@@ -53,9 +53,13 @@ def reveal(address: str) -> str:
     """
     if MASK not in address:
         return address
-    for shown, real in _hidden().items():
-        if address == shown or address.startswith(shown.rstrip("/") + "/"):
-            return real if address == shown else real.rstrip("/") + address[len(shown.rstrip("/")) :]
+    hidden = _hidden()
+    if address in hidden:
+        return hidden[address]
+    for shown in sorted(hidden, key=len, reverse=True):  # the nearest one above it
+        above = shown.rstrip("/")
+        if address.startswith(above + "/"):
+            return hidden[shown].rstrip("/") + address[len(above) :]
     raise UserError(
         f"the password or key of {address} is stored nowhere: give the whole address again, or leave them "
         f"out and use ~/.pgpass, ~/.aws/credentials or MLFLOW_TRACKING_USERNAME"

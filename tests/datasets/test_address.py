@@ -39,6 +39,14 @@ def test_what_lies_below_a_hidden_address_is_revealed_too():
     assert address.reveal(shown + "b.tar") == "s3://KEY:SECRET@bucket/a/b.tar"
 
 
+def test_of_two_hidden_addresses_the_nearest_one_is_meant():
+    """Both begin alike once their users are masked; another user's password must not be sent."""
+    above, below = "http://a:first@host", "http://b:second@host/mlflow"
+    shown = [address.hide(above), address.hide(below)]
+    assert [address.reveal(s) for s in shown] == [above, below]
+    assert address.reveal(shown[1] + "/x") == below + "/x"
+
+
 def test_a_known_password_is_masked_even_without_its_address():
     address.hide("postgresql://bob:p%40ssword@db/x")
     assert address.masked("FATAL: p@ssword and p%40ssword are wrong") == "FATAL: *** and *** are wrong"
