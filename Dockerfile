@@ -1,8 +1,7 @@
 # An image with the dependencies of a cluster's nodes: run `make image`, push the image to a registry that the nodes
 # can read, and name it under `docker:` in cluster.yaml. It does not contain the code, which is sent with each sweep.
-# The tag moves with Ubuntu's security updates; to build from one state for ever, give its digest:
-# docker build --build-arg BASE=ubuntu:24.04@sha256:...
-ARG BASE=ubuntu:24.04
+# The tag is dated: Ubuntu never changes it. Another state, or a digest: docker build --build-arg BASE=ubuntu@sha256:...
+ARG BASE=ubuntu:noble-20250619
 FROM ${BASE}
 # NVIDIA's container runtime shows no GPU to an image that does not ask for them, although Ray would count them.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

@@ -1,14 +1,15 @@
 """A move of aliases is decided once; killed at any of its writes, it is completed by the next command."""
 
+import os
 import shutil
-import subprocess
-import sys
-import textwrap
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
+from helpers.kills import nursery
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -116,20 +117,19 @@ def test_a_kill_between_any_two_writes_leaves_what_the_next_command_completes(ur
     assert kills >= 5 and done
 
 
-CHILD = textwrap.dedent("""
-    import os, sys, time
-    from orchestrator.registry.registry import Registry
-    uri, act = sys.argv[1:]
+CHILD = """
+from orchestrator.registry.registry import Registry
+from orchestrator.tracking.mlflow_client import open_client  # MLflow itself
+import mlflow.store.tracking.sqlalchemy_store, mlflow.store.model_registry.sqlalchemy_store
+
+def act(uri, move):
     registry = Registry(uri, "upsweep-demo")
-    registry.versions()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    registry.promote(4, 3) if act == "promote" else registry.rollback()
-    print("done", flush=True)
-""")
+    registry.promote(4, 3) if move == "promote" else registry.rollback()
+"""
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("act", ["promote", "rollback"])
 def test_twenty_kills_of_a_process_that_moves_the_champion(act, uri, tmp_path):
     """kill -9 at twenty moments spread over the move of a process of its own."""
@@ -137,39 +137,31 @@ def test_twenty_kills_of_a_process_that_moves_the_champion(act, uri, tmp_path):
     begun = {CHAMPION: 3, PREVIOUS: 2, CHALLENGER: 4}
     ended = {CHAMPION: 4, PREVIOUS: 3} if act == "promote" else {CHAMPION: 2, PREVIOUS: 1, CHALLENGER: 4}
     took, seen = 0.5, set()
-    for k in range(21):
-        folder = tmp_path / f"k{k}"
-        folder.mkdir()
-        shutil.copy(tmp_path / "mlflow.db", folder)
-        child = subprocess.Popen(
-            [sys.executable, "-c", CHILD, default_uri(folder), act],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert child.stdout.readline() == "ready\n"
-        began = time.monotonic()
-        child.stdin.write("\n")
-        child.stdin.flush()
-        if k == 0:
-            assert child.stdout.readline() == "done\n"
-            took = time.monotonic() - began
-        else:
-            time.sleep(took * k / 21)
-            child.kill()
-        child.communicate()
-        registry = Registry(default_uri(folder), "upsweep-demo")
-        interrupted = registry.is_interrupted()
-        registry.repair()
-        aliases = state(registry)[0]
-        assert aliases in (begun, ended), f"kill {k}: {aliases}"
-        assert registry.client.search_model_versions("name='upsweep-demo'")
-        seen.add((interrupted, aliases == ended))
-        registry.rollback()
+    with nursery(CHILD) as processes:
+        for k in range(21):
+            folder = tmp_path / f"k{k}"
+            folder.mkdir()
+            shutil.copy(tmp_path / "mlflow.db", folder)
+            began = time.monotonic()
+            pid = processes.start(default_uri(folder), act)
+            if k:
+                time.sleep(took * k / 21)
+                with suppress(ProcessLookupError):  # it may have ended
+                    os.kill(pid, signal.SIGKILL)
+            assert processes.wait() in ((0, -9) if k else (0,))
+            took = took if k else time.monotonic() - began
+            registry = Registry(default_uri(folder), "upsweep-demo")
+            interrupted = registry.is_interrupted()
+            registry.repair()
+            aliases = state(registry)[0]
+            assert aliases in (begun, ended), f"kill {k}: {aliases}"
+            assert registry.client.search_model_versions("name='upsweep-demo'")
+            seen.add((interrupted, aliases == ended))
+            registry.rollback()
     assert len(seen) > 1, f"kills fell before, in and after the move: {seen}"
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 @pytest.mark.parametrize("act", ["promote", "rollback"])
 def test_of_two_moves_started_together_exactly_one_acts(act, rounds, uri):
     """Rounds of two clients that decide from one champion."""

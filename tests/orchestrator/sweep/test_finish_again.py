@@ -2,14 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
-import textwrap
+import signal
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
 from helpers.fake_sweep import fake_sweep
+from helpers.kills import nursery
 
 from datasets.errors import UserError
 from orchestrator.results.sweep_folder import read_facts, read_rows
@@ -100,35 +100,34 @@ def test_a_finished_sweep_is_not_trained_again(request_of_demo, tmp_path, monkey
     assert (tmp_path / "demo" / "sweep.json").read_bytes() == before
 
 
+CHILD = """
+from orchestrator.sweep.run import finish_again
+from orchestrator.sweep.request import Request
+
+def act(storage):
+    finish_again(Request(name="demo", storage=storage), lambda line: None)
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_twenty_kills_of_a_process_that_resumes_a_finished_sweep(tmp_path):
     fake_sweep(tmp_path / "demo")
     facts = json.loads((tmp_path / "demo" / "sweep.json").read_text())
     facts |= {"pick_design": "b4", "cost": 0.0, "counts": {}, "request": {}, "tracking_uri": ""}
     (tmp_path / "demo" / "sweep.json").write_text(json.dumps(facts))
-    child = textwrap.dedent("""
-        import sys
-        from orchestrator.sweep.run import finish_again
-        from orchestrator.sweep.request import Request
-        print("ready", flush=True)
-        finish_again(Request(name="demo", storage=sys.argv[1]), lambda line: None)
-    """)
     storage, took = Storage(str(tmp_path)), 0.0
     pick = answer(storage)[0]["pick"]
-    for k in range(21):
-        process = subprocess.Popen(
-            [sys.executable, "-c", child, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ
-        )
-        assert process.stdout.readline() == "ready\n"
-        began = time.monotonic()
-        if k == 0:
-            assert process.wait(300) == 0
-            took = time.monotonic() - began
-        else:
-            time.sleep(took * k / 21)
-            process.kill()
-            process.wait()
-        process.stdout.close()
-        assert answer(storage)[0]["pick"] == pick, f"kill {k}"
+    with nursery(CHILD) as processes:
+        for k in range(21):
+            began = time.monotonic()
+            pid = processes.start(str(tmp_path))
+            if k:
+                time.sleep(took * k / 21)
+                with suppress(ProcessLookupError):  # it may have ended
+                    os.kill(pid, signal.SIGKILL)
+            assert processes.wait() in ((0, -9) if k else (0,))
+            took = took if k else time.monotonic() - began
+            assert answer(storage)[0]["pick"] == pick, f"kill {k}"
     run.finish_again(Request(name="demo", storage=str(tmp_path)), lambda line: None)
     assert answer(storage)[0]["parent_run_id"]
