@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets.address import masked
-from experiments import recipes, spaces
+from experiments import recipes
 from experiments.common import cli
-from experiments.common.sweep_options import SweepOptions
+from experiments.common.sweep_options import SweepOptions, requested
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     options = cli.parse_here("experiments/sweep.py", SweepOptions, recipes.build)
     from orchestrator.cluster import jobs
     from orchestrator.storage import Storage
-    from orchestrator.sweep import resume, status, summary
+    from orchestrator.sweep import status, summary
 
     storage = Storage(options.storage)
     if options.status:
@@ -33,10 +33,7 @@ def main() -> int:
         print(status.stop(storage, options.stop))
         return 0
     resumed = bool(options.resume)
-    request = resume.resumed_request(options, options.resume) if resumed else resume.new_request(options)
-    space = resume.load_space(request, spaces.build, resumed)
-    if not resumed:
-        resume.check_not_varied(options.config, recipes.build(options.config.recipe), space.space)
+    request, space = requested(options)
     jobs.register_job(request.name, request.work_dir / request.name, os.environ)
     if options.dry_run:
         from orchestrator.sweep.cost_estimate import estimate

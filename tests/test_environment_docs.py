@@ -11,7 +11,9 @@ TEXT = (ROOT / "docs" / "environment.md").read_text()
 ROWS = [line.split("|")[1] for line in TEXT.splitlines() if line.startswith("| `")]
 DOCUMENTED = {name for row in ROWS for name in re.findall(r"`(\w+)`", row)}
 SOURCES = sorted(
-    p for top in ("datasets", "trainers", "orchestrator", "experiments") for p in (ROOT / top).rglob("*.py")
+    p
+    for top in ("datasets", "trainers", "orchestrator", "experiments", "upsweep")
+    for p in (ROOT / top).rglob("*.py")
 )
 CLUSTER_FILES = [ROOT / "cluster.yaml", ROOT / "cluster.local.yaml"]
 METHODS = ("get", "setdefault", "pop", "getenv")

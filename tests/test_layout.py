@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.paths import ROOT
 
-TOP = ("datasets", "trainers", "orchestrator", "experiments")
+TOP = ("datasets", "trainers", "orchestrator", "experiments", "upsweep")
 """A package may import those before it."""
 ORCHESTRATOR = (
     "console",

@@ -20,6 +20,7 @@ from datasets import stopping  # noqa: E402
 from datasets.address import hide_word, masked  # noqa: E402
 from datasets.errors import UserError, disk_trouble  # noqa: E402
 from datasets.text import printable  # noqa: E402
+from experiments.common import help  # noqa: E402
 from trainers.config import TrainConfig, override  # noqa: E402
 
 T = TypeVar("T")
@@ -29,6 +30,9 @@ Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversi
 
 NoFlag = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
 """A text that a command sets itself, in options that inherit it from a request."""
+
+program = ""
+"""The command's name in its help, if it is not the file's."""
 
 FAILED = 1
 USER_MISTAKE = 2
@@ -74,23 +78,35 @@ def hide_passwords() -> None:
 def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list[str] | None = None) -> T:
     """Return the options of a command line; with `base`, `--recipe R` decides the defaults of config flags.
 
-    `--generator.kind K` also resets the recipe's settings that generator K does not read.
+    `--generator.kind K` also resets the recipe's settings that generator K does not read. Then --help leaves
+    the settings of a run out, which --help-all shows, and --list prints the names of a table.
 
     Raises:
         UserError: for a recipe or a value that the config refuses.
-        SystemExit: for --help and for what the parser refuses, after printing.
+        SystemExit: for --help, --list and for what the parser refuses, after printing.
     """
     words = [hide_word(word) for word in (sys.argv[1:] if argv is None else argv)]
-    default = {}
+    default: dict[str, Any] = {}
     if base is not None:
+        if what := _value_of("--list", words):
+            print(help.listing(what))
+            raise SystemExit(0)
         config = base(_value_of("--recipe", words) or "demo")
         if kind := _value_of("--generator.kind", words):
             config = override(config, {"generator.kind": kind})
         default = {"default": options(config=config)}  # type: ignore[call-arg]
+        if "--help-all" in words:
+            words = ["--help"]
+        elif "--help" in words or "-h" in words:
+            short, values = help.shortened(options, default["default"])
+            default = {"default": values, "description": help.description(sys.modules["__main__"])}
+            options = short
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(options, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default)
+            return tyro.cli(
+                options, prog=program or None, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default
+            )
     except SystemExit as end:
         mistake = _cause(end)
         if mistake is None:

@@ -1,15 +1,32 @@
 """Options of experiments/sweep.py: those of a request, and what the command may do instead of a new sweep."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
-from experiments import recipes
+from experiments import recipes, spaces
 from experiments.common import cli
 from orchestrator.sweep.request import Request
+
+if TYPE_CHECKING:  # --help must not wait for torch
+    from orchestrator.sweep.resume import LoadedSpace
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions(Request):
     """Options of a sweep; every setting of a run follows under its dotted name."""
+
+    RARE: ClassVar = (
+        "sampler",
+        "stopping",
+        "confirm_top",
+        "confirm_seeds",
+        "seed",
+        "tracking_uri",
+        "ranks_per_trial",
+        "max_gpu_hours",
+        "price_per_gpu_hour",
+    )
+    """Options that only --help-all shows."""
 
     resume: str = ""
     """Resume the sweep of this name, with the settings it began with."""
@@ -22,3 +39,20 @@ class SweepOptions(Request):
     detach: bool = False
     """Submit to the cluster and return; --resume NAME follows it again."""
     config: cli.Settings = field(default_factory=recipes.demo)
+
+
+def requested(options: SweepOptions) -> tuple[Request, "LoadedSpace"]:
+    """Return the request and the space of a new sweep, or of the one that `options.resume` names.
+
+    Raises:
+        UserError: an option cannot be carried out, or there is no such sweep.
+    """
+    from orchestrator.sweep import resume
+
+    if options.resume:
+        request = resume.resumed_request(options, options.resume)
+        return request, resume.load_space(request, spaces.build, True)
+    request = resume.new_request(options)
+    space = resume.load_space(request, spaces.build)
+    resume.check_not_varied(options.config, recipes.build(options.config.recipe), space.space)
+    return request, space

@@ -17,7 +17,7 @@ from orchestrator.provenance import ROOT
 
 LIMIT_BYTES = 100_000_000
 NOT_SENT = ("docs/images/", "tests/")
-PACKAGES = ("datasets", "trainers", "orchestrator", "experiments")
+PACKAGES = ("datasets", "trainers", "orchestrator", "experiments", "upsweep")
 
 
 @contextmanager

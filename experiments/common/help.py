@@ -1,0 +1,87 @@
+"""The help of commands with hundreds of settings: --help, --help-all and --list."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+
+from datasets.errors import unknown
+
+
+def shortened(options: type, default: Any) -> tuple[type, Any]:
+    """Return `options` and its default for --help: without a run's settings and what `options.RARE` names."""
+    hints = get_type_hints(options, include_extras=True)
+    rare = ("config", *getattr(options, "RARE", ()))
+    hidden = [f for f in dataclasses.fields(options) if f.name in rare]
+    fields = [(f.name, Annotated[hints[f.name], tyro.conf.Suppress], f) for f in hidden]
+    own = {"__module__": options.__module__, "__doc__": options.__doc__}
+    frozen = options.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    short = dataclasses.make_dataclass(
+        options.__name__, fields, bases=(options,), namespace=own, frozen=frozen, kw_only=True
+    )
+    return short, short(config=default.config)
+
+
+def description(script: Any) -> str:
+    """Return the text above the options: what the script's module says, and how to see the rest."""
+    return f"{inspect.getdoc(script)}\n\nEvery setting of a run: --help-all. Names: --list {'|'.join(LISTS)}."
+
+
+def listing(what: str) -> str:
+    """Return the names that `--list WHAT` asks for, each with a sentence.
+
+    Raises:
+        UserError: there is no such list.
+    """
+    if what not in LISTS:
+        raise unknown("list", what, LISTS)
+    rows = list(LISTS[what]())
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {sentence}".rstrip() for name, sentence in rows)
+
+
+def _first_sentence(thing: Any) -> str:
+    sentence = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
+    return sentence.removeprefix("Return a recipe that ")
+
+
+def _recipes() -> Iterable[tuple[str, str]]:
+    from experiments import recipes
+
+    return [(name, _first_sentence(build)) for name, build in recipes.RECIPES.items()]
+
+
+def _spaces() -> Iterable[tuple[str, str]]:
+    from experiments import spaces
+
+    return [
+        (name, f"{space.trials} trials over {', '.join(space.axes)}") for name, space in spaces.SPACES.items()
+    ]
+
+
+def _metrics() -> Iterable[tuple[str, str]]:
+    from trainers.metrics import METRICS
+
+    for name, metric in METRICS.items():
+        better = "higher" if metric.direction == "max" else "lower"
+        missing = f"; first: python experiments/fetch_weights.py {name}" if metric.unavailable() else ""
+        yield name, f"{better} is better{missing}"
+
+
+def _architectures() -> Iterable[tuple[str, str]]:
+    from trainers.config.generators import GENERATORS
+
+    for name, kind in GENERATORS.items():
+        sizes = f"sizes {', '.join(kind.sizes)}" if kind.sizes else f"sets {', '.join(kind.reads)}"
+        yield name, f"x{', x'.join(map(str, kind.scales))}; {sizes}"
+
+
+LISTS: dict[str, Callable[[], Iterable[tuple[str, str]]]] = {
+    "recipes": _recipes,
+    "spaces": _spaces,
+    "metrics": _metrics,
+    "architectures": _architectures,
+}
+"""Word after --list -> its rows."""
