@@ -3,6 +3,8 @@
 Without options it runs the built-in demo. With your photographs:
 
     python experiments/sweep.py --train path/to/photos --name mine
+
+Exit status: 0 done, 3 no design was confirmed, 130 stopped by Ctrl-C, 2 a mistake in the command.
 """
 
 import os
@@ -16,6 +18,8 @@ from datasets.address import masked
 from experiments import recipes
 from experiments.common import cli
 from experiments.common.sweep_options import SweepOptions, requested
+
+NOTHING_CONFIRMED = 3
 
 
 def main() -> int:
@@ -52,6 +56,9 @@ def main() -> int:
         print(f"stopped; resume it with: {summary.resume_command(storage, request.name)}", file=sys.stderr)
         return cli.INTERRUPTED
     print("\n".join(summary.format_summary(facts, storage)))
+    if not facts["designs"]:
+        print(summary.nothing_confirmed(facts, storage), file=sys.stderr)
+        return NOTHING_CONFIRMED
     return 0
 
 

@@ -111,7 +111,9 @@ class Evaluator:
     ) -> None:
         if not pairs:
             raise UserError("there are no images to measure; check data.val and data.eval_images")
-        self.metrics = require(metrics)
+        known = str((protocol or {}).get("degradation", "matlab")) in DEGRADATIONS
+        # pairs that came as such cannot be made small again: their results have no LR consistency
+        self.metrics = [m for m in require(metrics) if known or m.name != "lr_consistency"]
         self.scale, self.device = scale, torch.device(device)
         self.keys = [pair.key for pair in pairs]
         self._inputs = [pair.lr_image for pair in pairs]

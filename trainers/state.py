@@ -75,8 +75,7 @@ class History:
     def best_smoothed(self, order: Callable[[dict[str, float]], Any]) -> dict[str, float]:
         """Return the best `smoothed` metrics so far, smallest by `order`; a run is ranked by them.
 
-        GAN training swings, and every evaluated checkpoint can be shipped. On recorded curves the newest
-        values say little of a run's end (rank correlation 0.2 at half of it), the best so far much (0.85).
+        GAN training swings, and every evaluated checkpoint can be shipped.
         """
         return min((self._smoothed_at(n) for n in range(1, len(self.curve) + 1)), key=order)
 

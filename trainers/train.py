@@ -24,7 +24,7 @@ from trainers.device import pick_device
 from trainers.distributed import Ranks
 from trainers.evaluate import Evaluator
 from trainers.monitor import FolderMonitor, Monitor, SilentMonitor
-from trainers.objectives import Objectives, order_feasible_first
+from trainers.objectives import Objectives, measured_metrics
 from trainers.state import Diverged
 from trainers.training import TrainingRun
 
@@ -63,8 +63,7 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
 def best_candidate(config: TrainConfig, out: Path) -> Path:
     """Return the folder of the best candidate; the last checkpoint if there are no candidates.
 
-    Feasible candidates, at most objective.delta_db worse than the warm start in distortion, come first and
-    are ordered by perception.
+    Feasible candidates (Objectives.floor) come first and are ordered by perception.
 
     Raises:
         UserError: the folder holds no checkpoint of a run.
@@ -77,8 +76,7 @@ def best_candidate(config: TrainConfig, out: Path) -> Path:
         return last
     objectives = Objectives.of(config.objective)
     warm_start = read_extra(last)["progress"]["curve"][0]
-    floor = objectives.floor(warm_start)
-    return min(measured, key=lambda p: order_feasible_first(objectives.point(measured[p]), floor))
+    return min(measured, key=lambda p: objectives.order(measured[p], warm_start))
 
 
 def _inputs(
@@ -89,7 +87,7 @@ def _inputs(
         open_images(data.source(role), role, work_dir=work_dir, data=data) for role in ("train", "val")
     )
     loader = TrainLoader(train_images, data, scale, device=device, rank=ours.rank, world=ours.world)
-    metrics = dict.fromkeys((config.objective.distortion, config.objective.perceptual, *also))
+    metrics = dict.fromkeys((*measured_metrics(config), *also))
     pairs = eval_pairs(val_images, data, scale, limit=data.eval_images)
     protocol = eval_protocol(val_images, data)
     return loader, Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)

@@ -72,9 +72,11 @@ class TrainingRun:
         self.run_phase(state, history)
         return state, history
 
-    def initial_state(self) -> TrainState:
-        """Return the first phase at step 0: weights from run.seed, or what fits of run.start_from."""
-        phase, source = "psnr" if self.config.run.psnr_steps else "gan", self.config.run.start_from
+    def initial_state(self, phase: str = "") -> TrainState:
+        """Return the first phase, or `phase`, at step 0: weights from run.seed, or those of run.start_from
+        that fit."""
+        phase = phase or ("psnr" if self.config.run.psnr_steps else "gan")
+        source = self.config.run.start_from
         if not source:
             return self.new_phase(phase)
         seeded = self.new_phase("psnr").generator

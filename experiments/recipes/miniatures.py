@@ -6,7 +6,7 @@ miniatures with their scale.
 
 from experiments.recipes.demo import demo
 from experiments.recipes.derive import derived
-from trainers.config import ObjectiveConfig, TrainConfig
+from trainers.config import TrainConfig
 
 
 def miniature_matrix() -> TrainConfig:
@@ -23,7 +23,7 @@ def miniature_matrix() -> TrainConfig:
             "data.eval_crop_px": 88,
             "data.eval_crop_at": "key",
             "discriminator.base_channels": 24,
-            "objective.delta_db": ObjectiveConfig().delta_db,
+            "objective.delta_db": 1.5,
             "run.psnr_steps": 360,
             "run.eval_every_steps": 60,
             "run.log_every_steps": 20,

@@ -2,5 +2,5 @@
 
 intervals      confidence intervals and jackknife
 significance   verdicts on differences, corrected for multiple comparisons
-selection      hypervolume, choice of designs to confirm and of the pick
+selection      hypervolume, means over seeds
 """

@@ -97,6 +97,7 @@ def hierarchical_bootstrap(
     a: Sequence[Sequence[float]],
     b: Sequence[Sequence[float]],
     *,
+    paired: bool = False,
     seed: int = 0,
     resamples: int = 10_000,
     level: float = 0.95,
@@ -104,52 +105,67 @@ def hierarchical_bootstrap(
     """Return mean(a) - mean(b) of two designs, each `[seed][image]` over equal images in equal order.
 
     Seeds of both designs and images are resampled separately, one fewer than there are, which makes the
-    variance of the resampled differences unbiased (Rao and Wu, 1988). Limits are Student's with the degrees
-    of freedom of Satterthwaite (1946): with five seeds a percentile interval ends at the extreme seeds and
-    covers too little. With one seed or one image there are no limits.
+    variance of the resampled differences unbiased (Rao and Wu, 1988). With `paired`, row k of both designs
+    has one seed, and the differences of such pairs are resampled: a seed that is lucky for both cancels.
+    Limits are Student's with the degrees of freedom of Satterthwaite (1946): with five seeds a percentile
+    interval ends at the extreme seeds and covers too little. With one seed or one image there are no limits.
 
     Raises:
-        ValueError: if the designs have different numbers of images, or a value is not finite.
+        ValueError: if the designs have different numbers of images, or of seeds that are paired, or a value
+            is not finite.
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in (a, b))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.size or not y.size:
         raise ValueError(f"designs must be [seed][image] over equal images, but got {x.shape} and {y.shape}")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("measured values must be finite; leave diverged runs out of a design's seeds")
+    _check(x, y, paired)
     estimate, images = float(x.mean() - y.mean()), x.shape[1]
     seeds = min(len(x), len(y))
     if seeds < 2 or images < 2:
         return Comparison(Interval(estimate, -math.inf, math.inf, seeds), 1.0, seeds, images)
-    # Sources of variance: the mean of each seed of either design, and the mean difference on each image.
-    levels = [x.mean(axis=1), y.mean(axis=1), x.mean(axis=0) - y.mean(axis=0)]
+    # Sources of variance: the mean of each seed (of each pair), and the mean difference on each image.
+    seed_levels = [(x - y).mean(axis=1)] if paired else [x.mean(axis=1), y.mean(axis=1)]
+    levels = [*seed_levels, x.mean(axis=0) - y.mean(axis=0)]
     rng = np.random.default_rng(seed)
     draws = sum(_resampled_effects(values, rng, resamples) for values in levels)
-    error = float(np.std(draws))
     freedom = _satterthwaite([(v.var(ddof=1) / len(v), len(v) - 1) for v in levels])
-    half = -float(stdtrit(freedom, (1 - level) / 2)) * error
-    interval = Interval(estimate, estimate - half, estimate + half, seeds)
-    return Comparison(interval, _two_sided(estimate, error, freedom), seeds, images)
+    return _comparison(estimate, float(np.std(draws)), freedom, seeds, images, level)
 
 
 def welch_difference(
-    a: Sequence[float], b: Sequence[float], images: int, *, level: float = 0.95
+    a: Sequence[float], b: Sequence[float], images: int, *, paired: bool = False, level: float = 0.95
 ) -> Comparison:
     """Compare the means of two designs over seeds, mean(a) - mean(b), by Welch's t (1947).
+
+    With `paired`, value k of both has one seed, and Student's t of the differences decides.
 
     It is for set-level metrics, which have one value per seed and none per image. Images are not resampled,
     so the interval is valid for these `images` test images only. With one seed it is infinite.
 
     Raises:
-        ValueError: if a value is not finite.
+        ValueError: if a value is not finite, or paired values are not equally many.
     """
     x, y = (np.asarray(values, dtype=np.float64) for values in (a, b))
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("measured values must be finite; leave diverged runs out of a design's seeds")
+    _check(x, y, paired)
     estimate, seeds = float(x.mean() - y.mean()), min(len(x), len(y))
     if seeds < 2:
         return Comparison(Interval(estimate, -math.inf, math.inf, seeds), 1.0, seeds, images)
-    parts = [(float(v.var(ddof=1)) / len(v), len(v) - 1) for v in (x, y)]
-    error, freedom = math.sqrt(sum(v for v, _ in parts)), _satterthwaite(parts)
+    samples = [x - y] if paired else [x, y]
+    parts = [(float(v.var(ddof=1)) / len(v), len(v) - 1) for v in samples]
+    error = math.sqrt(sum(v for v, _ in parts))
+    return _comparison(estimate, error, _satterthwaite(parts), seeds, images, level)
+
+
+def _check(x: np.ndarray, y: np.ndarray, paired: bool) -> None:
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("measured values must be finite; leave diverged runs out of a design's seeds")
+    if paired and len(x) != len(y):
+        raise ValueError(f"paired designs must have equal seeds, but got {len(x)} and {len(y)}")
+
+
+def _comparison(
+    estimate: float, error: float, freedom: float, seeds: int, images: int, level: float
+) -> Comparison:
+    """Return the comparison of an estimate with its standard error, by Student's t."""
     half = -float(stdtrit(freedom, (1 - level) / 2)) * error
     interval = Interval(estimate, estimate - half, estimate + half, seeds)
     return Comparison(interval, _two_sided(estimate, error, freedom), seeds, images)
@@ -200,3 +216,12 @@ def jackknife_difference(
     error = math.sqrt((groups - 1) / groups * float(((left_out - left_out.mean()) ** 2).sum()))
     half = -float(stdtrit(groups - 1, (1 - level) / 2)) * error
     return Interval(estimate, estimate - half, estimate + half, n)
+
+
+def set_difference(
+    difference: Callable[[np.ndarray], float], n: int, *, level: float = 0.95, groups: int = 10
+) -> Interval:
+    """Return the jackknife interval of a set-level difference over n images; without limits below four."""
+    if n < 4:
+        return Interval(difference(np.arange(n)), -math.inf, math.inf, n)
+    return jackknife_difference(difference, n, groups=min(groups, n // 2), level=level)

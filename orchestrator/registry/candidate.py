@@ -100,13 +100,15 @@ def _of_row(
         raise UserError(f"the wanted trial of sweep {name} has no checkpoint in its leaderboard")
     scratch = work_dir / "scratch"
     generator, config = checkpoint.load_generator(_fetch(storage, name, row["checkpoint"], scratch))
-    warm = f"{name}/trials/{row['trial_id']}/warm"
-    stored = storage.exists(f"{warm}/{MARKER}")
+    warm = row.get("warm") or ""
+    stored = bool(warm) and storage.exists(f"{warm}/{MARKER}")
     warm_generator = checkpoint.load_generator(storage.fetch(warm, scratch))[0] if stored else None
     return Candidate(sweep, row, generator, config, warm_generator)
 
 
 def _fetch(storage: Storage, sweep: str, place: str, scratch: Path) -> Path:
     """Return a local folder with the checkpoint `place` of a row; if it is not there, `place` itself."""
+    if storage.exists(f"{place}/{MARKER}"):  # a PSNR network, which the storage keeps for all sweeps
+        return storage.fetch(place, scratch)
     name = storage.name_of(checkpoint_url(storage, sweep, place))
     return storage.fetch(name, scratch) if storage.exists(f"{name}/{MARKER}") else Path(place)

@@ -23,6 +23,8 @@ class CandidateSource:
     """MLflow store; if empty, the sweep's."""
     run: str = ""
     """Promote the network of this MLflow run of a sweep instead of a pick."""
+    gate: str = ""
+    """Gate images in place of the sweep's own, which serve 20 decisions, dry runs included."""
     checkpoint: str = ""
     """Promote the network in this checkpoint folder instead."""
 

@@ -13,7 +13,7 @@ from orchestrator.cluster import connect
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
 from orchestrator.registry.candidate import Candidate
-from orchestrator.registry.gate import Decision, Thresholds, decide
+from orchestrator.registry.gate import ANCHORS, Decision, Thresholds, decide
 from orchestrator.registry.gate_images import GateImages, Measured
 from trainers.config import TrainConfig
 from trainers.evaluate import Evaluation
@@ -26,6 +26,8 @@ class Champion:
     uri: str
     generator: nn.Module
     config: TrainConfig
+    first: "Champion | None" = None
+    """The first champion of the candidate's objectives, if it is another version."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def evaluate_candidate(
         gate_images.set_differences(measured, references),
         gate_images.defects(measured, references.get("champion")),
     )
+    evaluations.pop(ANCHORS[0], None)  # the champion again
     return GateResult(
         decision, measured.evaluation, evaluations, gate_images.images.digest, gate_images.train.digest
     )
@@ -89,6 +92,8 @@ def _measure(
 ) -> tuple[Measured, dict[str, Measured]]:
     """Measure the candidate, and by name the references that it must beat, on the same images."""
     references = {"bicubic": gate_images.measure_bicubic()}
+    if candidate.warm_generator is not None:
+        references["warm start"] = gate_images.measure(candidate.warm_generator.to(gate_images.device))
     if champion:
         if champion.config.generator.scale != gate_images.scale:
             raise UserError(
@@ -96,6 +101,9 @@ def _measure(
                 f"{gate_images.scale} times; set --model to another registered name"
             )
         references["champion"] = gate_images.measure(champion.generator.to(gate_images.device))
-    elif candidate.warm_generator is not None:
-        references["warm start"] = gate_images.measure(candidate.warm_generator.to(gate_images.device))
+        present, first = ANCHORS
+        if champion.config.objective == candidate.config.objective:
+            references[present] = references["champion"]
+        if champion.first:
+            references[first] = gate_images.measure(champion.first.generator.to(gate_images.device))
     return gate_images.measure(candidate.generator.to(gate_images.device)), references

@@ -11,6 +11,17 @@ from orchestrator.analysis.intervals import Interval, paired_bootstrap
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
 from trainers.metrics import METRICS
+from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB
+
+USES = 20
+"""Decisions that one gate set serves, dry runs included, before it must be renewed."""
+LEVEL = 1 - 2 * 0.025 / USES
+"""Level of every interval of the gate: one-sided errors of all its uses add up to at most 2.5 %. At 95 % an
+equal candidate would pass one of twenty times in a fifth of all cases."""
+RESAMPLES = 40_000  # the limits are so far out that 10,000 leave a handful of values beyond them
+ANCHORS = ("champion of the same objective", "first champion of the same objective")
+"""References that distortion may not fall below by more than the margin. The first one is among them because
+a margin against the present champion alone could be used up again at each promotion."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +29,7 @@ class Thresholds:
     """The limits of the gate."""
 
     margin_db: float = 0.5
-    """Distortion (dB) that may be lost against the champion; smaller is stricter."""
+    """Distortion (dB) that may be lost against each of ANCHORS; smaller is stricter."""
     min_images: int = 30
     """Gate images below which no model is promoted; larger is stricter."""
     mean_tint: float = 2.0
@@ -76,11 +87,11 @@ def decide(
 ) -> Decision:
     """Decide whether a candidate is not worse in distortion, better in perception, and free of defects.
 
-    `references` has "bicubic", and "champion" or, before there is one, "warm start" if it is known. In
-    distortion, the lower end of the interval may not fall more than the margin below the champion or bicubic
-    (non-inferiority), and the estimate not below bicubic, the floor of every pick. In perception, the whole
-    interval must be on the better side of the champion, or without a champion, of bicubic and the warm start.
-    Every value of `defects` (names as in DEFECTS) must be within its threshold.
+    `references` has "bicubic", and, where they are known, "warm start", "champion", and those of ANCHORS. The
+    floor in distortion is that of every pick (Objectives.floor): delta below the warm start, the least LR
+    consistency, and the lower end of the interval no more than the margin below each anchor. In perception,
+    the whole interval must be on the better side of the champion, or without one, of bicubic and the warm
+    start. Every value of `defects` (names as in DEFECTS) must be within its threshold.
     ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():
@@ -90,17 +101,36 @@ def decide(
     def difference(metric: str, name: str) -> Interval:
         if METRICS[metric].level == "set":
             return set_differences[metric, name]
-        return paired_bootstrap(candidate.per_image[metric], references[name].per_image[metric])
+        pair = candidate.per_image[metric], references[name].per_image[metric]
+        return paired_bootstrap(*pair, level=LEVEL, resamples=RESAMPLES)
 
     checks = [_enough(len(candidate.keys), thresholds.min_images)]
-    for name in (n for n in ("bicubic", "champion") if n in references):
+    if "warm start" in references:
+        loss = difference(objective.distortion, "warm start").estimate
+        checks.append(_within_delta(objective, loss))
+    for name in (n for n in ANCHORS if n in references):
         interval = difference(objective.distortion, name)
         checks.append(_not_worse(objective.distortion, name, interval, thresholds.margin_db))
-    rivals = ["champion"] if "champion" in references else list(references)
+    if CONSISTENCY in candidate.summary:
+        checks.append(_consistent(candidate.summary[CONSISTENCY]))
+    rivals = ["champion"] if "champion" in references else [n for n in references if n not in ANCHORS]
     for name in rivals:
         checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
     checks += [_limited(name, value, getattr(thresholds, name)) for name, value in defects.items()]
     return Decision(tuple(checks))
+
+
+def _within_delta(objective: ObjectiveConfig, loss: float) -> Check:
+    """Check the loss against the warm start; `loss` is candidate minus warm start."""
+    signed = loss if METRICS[objective.distortion].direction == "max" else -loss
+    passed, name = signed >= -objective.delta_db, objective.distortion
+    sentence = f"{name} {loss:+.4g} against warm start (at most {objective.delta_db:g} worse)"
+    return Check(f"{name} against warm start", passed, sentence)
+
+
+def _consistent(value: float) -> Check:
+    sentence = f"LR consistency of {value:.2f} dB (at least {MIN_CONSISTENCY_DB:g})"
+    return Check(CONSISTENCY, value >= MIN_CONSISTENCY_DB, sentence)
 
 
 def _limited(name: str, value: float, limit: float) -> Check:
@@ -114,11 +144,12 @@ def _enough(images: int, wanted: int) -> Check:
 
 
 def _not_worse(metric: str, name: str, interval: Interval, margin: float) -> Check:
-    passed, rule = interval.low >= -margin, f"the lower end may not be below {-margin:+g}"
-    if name == "bicubic":
-        passed, rule = passed and interval.estimate >= 0, f"{rule}, nor the estimate below +0"
+    passed = interval.low >= -margin
     verdict = "holds" if passed else "fails"
-    sentence = f"{metric} {format_interval(interval)} against {name}: {verdict} ({rule})"
+    sentence = (
+        f"{metric} {format_interval(interval)} against {name}: {verdict} (the lower end may not be below "
+        f"{-margin:+g})"
+    )
     return Check(f"{metric} against {name}", passed, sentence)
 
 

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from datasets.image_set import disjoint, open_images
 from datasets.loader import eval_pairs, eval_protocol
-from orchestrator.analysis.intervals import Interval, jackknife_difference
+from orchestrator.analysis.intervals import Interval, set_difference
 from orchestrator.registry.defects import grid_pattern, mean_tint
+from orchestrator.registry.gate import LEVEL
 from trainers.config import TrainConfig
 from trainers.evaluate import Evaluation, Evaluator, resize_up
 from trainers.metrics import METRICS
+from trainers.objectives import measured_metrics
 
-GROUPS = 10
 TIMED_RUNS = 3
 
 
@@ -46,7 +47,7 @@ class GateImages:
         self.images = open_images(data.source("gate"), "gate", work_dir=work_dir, data=data)
         self.train = open_images(data.source("train"), "train", work_dir=work_dir, data=data)
         disjoint(self.train, self.images)
-        self.metrics = (config.objective.distortion, config.objective.perceptual)
+        self.metrics = measured_metrics(config)
         self.pairs = eval_pairs(self.images, data, scale)
         self.scale, self.device = scale, device
         facts = {"role": "gate", **eval_protocol(self.images, data)}
@@ -87,12 +88,5 @@ class GateImages:
         for metric in (m for m in self.metrics if METRICS[m].level == "set"):
             for name, reference in references.items():
                 difference = self.evaluator.difference(metric, candidate.images, reference.images)
-                intervals[metric, name] = _interval(difference, len(self.pairs))
+                intervals[metric, name] = set_difference(difference, len(self.pairs), level=LEVEL)
         return intervals
-
-
-def _interval(difference: Callable[[np.ndarray], float], n: int) -> Interval:
-    """Return the jackknife interval of `difference` over n images; without limits below four."""
-    if n < 4:
-        return Interval(difference(np.arange(n)), -np.inf, np.inf, n)
-    return jackknife_difference(difference, n, groups=min(GROUPS, n // 2))

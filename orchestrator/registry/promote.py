@@ -12,7 +12,7 @@ its own, which no journal has a key for, and registry entries, whose order is de
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,16 @@ from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion, GateResult, evaluate_at
 from orchestrator.registry.export import log_generator
 from orchestrator.registry.export_file import Export, possible_exports, write_export
-from orchestrator.registry.gate import Decision, Thresholds, gate_metrics
+from orchestrator.registry.gate import USES, Decision, Thresholds, gate_metrics
 from orchestrator.registry.load_model import HASH, load_generator, stored_hashes
 from orchestrator.registry.model_card import model_card
-from orchestrator.registry.registry import CHAMPION, Registry
+from orchestrator.registry.registry import CHAMPION, Registry, objective_tag
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
 from orchestrator.tracking.server import artifact_root, default_uri, login_header, probe
 from orchestrator.tracking.sweep_record import per_image_table
+from trainers.config import override
 
 
 @dataclass(frozen=True)
@@ -72,19 +73,26 @@ def promote(
     challenger.
     """
     candidate = load_candidate(source)
+    if source.gate:
+        candidate = replace(candidate, config=override(candidate.config, {"data.gate": source.gate}))
     registry = _registry(source, candidate.sweep)
     if not dry_run:
         registry.repair()
-    number, champion = _champion(registry)
+    number, champion = _champion(registry, objective_tag(candidate.config.objective))
     result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
     exports = possible_exports(candidate.config.generator)
-    uses = registry.gate_uses(result.gate_digest) + 1
+    uses = registry.count_gate_use(result.gate_digest)  # a dry run, whose numbers are seen, is a use too
+    if uses > USES:
+        raise UserError(
+            f"the gate images ({len(result.candidate.keys)}, {result.gate_digest}) have served {USES} "
+            f"decisions on {registry.model}, so nothing more can be concluded from them; set --gate to "
+            f"images that no decision has used"
+        )
     tags = _version_tags(candidate, result, force, uses)
     card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags)
     if dry_run:
         return Outcome(result.decision, registry.model, None, card, exports=exports)
     version = _register(registry, candidate, result, source.work_dir, tags, card)
-    registry.count_gate_use(result.gate_digest)
     if result.decision.passed or force:
         how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
         registry.promote(version, number, how)
@@ -108,13 +116,21 @@ def load_candidate(source: CandidateSource) -> Candidate:
     return candidates.find_candidate(storage, name, source.work_dir)
 
 
-def _champion(registry: Registry) -> tuple[int, Champion] | tuple[None, None]:
-    """Return the champion's version number and network, or (None, None) if there is no champion."""
-    version = registry.by_alias(CHAMPION)
+def _champion(registry: Registry, objective: str) -> tuple[int, Champion] | tuple[None, None]:
+    """Return the champion's version number and network, or (None, None) if there is no champion.
+
+    With it comes the first champion of the same `objective` (objective_tag), if that is another version.
+    """
+    version, first = registry.by_alias(CHAMPION), registry.first_champion(objective)
     if version is None:
         return None, None
-    uri = f"models:/{registry.model}/{version.number}"
-    return version.number, Champion(uri, *load_generator(uri, registry.tracking_uri))
+    anchor = _load(registry, first.number) if first and first.number != version.number else None
+    return version.number, replace(_load(registry, version.number), first=anchor)
+
+
+def _load(registry: Registry, version: int) -> Champion:
+    uri = f"models:/{registry.model}/{version}"
+    return Champion(uri, *load_generator(uri, registry.tracking_uri))
 
 
 def _version_tags(candidate: Candidate, result: GateResult, force: str, uses: int) -> dict[str, str]:
@@ -127,6 +143,7 @@ def _version_tags(candidate: Candidate, result: GateResult, force: str, uses: in
         "trial_id": candidate.row["trial_id"],
         "design": candidate.row["design"],
         "recipe": candidate.sweep["recipe"],
+        "objective": objective_tag(candidate.config.objective),
         "commit": candidate.sweep["commit"],
         "train.digest": result.train_digest,
         "gate.digest": result.gate_digest,
@@ -232,7 +249,7 @@ def roll_back(registry: Registry, issued_at: float = math.inf) -> str:
 def export(registry: Registry, wanted: Export, work_dir: Path) -> str:
     """Write the champion to a file; return sentences about it. UserError if there is no champion."""
     wanted.check()
-    number, champion = _champion(registry)
+    number, champion = _champion(registry, "")
     if champion is None:
         raise UserError(f"model {registry.model} has no champion to export")
     lines = write_export(wanted, champion.generator, champion.config, work_dir)

@@ -13,6 +13,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,11 +24,14 @@ from datasets.address import hide
 from datasets.errors import UserError
 from orchestrator.registry.moves import DONE, LINE_LIMIT, Log, Move, append, complete, read_log
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
+from trainers.config import ObjectiveConfig
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 EVENTS = "upsweep.events"
 REPLACED = "upsweep.replaced_version"
 GATE_USES, GATE_DIGEST = "upsweep.gate_uses.", "upsweep.gate.digest"
+OBJECTIVE = "upsweep.objective"
+PROMOTED = "promoted to champion"
 TAG_LIMIT = 8000
 MODEL_NAME = re.compile(r"[^/:.\x00-\x1f][^/:\x00-\x1f]{0,249}")
 """Names that MLflow, its addresses and its artifact folders take."""
@@ -101,6 +105,11 @@ class Registry:
         self.note(int(raw.version), "registered as challenger")
         return self._get(int(raw.version))
 
+    def first_champion(self, objective: str) -> Version | None:
+        """Return the first version that became champion under `objective` (objective_tag), or None."""
+        promoted = [v for v in self.versions() if any(PROMOTED in event for event in v.events)]
+        return next((v for v in reversed(promoted) if v.tags.get(OBJECTIVE) == objective), None)
+
     def promote(self, version: int, judged_against: int | None, how: str = "passed the gate") -> None:
         """Make `version` champion, and the old champion previous.
 
@@ -115,7 +124,7 @@ class Registry:
                     f"while v{version} was measured; run the promotion again"
                 )
             aliases: dict[str, int | None] = {CHAMPION: version}
-            events = {version: f"promoted to champion over {_name(now)}: {how}"}
+            events = {version: f"{PROMOTED} over {_name(now)}: {how}"}
             tags = {}
             if now is not None and now != version:
                 aliases[PREVIOUS] = now
@@ -234,11 +243,13 @@ class Registry:
     def count_gate_use(self, digest: str) -> int:
         """Count one use of the gate set `digest` for this model; return the uses including this one.
 
-        The version that was measured on it is registered before. The count is a tag of the registered model:
-        a set that was used often is no longer held out.
+        The version that was measured on it is registered later, or never. The count is a tag of the
+        registered model: a set that was used often is no longer held out.
         """
         versions = sum(v.tags.get(GATE_DIGEST) == digest for v in self.versions())
-        uses = max(self.gate_uses(digest) + 1, versions)  # two machines may count at the same time
+        uses = max(self.gate_uses(digest), versions) + 1  # two machines may count at the same time
+        with suppress(MlflowException):  # it is registered: a dry run may be the first that asks
+            self.client.create_registered_model(self.model)
         self.client.set_registered_model_tag(self.model, GATE_USES + digest, str(uses))
         return uses
 
@@ -277,6 +288,11 @@ def _line(event: str) -> str:
     """Return the line of a history for an event now."""
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     return f"{stamp} {_author()}: {event}".replace("\n", " ")[:LINE_LIMIT]
+
+
+def objective_tag(objective: ObjectiveConfig) -> str:
+    """Return the text by which versions of equal objectives and delta are found."""
+    return f"{objective.distortion}, {objective.perceptual}, delta {objective.delta_db:g}"
 
 
 def _name(version: int | None) -> str:

@@ -1,52 +1,69 @@
-"""Comparisons with intervals: the pick against other designs, and image by image against its references."""
+"""Comparisons with intervals, paired by seed: the pick against other designs and against its references."""
 
-import numpy as np
-
-from orchestrator.analysis.intervals import hierarchical_bootstrap, paired_bootstrap
-from orchestrator.analysis.significance import NOT_ENOUGH, Verdict, between_checkpoints, between_designs
-from orchestrator.report.data import Design, SweepResults
+from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
+from orchestrator.analysis.significance import NOT_ENOUGH, Verdict, between_designs
+from orchestrator.report.data import SweepResults
+from orchestrator.results.row import Row
 from trainers.metrics import METRICS
+
+REFERENCES = {"bicubic": "bicubic", "warm": "its warm start"}
 
 
 def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:
-    """Compare every other confirmed design with the pick on the test images.
+    """Compare every other confirmed design with the pick on the test images, in the perceptual metric.
 
-    Returns the metric (the perceptual one if it has a value per image, else the distortion metric) and the
-    verdict by design; ("", {}) if the test images were not opened.
+    Designs are paired by seed. Returns the metric and the verdict by design; ("", {}) if the test images
+    were not opened.
     """
-    pick = results.pick
+    pick, metric = results.pick, results.perceptual
     others = [d for d in results.designs if not d.is_pick and d.tests]
     if pick is None or not pick.tests or not others:
         return "", {}
-    shared = set.intersection(*(set(row.get("per_image", {})) for d in [pick, *others] for row in d.tests))
-    metric = next((m for m in (results.perceptual, results.distortion) if m in shared), "")
-    if not metric:
-        return "", {}
-    comparisons = {d.name: hierarchical_bootstrap(_images(d, metric), _images(pick, metric)) for d in others}
+    comparisons = {}
+    for design in others:
+        rows = [{row["seed"]: row for row in d.tests} for d in (design, pick)]
+        seeds = sorted(rows[0].keys() & rows[1].keys())
+        if seeds:
+            ours, theirs = ([own[seed] for seed in seeds] for own in rows)
+            comparisons[design.name] = _compare(ours, metric, theirs, metric)
     verdicts = between_designs(comparisons, METRICS[metric].direction)
     return metric, {name: _format_verdict(verdict) for name, verdict in verdicts.items()}
 
 
-def _images(design: Design, metric: str) -> list[list[float]]:
-    return [row["per_image"][metric] for row in design.tests]
+def against_references(results: SweepResults, metric: str) -> dict[str, Verdict]:
+    """Return the verdict of the pick against bicubic and against its own warm starts, on test.
 
-
-def compare_by_image(results: SweepResults) -> str:
-    """Compare the pick with bicubic and its warm starts on each test image, mean over seeds.
-
-    Returns a sentence with intervals; empty if no objective has a value per image.
+    Each network is paired with the warm start of its seed; empty if the test images were not opened.
     """
     tests = results.pick.tests if results.pick else []
-    parts = []
-    for metric in (results.perceptual, results.distortion):
-        for key, reference in (("bicubic", "bicubic"), ("warm", "its warm start")):
-            names = (metric, f"{key}/{metric}")
-            if not tests or any(name not in r.get("per_image", {}) for r in tests for name in names):
-                continue
-            ours, theirs = (np.mean([r["per_image"][name] for r in tests], axis=0) for name in names)
-            verdict = between_checkpoints(paired_bootstrap(ours, theirs), METRICS[metric].direction)
-            parts.append(f"{metric} against {reference}: {_format_verdict(verdict)}")
-    return f"By test image: {'; '.join(parts)}." if parts else ""
+    named = {name: f"{key}/{metric}" for key, name in REFERENCES.items()}
+    comparisons = {
+        name: _compare(tests, metric, tests, theirs)
+        for name, theirs in named.items()
+        if tests and all(theirs in row["metrics"] for row in tests)
+    }
+    return between_designs(comparisons, METRICS[metric].direction)
+
+
+def compare_with_references(results: SweepResults) -> str:
+    """Return a sentence with the verdicts against bicubic and warm starts; empty before the test stage."""
+    parts = [
+        f"{metric} against {name}: {_format_verdict(verdict)}"
+        for metric in (results.perceptual, results.distortion)
+        for name, verdict in against_references(results, metric).items()
+    ]
+    return f"On test, over seeds and images: {'; '.join(parts)}." if parts else ""
+
+
+def _compare(ours: list[Row], metric: str, theirs: list[Row], other: str) -> Comparison:
+    """Compare `metric` of rows with `other` of rows of the same seeds: by image if it has such values."""
+    rows = [*zip(ours, theirs, strict=True)]
+    if all(metric in a.get("per_image", {}) and other in b.get("per_image", {}) for a, b in rows):
+        values = [a["per_image"][metric] for a in ours], [b["per_image"][other] for b in theirs]
+        return hierarchical_bootstrap(*values, paired=True)
+    images = min(len(row.get("keys", ())) for row in ours)
+    means = [a["metrics"][metric] for a in ours], [b["metrics"][other] for b in theirs]
+    return welch_difference(*means, images, paired=True)
 
 
 def _format_verdict(verdict: Verdict) -> str:

@@ -100,7 +100,7 @@ def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:
     tests = {row["of"]: row for row in rows if row["stage"] == "test" and "of" in row}
     confirmed = [row for row in rows if row["stage"] == "confirm" and not has_no_result(row)]
     groups = group_by_design(confirmed).values()
-    front, pick = set(sweep.get("front") or ()), sweep.get("pick")
+    front, pick = set(sweep.get("front") or ()), picked(sweep)
     return [
         Design(
             name,
@@ -121,6 +121,11 @@ def _distinct(labels: Iterable[str]) -> list[str]:
         seen[text] += 1
         names.append(f"{text} #{seen[text]}" if seen[text] > 1 else text)
     return names
+
+
+def picked(sweep: dict[str, Any]) -> str | None:
+    """Return the trial id of the GAN that was picked on val, even if a PSNR network ships in its place."""
+    return sweep.get("gan_pick") or sweep.get("pick")
 
 
 def has_no_result(row: Row) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from orchestrator.report.data import Design, SweepResults, has_no_result
+from orchestrator.report.data import Design, SweepResults, has_no_result, picked
 from orchestrator.report.markup import section
 from orchestrator.report.sentences import tooltip
 from orchestrator.report.svg import Line, Mark, curves, plane
@@ -108,8 +108,8 @@ def _val(results: SweepResults, design: Design) -> tuple[float, float] | None:
 
 def pictures(results: SweepResults) -> str:
     """Return image strips, the pick first; page.js adds a slider against bicubic."""
-    picked = [row for row in results.of_stage("confirm") if row["trial_id"] == results.sweep.get("pick")]
-    rows = picked + [row for design in results.designs for row in design.rows] + results.of_stage("screen")
+    chosen = [row for row in results.of_stage("confirm") if row["trial_id"] == picked(results.sweep)]
+    rows = chosen + [row for design in results.designs for row in design.rows] + results.of_stage("screen")
     figures: dict[str, str] = {}
     for row in rows:  # one picture per design: its seeds look alike
         if row["design"] not in figures and len(figures) < MAX_STRIPS:
@@ -181,9 +181,9 @@ def curves_section(results: SweepResults) -> str:
 
 def _curve_looks(results: SweepResults, rows: list[Row]) -> dict[str, str]:
     """Return the class name of each trial's curve."""
-    picked = {row["trial_id"] for row in results.pick.rows} if results.pick else set()
+    own = {row["trial_id"] for row in results.pick.rows} if results.pick else set()
     return {
-        row["trial_id"]: ("pick" if row["trial_id"] in picked else "design")
+        row["trial_id"]: ("pick" if row["trial_id"] in own else "design")
         if row["stage"] == "confirm"
         else _screened_look(row)
         for row in rows

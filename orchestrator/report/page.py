@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.report import sentences
-from orchestrator.report.comparisons import compare_by_image
+from orchestrator.report.comparisons import compare_with_references
 from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
@@ -64,7 +64,8 @@ def _answer(results: SweepResults) -> str:
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
     paragraphs = (
         sentences.how_sure(results),
-        compare_by_image(results),
+        sentences.against_sentinels(results),
+        compare_with_references(results),
         sentences.checkpoint_choice(results),
         sentences.cost(results),
     )

@@ -3,12 +3,13 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from orchestrator.report.data import SweepResults, has_no_result
+from orchestrator.analysis.significance import BEATS, SEEDS_TO_BEAT
+from orchestrator.report.comparisons import against_references
+from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.row import Row
+from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import format_metric
 
-SEEDS_FOR_A_CLAIM = 5
-"""With fewer, an interval over seeds covers the truth less often than it says."""
 REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
 
 
@@ -18,8 +19,12 @@ def headline(results: SweepResults) -> str:
     if pick is None:
         reason = results.sweep.get("pick_reason") or f"the sweep is {results.sweep['status']}"
         return f"No model is recommended: {reason}."
+    if results.sweep.get("unbeaten"):
+        return f"No GAN deserves to ship: {results.sweep['pick_reason']}."
     gain, warm = results.gain(pick, "bicubic"), results.gain(pick, "warm")
-    parts = [f"{pick.name} wins"]
+    verdict = against_references(results, results.perceptual).get("its warm start")
+    said = "beats its warm start" if verdict and verdict.word == BEATS else "was picked on val"
+    parts = [f"{pick.name} {said}"]
     if gain is not None:
         parts.append(f"{results.perceptual} {share(gain)} than bicubic")
     if warm is not None:
@@ -42,14 +47,28 @@ def how_sure(results: SweepResults) -> str:
     images = results.sweep["data"].get(role, {}).get("n", "?")
     counts = [f"{results.seeds_better(pick, ref)} of {n} beat {word}" for ref, word in REFERENCES.items()]
     sentence = f"{n} seed{'s' * (n > 1)}, {images} {role} images: {' and '.join(counts)}."
-    if n < SEEDS_FOR_A_CLAIM:
-        sentence += f" Fewer than {SEEDS_FOR_A_CLAIM} seeds: an estimate, not a claim."
+    if n < SEEDS_TO_BEAT:
+        sentence += f" Fewer than {SEEDS_TO_BEAT} seeds: an estimate, not a claim."
     return sentence
+
+
+def against_sentinels(results: SweepResults) -> str:
+    """State how the shipped network compares with each sentinel on test; empty if there are none."""
+    tests = results.pick.tests if results.pick else []
+    row = next((r for r in tests if r["of"] == picked(results.sweep)), None)
+    parts = []
+    for name, found in (row.get("sentinels", {}) if row else {}).items():
+        estimate, *limits = found["interval"]
+        ends = ", ".join("–" if end is None else f"{end:+.3g}" for end in limits)
+        strength = f" ({found['strength']:g})" if found.get("strength") else ""
+        verdict = "better" if found["beaten"] else "not better"
+        parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {estimate:+.3g} [{ends}]")
+    return f"Sentinels, {results.perceptual} on test: {'; '.join(parts)}." if parts else ""
 
 
 def checkpoint_choice(results: SweepResults) -> str:
     """State which checkpoint ships and the val metrics of the last one; empty if they are one."""
-    row = next((r for r in results.rows if r["trial_id"] == results.sweep.get("pick")), None)
+    row = next((r for r in results.rows if r["trial_id"] == picked(results.sweep)), None)
     if row is None or "chosen_step" not in row or row["chosen_step"] == row["steps"]:
         return ""
     names = (results.perceptual, results.distortion)
@@ -66,7 +85,7 @@ def cost(results: SweepResults) -> str:
     counts = Counter(row["stage"] for row in results.rows)
     stopped = sum(row["rung"] is not None for row in results.rows if row["stage"] == "screen")
     parts = [f"{counts['screen']} trials screened ({stopped} stopped early)"]
-    parts.append(f"{counts['confirm']} confirmation runs")
+    parts += [f"{counts['repeat']} repeats", f"{counts['confirm']} confirmation runs"]
     warm = sweep.get("warm_starts") or {"trained": 0, "reused": 0}
     parts.append(f"{warm['trained']} warm starts trained, {warm['reused']} reused")
     if sweep.get("cost"):
@@ -99,7 +118,7 @@ def moment(seconds: float | None) -> str:
 def outcomes(results: SweepResults) -> list[tuple[str, list[Row]]]:
     """Group rows by their outcome, with the numbers in it left out; the largest group first."""
     groups: dict[str, list[Row]] = {}
-    for row in results.of_stage("warm", "screen", "confirm"):
+    for row in results.of_stage("warm", "screen", "repeat", "confirm"):
         words = " ".join("…" if any(c.isdigit() for c in w) else w for w in row["verdict"].split())
         groups.setdefault(words, []).append(row)
     return sorted(groups.items(), key=lambda group: -len(group[1]))

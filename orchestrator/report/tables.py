@@ -4,12 +4,13 @@ from html import escape
 
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_designs
-from orchestrator.report.data import Design, SweepResults, has_no_result
+from orchestrator.report.data import Design, SweepResults, has_no_result, picked
 from orchestrator.report.markup import section, table
 from orchestrator.results.row import Row
+from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS, format_metric
 
-STAGES = ("test", "confirm", "screen", "warm")
+STAGES = ("test", "confirm", "repeat", "screen", "warm")
 
 
 def designs_table(results: SweepResults) -> str:
@@ -27,7 +28,10 @@ def designs_table(results: SweepResults) -> str:
         name = f"{d.name}{' – the pick' if d.is_pick else ' – on the front' if d.on_front else ''}"
         row = [name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)]
         body.append(row + ([verdicts.get(d.name, "")] if verdicts else []))
-    for key, name in (("warm", "warm start of the first"), ("bicubic", "bicubic")):
+    references = (("warm", "warm start of the first"), *SENTINELS.items(), ("bicubic", "bicubic"))
+    for key, name in references:
+        if designs[0].mean(f"{key}/{metrics[0]}") is None:
+            continue
         body.append([name, "", *(format_metric(m, designs[0].mean(f"{key}/{m}")) for m in metrics)])
     role = "test" if designs[0].tests else "val"
     protocol = _protocol(designs[0].tests or designs[0].rows)
@@ -95,8 +99,8 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool) -> s
         f"<td>{escape(text)}</td>" if value is None else f'<td data-v="{value!r}">{escape(text)}</td>'
         for text, value in columns
     )
-    picked = ' class="picked"' if row["trial_id"] == results.sweep.get("pick") else ""
-    return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{picked}>{tds}</tr>'
+    marked = ' class="picked"' if row["trial_id"] == picked(results.sweep) else ""
+    return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{marked}>{tds}</tr>'
 
 
 def outcomes_section(results: SweepResults) -> str:

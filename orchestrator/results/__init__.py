@@ -6,4 +6,5 @@ outcome        the outcome of a trial in words
 leaderboard    choices among rows: best checkpoint, designs to confirm
 sweep_folder   the layout of STORAGE/NAME, read and write
 image_strips   comparison pictures
+sentinels      names of what a GAN must better
 """

@@ -7,6 +7,13 @@ from orchestrator.results.trial_report import Curve, Status, TrialReport
 from trainers.objectives import Objectives
 
 LOADER_BOUND = 0.2  # share of a trial's time spent waiting for data
+WHOLE = {
+    "warm": "warm start trained",
+    "screen": "screened to the end",
+    "repeat": "repeated",
+    "confirm": "confirmed",
+}
+"""Stage -> the outcome of a trial that ran to its end."""
 STILL_IMPROVING = 0.1  # share of the whole gain that came in the last quarter
 
 
@@ -59,4 +66,4 @@ def _ending(stage: str, report: TrialReport, stopped_at: int | None, error: str)
         return "unfinished"
     if report.step < report.max_steps:  # a segment of population based training
         return f"trained to step {report.step} of {report.max_steps}"
-    return {"warm": "warm start trained", "screen": "screened to the end"}.get(stage, "confirmed")
+    return WHOLE[stage]

@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 
 from orchestrator.results.outcome import describe_outcome, remarks
 from orchestrator.results.trial_report import Curve, Status, TrialReport
-from trainers.config import digest
+from trainers.config import TrainConfig, digest, flatten
 from trainers.objectives import Objectives
 
 SEEDS = ("run.seed", "data.order_seed")
@@ -17,7 +17,7 @@ class Row(TypedDict, total=False):
 
     trial_id: str
     stage: str
-    """warm, screen, confirm or test."""
+    """warm, screen, repeat, confirm or test."""
     design: str
     """Short name for people."""
     values: dict[str, Any]
@@ -45,6 +45,8 @@ class Row(TypedDict, total=False):
     """[step, distortion, perception] of each evaluation in the last phase."""
     candidates: list[dict[str, Any]]
     checkpoint: str | None
+    warm: str | None
+    """Storage name of the network that the GAN phase started from."""
     strip: str | None
     """URL of the picture."""
     diverged: bool
@@ -58,6 +60,10 @@ class Row(TypedDict, total=False):
     """Test: trial_id of the confirmed row."""
     per_image: dict[str, list[float]]
     keys: list[str]
+    sentinels: dict[str, dict[str, Any]]
+    """Test: sentinel -> interval of the network's difference in the perceptual metric, beaten, strength."""
+    val: dict[str, float]
+    """Test, PSNR networks: metrics on val."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class EndedTrial:
     error: str
     lineage: Mapping[str, Any] | None = None
     strip: str | None = None
+    warm: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,7 @@ def make_row(trial: EndedTrial, context: RowContext) -> Row:
         "candidates": list(report.candidates),
         "checkpoint": report.checkpoint,
         "strip": trial.strip,
+        "warm": trial.warm,
         "diverged": report.status is Status.DIVERGED,
         "finished": report.status is Status.COMPLETE,
         "values": dict(trial.values),
@@ -155,6 +163,59 @@ def design_key(row: Row) -> str:
     return digest(values | ({"lineage": lineage["segments"]} if lineage else {}))
 
 
+@dataclass(frozen=True)
+class PsnrNetwork:
+    """A network of the PSNR phase alone, trained for as much as both phases of a confirmed one cost."""
+
+    warm_key: str
+    values: Mapping[str, Any]
+    config: TrainConfig
+    checkpoint: str
+    """Storage name."""
+    val: Mapping[str, float]
+    """Metrics on val."""
+
+
+def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) -> Row:
+    """Return the test stage's row of a PSNR network, which ships where no GAN deserves to."""
+    steps, label = network.config.run.psnr_steps, network.config.generator
+    row: Row = {
+        "trial_id": f"psnr-{network.warm_key}",
+        "stage": "test",
+        "of": f"warm-{network.warm_key}",
+        "design": f"PSNR network of {label.num_blocks} blocks, {label.norm} norm, {label.upsampler}",
+        "config": flatten(network.config),
+        "values": dict(network.values),
+        "seed": network.config.run.seed,
+        "verdict": f"PSNR phase of {steps} steps, measured on test",
+        "val": dict(network.val),
+        "steps": steps,
+        "max_steps": steps,
+        "checkpoint": network.checkpoint,
+    }
+    return {**_EMPTY, **row, **_measured(evaluation, price)}  # type: ignore[typeddict-item]
+
+
+_EMPTY: dict[str, Any] = {"rung": None, "strip": None, "warm": None, "diverged": False, "finished": True}
+_EMPTY |= {"mlflow_run_id": None}
+
+
+def _measured(evaluation: Mapping[str, Any], price: float) -> dict[str, Any]:
+    """Return the entries of a row that the test stage measures."""
+    return {
+        "metrics": evaluation["summary"],
+        "curve": [],
+        "candidates": [],
+        "protocol": evaluation["protocol"],
+        "per_image": evaluation["per_image"],
+        "keys": evaluation["keys"],
+        "sentinels": evaluation.get("sentinels", {}),
+        "gpu_hours": evaluation["gpu_hours"],
+        "cpu_hours": evaluation["cpu_hours"],
+        "cost": evaluation["gpu_hours"] * price,
+    }
+
+
 def test_row(row: Row, evaluation: Mapping[str, Any], price: float) -> Row:
     """Return the test stage's row of a confirmed one: its checkpoint measured on the test images."""
     return {
@@ -162,14 +223,6 @@ def test_row(row: Row, evaluation: Mapping[str, Any], price: float) -> Row:
         "trial_id": row["trial_id"].replace("confirm", "test"),
         "stage": "test",
         "of": row["trial_id"],
-        "metrics": evaluation["summary"],
         "verdict": "measured on test",
-        "curve": [],
-        "candidates": [],
-        "protocol": evaluation["protocol"],
-        "per_image": evaluation["per_image"],
-        "keys": evaluation["keys"],
-        "gpu_hours": evaluation["gpu_hours"],
-        "cpu_hours": evaluation["cpu_hours"],
-        "cost": evaluation["gpu_hours"] * price,
+        **_measured(evaluation, price),  # type: ignore[typeddict-item]
     }

@@ -113,6 +113,17 @@ def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]"
     storage.write_text(f"{name}/stages/{stage}.json", json.dumps(list(rows)))
 
 
+def read_planned(storage: "Storage", name: str, part: str) -> list[dict[str, Any]] | None:
+    """Return the designs that a part of a stage was planned with; None if it was not planned yet."""
+    path = f"{name}/stages/{part}-planned.json"
+    return json.loads(storage.read_text(path)) if storage.exists(path) else None
+
+
+def write_planned(storage: "Storage", name: str, part: str, designs: "Sequence[Mapping[str, Any]]") -> None:
+    """Write the designs of a part of a stage before it begins."""
+    storage.write_text(f"{name}/stages/{part}-planned.json", json.dumps(list(designs)))
+
+
 def write_decisions(storage: "Storage", name: str, stage: str, decisions: Any) -> None:
     """Write what early stopping decided, so that it can be checked."""
     storage.write_text(f"{name}/stages/{stage}-decisions.json", json.dumps(decisions))

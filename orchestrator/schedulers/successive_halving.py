@@ -86,7 +86,8 @@ class SuccessiveHalving(FIFOScheduler):
         return RULES[self.rule].count_ahead(entry, rung) < -(-len(rung) // self.reduction)
 
     def _entry(self, report: TrialReport) -> RungEntry:
-        return RungEntry(self.objectives.point(report.ranked), self.objectives.floor(report.warm_start))
+        floor = self.objectives.floor(report.warm_start, report.ranked)
+        return RungEntry(self.objectives.point(report.ranked), floor)
 
     def _gan_loss_active(self, report: TrialReport) -> bool:
         """Return True if a GAN loss moves the network.

@@ -33,7 +33,7 @@ FIXED_PER_SWEEP = (  # settings that all trials of a sweep share, because they d
     "run.eval_every_steps",
 )
 CHECKED_DESIGNS = 1000
-SMALLEST = {"trials": 1, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
+SMALLEST = {"trials": 1, "repeat_top": 0, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
 STOPPING = ("feasible_first", "front", "asha", "none", "pbt")
 POPULATION = 4  # the smallest population, since population based training replaces a quarter of it
@@ -112,14 +112,15 @@ class Space:
     only_if: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Axis -> settings that must hold for it to be drawn."""
     trials: int = 64
-    confirm_top: int = 5
+    repeat_top: int = 12
+    confirm_top: int = 2
     confirm_seeds: int = 5
     reduction: int = 3
     """Early stopping keeps one of this many at each rung."""
     rungs: int = 2
     sampler: str = "tpe"
     """The sampler if --sampler names none (orchestrator/search/sampler.py)."""
-    stopping: str = "feasible_first"
+    stopping: str = "none"
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
 
     def __call__(self, trial: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Everything that the stages of one sweep share in the driver's process."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestrator.cluster.capacity import Capacity
@@ -11,7 +12,10 @@ from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
 from orchestrator.tracking.sweep_record import SweepRecord
+from orchestrator.trial import warm_starts
+from trainers.config import TrainConfig, flatten
 from trainers.objectives import Objectives
+from trainers.warm_start_key import warm_start_key
 
 
 @dataclass
@@ -37,6 +41,8 @@ class SweepContext:
     """Metrics of bicubic upscaling on val."""
     protocol: dict[str, str]
     """Metric -> how it was measured on val."""
+    least: float = -math.inf
+    """Signed distortion below which no network is feasible (Objectives.least)."""
     budget: BudgetWatch = field(default_factory=BudgetWatch)
 
     @property
@@ -51,8 +57,8 @@ class SweepContext:
 
     @property
     def objectives(self) -> Objectives:
-        """The two objectives of the sweep."""
-        return Objectives.of(self.request.config.objective)
+        """The two objectives of the sweep, with the floor that champions demand."""
+        return replace(Objectives.of(self.request.config.objective), least=self.least)
 
     @property
     def gpus(self) -> float:
@@ -70,6 +76,14 @@ class SweepContext:
         slots = self.capacity.current().slots(self.request.gpus, self.request.ranks)
         self.progress.set_slots(slots)
         return slots
+
+    def warm_start_of(self, stage: str, config: TrainConfig) -> str | None:
+        """Return the storage name of the network that a trial's GAN phase started from, if there is one."""
+        source = warm_starts.source(config, stage, flatten(self.request.config))
+        if stage == "warm" or source is None:
+            return None
+        key = warm_start_key(source, self.plan.digests["train"])
+        return warm_starts.published(self.storage, key) if warm_starts.ready(self.storage, key) else None
 
     def path(self, part: str) -> str:
         """Return the storage name of a file or folder of this sweep."""

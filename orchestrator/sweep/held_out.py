@@ -1,7 +1,8 @@
 """The test stage's measurements: finished networks on images they never saw, each in a Ray task."""
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 
 from datasets.loader import eval_pairs, eval_protocol
+from orchestrator.analysis.intervals import Interval, paired_bootstrap, set_difference
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
+from orchestrator.results.sentinels import SENTINELS
 from orchestrator.storage import Storage
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
@@ -20,6 +23,9 @@ from trainers.checkpoint import load_generator
 from trainers.config import TrainConfig
 from trainers.device import limit_memory
 from trainers.evaluate import Evaluator
+from trainers.metrics import METRICS
+from trainers.objectives import Objectives
+from trainers.sentinels import STRENGTHS, edit, strongest
 
 
 @dataclass(frozen=True)
@@ -33,19 +39,21 @@ class HeldOutImages:
     metrics: tuple[str, ...]
     gpus: float = 0.0
     """GPUs of a task; a fraction is a share of one GPU."""
+    objectives: Objectives | None = None
+    """Compare with sentinels by the perceptual one; None: no comparison."""
 
 
 def evaluate_checkpoints(
-    checkpoints: Sequence[tuple[str, str]], role: str, request: Request, digest: str, capacity: Capacity
+    checkpoints: Sequence[tuple[str, Mapping[str, str]]],
+    images: HeldOutImages,
+    capacity: Capacity,
 ) -> list[dict[str, Any]]:
-    """Evaluate each network in a Ray task on the images of `role`; return the results in order.
+    """Evaluate each network in a Ray task on held-out images; return the results of `evaluate` in order.
 
-    `checkpoints` are pairs of URLs of checkpoint folders: of the network, and of the warm start that its GAN
-    phase began with. Each result is that of `evaluate`. A task raises RuntimeError if the images on its node
-    do not have `digest`.
+    `checkpoints` are pairs of the network's URL and the URLs of networks to measure beside it, by name.
+    A task raises RuntimeError if the images on its node do not have the driver's digest.
     """
-    images = _images(role, request, digest, capacity)
-    return run_tasks(evaluate, [(url, warm, images) for url, warm in checkpoints], gpus=images.gpus)
+    return run_tasks(evaluate, [(url, beside, images) for url, beside in checkpoints], gpus=images.gpus)
 
 
 def evaluate_on_val(
@@ -55,59 +63,106 @@ def evaluate_on_val(
 
     The task raises RuntimeError if the images on its node do not have `digest`.
     """
-    images = _images("val", request, digest, capacity)
+    images = images_of("val", request, digest, capacity)
     return run_tasks(_summary, [(network, request.config, images)], gpus=images.gpus)[0]
 
 
 def _summary(network: nn.Module, config: TrainConfig, held_out: HeldOutImages) -> dict[str, float]:
-    evaluator, device = _open_evaluator(config, held_out)
+    device = _device(config, held_out)
+    evaluator = _evaluator(config, held_out, held_out.role, device)
     return evaluator.measure(network.to(device)).summary
 
 
-def _images(role: str, request: Request, digest: str, capacity: Capacity) -> HeldOutImages:
+def images_of(
+    role: str, request: Request, digest: str, capacity: Capacity, objectives: Objectives | None = None
+) -> HeldOutImages:
+    """Return the arguments of the tasks that measure on the images of `role`."""
     gpus = request.gpus_per_rank if capacity.gpus else 0.0
-    return HeldOutImages(role, digest, request.work_dir, request.metrics, gpus)
+    return HeldOutImages(role, digest, request.work_dir, request.metrics, gpus, objectives)
 
 
-def evaluate(url: str, warm_url: str, held_out: HeldOutImages) -> dict[str, Any]:
-    """Measure a network, its warm start and bicubic on the same images, so that differences can be paired.
+def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> dict[str, Any]:
+    """Measure a network, bicubic and the networks `beside` it on the same images, to pair the differences.
 
-    Returns summary and per_image (the others' under warm/ and bicubic/), keys, protocol and the time spent.
+    The network's warm start is beside it under the name "warm"; without one bicubic takes its place.
+    Returns summary and per_image (the others' under warm/, bicubic/ and so on), keys, protocol, the time
+    spent and, with `held_out.objectives`, `sentinels`: name -> the interval of the network's difference in
+    the perceptual metric, and the strength.
     """
     began, cpu_began = time.monotonic(), time.process_time()
     generator, config = load_generator(_fetch(url, held_out.work_dir))
-    warm, _ = load_generator(_fetch(warm_url, held_out.work_dir))
-    evaluator, device = _open_evaluator(config, held_out)
-    own = evaluator.measure(generator.to(device))
+    device = _device(config, held_out)
+    evaluator = _evaluator(config, held_out, held_out.role, device)
+    bicubic = evaluator.measure_resizer("bicubic")
+    images = {"": evaluator.upscale(generator.to(device))}
+    networks = {name: load_generator(_fetch(of, held_out.work_dir))[0] for name, of in beside.items()}
+    images |= {name: evaluator.upscale(network.to(device)) for name, network in networks.items()}
+    strengths = {}
+    if held_out.objectives is not None and "warm" in networks:
+        strengths = _strengths(config, networks["warm"], held_out, device)
+        images |= {name: edit(name, by, images["warm"]) for name, by in strengths.items()}
+    found = {name: evaluator.measure_images(made) for name, made in images.items()}
+    own = found.pop("")
     per_image, summary = dict(own.per_image), dict(own.summary)
-    others = {"warm": evaluator.measure(warm.to(device)), "bicubic": evaluator.measure_resizer("bicubic")}
-    for name, other in others.items():
+    for name, other in ({"warm": bicubic, "bicubic": bicubic} | found).items():
         summary |= {f"{name}/{m}": v for m, v in other.summary.items()}
         per_image |= {f"{name}/{m}": v for m, v in other.per_image.items()}
+    sentinels = {}
+    for name in (n for n in SENTINELS if held_out.objectives is not None and n in found):
+        metric = held_out.objectives.perceptual  # type: ignore[union-attr]
+        if metric in own.per_image:
+            interval = paired_bootstrap(own.per_image[metric], found[name].per_image[metric])
+        else:
+            difference = evaluator.difference(metric, images[""], images[name])
+            interval = set_difference(difference, len(own.keys))
+        sentinels[name] = {"strength": strengths.get(name), **_plain(interval, metric)}
     seconds = time.monotonic() - began
     return {
         "summary": summary,
         "per_image": per_image,
         "keys": own.keys,
         "protocol": own.protocol,
+        "sentinels": sentinels,
         "gpu_hours": seconds / 3600 * held_out.gpus if device.type == "cuda" else 0.0,
         "cpu_hours": (time.process_time() - cpu_began) / 3600,
     }
 
 
-def _open_evaluator(config: TrainConfig, held_out: HeldOutImages) -> tuple[Evaluator, torch.device]:
-    """Return the evaluator on these images, and this task's device, on which it measures."""
+def _device(config: TrainConfig, held_out: HeldOutImages) -> torch.device:
+    """Return this task's device, on which it measures."""
     device = worker_device(config.run.device)
     limit_memory(device, held_out.gpus)
     if device.type == "cpu":
         torch.set_num_threads(1)
-    images = open_role(config.data, held_out.role, held_out.work_dir)
-    if images.digest != held_out.digest:
-        raise RuntimeError(f"data.{held_out.role} holds other images on this node than on the driver's")
+    return device
+
+
+def _evaluator(config: TrainConfig, held_out: HeldOutImages, role: str, device: torch.device) -> Evaluator:
+    images = open_role(config.data, role, held_out.work_dir)
+    if role == held_out.role and images.digest != held_out.digest:
+        raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
     scale, protocol = config.generator.scale, eval_protocol(images, config.data)
-    limit = config.data.eval_images if held_out.role == "val" else 0
+    limit = config.data.eval_images if role == "val" else 0
     pairs = eval_pairs(images, config.data, scale, limit=limit)
-    return Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol), device
+    return Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol)
+
+
+def _strengths(
+    config: TrainConfig, warm: nn.Module, held_out: HeldOutImages, device: torch.device
+) -> dict[str, float]:
+    """Return the strength of each edit of the warm start, chosen on val."""
+    assert held_out.objectives is not None
+    evaluator = _evaluator(config, held_out, "val", device)
+    images = evaluator.upscale(warm)
+    measured = evaluator.measure_images(images)
+    return {n: strongest(n, images, measured, evaluator, held_out.objectives) for n in STRENGTHS}
+
+
+def _plain(interval: Interval, metric: str) -> dict[str, Any]:
+    """Return an interval as plain JSON, and whether it is wholly on the better side of 0."""
+    ends = [interval.estimate, interval.low, interval.high]
+    beaten = interval.high < 0 if METRICS[metric].direction == "min" else interval.low > 0
+    return {"interval": [end if math.isfinite(end) else None for end in ends], "beaten": beaten}
 
 
 def _fetch(url: str, work_dir: Path) -> Path:

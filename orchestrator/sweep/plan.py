@@ -25,7 +25,7 @@ from orchestrator.sweep.checks import (
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
-from trainers.config import override
+from trainers.config import flatten, override
 from trainers.evaluate import Evaluator
 from trainers.metrics import require
 from trainers.warm_start_key import warm_start_key
@@ -73,6 +73,13 @@ class SweepPlan:
             return []
         return generations(run.gan_steps, run.eval_every_steps, run.ema_decay)
 
+    @property
+    def confirm_warm_runs(self) -> int:
+        """PSNR phases of the confirmation at most: per architecture one of each seed, and a longer one."""
+        if not self.request.config.run.psnr_steps:
+            return 0
+        return min(self.request.confirm_top, len(self.architectures)) * (self.request.confirm_seeds + 1)
+
     def stages(self) -> list[StagePlan]:
         """Return the expected work of each stage."""
         r, run = self.request, self.request.config.run
@@ -87,20 +94,24 @@ class SweepPlan:
             StagePlan("warm", len(self.missing), run.psnr_steps, 0),
             # each segment of a member is a trial
             StagePlan("screen", r.trials * parts, 0, run.gan_steps, share / parts),
-            StagePlan("confirm", r.confirm_top * r.confirm_seeds, run.psnr_steps, run.gan_steps),
+            StagePlan("repeat", r.repeat_top + 2 * -(-r.repeat_top // 2), 0, run.gan_steps),
+            StagePlan("confirm-warm", self.confirm_warm_runs, run.psnr_steps, 0),
+            StagePlan("confirm", r.confirm_top * r.confirm_seeds, 0, run.gan_steps),
         ]
 
     def describe(self) -> list[str]:
         """Return the plan in words, for --dry-run and the start of a sweep."""
-        r, run = self.request, self.request.config.run
+        r = self.request
         total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
-        kept = len(self.architectures) - len(self.missing)
+        half = -(-r.repeat_top // 2)
         return [
-            f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
-            + (f" ({kept} more are there already)" if kept else ""),
+            self._warm_in_words(),
             self._screen_in_words(),
-            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, each with its own PSNR phase, "
-            "no stopping",
+            f"repeat   the best {r.repeat_top} under another seed, then the best {half} twice more"
+            if r.repeat_top
+            else "repeat   none",
+            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, with at most "
+            f"{self.confirm_warm_runs} PSNR phases of their own, a longer one for comparison included",
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
@@ -141,6 +152,15 @@ class SweepPlan:
             f"other images, or use a set of {least_for_gate()} or more photographs"
         ]
 
+    def _warm_in_words(self) -> str:
+        run, kept = self.request.config.run, len(self.warm_keys) - len(self.missing)
+        if not self.warm_keys:
+            return "warm     none: networks start from random weights, and bicubic is what to beat"
+        if not run.psnr_steps:
+            return f"warm     {run.start_from} is the warm start of every trial, and what to beat"
+        said = f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
+        return said + (f" ({kept} more are there already)" if kept else "")
+
     def _screen_in_words(self) -> str:
         r, steps = self.request, self.request.config.run.gan_steps
         if r.stopping == "pbt":
@@ -174,7 +194,9 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
         check_training(request, space, images)
     architectures = planned_architectures(space, request.trials, request.sampler, request.seed)
     configs = [override(request.config, a) for a in architectures]
-    keys = [warm_start_key(config, images["train"].digest) for config in configs]
+    base = flatten(request.config)
+    sources = [source for c in configs if (source := warm_starts.source(c, "warm", base))]
+    keys = [warm_start_key(source, images["train"].digest) for source in sources]
     missing = [i for i, k in enumerate(keys) if not warm_starts.ready(storage, k)]
     if resume:  # as it was planned: Tune knows the warm trials by their place in this list
         planned = sweep_folder.read_facts(storage, request.name)["plan"]["warm"]

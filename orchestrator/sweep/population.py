@@ -22,7 +22,7 @@ from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.stage import Stage
 from orchestrator.trial.lineage import Lineage
 from trainers.config import flatten
-from trainers.objectives import Objectives, order_feasible_first
+from trainers.objectives import Objectives
 from trainers.state import RUNG_WINDOW
 
 RunStage = Callable[[SweepContext, Stage], list[Row]]
@@ -130,8 +130,7 @@ def _rank(member: Member, objectives: Objectives) -> tuple[Any, ...]:
     """Return a sort key, smaller is better: feasible first, failed last."""
     if member.failed:
         return True, False, 0.0, 0.0
-    floor = objectives.floor(member.row["metrics"], "warm/")
-    return False, *order_feasible_first(objectives.point(_newest(member, objectives)), floor)
+    return False, *objectives.order(_newest(member, objectives), member.row["metrics"], "warm/")
 
 
 def _newest(member: Member, objectives: Objectives) -> dict[str, float]:

@@ -15,6 +15,7 @@ from orchestrator.results.sweep_folder import NAME, work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
 from orchestrator.tracking import server
 from trainers.config import TrainConfig, flatten, from_flat, override
+from trainers.objectives import measured_metrics
 from trainers.warm_start_key import in_key
 
 RESERVED = (
@@ -55,6 +56,9 @@ class Request:
     the demo, else full."""
     trials: int = 0
     """Designs to screen; 0 takes the space's own number."""
+    repeat_top: int = -1
+    """Designs whose GAN phase is repeated under another seed, the best half of them three times; 0 repeats
+    none, -1 takes the space's own number."""
     confirm_top: int = 0
     """Designs to confirm with several seeds; 0 takes the space's own number."""
     confirm_seeds: int = 0
@@ -62,8 +66,8 @@ class Request:
     sampler: str = ""
     """Sampler of designs: tpe, nsga2, random or grid (every combination); empty: the space's own."""
     stopping: str = ""
-    """Rule of early stopping at a rung: feasible_first, front, asha (perceptual metric alone) or none (no
-    trial is stopped); or pbt: no trial is stopped, but the last quarter takes over networks of the first and
+    """Rule of early stopping at a rung: none (whole trials), feasible_first, front or asha (perceptual metric
+    alone); or pbt: no trial is stopped, but the last quarter takes over networks of the first and
     changes their settings (for spaces without architectures). Empty: the space's own."""
     name: str = ""
     """Name of the sweep; empty: the recipe's name, numbered if that exists."""
@@ -120,6 +124,7 @@ class Request:
             sampler=sampler,
             stopping=stopping,
             trials=trials,
+            repeat_top=min(space.repeat_top if self.repeat_top < 0 else self.repeat_top, trials),
             confirm_top=min(self.confirm_top or space.confirm_top, trials),
             confirm_seeds=self.confirm_seeds or space.confirm_seeds,
             storage=hide(self.storage),
@@ -200,8 +205,7 @@ class Request:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics to measure: both objectives first."""
-        o = self.config.objective
-        return tuple(dict.fromkeys((o.distortion, o.perceptual, *ALSO_MEASURED)))
+        return tuple(dict.fromkeys((*measured_metrics(self.config), *ALSO_MEASURED)))
 
     @property
     def work_dir(self) -> Path:

@@ -1,20 +1,17 @@
 """The result of a sweep: confirmed designs, their Pareto front, and the pick."""
 
-from collections.abc import Mapping
-from functools import partial
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from torch import nn
 
 from orchestrator.analysis import selection
 from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
+from orchestrator.results.sentinels import in_words
 from orchestrator.sweep.context import SweepContext
-from orchestrator.sweep.held_out import evaluate_on_val
-from orchestrator.sweep.pick_floor import distortion_floor
-from trainers.objectives import Objectives, front, order_feasible_first
+from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB, Objectives, front
 
-STAGES = ("warm", "screen", "confirm", "test")
+STAGES = ("warm", "screen", "repeat", "confirm", "test")
 
 
 def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
@@ -24,19 +21,13 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
     """
     objectives, designs = context.objectives, confirmed_designs(rows)
     points = [objectives.point(d["val"]) for d in designs]
-    bicubic = context.bicubic[objectives.distortion]
-    floor, set_by = distortion_floor(context.request, bicubic, partial(_measure_on_val, context))
-    chosen, reason = selection.pick(points, floor) if designs else (None, "no design was confirmed")
-    best = None if chosen is None else designs[chosen]
+    best, reason = pick(designs, objectives)
     on_front = [designs[i] for i in front(points)]
     return {
         "designs": designs,
         "front": [trial_id for d in on_front for trial_id in d["trial_ids"]],
         "front_designs": [d["design"] for d in on_front],
-        "pick": best and _best_seed(best, rows, objectives, floor),
-        "pick_design": best and best["design"],
-        "pick_reason": f"{reason}, {set_by}" if set_by != "bicubic" and designs else reason,
-        "pick_floor": {"value": floor, "set_by": set_by},
+        **shipped(best, reason, rows, objectives),
         "bicubic": {"val": context.bicubic, "test": _bicubic_on_test(rows, context.request.metrics)},
         "counts": _counts(rows),
         "budget_reached": context.budget.reached,
@@ -45,10 +36,6 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
         "cpu_hours": sum(r["cpu_hours"] for r in rows),
         "cost": sum(r["cost"] for r in rows),
     }
-
-
-def _measure_on_val(context: SweepContext, network: nn.Module) -> dict[str, float]:
-    return evaluate_on_val(network, context.request, context.plan.digests["val"], context.capacity)
 
 
 def confirmed_designs(rows: list[Row]) -> list[dict[str, Any]]:
@@ -70,15 +57,55 @@ def confirmed_designs(rows: list[Row]) -> list[dict[str, Any]]:
     return designs
 
 
-def _best_seed(design: Mapping[str, Any], rows: list[Row], objectives: Objectives, floor: float) -> str:
+def pick(designs: Sequence[dict[str, Any]], objectives: Objectives) -> tuple[dict[str, Any] | None, str]:
+    """Return the design to ship, the best perception among feasible ones, and the reason as text.
+
+    A design is feasible by its means over seeds on val (Objectives.floor). None if none is.
+    """
+    if not designs:
+        return None, "no design was confirmed"
+    ranked = sorted(designs, key=lambda d: objectives.order(d["val"], d["val"], "warm/"))
+    feasible = [d for d in ranked if not objectives.order(d["val"], d["val"], "warm/")[0]]
+    rule = f"at most {objectives.delta_db:g} dB below its warm start"
+    if CONSISTENCY in ranked[0]["val"]:
+        rule += f", LR consistency of {MIN_CONSISTENCY_DB:g} dB or more"
+    if math.isfinite(objectives.least):
+        rule += f", {objectives.distortion} no worse than {abs(objectives.least):.2f}, which champions demand"
+    if not feasible:
+        return None, f"no confirmed design is feasible: {rule}"
+    return feasible[0], f"best {objectives.perceptual} among {len(feasible)} feasible designs: {rule}"
+
+
+def shipped(
+    best: Mapping[str, Any] | None, reason: str, rows: list[Row], objectives: Objectives
+) -> dict[str, Any]:
+    """Return the network that ships, and the GAN that was picked, with what it does not better on test.
+
+    The pick ships if its network betters every sentinel by an interval over the test images that excludes 0.
+    Otherwise the best PSNR network ships: the largest distortion metric on val.
+    """
+    gan = best and _best_seed(best, rows, objectives)
+    tested = next((r for r in rows if r["stage"] == "test" and r["of"] == gan), None)
+    unbeaten = [name for name, s in (tested or {}).get("sentinels", {}).items() if not s["beaten"]]
+    facts = {"gan_pick": gan, "unbeaten": unbeaten}
+    networks = [r for r in rows if r["stage"] == "test" and "val" in r]
+    if networks and (gan is None or unbeaten):
+        network = max(networks, key=lambda r: objectives.point(r["val"])[0])
+        why = f"{best['design']} is no better than {in_words(unbeaten)}" if best else reason
+        told = f"{why}; so the PSNR network that is best on val ships"
+        return facts | {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
+    return facts | {"pick": gan, "pick_design": best and best["design"], "pick_reason": reason}
+
+
+def _best_seed(design: Mapping[str, Any], rows: list[Row], objectives: Objectives) -> str:
     """Return the trial of the picked design whose network is best on val: that network ships."""
     own = [r for r in rows if r["trial_id"] in design["trial_ids"]]
-    return min(own, key=lambda r: order_feasible_first(objectives.point(r["metrics"]), floor))["trial_id"]
+    return min(own, key=lambda r: objectives.order(r["metrics"], r["metrics"], "warm/"))["trial_id"]
 
 
 def _bicubic_on_test(rows: list[Row], metrics: tuple[str, ...]) -> dict[str, float]:
     tested = next((r["metrics"] for r in rows if r["stage"] == "test"), None)
-    return {m: tested[f"bicubic/{m}"] for m in metrics} if tested else {}
+    return {m: tested[f"bicubic/{m}"] for m in metrics if f"bicubic/{m}" in tested} if tested else {}
 
 
 def _counts(rows: list[Row]) -> dict[str, int]:

@@ -59,7 +59,7 @@ def resumed_request(options: Request, name: str) -> Request:
     facts = sweep_folder.read_facts(storage, name)
     _check_owner(storage, name)
     _check_no_result_options(options, name)
-    if "space" not in facts.get("request", ()):
+    if "space" not in facts.get("request", ()) or "champion_floor" not in facts:
         raise UserError(
             f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "
             f"--name: its warm starts are used again"
@@ -117,7 +117,7 @@ def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> 
 def kept_facts(plan: "SweepPlan") -> dict[str, Any]:
     """Return the entries of sweep.json that a resumed sweep keeps from its beginning."""
     before = sweep_folder.read_facts(plan.storage, plan.request.name)
-    return {k: before[k] for k in ("started", "warm_starts", "commit")}
+    return {k: before[k] for k in ("started", "warm_starts", "commit", "champion_floor")}
 
 
 def check_same_images(plan: "SweepPlan") -> None:

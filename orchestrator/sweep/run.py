@@ -1,5 +1,6 @@
 """A whole sweep, from a request to its result: plan, connect, run the stages, pick, write the report."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -26,9 +27,11 @@ from orchestrator.results.sweep_folder import (
     write_rows,
 )
 from orchestrator.storage import Storage
+from orchestrator.sweep.champion_floor import champion_floor
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
+from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import sweep_result
@@ -87,7 +90,7 @@ def run_sweep(
         if check.total_bytes:
             say(check.describe())
         facts = _facts(plan, capacity, command, space, check.hardware)
-        facts |= kept_facts(plan) if resume else {}
+        facts |= kept_facts(plan) if resume else _floor(plan, capacity)
         return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
 
 
@@ -111,7 +114,9 @@ def _run_recorded(
         record.start(flatten(request.config), _tags(facts), plan.images)
         if not resume:
             record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
-        rows, result = _run_all_stages(plan, capacity, heartbeat, record)
+        floor = facts["champion_floor"]["value"]
+        least = -math.inf if floor is None else floor
+        rows, result = _run_all_stages(plan, capacity, heartbeat, record, least)
     except (Interrupted, KeyboardInterrupt):
         _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
         raise Interrupted(name) from None
@@ -125,14 +130,16 @@ def _run_recorded(
 
 
 def _run_all_stages(
-    plan: SweepPlan, capacity: Capacity, heartbeat: Heartbeat, record: SweepRecord
+    plan: SweepPlan, capacity: Capacity, heartbeat: Heartbeat, record: SweepRecord, least: float
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of all stages, and the entries of sweep.json that result from them."""
     slots = capacity.slots(plan.request.gpus, plan.request.ranks)
     with ProgressLine(plan.stages(), slots) as progress, removing_orphans():
         evaluator = plan.val_evaluator(torch.device("cpu"))
         bicubic = evaluator.measure_resizer("bicubic").summary
-        context = SweepContext(plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol)
+        context = SweepContext(
+            plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol, least
+        )
         rows = run_stages(context)
     return rows, sweep_result(rows, context)
 
@@ -198,8 +205,8 @@ def _finish(
 def _add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> None:
     """Enter the ids of MLflow's runs, as far as they are known; an id that was entered before stays."""
     for row in rows:
-        is_test = row["stage"] == "test"  # its metrics are logged in the run of the confirmed network
-        stage, trial_id = ("confirm", row["of"]) if is_test else (row["stage"], row["trial_id"])
+        of = row["of"] if row["stage"] == "test" else ""  # its run is that of the network that was measured
+        stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
         row["mlflow_run_id"] = record.run_id(stage, trial_id) or row.get("mlflow_run_id")
     facts["parent_run_id"] = record.writer.run_ids().get(facts["name"]) or facts.get("parent_run_id")
 
@@ -241,13 +248,20 @@ def _facts(
             role: {"spec": request.config.data.source(role), "digest": s.digest, "n": len(s)}
             for role, s in plan.images.items()
         },
-        "warm_starts": {"trained": to_train, "reused": len(plan.architectures) - to_train},
+        "warm_starts": {"trained": to_train, "reused": len(plan.warm_keys) - to_train},
         "tracking_uri": request.chosen_tracking_uri,
         "plan": {"warm": [plan.warm_keys[i] for i in plan.missing]},
         "experiment": experiment_name(request.name),
         "parent_run_id": None,
         "request": request.to_json(),
     }
+
+
+def _floor(plan: SweepPlan, capacity: Capacity) -> dict[str, Any]:
+    """Return what champions demand of the sweep's networks, for sweep.json; no champion demands None."""
+    request, digest = plan.request, plan.digests["val"]
+    value, set_by = champion_floor(request, lambda net: evaluate_on_val(net, request, digest, capacity))
+    return {"champion_floor": {"value": value if math.isfinite(value) else None, "set_by": set_by}}
 
 
 def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:

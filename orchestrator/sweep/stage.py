@@ -10,13 +10,16 @@ class Stage:
     """A stage that runs a list of designs, or (screen) draws them with the sampler."""
 
     name: str
-    """warm, screen or confirm."""
+    """warm, screen, repeat or confirm."""
     designs: tuple[dict[str, Any], ...] = ()
     """Dotted values of each trial, with its trial_id."""
     part: str = ""
     """Suffix that tells this part of the stage from its others."""
     draws: bool = False
     """Draw designs with the sampler, and stop trials early."""
+
+    planned: str = ""
+    """Name of the StagePlan that its progress belongs to, if that is not `name`."""
 
     @property
     def key(self) -> str:

@@ -14,7 +14,7 @@ from orchestrator.sweep.stage import Stage
 from orchestrator.sweep.tune_callback import StageCallback
 from orchestrator.trial.lineage import Lineage
 from trainers.config import flatten, override
-from trainers.objectives import Objectives, order_feasible_first
+from trainers.objectives import Objectives
 
 
 class StageObserver:
@@ -64,8 +64,7 @@ class StageObserver:
         if report.status not in (Status.RUNNING, Status.COMPLETE):
             return
         objectives = context.objectives
-        floor = objectives.floor(report.warm_start or context.bicubic)
-        order = order_feasible_first(objectives.point(report.ranked), floor)
+        order = objectives.order(report.ranked, report.warm_start or context.bicubic)
         if self.best is None or order < self.best:
             self.best = order
             best, bicubic = _in_words(report.ranked, objectives), _in_words(context.bicubic, objectives)
@@ -77,18 +76,20 @@ class StageObserver:
         trial_id, values = self.stage.identity(tune_id, callback.params[tune_id])
         lineage, strip = values.get("lineage"), context.path(f"trials/{trial_id}/strip.png")
         drawn = context.storage.exists(strip)
+        config = override(context.request.config, settings_of(values))
         ended = EndedTrial(
             stage=self.stage.name,
             trial_id=trial_id,
             design=label(design_of(values)) + Lineage.from_dict(lineage).describe(),
             values=settings_of(values),
-            config=flatten(override(context.request.config, settings_of(values))),
+            config=flatten(config),
             report=callback.reports.get(tune_id, TrialReport()),
             curve=callback.curves.get(tune_id, []),
             stopped_at=callback.stopped_at(tune_id),
             error=callback.errors.get(tune_id, ""),
             lineage=lineage,
             strip=context.storage.url(strip) if drawn else None,
+            warm=context.warm_start_of(self.stage.name, config),
         )
         if disk_trouble(ended.error):  # the trial is sound: a resumed sweep runs it again
             self.fault = OSError(ended.error)

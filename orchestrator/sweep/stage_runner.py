@@ -38,11 +38,11 @@ def run_stage(context: SweepContext, stage: Stage) -> list[Row]:
     """
     rows = read_stage(context.storage, context.request.name, stage.key)
     if rows is None:
-        context.progress.begin(stage.name)
+        context.progress.begin(stage.planned or stage.name)
         rows = _rows(stage, _run_under_tune(context, stage)) if stage.designs or stage.draws else []
         write_stage(context.storage, context.request.name, stage.key, rows)
     elif stage.part:  # other parts of the stage follow
-        context.progress.begin(stage.name)
+        context.progress.begin(stage.planned or stage.name)
         for row in rows:
             context.progress.end(row["trial_id"])
     context.count(rows)
@@ -188,6 +188,8 @@ def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
         threads=request.config.run.threads or (0 if context.capacity.gpus else 1),
         compile_threads=max(1, context.capacity.cpus // context.capacity.slots(request.gpus, request.ranks)),
         metrics=request.metrics,
+        least=context.least,
+        bicubic=context.bicubic,
         ranks=request.ranks,
         gpus=request.gpus_per_rank if context.capacity.gpus else 0.0,
     )

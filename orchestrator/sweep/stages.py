@@ -1,15 +1,37 @@
-"""The stages of a sweep in order: warm, screen, confirm, test. Each is read back if it was done before."""
+"""The stages of a sweep: warm, screen, repeat, confirm, test. Each is read back if it was done before."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.results.leaderboard import to_confirm
-from orchestrator.results.row import Row, test_row
-from orchestrator.results.sweep_folder import checkpoint_url, read_stage, write_rows, write_stage
+from orchestrator.results.leaderboard import best_designs
+from orchestrator.results.row import PsnrNetwork, Row, psnr_row, test_row
+from orchestrator.results.sweep_folder import (
+    checkpoint_url,
+    read_planned,
+    read_stage,
+    write_planned,
+    write_rows,
+    write_stage,
+)
+from orchestrator.search.labels import settings_of
 from orchestrator.sweep.context import SweepContext
-from orchestrator.sweep.held_out import evaluate_checkpoints
+from orchestrator.sweep.held_out import evaluate_checkpoints, images_of
 from orchestrator.sweep.population import run_population
 from orchestrator.sweep.stage import Stage
 from orchestrator.sweep.stage_runner import run_stage
+from orchestrator.trial import warm_starts
+from orchestrator.trial.warm_starts import SEEDS
+from trainers.benchmarks.cost import step_flops
+from trainers.config import flatten, override
+from trainers.warm_start_key import in_key, warm_start_key
+
+Designs = tuple[dict[str, Any], ...]
+REPEATS = (1, 2)
+"""Seeds that each repeated design gets in the first part of the stage, and the best half in the second."""
+WARM = "confirm-warm"
+"""Name of the part of the confirmation in which its PSNR phases are trained."""
+FIRST_REPEATED_SEED = 1000
+"""Above the sweep's own seed, so that no seed of the confirmation has chosen anything."""
 
 
 def run_stages(context: SweepContext) -> list[Row]:
@@ -29,27 +51,101 @@ def run_stages(context: SweepContext) -> list[Row]:
         add(run_population(context, run_stage))
     else:
         add(run_stage(context, Stage("screen", draws=True)))
-    add(run_stage(context, Stage("confirm", confirm_designs(context, rows))))
+    for part in range(len(REPEATS)):
+        add(run_stage(context, Stage("repeat", repeat_designs(context, rows, part), f"-{part}")))
+    designs = confirm_designs(context, rows)
+    add(run_stage(context, Stage("warm", confirm_warm_designs(context, designs), "-confirm", planned=WARM)))
+    add(run_stage(context, Stage("confirm", designs)))
     return rows + run_test(context, rows)
 
 
-def warm_designs(context: SweepContext) -> tuple[dict[str, Any], ...]:
+def warm_designs(context: SweepContext) -> Designs:
     """Return a design for each architecture whose warm start does not exist yet."""
     plan = context.plan
     return tuple({"trial_id": f"warm-{plan.warm_keys[i]}", **plan.architectures[i]} for i in plan.missing)
 
 
-def confirm_designs(context: SweepContext, rows: list[Row]) -> tuple[dict[str, Any], ...]:
-    """Return the best designs of the screen, each with its own seeds for weights and data order."""
+def repeat_designs(context: SweepContext, rows: Sequence[Row], part: int) -> Designs:
+    """Return the best designs again, each with new seeds of its GAN phase from the shared warm start.
+
+    Part 0 repeats the best dozen once; part 1 the best half of them, by the means of all their runs, twice.
+    """
+    count = context.request.repeat_top
+    seed = context.request.config.run.seed + FIRST_REPEATED_SEED + sum(REPEATS[:part])
+    best = best_designs(rows, context.objectives, count if part == 0 else -(-count // 2))
+    return _with_seeds(f"repeat-{part}", best, range(seed, seed + REPEATS[part]))
+
+
+def confirm_designs(context: SweepContext, rows: Sequence[Row]) -> Designs:
+    """Return the best designs, each with its own seeds for weights and data order in both phases."""
     request = context.request
+    seed = request.config.run.seed + 1
+    best = best_designs(rows, context.objectives, request.confirm_top)
+    return _with_seeds("confirm", best, range(seed, seed + request.confirm_seeds))
+
+
+def _with_seeds(name: str, rows: Sequence[Row], seeds: range) -> Designs:
     designs = []
-    for place, row in enumerate(to_confirm(rows, context.objectives, request.confirm_top)):
+    for place, row in enumerate(rows):
         lineage = {"lineage": row["lineage"]} if row.get("lineage") else {}
-        for k in range(request.confirm_seeds):
-            seed = request.config.run.seed + 1 + k
-            values = row["values"] | {"run.seed": seed, "data.order_seed": seed}
-            designs.append({"trial_id": f"confirm-{place}-s{k}", **values, **lineage})
+        for k, seed in enumerate(seeds):
+            values = row["values"] | dict.fromkeys(SEEDS, seed)
+            designs.append({"trial_id": f"{name}-{place}-s{k}", **values, **lineage})
     return tuple(designs)
+
+
+def confirm_warm_designs(context: SweepContext, designs: Designs) -> Designs:
+    """Return a design for each PSNR phase of the confirmation that does not exist yet.
+
+    Designs of equal architecture and seed share one. The list is stored before any is trained, because a
+    resumed stage knows its trials by their places in it.
+    """
+    storage, request, plan = context.storage, context.request, context.plan
+    planned = read_planned(storage, request.name, WARM)
+    if planned is None:
+        missing = {}
+        for design in (*designs, *longer_designs(context, designs)):
+            settings = settings_of(design)
+            config = override(request.config, settings)
+            source = warm_starts.source(config, "confirm", flatten(request.config))
+            key = warm_start_key(source, plan.digests["train"]) if source else ""
+            if key and not warm_starts.ready(storage, key):
+                missing[key] = {"trial_id": f"warm-{key}"} | {k: v for k, v in settings.items() if in_key(k)}
+        planned = list(missing.values())
+        write_planned(storage, request.name, WARM, planned)
+    return tuple(planned)
+
+
+def longer_designs(context: SweepContext, designs: Designs) -> Designs:
+    """Return a PSNR network of each confirmed architecture, trained on for as much as the GAN phase costs.
+
+    Costs are floating-point operations of the updates. They have the first seed of the confirmation.
+    """
+    base, longer = context.request.config, {}
+    if not base.run.psnr_steps:
+        return ()
+    for design in designs:
+        settings = {k: v for k, v in settings_of(design).items() if in_key(k)}
+        architecture = tuple((k, v) for k, v in settings.items() if k not in SEEDS)
+        if architecture not in longer:
+            config = override(base, settings)
+            ratio = step_flops(config, "gan") / step_flops(config, "psnr")
+            more = round(config.run.gan_steps * ratio)
+            longer[architecture] = settings | {"run.psnr_steps": config.run.psnr_steps + more}
+    return tuple(longer.values())
+
+
+def psnr_networks(context: SweepContext, designs: Designs) -> list[PsnrNetwork]:
+    """Return the networks of `longer_designs` that were trained, here or by an earlier sweep."""
+    found = []
+    for settings in longer_designs(context, designs):
+        config = override(context.request.config, settings)
+        key = warm_start_key(config, context.plan.digests["train"])
+        if warm_starts.ready(context.storage, key):
+            place = warm_starts.published(context.storage, key)
+            val = warm_starts.metrics(context.storage, key)
+            found.append(PsnrNetwork(key, settings, config, place, val))
+    return found
 
 
 def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
@@ -60,13 +156,29 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
         return tests
     context.progress.begin("test")
     confirmed = [r for r in rows if r["stage"] == "confirm" and r["finished"]]
-    warm = [storage.url(context.path(f"trials/{r['trial_id']}/warm")) for r in confirmed]
+    networks = psnr_networks(context, confirm_designs(context, rows))
     own = [checkpoint_url(storage, request.name, str(r["checkpoint"])) for r in confirmed]
-    pairs = list(zip(own, warm, strict=True))
-    evaluations = evaluate_checkpoints(pairs, "test", request, context.plan.digests["test"], context.capacity)
-    tests = []
-    for row, evaluation in zip(confirmed, evaluations, strict=True):
-        tests.append(test_row(row, evaluation, request.price_per_gpu_hour))
+    beside = [_beside(context, r, networks) for r in confirmed]
+    pairs = list(zip(own, beside, strict=True))
+    pairs += [(storage.url(n.checkpoint), {}) for n in networks]
+    digest = context.plan.digests["test"]
+    images = images_of("test", request, digest, context.capacity, context.objectives)
+    evaluations = evaluate_checkpoints(pairs, images, context.capacity)
+    price, tests = request.price_per_gpu_hour, []
+    for row, evaluation in zip(confirmed, evaluations[: len(confirmed)], strict=True):
+        tests.append(test_row(row, evaluation, price))
         context.record.test(row["trial_id"], evaluation)
+    for network, evaluation in zip(networks, evaluations[len(confirmed) :], strict=True):
+        tests.append(psnr_row(network, evaluation, price))
     write_stage(storage, request.name, "test", tests)
     return tests
+
+
+def _beside(context: SweepContext, row: Row, networks: Sequence[PsnrNetwork]) -> dict[str, str]:
+    """Return the URLs of the networks that a confirmed one is compared with: warm start, longer phase."""
+    beside = {"warm": context.storage.url(row["warm"])} if row["warm"] else {}
+    for network in networks:
+        own = {k: v for k, v in network.values.items() if k not in (*SEEDS, "run.psnr_steps")}
+        if all(row["config"][name] == value for name, value in own.items()):
+            beside["longer"] = context.storage.url(network.checkpoint)
+    return beside

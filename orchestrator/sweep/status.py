@@ -13,7 +13,14 @@ from orchestrator.sweep.claim import is_running
 from orchestrator.sweep.heartbeat import request_stop
 from orchestrator.sweep.summary import resume_command, storage_option
 
-STAGES = ("warm", "screen", "confirm", "test")
+STAGES = {
+    "warm": ("warm",),
+    "screen": ("screen",),
+    "repeat": ("repeat-0", "repeat-1"),
+    "confirm": ("warm-confirm", "confirm"),
+    "test": ("test",),
+}
+"""Stage -> the files of its parts; it is done when the last one is there."""
 
 
 def status(storage: Storage, name: str) -> list[str]:
@@ -23,9 +30,10 @@ def status(storage: Storage, name: str) -> list[str]:
     died = facts["status"] == "running" and not is_running(storage, name)
     state = "died" if died else facts["status"]
     lines = [f"{name}: {state}, began {began} ({facts['recipe']} over space {facts['space']})"]
-    for stage in STAGES:
-        rows = read_stage(storage, name, stage)
-        if rows is not None:
+    for stage, parts in STAGES.items():
+        done = [read_stage(storage, name, part) for part in parts]
+        if done[-1] is not None:
+            rows = [row for part in done for row in part or ()]
             endings = Counter(_kind_of(r["verdict"]) for r in rows)
             counts = ", ".join(f"{n} {ending}" for ending, n in endings.most_common())
             lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}")

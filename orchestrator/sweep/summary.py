@@ -38,8 +38,23 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         *_limits_and_failures(facts),
         f"report:  {storage.root}/{name}/report.html",
         f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {tracking_uri(facts, Path(storage.root))})",
-        f"promote: python experiments/promote.py {name}{storage_option(storage)}",
+        *(
+            [f"promote: python experiments/promote.py {name}{storage_option(storage)}"]
+            if facts["pick"]
+            else []
+        ),
     ]
+
+
+def nothing_confirmed(facts: Mapping[str, Any], storage: Storage) -> str:
+    """Return the sentence for a sweep of which no design was confirmed: why, and what to do."""
+    name, screened = facts["name"], facts["counts"]["screen"]
+    why = facts["failures"][0] if facts["failures"] else f"{facts['counts']['diverged']} trials diverged"
+    return (
+        f"no design was confirmed, so there is nothing to promote: {screened} designs were screened; {why}. "
+        f"Look at python experiments/sweep.py --status {name}{storage_option(storage)} and at the report, "
+        f"change the settings (lower learning rates if trials diverged) and start under another --name"
+    )
 
 
 def _designs(facts: Mapping[str, Any]) -> list[str]:

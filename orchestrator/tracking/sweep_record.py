@@ -44,7 +44,7 @@ class SweepRecord:
     def start_trial(self, stage: str, trial_id: str, design: str, config: Mapping[str, Any]) -> None:
         """Start a child run with every setting under its dotted name."""
         journal = self._journal(run_key(self.sweep, stage, trial_id))
-        seed = f" seed {config['run.seed']}" if stage == "confirm" else ""
+        seed = f" seed {config['run.seed']}" if stage in ("repeat", "confirm") else ""
         tags = {"stage": stage, "design": design, "seed": config["run.seed"], "trial_id": trial_id}
         journal.start(f"{stage} {design}{seed}", config, tags, parent_key=self.sweep)
         self.writer.append(journal.drain())

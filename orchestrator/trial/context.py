@@ -89,18 +89,19 @@ class TrialContext:
 
     @cached_property
     def warm_key(self) -> str:
-        """The key of the PSNR phase that this trial trains or starts from."""
-        return warm_start_key(self.config, self.spec.digests["train"])
+        """The key of the PSNR phase that this trial trains or starts from; empty if there is none."""
+        config = warm_starts.source(self.config, self.spec.stage, self.spec.base)
+        return warm_start_key(config, self.spec.digests["train"]) if config else ""
 
     @property
     def warm_name(self) -> str:
         """The storage name of the generator that the GAN phase starts from."""
-        if self.spec.stage == "confirm":
-            return self.name("warm")  # confirmation shares nothing across seeds
         return warm_starts.published(self.storage, self.warm_key)
 
     @cached_property
-    def warm_generator(self) -> nn.Module:
-        """The generator that the GAN phase started from, for pictures."""
+    def warm_generator(self) -> nn.Module | None:
+        """The generator that the GAN phase started from, for pictures; None if there is none."""
+        if not self.warm_key:
+            return None
         folder = self.storage.fetch(self.warm_name, self.scratch)
         return checkpoint.load_generator(folder)[0].to(self.rank.device)

@@ -5,6 +5,7 @@ Checkpoints are stored under STORAGE/NAME/trials/ID/attempt-*/; Tune carries onl
 
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.device import describe_device, release_memory
 from trainers.monitor import SilentMonitor
-from trainers.objectives import Objectives, order_feasible_first
+from trainers.objectives import Objectives
 from trainers.state import Diverged, History, TrainState
 
 KEEP_SECONDS = 300.0
@@ -156,7 +157,7 @@ class TrialMonitor:
             status=Status.DIVERGED,
             diverged_term=diverged.term,
             ranked=grey,
-            warm_start=_warm_start(state, history),
+            warm_start=self._warm_start(state, history),
         )
 
     def report_failed(self, reason: str, machine_fault: bool = False) -> None:
@@ -178,15 +179,23 @@ class TrialMonitor:
     # -- parts -----------------------------------------------------------------------------------------
 
     def _results(self, state: TrainState, history: History) -> dict[str, Any]:
-        return {"ranked": self._ranked(state, history), "warm_start": _warm_start(state, history)}
+        return {"ranked": self._ranked(state, history), "warm_start": self._warm_start(state, history)}
 
     def _ranked(self, state: TrainState, history: History) -> dict[str, float]:
         """Return what the trial is worth: see TrialReport.ranked."""
         if state.phase != "gan":
             return history.smoothed()
-        objectives = Objectives.of(self.config.objective)
-        floor = objectives.floor(history.curve[0])
-        return history.best_smoothed(lambda m: order_feasible_first(objectives.point(m), floor))
+        objectives = replace(Objectives.of(self.config.objective), least=self.context.spec.least)
+        warm_start = self._warm_start(state, history)
+        return history.best_smoothed(lambda m: objectives.order(m, warm_start))
+
+    def _warm_start(self, state: TrainState, history: History) -> dict[str, float]:
+        """Return the metrics of the network that the GAN phase started from, or of bicubic without one."""
+        if state.phase != "gan" or not history.curve:  # the first evaluation may be what diverged
+            return {}
+        if not self.context.warm_key:
+            return dict(self.context.spec.bicubic)
+        return {k: v for k, v in history.curve[0].items() if k != "step"}
 
     def _axis(self, phase: str, step: int) -> int:
         """Return the step on one axis for both phases, as MLflow shows it."""
@@ -215,7 +224,8 @@ class TrialMonitor:
 
     def _draw_strip(self, state: TrainState) -> None:
         context = self.context
-        models = {"warm start": context.warm_generator, "ours": state.ema}
+        warm = context.warm_generator
+        models = ({"warm start": warm} if warm else {}) | {"ours": state.ema}
         scale, device = self.config.generator.scale, context.rank.device
         picture = image_strips.draw(context.inputs.pairs, models, scale, device)
         context.storage.write_bytes(context.name("strip.png"), picture)
@@ -269,13 +279,6 @@ class RankMonitor(SilentMonitor):
 
     def take_over(self, saved: Path) -> None:
         """Do nothing: this rank reports no shares."""
-
-
-def _warm_start(state: TrainState, history: History) -> dict[str, float]:
-    """Return the metrics of the network that the GAN phase started from."""
-    if state.phase != "gan" or not history.curve:  # the first evaluation may be what diverged
-        return {}
-    return {k: v for k, v in history.curve[0].items() if k != "step"}
 
 
 def _mid_grey(lr_image: Tensor, scale: int) -> Tensor:

@@ -1,5 +1,6 @@
 """The specification of a trial: the settings that its stage shares, and its own id, design and lineage."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,10 @@ class TrialSpec:
     """Processes in which a trial compiles kernels if run.compile is set: its part of the cores."""
     metrics: tuple[str, ...] = field(default=())
     """Metrics measured on val: both objectives first."""
+    least: float = -math.inf
+    """Signed distortion below which no network is feasible (Objectives.least)."""
+    bicubic: dict[str, float] = field(default_factory=dict)
+    """Metrics of bicubic upscaling on val, which is what to beat where there is no warm start."""
     ranks: int = 1
     """Processes of a trial; if more than one, each has its own device (orchestrator/trial/distributed.py)."""
     gpus: float = 0.0

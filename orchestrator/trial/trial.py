@@ -67,7 +67,7 @@ class Trial:
         self.monitor = TrialMonitor(context) if context.rank.leads else RankMonitor(context)
 
     def run(self) -> None:
-        """Run the trial: warm, the PSNR phase, published; screen, the GAN phase; confirm, both.
+        """Run the trial: warm, the PSNR phase, published; any other stage, the GAN phase from such a start.
 
         Raises:
             Preempted: this machine is about to be taken; the trial resumes elsewhere.
@@ -77,10 +77,10 @@ class Trial:
             state, history = self._begin(run)
             if state.phase == "psnr":
                 run.run_phase(state, history)
-            if self.stage == "confirm" and state.phase == "psnr":
-                self._keep_warm_start(state, history)
-                state, history = run.new_phase("gan", checkpoint.weights_of(state.ema)), History()
-            if state.phase == "gan":
+                if not history.curve:  # no step of its own: run.start_from is the warm start
+                    run.evaluate(state, history)
+                    self.monitor.save(state, history)
+            else:
                 self._run_segments(state, history)
         except Diverged as diverged:
             self.monitor.report_diverged(diverged, state, history)
@@ -152,18 +152,10 @@ class Trial:
             folder = context.storage.fetch(parent, context.scratch)
             self.monitor.take_over(folder)
             return run.resume(folder)
-        if self.stage != "screen":
-            return run.initial_state(), History()  # run.start_from counts, as it does without a sweep
+        if self.stage == "warm" or not context.config.run.psnr_steps:
+            # run.start_from counts, as it does without a sweep
+            return run.initial_state("psnr" if self.stage == "warm" else "gan"), History()
         if not warm_starts.ready(context.storage, context.warm_key):
             raise UserError(f"the PSNR phase that it starts from (warm-{context.warm_key}) did not finish")
         folder = context.storage.fetch(context.warm_name, context.scratch)
         return run.new_phase("gan", checkpoint.generator_weights(folder)), History()
-
-    def _keep_warm_start(self, state: TrainState, history: History) -> None:
-        """Store the network that the PSNR phase of a confirmation ended with."""
-        context = self.context
-        if context.rank.leads:
-            folder = context.storage.staging_dir(context.warm_name, context.scratch)
-            extra = {"step": state.step, "val": history.latest()}
-            saved = checkpoint.save_generator(folder, context.config, state.ema, extra)
-            context.storage.publish(saved, context.warm_name)

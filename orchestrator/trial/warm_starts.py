@@ -1,13 +1,36 @@
-"""The published generators of PSNR phases, one per key, shared by all sweeps of a storage."""
+"""The published generators of PSNR phases, one per key, shared by all sweeps of a storage.
+
+A trial's GAN phase starts from the one of its architecture: screening and repeats from that of the sweep's
+own seeds, confirmation from that of its own, which designs of equal architecture and seed share.
+"""
 
 import json
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from trainers.config import TrainConfig, override
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage
+
+
+SEEDS = ("run.seed", "data.order_seed")
+
+
+def source(config: TrainConfig, stage: str, base: Mapping[str, Any]) -> TrainConfig | None:
+    """Return the settings of the PSNR phase that the GAN phase of a trial of `stage` starts from.
+
+    `base` are the sweep's settings, flat. A network given by run.start_from, without a PSNR phase of its own,
+    takes that phase's place whatever the seed. None if there is neither: then bicubic is what to beat.
+    """
+    run = config.run
+    if not run.psnr_steps and not run.start_from:
+        return None
+    if stage in ("screen", "repeat") or not run.psnr_steps:
+        return override(config, {name: base[name] for name in SEEDS})
+    return config
 
 
 def folder(warm_key: str) -> str:
@@ -24,6 +47,11 @@ def published(storage: "Storage", warm_key: str) -> str:
     """Return the storage name of the checkpoint of a warm start; FileNotFoundError if it is not ready."""
     done = storage.read_json(f"{folder(warm_key)}/done.json")
     return f"{folder(warm_key)}/{done.get('checkpoint', 'checkpoint')}"
+
+
+def metrics(storage: "Storage", warm_key: str) -> dict[str, float]:
+    """Return the metrics on val of a warm start that is ready."""
+    return json.loads(storage.read_text(f"{folder(warm_key)}/done.json"))["metrics"]
 
 
 def publish(storage: "Storage", warm_key: str, checkpoint: Path, metrics: Mapping[str, float]) -> None:

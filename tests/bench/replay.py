@@ -42,13 +42,20 @@ class Curve:
         """Return what the trial is ranked by there: its best so far by the product's rule, or its newest."""
         if self.plain is not None:
             return self.smoothed(index)
+        return self._best(range(index + 1), objectives)
+
+    def later(self, index: int, objectives: Objectives) -> tuple[float, float]:
+        """Return the best of the evaluations after `index`, of which none contains one up to there."""
+        return self._best(range(index + WINDOW, len(self.points)), objectives)
+
+    def _best(self, indices: Iterable[int], objectives: Objectives) -> tuple[float, float]:
         names = objectives.distortion, objectives.perceptual
         floor = objectives.point(dict(zip(names, self.points[0][1:], strict=True)))[0] - objectives.delta_db
 
         def order(values: tuple[float, float]) -> tuple[bool, float, float]:
             return order_feasible_first(objectives.point(dict(zip(names, values, strict=True))), floor)
 
-        return min((self.smoothed(i) for i in range(index + 1)), key=order)
+        return min((self.smoothed(i) for i in indices), key=order)
 
     def final(self, objectives: Objectives) -> tuple[float, float]:
         """Return the value of the trial when it ran to its end."""

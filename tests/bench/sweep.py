@@ -97,9 +97,12 @@ ARMS = (
     "stopping",
     "sharing + stopping",
     "the same, by front",
+    "a coin",
+    "inverted",
     "second sweep",
 )
-SHARING = ("sharing", "sharing + stopping", "the same, by front", "second sweep")
+SHARING = ("sharing", "sharing + stopping", "the same, by front", "a coin", "inverted", "second sweep")
+COIN = 0.41  # share of trials that the product's rule stops here
 STOPPING = ("stopping", "sharing + stopping", "the same, by front", "second sweep")
 
 
@@ -115,9 +118,30 @@ def arm(problem: Recorded, name: str, seed: int, trials: int) -> Replay:
     warm = problem.architectures * problem.psnr_steps if shared and name != "second sweep" else 0
     rule = "front" if name == "the same, by front" else "feasible_first"
     decide = halving(problem, rule) if name in STOPPING else None
+    if name == "a coin":
+        draw = random.Random(seed)
+        decide = at_rung(problem, lambda value, seen: draw.random() < COIN)
+    if name == "inverted":
+        keep = problem.reduction  # goes on only if it is among the worst by perception
+        decide = at_rung(problem, lambda value, seen: sum(v < value for v in seen) >= -(-len(seen) // keep))
     return replay(
         designs, decide, OBJECTIVES, problem.reference, own_warm_start=not shared, spent=warm, ended=ended
     )
+
+
+def at_rung(problem: Recorded, stops: Callable[[float, list[float]], bool]) -> Decide:
+    """Return decisions at the first rung by `stops(own perception, those recorded so far)`, larger better."""
+    seen: list[float] = []
+    decided: dict[str, bool] = {}
+
+    def decide(trial: str, report: TrialReport) -> str:
+        if report.step >= problem.milestones[0] and trial not in decided:
+            value = OBJECTIVES.point(report.ranked)[1]
+            seen.append(value)
+            decided[trial] = stops(value, seen)
+        return "STOP" if decided.get(trial) else "CONTINUE"
+
+    return decide
 
 
 def efficiency(problem: Recorded, seeds: int, trials: int) -> None:
@@ -156,9 +180,13 @@ def efficiency(problem: Recorded, seeds: int, trials: int) -> None:
 
 
 def correlations(problem: Recorded) -> None:
-    """Print Spearman's rank correlation of the values at a step with those of the whole trial."""
+    """Print Spearman's rank correlation of the values at a step with the best of the evaluations after it.
+
+    With the best of the whole trial, which contains the value at the step, curves without any effect of
+    their design would correlate too.
+    """
     final = [c.final(OBJECTIVES) for c in problem.designs.values()]
-    print(f"\nrank correlation with the end, over {len(final)} designs")
+    print(f"\nrank correlation with later evaluations, over {len(final)} designs")
     print(f"{'step of the whole trial':<26}{'psnr_y':>8}{'swd':>8}")
     for step in (problem.psnr_steps // 5, problem.psnr_steps // 2, problem.psnr_steps):
         seen = [next(p for p in c.early if p[0] == step) for c in problem.designs.values()]
@@ -166,8 +194,9 @@ def correlations(problem: Recorded) -> None:
     for milestone in sorted({problem.every, 2 * problem.every, *problem.milestones, problem.gan_steps // 2}):
         at = [next(i for i, p in enumerate(c.points) if p[0] >= milestone) for c in problem.designs.values()]
         seen = [c.ranked(i, OBJECTIVES) for c, i in zip(problem.designs.values(), at, strict=True)]
+        later = [c.later(i, OBJECTIVES) for c, i in zip(problem.designs.values(), at, strict=True)]
         mark = " (rung)" if milestone in problem.milestones else ""
-        _line(f"{problem.psnr_steps} + {milestone}{mark}", seen, final)
+        _line(f"{problem.psnr_steps} + {milestone}{mark}", seen, later)
 
 
 def _line(name: str, seen: list, final: list) -> None:

@@ -35,7 +35,7 @@ KILLS = int(os.environ.get("UPSWEEP_CHAOS_KILLS", "4"))
 """Of each kind, in each setting and place."""
 SEED = int(os.environ.get("UPSWEEP_CHAOS_SEED", "0"))
 DETERMINISTIC = ["--sampler", "grid", "--stopping", "none"]
-ADAPTIVE = ["--sampler", "tpe", "--trials", "6"]
+ADAPTIVE = ["--sampler", "tpe", "--trials", "6", "--stopping", "feasible_first"]
 # place -> what is killed there
 KINDS = {"machine": ("driver", "trial"), "cluster": ("driver", "trial", "raylet")}
 PLACES = [
@@ -60,7 +60,8 @@ def undisturbed():
     try:
         assert sweep.under_fire([], random.Random(0)) == []
         rows = bare(sweep.rows())
-        assert [r["stage"] for r in rows] == ["confirm"] * 2 + ["screen"] * 4 + ["test"] * 2 + ["warm"] * 2
+        stages = {"confirm": 2, "repeat": 4, "screen": 4, "test": 2, "warm": 4}
+        assert [r["stage"] for r in rows] == [s for s, n in stages.items() for _ in range(n)]
         return rows, recorded(sweep)
     finally:
         sweep.close()
@@ -85,6 +86,7 @@ def test_adaptive_setting_keeps_its_word(place):
         rows = [r for r in sweep.rows() if r["stage"] == "screen"]
         assert len(rows) == 6
         decisions_hold(sweep, rows)
+        rows += [r for r in sweep.rows() if r["stage"] in ("repeat", "confirm")]
         curves_are_their_designs_own(sweep, rows)
 
     go(ADAPTIVE, check, place, "adaptive")

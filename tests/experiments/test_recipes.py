@@ -35,12 +35,12 @@ DIGESTS = {
     "esrgan_16": "abee56b9c5991c29",
     "esrgan_16_x2": "1cf71b8c0db1495a",
     "esrgan_seed": "80d1d6c658c3c8d6",
-    "miniature_matrix": "37f911baf7accb68",
-    "miniature_colorize": "8242ee92c3525800",
-    "miniature_edges": "5b9a248ad2541f1a",
-    "miniature_upsampler": "b0341ddf2443aab5",
-    "miniature_plane": "678eef2dc965c90b",
-    "miniature_review": "402ca160d939cced",
+    "miniature_matrix": "b4e949125fecc913",
+    "miniature_colorize": "d1014bf67d0f5aab",
+    "miniature_edges": "e3cc3afcfbccdfab",
+    "miniature_upsampler": "e950b7eb05174a8d",
+    "miniature_plane": "8ea88ae8925b0804",
+    "miniature_review": "dbb39f569da0acbe",
 }
 """Of the settings that differ from the default: a recipe that changes its numbers gets a new name, because
 results quote the old one. A new setting changes none of these, if its default changes no recipe."""

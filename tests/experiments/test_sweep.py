@@ -206,12 +206,13 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("taken: died, began 19"), "nobody beats"
     assert said[1].split() == "warm done: 2 warm start trained, 1 diverged".split()
-    assert [line.split(None, 1) for line in said[2:5]] == [
+    assert [line.split(None, 1) for line in said[2:6]] == [
         ["screen", "1 trials begun"],
+        ["repeat", "not begun"],
         ["confirm", "not begun"],
         ["test", "not begun"],
     ]
-    assert "--resume taken" in said[5]
+    assert "--resume taken" in said[6]
     check(*here(["--status", "gone"], capsys, monkeypatch), "no sweep 'gone' in .*/runs; known: taken")
     assert tree(place) == before
 
@@ -222,7 +223,7 @@ def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
     assert sweep.main() == 0
     plan = capsys.readouterr().out
     assert "4 PSNR runs of 480 steps, one per architecture" in plan
-    assert "8 trials of up to 120 GAN steps" in plan
+    assert "6 trials of up to 120 GAN steps" in plan
     assert "2 designs x 2 seeds" in plan
     assert re.search(
         r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm ", plan

@@ -29,9 +29,10 @@ from trainers.objectives import Objectives
 from trainers.state import History
 from trainers.training import TrainingRun
 
-STAGES = ("warm", "screen", "confirm", "test")
+STAGES = ("warm", "screen", "repeat", "confirm", "test")
+LAST_PARTS = {"repeat": "repeat-1"}  # file of a stage's last part, if that has another name than the stage
 SETTINGS = """
---recipe demo --confirm-top 1 --confirm-seeds 2
+--recipe demo --repeat-top 2 --confirm-top 1 --confirm-seeds 2
 --run.psnr-steps 40 --run.gan-steps 32 --run.psnr-eval-every-steps 20 --run.eval-every-steps 4
 --run.log-every-steps 4 --run.checkpoint-every-steps 4 --optim.lr-psnr 3e-3 --run.ema-decay 0.9
 --generator.channels 24 --generator.num-blocks 1 --discriminator.base-channels 8 --discriminator.num-layers 4
@@ -46,7 +47,17 @@ rungs: 2
 reduction: 2
 """
 # entries that differ between two runs of one sweep: names, places and times
-VOLATILE = ("trial_id", "of", "mlflow_run_id", "gpu_hours", "cpu_hours", "cost", "checkpoint", "strip")
+VOLATILE = (
+    "trial_id",
+    "of",
+    "mlflow_run_id",
+    "gpu_hours",
+    "cpu_hours",
+    "cost",
+    "checkpoint",
+    "strip",
+    "warm",
+)
 TIMED = ("data_wait_share", "gpu_hours", "cpu_hours", "cost", "steps_per_second", "seconds")
 
 
@@ -83,7 +94,8 @@ class Sweep:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def stage(self):
-        done = [s for s in ("warm", "screen", "confirm") if (self.home / "stages" / f"{s}.json").exists()]
+        files = {s: self.home / "stages" / f"{LAST_PARTS.get(s, s)}.json" for s in STAGES[:-1]}
+        done = [s for s, file in files.items() if file.exists()]
         return STAGES[len(done)]
 
     def said(self, name="s"):
@@ -108,7 +120,7 @@ class Sweep:
         hit, left = [], list(kills)
         driver = self.start()
         while driver.poll() is None:
-            due = left and STAGES.index(left[0][1]) <= STAGES.index(self.stage()) < 3
+            due = left and STAGES.index(left[0][1]) <= STAGES.index(self.stage()) < len(STAGES) - 1
             if not (due and self.working(driver, left[0][0])):
                 time.sleep(0.2)
                 continue
@@ -185,7 +197,7 @@ def _plan(left, draw):
     """Return one kill of each kind that is due in each stage, in any order: (kind, earliest stage)."""
     left = dict(left)
     plan = []
-    for stage in STAGES[:3]:
+    for stage in STAGES[:-1]:
         for kind in draw.sample(sorted(left), len(left)):
             if left[kind]:
                 left[kind] -= 1
@@ -244,9 +256,7 @@ class Recorder:
 def curves_are_their_designs_own(sweep, rows):
     """Assert that each curve, up to its stop, is that of the design when run alone and undisturbed."""
     torch.set_num_threads(1)
-    device, warm = torch.device("cpu"), {}
-    for path in (sweep.storage / "warm").glob("*/checkpoint-*"):
-        warm[json.loads((path / "config.json").read_text())["generator.norm"]] = path
+    device = torch.device("cpu")
     for row in rows:
         config = from_flat(row["config"])
         images = {role: open_role(config.data, role, sweep.storage) for role in ("train", "val")}
@@ -255,6 +265,6 @@ def curves_are_their_designs_own(sweep, rows):
         evaluator = Evaluator(pairs, ("psnr_y", "swd"), scale=config.generator.scale, device=device)
         monitor = Recorder()
         run = TrainingRun(config, loader, evaluator, monitor, device, stop=lambda: False)
-        run.run_phase(run.new_phase("gan", generator_weights(warm[config.generator.norm])), History())
+        run.run_phase(run.new_phase("gan", generator_weights(sweep.storage / row["warm"])), History())
         assert row["curve"] == monitor.points[: len(row["curve"])]
         assert row["curve"][-1][0] == row["steps"]

@@ -92,6 +92,7 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
                 **numbers,
                 "of": identity,
                 "verdict": "measured on test",
+                "keys": [str(k) for k in range(31)],
                 "per_image": {"psnr_y": images} | {f"{k}/psnr_y": base for k, base in bases.items()},
             }
             rows.append(row("test", f"test-{place}-s{seed}", design, psnr - 0.1, swd + 1 + noise, **tested))

@@ -4,7 +4,14 @@ import pytest
 from helpers.tiny import tiny
 
 from trainers.metrics import METRICS
-from trainers.objectives import Objectives, dominates, front, order_feasible_first, running_front
+from trainers.objectives import (
+    Objectives,
+    dominates,
+    front,
+    measured_metrics,
+    order_feasible_first,
+    running_front,
+)
 
 
 @pytest.mark.parametrize("distortion", METRICS)
@@ -20,9 +27,9 @@ def test_a_better_value_is_a_larger_coordinate_for_every_metric(distortion, perc
     assert good[0] > bad[0] and good[1] > bad[1] and dominates(good, bad) and not dominates(bad, good)
 
 
-def test_the_reference_is_bicubics_point():
+def test_the_reference_is_delta_below_bicubic_in_distortion_and_bicubic_in_perception():
     objectives = Objectives.of(tiny().objective)
-    assert objectives.reference({"bicubic/psnr_y": 25.0, "bicubic/swd": 9.0, "psnr_y": 1.0}) == (25.0, -9.0)
+    assert objectives.reference({"bicubic/psnr_y": 25.0, "bicubic/swd": 9.0, "psnr_y": 1.0}) == (22.0, -9.0)
 
 
 def test_equal_points_do_not_dominate_and_both_stay_on_the_front():
@@ -49,4 +56,23 @@ def test_the_running_front_of_an_error_keeps_the_smaller_one():
 
 def test_the_floor_is_delta_below_the_warm_start_whichever_way_the_metric_goes():
     assert Objectives("psnr_y", "swd", 1.5).floor({"psnr_y": 30.0}) == 28.5
-    assert Objectives("rmse_y", "swd", 1.5).floor({"warm/rmse_y": 8.0}, "warm/") == -9.5
+    assert Objectives("rmse_y", "swd", 1.5).floor({"warm/rmse_y": 8.0}, prefix="warm/") == -9.5
+
+
+def test_lr_consistency_that_is_lacking_makes_infeasible_by_that_distance():
+    objectives, warm = Objectives("psnr_y", "swd", 1.5), {"psnr_y": 30.0}
+    assert objectives.floor(warm, {"psnr_y": 29.0, "lr_consistency": 32.0}) == 28.5
+    assert objectives.floor(warm, {"psnr_y": 29.0, "lr_consistency": 30.0}) == 31.0
+    assert objectives.floor(warm, {"psnr_y": 20.0, "lr_consistency": 31.0}) == 28.5, "the larger distance"
+    assert objectives.floor(warm, {"psnr_y": 29.0}) == 28.5, "pairs without a known degradation have none"
+
+
+def test_what_champions_demand_is_a_floor_beside_delta():
+    objectives = Objectives("psnr_y", "swd", 1.5, least=29.0)
+    assert objectives.floor({"psnr_y": 30.0}) == 29.0 and objectives.floor({"psnr_y": 31.0}) == 29.5
+    assert objectives.order({"psnr_y": 28.8, "swd": 1.0}, {"psnr_y": 30.0})[0] is True
+
+
+def test_lr_consistency_is_measured_where_the_input_is_the_image_made_small():
+    assert measured_metrics(tiny()) == ("psnr_y", "swd", "lr_consistency")
+    assert measured_metrics(tiny(data__input="grey")) == ("psnr_y", "swd")

@@ -7,8 +7,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainers.config import TrainConfig, override
 from trainers.device import wait_for_device
 from trainers.models import deployed
+from trainers.state import new_state
+from trainers.step_losses import build_features
+from trainers.train_step import TrainStep
 
 
 def parameters(network: nn.Module) -> int:
@@ -28,6 +32,21 @@ def gmacs(network: nn.Module, scale: int) -> float:
     with FlopCounterMode(display=False) as counter:
         shape_only(torch.zeros(1, 3, 96 // scale, 96 // scale, device="meta"))
     return counter.get_total_flops() / 2e9 * (1280 * 720) / 96**2
+
+
+def step_flops(config: TrainConfig, phase: str) -> float:
+    """Return the floating-point operations of one update on one crop in `phase` (psnr or gan), on the CPU.
+
+    Updates of a batch take as many for each crop, so ratios of phases hold for any batch size.
+    """
+    alone = {"data.batch_size": 1, "optim.micro_batches": 1, "run.compile": False, "run.precision": "fp32"}
+    single, cpu = override(config, alone), torch.device("cpu")
+    features = build_features(single, cpu) if phase == "gan" else None
+    step = TrainStep(single, new_state(single, phase, cpu), features)
+    side, small = single.data.crop_px, single.data.crop_px // single.generator.scale
+    with FlopCounterMode(display=False) as counter:
+        step(torch.rand(1, 3, side, side), torch.rand(1, 3, small, small))
+    return float(counter.get_total_flops())
 
 
 @torch.inference_mode()

@@ -2,10 +2,12 @@
 
 import pandas as pd
 import pytest
-from helpers.promotion import storage, sweep  # noqa: F401
+from helpers.promotion import Known, storage, sweep  # noqa: F401
 
 from datasets.errors import UserError
+from orchestrator.registry import evaluate
 from orchestrator.registry.candidate_source import CandidateSource
+from orchestrator.registry.gate import USES
 from orchestrator.registry.promote import open_registry, promote, roll_back
 from orchestrator.registry.registry import Registry
 from orchestrator.tracking.server import default_uri
@@ -33,6 +35,45 @@ def test_a_dry_run_registers_nothing(storage):
     assert registry.model == "upsweep-demo" and registry.versions() == []
     with pytest.raises(UserError, match="upsweep-demo has no previous champion to restore"):
         roll_back(registry)
+
+
+def test_every_look_at_the_gate_images_counts_and_the_twenty_first_is_refused(storage):
+    sweep(storage, "demo", 1.0)
+    source = CandidateSource(str(storage), "demo")
+    assert "consulted 1 times" in promote(source, dry_run=True).card
+    assert "consulted 2 times" in promote(source, dry_run=True).card
+    registry = open_registry(source)
+    for _ in range(USES - 2):
+        registry.count_gate_use("gate0123")
+    with pytest.raises(UserError, match=r"have served 20 decisions on upsweep-demo.*set --gate to images"):
+        promote(source)
+    assert registry.versions() == []
+
+
+def test_the_gate_set_can_be_renewed(storage, monkeypatch):
+    sweep(storage, "demo", 1.0)
+    asked = []
+
+    class Renewed(Known):
+        def __init__(self, config, work_dir, device):
+            super().__init__(config, work_dir, device)
+            asked.append(config.data.source("gate"))
+
+    monkeypatch.setattr(evaluate, "GateImages", Renewed)
+    promote(CandidateSource(str(storage), "demo", gate="fresh"), dry_run=True)
+    assert asked == ["fresh"]
+
+
+def test_a_challenger_of_many_small_losses_meets_the_first_champion(storage):
+    """Each may lose 0.5 dB to the present champion, but not to the first one."""
+    source = CandidateSource(str(storage), "demo", model="m")
+    for version, (quality, promoted) in enumerate(((1.0, True), (1.3, True)), start=1):
+        sweep(storage, "demo", quality)
+        assert promote(source).is_champion is promoted
+        tags = open_registry(source).versions()[0].tags
+        assert tags["upsweep.objective"] == "psnr_y, swd, delta 3", version
+    sentences = [c.sentence for c in promote(source, dry_run=True).decision.checks]
+    assert any("against first champion of the same objective: holds" in s for s in sentences)
 
 
 @pytest.mark.parametrize("other", [{"run": "0123"}, {"checkpoint": "some/folder"}])

@@ -12,11 +12,13 @@ from orchestrator.report import build_report
 def test_the_answer_comes_first_with_gain_seeds_and_cost(tmp_path):
     fake_sweep(tmp_path)
     page = Page(build_report(tmp_path))
-    assert re.search(r"adv=0\.1 wins, swd 3\d% better than bicubic, 3\d% better than its warm", page.text)
+    assert re.search(
+        r"adv=0\.1 was picked on val, swd 3\d% better than bicubic, 3\d% better than its warm", page.text
+    )
     assert "2 seeds, 31 test images: 2 of 2 beat bicubic and 2 of 2 beat their own warm start." in page.text
     assert "Fewer than 5 seeds: an estimate, not a claim." in page.text
     assert "15 trials screened" in page.text and "12 min on the clock" in page.text
-    assert page.text.index("wins") < page.text.index("Perception against distortion")
+    assert page.text.index("picked on val") < page.text.index("Perception against distortion")
 
 
 def test_the_page_needs_no_network_and_stays_small(tmp_path):

@@ -8,6 +8,7 @@ from helpers.report_page import Page
 from orchestrator.report import build_report
 from orchestrator.report.data import read
 from orchestrator.report.sentences import (
+    against_sentinels,
     checkpoint_choice,
     duration,
     headline,
@@ -50,6 +51,27 @@ def test_a_sweep_without_a_pick_or_without_rows_recommends_nothing(tmp_path):
         sweep.pop(key, None)
     (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"status": "running", "ended": None}))
     assert "No model is recommended: the sweep is running." in Page(build_report(tmp_path)).text
+
+
+def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    found = {"sharpened": {"strength": 0.5, "interval": [1.25, None, 2.0], "beaten": False}}
+    found["longer"] = {"strength": None, "interval": [-3.0, -4.0, -2.0], "beaten": True}
+    for row in rows:
+        if row["stage"] == "test":
+            row |= {"sentinels": found}
+            row["metrics"] |= {"sharpened/swd": 28.0, "longer/swd": 44.0}
+    reason = "b4 is no better than its warm start under an unsharp mask; so the PSNR network ships"
+    sweep |= {"gan_pick": sweep["pick"], "pick": "psnr-1", "unbeaten": ["sharpened"], "pick_reason": reason}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    results = read(tmp_path)
+    assert headline(results) == f"No GAN deserves to ship: {reason}."
+    assert against_sentinels(results) == (
+        "Sentinels, swd on test: not better than its warm start under an unsharp mask (0.5), +1.25 [–, +2]; "
+        "better than a longer PSNR phase of equal cost, -3 [-4, -2]."
+    )
+    assert "its warm start under an unsharp mask" in Page(build_report(tmp_path)).text
 
 
 def test_outcomes_that_differ_by_a_number_are_one_group(tmp_path):

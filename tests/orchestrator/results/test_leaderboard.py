@@ -1,8 +1,8 @@
-"""Choices among rows: the best checkpoint of a trial, and the designs that are confirmed."""
+"""Choices among rows: the best checkpoint of a trial, and the best designs."""
 
 from helpers.rows import SWD, report_of, row
 
-from orchestrator.results.leaderboard import group_by_design, to_confirm, use_best_checkpoint
+from orchestrator.results.leaderboard import best_designs, group_by_design, use_best_checkpoint
 
 CANDIDATES = (
     {"step": 0, "psnr_y": 30.2, "swd": 190.0, "checkpoint": "0"},
@@ -42,10 +42,10 @@ def test_full_budget_before_stopped_then_the_rule():
         screened("never began", 0, 30.0, 10.0),
         row("warm-1", stage="warm"),
     ]
-    names = [r["trial_id"] for r in to_confirm(rows, SWD, 9)]
+    names = [r["trial_id"] for r in best_designs(rows, SWD, 9)]
     assert names == ["sharper", "full", "further", "stopped"]
-    assert [r["trial_id"] for r in to_confirm(rows, SWD, 1)] == ["sharper"]
-    assert to_confirm([], SWD, 2) == []
+    assert [r["trial_id"] for r in best_designs(rows, SWD, 1)] == ["sharper"]
+    assert best_designs([], SWD, 2) == []
 
 
 def test_a_design_drawn_twice_is_confirmed_once():
@@ -55,7 +55,19 @@ def test_a_design_drawn_twice_is_confirmed_once():
         screened("again", 120, 30.0, 150.0, values=same),
         screened("other", 120, 30.0, 170.0, values={"generator.num_blocks": 2}),
     ]
-    assert [r["trial_id"] for r in to_confirm(rows, SWD, 3)] == ["again", "other"]
+    assert [r["trial_id"] for r in best_designs(rows, SWD, 3)] == ["again", "other"]
+
+
+def test_a_design_is_worth_the_mean_of_its_runs_screened_and_repeated():
+    lucky, steady = ({"generator.num_blocks": n} for n in (4, 8))
+    rows = [
+        screened("lucky", 120, 30.0, 100.0, values=lucky),
+        screened("steady", 120, 30.0, 120.0, values=steady),
+        screened("lucky again", 120, 30.0, 160.0, stage="repeat", values=lucky | {"run.seed": 1}),
+        screened("steady again", 120, 30.0, 124.0, stage="repeat", values=steady | {"run.seed": 1}),
+    ]
+    assert [r["trial_id"] for r in best_designs(rows[:2], SWD, 2)] == ["lucky", "steady"]
+    assert [r["trial_id"] for r in best_designs(rows, SWD, 2)] == ["steady", "lucky"]
 
 
 def test_rows_are_grouped_by_design_in_order_of_appearance():

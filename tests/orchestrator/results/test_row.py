@@ -43,6 +43,7 @@ GOLDEN = {
     "candidates": [],
     "checkpoint": "url/120",
     "strip": "url/strip.png",
+    "warm": None,
     "diverged": False,
     "finished": True,
 }

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from datasets.config import DataConfig
 from orchestrator.sweep import held_out
@@ -12,6 +13,7 @@ from orchestrator.trial.inputs import open_role
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
+from trainers.objectives import Objectives
 
 
 def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_path):
@@ -29,7 +31,9 @@ def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_pa
     )
     digest = open_role(data, "test", tmp_path / "work").digest
     metrics = ("psnr_y", "lr_consistency")
-    found = evaluate(str(folder), str(folder), HeldOutImages("test", digest, tmp_path / "work", metrics))
+    found = evaluate(
+        str(folder), {"warm": str(folder)}, HeldOutImages("test", digest, tmp_path / "work", metrics)
+    )
     assert (
         f"degradation=pil; images={digest}; scale=4; precision=fp32; n=2"
         in found["protocol"]["lr_consistency"]
@@ -45,4 +49,37 @@ def test_degradation_and_images_of_the_test_role_are_part_of_the_protocol(tmp_pa
     on_val = held_out._summary(network, config, val)
     assert on_val["psnr_y"] == found["per_image"]["psnr_y"][0], "on the first data.eval_images of val"
     with pytest.raises(RuntimeError, match="data.test holds other images on this node than on the driver's"):
-        evaluate(str(folder), str(folder), HeldOutImages("test", "other", tmp_path / "work", metrics))
+        evaluate(str(folder), {}, HeldOutImages("test", "other", tmp_path / "work", metrics))
+
+
+def test_a_network_is_compared_with_its_warm_start_sharpened_and_with_noise(tmp_path):
+    """The network is its own warm start: an unsharp mask of a blurred photograph is nearer to it."""
+    rng = np.random.default_rng(0)
+    for role in ("val", "test"):
+        (tmp_path / role).mkdir()
+        for k in range(4):
+            pixels = gaussian_filter(rng.integers(256, size=(64, 64, 3)), (1.5, 1.5, 0)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / role / f"{role}{k}.png")
+    data = DataConfig(test=str(tmp_path / "test"), val=str(tmp_path / "val"), crop_px=32)
+    config = TrainConfig(
+        data=data, generator=GeneratorConfig(num_blocks=1, channels=4, global_skip="bicubic", norm="none")
+    )
+    network = build_generator(config.generator)
+    with torch.no_grad():
+        for weights in network.parameters():
+            weights.mul_(0.01)  # bicubic, and hardly anything more
+    folder = str(checkpoint.save_generator(tmp_path / "runs/step-1", config, network, {}))
+    digest = open_role(data, "test", tmp_path / "work").digest
+    objectives = Objectives("psnr_y", "rmse_y", 1.0)
+    images = HeldOutImages("test", digest, tmp_path / "work", ("psnr_y", "rmse_y"), objectives=objectives)
+    found = evaluate(folder, {"warm": folder, "longer": folder}, images)
+    assert set(found["sentinels"]) == {"sharpened", "noisy", "longer"}
+    sharpened, noisy, longer = (found["sentinels"][n] for n in ("sharpened", "noisy", "longer"))
+    assert (
+        not sharpened["beaten"]
+        and sharpened["interval"][0] > 0
+        and sharpened["strength"] in (0.25, 0.5, 1, 2)
+    )
+    assert noisy["beaten"] and noisy["strength"] == 1.0, "noise betters no distance of pixels"
+    assert longer["interval"] == [0.0, 0.0, 0.0] and not longer["beaten"], "equal is not better"
+    assert "sharpened/psnr_y" in found["summary"] and len(found["per_image"]["noisy/rmse_y"]) == 4

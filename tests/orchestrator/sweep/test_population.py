@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from experiments import recipes
-from orchestrator.results.leaderboard import to_confirm
+from orchestrator.results.leaderboard import best_designs
 from orchestrator.results.row import design_key
 from orchestrator.search.space import LogFloat, Space
 from orchestrator.sweep.population import Member, Population, replacements
@@ -130,7 +130,7 @@ def test_a_failed_member_is_replaced_and_the_row_says_why():
 def test_a_network_that_failed_at_the_end_is_not_confirmed():
     rows = Sweep(failed={"screen-g2-m000"}).population().run()
     assert rows[0]["diverged"]
-    assert rows[0]["trial_id"] not in [r["trial_id"] for r in to_confirm(rows, OBJECTIVES, 8)]
+    assert rows[0]["trial_id"] not in [r["trial_id"] for r in best_designs(rows, OBJECTIVES, 8)]
 
 
 def test_equal_settings_with_two_lineages_are_two_designs():

@@ -21,7 +21,7 @@ def filled(tmp_path, **options):
 
 def test_zeros_take_the_spaces_own_numbers(tmp_path):
     default = filled(tmp_path)
-    assert (default.trials, default.confirm_top, default.confirm_seeds) == (8, 2, 2)
+    assert (default.trials, default.confirm_top, default.confirm_seeds) == (6, 2, 2)
     assert default.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
     few = filled(tmp_path, trials=1, confirm_top=5)
     assert (few.trials, few.confirm_top) == (1, 1), "no more can be confirmed than were screened"
@@ -82,9 +82,9 @@ def test_whole_gpus_are_as_many_ranks(tmp_path, gpus, ranks, expected):
 
 
 def test_both_objectives_are_measured_first(tmp_path):
-    assert filled(tmp_path).metrics == ("psnr_y", "swd", "ssim_y")
+    assert filled(tmp_path).metrics == ("psnr_y", "swd", "lr_consistency", "ssim_y")
     other = override(recipes.demo(), {"objective.distortion": "ssim_y"})
-    assert Request(config=other).metrics == ("ssim_y", "swd")
+    assert Request(config=other).metrics == ("ssim_y", "swd", "lr_consistency")
 
 
 def designs(request):
@@ -112,8 +112,7 @@ def test_a_sampler_follows_the_space_or_the_option(tmp_path):
 
 
 def test_a_stopping_rule_follows_the_space_or_the_option(tmp_path):
-    assert filled(tmp_path).stopping == "feasible_first"
-    assert filled(tmp_path, space="ablation").stopping == "none"
+    assert filled(tmp_path).stopping == "none"
     assert filled(tmp_path, space="ablation", stopping="asha").stopping == "asha"
     with pytest.raises(UserError, match="no stopping rule 'fronts'; known: .*; did you mean 'front'"):
         filled(tmp_path, stopping="fronts")

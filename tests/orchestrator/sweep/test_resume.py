@@ -34,7 +34,9 @@ def existing(tmp_path, name="mine", **changes):
     request = Request(config=config, name=name, **own | changes)
     folder = tmp_path / "runs" / name
     folder.mkdir(parents=True)
-    (folder / "sweep.json").write_text(json.dumps({"space": "balance", "request": request.to_json()}))
+    (folder / "sweep.json").write_text(
+        json.dumps({"space": "balance", "request": request.to_json(), "champion_floor": {}})
+    )
     return request
 
 
@@ -135,7 +137,9 @@ def test_images_that_changed_are_refused(tmp_path):
     existing(tmp_path)
     path = tmp_path / "runs" / "mine" / "sweep.json"
     facts = json.loads(path.read_text()) | {"data": {"train": {"digest": "a"}}}
+    floor = {"value": None, "set_by": ""}
     facts |= {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c", "ended": None}
+    facts["champion_floor"] = floor
     path.write_text(json.dumps(facts))
     from orchestrator.storage import Storage
 
@@ -148,6 +152,7 @@ def test_images_that_changed_are_refused(tmp_path):
     with pytest.raises(UserError, match="data.train holds other images than sweep 'mine' began with"):
         resume.check_same_images(plan("b"))
     kept = {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c"}
+    kept["champion_floor"] = floor
     assert resume.kept_facts(plan("a")) == kept
 
 

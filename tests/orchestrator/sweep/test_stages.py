@@ -3,11 +3,13 @@
 import json
 from types import SimpleNamespace
 
+import pytest
 from helpers.tiny import tiny
 
 from orchestrator.storage import Storage
 from orchestrator.sweep import stages
 from orchestrator.sweep.request import Request
+from trainers.config import flatten, override
 from trainers.objectives import Objectives
 
 METRICS = {
@@ -19,13 +21,14 @@ METRICS = {
 }
 
 
-def context(tmp_path, **more):
-    request = Request(config=tiny(), name="s", storage=str(tmp_path), confirm_top=2, confirm_seeds=3)
+def context(tmp_path, repeat_top=3, name="s", **more):
+    options = {"repeat_top": repeat_top, "confirm_top": 2, "confirm_seeds": 3}
+    request = Request(config=tiny(), name=name, storage=str(tmp_path), **options)
     plan = SimpleNamespace(
         warm_keys=["k0", "k1"],
         architectures=[{"generator.num_blocks": 1}, {"generator.num_blocks": 2}],
         missing=[1],
-        digests={"test": "d"},
+        digests={"test": "d", "train": "t"},
     )
     progress = SimpleNamespace(begin=lambda stage: None)
     return SimpleNamespace(
@@ -33,7 +36,7 @@ def context(tmp_path, **more):
         plan=plan,
         storage=Storage(str(tmp_path)),
         objectives=Objectives("psnr_y", "swd", 1.5),
-        capacity=None,
+        capacity=SimpleNamespace(gpus=0),
         progress=progress,
         path=lambda part: f"s/{part}",
         **more,
@@ -62,23 +65,87 @@ def test_each_confirmed_design_has_its_own_seeds_for_weights_and_data(tmp_path):
     assert followed[0]["lineage"] == lineage, "a design that changed as it trained is confirmed likewise"
 
 
-def test_checkpoints_that_val_chose_are_measured_once(tmp_path, monkeypatch):
+def test_the_best_designs_are_repeated_once_and_the_best_half_of_them_twice_more(tmp_path):
+    sweep, rows = context(tmp_path), [screened(n, float(n)) for n in (1, 2, 3, 4, 5)]
+    first = stages.repeat_designs(sweep, rows, 0)
+    assert [d["generator.num_blocks"] for d in first] == [1, 2, 3]
+    assert {d["run.seed"] for d in first} == {1000}
+    values = [{"generator.num_blocks": n, "run.seed": 1000} for n in (1, 2, 3)]
+    swd = (100.0, 2.0, 3.0)  # the first was lucky when it was screened
+    rows += [screened(0, w, stage="repeat") | {"values": v} for v, w in zip(values, swd, strict=True)]
+    second = stages.repeat_designs(sweep, rows, 1)
+    assert [(d["generator.num_blocks"], d["run.seed"]) for d in second] == [
+        (2, 1001),
+        (2, 1002),
+        (3, 1001),
+        (3, 1002),
+    ]
+    ids = {d["trial_id"] for d in (*first, *second)}
+    assert len(ids) == 7
+    confirmed = stages.confirm_designs(sweep, rows)
+    assert not {d["run.seed"] for d in confirmed} & {1000, 1001, 1002}, "its seeds have chosen nothing"
+
+
+def test_a_sweep_may_repeat_nothing(tmp_path):
+    assert stages.repeat_designs(context(tmp_path, repeat_top=0), [screened(1, 1.0)], 0) == ()
+
+
+def test_designs_of_one_architecture_and_seed_share_the_psnr_phase_of_their_confirmation(tmp_path, costs):
+    sweep = context(tmp_path)
+    rows = [screened(4, 100.0), screened(4, 90.0)]
+    rows[1]["values"] = rows[1]["values"] | {"loss.adversarial_weight": 0.2}
+    designs = stages.confirm_designs(sweep, rows)
+    assert len(designs) == 6
+    *warm, longer = stages.confirm_warm_designs(sweep, designs)
+    assert [(d["run.seed"], d["generator.num_blocks"]) for d in warm] == [(1, 4), (2, 4), (3, 4)]
+    assert all("loss.adversarial_weight" not in d for d in warm)
+    run = tiny().run
+    assert (longer["run.seed"], longer["run.psnr_steps"]) == (1, run.psnr_steps + 2.5 * run.gan_steps)
+    key = warm[0]["trial_id"].removeprefix("warm-")
+    sweep.storage.write_text(f"warm/{key}/done.json", "{}")
+    assert stages.confirm_warm_designs(sweep, designs) == (*warm, longer), "a resumed stage keeps its list"
+    other = context(tmp_path, name="t")
+    assert stages.confirm_warm_designs(other, designs) == (*warm[1:], longer), "others reuse what is there"
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """An update of the GAN phase costs 2.5 times one of the PSNR phase."""
+    monkeypatch.setattr(stages, "step_flops", lambda config, phase: {"psnr": 2.0, "gan": 5.0}[phase])
+
+
+def test_checkpoints_that_val_chose_are_measured_once_beside_what_they_must_better(
+    tmp_path, monkeypatch, costs
+):
+    screen = screened(4, 100.0)
+    config = flatten(override(tiny(), {"generator.num_blocks": 4}))
     confirmed = {"stage": "confirm", "trial_id": "confirm-0-s0", "finished": True, "checkpoint": "url"}
+    confirmed |= {"warm": "warm/k/checkpoint", "config": config}
     diverged = confirmed | {"trial_id": "confirm-0-s1", "finished": False}
+    rows = [screen, confirmed, diverged]
     asked, logged = [], []
     evaluation = {"summary": {"psnr_y": 31.0}, "per_image": {}, "keys": [], "protocol": {}}
-    evaluation |= {"gpu_hours": 0.0, "cpu_hours": 0.1}
+    evaluation |= {"gpu_hours": 0.0, "cpu_hours": 0.1, "sentinels": {"noisy": {"beaten": True}}}
 
-    def evaluate(pairs, role, request, digest, capacity):
-        asked.append((pairs, role, digest))
-        return [evaluation]
+    def evaluate(pairs, images, capacity):
+        asked.append((pairs, images.role, images.digest, images.objectives.perceptual))
+        return [evaluation] * len(pairs)
 
     monkeypatch.setattr(stages, "evaluate_checkpoints", evaluate)
     record = SimpleNamespace(test=lambda trial_id, evaluation: logged.append(trial_id))
     sweep = context(tmp_path, record=record)
-    (row,) = stages.run_test(sweep, [confirmed, diverged])
-    warm = f"{tmp_path}/s/trials/confirm-0-s0/warm"
-    assert asked == [([("url", warm)], "test", "d")] and logged == ["confirm-0-s0"]
+    longer = stages.confirm_warm_designs(sweep, stages.confirm_designs(sweep, rows))[-1]
+    key = longer["trial_id"].removeprefix("warm-")
+    warm = f"{tmp_path}/warm/k/checkpoint"
+    done = {"checkpoint": "c", "metrics": {"psnr_y": 30.5}}
+    sweep.storage.write_text(f"warm/{key}/done.json", json.dumps(done))
+    row, network = stages.run_test(sweep, rows)
+    long_url = f"{tmp_path}/warm/{key}/c"
+    pairs = [("url", {"warm": warm, "longer": long_url}), (long_url, {})]
+    assert asked == [(pairs, "test", "d", "swd")] and logged == ["confirm-0-s0"]
     assert (row["trial_id"], row["of"], row["stage"]) == ("test-0-s0", "confirm-0-s0", "test")
-    again = stages.run_test(sweep, [confirmed, diverged])
+    assert row["sentinels"] == evaluation["sentinels"]
+    assert (network["trial_id"], network["of"]) == (f"psnr-{key}", f"warm-{key}")
+    assert network["val"] == {"psnr_y": 30.5} and network["checkpoint"] == f"warm/{key}/c"
+    again = stages.run_test(sweep, rows)
     assert len(asked) == 1 and json.loads(json.dumps(row)) == again[0], "test images are opened once a sweep"

@@ -57,14 +57,15 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
     lines = status.status(storage, "s")
     assert lines[1] == "  warm     done: nothing to do"
     assert lines[2] == "  screen   done: 2 screened out, 1 screened to the end, 1 diverged"
-    assert lines[3] == "  confirm  1 trials begun" and lines[4] == "  test     not begun"
+    assert lines[3] == "  repeat   not begun"
+    assert lines[4] == "  confirm  1 trials begun" and lines[5] == "  test     not begun"
 
 
 def test_a_finished_sweep_needs_no_next_command(storage):
     storage.write_text(
         "s/sweep.json", json.dumps({"space": "d", "recipe": "d", "status": "finished", "started": 0})
     )
-    assert len(status.status(storage, "s")) == 5
+    assert len(status.status(storage, "s")) == 6
 
 
 def test_a_sweep_that_stopped_names_the_command_that_resumes_it(storage, monkeypatch):

@@ -44,7 +44,37 @@ def test_images_that_differ_from_the_driver_s_are_refused(new_context):
 def test_names_in_storage(new_context):
     context = new_context("confirm")
     assert context.name("strip.png") == "s/trials/confirm-1/strip.png"
-    assert context.warm_name == "s/trials/confirm-1/warm", "a confirmation shares nothing across seeds"
+
+
+def test_repeats_share_the_warm_start_of_the_screen_and_confirmation_has_that_of_its_seeds(new_context):
+    seeds = {"run.seed": 5, "data.order_seed": 5}
+    screened, base = new_context("screen"), {"run.seed": 0, "data.order_seed": 0}
+    keys = {}
+    for stage in ("repeat", "confirm"):
+        own = new_context(stage, **seeds)
+        spec = replace(own.spec, base=own.spec.base | base)
+        keys[stage] = TrialContext.open("x", own.config, spec).warm_key
+    assert keys["repeat"] == screened.warm_key != keys["confirm"]
+    other = new_context("confirm", **seeds, **{"loss.adversarial_weight": 3.0})
+    assert other.warm_key == keys["confirm"], "designs of one architecture and seed share it"
+
+
+def test_a_network_that_is_given_is_the_warm_start_of_every_seed(new_context, tmp_path):
+    context = new_context("screen")
+    ema = new_state(context.config, "psnr", CPU).ema
+    given = checkpoint.save_generator(tmp_path / "given", context.config, ema, {})
+    settings = {"run.psnr_steps": 0, "run.start_from": str(given)}
+    first = new_context("screen", **settings)
+    seeds = {"run.seed": 5, "data.order_seed": 5}
+    own = new_context("confirm", **settings, **seeds)
+    base = own.spec.base | dict.fromkeys(seeds, 0)
+    later = TrialContext.open("x", own.config, replace(own.spec, base=base))
+    assert later.warm_key == first.warm_key
+
+
+def test_without_a_psnr_phase_there_is_no_warm_start(new_context):
+    context = new_context("screen", **{"run.psnr_steps": 0})
+    assert context.warm_key == "" and context.warm_generator is None
 
 
 def test_screened_trials_share_the_warm_start_that_was_published(new_context):

@@ -54,9 +54,31 @@ def test_warm_then_screen_then_confirm(run, tmp_path):
     assert storage.exists("s/trials/screen-1/strip.png")
 
     reports, confirm = run("confirm", **{"run.seed": 3})
-    assert [r.phase for r in reports] == ["psnr"] * 2 + ["gan"] * 5
-    assert storage.exists("s/trials/confirm-1/warm/manifest.json"), "its own PSNR phase, shared with nobody"
-    assert not warm_starts.ready(storage, confirm.context.warm_key)
+    assert reports[0].status is Status.FAILED, "the PSNR phase of its seed comes before it"
+    run("warm", **{"run.seed": 3})
+    reports, confirm = run("confirm", **{"run.seed": 3})
+    assert [r.phase for r in reports] == ["gan"] * 5
+    assert warm_starts.ready(storage, confirm.context.warm_key)
+
+
+def test_without_a_psnr_phase_networks_start_from_random_weights_and_bicubic_is_what_to_beat(run):
+    for stage in ("screen", "confirm"):
+        reports, trial = run(stage, **{"run.psnr_steps": 0})
+        assert steps_of(reports)[-1] == (6, COMPLETE) and steps_of(reports)[0] == (0, RUNNING)
+        assert reports[-1].warm_start == trial.context.spec.bicubic != {}
+        assert trial.context.storage.exists(f"s/trials/{stage}-1/strip.png")
+
+
+def test_a_network_that_is_given_is_the_warm_start_of_every_stage(run, tmp_path):
+    """run.start_from without a PSNR phase: published once, and measured as what to beat."""
+    _, first = run("warm")
+    settings = {"run.psnr_steps": 0, "run.start_from": str(tmp_path / "runs" / first.monitor.pointer)}
+    reports, warm = run("warm", **settings)
+    assert [r.status for r in reports] == [COMPLETE] and warm.context.warm_key != first.context.warm_key
+    given = first.context.inputs.evaluator.measure(first.context.warm_generator).summary["psnr_y"]
+    for stage in ("screen", "repeat", "confirm"):
+        reports, _ = run(stage, **settings)
+        assert reports[-1].status is COMPLETE and reports[-1].warm_start["psnr_y"] == given
 
 
 def test_a_phase_in_two_trials_ends_as_in_one(run, tmp_path):
@@ -76,7 +98,7 @@ def test_a_phase_in_two_trials_ends_as_in_one(run, tmp_path):
         assert Path(candidate["checkpoint"]).exists(), "earlier ones are stored with its parent"
 
 
-def test_settings_change_at_their_step_and_a_confirmation_repeats_that(run):
+def test_settings_change_at_their_step_and_a_repeat_does_so_too(run):
     strong = {"loss.adversarial_weight": 5.0}
     run("warm")
     unchanged, _ = run("screen")
@@ -87,7 +109,7 @@ def test_settings_change_at_their_step_and_a_confirmation_repeats_that(run):
     saved = trial.context.storage.fetch(trial.monitor.pointer, trial.context.scratch)
     assert json.loads((saved / "config.json").read_text())["loss.adversarial_weight"] == 5.0
     assert trial.context.config.loss.adversarial_weight == 0.1, "the context is fixed"
-    reports, _ = run("confirm", Lineage(((0, {}), (4, strong))))
+    reports, _ = run("repeat", Lineage(((0, {}), (4, strong))))
     assert [r.step for r in reports if r.phase == "gan"] == [0, 2, 4, 6, 6]
 
 

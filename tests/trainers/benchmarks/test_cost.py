@@ -1,9 +1,10 @@
 """Costs of networks are those of the literature."""
 
 import pytest
+from helpers.tiny import tiny
 from torch import nn
 
-from trainers.benchmarks.cost import gmacs, latency_ms, parameters
+from trainers.benchmarks.cost import gmacs, latency_ms, parameters, step_flops
 from trainers.config import GeneratorConfig
 from trainers.models import build_generator
 
@@ -24,3 +25,12 @@ def test_one_convolution_costs_its_weights_at_each_pixel():
     assert gmacs(network, 1) == pytest.approx(1280 * 720 * 3 * 3 * 9 / 1e9)
     network.bias.requires_grad_(False)
     assert parameters(network) == 84
+
+
+def test_operations_of_an_update_grow_with_the_crop_and_with_the_discriminator():
+    small = tiny(generator__norm="none")
+    large = tiny(generator__norm="none", data__crop_px=32)
+    assert step_flops(large, "psnr") == 4 * step_flops(small, "psnr") > 0
+    assert step_flops(small, "gan") > step_flops(small, "psnr")
+    batch = tiny(generator__norm="none", data__batch_size=8)
+    assert step_flops(batch, "gan") == step_flops(small, "gan"), "of one crop"

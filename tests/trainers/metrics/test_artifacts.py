@@ -1,7 +1,5 @@
 """Diagnostics of super-resolution: each sees its own fault and no other."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -29,7 +27,7 @@ def _views(image, lr_image=None):
 def test_the_image_itself_is_consistent_with_its_input_and_another_is_not():
     hr = _scene()
     lr_image = _resize(hr, down)
-    assert artifacts.lr_consistency(_views(hr), _views(hr, lr_image)) == [math.inf]
+    assert artifacts.lr_consistency(_views(hr), _views(hr, lr_image)) == [99.0]
     bicubic = _resize(lr_image, up)
     faithful = artifacts.lr_consistency(_views(bicubic), _views(hr, lr_image))[0]
     other = artifacts.lr_consistency(_views(np.roll(hr, 8, axis=0)), _views(hr, lr_image))[0]

@@ -1,0 +1,14 @@
+"""Names of sentinels for people: what a GAN must better to be shipped."""
+
+from collections.abc import Sequence
+
+SENTINELS = {
+    "sharpened": "its warm start under an unsharp mask",
+    "noisy": "its warm start with noise",
+    "longer": "a longer PSNR phase of equal cost",
+}
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Return the names of sentinels as one phrase."""
+    return " or ".join(SENTINELS[name] for name in names)
