@@ -31,7 +31,7 @@ DEMO = Space(
         {BLOCKS: 4, NORM: "batch", ADVERSARIAL: 0.1},
         {BLOCKS: 2, NORM: "batch", ADVERSARIAL: 0.3},
     ),
-    trials=6,
+    trials=8,
     repeat_top=2,
     confirm_top=2,
     confirm_seeds=2,

@@ -15,7 +15,6 @@ from orchestrator.results.sweep_folder import NAME, work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
 from orchestrator.tracking import server
 from trainers.config import TrainConfig, flatten, from_flat, override
-from trainers.objectives import measured_metrics
 from trainers.warm_start_key import in_key
 
 RESERVED = (
@@ -205,6 +204,8 @@ class Request:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics to measure: both objectives first."""
+        from trainers.objectives import measured_metrics  # torch: --help and --status need not wait for it
+
         return tuple(dict.fromkeys((*measured_metrics(self.config), *ALSO_MEASURED)))
 
     @property

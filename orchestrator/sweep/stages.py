@@ -167,9 +167,12 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
     price, tests = request.price_per_gpu_hour, []
     for row, evaluation in zip(confirmed, evaluations[: len(confirmed)], strict=True):
         tests.append(test_row(row, evaluation, price))
-        context.record.test(row["trial_id"], evaluation)
+        context.record.test("confirm", row["trial_id"], evaluation)
+    own_runs = {r["trial_id"] for r in rows if r["stage"] == "warm"}
     for network, evaluation in zip(networks, evaluations[len(confirmed) :], strict=True):
-        tests.append(psnr_row(network, evaluation, price))
+        tests.append(row := psnr_row(network, evaluation, price))
+        if row["of"] in own_runs:  # an earlier sweep may have trained it
+            context.record.test("warm", row["of"], evaluation)
     write_stage(storage, request.name, "test", tests)
     return tests
 

@@ -68,11 +68,11 @@ class SweepRecord:
         journal.end("FAILED" if failed else "FINISHED")
         self.writer.append(journal.drain())
 
-    def test(self, confirm_id: str, evaluation: Mapping[str, Any]) -> None:
+    def test(self, stage: str, trial_id: str, evaluation: Mapping[str, Any]) -> None:
         """Log test metrics, and a table of them per image, to the run of the network that was measured."""
-        journal = self._journal(run_key(self.sweep, "confirm", confirm_id))
+        journal = self._journal(run_key(self.sweep, stage, trial_id))
         journal.metrics(0, {f"test/{k}": v for k, v in evaluation["summary"].items()})
-        path = self.folder / "tables" / confirm_id / "test_per_image.parquet"
+        path = self.folder / "tables" / trial_id / "test_per_image.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {_model_and_metric(name): values for name, values in evaluation["per_image"].items()}
         parquet.write_table(per_image_table(evaluation["keys"], values), path)

@@ -60,7 +60,7 @@ def undisturbed():
     try:
         assert sweep.under_fire([], random.Random(0)) == []
         rows = bare(sweep.rows())
-        stages = {"confirm": 2, "repeat": 4, "screen": 4, "test": 2, "warm": 4}
+        stages = {"confirm": 2, "repeat": 4, "screen": 4, "test": 3, "warm": 5}
         assert [r["stage"] for r in rows] == [s for s, n in stages.items() for _ in range(n)]
         return rows, recorded(sweep)
     finally:

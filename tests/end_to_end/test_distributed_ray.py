@@ -1,6 +1,7 @@
 """Trials of two ranks under Tune and Ray Train: equal to one process, never stuck, nothing left behind."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -75,8 +76,14 @@ class Seen:
         return checkpoint.generator_weights(Path(self.last[index].checkpoint))
 
 
-def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
-    """Designs as trials of the confirm stage, `at_once` of them together, tried again where they fail."""
+def warmed(storage, photographs, designs, ranks):
+    """The PSNR phase of each seed of `designs`, as trials of the warm stage, which publish them."""
+    seeds = dict.fromkeys(d.get("run.seed", 0) for d in designs)
+    return tuned(storage, photographs, [{"run.seed": seed} for seed in seeds], ranks, 2, stage="warm")
+
+
+def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None, stage="confirm"):
+    """Designs as trials of a stage, `at_once` of them together, tried again where they fail."""
     from ray import tune
 
     from orchestrator.trial import distributed
@@ -84,12 +91,12 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
     config = override(tiny(data__train=str(photographs)), NORMS)
     spec = TrialSpec(
         sweep="s",
-        stage="confirm",
+        stage=stage,
         storage=str(storage),
         work_dir=str(storage),
         base=flatten(config),
         digests={r: open_role(config.data, r, storage).digest for r in ("train", "val")},
-        designs=tuple({"trial_id": f"t{k}"} | d for k, d in enumerate(designs)),
+        designs=tuple({"trial_id": f"{stage[0]}{k}"} | d for k, d in enumerate(designs)),
         threads=1,
         metrics=("psnr_y", "swd"),
         ranks=ranks,
@@ -103,7 +110,7 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
             max_concurrent_trials=at_once, scheduler=scheduler, reuse_actors=ranks == 1
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            name=f"tune-{stage}",
             storage_path=str(storage),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=3),
@@ -115,8 +122,12 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None):
 
 @pytest.fixture(scope="module")
 def alone(two_cores, photographs, tmp_path_factory):
-    """Three designs, each in one process."""
-    return tuned(tmp_path_factory.mktemp("alone"), photographs, [{}, {"run.seed": 5}, LONG], 1, at_once=2)
+    """Three designs, each in one process, and the two PSNR phases that they start from."""
+    storage, designs = tmp_path_factory.mktemp("alone"), [{}, {"run.seed": 5}, LONG]
+    warm = warmed(storage, photographs, designs, 1)
+    seen = tuned(storage, photographs, designs, 1, at_once=2)
+    seen.warm, seen.storage = warm, storage
+    return seen
 
 
 def same(found, expected):
@@ -155,8 +166,12 @@ def test_two_ranks_end_as_one_process_and_a_diverged_trial_keeps_nobody(
     two_cores, alone, photographs, tmp_path
 ):
     """Two drivers at once on cores for one trial: with a core each they would wait for ranks for ever."""
-    both = tuned(tmp_path, photographs, [{}, DIVERGES, {"run.seed": 5}], 2, at_once=2)
-    assert not alone.errors and not both.errors
+    designs = [{}, DIVERGES, {"run.seed": 5}]
+    warm = warmed(tmp_path, photographs, designs, 2)
+    both = tuned(tmp_path, photographs, designs, 2, at_once=2)
+    assert not any(seen.errors for seen in (alone.warm, alone, warm, both))
+    same((warm, 0), (alone.warm, 0))
+    same((warm, 1), (alone.warm, 1))
     same((both, 0), (alone, 0))
     same((both, 2), (alone, 1))
     last = both.last[1]
@@ -167,7 +182,7 @@ def test_two_ranks_end_as_one_process_and_a_diverged_trial_keeps_nobody(
 
 def checkpoints(storage):
     """Attempt -> steps of its whole checkpoints in the GAN phase."""
-    found = sorted(storage.glob("s/trials/t0/attempt-*/gan-*/manifest.json"))
+    found = sorted(storage.glob("s/trials/c0/attempt-*/gan-*/manifest.json"))
     steps = {}
     for path in found:
         steps.setdefault(path.parts[-3], []).append(int(path.parts[-2].removeprefix("gan-")))
@@ -177,6 +192,7 @@ def checkpoints(storage):
 @pytest.mark.slow
 def test_a_rank_killed_and_a_driver_killed_change_nothing(two_cores, alone, photographs, tmp_path):
     """Each time the trial goes on from its last checkpoint, and the ranks of the dead one are gone."""
+    shutil.copytree(alone.storage / "warm", tmp_path / "warm")
     groups = []
 
     def kill():
@@ -210,6 +226,7 @@ def test_the_ranks_of_a_stopped_trial_make_room_for_the_next(two_cores, alone, p
             stop = trial.config["index"] == 0 and report.phase == "gan" and report.step > 0
             return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE
 
+    shutil.copytree(alone.storage / "warm", tmp_path / "warm")
     seen = tuned(tmp_path, photographs, [LONG, {"run.seed": 5}], 2, scheduler=First())
     assert not seen.errors
     assert max(step for _, step in seen.curves[0]) == 20

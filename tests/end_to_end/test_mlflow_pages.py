@@ -44,7 +44,7 @@ def store(tmp_path, migrated_database):
             record.append(trial.drain())
             record.end_trial(stage, name, words, {"gpu_hours": 0.1}, None, None, failed=False)
         evaluation = {"summary": {"swd": 100.0 + 30 * k}, "keys": ["a"], "per_image": {"psnr_y": [30.0]}}
-        record.test(f"confirm-{k}", evaluation)
+        record.test("confirm", f"confirm-{k}", evaluation)
     record.finish({"status": "finished"}, [])
     delivery = Delivery(record.writer.spool_dir, uri, record.experiment)
     while delivery.step():

@@ -90,7 +90,8 @@ def test_it_says_where_it_runs_what_it_plans_and_what_comes_next(finished):
     assert (finished.storage / "tiny" / "report.html").stat().st_size > 10_000
 
 
-STAGES = ["warm", *["screen"] * 3, *["repeat"] * 3, *["warm"] * 2, *["confirm"] * 2, *["test"] * 2]
+STAGES = ["warm", *["screen"] * 3, *["repeat"] * 3, *["warm"] * 3, *["confirm"] * 2, *["test"] * 3]
+"""The confirmation warms two seeds, and trains a longer PSNR phase, which is tested beside both."""
 
 
 def test_the_leaderboard_holds_what_everything_else_relies_on(finished):
@@ -106,15 +107,20 @@ def test_the_leaderboard_holds_what_everything_else_relies_on(finished):
     assert len({r["trial_id"] for r in rows}) == len(rows)
     confirmed, tested = [[r for r in rows if r["stage"] == s] for s in ("confirm", "test")]
     assert {r["seed"] for r in confirmed} == {1, 2}
-    assert [r["of"] for r in tested] == [r["trial_id"] for r in confirmed]
+    gans, longer = tested[:2], tested[2]
+    assert [r["of"] for r in gans] == [r["trial_id"] for r in confirmed]
+    assert longer["of"] in {r["trial_id"] for r in rows if r["stage"] == "warm"} and longer["steps"] > 60
+    assert all(set(r["sentinels"]) == {"sharpened", "noisy", "longer"} for r in gans)
     assert all(len(r["per_image"]["psnr_y"]) == len(r["keys"]) > 20 for r in tested)
     assert all(Path(r["checkpoint"], "manifest.json").exists() for r in confirmed)
 
 
 def test_verdicts_are_words_and_no_trial_is_left_without_one(finished):
     verdicts = {r["trial_id"]: r["verdict"] for r in finished.rows("tiny")}
-    known = ("warm start trained", "screened to the end", "repeated", "confirmed")
-    assert all(v.startswith((*known, "measured on test")) for v in verdicts.values()), verdicts
+    known = ("warm start trained", "screened to the end", "repeated", "confirmed", "measured on test")
+    psnr = [v for trial, v in verdicts.items() if trial.startswith("psnr-")]
+    assert len(psnr) == 1 and re.fullmatch(r"PSNR phase of \d+ steps, measured on test", psnr[0])
+    assert all(v.startswith(known) for v in verdicts.values() if v not in psnr), verdicts
 
 
 def test_sweep_json_is_the_sweeps_own_account(finished):
@@ -123,7 +129,9 @@ def test_sweep_json_is_the_sweeps_own_account(finished):
     assert facts["warm_starts"] == {"trained": 1, "reused": 0}
     assert facts["counts"]["screen"] == 3 and facts["counts"]["diverged"] == 0
     confirmed = [r for r in finished.rows("tiny") if r["stage"] == "confirm"]
-    assert facts["pick"] in [r["trial_id"] for r in confirmed]
+    assert facts["gan_pick"] in [r["trial_id"] for r in confirmed]
+    [longer] = [r["trial_id"] for r in finished.rows("tiny") if r["trial_id"].startswith("psnr-")]
+    assert facts["pick"] == (longer if facts["unbeaten"] else facts["gan_pick"])
     assert facts["front"] == [r["trial_id"] for r in confirmed]
     assert {"val", "test"} == set(facts["bicubic"])
 
@@ -138,11 +146,13 @@ def test_a_whole_sweep_of_two_ranks_per_trial_on_just_enough_cores(place):
     assert done.returncode == 0, done.stderr
     assert "crops, shared by 2 ranks" in done.stdout
     rows = place.rows("pair")
-    assert [r["stage"] for r in rows] == ["warm", "screen", "warm", "confirm", "test"]
+    assert [r["stage"] for r in rows] == ["warm", "screen", *["warm"] * 2, "confirm", *["test"] * 2]
     assert all(r["finished"] and r["cpu_hours"] > 0 and r["gpu_hours"] == 0 for r in rows)
-    assert [len(r["curve"]) for r in rows] == [3, 7, 3, 7, 0], "once each, though two ranks measure"
+    curves = [len(r["curve"]) for r in rows]
+    assert sorted(curves[2:4]) == [3, 4], "the longer PSNR phase has one evaluation more"
+    assert curves[:2] + curves[4:] == [3, 7, 7, 0, 0], "once each, though two ranks measure"
     assert place.facts("pair")["request"]["ranks_per_trial"] == 2
-    params = dict(place.ask("select key, value from params where run_uuid = ?", rows[3]["mlflow_run_id"]))
+    params = dict(place.ask("select key, value from params where run_uuid = ?", rows[4]["mlflow_run_id"]))
     assert params["generator.channels"] == "24", "one run, as of any trial"
 
 
@@ -151,7 +161,7 @@ def test_mlflow_has_a_parent_and_a_child_for_each_trial(finished):
     runs = dict(finished.ask("select run_uuid, status from runs"))
     children = {r["mlflow_run_id"] for r in rows}
     assert set(runs) == children | {facts["parent_run_id"]}, "one run for each, and no others"
-    assert len(children) == 11, "a network's test numbers belong to the run that trained it"
+    assert len(children) == 12, "a network's test numbers belong to the run that trained it"
     assert set(runs.values()) == {"FINISHED"}
     parents = finished.ask("select distinct value from tags where key = 'mlflow.parentRunId'")
     assert parents == [(facts["parent_run_id"],)]
@@ -159,13 +169,16 @@ def test_mlflow_has_a_parent_and_a_child_for_each_trial(finished):
         params = dict(finished.ask("select key, value from params where run_uuid = ?", row["mlflow_run_id"]))
         assert params["generator.channels"] == "24"
         assert float(params["loss.adversarial_weight"]) == row["config"]["loss.adversarial_weight"]
+    for row in (r for r in rows if r["stage"] == "test"):
+        sql = "select value from metrics where run_uuid = ? and key = 'test/psnr_y'"
+        assert finished.ask(sql, row["mlflow_run_id"]) == [(row["metrics"]["psnr_y"],)]
 
 
 def test_every_gan_trial_has_a_strip_and_no_number_twice(finished):
     artifacts = finished.storage / "mlartifacts"
     for row in finished.rows("tiny"):
         found = list(artifacts.glob(f"{row['mlflow_run_id']}/artifacts/images/strip.*"))
-        assert len(found) == (row["stage"] != "warm")
+        assert len(found) == (not row["trial_id"].startswith(("warm-", "psnr-")))
     total = "select count(*) from metrics"
     once = "select count(*) from (select distinct run_uuid, key, step from metrics)"
     assert finished.ask(total) == finished.ask(once) != [(0,)]
@@ -197,7 +210,8 @@ def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
     wait_for(lambda: list(trials.glob(f"{stage}-*/attempt-*/*/manifest.json")), driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    assert not (place.storage / "tiny" / "stages" / f"{stage}.json").exists()
+    part = "repeat-0" if stage == "repeat" else stage
+    assert not (place.storage / "tiny" / "stages" / f"{part}.json").exists()
     started = place.facts("tiny")["started"]
 
     refused = place.run("sweep.py", "--name", "tiny", *words)
@@ -207,10 +221,10 @@ def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
     rows, facts = place.rows("tiny"), place.facts("tiny")
     assert facts["started"] == started and facts["status"] == "finished"
     stages = [r["stage"] for r in rows]
-    assert [stages.count(s) for s in ("warm", "screen", "repeat", "confirm", "test")] == [6, 4, 3, 2, 2]
+    assert [stages.count(s) for s in ("warm", "screen", "repeat", "confirm", "test")] == [7, 4, 3, 2, 3]
     assert not [r["verdict"] for r in rows if r["verdict"].startswith(("failed", "unfinished"))]
     runs = place.ask("select run_uuid, status from runs")
-    assert len(runs) == 1 + 6 + 4 + 3 + 2, "no run orphaned or doubled"
+    assert len(runs) == 1 + 7 + 4 + 3 + 2, "no run orphaned or doubled"
     assert {status for _, status in runs} == {"FINISHED"}
     assert all(r["mlflow_run_id"] in dict(runs) for r in rows)
     total = "select count(*) from metrics"
@@ -258,8 +272,8 @@ def test_a_population_whose_members_span_two_ranks_decides_as_one_of_single_proc
         assert done.returncode == 0, done.stderr
     alone, pair = place.rows("alone"), place.rows("pair")
     stages = ["screen"] * 5 + ["repeat"] * 3
-    assert [r["stage"] for r in alone] == ["warm", *stages, "warm", "confirm", "test"]
-    assert [r["stage"] for r in pair] == [*stages, "confirm", "test"], "warm starts are shared"
+    assert [r["stage"] for r in alone] == ["warm", *stages, *["warm"] * 2, "confirm", *["test"] * 2]
+    assert [r["stage"] for r in pair] == [*stages, "confirm", *["test"] * 2], "warm starts are shared"
     shared = [r for r in alone if r["stage"] != "warm"]
     for ours, theirs in zip(pair, shared, strict=True):  # the same sums in another order
         assert ours["design"] == theirs["design"]
@@ -337,7 +351,7 @@ def test_another_shell_stops_a_sweep_of_a_users_own_space_and_it_goes_on_without
     done = place.run("sweep.py", "--resume", "tiny")
     assert done.returncode == 0, done.stderr
     stages = [r["stage"] for r in place.rows("tiny")]
-    assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [3, 3, 2, 2]
+    assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [4, 3, 2, 3]
     study = optuna.load_study(study_name="tiny-screen", storage=f"sqlite:///{place.storage}/tiny/study.db")
     assert [t.state.name for t in study.trials] == ["COMPLETE"] * 3
 
@@ -348,7 +362,7 @@ def test_a_spent_budget_ends_the_drawing_of_designs_and_what_is_there_is_confirm
     assert done.returncode == 0, done.stderr
     assert "the 1e-06 hours of --max-hours were reached after 1 designs; no more were drawn" in done.stdout
     stages = [r["stage"] for r in place.rows("tiny")]
-    assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [3, 1, 2, 2]
+    assert [stages.count(s) for s in ("warm", "screen", "confirm", "test")] == [4, 1, 2, 3]
 
 
 THIRD = """

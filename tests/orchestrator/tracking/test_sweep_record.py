@@ -41,7 +41,9 @@ def test_without_a_gpu_or_a_price_nothing_costs(told):
 
 def test_test_numbers_of_every_image_are_a_table_on_the_confirmed_run(told):
     per_image = {"psnr_y": [30.0, 31.0], "warm/psnr_y": [29.0, 30.0], "bicubic/psnr_y": [28.0, 29.0]}
-    told.test("confirm-0", {"summary": {"psnr_y": 30.5}, "keys": ["a", "b"], "per_image": per_image})
+    told.test(
+        "confirm", "confirm-0", {"summary": {"psnr_y": 30.5}, "keys": ["a", "b"], "per_image": per_image}
+    )
     entry = of(told, "artifact")[0]
     assert entry["run_key"] == "s/confirm/confirm-0" and entry["artifact_path"] == "tables"
     lines = parquet.read_table(entry["path"]).to_pylist()
