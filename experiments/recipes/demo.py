@@ -24,9 +24,9 @@ def demo() -> TrainConfig:
     that lost more in so few steps had learnt to add noise, not texture.
 
     One PSNR phase (480 steps) takes 20 CPU-seconds, one GAN phase (120 steps, 16 evaluations) another 20. A
-    sweep has 4 PSNR phases, the warm starts, and 14 GAN phases: 6 trials, 4 repeats and 4 confirmations; the
+    sweep has 4 PSNR phases, the warm starts, and 16 GAN phases: 8 trials, 4 repeats and 4 confirmations; the
     confirmation also has at most 4 PSNR phases and 2 twice as long, which the GAN must better. They take at
-    most 26 x 20 = 520 CPU-seconds, four and a half minutes on two cores. Starting the workers, the checks,
+    most 28 x 20 = 560 CPU-seconds, less than five minutes on two cores. Starting the workers, the checks,
     the test stage and the report take about one minute more.
     """
     return TrainConfig(

@@ -31,7 +31,7 @@ def test_the_expected_work_counts_what_early_stopping_leaves():
     assert demo.milestones == [64] and demo.generations == []
     warm, screen, repeat, confirm_warm, confirm = demo.stages()
     assert (warm.runs, warm.psnr_steps, warm.gan_steps) == (2, 480, 0)
-    assert (screen.runs, screen.gan_steps) == (6, 120)
+    assert (screen.runs, screen.gan_steps) == (8, 120)
     assert screen.share == pytest.approx((64 + (120 - 64) / 2) / 120)
     assert (repeat.runs, repeat.psnr_steps, repeat.gan_steps) == (2 + 2 * 1, 0, 120)
     assert (confirm_warm.runs, confirm_warm.psnr_steps, confirm_warm.gan_steps) == (6, 480, 0)

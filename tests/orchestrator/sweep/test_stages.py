@@ -132,17 +132,19 @@ def test_checkpoints_that_val_chose_are_measured_once_beside_what_they_must_bett
         return [evaluation] * len(pairs)
 
     monkeypatch.setattr(stages, "evaluate_checkpoints", evaluate)
-    record = SimpleNamespace(test=lambda trial_id, evaluation: logged.append(trial_id))
+    record = SimpleNamespace(test=lambda stage, trial_id, evaluation: logged.append((stage, trial_id)))
     sweep = context(tmp_path, record=record)
     longer = stages.confirm_warm_designs(sweep, stages.confirm_designs(sweep, rows))[-1]
     key = longer["trial_id"].removeprefix("warm-")
     warm = f"{tmp_path}/warm/k/checkpoint"
     done = {"checkpoint": "c", "metrics": {"psnr_y": 30.5}}
     sweep.storage.write_text(f"warm/{key}/done.json", json.dumps(done))
+    rows.append({"stage": "warm", "trial_id": f"warm-{key}"})
     row, network = stages.run_test(sweep, rows)
     long_url = f"{tmp_path}/warm/{key}/c"
     pairs = [("url", {"warm": warm, "longer": long_url}), (long_url, {})]
-    assert asked == [(pairs, "test", "d", "swd")] and logged == ["confirm-0-s0"]
+    assert asked == [(pairs, "test", "d", "swd")] and len(asked) == 1
+    assert logged == [("confirm", "confirm-0-s0"), ("warm", f"warm-{key}")], "runs of this sweep"
     assert (row["trial_id"], row["of"], row["stage"]) == ("test-0-s0", "confirm-0-s0", "test")
     assert row["sentinels"] == evaluation["sentinels"]
     assert (network["trial_id"], network["of"]) == (f"psnr-{key}", f"warm-{key}")
