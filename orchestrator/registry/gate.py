@@ -88,10 +88,10 @@ def decide(
     """Decide whether a candidate is not worse in distortion, better in perception, and free of defects.
 
     `references` has "bicubic", and, where they are known, "warm start", "champion", and those of ANCHORS. The
-    floor in distortion is that of every pick (Objectives.floor): delta below the warm start, the least LR
-    consistency, and the lower end of the interval no more than the margin below each anchor. In perception,
-    the whole interval must be on the better side of the champion, or without one, of bicubic and the warm
-    start. Every value of `defects` (names as in DEFECTS) must be within its threshold.
+    floor in distortion is that of every pick (Objectives.floor): delta below the warm start, or below bicubic
+    where there is none, as for a PSNR network; the least LR consistency; and the lower end of the interval no
+    more than the margin below each anchor. In perception, the whole interval must be on the better side of
+    the champion, or without one, of bicubic and the warm start. Every value of `defects` (names as in DEFECTS) must be within its threshold.
     ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():
@@ -105,9 +105,8 @@ def decide(
         return paired_bootstrap(*pair, level=LEVEL, resamples=RESAMPLES)
 
     checks = [_enough(len(candidate.keys), thresholds.min_images)]
-    if "warm start" in references:
-        loss = difference(objective.distortion, "warm start").estimate
-        checks.append(_within_delta(objective, loss))
+    start = "warm start" if "warm start" in references else "bicubic"
+    checks.append(_within_delta(objective, start, difference(objective.distortion, start).estimate))
     for name in (n for n in ANCHORS if n in references):
         interval = difference(objective.distortion, name)
         checks.append(_not_worse(objective.distortion, name, interval, thresholds.margin_db))
@@ -120,12 +119,12 @@ def decide(
     return Decision(tuple(checks))
 
 
-def _within_delta(objective: ObjectiveConfig, loss: float) -> Check:
-    """Check the loss against the warm start; `loss` is candidate minus warm start."""
+def _within_delta(objective: ObjectiveConfig, start: str, loss: float) -> Check:
+    """Check the loss against the network that training began with; `loss` is candidate minus `start`."""
     signed = loss if METRICS[objective.distortion].direction == "max" else -loss
     passed, name = signed >= -objective.delta_db, objective.distortion
-    sentence = f"{name} {loss:+.4g} against warm start (at most {objective.delta_db:g} worse)"
-    return Check(f"{name} against warm start", passed, sentence)
+    sentence = f"{name} {loss:+.4g} against {start} (at most {objective.delta_db:g} worse)"
+    return Check(f"{name} against {start}", passed, sentence)
 
 
 def _consistent(value: float) -> Check:

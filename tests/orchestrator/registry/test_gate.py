@@ -68,6 +68,8 @@ def test_delta_below_the_warm_start_is_the_floor_and_bicubic_is_none():
     assert judge(evaluation(23.1, 0.1), bicubic=bicubic, warm_start=warm).passed
     decision = judge(evaluation(22.9, 0.1), bicubic=bicubic, warm_start=warm)
     assert decision.reason == "psnr_y -3.1 against warm start (at most 3 worse)"
+    without = judge(evaluation(20.9, 0.1), bicubic=bicubic)
+    assert without.reason == "psnr_y -3.1 against bicubic (at most 3 worse)", "it takes the warm start's place"
 
 
 def test_a_result_that_contradicts_its_input_is_refused():
@@ -90,7 +92,7 @@ def test_few_images_are_not_enough_evidence():
 
 def test_the_reason_has_all_checks_of_a_promotion_and_the_failed_ones_of_a_refusal():
     bicubic = evaluation(24, 0.5)
-    assert judge(evaluation(25, 0.3), bicubic=bicubic).reason.count("against bicubic") == 1
+    assert judge(evaluation(25, 0.3), bicubic=bicubic).reason.count("against bicubic") == 2
     assert judge(evaluation(25, 0.6), bicubic=bicubic).reason.count("against bicubic") == 1
 
 

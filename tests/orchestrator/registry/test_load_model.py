@@ -91,7 +91,7 @@ def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
     (tmp_path / "mine/sweep.json").write_text(
         json.dumps({"name": "mine", "status": "finished", "pick": "confirm-0"})
     )
-    row = {"trial_id": "confirm-0", "checkpoint": str(tmp_path / "run/candidates/30")}
+    row = {"trial_id": "confirm-0", "stage": "confirm", "checkpoint": str(tmp_path / "run/candidates/30")}
     (tmp_path / "mine/leaderboard.json").write_text(json.dumps([row]))
     assert load_model(str(tmp_path / "mine"), "")[0].tail.bias[0] == 30
 

@@ -68,7 +68,7 @@ def test_gpu_hours_of_finished_stages_and_running_trials_add_up(tmp_path):
 
 
 def test_a_stage_that_was_done_before_is_read_back(tmp_path):
-    rows = [{"trial_id": "warm-a", "gpu_hours": 2.0}]
+    rows = [{"trial_id": "warm-a", "stage": "warm", "gpu_hours": 2.0}]
     (tmp_path / "s" / "stages").mkdir(parents=True)
     (tmp_path / "s" / "stages" / "warm.json").write_text(json.dumps(rows))
     sweep = context(tmp_path)

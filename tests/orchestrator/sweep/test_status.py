@@ -51,7 +51,8 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
         "diverged: pixel at step 9",
     ]
     verdicts += ["screened out at step 8 of 12"]
-    storage.write_text("s/stages/screen.json", json.dumps([{"verdict": v} for v in verdicts]))
+    rows = [{"trial_id": f"screen-{k}", "stage": "screen", "verdict": v} for k, v in enumerate(verdicts)]
+    storage.write_text("s/stages/screen.json", json.dumps(rows))
     storage.write_text("s/stages/warm.json", "[]")
     storage.write_text("s/trials/confirm-0-s0/x", "")
     lines = status.status(storage, "s")
