@@ -18,6 +18,7 @@ class SweepOptions(Request):
     RARE: ClassVar = (
         "sampler",
         "stopping",
+        "repeat_top",
         "confirm_top",
         "confirm_seeds",
         "seed",

@@ -91,7 +91,8 @@ def decide(
     floor in distortion is that of every pick (Objectives.floor): delta below the warm start, or below bicubic
     where there is none, as for a PSNR network; the least LR consistency; and the lower end of the interval no
     more than the margin below each anchor. In perception, the whole interval must be on the better side of
-    the champion, or without one, of bicubic and the warm start. Every value of `defects` (names as in DEFECTS) must be within its threshold.
+    the champion, or without one, of bicubic and the warm start. Every value of `defects` (names as in
+    DEFECTS) must be within its threshold.
     ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():

@@ -69,7 +69,9 @@ def test_delta_below_the_warm_start_is_the_floor_and_bicubic_is_none():
     decision = judge(evaluation(22.9, 0.1), bicubic=bicubic, warm_start=warm)
     assert decision.reason == "psnr_y -3.1 against warm start (at most 3 worse)"
     without = judge(evaluation(20.9, 0.1), bicubic=bicubic)
-    assert without.reason == "psnr_y -3.1 against bicubic (at most 3 worse)", "it takes the warm start's place"
+    assert without.reason == "psnr_y -3.1 against bicubic (at most 3 worse)", (
+        "it takes the warm start's place"
+    )
 
 
 def test_a_result_that_contradicts_its_input_is_refused():
