@@ -27,6 +27,7 @@ RESERVED = (
     "mlartifacts",
     "mlflow.db",
     "registry",
+    "compiled",
 )
 ALSO_MEASURED = ("ssim_y",)
 AT_LEAST_0 = (

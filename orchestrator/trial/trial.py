@@ -11,6 +11,7 @@ from orchestrator.cluster.worker import memory_advice
 from orchestrator.results.sweep_folder import checkpoint_url
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.trial import preemption, warm_starts
+from orchestrator.trial.compile_cache import shared_kernels
 from orchestrator.trial.context import TrialContext
 from orchestrator.trial.monitor import RankMonitor, TrialMonitor
 from orchestrator.trial.reporter import Reporter, TuneReporter
@@ -53,10 +54,12 @@ def run_opened(
         return
     if config.run.compile:  # torch's own choice is every core, for each of the trials of a machine
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(spec.compile_threads))
+    device, leads = context.rank.device, context.rank.leads
     try:
-        Trial(context).run()
+        with shared_kernels(context.storage, config, device, leads=leads):
+            Trial(context).run()
     finally:
-        release_memory(context.rank.device)
+        release_memory(device)
 
 
 class Trial:
