@@ -4,7 +4,9 @@ Each folder is a set of pictures. The table is Markdown; a plus means that the m
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +16,16 @@ import numpy as np
 import torch
 import tyro
 from PIL import Image
+from rich.console import Console
 
 from datasets.degrade import down, up
 from datasets.errors import UserError
 from experiments.common import cli
+from orchestrator.console import BatchProgress
 from orchestrator.registry.load_model import load_model
 from trainers.benchmarks.formats import markdown
 from trainers.metrics import require
-from trainers.metrics.gameability import gains
+from trainers.metrics.gameability import MANIPULATIONS, gains
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,11 @@ def main(args: Args) -> int:
         raise UserError("name at least one folder of pictures")
     require(args.metrics, "--metrics")
     network = load_model(args.start, "")[0].eval() if args.start else None
-    found = [_of_set(targets(Path(folder), args), network, args) for folder in args.folders]
+    found = []
+    with BatchProgress(len(args.folders) * (len(MANIPULATIONS) + 3), Console(stderr=True)) as progress:
+        for folder in args.folders:
+            watch = partial(_show, progress, folder)
+            found.append(_of_set(targets(Path(folder), args), network, args, watch))
     rows = [
         (name, *(f"{100 * np.mean([shares[name][m] for shares in found]):+.1f}" for m in args.metrics))
         for name in found[0]
@@ -74,8 +82,14 @@ def main(args: Args) -> int:
     return 0
 
 
+def _show(progress: BatchProgress, folder: str, change: str) -> None:
+    progress.update(f"{folder}: {change}", 0, 1)
+
+
 @torch.inference_mode()
-def _of_set(hr: list[np.ndarray], network: torch.nn.Module | None, args: Args) -> dict[str, dict[str, float]]:
+def _of_set(
+    hr: list[np.ndarray], network: torch.nn.Module | None, args: Args, watch: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
     images = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in hr]
     lr = [down(image, args.scale, "matlab") for image in images]
     bicubic = [up(image, args.scale, "matlab") for image in lr]
@@ -87,7 +101,7 @@ def _of_set(hr: list[np.ndarray], network: torch.nn.Module | None, args: Args) -
     if network is not None:
         others["bicubic"] = base
         base = [_pixels((255 * network(image / 255).clamp(0, 1)).round()) for image in lr]
-    return gains(args.metrics, base, others, hr, args.scale)
+    return gains(args.metrics, base, others, hr, args.scale, [_pixels(image) for image in lr], watch)
 
 
 def _pixels(image: torch.Tensor) -> np.ndarray:

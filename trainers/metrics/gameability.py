@@ -91,17 +91,25 @@ def gains(
     others: Mapping[str, Sequence[np.ndarray]],
     targets: Sequence[np.ndarray],
     border: int,
+    inputs: Sequence[np.ndarray | None] = (),
+    watch: Callable[[str], None] = lambda name: None,
 ) -> dict[str, dict[str, float]]:
     """Return how much better than `base` each changed set is in each metric, as a share of the base's value.
 
     Images are uint8 (H, W, 3); `others` are other results for the same `targets`, by name, to which each of
-    MANIPULATIONS of the base is added. A positive share of a manipulation means that the metric is deceived.
+    MANIPULATIONS of the base is added. `inputs` are the networks' inputs, for metrics that read them, and
+    `watch` is called with the name of each set before it is measured. A positive share of a manipulation
+    means that the metric is deceived.
     """
     sets = {"base": base, **others}
     for name, change in MANIPULATIONS.items():
         sets[name] = [eight_bit(change(image.astype(np.float64))) for image in base]
-    hr = Views(View(image, border) for image in targets)
-    values = {name: _values(metrics, images, hr, border) for name, images in sets.items()}
+    pairs = zip(targets, inputs or [None] * len(targets), strict=True)
+    hr = Views(View(image, border, lr_image) for image, lr_image in pairs)
+    values = {}
+    for name, images in sets.items():
+        watch(name)
+        values[name] = _values(metrics, images, hr, border)
     start = values.pop("base")
     signs = {m: 1 if METRICS[m].direction == "max" else -1 for m in metrics}
     return {name: {m: signs[m] * (v[m] / start[m] - 1) for m in metrics} for name, v in values.items()}
