@@ -40,7 +40,9 @@ def unknown(kind: str, name: str, known: object, option: str = "") -> UserError:
     import difflib
 
     names = sorted(str(k) for k in known)  # type: ignore[attr-defined]
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
+    close = difflib.get_close_matches(name, names, n=2)
+    alike = [difflib.SequenceMatcher(None, candidate, name).ratio() for candidate in close]
+    close = [candidate for candidate, ratio in zip(close, alike, strict=True) if ratio > alike[0] - 0.1]
+    hint = f"; did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
     where = f" (set {option})" if option else ""
     return UserError(f"no {kind} '{name}'; known: {', '.join(names)}{hint}{where}")

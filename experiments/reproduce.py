@@ -21,7 +21,7 @@ from experiments.common import cli, study_command
 class ReproduceOptions:
     """Reproduce one document; its studies use their own recipes."""
 
-    document: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SEED")]
+    document: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DOCUMENT")]
     """srgan_training_dataset_matters, srgan_upsampling_lab_report, esrgan_implementation_report,
     srresnet_srgan_review or srcnn_vs_esrgan_analysis."""
     miniature: bool = False

@@ -58,6 +58,7 @@ def main(args: Args) -> int:
         console.print(printable(sentence), markup=False, highlight=False, soft_wrap=True)
 
     todo = jobs(list(args.images), args.out, args.format, scale, say)
+    replaced = sum(job.target.exists() for job in todo)
     with BatchProgress(len(todo), console) as bar:
         failed = upscale_files(
             network,
@@ -68,7 +69,8 @@ def main(args: Args) -> int:
             say=say,
             progress=lambda job, done, total: bar.update(str(job.source), done, total),
         )
-    print(f"{len(todo) - failed} of {len(todo)} pictures upscaled x{scale} into {printable(str(args.out))}")
+    done = f"{len(todo) - failed} of {len(todo)} pictures upscaled x{scale} into {printable(str(args.out))}"
+    print(f"{done}, where {replaced} replaced an earlier result" if replaced else done)
     return 1 if failed else 0
 
 

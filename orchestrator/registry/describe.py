@@ -14,7 +14,11 @@ def history(registry: Registry) -> str:
         design = version.tags.get("upsweep.design", "")
         lines.append(f"v{version.number}{aliases} {design} ({version.tags.get('upsweep.decision', '?')})")
         lines += [f"    {event}" for event in version.events]
-    return "\n".join(lines) or f"no model {registry.model} is registered"
+    ours = registry.client.search_registered_models("name LIKE 'upsweep-%'")
+    others = sorted(model.name for model in ours if model.name != registry.model)
+    if not lines:
+        lines = [f"no model {registry.model} is registered"]
+    return "\n".join([*lines, *([f"other models here (--model): {', '.join(others)}"] if others else [])])
 
 
 def describe_outcome(outcome: Outcome) -> str:
@@ -28,6 +32,10 @@ def describe_outcome(outcome: Outcome) -> str:
         headline = f"{outcome.model} v{outcome.version}: {verdict}{against}"
     marks = {True: "ok  ", False: "FAIL"}
     checks = [f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks]
-    return "\n".join(
-        [headline, *checks, *([f"  {outcome.exports}"] if outcome.is_champion and outcome.exports else [])]
-    )
+    lines = [headline, *checks]
+    if outcome.is_champion:
+        lines += [f"  {outcome.exports}"] * bool(outcome.exports)
+        lines.append(
+            f"upscale: python experiments/upscale.py PICTURE --model models:/{outcome.model}@champion"
+        )
+    return "\n".join(lines)

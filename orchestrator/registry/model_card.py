@@ -38,8 +38,11 @@ def model_card(
             "## Use",
             "Input and output are float32 (N, 3, H, W), RGB in [0, 1], any size. `extra_files/` holds "
             "`generator.safetensors` and `config.json` to continue training.",
-            f'```python\nimport mlflow\nmodel = mlflow.pyfunc.load_model("models:/{plain(model)}@champion")\n'
-            "sr = model.predict(lr_image)\n```",
+            "```python\nimport mlflow\nimport numpy as np\nfrom PIL import Image\n\n"
+            f'model = mlflow.pyfunc.load_model("models:/{plain(model)}@champion")\n'
+            'picture = np.asarray(Image.open("small.png").convert("RGB"), np.float32) / 255\n'
+            "sr = model.predict(picture.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)\n"
+            'Image.fromarray((sr * 255).round().astype(np.uint8)).save("large.png")\n```',
         ]
     )
 
@@ -71,8 +74,8 @@ def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str
         "Command": sweep["command"],
         "Commit": sweep["commit"],
         "Data": data,
-        "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}, consulted "
-        f"{facts['upsweep.gate.uses']} times for this model, this one included",
+        "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}; decision number "
+        f"{facts['upsweep.gate.uses']} on them for this model",
         "Steps": " of ".join(str(row[name]) for name in ("steps", "max_steps") if name in row),
         "GPU-hours of the sweep": str(sweep.get("gpu_hours", "")),
     }

@@ -15,6 +15,7 @@ from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
 CONSTRAINT = "missing budget"
+METRICS_OF = "metrics"  # attribute of a study: the names of its objectives
 TRIAL = "trial"  # attribute of a study's trial: Tune's id
 
 
@@ -58,6 +59,7 @@ class ConstrainedOptunaSearch(OptunaSearch):
             return Searcher.FINISHED
         values = super().suggest(trial_id)
         self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
+        self._ot_study.set_user_attr(METRICS_OF, [name.removeprefix(RANKED) for name in self.metric])
         return values
 
     def save(self, checkpoint_path: str) -> None:

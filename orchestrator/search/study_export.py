@@ -7,10 +7,12 @@ complete at any moment.
 
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import optuna
 
+from orchestrator.search.sampler import METRICS_OF
 from orchestrator.storage import Storage
 from orchestrator.tracking.server import database_uri
 
@@ -52,6 +54,9 @@ def as_sqlite(study: optuna.Study, trials: list[optuna.trial.FrozenTrial]) -> by
         path = Path(folder) / NAME
         storage = optuna.storages.RDBStorage(database_uri(Path(path)))
         copy = optuna.create_study(storage=storage, study_name=study.study_name, directions=study.directions)
+        with warnings.catch_warnings():  # experimental in Optuna; only the labels of its dashboard need it
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            copy.set_metric_names(study.user_attrs[METRICS_OF])  # not "Objective 0"
         copy.add_trials(trials)
         storage.engine.dispose()
         return path.read_bytes()

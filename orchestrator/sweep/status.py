@@ -11,7 +11,7 @@ from orchestrator.results.sweep_folder import read_facts, read_stage
 from orchestrator.storage import Storage
 from orchestrator.sweep.claim import is_running
 from orchestrator.sweep.heartbeat import request_stop
-from orchestrator.sweep.summary import resume_command, storage_option
+from orchestrator.sweep.summary import results, resume_command, storage_option
 
 STAGES = {
     "warm": ("warm",),
@@ -42,7 +42,9 @@ def status(storage: Storage, name: str) -> list[str]:
             lines.append(f"  {stage:<8} {f'{begun} trials begun' if begun else 'not begun'}")
     if state == "running":
         lines.append(f"  to stop it: python experiments/sweep.py --stop {name}{storage_option(storage)}")
-    elif state != "finished":
+    elif state == "finished":
+        lines += results(facts, storage)
+    else:
         lines.append(f"  to resume it: {resume_command(storage, name)}")
     return lines
 

@@ -24,26 +24,39 @@ def resume_command(storage: Storage, name: str) -> str:
 
 def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
     """Return the lines for a finished sweep; `facts` is the content of its sweep.json."""
-    name, counts = facts["name"], facts["counts"]
+    counts = facts["counts"]
     cost = f" (cost {facts['cost']:.2f})" if facts["cost"] else ""
     return [
         "",
         f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):",
         *_designs(facts),
         "  * the pick, - also on the front",
-        f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})",
+        _pick(facts),
         f"took {format_duration(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
         f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
         *_limits_and_failures(facts),
+        *_where(facts, storage),
+    ]
+
+
+def results(facts: Mapping[str, Any], storage: Storage) -> list[str]:
+    """Return the pick of a finished sweep, and where its results are."""
+    return [f"  {line}" for line in (_pick(facts), *_where(facts, storage))]
+
+
+def _pick(facts: Mapping[str, Any]) -> str:
+    return f"pick: {facts['pick_design'] or 'none'} ({facts['pick_reason']})"
+
+
+def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
+    name = facts["name"]
+    lines = [
         f"report:  {storage.root}/{name}/report.html",
         f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {tracking_uri(facts, Path(storage.root))})",
-        *(
-            [f"promote: python experiments/promote.py {name}{storage_option(storage)}"]
-            if facts["pick"]
-            else []
-        ),
     ]
+    promote = f"promote: python experiments/promote.py {name}{storage_option(storage)}"
+    return [*lines, promote] if facts["pick"] else lines
 
 
 def nothing_confirmed(facts: Mapping[str, Any], storage: Storage) -> str:

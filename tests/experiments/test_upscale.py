@@ -51,6 +51,28 @@ def test_every_good_picture_is_done_and_every_bad_one_is_reported(model, tmp_pat
     assert Image.open(tmp_path / "out/good_x4_compare.png").size == (104, 36)
 
 
+def test_a_second_run_says_how_many_results_it_replaced(model, tmp_path, capsys):
+    pictures = [_picture(tmp_path / f"in/{name}.png") for name in "ab"]
+    main(Args((pictures[0],), out=tmp_path / "out", model=model))
+    assert "replaced" not in capsys.readouterr().out
+    main(Args(tuple(pictures), out=tmp_path / "out", model=model))
+    assert "2 of 2 pictures upscaled x4" in (said := capsys.readouterr().out)
+    assert "where 1 replaced an earlier result" in said
+
+
+def test_a_comparison_names_its_halves_if_there_is_room(model, tmp_path):
+    pixels = np.full((40, 40, 3), 128, np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "grey.png")
+    main(Args((str(tmp_path / "grey.png"),), out=tmp_path / "out", model=model, compare=True))
+    both = np.asarray(Image.open(tmp_path / "out/grey_x4_compare.png")).astype(int)
+    result = np.asarray(Image.open(tmp_path / "out/grey_x4.png"))
+    assert both.shape == (160, 320, 3)
+    for half in (both[:, :160], both[:, 160:]):
+        named = half[:30, :90]
+        assert named.max() == 255 and named.min() == 0, "white letters with a black edge"
+    assert (both[40:, 160:] == result[40:]).all() and (both[40:, :160] == 128).all()
+
+
 def test_a_folder_keeps_its_shape_in_the_format_asked_for(model, tmp_path):
     _picture(tmp_path / "in/a.jpg")
     _picture(tmp_path / "in/sub/b.png", "L")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
 from datasets.errors import UserError
@@ -26,6 +27,9 @@ from trainers.inference.image_io import (
     write,
 )
 from trainers.inference.tiling import Footprint, footprint, upscale
+
+ROOM_FOR_LABELS = 120
+"""Sides in pixels from which the halves of a comparison are named in their corners."""
 
 
 @dataclass(frozen=True)
@@ -136,4 +140,12 @@ def upscale_file(
 
 
 def _beside(small: np.ndarray, large: np.ndarray, scale: int) -> np.ndarray:
-    return np.concatenate([enlarge(small, scale), large], axis=1)
+    """Return bicubic and network side by side, each with its name in the corner if the picture has room."""
+    both = Image.fromarray(np.concatenate([enlarge(small, scale), large], axis=1))
+    height, width = large.shape[:2]
+    if height >= ROOM_FOR_LABELS and width >= ROOM_FOR_LABELS:
+        draw, font = ImageDraw.Draw(both), ImageFont.load_default(max(12, height // 40))
+        white, black = (255, 0) if both.mode == "L" else ("white", "black")
+        for x, name in ((0, "bicubic"), (width, "network")):
+            draw.text((x + 8, 6), name, white, font, stroke_width=2, stroke_fill=black)
+    return np.asarray(both)

@@ -18,6 +18,7 @@ def test_a_decision_has_a_headline_and_a_line_for_each_check():
     assert describe_outcome(outcome(GOOD)).splitlines() == [
         "upsweep-demo v2: promoted to champion",
         "  ok   40 gate images",
+        "upscale: python experiments/upscale.py PICTURE --model models:/upsweep-demo@champion",
     ]
     assert describe_outcome(outcome(GOOD, BAD)).splitlines() == [
         "upsweep-demo v2: refused by the gate",
@@ -32,15 +33,25 @@ def test_a_dry_run_and_an_overruled_gate_are_named():
     assert forced.startswith("upsweep-demo v2: promoted to champion against the gate (skin looks right)")
 
 
+def store(*names):
+    """MLflow's client with registered models of these names."""
+    found = [SimpleNamespace(name=name) for name in names]
+    return SimpleNamespace(search_registered_models=lambda query: found)
+
+
 def test_a_history_lists_versions_with_aliases_and_events():
     tags = {"upsweep.design": "b8 bn", "upsweep.decision": "promoted", "upsweep.events": "first\nsecond"}
     versions = [Version(2, ("champion",), tags, "now"), Version(1, (), {}, "before")]
-    registry = SimpleNamespace(model="upsweep-demo", versions=lambda: versions, is_interrupted=lambda: False)
+    client = store("upsweep-demo", "upsweep-mine")
+    registry = SimpleNamespace(
+        model="upsweep-demo", versions=lambda: versions, is_interrupted=lambda: False, client=client
+    )
     assert history(registry).splitlines() == [
         "v2 [champion] b8 bn (promoted)",
         "    first",
         "    second",
         "v1  (?)",
+        "other models here (--model): upsweep-mine",
     ]
-    empty = SimpleNamespace(model="upsweep-demo", versions=list, is_interrupted=lambda: False)
+    empty = SimpleNamespace(model="upsweep-demo", versions=list, is_interrupted=lambda: False, client=store())
     assert history(empty) == "no model upsweep-demo is registered"

@@ -36,7 +36,7 @@ def test_a_card_has_the_decision_the_metrics_and_the_origin():
         "- Y; scale=4",
         "- Sweep: demo (recipe demo, trial confirm-1, seed 3)",
         "- Data: train: demo (100 images, 0123)",
-        "- Gate set: 40 images, 4567, consulted 2 times for this model, this one included",
+        "- Gate set: 40 images, 4567; decision number 2 on them for this model",
         "- Steps: 10 of 20",
         "- GPU-hours of the sweep: 0.5",
     ):

@@ -30,7 +30,7 @@ def test_every_image_of_every_model_is_a_row_of_the_stored_table(storage, tmp_pa
 def test_a_dry_run_registers_nothing(storage):
     sweep(storage, "demo", 1.0)
     outcome = promote(CandidateSource(str(storage), "demo"), dry_run=True)
-    assert outcome.version is None and outcome.is_champion and "consulted 1 times" in outcome.card
+    assert outcome.version is None and outcome.is_champion and "decision number 1 on them" in outcome.card
     registry = open_registry(CandidateSource(str(storage)))
     assert registry.model == "upsweep-demo" and registry.versions() == []
     with pytest.raises(UserError, match="upsweep-demo has no previous champion to restore"):
@@ -40,8 +40,8 @@ def test_a_dry_run_registers_nothing(storage):
 def test_every_look_at_the_gate_images_counts_and_the_twenty_first_is_refused(storage):
     sweep(storage, "demo", 1.0)
     source = CandidateSource(str(storage), "demo")
-    assert "consulted 1 times" in promote(source, dry_run=True).card
-    assert "consulted 2 times" in promote(source, dry_run=True).card
+    assert "decision number 1 on them" in promote(source, dry_run=True).card
+    assert "decision number 2 on them" in promote(source, dry_run=True).card
     registry = open_registry(source)
     for _ in range(USES - 2):
         registry.count_gate_use("gate0123")

@@ -25,7 +25,7 @@ def test_every_snapshot_exports_the_trials_that_finished(tmp_path, capfd):
 
     path = tmp_path / "runs" / "sweep" / "study.db"
     seen = optuna.load_study(study_name="sweep-screen", storage=f"sqlite:///{path}")
-    assert seen.directions == s._ot_study.directions
+    assert seen.directions == s._ot_study.directions and seen.metric_names == ["psnr_y", "swd"]
     assert [t.state.name for t in seen.trials] == ["COMPLETE", "COMPLETE", "FAIL"], "none runs for ever"
     assert [t.user_attrs["trial"] for t in seen.trials] == ["full", "stopped", "crashed"]
     assert [t.values for t in seen.trials[:2]] == [[28.0, 150.0], [29.0, 140.0]]

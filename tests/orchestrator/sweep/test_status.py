@@ -62,11 +62,13 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
     assert lines[4] == "  confirm  1 trials begun" and lines[5] == "  test     not begun"
 
 
-def test_a_finished_sweep_needs_no_next_command(storage):
-    storage.write_text(
-        "s/sweep.json", json.dumps({"space": "d", "recipe": "d", "status": "finished", "started": 0})
-    )
-    assert len(status.status(storage, "s")) == 6
+def test_a_finished_sweep_names_its_pick_its_report_and_the_next_command(storage):
+    facts = {"space": "d", "recipe": "d", "status": "finished", "started": 0, "name": "s"}
+    facts |= {"pick_design": "b4 bn", "pick_reason": "best of 2", "tracking_uri": "", "pick": "test-0"}
+    storage.write_text("s/sweep.json", json.dumps(facts))
+    last = status.status(storage, "s")[6:]
+    assert last[0] == "  pick: b4 bn (best of 2)"
+    assert last[1].endswith("s/report.html") and "experiments/promote.py s" in last[-1]
 
 
 def test_a_sweep_that_stopped_names_the_command_that_resumes_it(storage, monkeypatch):
