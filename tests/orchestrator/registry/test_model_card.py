@@ -1,5 +1,11 @@
 """The card of a version: decision, metrics, origin; no line for an unknown fact, no markup from outside."""
 
+from types import SimpleNamespace
+
+import mlflow.pyfunc
+import numpy as np
+from PIL import Image
+
 from orchestrator.registry.gate import Check, Decision
 from orchestrator.registry.model_card import model_card, plain
 
@@ -58,3 +64,15 @@ def test_unknown_facts_of_a_checkpoint_folder_have_no_line():
 
 def test_plain_text_is_one_line():
     assert plain("a\n<i>`b`</i>") == "a ‹i›'b'‹/i›"
+
+
+def test_the_snippet_upscales_a_picture_as_it_stands(tmp_path, monkeypatch):
+    """The registered model is replaced by one that repeats pixels."""
+    code = "\n".join(card(SWEEP, ROW)).split("```python\n")[1].split("```")[0]
+    small = np.random.default_rng(0).integers(256, size=(5, 7, 3), dtype=np.uint8)
+    Image.fromarray(small).save(tmp_path / "small.png")
+    monkeypatch.chdir(tmp_path)
+    served = SimpleNamespace(predict=lambda x: x.repeat(2, 2).repeat(2, 3))
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda uri: served)
+    exec(code, {})
+    assert (np.asarray(Image.open("large.png")) == small.repeat(2, 0).repeat(2, 1)).all()
