@@ -59,6 +59,7 @@ class ConstrainedOptunaSearch(OptunaSearch):
             return Searcher.FINISHED
         values = super().suggest(trial_id)
         self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
+        assert self._ot_study is not None  # suggest has created it
         self._ot_study.set_user_attr(METRICS_OF, [name.removeprefix(RANKED) for name in self.metric])
         return values
 

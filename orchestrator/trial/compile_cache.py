@@ -10,7 +10,7 @@ from orchestrator.storage import Storage
 from trainers.config import TrainConfig, digest, flatten
 
 FOLDER = "compiled"
-SHAPING = (
+SHAPING: tuple[str, ...] = (
     "generator.",
     "discriminator.",
     "loss.content_",
