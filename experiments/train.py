@@ -5,6 +5,7 @@ Over several GPUs of this machine: torchrun --nproc-per-node N experiments/train
 """
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,8 @@ def main() -> int:
     if os.environ.get("RANK", "0") != "0":
         return 0
     print(f"best checkpoint: {best}")
-    print(f"use it:          python experiments/upscale.py IMAGE --model {best} --out upscaled")
+    model = shlex.quote(str(best))
+    print(f"use it:          python experiments/upscale.py IMAGE --model {model} --out upscaled")
     return 0
 
 

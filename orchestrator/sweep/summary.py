@@ -1,5 +1,6 @@
 """The lines that a sweep prints when it ends: the front, the pick, and the next commands."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ FEW = 3
 
 def storage_option(storage: Storage) -> str:
     """Return the --storage option that a command needs for this storage; empty for ./runs."""
-    return "" if storage.root == str(Path("runs").resolve()) else f" --storage {storage.root}"
+    return "" if storage.root == str(Path("runs").resolve()) else f" --storage {shlex.quote(storage.root)}"
 
 
 def resume_command(storage: Storage, name: str) -> str:
@@ -50,10 +51,10 @@ def _pick(facts: Mapping[str, Any]) -> str:
 
 
 def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
-    name = facts["name"]
+    name, store = facts["name"], shlex.quote(tracking_uri(facts, Path(storage.root)))
     lines = [
         f"report:  {storage.root}/{name}/report.html",
-        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {tracking_uri(facts, Path(storage.root))})",
+        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {store})",
     ]
     promote = f"promote: python experiments/promote.py {name}{storage_option(storage)}"
     return [*lines, promote] if facts["pick"] else lines

@@ -197,3 +197,11 @@ def test_memory_stays_bounded_whatever_a_header_claims(tmp_path: Path) -> None:
     os.waitpid(child, 0)
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, kilobytes here
     assert 0 <= grown * unit < 200 << 20
+
+
+def test_a_progressive_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded():
+    """600 scans of a large picture in 422 kB took 15 s; a photograph has about ten."""
+    large = saved(Image.fromarray(np.zeros((4000, 4000, 3), np.uint8)), "JPEG", progressive=True)
+    scan = large[large.rindex(b"\xff\xda") : -2]
+    with pytest.raises(Rejected, match=r"\d+ scans of 16000000 pixels take too long to decode"):
+        decode(large[:-2] + 600 * scan + b"\xff\xd9")

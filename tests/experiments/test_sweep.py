@@ -198,7 +198,9 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
     (folder / "sweep.json").write_text(json.dumps(facts))
     (folder / "stages").mkdir()
     verdicts = ["warm start trained", "warm start trained", "diverged: pixel at step 9"]
-    (folder / "stages" / "warm.json").write_text(json.dumps([{"verdict": v} for v in verdicts]))
+    (folder / "stages" / "warm.json").write_text(
+        json.dumps([{"stage": "warm", "trial_id": "", "verdict": v} for v in verdicts])
+    )
     (folder / "trials" / "screen-1").mkdir(parents=True)
     before = tree(place)
     monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", "--status", "taken"])

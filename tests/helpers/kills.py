@@ -18,7 +18,11 @@ for line in sys.stdin:
         try:
             act(*words)
             status = 0
+        except SystemExit as end:
+            status = end.code or 0
         finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(status)
     print(pid, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

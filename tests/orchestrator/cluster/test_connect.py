@@ -127,3 +127,15 @@ def test_a_cluster_s_capacity_is_the_declared_one_after_a_first_worker(monkeypat
     monkeypatch.setattr(connection.capacity, "reported_maximum", lambda: capacity.Size(0, 32, 4))
     reported = connection._capacity("10.0.0.9:6379")
     assert reported.description.endswith("; at most 2 nodes, 4 GPUs, 32 CPU cores")
+
+
+def test_a_private_ray_that_does_not_start_is_told_as_one(lock_folder, monkeypatch):
+    """Not as a cluster that does not answer: nobody asked for one."""
+
+    def no_room(*_, **__):
+        raise RuntimeError("The current node timed out during startup.\nIts log is in /x")
+
+    monkeypatch.setattr("ray.init", no_room)
+    with pytest.raises(UserError, match=r"Ray did not start on this machine \(The current node timed"):
+        with connect(None):
+            pass

@@ -66,3 +66,11 @@ def test_poisoned_names_appear_as_text_only(tmp_path):
     assert page.tags.count("script") == clean.tags.count("script") == 1
     assert "img" not in page.tags
     assert "<script>alert(1)</script>" in page.text
+
+
+def test_the_page_may_load_and_send_nothing(tmp_path):
+    fake_sweep(tmp_path)
+    policy = re.search(
+        r'Content-Security-Policy" content="([^"]*)"', build_report(tmp_path).read_text()
+    ).group(1)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "'unsafe-eval'" not in policy

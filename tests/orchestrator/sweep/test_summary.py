@@ -1,5 +1,7 @@
 """What a sweep prints when it ends."""
 
+import shlex
+
 from orchestrator.storage import Storage
 from orchestrator.sweep.summary import FEW, format_summary, resume_command, storage_option
 
@@ -72,3 +74,11 @@ def test_a_storage_that_is_not_the_usual_one_is_part_of_the_command(tmp_path, mo
     assert storage_option(Storage("./runs")) == ""
     assert resume_command(Storage("./runs"), "x") == "python experiments/sweep.py --resume x"
     assert resume_command(Storage("other"), "x").endswith(f"--resume x --storage {tmp_path}/other")
+
+
+def test_printed_commands_can_be_pasted_whatever_the_storage_is_called(tmp_path):
+    storage = Storage(str(tmp_path / "my runs; $(x)"))
+    words = shlex.split(resume_command(storage, "faces"))
+    assert words == ["python", "experiments/sweep.py", "--resume", "faces", "--storage", storage.root]
+    last = format_summary(FACTS | {"tracking_uri": ""}, storage)[-2:]
+    assert shlex.split(last[1])[-1] == storage.root and f"'sqlite:///{storage.root}/mlflow.db'" in last[0]
