@@ -229,3 +229,32 @@ def test_orchestrator_has_at_most_three_loose_modules():
 def test_a_file_holds_one_idea():
     long = {m: n for m, p in FILES.items() if (n := len(p.read_text().splitlines())) > MAX_LINES}
     assert not long, f"two ideas are in {long}"
+
+
+JSON_READERS = {
+    "datasets/files.py": "the guarded reader",
+    "datasets/address.py": "a variable of our own processes",
+    "datasets/manifest.py": "says what a foreign manifest lacks",
+    "trainers/weight_import.py": "what was just written",
+    "trainers/config/generators.py": "a table in the code",
+    "trainers/warm_start_key.py": "says which setting names it",
+    "orchestrator/studies/training.py": "skips a line that was cut off",
+    "orchestrator/results/trial_report.py": "travels with Tune, not in a file",
+    "orchestrator/tracking/server.py": "the answer of a server",
+    "orchestrator/tracking/journal.py": "skips a line that was cut off",
+    "orchestrator/cluster/provider.py": "the output of a command",
+    "orchestrator/cluster/launcher.py": "the answer of a server",
+    "orchestrator/cluster/connect.py": "a lock file that may be empty",
+    "orchestrator/trial/preemption.py": "the answer of a server",
+    "orchestrator/trial/reporter.py": "Tune's checkpoint, checked by Tune",
+}
+
+
+def test_files_of_our_own_are_read_by_the_guarded_reader():
+    """A damaged file is one sentence (datasets.files.read_json, Storage.read_json) and no traceback."""
+    found = set()
+    for folder in ("datasets", "trainers", "orchestrator", "experiments", "upsweep"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if "json.load(" in (text := path.read_text()) or "json.loads(" in text:
+                found.add(str(path.relative_to(ROOT)))
+    assert found == set(JSON_READERS)

@@ -116,7 +116,7 @@ def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]"
 def read_planned(storage: "Storage", name: str, part: str) -> list[dict[str, Any]] | None:
     """Return the designs that a part of a stage was planned with; None if it was not planned yet."""
     path = f"{name}/stages/{part}-planned.json"
-    return json.loads(storage.read_text(path)) if storage.exists(path) else None
+    return storage.read_json(path, list, ("trial_id",)) if storage.exists(path) else None
 
 
 def write_planned(storage: "Storage", name: str, part: str, designs: "Sequence[Mapping[str, Any]]") -> None:

@@ -51,7 +51,7 @@ def published(storage: "Storage", warm_key: str) -> str:
 
 def metrics(storage: "Storage", warm_key: str) -> dict[str, float]:
     """Return the metrics on val of a warm start that is ready."""
-    return json.loads(storage.read_text(f"{folder(warm_key)}/done.json"))["metrics"]
+    return storage.read_json(f"{folder(warm_key)}/done.json", keys=("metrics",))["metrics"]
 
 
 def publish(storage: "Storage", warm_key: str, checkpoint: Path, metrics: Mapping[str, float]) -> None:
