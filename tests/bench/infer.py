@@ -73,7 +73,7 @@ def tiled_against_whole(side: int = 384, max_pixels: int = 160 * 160) -> None:
     print(f"tiled takes x{tiled / whole:.2f} of whole: x{tiled / whole / overhead:.2f} of what these explain")
 
 
-def batch(pictures: int, side: int = 8) -> None:
+def batch(pictures: int, rounds: int = 3, side: int = 8) -> None:
     """The time of a batch in a terminal over that of single predictions: with files, and network alone."""
     config = GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic")
     network = build_generator(config).eval()
@@ -104,7 +104,7 @@ def batch(pictures: int, side: int = 8) -> None:
                     network(x)
 
         spent: dict[str, float] = {}
-        for work in 3 * (network_alone, single_files, in_a_terminal):
+        for work in rounds * (network_alone, single_files, in_a_terminal):
             began = time.process_time()
             work()
             seconds = time.process_time() - began
@@ -126,13 +126,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--large", action="store_true", help="also a 10,000 x 10,000 output (minutes)")
     parser.add_argument("--batch", type=int, default=0, help="also so many tiny pictures in a terminal")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the fastest counts")
     parser.add_argument("--channels", type=int, default=32, help="of the network that makes it")
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tiled_against_whole()
     if args.batch:
-        batch(args.batch)
+        batch(args.batch, args.rounds)
     if args.large:
         large(10_000, args.channels)
 
