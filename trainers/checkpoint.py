@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from datasets.errors import UserError
 from datasets.files import atomic_folder, damaged, parse_json, read_json
-from trainers.config import TrainConfig, flatten, from_flat
+from trainers.config import TrainConfig, from_flat, portable
 from trainers.models import build_generator
 from trainers.state import TrainState, new_state
 
@@ -47,7 +47,7 @@ def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, 
         state_bytes = io.BytesIO()  # torch's own writer to a file does not say that a disk is full
         torch.save(rest, state_bytes)
         (new / "state.pt").write_bytes(state_bytes.getbuffer())
-        _write_json(new / "config.json", flatten(config))
+        _write_json(new / "config.json", portable(config))
         _write_json(new / "extra.json", extra or {})
     return folder
 
@@ -56,7 +56,7 @@ def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dic
     """Write the averaged generator alone: a candidate for promotion, from which no run can resume."""
     with _new_checkpoint(folder) as new:
         save_file(weights_of(ema), new / "generator_ema.safetensors")
-        _write_json(new / "config.json", flatten(config))
+        _write_json(new / "config.json", portable(config))
         _write_json(new / "extra.json", extra)
     return folder
 

@@ -118,7 +118,7 @@ def _on(module: nn.Module, device: torch.device) -> nn.Module:
 
 
 def build_optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
-    """Return Adam or SGD over `module`, with learning rate `peak` times the factor of each group.
+    """Return Adam, AdamW or SGD over `module`, with learning rate `peak` times the factor of each group.
 
     Fused, because only fused optimizers read the flag that skips updates that are not finite.
     """
@@ -126,6 +126,9 @@ def build_optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch
     made: torch.optim.Optimizer
     if optim.kind == "sgd":
         made = torch.optim.SGD(groups, lr=peak, momentum=optim.momentum, fused=True)
+    elif optim.kind == "adamw":
+        betas, decay = (optim.beta1, optim.beta2), optim.weight_decay
+        made = torch.optim.AdamW(groups, lr=peak, betas=betas, weight_decay=decay, fused=True)
     else:
         made = torch.optim.Adam(groups, lr=peak, betas=(optim.beta1, optim.beta2), fused=True)
     set_rate(made, peak)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from datasets.errors import UserError
 from datasets.upload import upload
-from trainers import losses
+from trainers import losses, plugins
 from trainers.config import TrainConfig
 from trainers.distributed import ALONE, Ranks
 from trainers.mixed_precision import ComputeCopy
@@ -93,6 +94,10 @@ class StepLosses:
             terms["adversarial"] = loss.adversarial_weight * losses.adversarial_g(
                 loss.adversarial, real, fake, mean=self.ranks.mean
             )
+        if loss.color_weight:
+            terms["color"] = loss.color_weight * losses.color_loss(sr, hr)
+        if loss.extra_weight:
+            terms["extra"] = loss.extra_weight * extra_loss(loss.extra, sr, hr)
         if loss.tv_weight:
             terms["tv"] = loss.tv_weight * losses.total_variation(sr)
         return terms
@@ -167,6 +172,15 @@ def _perceptual(config: TrainConfig, device: torch.device) -> nn.Module | None:
     for weights in NEEDS[name]:
         obtain(weights)  # downloaded once, as those of the content loss
     return load_dists(device) if name == "dists" else load_lpips(name, device)
+
+
+def extra_loss(name: str, sr: Tensor, hr: Tensor) -> Tensor:
+    """Return the user's own loss; UserError if it raises or does not return one number."""
+    value = plugins.call("loss.extra", name, sr, hr)
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        got = f"one of {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+        raise UserError(f"loss.extra {name} must return a tensor of one number, but got {got}")
+    return value.reshape(())
 
 
 def _compiled(network: ComputeCopy | None, config: TrainConfig) -> Callable[..., Tensor]:

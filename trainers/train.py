@@ -19,7 +19,7 @@ from datasets.image_set import open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
 from trainers import distributed, preflight
 from trainers.checkpoint import read_extra, whole
-from trainers.config import TrainConfig, flatten
+from trainers.config import TrainConfig, flatten, portable
 from trainers.device import pick_device
 from trainers.distributed import Ranks
 from trainers.evaluate import Evaluator
@@ -107,7 +107,7 @@ def _begin(
     _require_same_settings(config, out)  # again: another process may have begun meanwhile
     if not new:
         return
-    atomic_write(out / "config.json", (json.dumps(flatten(config), indent=1) + "\n").encode())
+    atomic_write(out / "config.json", (json.dumps(portable(config), indent=1) + "\n").encode())
     bicubic = evaluator.measure_resizer("bicubic").summary
     print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
 

@@ -21,7 +21,8 @@ from datasets.address import hide_word, masked  # noqa: E402
 from datasets.errors import UserError, disk_trouble  # noqa: E402
 from datasets.text import printable  # noqa: E402
 from experiments.common import help  # noqa: E402
-from trainers.config import TrainConfig, override  # noqa: E402
+from trainers import plugins  # noqa: E402
+from trainers.config import TrainConfig, flatten, override  # noqa: E402
 
 T = TypeVar("T")
 
@@ -104,15 +105,30 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(
+            parsed = tyro.cli(
                 options, prog=program or None, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default
             )
+        return _with_own_code(parsed) if base is not None else parsed
     except SystemExit as end:
         mistake = _cause(end)
         if mistake is None:
             sys.stderr.write(errors.getvalue())
             raise
         raise mistake from None  # our own message, without tyro's frame around it
+
+
+def _with_own_code(options: T) -> T:
+    """Return options whose settings are pinned to the user's files that they name, once these have run."""
+    config: TrainConfig = options.config  # type: ignore[attr-defined]
+    flat = flatten(config)
+    pinned = {name: plugins.pin(name, flat[name]) for name in plugins.SETTINGS}
+    if all(pinned[name] == flat[name] for name in pinned):
+        return options
+    config = override(config, pinned)
+    from trainers.plugin_checks import check_plugins  # torch: seconds
+
+    check_plugins(config)
+    return dataclasses.replace(options, config=config)  # type: ignore[type-var]
 
 
 def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None = None) -> T:

@@ -34,6 +34,7 @@ RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "colorize": srgan.colorize,
     "edges_to_photo": srgan.edges_to_photo,
     "esrgan": esrgan.esrgan,
+    "esrgan_code": esrgan.esrgan_code,
     "esrgan_16": esrgan.esrgan_16,
     "esrgan_16_x2": esrgan.esrgan_16_x2,
     "esrgan_seed": esrgan.esrgan_seed,

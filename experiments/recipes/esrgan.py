@@ -21,8 +21,8 @@ def srcnn_915() -> TrainConfig:
     """SRCNN 9-1-5 on luma, x3, by SGD (Dong et al., 2016, sec. 4.1): momentum 0.9, last layer x0.1.
 
     The rate 5.5e-3 is their 1e-4: their loss is half the sum over 21 x 21 pixels of an image, ours 4 times
-    the mean on [-1, 1]. Departures: borders repeat the edge pixel instead of being cut off; a million
-    updates; their solver allows fifteen million.
+    the mean on [-1, 1]. Departures: borders repeat the edge pixel instead of being cut off; crops are
+    mirrored; a million updates; their solver allows fifteen million.
     """
     return TrainConfig(
         recipe="srcnn_915",
@@ -85,8 +85,9 @@ def esrgan() -> TrainConfig:
 
     Content is L1 between VGG54 features before their ReLU; PSNR phase of a million updates at 2e-4, halved
     every 200,000; GAN phase of 400,000 at 1e-4, halved at 50, 100, 200 and 300 thousand. The L1 weights are
-    half of theirs, because ours is measured on [-1, 1] and theirs on [0, 1]. Departure: DIV2K alone; theirs
-    adds Flickr2K and OST.
+    half of theirs, because ours is measured on [-1, 1] and theirs on [0, 1]. The relativistic terms are
+    summed, as eq. 1 and 2 are written; `esrgan_code` follows the published code. Departures: DIV2K alone,
+    theirs adds Flickr2K and OST; crops are mirrored but not turned.
     """
     return TrainConfig(
         recipe="esrgan",
@@ -113,8 +114,18 @@ def esrgan() -> TrainConfig:
     )
 
 
+def esrgan_code() -> TrainConfig:
+    """ESRGAN as the code of the published weights trains it: half the relativistic loss, Adam (.9, .99).
+
+    BasicSR halves the sum of both relativistic terms, so its 5e-3 pulls half as much as in `esrgan`; Adam's
+    second moment decays by 0.99, and crops are mirrored and turned. Otherwise as `esrgan`.
+    """
+    halved = {"loss.adversarial": "relativistic_halved", "optim.beta2": 0.99, "data.rotate": True}
+    return derived(esrgan, "esrgan_code", halved)
+
+
 def esrgan_16() -> TrainConfig:
-    """ESRGAN with 16 RRDBs, the smaller network of the paper (Wang et al., 2018, sec. 4.1)."""
+    """ESRGAN with 16 RRDBs, the smaller network of the paper (Wang et al., 2018, sec. 4.1); else `esrgan`."""
     return derived(esrgan, "esrgan_16", {"generator.num_blocks": 16})
 
 
@@ -123,7 +134,7 @@ def esrgan_16_x2() -> TrainConfig:
 
     Adversarial weight 1e-3 and L1 weight 1 (half of it here, as in `esrgan`), batch 20, bf16. Departures:
     the paper's network; theirs has ReLUs on the head, the trunk and the image, pixel shuffle and the default
-    initial weights; a PSNR phase.
+    initial weights; a PSNR phase; crops that are mirrored, of which its text says nothing.
     """
     return derived(
         esrgan,

@@ -92,8 +92,9 @@ def srgan_leftthomas() -> TrainConfig:
     Adam 1e-3 for both, no schedule, no warm start, 31,250 updates of 64 images (10 epochs of 200,000); 6e-3
     of VGG16 pool5 on images that are not normalised, 1e-3 of the linear adversarial loss, 2e-8 of total
     variation. The pixel weight is 1/4, because theirs is measured on [0, 1] and ours on [-1, 1].
-    Departures: averaged weights are measured; both losses come from one D(fake) before either network
-    is updated, which is the meaning of their order of calls.
+    Departures: averaged weights are measured; crops are mirrored; inputs are made by MATLAB's bicubic, theirs
+    by Pillow's; both losses come from one D(fake) before either network is updated, which is the meaning of
+    their order of calls.
     """
     return TrainConfig(
         recipe="srgan_leftthomas",

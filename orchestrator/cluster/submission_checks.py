@@ -1,13 +1,14 @@
-"""Checks before a command is sent to a cluster: images, storage, and space files that must be sent too."""
+"""Checks before a command is sent to a cluster: images, storage, and the user's own files, to be sent too."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from datasets.errors import UserError
 from orchestrator.search import space_file
+from trainers import plugins
 
 SPACES = "submitted"
-"""Folder for the user's own space files in the copy of the working tree."""
+"""Folder for the user's own files in the copy of the working tree."""
 DEFAULT_STORAGE = "./runs"
 
 
@@ -29,23 +30,43 @@ def check_data(images: Mapping[str, str], exists: Callable[[str], bool], storage
         )
 
 
-def own_space(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str]]:
-    """Return a command line and the files to send (name -> text) for the value `spec` of --space.
+def own_files(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str]]:
+    """Return a command line and the files to send (name -> text): the user's own space, networks and others.
 
-    A space file of the user's own is sent with the working tree, even from outside it or if `.gitignore`
-    excludes it, and the returned command line names the copy. Other spaces need no file.
+    `spec` is the value of --space. Files are sent with the working tree, even from outside it or if
+    `.gitignore` excludes them, and the returned command line names the copies. What a space names is sent to
+    its place beside the space.
 
     Raises:
-        UserError: if the file does not exist or does not hold a valid space.
+        UserError: if a file does not exist or does not hold a valid space, or two files have one name.
     """
-    if not space_file.is_file(spec):
-        return list(words), {}
-    file = space_file.read(spec)
-    file.space()  # a mistake is reported now, not minutes later by the cluster
-    path, colon, name = spec.rpartition(":") if ".py:" in spec else (spec, "", "")
+    files: dict[str, str] = {}
+    if space_file.is_file(spec):
+        file = space_file.read(spec)
+        for value in file.space().own_names():  # a mistake is reported now, not minutes later by the cluster
+            path = value.rpartition(":")[0]
+            if Path(path).is_absolute() or ".." in Path(path).parts:
+                raise UserError(f"--space {spec} names {path}, which must be in a folder beside or below it")
+            plugins.pin("--space", value, file.read_beside)
+            files[f"{SPACES}/{path}"] = file.read_beside(path)
+    return [_sent(word, spec, files) for word in words], files
+
+
+def _sent(word: str, spec: str, files: dict[str, str]) -> str:
+    """Return a word of a command line as the cluster reads it; add the file that it names to `files`."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    is_space = value == spec and space_file.is_file(spec)
+    if not is_space and not (plugins.is_own(value) and ".py:" in value):
+        return word
+    path, colon, name = value.rpartition(":") if ".py:" in value else (value, "", "")
     copy = f"{SPACES}/{Path(path).name}"
-    changes = {spec: copy + colon + name, f"--space={spec}": f"--space={copy}{colon}{name}"}
-    return [changes.get(word, word) for word in words], {copy: file.text}
+    try:
+        text = Path(path).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if files.setdefault(copy, text) != text:
+        raise UserError(f"two different files are called {Path(path).name}; rename one of them")
+    return f"{option}{equals}{copy}{colon}{name}"
 
 
 def check_storage(given: str, cluster_storage: str) -> str:

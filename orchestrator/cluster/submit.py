@@ -14,7 +14,7 @@ from orchestrator.cluster.capacity import describe_maximum
 from orchestrator.cluster.head import Head
 from orchestrator.cluster.jobs import SubmittedJob
 from orchestrator.cluster.known_clusters import KnownCluster
-from orchestrator.cluster.submission_checks import DEFAULT_STORAGE, check_data, check_storage, own_space
+from orchestrator.cluster.submission_checks import DEFAULT_STORAGE, check_data, check_storage, own_files
 from orchestrator.cluster.target import CommandOptions, SweepCommandOptions
 
 REPORT_FILES = ("report.html", "leaderboard.json", "sweep.json")
@@ -52,7 +52,7 @@ def submit_and_follow(
                 f"{hidden} holds a password, which the cluster's list of jobs would show: leave it out and "
                 f"put it into ~/.pgpass or ~/.aws/credentials of the head (file_mounts of the cluster file)"
             )
-        command, extra_files = own_space(command, sweep.space if sweep else "")
+        command, extra_files = own_files(command, sweep.space if sweep else "")
         if options.storage == DEFAULT_STORAGE:
             command += ["--storage", storage]
         if info.tracking_uri and not options.tracking_uri:

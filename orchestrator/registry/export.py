@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from trainers.checkpoint import weights_of
-from trainers.config import TrainConfig, flatten
+from trainers.config import TrainConfig, portable
 from trainers.config.generators import GENERATORS
 from trainers.inference.onnx_files import CHECKED_SIZES, FIXED_SIZE, Clamped
 from trainers.models import deployed
@@ -69,7 +69,7 @@ def _pinned(package: str) -> str:
 
 def _write_weights(folder: Path, generator: nn.Module, config: TrainConfig) -> list[Path]:
     save_file(weights_of(generator), folder / "generator.safetensors")
-    (folder / "config.json").write_text(json.dumps(flatten(config), indent=1, sort_keys=True))
+    (folder / "config.json").write_text(json.dumps(portable(config), indent=1, sort_keys=True))
     return [folder / "generator.safetensors", folder / "config.json"]
 
 

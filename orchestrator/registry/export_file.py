@@ -15,7 +15,7 @@ from datasets.errors import UserError
 from datasets.files import atomic_file
 from orchestrator.registry.gate_images import GateImages
 from trainers import checkpoint
-from trainers.config import GeneratorConfig, TrainConfig, flatten
+from trainers.config import GeneratorConfig, TrainConfig, portable
 from trainers.config.generators import GENERATORS
 from trainers.device import pick_device
 from trainers.inference.onnx_files import FIXED_SIZE, OnnxNetwork, write_onnx
@@ -95,7 +95,7 @@ def _write_weights(export: Export, generator: nn.Module, config: TrainConfig) ->
         if export.path.suffix == ".pth":
             torch.save({"params": weights}, new)
         else:
-            save_file(weights, new, metadata={"config": json.dumps(flatten(config))})
+            save_file(weights, new, metadata={"config": json.dumps(portable(config))})
     if not public:
         return generator, "in the names of this project: no public tool knows the architecture"
     settings, state = import_generator(export.path)

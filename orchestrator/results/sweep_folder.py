@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from orchestrator.tracking.server import database_uri
+from trainers import plugins
 
 if TYPE_CHECKING:  # --help must not wait for torch and pyarrow
     from orchestrator.results.row import Row
@@ -70,7 +71,11 @@ def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     if not NAME.fullmatch(name) or not exists(storage, name):
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
-    return storage.read_json(f"{name}/{FACTS}")
+    facts = storage.read_json(f"{name}/{FACTS}")
+    plugins.take_code(
+        facts.get("request", {}).get("config", {})
+    )  # its rows may name metrics of the user's own
+    return facts
 
 
 def tracking_uri(facts: Mapping[str, Any], folder: Path) -> str:

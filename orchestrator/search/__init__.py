@@ -1,6 +1,7 @@
 """Search: spaces of designs, and samplers that propose the next one.
 
-space         Space and its axes Choice, LogFloat, Derived
+axes          Choice, Float, Int, LogFloat, LogInt, Derived
+space         Space: a table of axes
 space_file    a user's own space, path.py:Name or path.yaml
 sampler       ConstrainedOptunaSearch: TPE, NSGA-II, random, grid
 proposals     designs chosen before any trial has run

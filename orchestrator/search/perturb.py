@@ -41,5 +41,11 @@ class PerturbingTrial:
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
         if not self.settings.get(name) or self.draw.random() < RESAMPLE_PROBABILITY:
-            return low * (high / low) ** self.draw.random()
+            share = self.draw.random()
+            return low * (high / low) ** share if log else low + (high - low) * share
         return min(max(self.settings[name] * self.draw.choice(FACTORS), low), high)
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool) -> int:
+        now, near = self.settings.get(name), round(self.suggest_float(name, low, high, log=log))
+        stuck = near == now and low < high  # a factor that rounds back to the number itself
+        return (near + 1 if near < high else near - 1) if stuck else near

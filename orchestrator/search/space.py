@@ -7,13 +7,28 @@ the config before a sweep starts. Plain data, so that it pickles with a sweep's 
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from datasets.errors import UserError, unknown
+from orchestrator.search.axes import (
+    SWITCH_SUFFIX,
+    Axis,
+    Choice,
+    Derived,
+    Float,
+    Int,
+    Interval,
+    LogFloat,
+    LogInt,
+)
+from trainers import plugins
 from trainers.config import TrainConfig, override
+from trainers.plugins import is_own
 from trainers.warm_start_key import in_key
+
+__all__ = ["Choice", "Derived", "Float", "Int", "LogFloat", "LogInt", "Space"]
 
 FIXED_PER_SWEEP = (  # settings that all trials of a sweep share, because they decide how results are measured
     "recipe",
@@ -37,68 +52,6 @@ SMALLEST = {"trials": 1, "repeat_top": 0, "confirm_top": 1, "confirm_seeds": 1, 
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
 STOPPING = ("feasible_first", "front", "asha", "none", "pbt")
 POPULATION = 4  # the smallest population, since population based training replaces a quarter of it
-SWITCH_SUFFIX = "?"  # suffix of the switch that turns an axis on or off; it is not a setting
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of finitely many values."""
-
-    values: tuple[Any, ...]
-
-    def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> Any:
-        """Return the value that the sampler draws."""
-        return trial.suggest_categorical(name, list(self.values))
-
-    def examples(self) -> tuple[Any, ...]:
-        """Return values for a check of the space."""
-        return self.values
-
-    def holds(self, value: Any) -> bool:
-        """Return True if a trial may have `value`."""
-        return value in self.values
-
-
-@dataclass(frozen=True)
-class LogFloat:
-    """A positive number on a logarithmic scale; with `or_zero` it may also be switched off."""
-
-    low: float
-    high: float
-    or_zero: bool = False
-
-    def suggest(self, trial: Any, name: str, _: Mapping[str, Any]) -> float:
-        """Return the value that the sampler draws; a separate switch keeps the scale logarithmic."""
-        if self.or_zero and not trial.suggest_categorical(name + SWITCH_SUFFIX, [False, True]):
-            return 0.0
-        return trial.suggest_float(name, self.low, self.high, log=True)
-
-    def examples(self) -> tuple[float, ...]:
-        """Return values for a check of the space."""
-        return (self.low, self.high) + ((0.0,) if self.or_zero else ())
-
-    def holds(self, value: Any) -> bool:
-        """Return True if the sampler may draw `value`; 0 is drawn by the switch."""
-        return isinstance(value, int | float) and self.low <= value <= self.high
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A value that follows from other axes by a table, as in a fractional factorial design."""
-
-    of: tuple[str, ...]
-    table: tuple[tuple[tuple[Any, ...], Any], ...]
-
-    def suggest(self, _: Any, name: str, values: Mapping[str, Any]) -> Any:
-        """Return the value in the table; nothing is drawn."""
-        return dict(self.table)[tuple(values[n] for n in self.of)]
-
-    def examples(self) -> tuple[Any, ...]:
-        """Return values for a check of the space."""
-        return tuple(dict.fromkeys(value for _, value in self.table))
-
-
-Axis = Choice | LogFloat | Derived
 
 
 @dataclass(frozen=True)
@@ -131,6 +84,30 @@ class Space:
                 values[name] = axis.suggest(trial, name, values)
         return values
 
+    def own_names(self) -> list[str]:
+        """Return the values of all axes that name something in a file of the user."""
+        axes = [self.axes[name] for name in plugins.SETTINGS if name in self.axes]
+        return [str(value) for axis in axes for value in axis.examples() if is_own(value)]
+
+    def pinned(self, read: Callable[[str], str]) -> "Space":
+        """Return the space with such names pinned to the texts that `read` returns for their paths.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        if not self.own_names():
+            return self
+
+        def pin(name: str, value: Any) -> Any:
+            return plugins.pin(name, value, read) if name in plugins.SETTINGS else value
+
+        axes: dict[str, Axis] = {
+            name: Choice(tuple(pin(name, v) for v in axis.values)) if isinstance(axis, Choice) else axis
+            for name, axis in self.axes.items()
+        }
+        points = tuple({name: pin(name, v) for name, v in point.items()} for point in self.points)
+        return replace(self, axes=axes, points=points)
+
     def architectures(self) -> list[dict[str, Any]]:
         """Return every distinct setting of the axes that decide a PSNR phase.
 
@@ -140,7 +117,7 @@ class Space:
         names = [n for n in self.axes if in_key(n)]
         distinct: list[dict[str, Any]] = []
         for name in names:
-            if isinstance(self.axes[name], LogFloat):
+            if _is_open(self.axes[name]):
                 raise UserError(
                     f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
                 )
@@ -156,12 +133,12 @@ class Space:
             UserError: an axis is continuous.
         """
         for name, axis in self.axes.items():
-            if isinstance(axis, LogFloat):
+            if isinstance(axis, Interval) and _is_open(axis):
                 raise UserError(
                     f"space {self.name}: {name} runs from {axis.low} to {axis.high} and has no grid; give it "
                     f"a list of values, or choose another --sampler"
                 )
-        drawn = [n for n, a in self.axes.items() if isinstance(a, Choice)]
+        drawn = [n for n, a in self.axes.items() if not isinstance(a, Derived)]
         points: list[dict[str, Any]] = []
         for values in self._combinations(list(self.axes)):
             point = {n: v for n, v in values.items() if n in drawn}
@@ -171,8 +148,9 @@ class Space:
 
     def _combinations(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield the values of these axes for every combination of those that are drawn; some may be equal."""
-        drawn = [n for n in names if isinstance(self.axes[n], Choice)]
-        for combination in itertools.product(*(self.axes[n].examples() for n in drawn)):
+        axes = {n: axis for n in names if not isinstance(axis := self.axes[n], Derived)}
+        drawn = list(axes)
+        for combination in itertools.product(*(axis.every() for axis in axes.values())):
             fixed = FixedTrial(dict(zip(drawn, combination, strict=True)))
             values: dict[str, Any] = {}
             for name in names:
@@ -213,11 +191,8 @@ class Space:
             if getattr(self, option) not in table:
                 raise unknown(option, getattr(self, option), table, f"{option} of space {self.name}")
         for name, axis in self.axes.items():
-            if isinstance(axis, LogFloat) and not 0 < axis.low < axis.high < math.inf:
-                raise UserError(
-                    f"space {self.name}: {name} on a logarithmic scale needs 0 < low < high, but got "
-                    f"{axis.low} and {axis.high}"
-                )
+            if mistake := axis.mistake():
+                raise UserError(f"space {self.name}: {name} {mistake}")
         order = list(self.axes)
         for name, condition in self.only_if.items():
             for other in (name, *condition):
@@ -250,6 +225,11 @@ class Space:
         return all(values.get(k) == v for k, v in self.only_if.get(name, {}).items())
 
 
+def _is_open(axis: Axis) -> bool:
+    """Return True if an axis has too many values to list."""
+    return isinstance(axis, Interval) and not axis.every()
+
+
 class FixedTrial:
     """A substitute for an Optuna trial, whose draws are given; a switch is on if its axis is not 0."""
 
@@ -262,3 +242,5 @@ class FixedTrial:
 
     def suggest_float(self, name: str, *_: float, log: bool) -> Any:
         return self.values[name]
+
+    suggest_int = suggest_float

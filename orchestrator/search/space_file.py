@@ -6,16 +6,16 @@ unpickle objects of the user's class.
 
 import math
 import reprlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from datasets.errors import UserError, unknown
 from datasets.parsing import parse_yaml
-from orchestrator.search.space import SWITCH_SUFFIX, Axis, Choice, LogFloat, Space
+from orchestrator.search.axes import INTERVALS, SWITCH_SUFFIX, Axis, Choice, LogFloat
+from orchestrator.search.space import Space
+from trainers.plugins import execute, named
 
 MODULE = "upsweep_user_space"
 YAML = (".yaml", ".yml")
@@ -36,6 +36,11 @@ class SpaceFile:
         """The name of the copy in STORAGE/NAME/submission."""
         return "space.yaml" if _is_yaml(self.spec) else "space.py"
 
+    def read_beside(self, path: str) -> str:
+        """Return the text of a file that the space names by its path from the space's own folder."""
+        own = self.spec if _is_yaml(self.spec) else self.spec.rpartition(":")[0]
+        return (Path(own).expanduser().parent / Path(path).expanduser()).read_text()
+
     def space(self) -> Space:
         """Return the space that the text defines.
 
@@ -44,7 +49,7 @@ class SpaceFile:
         """
         try:
             return _from_yaml(self) if _is_yaml(self.spec) else _from_python(self)
-        except (UserError, SyntaxError) as error:
+        except UserError as error:
             sentence = " ".join(str(error).split())
             raise UserError(f"--space {self.spec}: {sentence}") from None
 
@@ -75,18 +80,7 @@ def read(spec: str) -> SpaceFile:
 
 def _from_python(file: SpaceFile) -> Space:
     path, _, name = file.spec.rpartition(":")
-    module = ModuleType(MODULE)
-    module.__file__ = path
-    sys.modules[MODULE] = module
-    try:
-        exec(compile(file.text, path, "exec"), module.__dict__)
-    except (UserError, SyntaxError):
-        raise
-    except Exception as error:  # whatever a user's file may raise
-        raise UserError(f"{type(error).__name__}: {error}") from None
-    if not hasattr(module, name):
-        raise unknown("space", name, [n for n in vars(module) if not n.startswith("_")])
-    space = getattr(module, name)
+    space = named(execute(file.text, path, MODULE), name, "space")
     if callable(space) and not isinstance(space, Space):
         space = space()
     if not isinstance(space, Space):
@@ -97,7 +91,7 @@ def _from_python(file: SpaceFile) -> Space:
 def _from_yaml(file: SpaceFile) -> Space:
     values = parse_yaml(file.text)
     if not isinstance(values, dict) or not isinstance(values.get("axes"), dict):
-        raise UserError("a space needs 'axes', a list of values or {log: [low, high]} for each setting")
+        raise UserError("a space needs 'axes', a list of values or {KIND: [low, high]} for each setting")
     known = {f.name: f.default for f in fields(Space)}
     for key, value in values.items():
         if key not in known:
@@ -118,17 +112,23 @@ def _from_yaml(file: SpaceFile) -> Space:
 
 
 def _axis(name: str, axis: Any) -> Axis:
-    """Return the axis of a list of values, or of {log: [low, high], or_zero: true}."""
+    """Return the axis of a list of values, or of {KIND: [low, high]}, with `or_zero` for log alone."""
     if isinstance(axis, list) and axis and all(map(_is_value, axis)):
         if len({(type(v), v) for v in axis}) < len(axis):
             raise UserError(f"{name} lists a value twice: {reprlib.repr(axis)}")
         return Choice(tuple(axis))
-    if isinstance(axis, dict) and {"log"} <= set(axis) <= {"log", "or_zero"}:
-        ends, or_zero = axis["log"], axis.get("or_zero", False)
+    kinds = [key for key in axis if key != "or_zero"] if isinstance(axis, dict) else []
+    if len(kinds) == 1 and kinds[0] in INTERVALS and ("or_zero" not in axis or kinds == ["log"]):
+        ends, or_zero = axis[kinds[0]], axis.get("or_zero", False)
         numbers = isinstance(ends, list) and len(ends) == 2 and all(type(v) in (int, float) for v in ends)
         if numbers and isinstance(or_zero, bool):
-            return LogFloat(float(ends[0]), float(ends[1]), or_zero)
-    raise UserError(f"{name} must be a list of values or {{log: [low, high]}}, but got {reprlib.repr(axis)}")
+            interval = INTERVALS[kinds[0]]
+            low, high = ends if interval.whole else map(float, ends)
+            return LogFloat(low, high, or_zero) if interval is LogFloat else interval(low, high)
+    raise UserError(
+        f"{name} must be a list of values or {{KIND: [low, high]}}, with one of the kinds "
+        f"{', '.join(INTERVALS)}, but got {reprlib.repr(axis)}"
+    )
 
 
 def _is_value(value: Any) -> bool:

@@ -14,7 +14,7 @@ from datasets.errors import UserError, unknown
 from orchestrator.results.sweep_folder import NAME, work_dir
 from orchestrator.search.space import POPULATION, SAMPLERS, STOPPING, Space
 from orchestrator.tracking import server
-from trainers.config import TrainConfig, flatten, from_flat, override
+from trainers.config import TrainConfig, from_flat, override, portable
 from trainers.warm_start_key import in_key
 
 RESERVED = (
@@ -241,7 +241,7 @@ class Request:
 
         The tracking address is left out if it follows from the storage, which may be moved.
         """
-        return asdict(self) | {"config": flatten(self.config), "tracking_uri": self.chosen_tracking_uri}
+        return asdict(self) | {"config": portable(self.config), "tracking_uri": self.chosen_tracking_uri}
 
     @property
     def chosen_tracking_uri(self) -> str:

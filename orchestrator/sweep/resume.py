@@ -94,13 +94,15 @@ def load_space(request: Request, named: Callable[[str], Space], resume: bool = F
     """
     if not space_file.is_file(request.space):
         return LoadedSpace(named(request.space))
-    if resume:
-        file = SpaceFile(request.space, "")
-        text = Storage(request.storage).read_text(f"{request.name}/submission/{file.stored_name}")
-        file = replace(file, text=text)
-    else:
+    if not resume:
         file = space_file.read(request.space)
-    return LoadedSpace(file.space(), file)
+        return LoadedSpace(file.space().pinned(file.read_beside), file)
+    storage, folder = Storage(request.storage), f"{request.name}/submission"
+    file = SpaceFile(request.space, "")
+    file = replace(file, text=storage.read_text(f"{folder}/{file.stored_name}"))
+    return LoadedSpace(
+        file.space().pinned(lambda path: storage.read_text(f"{folder}/{Path(path).name}")), file
+    )
 
 
 def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> None:

@@ -41,6 +41,7 @@ from orchestrator.sweep.stages import run_stages
 from orchestrator.sweep.worker_check import check_worker
 from orchestrator.tracking.run_key import experiment_name
 from orchestrator.tracking.sweep_record import SweepRecord
+from trainers import plugins
 from trainers.config import flatten
 
 Say = Callable[[str], Any]
@@ -109,6 +110,9 @@ def _run_recorded(
     record = SweepRecord(folder / "record", name, request.tracking_uri)
     if space.file:  # first: once sweep.json exists the sweep can be resumed, and that needs this file
         storage.write_text(f"{name}/submission/{space.file.stored_name}", space.file.text)
+    own = plugins.files_of([*flatten(request.config).values(), *plan.space.own_names()])
+    for file, text in own.items():
+        storage.write_text(f"{name}/submission/{file}", text)
     write_facts(storage, name, facts)
     try:
         record.start(flatten(request.config), _tags(facts), plan.images)

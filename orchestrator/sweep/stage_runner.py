@@ -21,7 +21,8 @@ from orchestrator.sweep.tune_callback import StageCallback
 from orchestrator.sweep.tune_controller import restore_snapshot, using_upsweep_controller
 from orchestrator.trial.spec import TrialSpec
 from orchestrator.trial.trial import run_trial
-from trainers.config import flatten
+from trainers.config import portable
+from trainers.plugins import code_of
 
 MAX_FAILURES = 3  # in a row, without a new evaluation between them; a diverged trial is never retried
 
@@ -181,7 +182,7 @@ def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
         stage=stage.name,
         storage=context.storage.root,
         work_dir=str(request.work_dir),
-        base=flatten(request.config),
+        base=portable(request.config) | code_of(context.plan.space.own_names()),
         digests={role: context.plan.digests[role] for role in ("train", "val")},
         designs=stage.designs,
         # two trials with one thread each beat one trial with two

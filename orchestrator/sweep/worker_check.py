@@ -14,12 +14,14 @@ from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import memory_advice, open_device
 from orchestrator.sweep.plan import SweepPlan
+from trainers import plugins
 from trainers.benchmarks.cost import parameters
-from trainers.config import TrainConfig, override
+from trainers.config import TrainConfig, flatten, override
 from trainers.cuda_graph import WARM_UP, accelerated
 from trainers.device import describe_device, is_out_of_memory
 from trainers.device_check import check_agreement
 from trainers.models import build_generator
+from trainers.plugin_checks import check_plugins
 from trainers.state import new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
@@ -46,13 +48,26 @@ def check_worker(plan: SweepPlan, capacity: Capacity) -> WorkerCheck:
     """Run the largest training step of a plan on a worker if trials run on a GPU; return what it found.
 
     Raises:
-        UserError: the worker's GPU cannot be used or is too small, or run.compile does not work there.
+        UserError: the user's own network, loss or metric does not work there, the worker's GPU cannot be
+            used or is too small, or run.compile does not work there.
     """
     run, request = plan.request.config.run, plan.request
+    if own := _with_plugins(plan):
+        run_tasks(check_plugins, [(config,) for config in own])
     if not capacity.gpus and not run.device.startswith("mps"):
         return WorkerCheck(describe_device(torch.device("cpu")))
     gpus = request.gpus_per_rank if capacity.gpus else 0.0
     return run_tasks(try_largest_step, [(largest_config(plan), gpus)], gpus=gpus)[0]
+
+
+def _with_plugins(plan: SweepPlan) -> list[TrainConfig]:
+    """Return settings that together name every network, loss and metric of the user."""
+    config, space = plan.request.config, plan.space
+    own = [config] if plugins.code_of(flatten(config).values()) else []
+    for name in plugins.SETTINGS:
+        values = space.axes[name].examples() if name in space.axes else ()
+        own += [override(config, {name: v}) for v in values if plugins.is_own(v)]
+    return own
 
 
 def largest_config(plan: SweepPlan) -> TrainConfig:

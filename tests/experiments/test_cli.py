@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers.own_code import write
 from helpers.paths import ROOT
 
 from datasets.errors import UserError
@@ -85,6 +86,23 @@ def test_a_value_the_config_refuses_is_its_own_sentence(capsys):
     with pytest.raises(UserError, match="^no norm 'bach'; known: batch, none; did you mean 'batch'"):
         cli.parse(sweep.SweepOptions, recipes.build, ["--generator.norm", "bach"])
     assert capsys.readouterr().err == "", "no frame around it"
+
+
+def test_own_code_is_pinned_and_tried_when_the_command_is_read(tmp_path):
+    path = write(
+        tmp_path,
+        "def edge(sr, hr):\n    return (sr - hr).abs().mean()\n\n\nflat = lambda sr, hr: hr.mean()\n",
+    )
+    options = cli.parse(
+        sweep.SweepOptions, recipes.build, ["--loss.extra", f"{path}:edge", "--loss.extra-weight", "0.1"]
+    )
+    assert options.config.loss.extra.startswith("mine.py:edge-")
+    with pytest.raises(
+        UserError, match=r"loss.extra mine.py:flat-\w+ has no gradient to the generated images"
+    ):
+        cli.parse(
+            sweep.SweepOptions, recipes.build, ["--loss.extra", f"{path}:flat", "--loss.extra-weight", "0.1"]
+        )
 
 
 def test_a_mistake_that_only_the_parser_sees_keeps_its_message(capsys):

@@ -32,6 +32,7 @@ DIGESTS = {
     "colorize": "96f6bccf3c27b6e9",
     "edges_to_photo": "62316c194cc020e7",
     "esrgan": "45d64b41a15048d6",
+    "esrgan_code": "b4772b21832595ac",
     "esrgan_16": "abee56b9c5991c29",
     "esrgan_16_x2": "1cf71b8c0db1495a",
     "esrgan_seed": "80d1d6c658c3c8d6",
@@ -44,7 +45,7 @@ DIGESTS = {
 }
 """Of the settings that differ from the default: a recipe that changes its numbers gets a new name, because
 results quote the old one. A new setting changes none of these, if its default changes no recipe."""
-DEFAULTS = "1a1f3cdc775d18af"
+DEFAULTS = "265244ef2e122b28"
 """Of the defaults of networks, losses and optimizers, which recipes rely on; a new setting changes it."""
 
 

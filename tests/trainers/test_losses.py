@@ -13,6 +13,7 @@ from trainers.losses import (
     PIXEL,
     adversarial_d,
     adversarial_g,
+    color_loss,
     content_loss,
     gradient_penalty,
     luma,
@@ -198,3 +199,12 @@ def test_half_precision_features_are_compared_in_full():
     assert loss.dtype == torch.float32 and float(loss) == 1
     double = torch.ones(1, 2, 3, 3, dtype=torch.float64)
     assert content_loss(double, double, 1.0).dtype == torch.float64
+
+
+def test_the_color_loss_is_the_square_of_a_cast_and_hardly_sees_texture():
+    hr = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0)) / 2
+    assert color_loss(hr, hr) == 0
+    cast = torch.tensor([0.1, 0.0, -0.1]).view(1, 3, 1, 1)
+    assert color_loss(hr + cast, hr).item() == pytest.approx(2 * 0.1**2 / 3, rel=1e-5)
+    board = 0.1 * (1 - 2 * ((torch.arange(40)[:, None] + torch.arange(40)) % 2))
+    assert color_loss(hr + board, hr).item() < 0.05 * 0.1**2

@@ -41,6 +41,15 @@ def test_the_last_convolution_has_a_group_of_its_own_where_its_rate_differs(kind
     assert len(apart.opt_d.param_groups) == 1, "a discriminator has no last convolution of this kind"
 
 
+def test_adamw_takes_a_share_of_every_weight_off_that_has_no_gradient():
+    state = new_state(tiny(optim__kind="adamw", optim__weight_decay=0.5, optim__lr_g=0.1), "gan", CPU)
+    weight = next(state.generator.parameters())
+    before = weight.detach().clone()
+    weight.grad = torch.zeros_like(weight)
+    state.opt_g.step()
+    torch.testing.assert_close(weight.detach(), before * (1 - 0.1 * 0.5))
+
+
 def test_the_ends_of_a_run_travel_between_processes():
     diverged = pickle.loads(pickle.dumps(Diverged(7, "content")))
     assert (diverged.step, diverged.term) == (7, "content")

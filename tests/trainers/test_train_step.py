@@ -201,9 +201,9 @@ def test_a_batch_in_two_parts_gives_the_gradients_of_the_whole(order):
     assert by_parts[1].read()["pixel"] == pytest.approx(whole[1].read()["pixel"], rel=1e-6)
 
 
-@pytest.mark.parametrize("term", ["pixel", "content", "adversarial", "tv"])
+@pytest.mark.parametrize("term", ["pixel", "content", "adversarial", "tv", "color"])
 def test_each_enabled_term_reaches_the_generator_and_leaves_no_gradient_in_the_discriminator(term):
-    weights = dict.fromkeys(["pixel", "content", "adversarial", "tv"], 0.0) | {term: 1.0}
+    weights = dict.fromkeys(["pixel", "content", "adversarial", "tv", "color"], 0.0) | {term: 1.0}
     config = tiny(**{f"loss__{name}_weight": value for name, value in weights.items()})
     state, step = start(config)
     hr, lr_image = batch()

@@ -1,6 +1,6 @@
 """Checks of settings: each raises UserError with the dotted name of the setting, e.g. optim.beta1."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TypeVar
 
 from datasets.errors import UserError, unknown
@@ -32,7 +32,7 @@ def below_one(section: str, config: object, *names: str) -> None:
             raise UserError(f"{section}.{name} must be in [0, 1), but got {getattr(config, name)}")
 
 
-def known(section: str, config: object, *rows: tuple[str, str, tuple[str, ...]]) -> None:
+def known(section: str, config: object, *rows: tuple[str, str, Container[str]]) -> None:
     """Require one of the allowed names; a row is (kind of name for the message, field, allowed names)."""
     for kind, field, names in rows:
         if getattr(config, field) not in names:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets.errors import UserError, unknown
+from trainers.plugins import Table, is_own
 
 Arguments = Mapping[str, Any]
 SCALES = (1, 2, 3, 4, 8, 16)
@@ -21,7 +22,7 @@ class GeneratorKind:
 
     network: str
     """`module.Class` in trainers/models, called with a GeneratorConfig; of a public architecture spandrel's
-    `package.Class`."""
+    `package.Class`; of a user's own network `file.py:Name`."""
     reads: tuple[str, ...]
     """Fields of GeneratorConfig that the network reads, besides kind and scale."""
     fixed: Arguments = field(default_factory=dict)
@@ -58,6 +59,11 @@ class GeneratorKind:
         """True for an architecture from spandrel, in one of its `sizes`."""
         return bool(self.sizes)
 
+    @property
+    def own(self) -> bool:
+        """True for a network in a file of the user, which may read every setting."""
+        return is_own(self.network)
+
 
 def _swinir(dim: int, groups: int, upsampler: str) -> dict[str, Any]:
     return {"embed_dim": dim, "depths": [6] * groups, "num_heads": [6] * groups, "upsampler": upsampler}
@@ -84,7 +90,7 @@ _SRCNN: tuple[tuple[str, ...], Arguments, dict[str, str]] = (
 )
 _DIRECT = (1, 2, 3, 4, 8)  # one convolution and one pixel shuffle, for any magnification
 
-GENERATORS: dict[str, GeneratorKind] = {
+_BUILT_IN: dict[str, GeneratorKind] = {
     "srresnet": GeneratorKind("srresnet.SRResNet", (*_RESIDUAL, "global_skip")),
     "leftthomas": GeneratorKind("srresnet.LeftThomas", _RESIDUAL, reasons=_TANH),
     "rrdb": GeneratorKind("rrdb.RRDBNet", _RRDB, {"norm": "none"}, {"norm": "has no normalisation"}),
@@ -187,6 +193,8 @@ GENERATORS: dict[str, GeneratorKind] = {
         overlap=64,
     ),
 }
+
+GENERATORS = Table(_BUILT_IN, lambda kind: GeneratorKind(kind, ()))
 
 
 def size_arguments(kind: str, size: str) -> dict[str, Any]:

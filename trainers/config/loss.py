@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from datasets.errors import UserError, unknown
 from trainers.config.checks import at_least, below_one, known, must_be
+from trainers.plugins import is_own
 
 COLORS = ("rgb", "y")
 PIXEL_LOSSES = ("l1", "l2", "charbonnier")
@@ -113,6 +114,14 @@ class LossConfig:
     """Weight of WGAN-GP's penalty: 10 in its paper, required by wgan_gp and refused by the others."""
     tv_weight: float = 0.0
     """Weight of total variation; larger is smoother."""
+    color_weight: float = 0.0
+    """Weight of the colour loss, the mean squared difference of blurred images in [0, 1] (Ignatov et al.,
+    2017); larger holds colours, not texture, near the target."""
+    extra: str = ""
+    """A loss of your own, FILE.py:NAME: a function of generated and real images, (N, 3, H, W) in [0, 1], that
+    returns one number, with a gradient to the generated images."""
+    extra_weight: float = 0.0
+    """Weight of that loss."""
 
     def __post_init__(self) -> None:
         known(
@@ -127,6 +136,11 @@ class LossConfig:
         )
         at_least("loss", self, 0, "pixel_weight", "content_weight", "adversarial_weight", "tv_weight")
         at_least("loss", self, 0, "r1_weight", "gradient_penalty_weight", "perceptual_weight")
+        at_least("loss", self, 0, "color_weight", "extra_weight")
+        if self.extra and not is_own(self.extra) or self.extra_weight and not self.extra:
+            raise UserError(
+                f"loss.extra_weight needs a loss of your own, loss.extra FILE.py:NAME, but got '{self.extra}'"
+            )
         taps = content_taps(self.content_network, self.content_layer)
         if any(layer.startswith("pool") for layer in taps):
             must_be("loss", self, "content_activation", True, "a pool comes after its ReLU")

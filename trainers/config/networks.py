@@ -32,8 +32,10 @@ class GeneratorConfig:
     """Settings of the generator, the network that upscales."""
 
     kind: str = "srresnet"
-    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915, srcnn_955, or a
-    public architecture: compact, span, plksr, realplksr, mosr, omnisr, swinir, dat or rcan."""
+    """Network family: srresnet, leftthomas (its public variant), rrdb (ESRGAN), srcnn_915, srcnn_955, a
+    public architecture (compact, span, plksr, realplksr, mosr, omnisr, swinir, dat, rcan), or FILE.py:NAME,
+    your own class or function: called with these settings, it returns a module, (N, 3, h, w) in [0, 1] ->
+    (N, 3, scale*h, scale*w)."""
     size: str = ""
     """Published size of a public architecture: conv16, conv32 (compact); ch48, ch52 (span); base, tiny
     (plksr); light, classical (swinir); light, s, 2, base (dat); base (the others); empty: the first. A JSON
@@ -66,7 +68,7 @@ class GeneratorConfig:
         known(
             "generator",
             self,
-            ("generator", "kind", tuple(GENERATORS)),
+            ("generator", "kind", GENERATORS),
             ("norm", "norm", NORMS),
             ("upsampler", "upsampler", UPSAMPLERS),
             ("global skip", "global_skip", GLOBAL_SKIPS),
@@ -98,6 +100,8 @@ class GeneratorConfig:
             )
 
     def _check_upsampler(self) -> None:
+        if GENERATORS[self.kind].own:
+            return
         if self.upsampler == "bicubic_input" and "upsampler" in GENERATORS[self.kind].reads:
             raise UserError(
                 f"generator.upsampler bicubic_input belongs to srcnn, but generator.kind is {self.kind}"
@@ -114,6 +118,8 @@ class GeneratorConfig:
 def unread_settings(kind: str) -> dict[str, Any]:
     """Return the only allowed value of each field of GeneratorConfig that generator `kind` does not read."""
     row = GENERATORS[kind]
+    if row.own:
+        return {}
     return {
         f.name: row.fixed.get(f.name, f.default)
         for f in fields(GeneratorConfig)

@@ -1,6 +1,7 @@
 """Settings of optimisation, of the run and of its objectives, and TrainConfig, which holds all sections."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
@@ -9,7 +10,7 @@ from trainers.config.loss import PERCEPTUAL_LOSSES, LossConfig
 from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check_designs_together
 
 UPDATE_ORDERS = ("d_first", "simultaneous")
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "cosine_restarts", "one_cycle", "step", "multistep")
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -19,7 +20,8 @@ class OptimConfig:
     """Settings of the optimizers of both networks, with a schedule per phase."""
 
     kind: str = "adam"
-    """adam, or sgd with optim.momentum (SRCNN as published)."""
+    """adam, adamw (Loshchilov & Hutter, 2019) with optim.weight_decay, or sgd with optim.momentum (SRCNN as
+    published)."""
     lr_psnr: float = 1e-4
     """Peak learning rate of the generator in the PSNR phase."""
     lr_g: float = 1e-4
@@ -30,6 +32,8 @@ class OptimConfig:
     """Decay of Adam's first moment."""
     beta2: float = 0.999
     """Decay of Adam's second moment."""
+    weight_decay: float = 0.01
+    """Share of every weight that adamw takes off per update, times the learning rate; others ignore it."""
     momentum: float = 0.9
     """Momentum of sgd; adam ignores it."""
     lr_tail_factor: float = 1.0
@@ -70,7 +74,7 @@ class OptimConfig:
         below_one("optim", self, "beta1", "beta2", "momentum", "warm_up")
         if not 0 < self.period <= 1:
             raise UserError(f"optim.period must be in (0, 1], but got {self.period}")
-        at_least("optim", self, 0, "clip_norm")
+        at_least("optim", self, 0, "clip_norm", "weight_decay")
         at_least("optim", self, 1, "micro_batches")
 
 
@@ -133,7 +137,8 @@ class ObjectiveConfig:
     distortion: str = "psnr_y"
     """Metric of closeness to the target; in a sweep one that is better when larger, in dB."""
     perceptual: str = "lpips_alex"
-    """Metric of perceptual quality; the weights that it needs must be installed."""
+    """Metric of perceptual quality, whose weights must be installed; or FILE.py:NAME, your own function of a
+    generated and a real image, uint8 (H, W, 3), that returns a number, smaller for better."""
     delta_db: float = 3.0
     """Largest loss of distortion against the warm start that is feasible, in units of that metric. Published
     SRGAN and ESRGAN are 1.6 to 2.7 dB below their warm starts."""
@@ -181,6 +186,12 @@ class TrainConfig:
         check_designs_together(self.discriminator, self.loss, self.data.crop_px)
         check_objective_apart(self.loss, self.objective)
         self._check_step()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as settings by name, with the texts of the user's files that they name."""
+        from trainers.config.tree import from_flat, portable
+
+        return from_flat, (portable(self),)
 
     def _check_step(self) -> None:
         part, least = self.data.batch_size // self.optim.micro_batches, self.generator.smallest_batch

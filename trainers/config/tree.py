@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from datasets.errors import UserError
+from trainers import plugins
 from trainers.config.generators import GENERATORS
 from trainers.config.networks import unread_settings
 from trainers.config.training import TrainConfig
@@ -31,6 +32,15 @@ def flatten(config: object, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def portable(config: TrainConfig) -> dict[str, Any]:
+    """Return all settings as `flatten` does, with the texts of the user's files that they name.
+
+    `from_flat` and `override` understand both; settings that another process reads are written so.
+    """
+    flat = flatten(config)
+    return flat | plugins.code_of(flat.values())
+
+
 def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """Return `config` with the settings in `values` (by dotted name) replaced and all checks repeated.
 
@@ -41,7 +51,7 @@ def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
         UserError: a name does not exist (the message gives the nearest), a value has the wrong type, or a
             section refuses it.
     """
-    known = flatten(config)
+    known, values = flatten(config), plugins.take_code(values)
     for name in values:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -81,7 +91,7 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
 
 
 def from_flat(values: Mapping[str, Any]) -> TrainConfig:
-    """Return the settings that `flatten` turned into `values`; a missing name has its default."""
+    """Return the inverse of `flatten` and `portable`; a name that is missing in `values` has its default."""
     return override(TrainConfig(), values)
 
 

@@ -21,7 +21,7 @@ from functools import partial
 import numpy as np
 
 from datasets.errors import UserError, unknown
-from trainers import weights
+from trainers import plugins, weights
 from trainers.metrics import artifacts, distortion, dists, frechet, lpips, niqe, swd
 from trainers.metrics.image_view import Views
 
@@ -71,7 +71,7 @@ class Metric:
 
 _SHAVE = "8-bit, border of scale px shaved"
 
-METRICS: dict[str, Metric] = {
+_BUILT_IN: dict[str, Metric] = {
     "psnr_y": Metric(
         name="psnr_y",
         direction="max",
@@ -226,6 +226,29 @@ METRICS: dict[str, Metric] = {
         function=artifacts.sharpness_gap,
     ),
 }
+
+
+def _own(name: str) -> Metric:
+    """Return the metric that a user's function defines; its attribute `direction` is min by default."""
+    direction = getattr(plugins.load("objective.perceptual", name), "direction", "min")
+    if direction not in ("min", "max"):
+        raise UserError(f"the direction of metric {name} must be min or max, but got {direction!r}")
+
+    def measure(sr: Views, hr: Views) -> list[float]:
+        return [_own_value(name, a.rgb, b.rgb) for a, b in zip(sr, hr, strict=True)]
+
+    return Metric(name=name, direction=direction, protocol=f"{name}, 8-bit RGB unshaved", function=measure)
+
+
+def _own_value(name: str, sr: np.ndarray, hr: np.ndarray) -> float:
+    value = plugins.call("objective.perceptual", name, sr, hr)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"metric {name} must return a number, but got {value!r}") from None
+
+
+METRICS = plugins.Table(_BUILT_IN, _own)
 
 
 UNSUPPORTED = {

@@ -19,6 +19,8 @@ from importlib import import_module
 
 from torch import nn
 
+from datasets.errors import UserError
+from trainers import plugins
 from trainers.config import DiscriminatorConfig, GeneratorConfig
 from trainers.config.checks import choose
 from trainers.config.generators import GENERATORS
@@ -43,9 +45,14 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
     Its weights are drawn from torch's global random state.
 
     Raises:
-        UserError: no generator has the name `config.kind`.
+        UserError: no generator has the name `config.kind`, or the user's own network cannot be built.
     """
     row = choose("generator", config.kind, GENERATORS, "generator.kind")
+    if row.own:
+        network = plugins.call("generator.kind", config.kind, config)
+        if not isinstance(network, nn.Module):
+            raise UserError(f"generator.kind {config.kind} must return a torch module, but got {network!r}")
+        return network
     # imported by need: spandrel takes seconds, which a worker without a public architecture need not wait for
     place = "public.PublicNetwork" if row.public else row.network
     module, _, name = place.rpartition(".")

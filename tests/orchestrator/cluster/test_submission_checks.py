@@ -1,6 +1,7 @@
 """Checks before a command is sent to a cluster: data, storage, space files."""
 
 import pytest
+from helpers.own_code import CODE, write
 
 from datasets.errors import UserError
 from orchestrator.cluster import submission_checks
@@ -33,22 +34,45 @@ def test_a_space_file_is_sent_from_any_folder_and_the_command_names_the_copy(tmp
             (["--space", spec], ["--space", copy]),
             ([f"--space={spec}"], [f"--space={copy}"]),
         ):
-            words, files = submission_checks.own_space(["--trials", "3", *given], spec)
+            words, files = submission_checks.own_files(["--trials", "3", *given], spec)
             assert words == ["--trials", "3", *sent]
             ((name, text),) = files.items()
             (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "copy" / name).write_text(text)
             assert space_file.read(f"{tmp_path}/copy/{copy}").space().axes
-    assert submission_checks.own_space(["--space", "full"], "full") == (["--space", "full"], {})
-    assert submission_checks.own_space([], "") == ([], {})
+    assert submission_checks.own_files(["--space", "full"], "full") == (["--space", "full"], {})
+    assert submission_checks.own_files([], "") == ([], {})
+
+
+def test_own_code_is_sent_and_both_the_command_and_the_space_find_the_copies(tmp_path):
+    write(tmp_path)
+    (tmp_path / "nets").mkdir()
+    write(tmp_path / "nets", name="net.py")
+    space = tmp_path / "a.yaml"
+    space.write_text("axes: {generator.kind: [srresnet, 'nets/net.py:Net']}\n")
+    given = [
+        "--loss.extra",
+        f"{tmp_path}/mine.py:edge_loss",
+        f"--objective.perceptual={tmp_path}/mine.py:score",
+    ]
+    words, files = submission_checks.own_files(["--space", str(space), *given], str(space))
+    sent = ["--loss.extra", "submitted/mine.py:edge_loss", "--objective.perceptual=submitted/mine.py:score"]
+    assert words == ["--space", "submitted/a.yaml", *sent]
+    assert set(files) == {"submitted/a.yaml", "submitted/mine.py", "submitted/nets/net.py"}
+    space.write_text(f"axes: {{generator.kind: ['{tmp_path}/mine.py:Net']}}\n")
+    with pytest.raises(UserError, match="must be in a folder beside or below it"):
+        submission_checks.own_files([], str(space))
+    write(tmp_path / "nets", CODE + "# another", "mine.py")
+    with pytest.raises(UserError, match="two different files are called mine.py; rename one of them"):
+        submission_checks.own_files([f"{tmp_path}/mine.py:a", f"{tmp_path}/nets/mine.py:b"], "")
 
 
 def test_a_wrong_space_file_is_refused_before_it_is_sent(tmp_path):
     with pytest.raises(UserError, match="--space gone.yaml: gone.yaml cannot be read"):
-        submission_checks.own_space(["--space", "gone.yaml"], "gone.yaml")
+        submission_checks.own_files(["--space", "gone.yaml"], "gone.yaml")
     (tmp_path / "mine.yaml").write_text("axes: 3\n")
     with pytest.raises(UserError, match="a space needs 'axes'"):
-        submission_checks.own_space([], f"{tmp_path}/mine.yaml")
+        submission_checks.own_files([], f"{tmp_path}/mine.yaml")
 
 
 def test_the_storage_of_a_remote_command():

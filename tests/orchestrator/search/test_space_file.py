@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers.own_code import CODE
 
 from datasets.errors import UserError
 from experiments import spaces
@@ -14,6 +15,7 @@ from orchestrator.search.sampler import build_search
 from orchestrator.search.space import Choice, LogFloat
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.resume import load_space
+from trainers import plugins
 
 CLASS = """
 from orchestrator.search.space import Choice, LogFloat, Space
@@ -96,6 +98,22 @@ def test_a_file_that_says_no_space_is_refused_in_a_sentence(write, tmp_path, nam
     with pytest.raises(UserError, match=sentence) as refused:
         load(str(tmp_path / spec))
     assert "\n" not in str(refused.value)
+
+
+def test_networks_of_the_user_are_read_beside_the_space_and_pinned(write, tmp_path):
+    write("own.py", CODE)
+    points = "points: [{generator.kind: own.py:Net}]"
+    write("a.yaml", f"axes: {{generator.kind: [srresnet, 'own.py:Net']}}\n{points}")
+    file = space_file.read(f"{tmp_path}/a.yaml")
+    space = file.space().pinned(file.read_beside)
+    (name,) = space.own_names()
+    assert plugins.parse(name).file == "own.py" and space.points == ({"generator.kind": name},)
+    space.check(demo())
+    assert {d["generator.kind"] for d in space.architectures()} == {"srresnet", name}
+    with pytest.raises(UserError, match="gone.py cannot be read"):
+        space_file.read(write("b.yaml", "axes: {generator.kind: ['gone.py:Net']}")).space().pinned(
+            file.read_beside
+        )
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_every_leaf_has_a_dotted_name_and_a_line_that_explains_it():
         ("optim.lr_g", "fast", "optim.lr_g must be float, but got 'fast'"),
         ("optim.lr_g", 0.0, "optim.lr_g must be above 0, but got 0.0"),
         ("optim.lr_tail_factor", 0.0, "optim.lr_tail_factor must be above 0"),
-        ("optim.kind", "adamw", "no optimizer 'adamw'; known: adam, sgd"),
+        ("optim.kind", "adamax", "no optimizer 'adamax'; known: adam, adamw, sgd"),
         ("optim.gan_schedule", "warm", "no schedule 'warm'; known: constant, cosine"),
         ("optim.update_order", "g_first", "no update order 'g_first'; known: d_first, simultaneous"),
         ("optim.milestones", [1.5], "optim.milestones are fractions between 0 and 1"),
