@@ -16,6 +16,8 @@ BASE = TrainConfig(
 )
 # name -> (settings to start from, another value); for the rest a value is made from the one there
 OTHER = {
+    "loss.extra": ({}, "mine.py:edge_loss-0123456789ab"),
+    "loss.extra_weight": ({"loss.extra": "mine.py:edge_loss-0123456789ab"}, 0.5),
     "generator.kind": ({}, "srresnet"),
     "generator.size": ({"generator.kind": "compact", "generator.size": "conv16"}, "conv32"),
     "generator.norm": ({"generator.kind": "srresnet"}, "batch"),

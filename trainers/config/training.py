@@ -1,7 +1,6 @@
 """Settings of optimisation, of the run and of its objectives, and TrainConfig, which holds all sections."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
@@ -186,12 +185,6 @@ class TrainConfig:
         check_designs_together(self.discriminator, self.loss, self.data.crop_px)
         check_objective_apart(self.loss, self.objective)
         self._check_step()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as settings by name, with the texts of the user's files that they name."""
-        from trainers.config.tree import from_flat, portable
-
-        return from_flat, (portable(self),)
 
     def _check_step(self) -> None:
         part, least = self.data.batch_size // self.optim.micro_batches, self.generator.smallest_batch

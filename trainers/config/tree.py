@@ -4,6 +4,7 @@ A dotted name (`generator.num_blocks`) is also the setting's command-line flag, 
 its MLflow column.
 """
 
+import copyreg
 import dataclasses
 import difflib
 import hashlib
@@ -93,6 +94,14 @@ def _coerce(name: str, value: Any, hint: Any) -> Any:
 def from_flat(values: Mapping[str, Any]) -> TrainConfig:
     """Return the inverse of `flatten` and `portable`; a name that is missing in `values` has its default."""
     return override(TrainConfig(), values)
+
+
+def _reduce(config: TrainConfig) -> tuple[Any, ...]:
+    """Pickle settings by name, with the texts of the user's files, so that a worker has these, too."""
+    return from_flat, (portable(config),)
+
+
+copyreg.pickle(TrainConfig, _reduce)  # type: ignore[arg-type]
 
 
 def digest(values: Any) -> str:
