@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from trainers.config.generators import GENERATORS
 from trainers.train_step import TrainStep
 
 WARM_UP = 3  # ordinary steps before the recording: optimizers make their moments, libraries their workspaces
@@ -22,15 +23,18 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 def accelerated(step: TrainStep) -> Step:
     """Return `step` as a graph if run.cuda_graph is set and the design allows it, else `step` itself.
 
-    Not recorded are steps of several ranks, with SGD (it takes its learning rate from the host) and with
-    WGAN-GP's penalty (its random points are seeded by the host).
+    Not recorded are steps of several ranks, with SGD (it takes its learning rate from the host) or AdamW,
+    with WGAN-GP's penalty (its random points are seeded by the host), and with code of the user, which may
+    wait for the device.
     """
     config = step.config
+    own = config.loss.extra_weight or GENERATORS[config.generator.kind].own
     possible = (
         step.losses.device.type == "cuda"
         and step.ranks.world == 1
         and config.optim.kind == "adam"
         and not config.loss.gradient_penalty_weight
+        and not own
     )
     return GraphedStep(step) if possible and config.run.cuda_graph else step
 

@@ -92,6 +92,7 @@ def fake_networks(
     the content loss stands for that of a perceptual one, Adam for SGD, which needs less; nothing is compiled.
     """
     values = {"loss.content_weights": "random", "optim.kind": "adam", "run.compile": False}
+    values["loss.extra_weight"] = 0.0  # a loss of the user may not understand fake tensors
     if config.loss.perceptual_weight:
         values |= {"loss.perceptual_weight": 0.0, "loss.content_weight": 1.0}
     config = override(config, values)

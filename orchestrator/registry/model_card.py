@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.registry.gate import Decision
+from trainers import plugins
 
 DECISIONS = {
     "promoted": "**Promoted** by the gate.",
@@ -68,8 +69,10 @@ def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str
         f"{role}: {entry['spec']} ({entry['n']} images, {entry['digest']})"
         for role, entry in sweep["data"].items()
     )
+    own = [value for value in row.get("config", {}).values() if plugins.parse(value)]
     lines = {
         "Design": row["design"],
+        "Own code": f"{', '.join(own)} (each with its hash; the text is in config.json)" if own else "",
         "Sweep": f"{sweep['name']} (recipe {sweep['recipe']}, trial {row['trial_id']}, seed {row['seed']})",
         "Command": sweep["command"],
         "Commit": sweep["commit"],

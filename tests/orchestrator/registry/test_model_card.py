@@ -62,6 +62,12 @@ def test_unknown_facts_of_a_checkpoint_folder_have_no_line():
     assert "- Design" in names and "- Steps: 20" in card(sweep, row | {"steps": 20})
 
 
+def test_own_code_is_named_with_its_hash():
+    config = {"generator.kind": "mine.py:Net-0123456789ab", "generator.scale": 4}
+    lines = card(SWEEP, ROW | {"config": config})
+    assert "- Own code: mine.py:Net-0123456789ab (each with its hash; the text is in config.json)" in lines
+
+
 def test_plain_text_is_one_line():
     assert plain("a\n<i>`b`</i>") == "a ‹i›'b'‹/i›"
 
