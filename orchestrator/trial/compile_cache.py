@@ -17,8 +17,10 @@ SHAPING: tuple[str, ...] = (
     "loss.perceptual",
     "data.crop_px",
     "data.batch_size",
+    "optim.micro_batches",
+    "optim.update_order",
+    "run.precision",
 )
-SHAPING += ("optim.micro_batches", "optim.update_order", "run.precision")
 """Settings, or their beginnings, that decide the kernels; torch compiles what a file lacks."""
 
 
