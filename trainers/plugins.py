@@ -70,7 +70,7 @@ def hold(text: str) -> str:
 def take_code(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return `settings` without the texts among them, which are held."""
     for name, text in settings.items():
-        if name.startswith(CODE):
+        if name.startswith(CODE) and isinstance(text, str):
             hold(text)
     return {name: value for name, value in settings.items() if not name.startswith(CODE)}
 

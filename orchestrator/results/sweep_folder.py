@@ -72,9 +72,9 @@ def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
     facts = storage.read_json(f"{name}/{FACTS}")
-    plugins.take_code(
-        facts.get("request", {}).get("config", {})
-    )  # its rows may name metrics of the user's own
+    request = facts.get("request")
+    config = request.get("config") if isinstance(request, dict) else None
+    plugins.take_code(config if isinstance(config, dict) else {})  # its rows may name metrics of the user
     return facts
 
 
