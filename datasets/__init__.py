@@ -23,6 +23,8 @@ Importing:
     shard_writer      tar shards and their manifest
 Shared:
     codec             strict decoding and hashing; jpeg_crop: decoding of JPEG crops alone
+    array_images      TIFF, .npy and, with png16, PNG: 16 bit or any number of bands
+    pixels            PixelFormat: bands and range of a set's images
     files             atomic files and folders, locks, number of CPUs
     object_store      file systems of s3:// and gs://
     errors            UserError

@@ -13,6 +13,7 @@ import torch
 from scipy import ndimage
 
 from datasets.degrade import down
+from datasets.pixels import RGB, RGB8, PixelFormat
 
 WINDOW_PX = 384
 """Side of the square that is measured of a large LR image: of nine places, the one with most contrast."""
@@ -21,10 +22,6 @@ BANDS_PX = ((2.0, 8.0), (1.0, 6.0))
 ITERATIONS = 8
 UNSURE_PX = 0.25
 """Standard error of a shift above which it is not known."""
-TOO_SMALL_PX = 40
-"""Shorter side of an LR image below which correlation does not tell two pictures apart."""
-FLAT_LEVELS = 1.0
-"""Standard deviation of a band-passed image, in grey levels, below which it has no edges to compare."""
 CHANCE = 27.0
 """Correlation that two photographs reach by chance at their best shift, times the side in px (measured)."""
 TOO_SMALL_PX = 40
@@ -88,15 +85,19 @@ def describe(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def measure(hr: np.ndarray, lr_image: np.ndarray, scale: int) -> Alignment:
-    """Measure uint8 `lr_image` (h, w, 3) against uint8 `hr`, at least (h scale, w scale, 3)."""
+def measure(hr: np.ndarray, lr_image: np.ndarray, scale: int, of: PixelFormat = RGB8) -> Alignment:
+    """Measure `lr_image` (h, w, bands) against `hr`, at least (h scale, w scale, bands).
+
+    Grey levels are those of 255. The luminance is measured, or the mean of bands that are not RGB.
+    """
     top, left, height, width = _window(lr_image)
     lr_part = lr_image[top : top + height, left : left + width]
     hr_part = hr[scale * top : scale * (top + height), scale * left : scale * (left + width)]
     pixels = torch.from_numpy(hr_part.copy()).permute(2, 0, 1)[None]
-    small = down(pixels, scale)[0].permute(1, 2, 0).numpy()
-    means = lr_part.mean(axis=(0, 1)) - small.mean(axis=(0, 1))
-    planes = [part @ _LUMA for part in (small, lr_part)]
+    small = down(pixels, scale, peak=of.peak)[0].permute(1, 2, 0).numpy()
+    means = (lr_part.mean(axis=(0, 1)) - small.mean(axis=(0, 1))) * (255 / of.peak)
+    weights = _LUMA if of.bands == RGB else np.full(of.channels, 1 / of.channels)
+    planes = [part @ (weights * (255 / of.peak)) for part in (small, lr_part)]
     shift = np.array(_whole_pixels(*(_band(plane, *BANDS_PX[-1]) for plane in planes)), dtype=float)
     for band in BANDS_PX:
         shift, error, gain, correlation = _refined(*(_band(plane, *band) for plane in planes), shift)

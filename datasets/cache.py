@@ -1,4 +1,4 @@
-"""A cache of decoded images: one uint8 copy of a split per machine, memory-mapped by all processes.
+"""A cache of decoded images: one copy of a split per machine, memory-mapped by all processes.
 
 The key of an entry is the digest of its content, so an entry never goes stale. It is built under a lock, as a
 temporary folder that is renamed when complete: readers see a complete entry or none.
@@ -15,10 +15,11 @@ from typing import BinaryIO
 import numpy as np
 
 from datasets.cache_eviction import META, evict, hold
-from datasets.codec import DECODER, Rejected, decode, pixel_hash
-from datasets.errors import DiskError, UserError
+from datasets.codec import decode, decoder, pixel_hash
+from datasets.errors import DiskError, Rejected, UserError
 from datasets.files import atomic_folder, locked, remove_leftovers
 from datasets.manifest import IndexRow, LrRow, Manifest
+from datasets.pixels import PixelFormat
 from datasets.shard_reader import Location, samples
 
 LAYOUT = 1
@@ -27,30 +28,35 @@ PIXELS = "pixels.u8"
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded images: uint8 `flat` holds them end to end, image i at `offsets[i]` with `shapes[i]` (H, W)."""
+    """Decoded images: `flat` (uint8 or uint16) holds them end to end, image i at `offsets[i]`.
+
+    Image i has `shapes[i]` (H, W) pixels of `channels` values.
+    """
 
     flat: np.ndarray
     offsets: np.ndarray
     shapes: np.ndarray
+    channels: int
     in_use: BinaryIO
     """An open file whose lock keeps the entry from being evicted."""
 
     def image(self, i: int) -> np.ndarray:
-        """Return image i, uint8 (H, W, 3), as a read-only view."""
+        """Return image i, (H, W, channels), as a read-only view."""
         height, width = self.shapes[i]
         start = self.offsets[i]
-        return self.flat[start : start + height * width * 3].reshape(height, width, 3)
+        return self.flat[start : start + height * width * self.channels].reshape(height, width, -1)
 
     def crops(self, indices: np.ndarray, tops: np.ndarray, lefts: np.ndarray, side: int) -> np.ndarray:
-        """Copy the square at (top, left) of each image in `indices`: uint8 (N, side, side, 3)."""
-        pitches = self.shapes[indices, 1] * 3
-        first = self.offsets[indices] + tops * pitches + lefts * 3
+        """Copy the square at (top, left) of each image in `indices`: (N, side, side, channels)."""
+        channels, size = self.channels, self.flat.itemsize
+        pitches = self.shapes[indices, 1] * channels
+        first = self.offsets[indices] + tops * pitches + lefts * channels
         rows = first[:, None] + np.arange(side) * pitches[:, None]
-        # Element k of `spans` is the `side` pixels from byte k on, so a row is one copy, without a loop. The
+        # Element k of `spans` is the `side` pixels from value k on, so a row is one copy, without a loop. The
         # view as an array is needed because slicing a memmap takes ten times as long.
-        span = np.dtype((np.void, side * 3))
-        spans = np.ndarray((self.flat.size - side * 3 + 1,), span, self.flat.view(np.ndarray), 0, (1,))
-        return spans[rows].view(np.uint8).reshape(-1, side, side, 3)
+        span, flat = np.dtype((np.void, side * channels * size)), self.flat.view(np.ndarray)
+        spans = np.ndarray((flat.size - side * channels + 1,), span, flat, 0, (size,))
+        return spans[rows].view(flat.dtype).reshape(-1, side, side, channels)
 
 
 def key_of(manifest: Manifest, split: str, member: int = 0) -> str:
@@ -59,7 +65,13 @@ def key_of(manifest: Manifest, split: str, member: int = 0) -> str:
     `member` is 0 for photographs and the HR images of pairs, 1 for the LR images of pairs.
     """
     entry = manifest.splits[split]
-    parts = [LAYOUT, DECODER, manifest.transform, entry.index.sha256, *(s.sha256 for s in entry.shards)]
+    parts = [
+        LAYOUT,
+        decoder(manifest.pixels),
+        manifest.transform,
+        entry.index.sha256,
+        *(s.sha256 for s in entry.shards),
+    ]
     if member:
         parts.append(member)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
@@ -80,7 +92,7 @@ def decoded(
     make room. UserError if an image differs from its row in the index, or if the set alone exceeds the limit.
     """
     entry = folder / key_of(manifest, split, member)
-    needed = sum(row.width * row.height * 3 for row in _members(rows, member))
+    needed = _bytes(_members(rows, member), manifest.pixels)
     if 0 < limit_bytes < needed:
         raise UserError(
             f"data.cache_gb={limit_bytes / 1e9:g} is too small for {manifest.name}, which takes "
@@ -94,7 +106,11 @@ def decoded(
                 if limit_bytes:
                     evict(folder, limit_bytes - needed)
                 _build(entry, location, manifest, split, rows, member)
-    return _open(entry, _members(rows, member), in_use)
+    return _open(entry, _members(rows, member), manifest.pixels, in_use)
+
+
+def _bytes(rows: Sequence[IndexRow | LrRow], pixels: PixelFormat) -> int:
+    return sum(row.width * row.height for row in rows) * pixels.channels * pixels.dtype.itemsize
 
 
 def _members(rows: list[IndexRow], member: int) -> Sequence[IndexRow | LrRow]:
@@ -107,7 +123,7 @@ def _build(
     remove_leftovers(entry)
     images = _members(rows, member)
     needed, free = (
-        sum(image.width * image.height * 3 for image in images),
+        _bytes(images, manifest.pixels),
         shutil.disk_usage(entry.parent).free,
     )
     if free < needed:
@@ -123,13 +139,13 @@ def _build(
                     raise UserError(
                         f"the shards hold image {key}, but the index lists {row.key}; import again"
                     )
-                file.write(_checked_pixels(key, image, files[member], manifest.transform).tobytes())
+                file.write(_checked_pixels(key, image, files[member], manifest).tobytes())
         (building / META).write_text(json.dumps({"images": len(rows), "key": entry.name}))
 
 
-def _checked_pixels(key: str, image: IndexRow | LrRow, data: bytes, transform: str) -> np.ndarray:
+def _checked_pixels(key: str, image: IndexRow | LrRow, data: bytes, manifest: Manifest) -> np.ndarray:
     try:
-        pixels = decode(data, transform)
+        pixels = decode(data, manifest.transform, manifest.pixels)
     except Rejected as error:
         raise UserError(f"image {key} cannot be decoded: {error}; import again") from None
     if pixel_hash(pixels) != image.pixel_sha256:
@@ -137,12 +153,13 @@ def _checked_pixels(key: str, image: IndexRow | LrRow, data: bytes, transform: s
     return pixels
 
 
-def _open(entry: Path, rows: Sequence[IndexRow | LrRow], in_use: BinaryIO) -> Decoded:
+def _open(entry: Path, rows: Sequence[IndexRow | LrRow], pixels: PixelFormat, in_use: BinaryIO) -> Decoded:
     shapes = np.array([(row.height, row.width) for row in rows], dtype=np.int64).reshape(-1, 2)
-    sizes = shapes.prod(axis=1) * 3
+    sizes = shapes.prod(axis=1) * pixels.channels
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    expected = int(sizes.sum())
+    expected = _bytes(rows, pixels)
     size = (entry / PIXELS).stat().st_size
     if size != expected:
         raise UserError(f"{entry / PIXELS} must have {expected} bytes, but has {size}; delete {entry}")
-    return Decoded(np.memmap(entry / PIXELS, dtype=np.uint8, mode="r"), offsets, shapes, in_use)
+    flat = np.memmap(entry / PIXELS, dtype=pixels.dtype, mode="r")
+    return Decoded(flat, offsets, shapes, pixels.channels, in_use)

@@ -1,13 +1,15 @@
 """Image codec: strict decoding of bytes to pixels, named transforms, and three hashes. No files, no splits.
 
-All images of datasets are decoded by this module, so that the pixels of a key are the same everywhere. An
-image that cannot be decoded completely and unambiguously is `Rejected`; the reason is listed in rejected.csv.
+All images of datasets are decoded by this module (with array_images.py), so that the pixels of a key are the
+same everywhere. An image that cannot be decoded completely and unambiguously is `Rejected`; the reason is
+listed in rejected.csv.
 """
 
 import hashlib
 import io
 import struct
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,75 +21,124 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
-from datasets import jpeg_crop
+from datasets import array_images, jpeg_crop
+from datasets.errors import Rejected
 from datasets.files import is_web_page
+from datasets.pixels import RGB8, PixelFormat, named
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 """The JPEG reader also opens MPO, which many phones write; its first picture is the photograph."""
 EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp"}
 MAX_BYTES = 64 << 20
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = array_images.MAX_PIXELS
 MAX_PIXEL_SCANS = 15 * MAX_PIXELS
 """Work of a progressive JPEG, which is decoded once per scan; about a second."""
 DECODER = "libjpeg-turbo or pillow; rgb8; exif applied"
-"""Part of every manifest and cache key, since another decoder may give other pixels."""
+"""Of photographs; part of every manifest and cache key, since another decoder may give other pixels."""
 
 
-class Rejected(Exception):
-    """The reason for leaving one image out of a dataset; the import continues without it."""
+class Coded(Protocol):
+    """The row of an image in the index of its set."""
+
+    @property
+    def ext(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
 
 
-def decode(data: bytes, transform: str = "none") -> np.ndarray:
-    """Decode a still image to uint8 (H, W, 3) RGB, turned upright according to EXIF, then transformed.
+def decoder(pixels: PixelFormat) -> str:
+    """Return the name of the decoders of images of `pixels`, part of every manifest and cache key."""
+    return DECODER if pixels.is_rgb8 else f"{DECODER.partition(';')[0]} or tifffile or numpy; {pixels}"
 
-    The whole file is decoded, so a truncated file is noticed. Rejected if it is not an 8-bit still image.
+
+def decode(data: bytes, transform: str = "none", pixels: PixelFormat = RGB8) -> np.ndarray:
+    """Decode a still image to (H, W, bands) of `pixels`, upright according to EXIF, then transformed.
+
+    The whole file is decoded, so a truncated file is noticed. Rejected if it has other bands or another depth
+    than `pixels`; only a grey 8-bit image is repeated over red, green and blue.
     """
-    return TRANSFORMS[transform](_upright_rgb(_open(data), data))
+    _check_bytes(data)
+    if array_images.kind(data):
+        image = array_images.read(data)
+        if pixels.is_rgb8 and image.dtype == np.uint8 and image.shape[2] == 1:
+            image = np.repeat(image, 3, axis=2)
+        return TRANSFORMS[transform](array_images.fitted(image, pixels))
+    opened = _open(data)
+    image = _upright_rgb(opened, data)
+    if not pixels.is_rgb8:
+        image = array_images.fitted(image[..., :1] if opened.mode == "L" else image, pixels)
+    return TRANSFORMS[transform](np.ascontiguousarray(image))
 
 
-def decode_checked(data: bytes, ext: str, mode: str, transform: str) -> np.ndarray:
+def decode_checked(data: bytes, row: Coded, transform: str, pixels: PixelFormat) -> np.ndarray:
     """Decode like `decode`, without checking the header again: for images that an import has accepted."""
-    if ext == "jpg" and mode in ("RGB", "L"):
+    if row.ext == "jpg" and row.mode in ("RGB", "L") and pixels.is_rgb8:
         return TRANSFORMS[transform](_jpeg(data))
-    return decode(data, transform)
+    return decode(data, transform, pixels)
 
 
 def decode_crop(
-    data: bytes, ext: str, mode: str, transform: str, top: int, left: int, side: int
+    data: bytes, row: Coded, transform: str, pixels: PixelFormat, top: int, left: int, side: int
 ) -> np.ndarray:
     """Return the square of `side` px at (top, left); a JPEG is decoded only there, if this machine can."""
-    regions = jpeg_crop.find() if transform == "none" and ext == "jpg" and mode in ("RGB", "L") else None
+    plain = row.ext == "jpg" and row.mode in ("RGB", "L") and pixels.is_rgb8
+    regions = jpeg_crop.find() if transform == "none" and plain else None
     part = None
     if regions and b"Exif\0\0" not in data:  # EXIF may rotate the picture, and so move the crop
         part = regions.crop(data, top, left, side)
     if part is None:
-        part = decode_checked(data, ext, mode, transform)[top : top + side, left : left + side]
+        part = decode_checked(data, row, transform, pixels)[top : top + side, left : left + side]
     return part
 
 
 def extension(data: bytes) -> str:
     """Return the file extension that fits the content; names can be wrong (LSUN's .webp files are JPEG)."""
-    return EXTENSIONS[_open(data).format or ""]
+    return array_images.kind(data) or EXTENSIONS[_open(data).format or ""]
 
 
 def mode(data: bytes) -> str:
-    """Return Pillow's mode of the file; "L" (grey) images are measured by benchmarks without conversion."""
-    return _open(data).mode
+    """Return Pillow's mode of the file; "L" (grey) images are measured by benchmarks without conversion.
+
+    An image that Pillow does not hold has its bands and bits instead: "5x16".
+    """
+    if not array_images.kind(data):
+        return _open(data).mode
+    _, _, bands, bits = array_images.shape(data)
+    return f"{bands}x{bits}"
+
+
+def format_of(data: bytes) -> PixelFormat:
+    """Return the pixels of a file by its header: its bands without names, and the peak of its depth.
+
+    8-bit photographs are RGB8 even if they are grey. Rejected if it cannot be read.
+    """
+    _check_bytes(data)
+    if not array_images.kind(data):
+        _open(data)
+        return RGB8
+    _, _, bands, bits = array_images.shape(data)
+    return RGB8 if (bands, bits) == (1, 8) else named(bands, 2**bits - 1)
 
 
 def size_of(data: bytes) -> tuple[int, int]:
     """Return (height, width) after EXIF rotation, read from the header."""
+    if array_images.kind(data):
+        return array_images.shape(data)[:2]
     image = _open(data)
     turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def _open(data: bytes) -> Image.Image:
-    """Open an image and check format, size and number of frames in its header; decode nothing yet."""
+def _check_bytes(data: bytes) -> None:
     if not data:
         raise Rejected("empty file")
     if len(data) > MAX_BYTES:
         raise Rejected(f"{len(data)} bytes, more than {MAX_BYTES}")
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open an image and check format, size and number of frames in its header; decode nothing yet."""
+    _check_bytes(data)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
@@ -107,9 +158,7 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
-    # Pillow opens a 16-bit RGB PNG as 8-bit RGB; byte 24 of the file is the true depth.
-    deep = image.format == "PNG" and data[24] > 8
-    if deep or image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         raise Rejected("more than 8 bits per channel; convert it to 8")
     if image.mode == "CMYK":
         raise Rejected("CMYK: its colours depend on a profile; convert it to RGB")

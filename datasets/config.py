@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from datasets.corruption_text import parse
 from datasets.errors import UserError, unknown
+from datasets.pixels import RGB, PixelFormat
 
 MODES = ("cached", "streamed")
 DEGRADATIONS = ("matlab", "matlab_replicate", "matlab_float", "pil", "torch_antialias")
@@ -48,6 +49,10 @@ class DataConfig:
     psnr_degradation: str = ""
     """data.train_degradation of the PSNR phase; empty: the same. A sweep whose space varies
     data.train_degradation sets it to the mixture of all values, so that its trials share warm starts."""
+    bands: tuple[str, ...] = RGB
+    """Bands of the images, as their import named them; a run takes them over from data.train."""
+    peak: int = 255
+    """The value of white of the images, above 255 for 16-bit files; a run takes it over from data.train."""
     input: str = "image"
     """Content of the network input: image, grey (for colorization) or edges (Canny)."""
     canny_sigma: float = 1.0
@@ -77,6 +82,7 @@ class DataConfig:
                 parse(text, DEGRADATIONS)
                 if self.input != "image":
                     raise UserError(f"data.{name} needs data.input image, but got {self.input}")
+        self._check_pixels()
         if self.input not in INPUTS:
             raise unknown("network input", self.input, INPUTS, "data.input")
         if self.eval_crop_at not in EVAL_CROPS:
@@ -93,6 +99,22 @@ class DataConfig:
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name} must be 0 or more, but got {getattr(self, name)}")
         self._warn_of_ignored()
+
+    @property
+    def pixels(self) -> PixelFormat:
+        """Bands and range of the images."""
+        return PixelFormat(self.bands, self.peak)
+
+    def _check_pixels(self) -> None:
+        """Raise UserError for what only photographs in 8-bit RGB can do."""
+        only = {"input": "image", "train_degradation": "", "psnr_degradation": ""}
+        wrong = [name for name, value in only.items() if getattr(self, name) != value]
+        wrong += ["degradation"] if self.degradation == "pil" else []
+        if wrong and not self.pixels.is_rgb8:
+            raise UserError(
+                f"data.{wrong[0]} {getattr(self, wrong[0])} is made for 8-bit RGB, but the images have the "
+                f"bands {self.pixels}"
+            )
 
     def _warn_of_ignored(self) -> None:
         """Warn of settings that were given but have no effect."""

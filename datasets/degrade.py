@@ -1,8 +1,9 @@
 """Degradations (HR to LR) by name: MATLAB's bicubic imresize and alternatives. No file access, no randomness.
 
 MATLAB's imresize is two matrix products: each output pixel is a weighted sum of input pixels along one axis.
-The border reflection is folded into the weights, rows come first, and uint8 input is rounded and clipped to 8
-bit after each pass. In that order, the LR images published with benchmarks are reproduced exactly.
+The border reflection is folded into the weights, rows come first, and input of 8 or 16 bit is rounded and
+clipped to its range after each pass. In that order, the LR images published with benchmarks are reproduced
+exactly.
 """
 
 import math
@@ -26,26 +27,26 @@ MATRIX_KINDS = {
 _BANDS = 4
 
 
-def down(hr: Tensor, scale: int, kind: str = "matlab") -> Tensor:
-    """Shrink uint8 (N, 3, H, W) to uint8 (N, 3, H/scale, W/scale) on the device of `hr`.
+def down(hr: Tensor, scale: int, kind: str = "matlab", peak: int = 255) -> Tensor:
+    """Shrink (N, C, H, W) to (N, C, H/scale, W/scale) on the device of `hr`: uint8, or uint16 of 0 to `peak`.
 
     UserError if `kind` is unknown, ValueError if H or W is not a multiple of `scale`.
     """
     height, width = hr.shape[-2:]
     if height % scale or width % scale:
         raise ValueError(f"{height}x{width} px is not a multiple of scale={scale}; crop the image first")
-    return _resize(hr, (height // scale, width // scale), kind)
+    return _resize(hr, (height // scale, width // scale), kind, peak)
 
 
-def up(lr_image: Tensor, scale: int, kind: str = "matlab") -> Tensor:
-    """Enlarge uint8 (N, 3, h, w) to uint8 (N, 3, h*scale, w*scale): the baseline that fits `down`."""
+def up(lr_image: Tensor, scale: int, kind: str = "matlab", peak: int = 255) -> Tensor:
+    """Enlarge (N, C, h, w) to (N, C, h*scale, w*scale) in its type: the baseline that fits `down`."""
     height, width = lr_image.shape[-2:]
-    return _resize(lr_image, (height * scale, width * scale), kind)
+    return _resize(lr_image, (height * scale, width * scale), kind, peak)
 
 
-def _resize(image: Tensor, size: tuple[int, int], kind: str) -> Tensor:
-    if image.dtype != torch.uint8:
-        raise TypeError(f"images must be uint8 to be resized, but got {image.dtype}")
+def _resize(image: Tensor, size: tuple[int, int], kind: str, peak: int) -> Tensor:
+    if image.dtype != (torch.uint8 if peak <= 255 else torch.uint16):
+        raise TypeError(f"images of 0 to {peak} must be uint8 or uint16 to be resized, but got {image.dtype}")
     if kind not in DEGRADATIONS:
         raise unknown("degradation", kind, DEGRADATIONS, "data.degradation")
     if tuple(image.shape[-2:]) == size:
@@ -54,20 +55,25 @@ def _resize(image: Tensor, size: tuple[int, int], kind: str) -> Tensor:
         return _pil(image, size)
     if kind == "torch_antialias":
         resized = functional.interpolate(
-            image.float(), size=size, mode="bicubic", antialias=True, align_corners=False
+            image.to(_dtype(image, peak)), size=size, mode="bicubic", antialias=True, align_corners=False
         )
-        return _to_uint8(resized)
-    return _matlab(image, size, *MATRIX_KINDS[kind])
+        return _round_clip(resized, peak).to(image.dtype)
+    return _matlab(image, size, peak, *MATRIX_KINDS[kind])
 
 
-def _matlab(image: Tensor, size: tuple[int, int], border: str, mid_round: bool) -> Tensor:
+def _dtype(image: Tensor, peak: int) -> torch.dtype:
+    """Return float64 for more than 8 bit, whose weighted sums float32 does not hold; else float32."""
+    return torch.float32 if peak <= 255 or image.device.type == "mps" else torch.float64
+
+
+def _matlab(image: Tensor, size: tuple[int, int], peak: int, border: str, mid_round: bool) -> Tensor:
     sides = ((image.shape[-2], size[0]), (image.shape[-1], size[1]))
-    dtype = _exact_dtype(image.device, sides, border)
+    dtype = max(_dtype(image, peak), _exact_dtype(image.device, sides, border), key=lambda d: d.itemsize)
     rows, columns = (_matrix(*side, border, image.device, dtype) for side in sides)
     half = _times(rows, image.to(dtype))
     if mid_round:
-        half = _round_clip(half)
-    return _to_uint8(half @ columns.T)
+        half = _round_clip(half, peak)
+    return _round_clip(half @ columns.T, peak).to(image.dtype)
 
 
 def _times(rows: Tensor, image: Tensor) -> Tensor:
@@ -112,13 +118,9 @@ def _is_dyadic(n_in: int, n_out: int, border: str) -> bool:
     return bool((scaled == np.round(scaled)).all())
 
 
-def _round_clip(x: Tensor) -> Tensor:
+def _round_clip(x: Tensor, peak: int) -> Tensor:
     # floor(x + 0.5), not round(): MATLAB rounds halves up, torch rounds them to even.
-    return (x + 0.5).floor_().clamp_(0, 255)
-
-
-def _to_uint8(x: Tensor) -> Tensor:
-    return _round_clip(x).to(torch.uint8)
+    return (x + 0.5).floor_().clamp_(0, peak)
 
 
 @lru_cache(maxsize=256)
@@ -165,8 +167,9 @@ def _cubic(x: np.ndarray) -> np.ndarray:
 
 def _pil(image: Tensor, size: tuple[int, int]) -> Tensor:
     arrays = image.movedim(1, -1).contiguous().cpu().numpy()
-    if arrays.shape[-1] != 3:
-        raise UserError(f"data.degradation=pil needs 3 channels, but got {arrays.shape[-1]}")
-    resized = [Image.fromarray(a).resize(size[::-1], Image.Resampling.BICUBIC) for a in arrays]
-    stacked = torch.from_numpy(np.stack([np.asarray(r) for r in resized]))
+    if (bands := arrays.shape[-1]) not in (1, 3):
+        raise UserError(f"data.degradation=pil needs 1 or 3 channels, but got {bands}")
+    pictures = [Image.fromarray(a if bands == 3 else a[..., 0]) for a in arrays]
+    resized = [np.asarray(p.resize(size[::-1], Image.Resampling.BICUBIC)) for p in pictures]
+    stacked = torch.from_numpy(np.stack([np.atleast_3d(r) for r in resized]))
     return stacked.movedim(-1, 1).contiguous().to(image.device)

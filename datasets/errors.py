@@ -1,4 +1,4 @@
-"""UserError, the exception for a user's mistake; the command line prints its sentence and exits with 2."""
+"""UserError, a user's mistake (the command line prints its sentence and exits with 2), and Rejected."""
 
 
 class UserError(ValueError):
@@ -7,6 +7,10 @@ class UserError(ValueError):
 
 class DiskError(UserError):
     """A disk has too little room: the request is sound, and the same command works once there is more."""
+
+
+class Rejected(Exception):
+    """The reason for leaving one image out of a dataset; the import continues without it."""
 
 
 DISK = (

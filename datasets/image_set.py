@@ -10,6 +10,7 @@ from datasets.config import ROLES, DataConfig
 from datasets.duplicates import same_pictures
 from datasets.errors import UserError, unknown
 from datasets.manifest import Manifest
+from datasets.pixels import PixelFormat
 from datasets.prepare import import_once
 from datasets.shard_reader import located, read_index, read_manifest
 
@@ -19,7 +20,7 @@ class ImageSet:
 
     `keys`, `hashes` (SHA-256 of the pixels) and `sources` (the photograph that an image was cut from) are
     parallel lists; `digest` identifies content and role by 16 hex digits. `pairs_scale` is the scale of a set
-    of pairs, 0 of photographs alone.
+    of pairs, 0 of photographs alone; `format` is the set's bands and peak.
     """
 
     def __init__(self, location: str, role: str, cache: Path, cache_gb: float = 0.0) -> None:
@@ -30,6 +31,7 @@ class ImageSet:
         self.split = self.manifest.split_for(role)
         self.name = self.manifest.name
         self.pairs_scale = self.manifest.pairs_scale
+        self.format = self.manifest.pixels
         self.digest = self.manifest.digest(role)
         self.rows = read_index(self.location, self.manifest, self.split)
         self.keys = [row.key for row in self.rows]
@@ -72,6 +74,36 @@ class ImageSet:
                 f"{scale}; set generator.scale {self.pairs_scale}"
             )
 
+    def check_format(self, wanted: PixelFormat) -> None:
+        """Raise UserError if the set has other bands or another range than the settings of a run."""
+        if self.format != wanted:
+            raise UserError(
+                f"data.{self.role}={self.name} has the bands {self.format}, but data.bands and "
+                f"data.peak say {wanted}; choose images of the kind that data.train has"
+            )
+
+    def check_training(self, data: DataConfig, scale: int) -> None:
+        """Check that a run with these settings can train on the set; UserError otherwise."""
+        if self.role != "train":
+            raise UserError(f"training reads the train role only, but got {self.name} opened for {self.role}")
+        if not len(self):
+            raise UserError(f"data.train={self.name} holds no images")
+        self.check_format(data.pixels)
+        if self.min_side < data.crop_px:
+            raise UserError(
+                f"data.crop_px={data.crop_px} is larger than the smallest image of {self.name} "
+                f"({self.min_side} px); lower data.crop_px or import with --min-px {data.crop_px}"
+            )
+        if data.crop_px % scale:
+            raise UserError(
+                f"data.crop_px must be a multiple of generator.scale={scale}, but got {data.crop_px}"
+            )
+        self.check_scale(scale)
+        if self.pairs_scale and data.input != "image":
+            raise UserError(f"data.input={data.input} is made from HR images, but {self.name} has pairs")
+        if self.pairs_scale and (data.train_degradation or data.psnr_degradation):
+            raise UserError(f"data.train_degradation makes inputs from HR images, but {self.name} has pairs")
+
     def check_key(self, i: int, key: str) -> None:
         """Check the key that a shard has for image i against the index of the set.
 
@@ -84,7 +116,7 @@ class ImageSet:
         return len(self.rows)
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Return image i, uint8 (H, W, 3) RGB, as a read-only view."""
+        """Return image i, uint8 or uint16 (H, W, bands), as a read-only view."""
         return self.pixels.image(i)
 
 

@@ -22,8 +22,9 @@ from datasets.corruption_presets import Corruption
 from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.image_set import ImageSet
-from datasets.manifest import IndexRow, LrRow
+from datasets.manifest import IndexRow, LrRow, Manifest
 from datasets.network_input import needs_host, network_input
+from datasets.pixels import RGB8, PixelFormat
 from datasets.upload import one_ahead, pinned, prepared, upload
 
 _Place = tuple[shuffle_buffer.Sample, np.int64, np.int64]
@@ -32,23 +33,24 @@ _Place = tuple[shuffle_buffer.Sample, np.int64, np.int64]
 
 @dataclass(frozen=True)
 class Batch:
-    """A training batch on the device, float32 in [0, 1], RGB."""
+    """A training batch on the device, float32 in [0, 1], with the bands of the images (RGB: 3)."""
 
     hr: Tensor
-    """Targets, (N, 3, crop, crop)."""
+    """Targets, (N, bands, crop, crop)."""
     lr_image: Tensor
-    """Network inputs made from `hr`, (N, 3, crop/scale, crop/scale); of scale 1, as large as `hr`."""
+    """Network inputs made from `hr`, (N, bands, crop/scale, crop/scale); of scale 1, as large as `hr`."""
     indices: np.ndarray
     """Index in the image set of each crop's image, int64 (N,)."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image for evaluation: uint8 `hr` (H, W, 3) and `lr_image` (H/scale, W/scale, 3)."""
+    """One image for evaluation: `hr` (H, W, bands) and `lr_image` (H/scale, W/scale, bands) of `format`."""
 
     key: str
     hr: np.ndarray
     lr_image: np.ndarray
+    format: PixelFormat = RGB8
 
 
 class TrainLoader:
@@ -88,7 +90,8 @@ class TrainLoader:
             lr_image = network_input(hr.contiguous(), self.scale, self.data)
         else:
             lr_image = upload(crops.lr_image, self.device)
-        return Batch(hr.float().div_(255), lr_image.float().div_(255), crops.indices)
+        white = self.data.peak
+        return Batch(hr.float().div_(white), lr_image.float().div_(white), crops.indices)
 
     def _crops(
         self, pixels: np.ndarray, inputs: np.ndarray | None, epochs: np.ndarray, indices: np.ndarray
@@ -120,7 +123,7 @@ class TrainLoader:
         return ThreadPoolExecutor(usable_cpus())
 
     def _augmented(self, crops: np.ndarray, epochs: np.ndarray, indices: np.ndarray) -> Tensor:
-        """Return uint8 square crops (N, H, W, 3) mirrored and turned as `epochs` say, in place."""
+        """Return square crops (N, H, W, bands) mirrored and turned as `epochs` say, in place."""
         seed, images = self.data.order_seed, torch.from_numpy(crops)
         planes = images.permute(0, 3, 1, 2)  # torch mirrors this layout ten times as fast as numpy
         if self.data.flip:
@@ -152,8 +155,10 @@ class TrainLoader:
                 batch = list(islice(source, size))[self.mine]
                 indices = np.array([s.index for s in batch])
                 epochs = np.array([s.epoch for s in batch])
-                pixels = np.empty((len(batch), side, side, 3), dtype=np.uint8)
-                inputs = np.empty((len(batch), side // scale, side // scale, 3), np.uint8) if scale else None
+                of = self.images.format
+                pixels = np.empty((len(batch), side, side, of.channels), of.dtype)
+                small = (len(batch), side // scale, side // scale, of.channels) if scale else ()
+                inputs = np.empty(small, of.dtype) if scale else None
                 places = zip(batch, *self._crop_positions(indices, epochs), strict=True)
                 slots = list(zip(pixels, pixels if inputs is None else inputs, places, strict=True))
                 # One task per thread, not per image: starting a task takes a tenth of the time of a decode.
@@ -162,13 +167,13 @@ class TrainLoader:
 
     def _decode(self, slots: list[tuple[np.ndarray, np.ndarray, _Place]]) -> None:
         """Decode crops of samples into their slots (HR, LR); without pairs only HR."""
-        transform, scale = self.images.manifest.transform, self.images.pairs_scale
+        manifest, scale = self.images.manifest, self.images.pairs_scale
         for hr, lr_image, (sample, top, left) in slots:
             row = self.images.rows[sample.index]
-            _decode_into(hr, sample.files[0], row, transform, int(top), int(left))
+            _decode_into(hr, sample.files[0], row, manifest, int(top), int(left))
             if row.lr_image:
                 _decode_into(
-                    lr_image, sample.files[1], row.lr_image, transform, int(top) // scale, int(left) // scale
+                    lr_image, sample.files[1], row.lr_image, manifest, int(top) // scale, int(left) // scale
                 )
 
     def _crop_positions(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -185,9 +190,9 @@ class TrainLoader:
 
 
 def _decode_into(
-    out: np.ndarray, data: bytes, row: IndexRow | LrRow, transform: str, top: int, left: int
+    out: np.ndarray, data: bytes, row: IndexRow | LrRow, manifest: Manifest, top: int, left: int
 ) -> None:
-    out[:] = codec.decode_crop(data, row.ext, row.mode, transform, top, left, len(out))
+    out[:] = codec.decode_crop(data, row, manifest.transform, manifest.pixels, top, left, len(out))
 
 
 @dataclass(frozen=True)
@@ -195,29 +200,14 @@ class _Crops:
     """A batch on the host, before it goes to the device; pinned in memory if that is CUDA."""
 
     pixels: Tensor
-    """uint8 (N, crop, crop, 3)."""
+    """(N, crop, crop, bands) in the type of the images."""
     lr_image: Tensor | None
-    """Network input, uint8 (N, 3, crop/scale, crop/scale); None if the device makes it from `pixels`."""
+    """Network input (N, bands, crop/scale, crop/scale); None if the device makes it from `pixels`."""
     indices: np.ndarray
 
 
 def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int) -> None:
-    if images.role != "train":
-        raise UserError(f"training reads the train role only, but got {images.name} opened for {images.role}")
-    if not len(images):
-        raise UserError(f"data.train={images.name} holds no images")
-    if images.min_side < data.crop_px:
-        raise UserError(
-            f"data.crop_px={data.crop_px} is larger than the smallest image of {images.name} "
-            f"({images.min_side} px); lower data.crop_px or import with --min-px {data.crop_px}"
-        )
-    if data.crop_px % scale:
-        raise UserError(f"data.crop_px must be a multiple of generator.scale={scale}, but got {data.crop_px}")
-    images.check_scale(scale)
-    if images.pairs_scale and data.input != "image":
-        raise UserError(f"data.input={data.input} is made from HR images, but {images.name} has pairs")
-    if images.pairs_scale and (data.train_degradation or data.psnr_degradation):
-        raise UserError(f"data.train_degradation makes inputs from HR images, but {images.name} has pairs")
+    images.check_training(data, scale)
     if not 0 <= rank < world or data.batch_size % world:
         raise UserError(f"data.batch_size={data.batch_size} must be a multiple of the {world} ranks")
 
@@ -270,6 +260,8 @@ def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
     pairs = bool(images.pairs_scale)
     facts: dict[str, object] = {"degradation": "", "images": images.digest}
     facts |= input_protocol(data, pairs)
+    if not images.format.is_rgb8:
+        facts["pixels"] = str(images.format)
     if data.eval_crop_px:
         facts["crop"] = f"{data.eval_crop_px} px, {data.eval_crop_at}"
     return facts
@@ -277,6 +269,7 @@ def eval_protocol(images: ImageSet, data: DataConfig) -> dict[str, object]:
 
 def _pair(images: ImageSet, i: int, data: DataConfig, scale: int) -> Pair:
     images.check_scale(scale)
+    images.check_format(data.pixels)
     key, image, side, grid = images.keys[i], images[i], data.eval_crop_px, images.pairs_scale or 1
     height, width = images.sizes[i].tolist()
     top = left = 0
@@ -295,6 +288,7 @@ def _pair(images: ImageSet, i: int, data: DataConfig, scale: int) -> Pair:
     hr = image[top : top + height, left : left + width].copy()
     if images.pairs_scale:
         top, left, height, width = (n // scale for n in (top, left, height, width))
-        return Pair(key, hr, images.inputs.image(i)[top : top + height, left : left + width].copy())
+        lr_image = images.inputs.image(i)[top : top + height, left : left + width].copy()
+        return Pair(key, hr, lr_image, images.format)
     small = network_input(torch.from_numpy(hr).permute(2, 0, 1)[None], scale, data)
-    return Pair(key, hr, np.ascontiguousarray(small[0].permute(1, 2, 0).numpy()))
+    return Pair(key, hr, np.ascontiguousarray(small[0].permute(1, 2, 0).numpy()), images.format)

@@ -11,8 +11,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-from datasets.codec import MAX_BYTES, Rejected
-from datasets.errors import UserError
+from datasets.codec import MAX_BYTES
+from datasets.errors import Rejected, UserError
 from datasets.files import atomic_file, remove_leftovers
 from datasets.sources import ArchiveMember, check_zip_member, open_zip
 

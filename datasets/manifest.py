@@ -15,6 +15,7 @@ from typing import Any
 
 from datasets.errors import UserError, unknown
 from datasets.parsing import build
+from datasets.pixels import RGB, PixelFormat
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -109,6 +110,10 @@ class Manifest:
     check: str
     splits: dict[str, Split]
     rejected: int = 0
+    bands: list[str] = field(default_factory=lambda: list(RGB))
+    """Names of the bands; left out of the JSON, with `peak`, if the images are 8-bit RGB."""
+    peak: int = 255
+    """The value of white."""
     pairs_scale: int = 0
     """Scale of the LR images of pairs; 0 if the set holds photographs alone. Left out of the JSON if 0."""
     notes: dict[str, Any] = field(default_factory=dict)
@@ -119,7 +124,14 @@ class Manifest:
         values = dataclasses.asdict(self)
         if not self.pairs_scale:
             del values["pairs_scale"]
+        if self.pixels.is_rgb8:
+            del values["bands"], values["peak"]
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
+
+    @property
+    def pixels(self) -> PixelFormat:
+        """Bands and range of the images."""
+        return PixelFormat(tuple(self.bands), self.peak)
 
     def split_for(self, role: str) -> str:
         """Return the split for `role`: its own, or `all` if the set was not cut; UserError if it has none."""
@@ -134,6 +146,7 @@ class Manifest:
         split = self.splits[self.split_for(role)]
         parts = [self.schema, self.transform, self.decoder, role, split.index.sha256]
         parts += [shard.sha256 for shard in split.shards]
+        parts += [] if self.pixels.is_rgb8 else [str(self.pixels)]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -146,7 +159,9 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
                 f"{where} has schema {values['schema']!r}, this version reads {SCHEMA}; import it again"
             )
         splits = {name: _split(split) for name, split in values.pop("splits").items()}
-        return build(Manifest, values | {"splits": splits}, where)
+        manifest = build(Manifest, values | {"splits": splits}, where)
+        assert manifest.pixels  # refuses bands and peaks that cannot be
+        return manifest
     except UserError:
         raise
     except Exception as error:  # any other JSON may be in the file

@@ -15,11 +15,11 @@ from datasets.files import usable_cpus
 
 
 def network_input(hr: Tensor, scale: int, data: DataConfig) -> Tensor:
-    """Compute the network input of uint8 (N, 3, H, W): uint8 (N, 3, H/scale, W/scale).
+    """Compute the network input (N, bands, H/scale, W/scale) of (N, bands, H, W), both of data.pixels.
 
     Edges are detected at full size and then shrunk, so that all scales see equal edges.
     """
-    return down(_CONTENT[data.input](hr, data), scale, data.degradation)
+    return down(_CONTENT[data.input](hr, data), scale, data.degradation, data.peak)
 
 
 def needs_host(data: DataConfig) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datasets.codec import Rejected, size_of
-from datasets.errors import UserError
+from datasets.codec import size_of
+from datasets.errors import Rejected, UserError
 from datasets.folders import PassedOver
 from datasets.sources import ArchiveMember, Source, open_source, passed_over
 

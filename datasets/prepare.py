@@ -12,9 +12,9 @@ from pathlib import Path
 
 from datasets import splits
 from datasets.catalogue import CATALOGUE
-from datasets.codec import Rejected, size_of
+from datasets.codec import size_of
 from datasets.demo import demo_sources
-from datasets.errors import UserError, unknown
+from datasets.errors import Rejected, UserError, unknown
 from datasets.files import own_folder
 from datasets.lsun import LmdbSource, unpacked
 from datasets.manifest import MANIFEST, Manifest
@@ -65,13 +65,15 @@ def prepare(
     limit: int = 0,
     min_px: int = 0,
     max_rejected: float = 0.05,
+    bands: tuple[str, ...] = (),
+    peak: int = 0,
     pairs: PairOptions | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Import the dataset `name` from `source` into `out`, a folder or an s3:// or gs:// URL.
 
-    An import that was interrupted is resumed. UserError for an unknown name or split, a missing or wrong
-    source, or too many broken images.
+    `bands` and `peak` are as in PackSettings. An import that was interrupted is resumed. UserError for an
+    unknown name or split, a missing or wrong source, or too many broken images.
     """
     if name not in CATALOGUE:
         raise unknown("dataset", name, CATALOGUE)
@@ -87,10 +89,10 @@ def prepare(
     request = ImportRequest(
         name=name,
         source=Path(source),
-        out=_staging(out, name, source, split, limit, min_px, *([pairs] if name == "pairs" else [])),
+        out=_staging(out, name, source, split, limit, min_px, bands, peak, pairs),
         split=split or entry.splits[0],
         limit=limit,
-        settings=PackSettings(min_px=min_px, max_rejected=max_rejected),
+        settings=PackSettings(min_px=min_px, max_rejected=max_rejected, bands=bands, peak=peak),
         pairs=pairs,
     )
     parts, settings, title = PREPARERS[name](request)

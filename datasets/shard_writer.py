@@ -9,16 +9,17 @@ import hashlib
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import webdataset
 
 from datasets import codec
 from datasets.alignment import COLUMNS, describe
-from datasets.errors import UserError
+from datasets.errors import Rejected, UserError
 from datasets.files import atomic_json, atomic_write, locked, read_json
 from datasets.folders import count_kinds
 from datasets.manifest import (
@@ -33,6 +34,7 @@ from datasets.manifest import (
 )
 from datasets.pairs import PairSource
 from datasets.parsing import build
+from datasets.pixels import RGB8, PixelFormat, named
 from datasets.rejections import Rejection, check_rejected, write_csv
 from datasets.sources import ArchiveMember, Source, passed_over
 from datasets.validate import (
@@ -47,6 +49,9 @@ from datasets.validate import (
 IMAGES_PER_SHARD = 2000
 SHARD_BYTES = 128 << 20
 CHECK = "every image decoded whole; SHA-256 of bytes and pixels recorded"
+PROBED_IMAGES = 15
+GREY = ("grey",)
+GREY_MODES = ("L", "1", "LA", "1x8")
 MARKER, NOTES = "import.json", ".notes"
 
 
@@ -55,12 +60,17 @@ class PackSettings(Examination):
     """Settings of an import."""
 
     max_rejected: float = 0.05
+    bands: tuple[str, ...] = ()
+    """Names of the bands; empty: as many as most images have."""
+    peak: int = 0
+    """The value of white; 0: the largest value of most images' depth."""
     images_per_shard: int = IMAGES_PER_SHARD
     workers: int = 0
 
     def identity(self) -> dict[str, object]:
         """Return the settings that affect the bytes of the shards."""
-        return super().identity() | {"images_per_shard": self.images_per_shard}
+        asked = {"bands": self.bands, "peak": self.peak} if self.bands or self.peak else {}
+        return super().identity() | {"images_per_shard": self.images_per_shard, **asked}
 
 
 def pack(
@@ -126,6 +136,7 @@ def _import(
     out: Path, name: str, parts: dict[str, SplitSource], settings: PackSettings, report: Progress
 ) -> Manifest:
     (out / NOTES).mkdir(exist_ok=True)
+    settings = replace(settings, pixels=pixels_of(parts, settings))
     accepted, rejected = examine(parts, settings, out / NOTES, report, settings.workers)
     source = {
         "images_sha256": _content(accepted),
@@ -139,6 +150,9 @@ def _import(
     check_rejected(out / "rejected.csv", rejected, len(doubles), counts, settings.max_rejected)
     others = {s: count_kinds(names) for s, part in parts.items() if (names := passed_over(part.source))}
     notes: dict[str, object] = {"passed_over": others} if others else {}
+    rows = [row for split in accepted.values() for _, row in split]
+    if grey := sum(row.mode in GREY_MODES for row in rows) * settings.pixels.is_rgb8:
+        notes["converted"] = f"{grey} grey images, repeated over red, green and blue"
     if scale := _scale(parts):
         notes["pairs"] = _write_measured(out, accepted, settings, rejected)
     splits = {
@@ -149,13 +163,39 @@ def _import(
         name=name,
         source=source,
         transform=settings.transform,
-        decoder=codec.DECODER,
+        decoder=codec.decoder(settings.pixels),
         check=CHECK,
         splits=splits,
         rejected=len(rejected + doubles),
+        bands=list(settings.pixels.bands),
+        peak=settings.pixels.peak,
         pairs_scale=scale,
         notes=notes,
     )
+
+
+def pixels_of(parts: dict[str, SplitSource], settings: PackSettings) -> PixelFormat:
+    """Return the pixels of a set: of most of a few images, with the names and the peak of `settings`.
+
+    UserError if the names do not fit the images.
+    """
+    members = [(part.source, member) for part in parts.values() for member in part.members]
+    votes: Counter[PixelFormat] = Counter()
+    for source, member in members[:: max(1, len(members) // PROBED_IMAGES)]:
+        try:
+            votes[codec.format_of(source.read(member))] += 1
+        except Rejected:
+            continue  # validation rejects it by its name
+    found = votes.most_common(1)[0][0] if votes else RGB8
+    if settings.bands == GREY and found.is_rgb8:
+        found = named(1, 255)
+    if settings.bands and len(settings.bands) != found.channels:
+        raise UserError(
+            f"--bands has {len(settings.bands)} names, but the images have {found.channels} bands"
+        )
+    if settings.peak and not found.peak // 256 < settings.peak <= found.peak:
+        raise UserError(f"--peak must be at most {found.peak} for these images, but got {settings.peak}")
+    return PixelFormat(settings.bands or found.bands, settings.peak or found.peak)
 
 
 def _scale(parts: dict[str, SplitSource]) -> int:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from datasets.codec import MAX_BYTES, Rejected
-from datasets.errors import UserError
+from datasets.codec import MAX_BYTES
+from datasets.errors import Rejected, UserError
 from datasets.files import is_web_page
 from datasets.folders import IMAGE_SUFFIXES, FoundPictures, PassedOver, choose_pictures, find_pictures
 

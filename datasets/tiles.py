@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datasets.codec import Rejected, decode, encode_png, size_of
+from datasets.codec import decode, encode_png, size_of
+from datasets.errors import Rejected
 from datasets.folders import PassedOver
 from datasets.sources import ArchiveMember, Source, passed_over
 

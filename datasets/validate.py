@@ -17,12 +17,12 @@ import numpy as np
 
 from datasets import codec
 from datasets.alignment import measure
-from datasets.codec import Rejected
 from datasets.duplicates import same_pictures
-from datasets.errors import UserError
+from datasets.errors import Rejected, UserError
 from datasets.files import atomic_json, read_json, reading, usable_cpus
 from datasets.manifest import IndexRow, LrRow, row_from_json
 from datasets.pairs import PairSource, fits
+from datasets.pixels import RGB8, PixelFormat, preview
 from datasets.rejections import Rejection
 from datasets.sources import ArchiveMember, Source
 
@@ -49,12 +49,14 @@ class Examination:
 
     transform: str = "none"
     min_px: int = 0
+    pixels: PixelFormat = RGB8
     max_shift_px: float = 0.0
     """Largest shift of a pair in LR pixels; 0 means no limit, and any two pictures make a pair."""
 
     def identity(self) -> dict[str, object]:
         """Return the settings that decide which images are accepted, and how they are transformed."""
         plain = {"transform": self.transform, "min_px": self.min_px}
+        plain |= {} if self.pixels.is_rgb8 else {"pixels": str(self.pixels)}
         return plain | ({"max_shift_px": self.max_shift_px} if self.max_shift_px else {})
 
 
@@ -131,17 +133,18 @@ def _from_note(note: str | dict) -> IndexRow | Rejected:
 
 def _single(member: ArchiveMember, source: Source, wanted: Examination) -> IndexRow:
     data = source.read(member)
-    return _row(member, data, codec.decode(data, wanted.transform), wanted)
+    return _row(member, data, codec.decode(data, wanted.transform, wanted.pixels), wanted)
 
 
 def _row(member: ArchiveMember, data: bytes, pixels: np.ndarray, wanted: Examination) -> IndexRow:
     if min(pixels.shape[:2]) < wanted.min_px:
         raise Rejected(f"{_size(pixels)}, smaller than {wanted.min_px}")
+    shown = preview(pixels, wanted.pixels)
     return IndexRow(
         key=member.key,
         source=member.photograph,
-        dhash=f"{codec.difference_hash(pixels):016x}",
-        thumb=codec.thumbnail(pixels).hex(),
+        dhash=f"{codec.difference_hash(shown):016x}",
+        thumb=codec.thumbnail(shown).hex(),
         **_facts(data, pixels),
     )
 
@@ -164,10 +167,10 @@ def _size(pixels: np.ndarray) -> str:
 
 def _pair(member: ArchiveMember, source: PairSource, wanted: Examination) -> IndexRow:
     data = source.read(member)
-    pixels = codec.decode(data)
+    pixels = codec.decode(data, pixels=wanted.pixels)
     try:
         lr_data = source.read_lr(member)
-        lr_pixels = codec.decode(lr_data)
+        lr_pixels = codec.decode(lr_data, pixels=wanted.pixels)
     except Rejected as error:
         raise Rejected(f"its LR image: {error}") from None
     row, scale = _row(member, data, pixels, wanted), source.scale
@@ -176,7 +179,7 @@ def _pair(member: ArchiveMember, source: PairSource, wanted: Examination) -> Ind
     height, width = (min(h // scale, low) for h, low in zip(pixels.shape, lr_pixels.shape[:2], strict=False))
     if min(height, width) < SMALLEST_LR_PX:
         raise Rejected(f"its LR image has {_size(lr_pixels)}, smaller than {SMALLEST_LR_PX}")
-    measured = measure(pixels, lr_pixels[:height, :width], scale)
+    measured = measure(pixels, lr_pixels[:height, :width], scale, wanted.pixels)
     if wanted.max_shift_px and not measured.is_same_picture:
         raise LeftOut(f"HR and LR do not show one picture (correlation {measured.correlation:.2f})")
     if wanted.max_shift_px and measured.shift > wanted.max_shift_px:

@@ -39,6 +39,11 @@ class PrepareOptions:
     """Import only the first N images by name; 0 means all."""
     min_px: int = 0
     """Leave out images whose shorter side has fewer pixels."""
+    bands: tuple[str, ...] = ()
+    """Names of the bands, such as red green blue nir; one name, grey, keeps grey 8-bit images as one band.
+    Empty: as many as the files have."""
+    peak: int = 0
+    """The value of white of files of more than 8 bit, such as 4095 of a 12-bit camera; 0: 65535."""
     max_rejected: float = 0.05
     """Largest share of unreadable images; with more the import fails."""
     pairs: Annotated[PairOptions, tyro.conf.arg(name="")] = field(default_factory=PairOptions)
@@ -83,6 +88,10 @@ def report(console: Console, manifest: Manifest, options: PrepareOptions) -> Non
     for split, entry in manifest.splits.items():
         console.print(f"{split}: {entry.count:,} images in {len(entry.shards)} shards")
     count = sum(entry.count for entry in manifest.splits.values())
+    if not manifest.pixels.is_rgb8:
+        console.print(f"bands {manifest.pixels}")
+    if converted := manifest.notes.get("converted"):
+        console.print(f"{converted}; to keep one band, import with --bands grey")
     published = CATALOGUE[options.name].images
     if published and count != published and options.name != "div2k":
         console.print(f"{count:,} images; the published count is {published:,}")

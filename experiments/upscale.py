@@ -1,4 +1,4 @@
-"""Upscale pictures with a trained network: files, folders or globs in, PNG, JPEG or WebP out.
+"""Upscale pictures with a trained network: files, folders or globs in, PNG, JPEG, WebP or TIFF out.
 
     python experiments/upscale.py photo.jpg holiday/
 
@@ -37,8 +37,8 @@ class Args:
     or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or leftthomas/SRGAN."""
     tracking_uri: str = default_uri("runs")
     """MLflow store that holds the registry."""
-    format: Literal["png", "jpeg", "webp"] = "png"
-    """File format of the results; png keeps 16 bit and has no size limit."""
+    format: Literal["png", "jpeg", "webp", "tiff"] = "png"
+    """File format of the results; png and tiff keep 16 bit, tiff also many bands and the tags of a TIFF."""
     compare: bool = False
     """Also write NAME_x4_compare.png: bicubic on the left, the network on the right."""
     memory_mb: int = 256
@@ -66,6 +66,7 @@ def main(args: Args) -> int:
             scale=scale,
             memory_mb=args.memory_mb,
             compare=args.compare,
+            pixel_format=config.data.pixels,
             say=say,
             progress=lambda job, done, total: bar.update(str(job.source), done, total),
         )

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datasets import address, codec
-from datasets.codec import Rejected
-from datasets.errors import UserError
+from datasets.errors import Rejected, UserError
 from datasets.manifest import MANIFEST, Split, parse_index, parse_manifest
 from datasets.remote_shards import is_url
 from datasets.shard_reader import _shard_samples, read_manifest

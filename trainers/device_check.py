@@ -25,7 +25,7 @@ def check_agreement(config: TrainConfig, device: torch.device) -> None:
     draw = torch.Generator().manual_seed(0)
     count, side = max(2, config.optim.micro_batches), config.data.crop_px
     sides = (side, side // config.generator.scale)
-    hr, lr_image = (torch.rand(count, 3, s, s, generator=draw) for s in sides)
+    hr, lr_image = (torch.rand(count, config.generator.image_channels, s, s, generator=draw) for s in sides)
     expected, _ = _gradients(config, torch.device("cpu"), hr, lr_image)
     measured, step = _gradients(config, device, hr, lr_image)
     floor = SMALL * max(float(g.norm()) for g in expected.values())

@@ -1,8 +1,8 @@
 """Evaluation of a generator: per-image values of metrics, their summary, and the protocol of each value.
 
-The network runs over batches of equally shaped images; its output is clipped and rounded to 8 bit, then
-measured. What depends only on the HR images is computed once per evaluator. datasets/loader.py makes the
-pairs; trainers/metrics defines the metrics.
+The network runs over batches of equally shaped images; its output is clipped and rounded to the depth of
+the images, then measured. What depends only on the HR images is computed once per evaluator.
+datasets/loader.py makes the pairs; trainers/metrics defines the metrics.
 """
 
 from collections import defaultdict
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from datasets.config import DEGRADATIONS
 from datasets.degrade import up
 from datasets.errors import UserError, unknown
+from datasets.pixels import PixelFormat
 from trainers.inference.tiling import in_tiles
 from trainers.metrics import Metric, require
 from trainers.metrics.image_view import View, Views
@@ -32,9 +33,9 @@ RESIZERS = ("bicubic", "nearest", "lanczos")
 
 
 class EvaluationPair(Protocol):
-    """An HR image, uint8 (H, W, 3), and its input, uint8 (h, w, 3); datasets.loader.Pair is one.
+    """An HR image (H, W, bands) and its input (h, w, bands) of `format`; datasets.loader.Pair is one.
 
-    Both may be grey, (H, W) and (h, w), as some benchmark images are.
+    Both may be grey, uint8 (H, W) and (h, w), as some benchmark images are.
     """
 
     @property
@@ -43,6 +44,8 @@ class EvaluationPair(Protocol):
     def hr(self) -> np.ndarray: ...
     @property
     def lr_image(self) -> np.ndarray: ...
+    @property
+    def format(self) -> PixelFormat: ...
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,22 @@ class Evaluation:
     """Metric -> protocol: only values of equal protocols may be compared."""
 
 
-def to_uint8(x: Tensor) -> np.ndarray:
-    """Convert (N, 3, H, W) in [0, 1] to uint8 (N, H, W, 3): clipped, rounded half up."""
-    pixels = x.float().clamp(0, 1).mul(255).add(0.5).floor().to(torch.uint8)
+def to_pixels(x: Tensor, peak: int = 255) -> np.ndarray:
+    """Convert (N, C, H, W) in [0, 1] to (N, H, W, C) of 0 to `peak`: clipped, rounded half up.
+
+    uint8, or uint16 if `peak` is above 255.
+    """
+    kind = torch.uint8 if peak <= 255 else torch.uint16
+    pixels = x.float().clamp(0, 1).mul(peak).add(0.5).floor().to(kind)
     return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def to_tensor(images: Sequence[np.ndarray], device: torch.device | str) -> Tensor:
-    """Convert uint8 images (H, W, 3) or (H, W) of one shape to float32 (N, 3, H, W) in [0, 1]."""
+def to_tensor(images: Sequence[np.ndarray], device: torch.device | str, peak: int = 255) -> Tensor:
+    """Convert images (H, W, C) or (H, W) of 0 to `peak` and one shape to float32 (N, C, H, W) in [0, 1]."""
     stacked = torch.from_numpy(np.stack(images)).to(device)
     if stacked.ndim == 3:
         stacked = stacked[..., None].expand(-1, -1, -1, 3)
-    return stacked.permute(0, 3, 1, 2).float().div(255)
+    return stacked.permute(0, 3, 1, 2).float().div(peak)
 
 
 @contextmanager
@@ -114,13 +121,14 @@ class Evaluator:
         known = str((protocol or {}).get("degradation", "matlab")) in DEGRADATIONS
         # pairs that came as such cannot be made small again: their results have no LR consistency
         self.metrics = [m for m in require(metrics) if known or m.name != "lr_consistency"]
+        self.format = pairs[0].format
         self.scale, self.device = scale, torch.device(device)
         self.keys = [pair.key for pair in pairs]
         self._inputs = [pair.lr_image for pair in pairs]
         facts = {"degradation": "matlab", **(protocol or {}), "scale": scale}
         facts |= {"precision": "fp32", "n": len(pairs)}
         self._hr = Views(
-            (View(pair.hr, scale, pair.lr_image) for pair in pairs),
+            (View(pair.hr, scale, pair.lr_image, self.format) for pair in pairs),
             device=self.device,
             degradation=str(facts["degradation"]),
             folder=cache,
@@ -129,10 +137,10 @@ class Evaluator:
             _check_sizes(pair, scale, self.metrics)
         self._batches = _same_shaped(self._inputs)
         suffix = "; ".join(f"{k}={v}" for k, v in facts.items())
-        self.protocol = {m.name: f"{m.protocol}; {suffix}" for m in self.metrics}
+        self.protocol = {m.name: f"{m.protocol}{_converted(m, self.format)}; {suffix}" for m in self.metrics}
 
     def measure(self, generator: Callable[[Tensor], Tensor]) -> Evaluation:
-        """Measure `generator`, a function of (N, 3, h, w) in [0, 1] to (N, 3, scale*h, scale*w).
+        """Measure `generator`, a function of (N, C, h, w) in [0, 1] to (N, C, scale*h, scale*w).
 
         FloatingPointError if the output is not finite for an image, which the message names.
         """
@@ -142,25 +150,28 @@ class Evaluator:
         """Measure bicubic (of the degradation's family), or Pillow's nearest or lanczos, by name."""
         if kind not in RESIZERS:
             raise unknown("resizer", kind, RESIZERS)
-        enlarge = partial(resize_up, scale=self.scale, kind=kind, degradation=self._hr.degradation)
+        enlarge = partial(
+            resize_up, scale=self.scale, kind=kind, degradation=self._hr.degradation, peak=self.format.peak
+        )
         return self.measure_images([enlarge(image) for image in self._inputs])
 
     def upscale(self, generator: Callable[[Tensor], Tensor]) -> list[np.ndarray]:
-        """Return the generated images in the order of `keys`, uint8 (H, W, 3), or (H, W) for grey inputs.
+        """Return the generated images in the order of `keys`, of the pairs' format and number of axes.
 
         FloatingPointError if the output is not finite for an image, which the message names.
         """
         out: dict[int, np.ndarray] = {}
         with _measuring(generator, self.device):
             for batch in self._batches:
-                sr = self._generated(generator, to_tensor([self._inputs[i] for i in batch], self.device))
+                sr = self._generated(
+                    generator, to_tensor([self._inputs[i] for i in batch], self.device, self.format.peak)
+                )
                 if not torch.isfinite(sr).all():  # waits for the device, as fetching the pixels does
                     keys = ", ".join(self.keys[i] for i in batch)
                     raise FloatingPointError(f"the generator's output is not finite for {keys}")
-                if self._inputs[batch[0]].ndim == 2:
-                    sr = sr.mean(1, keepdim=True)
-                images = to_uint8(sr)
-                out.update(zip(batch, images[..., 0] if images.shape[-1] == 1 else images, strict=True))
+                grey = self._inputs[batch[0]].ndim == 2
+                images = to_pixels(sr.mean(1, keepdim=True) if grey else sr, self.format.peak)
+                out.update(zip(batch, images[..., 0] if grey else images, strict=True))
         return [out[i] for i in range(len(self.keys))]
 
     def _generated(self, generator: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -170,7 +181,7 @@ class Evaluator:
         return generator(x)
 
     def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
-        """Measure finished uint8 images, which are in the order of `keys`.
+        """Measure finished images of the pairs' format, which are in the order of `keys`.
 
         ValueError if a shape differs from that of the HR image.
         """
@@ -209,8 +220,27 @@ class Evaluator:
         return lambda indices: first(indices) - second(indices)
 
     def _views(self, images: Sequence[np.ndarray]) -> Views:
-        views = (View(image, self.scale, hr.lr_image) for image, hr in zip(images, self._hr, strict=True))
+        views = (
+            View(image, self.scale, hr.lr_image, self.format)
+            for image, hr in zip(images, self._hr, strict=True)
+        )
         return Views(views, device=self.device, degradation=self._hr.degradation)
+
+
+def _converted(metric: Metric, pixels: PixelFormat) -> str:
+    """Return the part of a protocol that says how a metric of 8-bit RGB reads `pixels`; "" if it need not.
+
+    UserError if it cannot.
+    """
+    if pixels.is_rgb8 or metric.reads == "bands":
+        return ""
+    if metric.reads == "rgb8" or pixels.rgb is None:
+        instead = "psnr, ssim, sam or ergas" + (", or another perceptual one" if pixels.rgb else "")
+        raise UserError(
+            f"metric {metric.name} reads {'8-bit RGB' if pixels.rgb else 'red, green and blue'}, but the "
+            f"images have the bands {pixels}; set objective.distortion and objective.perceptual to {instead}"
+        )
+    return f"; of {pixels.bands[0] if pixels.channels == 1 else 'red, green, blue'} rounded to 8 bit"
 
 
 def _check_sizes(pair: EvaluationPair, scale: int, metrics: Sequence[Metric]) -> None:
@@ -241,16 +271,22 @@ def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
     return batches
 
 
-def resize_up(image: np.ndarray, scale: int, kind: str, degradation: str = "matlab") -> np.ndarray:
-    """Upscale uint8 (h, w, 3) or (h, w) by `scale` with a kernel of RESIZERS.
+def resize_up(
+    image: np.ndarray, scale: int, kind: str, degradation: str = "matlab", peak: int = 255
+) -> np.ndarray:
+    """Upscale (h, w, bands) or (h, w) of 0 to `peak` by `scale` with a kernel of RESIZERS.
 
-    Bicubic uses the family of `degradation`, MATLAB's if the inputs came with their data set.
+    Bicubic uses the family of `degradation`, MATLAB's if the inputs came with their data set. UserError for
+    lanczos if the image is not 8-bit with one or three bands.
     """
     if kind == "bicubic":
         planes = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
         family = degradation if degradation in DEGRADATIONS else DEGRADATIONS[0]
-        sr = up(torch.from_numpy(planes.copy()).permute(2, 0, 1)[None], scale, family)[0]
+        sr = up(torch.from_numpy(planes.copy()).permute(2, 0, 1)[None], scale, family, peak)[0]
         return (sr.permute(1, 2, 0) if image.ndim == 3 else sr[0]).numpy()
+    if kind == "nearest":
+        return image.repeat(scale, axis=0).repeat(scale, axis=1)
+    if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)):
+        raise UserError("lanczos is Pillow's, which resizes 8-bit RGB and grey only")
     size = (image.shape[1] * scale, image.shape[0] * scale)
-    kernel = {"nearest": Image.Resampling.NEAREST, "lanczos": Image.Resampling.LANCZOS}[kind]
-    return np.asarray(Image.fromarray(image).resize(size, kernel))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

@@ -109,8 +109,9 @@ def fake_networks(
 
 def fake_batch(config: TrainConfig, device: torch.device, world: int = 1) -> tuple[Tensor, Tensor]:
     """Return hr and lr_image of a batch of `config`, inside `fake_networks`."""
+    bands = config.generator.image_channels
     count, side, scale = config.data.batch_size // world, config.data.crop_px, config.generator.scale
-    hr, lr_image = (torch.empty(count, 3, s, s, device=device) for s in (side, side // scale))
+    hr, lr_image = (torch.empty(count, bands, s, s, device=device) for s in (side, side // scale))
     return hr.contiguous(memory_format=torch.channels_last), lr_image
 
 

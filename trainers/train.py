@@ -15,11 +15,11 @@ import torch
 from datasets import stopping
 from datasets.errors import UserError
 from datasets.files import alone, atomic_write, read_json
-from datasets.image_set import open_images
+from datasets.image_set import ImageSet, open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
 from trainers import distributed, preflight
 from trainers.checkpoint import read_extra, whole
-from trainers.config import TrainConfig, flatten, portable
+from trainers.config import TrainConfig, flatten, portable, with_pixels
 from trainers.device import pick_device
 from trainers.distributed import Ranks
 from trainers.evaluate import Evaluator
@@ -42,6 +42,7 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
         UserError: the settings cannot be run, `out` holds a run with other settings, or the run diverged.
         Stopped: the process received SIGTERM; a checkpoint has been saved.
     """
+    config = with_pixels(config, _open("train", config, work_dir).format)
     _require_same_settings(config, out)
     device = pick_device(config.run.device)
     if config.run.threads:
@@ -79,13 +80,15 @@ def best_candidate(config: TrainConfig, out: Path) -> Path:
     return min(measured, key=lambda p: objectives.order(measured[p], warm_start))
 
 
+def _open(role: str, config: TrainConfig, work_dir: Path) -> ImageSet:
+    return open_images(config.data.source(role), role, work_dir=work_dir, data=config.data)
+
+
 def _inputs(
     config: TrainConfig, work_dir: Path, also: Sequence[str], device: torch.device, ours: Ranks
 ) -> tuple[TrainLoader, Evaluator]:
     data, scale = config.data, config.generator.scale
-    train_images, val_images = (
-        open_images(data.source(role), role, work_dir=work_dir, data=data) for role in ("train", "val")
-    )
+    train_images, val_images = (_open(role, config, work_dir) for role in ("train", "val"))
     loader = TrainLoader(train_images, data, scale, device=device, rank=ours.rank, world=ours.world)
     metrics = dict.fromkeys((*measured_metrics(config), *also))
     pairs = eval_pairs(val_images, data, scale, limit=data.eval_images)

@@ -40,7 +40,14 @@ NOT_IN_KEY = (
     "run.threads",
 )
 # Settings that came later: at these values they are left out, so that older keys remain.
-ADDED_LATER = {"data.rotate": False, "generator.size": "", "optim.weight_decay": 0.01}
+ADDED_LATER = {
+    "data.rotate": False,
+    "generator.size": "",
+    "optim.weight_decay": 0.01,
+    "data.bands": ["red", "green", "blue"],
+    "data.peak": 255,
+    "generator.image_channels": 3,
+}
 EXCEPTIONS_IN_KEY = ("loss.pixel", "loss.pixel_colors")
 
 

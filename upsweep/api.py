@@ -121,20 +121,22 @@ def load(name: str, *, tracking_uri: str = "", device: str = "auto") -> Model:
 
 
 def upscale(model: Model, image: np.ndarray, *, memory_mb: float = 256) -> np.ndarray:
-    """Upscale `image`, uint8 or uint16, (h, w, 3) RGB or (h, w) grey; type and range are kept.
+    """Upscale `image`, uint8 or uint16, (h, w, bands) or (h, w) grey; type and range are kept.
 
     Large images are computed in tiles, whose feature maps take at most `memory_mb`.
 
     Raises:
         UserError: `image` has another shape or type.
     """
-    shaped = image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3
+    bands = model.config.generator.image_channels
+    shaped = image.ndim == 2 or image.ndim == 3 and image.shape[2] == bands
     if image.dtype not in (np.uint8, np.uint16) or not shaped:
         raise UserError(
-            f"an image must be uint8 or uint16 of shape (h, w, 3) or (h, w), but got {image.dtype} of shape "
-            f"{image.shape}"
+            f"an image must be uint8 or uint16 of shape (h, w, {bands}) or (h, w), but got {image.dtype} of "
+            f"shape {image.shape}"
         )
-    return tiling.upscale(model.network, image, scale=model.scale, memory_mb=memory_mb)
+    peak = model.config.data.peak if image.dtype == np.uint16 and model.config.data.peak > 255 else 0
+    return tiling.upscale(model.network, image, scale=model.scale, memory_mb=memory_mb, peak=peak)
 
 
 def _run(options: SweepOptions) -> Sweep:

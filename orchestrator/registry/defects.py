@@ -1,6 +1,6 @@
 """Defects that a mean of squared errors hides: a tint of the images, a grid with the period of the scale.
 
-Pure functions of 8-bit images; orchestrator.registry.gate has the limits. The metrics colour_shift and
+Pure functions of images; orchestrator.registry.gate has the limits. The metrics colour_shift and
 checkerboard (trainers/metrics/artifacts.py) are other quantities.
 """
 
@@ -10,20 +10,17 @@ import numpy as np
 
 
 def mean_tint(made: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
-    """Return the largest mean difference of a colour channel over the set, in grey levels of 255.
+    """Return the largest mean difference of a band over the set, in grey levels of the images.
 
-    `made` and `real` are equally long lists of uint8 (H, W, 3). Signed differences are averaged over the set
-    first, so that noise cancels and a tint does not.
+    `made` and `real` are equally long lists of images (H, W, bands). Signed differences are averaged over the
+    set first, so that noise cancels and a tint does not.
     """
-    shifts = [
-        sr.reshape(-1, 3).mean(axis=0) - hr.reshape(-1, 3).mean(axis=0)
-        for sr, hr in zip(made, real, strict=True)
-    ]
+    shifts = [sr.mean(axis=(0, 1)) - hr.mean(axis=(0, 1)) for sr, hr in zip(made, real, strict=True)]
     return float(np.abs(np.mean(shifts, axis=0)).max())
 
 
 def grid_pattern(made: Sequence[np.ndarray], real: Sequence[np.ndarray], scale: int) -> float:
-    """Return the strength of a pattern that repeats every `scale` pixels, in grey levels of 255.
+    """Return the strength of a pattern that repeats every `scale` pixels, in grey levels.
 
     It is the standard deviation of the mean errors at the scale x scale positions within the grid; 0 for
     scale 1. Errors unrelated to the grid average out. (Odena et al., "Deconvolution and checkerboard

@@ -1,6 +1,6 @@
 """The stored form of a trained generator: a dynamic-shape export, and weights to continue training from.
 
-The export takes and returns float32 (N, 3, H, W) in [0, 1] for any N, H and W, with
+The export takes and returns float32 (N, bands, H, W) in [0, 1] for any N, H and W, with
 mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. A network of attention
 windows has an export of one size only: (1, 3, 64, 64). generator.safetensors and config.json are beside it in
 extra_files/. Nothing in it is a pickle.
@@ -24,7 +24,7 @@ from torch import nn
 from trainers.checkpoint import weights_of
 from trainers.config import TrainConfig, portable
 from trainers.config.generators import GENERATORS
-from trainers.inference.onnx_files import CHECKED_SIZES, FIXED_SIZE, Clamped
+from trainers.inference.onnx_files import FIXED_SIZE, Clamped, checked_sizes
 from trainers.models import deployed
 
 TOLERANCE = 1e-4
@@ -36,10 +36,11 @@ def log_generator(generator: nn.Module, config: TrainConfig) -> str:
     RuntimeError if the export, read back, differs from the network on any of three input sizes.
     """
     free = GENERATORS[config.generator.kind].free_sizes
-    (n, c, h, w), k = (-1, 3, -1, -1) if free else FIXED_SIZE, 1 if free else config.generator.scale
+    bands = config.generator.image_channels
+    (n, c, h, w), k = (-1, bands, -1, -1) if free else FIXED_SIZE, 1 if free else config.generator.scale
     signature = ModelSignature(_images(n, c, h, w), _images(n, c, k * h, k * w))
     # Two images: a dimension of size 1 would become a constant of the export.
-    example = np.random.default_rng(0).random((2, 3, 24, 32) if free else FIXED_SIZE, dtype=np.float32)
+    example = np.random.default_rng(0).random((2, bands, 24, 32) if free else FIXED_SIZE, dtype=np.float32)
     frozen = (
         Clamped(deployed(generator)).cpu().eval()
     )  # in train mode BN would be exported with batch statistics
@@ -55,7 +56,7 @@ def log_generator(generator: nn.Module, config: TrainConfig) -> str:
             extra_files=[str(path) for path in _write_weights(Path(folder), generator, config)],
             serialization_format="pt2",
         )
-    check_export(info.model_uri, frozen, CHECKED_SIZES if free else (FIXED_SIZE,))
+    check_export(info.model_uri, frozen, checked_sizes(bands) if free else (FIXED_SIZE,))
     return info.model_uri
 
 
@@ -73,9 +74,7 @@ def _write_weights(folder: Path, generator: nn.Module, config: TrainConfig) -> l
     return [folder / "generator.safetensors", folder / "config.json"]
 
 
-def check_export(
-    model_uri: str, expected: nn.Module, sizes: Sequence[tuple[int, ...]] = CHECKED_SIZES
-) -> None:
+def check_export(model_uri: str, expected: nn.Module, sizes: Sequence[tuple[int, ...]]) -> None:
     """Compare the stored model with `expected` on inputs of `sizes`; RuntimeError if they differ."""
     served: Any = mlflow.pyfunc.load_model(model_uri)
     draw = torch.Generator().manual_seed(0)

@@ -64,15 +64,16 @@ class GateImages:
 
     def measure_bicubic(self) -> Measured:
         """Measure both objectives of bicubic interpolation, the baseline of every table."""
-        images = [resize_up(pair.lr_image, self.scale, "bicubic") for pair in self.pairs]
+        peak = self.evaluator.format.peak
+        images = [resize_up(pair.lr_image, self.scale, "bicubic", peak=peak) for pair in self.pairs]
         return Measured(self.evaluator.measure_images(images), images)
 
     def defects(self, candidate: Measured, champion: Measured | None) -> dict[str, float]:
         """Return the values that the gate limits (names as in gate.DEFECTS); slowdown needs a champion."""
-        real = [pair.hr for pair in self.pairs]
+        real, level = [pair.hr for pair in self.pairs], 255 / self.evaluator.format.peak
         values = {
-            "mean_tint": mean_tint(candidate.images, real),
-            "grid_pattern": grid_pattern(candidate.images, real, self.scale),
+            "mean_tint": level * mean_tint(candidate.images, real),
+            "grid_pattern": level * grid_pattern(candidate.images, real, self.scale),
         }
         return values | ({"slowdown": candidate.seconds / champion.seconds} if champion else {})
 

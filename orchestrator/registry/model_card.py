@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from datasets.pixels import RGB8, PixelFormat
 from orchestrator.registry.gate import Decision
 from trainers import plugins
 
@@ -19,10 +20,12 @@ def model_card(
     row: Mapping[str, Any],
     decision: Decision,
     facts: Mapping[str, str],
+    pixels: PixelFormat = RGB8,
 ) -> str:
     """Return the card as Markdown, which MLflow shows as the version's description.
 
-    `sweep` and `row` are those of the candidate, `facts` the version's tags.
+    `sweep` and `row` are those of the candidate, `facts` the version's tags, `pixels` what the
+    network takes.
     """
     return "\n\n".join(
         [
@@ -37,15 +40,29 @@ def model_card(
             "## Where it comes from",
             _origin(sweep, row, facts),
             "## Use",
-            "Input and output are float32 (N, 3, H, W), RGB in [0, 1], any size. `extra_files/` holds "
-            "`generator.safetensors` and `config.json` to continue training.",
-            "```python\nimport mlflow\nimport numpy as np\nfrom PIL import Image\n\n"
-            f'model = mlflow.pyfunc.load_model("models:/{plain(model)}@champion")\n'
-            'picture = np.asarray(Image.open("small.png").convert("RGB"), np.float32) / 255\n'
-            "sr = model.predict(picture.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)\n"
-            'Image.fromarray((sr * 255).round().astype(np.uint8)).save("large.png")\n```',
+            f"Input and output are float32 (N, {pixels.channels}, H, W), {_bands(pixels)}, any size. "
+            "`extra_files/` holds `generator.safetensors` and `config.json` to continue training.",
+            _snippet(model, pixels),
         ]
     )
+
+
+def _snippet(model: str, pixels: PixelFormat) -> str:
+    """Return Python code that upscales a picture, or an array of bands."""
+    load = f'model = mlflow.pyfunc.load_model("models:/{plain(model)}@champion")\n'
+    if not pixels.is_rgb8:
+        return f"```python\nimport mlflow\n\n{load}sr = model.predict(lr_image)\n```"
+    return (
+        f"```python\nimport mlflow\nimport numpy as np\nfrom PIL import Image\n\n{load}"
+        'picture = np.asarray(Image.open("small.png").convert("RGB"), np.float32) / 255\n'
+        "sr = model.predict(picture.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)\n"
+        'Image.fromarray((sr * 255).round().astype(np.uint8)).save("large.png")\n```'
+    )
+
+
+def _bands(pixels: PixelFormat) -> str:
+    named = "RGB" if pixels.is_rgb8 else f"{', '.join(pixels.bands)} divided by {pixels.peak},"
+    return f"{named} in [0, 1]"
 
 
 def _table(facts: Mapping[str, str]) -> str:

@@ -89,7 +89,8 @@ def promote(
             f"images that no decision has used"
         )
     tags = _version_tags(candidate, result, force, uses)
-    card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags)
+    pixels = candidate.config.data.pixels
+    card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags, pixels)
     if dry_run:
         return Outcome(result.decision, registry.model, None, card, exports=exports)
     version = _register(registry, candidate, result, source.work_dir, tags, card)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from datasets.degrade import up
+from datasets.pixels import preview
 
 CELL_PX = 192
 ROWS = 2
@@ -21,9 +22,9 @@ def draw(
 ) -> bytes:
     """Return a PNG with one row per image and the columns input, bicubic, each model, target.
 
-    `pairs` are HR/LR pairs of uint8 (H, W, 3). The most detailed `rows` of them are shown, so that all trials
-    show equal ones, each cropped to its centre. A model maps (N, 3, h, w) in [0, 1] to `scale` times the
-    size.
+    `pairs` are HR/LR pairs of one format, which pixels.preview shows as 8-bit RGB. The most detailed `rows`
+    of them are shown, so that all trials show equal ones, each cropped to its centre. A model maps
+    (N, bands, h, w) in [0, 1] to `scale` times the size.
     """
     chosen = sorted(pairs, key=lambda p: -_detail(p.hr))[:rows]
     titles = ["input", "bicubic", *models, "target"]
@@ -47,10 +48,13 @@ def _detail(image: np.ndarray) -> float:
 
 @torch.no_grad()
 def _cells(pair: Any, models: Mapping[str, nn.Module], scale: int, device: torch.device) -> list[np.ndarray]:
+    of, peak = pair.format, pair.format.peak
     lr_image = torch.from_numpy(np.array(pair.lr_image)).permute(2, 0, 1)[None].to(device)
-    upscaled = [model(lr_image.float() / 255) for model in models.values()]
-    images = [up(lr_image, scale)] + [(sr.clamp(0, 1) * 255).round().to(torch.uint8) for sr in upscaled]
-    return [pair.lr_image, *(i[0].permute(1, 2, 0).cpu().numpy() for i in images), pair.hr]
+    upscaled = [model(lr_image.float() / peak) for model in models.values()]
+    images = [up(lr_image, scale, peak=peak)]
+    images += [(sr.clamp(0, 1) * peak).round().to(lr_image.dtype) for sr in upscaled]
+    cells = [pair.lr_image, *(i[0].permute(1, 2, 0).cpu().numpy() for i in images), pair.hr]
+    return [preview(image, of) for image in cells]
 
 
 def _fit(image: np.ndarray) -> Image.Image:

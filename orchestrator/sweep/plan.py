@@ -1,6 +1,6 @@
 """The plan of a sweep: stages, rungs and warm starts of a checked request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from orchestrator.sweep.checks import (
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
-from trainers.config import flatten, override
+from trainers.config import flatten, override, with_pixels
 from trainers.evaluate import Evaluator
 from trainers.metrics import require
 from trainers.warm_start_key import warm_start_key
@@ -191,6 +191,7 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
     with undo_on_error(request):
         server.probe(request.tracking_uri)
         images = open_every_role(request)
+        request = replace(request, config=with_pixels(request.config, images["train"].format))
         check_training(request, space, images)
     architectures = planned_architectures(space, request.trials, request.sampler, request.seed)
     configs = [override(request.config, a) for a in architectures]

@@ -29,7 +29,8 @@ RESERVED = (
     "registry",
     "compiled",
 )
-ALSO_MEASURED = ("ssim_y",)
+ALSO_MEASURED = {True: "ssim_y", False: "ssim"}
+"""Metric beside the objectives, of 8-bit RGB and of other images."""
 AT_LEAST_0 = (
     "trials",
     "confirm_top",
@@ -207,7 +208,8 @@ class Request:
         """Metrics to measure: both objectives first."""
         from trainers.objectives import measured_metrics  # torch: --help and --status need not wait for it
 
-        return tuple(dict.fromkeys((*measured_metrics(self.config), *ALSO_MEASURED)))
+        also = ALSO_MEASURED[self.config.data.pixels.is_rgb8]
+        return tuple(dict.fromkeys((*measured_metrics(self.config), also)))
 
     @property
     def work_dir(self) -> Path:

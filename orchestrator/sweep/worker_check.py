@@ -111,11 +111,10 @@ def _train(config: TrainConfig, device: torch.device) -> None:
     if phase == "gan":
         features = build_features(config, device)
     update = accelerated(step := TrainStep(config, state, features))
-    count, side = config.data.batch_size, config.data.crop_px
+    count, side, bands = config.data.batch_size, config.data.crop_px, config.generator.image_channels
+    sides = side, side // config.generator.scale
     for _ in range(STEPS):
-        hr, lr_image = (
-            torch.rand(count, 3, s, s, device=device) for s in (side, side // config.generator.scale)
-        )
+        hr, lr_image = (torch.rand(count, bands, s, s, device=device) for s in sides)
         update(hr, lr_image, None)
         state.step += 1
     step.read()

@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -33,6 +34,7 @@ from datasets import jpeg_crop  # noqa: E402
 from datasets.config import DataConfig  # noqa: E402
 from datasets.image_set import ImageSet  # noqa: E402
 from datasets.loader import TrainLoader  # noqa: E402
+from datasets.pairs import PairOptions  # noqa: E402
 from datasets.prepare import prepare  # noqa: E402
 from trainers.config import GeneratorConfig  # noqa: E402
 from trainers.models import build_generator  # noqa: E402
@@ -58,9 +60,9 @@ def naive(folder: Path, crop: int, workers: int = 0) -> Iterator[int]:
         yield len(hr)
 
 
-def ours(images: ImageSet, crop: int, mode: str) -> Iterator[int]:
+def ours(images: ImageSet, crop: int, mode: str, **settings: Any) -> Iterator[int]:
     """Float HR and input, ready for the step on the CPU."""
-    data = DataConfig(crop_px=crop, batch_size=BATCH, mode=mode)
+    data = DataConfig(crop_px=crop, batch_size=BATCH, mode=mode, **settings)
     for batch in TrainLoader(images, data, SCALE, device="cpu").batches():
         yield len(batch.hr)
 
@@ -105,6 +107,19 @@ def packed(archive: Path, out: Path, prefix: str, images: int) -> Path:
             (folder / f"{i:06d}.jpg").write_bytes(source.read(name))
     prepare("folder", str(folder), str(out), split="cut")
     return out
+
+
+def paired(shards: Path, photos: Path) -> Path:
+    """Shards of pairs: the photographs of `photos`, and JPEGs of a fourth of their size beside them."""
+    small = photos.with_name(f"{photos.name}-lr")
+    small.mkdir()
+    for path in photos.iterdir():
+        photo = Image.open(path)
+        size = (photo.width // SCALE, photo.height // SCALE)
+        photo.resize(size, Image.Resampling.BICUBIC).save(small / path.name, quality=90)
+    options = PairOptions(hr=str(photos), lr=str(small), scale=SCALE, keep_shifted=True)
+    prepare("pairs", "", str(shards), split="cut", pairs=options)
+    return shards
 
 
 def import_rate(work: Path, images: int) -> None:
@@ -179,6 +194,22 @@ def main() -> None:
             ("rooms -> 128", rooms, 128, 320),
         ):
             images = ImageSet(str(shards), "train", work / "cache")
+            pairs_folder = paired(work / f"{shards.name}-pairs", work / f"{shards.name}-photos")
+            pairs = ImageSet(str(pairs_folder), "train", work / "cache")
+            extra: dict[str, tuple[Batches, int]] = {}
+            for mode in ("cached", "streamed"):
+                extra |= {
+                    f"{mode}, turned by 90 degrees as well": (
+                        lambda i=images, c=crop, m=mode: ours(i, c, m, rotate=True),
+                        n,
+                    ),
+                    f"{mode}, pairs": (lambda i=pairs, c=crop, m=mode: ours(i, c, m), n),
+                }
+                for text in ("blur:0.2-3,down,noise:1-25,jpeg:30-95", "bsrgan", "real_esrgan"):
+                    extra[f"{mode}, {text.partition(':')[0]}{' ...' * (':' in text)}"] = (
+                        lambda i=images, c=crop, m=mode, t=text: ours(i, c, m, train_degradation=t),
+                        2 * BATCH,
+                    )
             table(
                 title,
                 {
@@ -186,6 +217,7 @@ def main() -> None:
                     "cached, crops only (uint8)": (lambda i=images, c=crop: gather(i, c), 50 * n),
                     "cached, float HR and input": (lambda i=images, c=crop: ours(i, c, "cached"), 4 * n),
                     "streamed, float HR and input": (lambda i=images, c=crop: ours(i, c, "streamed"), n),
+                    **extra,
                 },
             )
         wait_share(ImageSet(str(faces), "train", work / "cache"), 88)

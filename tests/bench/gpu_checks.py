@@ -14,7 +14,7 @@ from torch import Tensor
 
 from datasets.degrade import down
 from datasets.errors import UserError
-from datasets.loader import TrainLoader
+from datasets.loader import Pair, TrainLoader
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.cuda_graph import WARM_UP, accelerated
@@ -299,7 +299,7 @@ def images(place: Place) -> Iterator[Row]:
     except UserError as error:
         yield passed("upscaling in tiles", False, str(error)[:120], "no error")
     hr = rng.integers(0, 256, (4, 96, 96, 3), dtype=np.uint8)
-    pairs = [SimpleNamespace(key=str(i), hr=x, lr_image=x[::4, ::4].copy()) for i, x in enumerate(hr)]
+    pairs = [Pair(str(i), x, x[::4, ::4].copy()) for i, x in enumerate(hr)]
     values = {}
     for device in (place.device, torch.device("cpu")):
         evaluator = Evaluator(pairs, ["psnr_y", "ssim_y", "swd"], scale=4, device=device, protocol={})

@@ -15,7 +15,8 @@ from helpers.hostile_images import BOMB, FRAMES, JPEG, NOISE, PNG, RGB, SMOOTH, 
 from PIL import Image, ImageOps, PngImagePlugin
 
 from datasets import codec
-from datasets.codec import Rejected, decode
+from datasets.codec import decode
+from datasets.errors import Rejected
 from datasets.shard_writer import PackSettings, pack
 from datasets.sources import FolderSource
 from datasets.validate import SplitSource
@@ -59,7 +60,7 @@ IMAGES: dict[str, tuple[Callable[[], bytes], str]] = {
     "svg": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
     "pdf": (lambda: saved(RGB, "PDF"), "not an image"),
     "gif": (lambda: saved(RGB, "GIF"), "not an image"),
-    "tiff": (lambda: saved(RGB, "TIFF"), "not an image"),
+    "ppm": (lambda: saved(RGB, "PPM"), "not an image"),
     "ico": (lambda: saved(RGB, "ICO"), "not an image"),
     "zip": (lambda: b"PK\x03\x04" + bytes(60), "not an image"),
     "eps": (lambda: saved(RGB, "EPS"), "not an image"),

@@ -125,5 +125,5 @@ def test_a_side_that_is_no_multiple_is_refused() -> None:
 
 
 def test_float_images_are_refused() -> None:
-    with pytest.raises(TypeError, match="must be uint8 to be resized, but got torch.float32"):
+    with pytest.raises(TypeError, match="must be uint8 or uint16 to be resized, but got torch.float32"):
         down(torch.zeros(1, 3, 8, 8), 2)

@@ -4,9 +4,9 @@ from datasets.folders import choose_pictures, find_pictures
 
 
 def test_pictures_by_suffix_in_any_case_and_the_rest_counted():
-    found = choose_pictures(["b.JPG", "a.jfif", "x/.y/c.png", "._b.jpg", "notes.txt", "README", "d.tif"])
+    found = choose_pictures(["b.JPG", "a.jfif", "x/.y/c.png", "._b.jpg", "notes.txt", "README", "d.psd"])
     assert found.names == ["a.jfif", "b.JPG"]
-    assert found.describe() == "2 hidden, 1 .tif, 1 .txt, 1 without suffix"
+    assert found.describe() == "2 hidden, 1 .psd, 1 .txt, 1 without suffix"
 
 
 def test_links_and_hidden_folders_of_a_folder_are_counted_and_not_followed(tmp_path):

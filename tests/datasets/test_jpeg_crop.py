@@ -3,6 +3,7 @@
 import io
 import itertools
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from helpers.paths import DATA
 from PIL import Image
 
 from datasets import codec, jpeg_crop
+from datasets.pixels import RGB8
 
 needs_library = pytest.mark.skipif(
     jpeg_crop.find() is None, reason="no libjpeg-turbo 3 here: pip install turbojpeg"
@@ -50,7 +52,7 @@ def crops_that_differ(data: bytes, side: int, step: int) -> list[tuple[int, int]
         (top, left)
         for top, left in itertools.product(tops, lefts)
         if not np.array_equal(
-            codec.decode_crop(data, "jpg", mode, "none", top, left, side),
+            codec.decode_crop(data, SimpleNamespace(ext="jpg", mode=mode), "none", RGB8, top, left, side),
             whole[top : top + side, left : left + side],
         )
     ]

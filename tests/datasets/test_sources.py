@@ -11,8 +11,7 @@ from helpers.archives import png
 from helpers.hostile_images import BOMB, PNG, SMOOTH, WEBP, flipped, zipped
 
 from datasets import codec
-from datasets.codec import Rejected
-from datasets.errors import UserError
+from datasets.errors import Rejected, UserError
 from datasets.image_set import ImageSet
 from datasets.shard_writer import PackSettings, pack
 from datasets.sources import FolderSource, ZipSource, keys_for, open_source

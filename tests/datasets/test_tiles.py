@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.codec import Rejected, decode
+from datasets.codec import decode
+from datasets.errors import Rejected
 from datasets.sources import FolderSource
 from datasets.tiles import TiledSource, contrast, evenly, starts
 

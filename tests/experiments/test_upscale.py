@@ -7,20 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from helpers.paths import ROOT
+from helpers.tiny import tiny
 from PIL import Image
 
 from datasets.errors import UserError
+from datasets.png16 import read_pixels, write_pixels
+from datasets.prepare import prepare
 from experiments.upscale import Args, main
 from orchestrator import console
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.inference import files
 from trainers.inference.files import jobs
-from trainers.inference.png16 import read_pixels, write_pixels
 from trainers.inference.tiling import footprint
 from trainers.models import build_generator
+from trainers.train import train
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +172,35 @@ def test_an_output_of_100_megapixels_stays_within_one_and_a_half_gigabytes(model
     assert code == "0" and int(peak_kb) < 1.5 * 2**20
     header = (tmp_path / "out/a_x4.png").read_bytes()[16:24]  # Pillow warns at 89 megapixels
     assert struct.unpack(">2I", header) == (10_000, 10_000)
+
+
+def test_a_network_of_five_bands_comes_from_16_bit_tiffs_and_upscales_one(tmp_path, capsys):
+    """Import, training and upscaling of five bands: settings are taken over, the result keeps its place."""
+    source, bands = tmp_path / "scenes", ("blue", "green", "red", "nir", "swir")
+    source.mkdir()
+    draw = np.random.default_rng(0)
+    place = [(33550, 12, 3, (10.0, 10.0, 0.0), True)]
+    for k in range(12):
+        scene = np.kron(draw.integers(60_000, size=(8, 8, 5)), np.ones((5, 5, 1))).astype(np.uint16)
+        tifffile.imwrite(
+            source / f"{k}.tif", scene, planarconfig="contig", extratags=place, compression="lzw"
+        )
+    shards = str(tmp_path / "shards")
+    prepare("folder", str(source), shards, bands=bands)
+    config = tiny(
+        run__gan_steps=0, objective__distortion="psnr", objective__perceptual="sam", data__train=shards
+    )
+    best = train(config, tmp_path / "run", tmp_path, ["ssim", "ergas", "lr_consistency"])
+    learned = checkpoint.read_config(best)
+    assert learned.data.bands == bands and learned.data.peak == 65_535
+    picture, out = str(source / "0.tif"), tmp_path / "out"
+    assert main(Args((picture,), out=out, model=str(best), format="tiff")) == 0
+    with tifffile.TiffFile(out / "0_x4.tif") as result:
+        page = result.pages.first
+        assert page.shape == (160, 160, 5) and page.dtype == np.uint16
+        assert page.tags[33550].value == (2.5, 2.5, 0.0)
+    assert main(Args((picture,), out=out, model=str(best))) == 1
+    assert main(Args((_picture(tmp_path / "rgb.png"),), out=out, model=str(best))) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "png holds grey or RGB, not 5 bands; use --format tiff" in said
+    assert "rgb.png: it has 3 bands, but the network takes 5" in said

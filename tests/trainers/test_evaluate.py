@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.evaluate import Evaluator, to_tensor, to_uint8
+from datasets.pixels import RGB8, PixelFormat
+from trainers.evaluate import Evaluator, to_pixels, to_tensor
 from trainers.metrics import METRICS
 
 
@@ -18,6 +19,7 @@ class Pair:
     key: str
     hr: np.ndarray
     lr_image: np.ndarray
+    format: PixelFormat = RGB8
 
 
 def _pair(key, height=32, width=32, scale=2, seed=0):
@@ -61,12 +63,12 @@ def test_network_and_pillow_agree_on_nearest():
 
 def test_output_is_clipped_and_rounded_half_up():
     x = torch.tensor([-1.0, 0.5 / 255, 0.49 / 255, 254.5 / 255, 2.0]).view(1, 1, 1, 5).expand(1, 3, 1, 5)
-    assert to_uint8(x)[0, 0, :, 0].tolist() == [0, 1, 0, 255, 255]
+    assert to_pixels(x)[0, 0, :, 0].tolist() == [0, 1, 0, 255, 255]
 
 
 def test_uint8_survives_the_way_to_the_network_and_back():
     image = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
-    assert np.array_equal(to_uint8(to_tensor([image], "cpu"))[0], image)
+    assert np.array_equal(to_pixels(to_tensor([image], "cpu"))[0], image)
 
 
 def test_a_module_is_measured_in_eval_mode_without_gradients_and_put_back():

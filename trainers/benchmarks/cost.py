@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.config import TrainConfig, override
 from trainers.device import wait_for_device
-from trainers.models import deployed
+from trainers.models import bands_of, deployed
 from trainers.state import new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
@@ -30,7 +30,7 @@ def gmacs(network: nn.Module, scale: int) -> float:
     # the meta device computes nothing, so no optimised kernel of a real device changes the count
     shape_only = deployed(network).to("meta")
     with FlopCounterMode(display=False) as counter:
-        shape_only(torch.zeros(1, 3, 96 // scale, 96 // scale, device="meta"))
+        shape_only(torch.zeros(1, bands_of(network), 96 // scale, 96 // scale, device="meta"))
     return counter.get_total_flops() / 2e9 * (1280 * 720) / 96**2
 
 
@@ -54,7 +54,7 @@ def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5
     """Return the median milliseconds of one `side` x `side` output on the network's device, warmed up."""
     network = deployed(network)
     device = next(network.parameters()).device
-    x = torch.rand(1, 3, side // scale, side // scale, device=device)
+    x = torch.rand(1, bands_of(network), side // scale, side // scale, device=device)
     network(x)
     times = []
     for _ in range(repeats):

@@ -13,7 +13,16 @@ A recipe (experiments/recipes) is a function that returns a `TrainConfig`. The a
 from trainers.config.loss import LossConfig
 from trainers.config.networks import DiscriminatorConfig, GeneratorConfig
 from trainers.config.training import ObjectiveConfig, OptimConfig, RunConfig, TrainConfig
-from trainers.config.tree import digest, flatten, from_flat, override, portable
+from trainers.config.tree import digest, flatten, from_flat, override, portable, with_pixels
 
 __all__ = ["DiscriminatorConfig", "GeneratorConfig", "LossConfig", "ObjectiveConfig", "OptimConfig"]
-__all__ += ["RunConfig", "TrainConfig", "digest", "flatten", "from_flat", "override", "portable"]
+__all__ += [
+    "RunConfig",
+    "TrainConfig",
+    "digest",
+    "flatten",
+    "from_flat",
+    "override",
+    "portable",
+    "with_pixels",
+]

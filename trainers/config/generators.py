@@ -50,6 +50,8 @@ class GeneratorKind:
 
     def why(self, name: str) -> str:
         """Return the reason why field `name` has only one value, as the end of a sentence about the kind."""
+        if name == "image_channels":
+            return "takes 8-bit RGB; other bands need srresnet, rrdb or srcnn"
         if self.public:
             return f"comes in published sizes: {', '.join(self.sizes)}; set generator.size"
         return self.reasons.get(name, "does not read it")
@@ -81,17 +83,26 @@ def _dat(window: int, expansion: float) -> dict[str, Any]:
 
 
 _RESIDUAL = ("num_blocks", "channels", "norm", "upsampler", "icnr")
-_RRDB = ("num_blocks", "channels", "growth", "upsampler", "icnr", "global_skip", "unshuffle_input")
+_RRDB = (
+    "image_channels",
+    "num_blocks",
+    "channels",
+    "growth",
+    "upsampler",
+    "icnr",
+    "global_skip",
+    "unshuffle_input",
+)
 _TANH = {"global_skip": "ends in tanh, which bounds its output"}
 _SRCNN: tuple[tuple[str, ...], Arguments, dict[str, str]] = (
-    ("channels", "global_skip", "colors"),
+    ("image_channels", "channels", "global_skip", "colors"),
     {"num_blocks": 1, "norm": "none", "upsampler": "bicubic_input"},
     {"num_blocks": "has three layers", "upsampler": "never upsamples features"},
 )
 _DIRECT = (1, 2, 3, 4, 8)  # one convolution and one pixel shuffle, for any magnification
 
 _BUILT_IN: dict[str, GeneratorKind] = {
-    "srresnet": GeneratorKind("srresnet.SRResNet", (*_RESIDUAL, "global_skip")),
+    "srresnet": GeneratorKind("srresnet.SRResNet", ("image_channels", *_RESIDUAL, "global_skip")),
     "leftthomas": GeneratorKind("srresnet.LeftThomas", _RESIDUAL, reasons=_TANH),
     "rrdb": GeneratorKind("rrdb.RRDBNet", _RRDB, {"norm": "none"}, {"norm": "has no normalisation"}),
     "srcnn_915": GeneratorKind("srcnn.srcnn_915", *_SRCNN),

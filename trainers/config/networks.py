@@ -61,6 +61,8 @@ class GeneratorConfig:
     """none as in the papers; bicubic adds the network's output to the bicubic image, for short budgets."""
     unshuffle_input: bool = False
     """rrdb at scale 1 or 2: fold the input to a quarter of the final size first, as public x2 weights do."""
+    image_channels: int = 3
+    """Bands of the images; srresnet, rrdb and srcnn with more or fewer than three take them from the data."""
     colors: str = "rgb"
     """srcnn: rgb, or y to restore luma only and keep bicubic chroma (Dong et al., 2014)."""
 
@@ -74,7 +76,9 @@ class GeneratorConfig:
             ("global skip", "global_skip", GLOBAL_SKIPS),
             ("colors", "colors", COLORS),
         )
-        at_least("generator", self, 1, "num_blocks", "growth")
+        at_least("generator", self, 1, "num_blocks", "growth", "image_channels")
+        if self.colors == "y":
+            must_be("generator", self, "image_channels", 3, "generator.colors y reads RGB")
         at_least("generator", self, 2 if self.kind.startswith("srcnn") else 1, "channels")
         self._check_kind()
         self._check_upsampler()
@@ -133,6 +137,8 @@ class DiscriminatorConfig:
 
     kind: str = "size_free"
     """size_free (pooled head, any image size), paper (SRGAN's dense head), esrgan, patch or unet_sn."""
+    image_channels: int = 3
+    """Bands of the images."""
     image_px: int = 96
     """Side in pixels of the square images that paper and esrgan accept; must equal data.crop_px."""
     base_channels: int = 64
@@ -154,7 +160,7 @@ class DiscriminatorConfig:
             ("norm", "norm", DISCRIMINATOR_NORMS),
             ("activation", "activation", ACTIVATIONS),
         )
-        at_least("discriminator", self, 1, "base_channels", "num_layers", "image_px")
+        at_least("discriminator", self, 1, "base_channels", "num_layers", "image_px", "image_channels")
         if self.kind == "unet_sn":
             must_be("discriminator", self, "norm", "spectral", "unet_sn is spectrally normalised")
             must_be("discriminator", self, "num_layers", 10, "unet_sn has ten convolutions")

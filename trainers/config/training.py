@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datasets.config import DataConfig
 from datasets.errors import UserError
 from trainers.config.checks import at_least, below_one, known
+from trainers.config.generators import GENERATORS
 from trainers.config.loss import PERCEPTUAL_LOSSES, LossConfig
 from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check_designs_together
 
@@ -182,9 +183,34 @@ class TrainConfig:
                     f"data.{name} must be a multiple of generator.scale={self.generator.scale}, "
                     f"but got {side}"
                 )
+        self._check_bands()
         check_designs_together(self.discriminator, self.loss, self.data.crop_px)
         check_objective_apart(self.loss, self.objective)
         self._check_step()
+
+    def _check_bands(self) -> None:
+        """Check that networks and losses read the bands of the images."""
+        bands = self.data.pixels.channels
+        for section in ("generator", "discriminator"):
+            if (channels := getattr(self, section).image_channels) != bands:
+                raise UserError(
+                    f"{section}.image_channels must be {bands}, the number of data.bands, but got {channels}"
+                )
+        if not self.data.pixels.is_rgb8 and "image_channels" not in GENERATORS[self.generator.kind].reads:
+            raise UserError(
+                f"generator.kind {self.generator.kind} takes 8-bit RGB, but the images have the bands "
+                f"{self.data.pixels}: set generator.kind srresnet, rrdb, srcnn_915 or srcnn_955"
+            )
+        loss, needs_rgb = self.loss, []
+        needs_rgb += ["loss.content_weight"] if loss.content_weight else []
+        needs_rgb += ["loss.perceptual_weight"] if loss.perceptual_weight else []
+        needs_rgb += ["loss.pixel_colors"] if loss.pixel_colors == "y" else []
+        if needs_rgb and not self.data.pixels.is_rgb8:
+            raise UserError(
+                f"{needs_rgb[0]} needs 8-bit RGB, which its published network or luma was made for, but the "
+                f"images have the bands {self.data.pixels}: set {needs_rgb[0]} "
+                f"{'rgb' if needs_rgb[0].endswith('colors') else 0}"
+            )
 
     def _check_step(self) -> None:
         part, least = self.data.batch_size // self.optim.micro_batches, self.generator.smallest_batch

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, get_type_hints
 
 from datasets.errors import UserError
+from datasets.pixels import PixelFormat
 from trainers import plugins
 from trainers.config.generators import GENERATORS
 from trainers.config.networks import unread_settings
@@ -62,6 +63,17 @@ def override(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
         reset = {"size": "", **unread_settings(kind)}
         values = {f"generator.{name}": value for name, value in reset.items()} | dict(values)
     return _replace(config, values, "")
+
+
+def with_pixels(config: TrainConfig, pixels: PixelFormat) -> TrainConfig:
+    """Return `config` for images of `pixels`, which the settings take over unless they name other ones.
+
+    UserError if a network or a loss of `config` reads 8-bit RGB only.
+    """
+    if not config.data.pixels.is_rgb8 or pixels.is_rgb8:
+        return config
+    channels = {f"{name}.image_channels": pixels.channels for name in ("generator", "discriminator")}
+    return override(config, {"data.bands": pixels.bands, "data.peak": pixels.peak, **channels})
 
 
 def _replace(config: C, values: Mapping[str, Any], prefix: str) -> C:

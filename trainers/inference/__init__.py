@@ -3,7 +3,7 @@
 files           many picture files through one network
 tiling          one image of any size in bounded memory
 image_io        read and write pictures with alpha, 16 bit, EXIF and ICC
-png16           16-bit colour PNG
+tiff            TIFF results with the tags of their picture
 interpolation   weights between two networks
 onnx_files      networks as ONNX files, and ONNX files as networks
 """

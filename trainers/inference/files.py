@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
 from datasets.errors import UserError
+from datasets.pixels import RGB8, PixelFormat
 from trainers.inference.image_io import (
     FORMATS,
     SUFFIXES,
@@ -26,6 +27,7 @@ from trainers.inference.image_io import (
     read,
     write,
 )
+from trainers.inference.tiff import enlarged
 from trainers.inference.tiling import Footprint, footprint, upscale
 
 ROOM_FOR_LABELS = 120
@@ -114,29 +116,50 @@ def upscale_file(
     scale: int,
     memory_mb: int = 256,
     compare: bool = False,
+    pixel_format: PixelFormat = RGB8,
     need: Footprint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Do one job; return a message per property of the picture that the file format cannot hold.
 
     `compare` also writes NAME_x4_compare.png: bicubic on the left, the network on the right. `need` is the
-    network's footprint, if it was measured before.
+    network's footprint, if it was measured before; `pixel_format` is what it was trained on.
 
     Raises:
         UserError: if the picture cannot be read, upscaled or written.
     """
     picture = read(job.source)
     check(job.target, picture, scale)
-    pixels = upscale(network, picture.pixels, scale=scale, memory_mb=memory_mb, need=need, progress=progress)
+    shallow = picture.pixels.dtype == np.uint8
+    try:
+        pixels = upscale(
+            network,
+            picture.pixels,
+            scale=scale,
+            memory_mb=memory_mb,
+            need=need,
+            peak=0 if shallow or pixel_format.peak <= 255 else pixel_format.peak,
+            progress=progress,
+        )
+    except UserError as error:
+        raise UserError(f"{job.source}: {error}") from None
     alpha = None if picture.alpha is None else enlarge(picture.alpha, scale)
     try:
-        notes = write(job.target, replace(picture, pixels=pixels, alpha=alpha))
+        tags = enlarged(picture.tags, scale)
+        notes = write(job.target, replace(picture, pixels=pixels, alpha=alpha, tags=tags))
+        if shallow and pixel_format.peak > 255:
+            notes.append(f"8-bit values were read as parts of 255; the network was trained on {pixel_format}")
         if compare:
-            both = _beside(eight_bit(picture.pixels), eight_bit(pixels), scale)
+            both = _beside(_shown(picture.pixels), _shown(pixels), scale)
             write(job.target.with_name(f"{job.target.stem}_compare.png"), Picture(both, icc=picture.icc))
     except OSError as error:
         raise UserError(f"{job.target}: cannot be written ({error.strerror or error})") from None
     return [*picture.notes, *notes]
+
+
+def _shown(pixels: np.ndarray) -> np.ndarray:
+    bands = np.atleast_3d(pixels).shape[2]
+    return eight_bit(pixels if bands in (1, 3) else pixels[..., :3] if bands > 3 else pixels[..., 0])
 
 
 def _beside(small: np.ndarray, large: np.ndarray, scale: int) -> np.ndarray:

@@ -8,20 +8,22 @@ import glob
 import struct
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from datasets.errors import UserError
+from datasets import array_images, png16
+from datasets.array_images import UPRIGHT
+from datasets.errors import Rejected, UserError
 from datasets.files import atomic_file
 from datasets.folders import IMAGE_SUFFIXES, find_pictures
-from trainers.inference import png16
+from trainers.inference import tiff
 
-SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".gif", ".jp2")
-FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+SUFFIXES = (*IMAGE_SUFFIXES, ".gif", ".jp2")
+FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 MAX_SIDE = {"jpeg": 65_535, "webp": 16_383}  # pixels; limits of the file formats
 QUALITY = 95
 _Tag, _Ifd = ExifTags.Base, ExifTags.IFD
@@ -36,15 +38,6 @@ _OF_THE_FILE = {
     _Ifd.Interop,
 }  # fmt: skip
 """Tags in the EXIF directory itself that a result does not keep."""
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # EXIF orientation -> its inverse
-    2: np.fliplr,
-    3: partial(np.rot90, k=2),
-    4: np.flipud,
-    5: partial(np.swapaxes, axis1=0, axis2=1),
-    6: partial(np.rot90, k=-1),
-    7: lambda pixels: np.rot90(np.swapaxes(pixels, 0, 1), 2),
-    8: np.rot90,
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Picture:
     """Upright pixels, and the properties that are saved with them."""
 
     pixels: np.ndarray
-    """uint8 or uint16, (H, W, 3) RGB or (H, W) grey."""
+    """uint8 or uint16, (H, W) grey, (H, W, 3) RGB or (H, W, bands)."""
     alpha: np.ndarray | None = None
     """uint8 (H, W) opacity."""
     icc: bytes | None = None
@@ -61,6 +54,8 @@ class Picture:
     """EXIF without the orientation, which is already applied."""
     notes: tuple[str, ...] = ()
     """Messages on properties of the file that reading dropped."""
+    tags: tuple[tiff.Tag, ...] = ()
+    """TIFF tags, such as the place on Earth."""
 
 
 def expand(names: list[str], say: Callable[[str], None] = lambda _: None) -> list[tuple[Path, Path]]:
@@ -94,6 +89,8 @@ def read(path: Path) -> Picture:
         with warnings.catch_warnings():
             # Pillow warns at 89 megapixels and refuses at 179; the refusal is enough here.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            if (picture := _read_array(path)) is not None:
+                return picture
             with Image.open(path) as image:
                 return _decode_deep(image, path) if _is_deep_png(image) else _decode(image)
     except FileNotFoundError:
@@ -109,6 +106,31 @@ def read(path: Path) -> Picture:
         raise UserError(f"{path}: {error}") from None
     except (OSError, ValueError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
         raise UserError(f"{path}: damaged or cut off ({error})") from None
+
+
+def _read_array(path: Path) -> Picture | None:
+    """Return a picture that Pillow does not hold whole: .npy, and TIFF of 16 bit or many bands; else None."""
+    data = path.read_bytes() if path.suffix.lower() in (".tif", ".tiff", ".npy") else b""
+    kind = array_images.kind(data)
+    if kind not in ("tif", "npy"):
+        return None
+    try:
+        _, _, bands, bits = array_images.shape(data)
+        if kind == "tif" and bits == 8 and bands in (1, 3):
+            return None  # Pillow also reads its alpha and its palette
+        pixels = array_images.read(data)
+    except Rejected as error:
+        if kind == "tif" and _pillow_reads(path):
+            return None
+        raise UserError(str(error)) from None
+    tags, icc = tiff.read_tags(data) if kind == "tif" else ((), None)
+    return Picture(pixels[..., 0] if bands == 1 else pixels, icc=icc, tags=tags)
+
+
+def _pillow_reads(path: Path) -> bool:
+    with suppress(OSError, SyntaxError, ValueError), Image.open(path) as image:
+        return image.mode != "F"
+    return False
 
 
 def _decode(image: Image.Image) -> Picture:
@@ -147,7 +169,7 @@ def _raw_mode(image: Image.Image) -> str:
 def _decode_deep(image: Image.Image, path: Path) -> Picture:
     """Decode a 16-bit colour PNG: Pillow reads its metadata, png16 its pixels."""
     notes, orientation = _notes(image), image.getexif().get(_Tag.Orientation, 1)
-    planes = _UPRIGHT.get(orientation, np.asarray)(png16.read_pixels(path))
+    planes = UPRIGHT.get(orientation, np.asarray)(png16.read_pixels(path))
     alpha = None
     if planes.shape[2] in (2, 4):
         alpha = eight_bit(planes[..., -1])
@@ -179,7 +201,7 @@ def _notes(image: Image.Image) -> list[str]:
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"only the first of {image.n_frames} frames is read")
     if image.format != "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image):
-        notes.append("16-bit colour is read as 8-bit; a PNG keeps it")
+        notes.append("16-bit colour is read as 8-bit")
     if image.mode == "CMYK":
         notes.append("CMYK is converted to RGB without its profile")
     return notes
@@ -216,6 +238,8 @@ def check(path: Path, picture: Picture, scale: int) -> None:
         raise UserError(
             f"{path}: {width} x {height} px is beyond {kind}'s {MAX_SIDE[kind]:,} px a side; use --format png"
         )
+    if (bands := np.atleast_3d(picture.pixels).shape[2]) not in (1, 3) and kind != "tiff":
+        raise UserError(f"{path}: {kind} holds grey or RGB, not {bands} bands; use --format tiff")
     if picture.alpha is not None and kind == "jpeg":
         raise UserError(f"{path}: jpeg holds no transparency; use --format png or webp")
 
@@ -236,14 +260,18 @@ def write(path: Path, picture: Picture) -> list[str]:
     check(path, picture, 1)
     kind = _kind(path)
     notes = []
-    if picture.pixels.dtype == np.uint16 and kind != "png":
-        notes.append(f"{kind} holds 8 bit; --format png keeps 16")
+    if picture.pixels.dtype == np.uint16 and kind in ("jpeg", "webp"):
+        notes.append(f"{kind} holds 8 bit; --format png keeps 16, as does tiff")
         picture = replace(picture, pixels=eight_bit(picture.pixels))
+    if picture.tags and kind != "tiff":
+        notes.append(f"{kind} does not hold the tags of a TIFF; --format tiff keeps them")
     options = {} if kind == "png" else {"quality": QUALITY}
     metadata = {"icc_profile": picture.icc, "exif": picture.exif}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, durable=False) as part:
-        if picture.pixels.dtype == np.uint16:
+        if kind == "tiff":
+            tiff.write(part, picture.pixels, picture.alpha, picture.icc, picture.exif, picture.tags)
+        elif picture.pixels.dtype == np.uint16:
             png16.write_pixels(part, _deep_planes(picture), picture.icc, picture.exif)
         else:
             image = _to_image(picture)

@@ -17,9 +17,14 @@ from trainers.config.generators import GENERATORS
 from trainers.models import deployed
 
 FIXED_SIZE = (1, 3, 64, 64)
-CHECKED_SIZES = ((1, 3, 17, 33), (3, 3, 24, 24), (2, 3, 31, 18))
+_CHECKED_SIZES = ((1, 17, 33), (3, 24, 24), (2, 31, 18))
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 0.05}
 SCALE_KEY = "scale"
+
+
+def checked_sizes(channels: int) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of inputs on which an export of a network of `channels` bands is read back."""
+    return tuple((n, channels, height, width) for n, height, width in _CHECKED_SIZES)
 
 
 class Clamped(nn.Module):
@@ -75,7 +80,7 @@ def write_onnx(generator: nn.Module, config: GeneratorConfig, path: Path, *, hal
         raise UserError("ONNX files need the extra onnx: pip install 'upsweep[onnx]'") from None
     free, dtype = GENERATORS[config.kind].free_sizes, torch.float16 if half else torch.float32
     network = Clamped(deployed(generator)).cpu().eval()
-    example = torch.rand((2, 3, 24, 32) if free else FIXED_SIZE)
+    example = torch.rand((2, config.image_channels, 24, 32) if free else FIXED_SIZE)
     dynamic: Any = ({0: "batch", 2: "height", 3: "width"},) if free else None
     exported = deployed(network).to(dtype)
     program = torch.onnx.export(
@@ -91,7 +96,9 @@ def write_onnx(generator: nn.Module, config: GeneratorConfig, path: Path, *, hal
     model = program.model_proto
     onnx.helper.set_model_props(model, {SCALE_KEY: str(config.scale), "generator": config.kind})
     onnx.save(model, path)
-    return _read_back(path, network, CHECKED_SIZES if free else (FIXED_SIZE,), TOLERANCE[dtype])
+    return _read_back(
+        path, network, checked_sizes(config.image_channels) if free else (FIXED_SIZE,), TOLERANCE[dtype]
+    )
 
 
 def _read_back(path: Path, network: nn.Module, sizes: Any, tolerance: float) -> float:

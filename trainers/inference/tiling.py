@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.errors import UserError
+from trainers.models import bands_of
 from trainers.numerics import measuring_numerics
 
 MAX_HALO = 2048  # input pixels; beyond it a network counts as seeing the whole image
@@ -56,11 +57,11 @@ def footprint(network: nn.Module, scale: int) -> Footprint:
         network = copy.deepcopy(network).cpu()
     if overlap := getattr(network, "overlap", 0):
         with torch.inference_mode():
-            _, largest = _largest_output(network, torch.zeros(1, 3, SQUARE, SQUARE))
+            _, largest = _largest_output(network, torch.zeros(1, bands_of(network), SQUARE, SQUARE))
         return Footprint(overlap, ceil(COPIES * 4 * largest / SQUARE**2))
     side = 64
     while side <= MAX_HALO:
-        strip = torch.zeros(1, 3, 1, 2 * side + 1)
+        strip = torch.zeros(1, bands_of(network), 1, 2 * side + 1)
         strip[..., side] = torch.nan
         with torch.inference_mode():
             sr, largest = _largest_output(network, strip)
@@ -138,17 +139,27 @@ def upscale(
     scale: int,
     memory_mb: float = 512,
     need: Footprint | None = None,
+    peak: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
-    """Upscale `image`, uint8 or uint16, (h, w, 3) RGB or (h, w) grey, by `scale`; the type is kept.
+    """Upscale `image`, uint8 or uint16, (h, w, bands) or (h, w) grey, by `scale`; the type is kept.
 
-    `network` is in eval mode on its device. A grey image is repeated over three channels and the output
-    channels are averaged. `memory_mb` bounds the feature maps of one tile; `need` is the network's footprint,
-    measured here unless given; `progress` gets the number of finished tiles and of all tiles.
+    `network` is in eval mode on its device. A grey image is repeated over the channels of the network and the
+    output channels are averaged. `peak` is the value of white, 0 the largest of the type. `memory_mb` bounds
+    the feature maps of one tile; `need` is the network's footprint, measured here unless given; `progress`
+    gets the number of finished tiles and of all tiles.
 
     Raises:
-        UserError: if the output is not finite.
+        UserError: if the network takes other bands, or if the output is not finite.
     """
+    bands = bands_of(network)
+    if image.ndim == 3 and image.shape[2] != bands:
+        raise UserError(f"it has {image.shape[2]} bands, but the network takes {bands}")
+    if image.ndim == 2 and bands not in (1, 3):
+        raise UserError(f"it has one band, but the network takes {bands}")
+    white = peak or np.iinfo(image.dtype).max
+    if (largest := int(image.max())) > white:
+        raise UserError(f"it has a value of {largest}, but the network was trained on 0 to {white}")
     need = need or footprint(network, scale)
     height, width = image.shape[:2]
     align = getattr(network, "fold", 1)  # of RRDBNet with generator.unshuffle_input, and of attention windows
@@ -157,7 +168,7 @@ def upscale(
     out = np.empty((height * scale, width * scale, *image.shape[2:]), image.dtype)
     for done, tile in enumerate(tiles, 1):
         with measuring_numerics(next(network.parameters()).device):
-            core = _compute(network, image, tile, scale)
+            core = _compute(network, image, tile, scale, white)
         out[tuple(_scaled(part, scale) for part in tile.core)] = core
         if progress is not None:
             progress(done, len(tiles))
@@ -165,7 +176,7 @@ def upscale(
 
 
 def in_tiles(network: nn.Module, x: Tensor, *, scale: int, memory_mb: float) -> Tensor:
-    """Return network(x) of (1, 3, h, w), computed in tiles if its feature maps exceed `memory_mb`.
+    """Return network(x) of (1, C, h, w), computed in tiles if its feature maps exceed `memory_mb`.
 
     A network that sees the whole image computes it whole.
     """
@@ -192,12 +203,11 @@ def _scaled(part: slice, scale: int, origin: int = 0) -> slice:
 
 
 @torch.inference_mode()
-def _compute(network: nn.Module, image: np.ndarray, tile: Tile, scale: int) -> np.ndarray:
+def _compute(network: nn.Module, image: np.ndarray, tile: Tile, scale: int, white: int) -> np.ndarray:
     """Return the upscaled core of one tile in the type of `image`, clipped and rounded half up."""
-    white = np.iinfo(image.dtype).max
     read = image[tile.read].astype(np.float32) / white
     if read.ndim == 2:
-        read = np.repeat(read[..., None], 3, axis=2)
+        read = np.repeat(read[..., None], bands_of(network), axis=2)
     x = torch.from_numpy(read).permute(2, 0, 1)[None].to(next(network.parameters()).device)
     rows, columns = (
         _scaled(core, scale, whole.start) for core, whole in zip(tile.core, tile.read, strict=True)

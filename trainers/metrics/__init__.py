@@ -1,8 +1,9 @@
 """The table of metrics, with direction, unit, protocol and requirements of each.
 
-A metric is a function of two equally long sets of 8-bit images, generated and real (`image_view.Views`): one
+A metric is a function of two equally long sets of images, generated and real (`image_view.Views`): one
 value per image, or one value for the set. trainers/evaluate.py makes the images.
 
+bands              psnr, ssim, sam, ergas: all bands of any depth
 artifacts          lr_consistency, colour_shift, checkerboard, sharpness_gap
 distortion         psnr_y, psnr_rgb, rmse_y, ssim_y, ms_ssim_y
 lpips, dists, niqe the published perceptual metrics of these names
@@ -10,64 +11,19 @@ swd                sliced Wasserstein distance
 frechet            fid, kid, fd_efficientnet, kd_efficientnet, fd_random, on the networks in extractors
 gameability        changes that restore nothing, and the metrics that they better
 domains            set distances with a classifier of the data sets at hand
-image_view         pixels as metrics read them
+image_view         pixels as metrics read them; metric: the description of one
 """
 
-import importlib.util
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from datasets.errors import UserError, unknown
-from trainers import plugins, weights
-from trainers.metrics import artifacts, distortion, dists, frechet, lpips, niqe, swd
+from trainers import plugins
+from trainers.metrics import artifacts, bands, distortion, dists, frechet, lpips, niqe, swd
 from trainers.metrics.image_view import Views
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A measure of image quality, and what is needed to compute and to compare its values."""
-
-    name: str
-    """Name in tables, settings and rows."""
-    direction: str
-    """max if larger values are better, min if smaller ones are."""
-    unit: str = ""
-    """dB, grey levels, octaves, x1e-3, or empty."""
-    decimals: int = 4
-    """Digits after the point wherever a value is printed."""
-    protocol: str
-    """Definition of the measurement: only values of equal protocols may be compared."""
-    level: str = "image"
-    """image: one value per image, whose mean is the summary; set: one value for the whole set."""
-    package: str = ""
-    """Python module of the `metrics` extra without which the metric is unavailable."""
-    min_side: int = 0
-    """Smallest valid length of the shorter side in pixels, after the border is shaved."""
-    function: Callable[[Views, Views], list[float]] | Callable[[Views, Views], float]
-    on_subsets: Callable[[Views, Views], Callable[[np.ndarray], float]] | None = None
-    """Set level: returns the distance as a function of image indices, for intervals by resampling."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The published weights (trainers/weights/table.py) without which the metric is unavailable."""
-        return weights.NEEDS.get(self.name, ())
-
-    def unavailable(self) -> str:
-        """Return a sentence on what is missing to compute this metric; "" if nothing is."""
-        if self.package and importlib.util.find_spec(self.package) is None:
-            return f"metric {self.name} is unavailable: install it with pip install 'upsweep[metrics]'"
-        missing = weights.missing(self.needs)
-        if not missing:
-            return ""
-        return (
-            f"metric {self.name} is unavailable: weights {' and '.join(missing)} not found; run "
-            f"python experiments/fetch_weights.py {self.name}, set {weights.VARIABLE} to a folder that holds "
-            "them, or choose objective.perceptual swd, which needs no weights"
-        )
-
+from trainers.metrics.metric import Metric
 
 _SHAVE = "8-bit, border of scale px shaved"
 
@@ -102,6 +58,42 @@ _BUILT_IN: dict[str, Metric] = {
         protocol=f"BT.601 Y rounded to {_SHAVE}, mean of per-image RMSE",
         function=distortion.rmse_y,
     ),
+    "psnr": Metric(
+        name="psnr",
+        direction="max",
+        unit="dB",
+        decimals=2,
+        protocol="all bands, border of scale px shaved, peak of the images, mean of dB",
+        reads="bands",
+        function=bands.psnr,
+    ),
+    "ssim": Metric(
+        name="ssim",
+        direction="max",
+        protocol="Wang 2004, mean over all bands, border of scale px shaved, peak of the images, 11x11 "
+        "gaussian 1.5, valid windows",
+        min_side=distortion.SSIM_MIN_SIDE,
+        reads="bands",
+        function=bands.ssim,
+    ),
+    "sam": Metric(
+        name="sam",
+        direction="min",
+        unit="degrees",
+        decimals=3,
+        protocol="spectral angle, mean over pixels, border of scale px shaved",
+        reads="bands",
+        function=bands.sam,
+    ),
+    "ergas": Metric(
+        name="ergas",
+        direction="min",
+        decimals=3,
+        protocol="Wald 2000: 100/scale x root mean square of RMSE over mean of each band, border of scale px "
+        "shaved",
+        reads="bands",
+        function=bands.ergas,
+    ),
     "psnr_rgb": Metric(
         name="psnr_rgb",
         direction="max",
@@ -112,18 +104,21 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "lpips_alex": Metric(
         name="lpips_alex",
+        reads="rgb",
         direction="min",
         protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
         function=lpips.lpips_alex,
     ),
     "lpips_vgg": Metric(
         name="lpips_vgg",
+        reads="rgb",
         direction="min",
         protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
         function=lpips.lpips_vgg,
     ),
     "dists": Metric(
         name="dists",
+        reads="rgb",
         direction="min",
         protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
         function=dists.dists,
@@ -138,6 +133,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "swd": Metric(
         name="swd",
+        reads="rgb",
         direction="min",
         unit="x1e-3",
         decimals=1,
@@ -150,6 +146,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "fid": Metric(
         name="fid",
+        reads="rgb",
         direction="min",
         decimals=2,
         protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
@@ -160,6 +157,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "kid": Metric(
         name="kid",
+        reads="rgb",
         direction="min",
         decimals=5,
         protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
@@ -170,6 +168,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "fd_efficientnet": Metric(
         name="fd_efficientnet",
+        reads="rgb",
         direction="min",
         decimals=3,
         protocol="FD-EfficientNet-lite0: Frechet distance of 64 fixed projections of 1280 features, 8-bit "
@@ -180,6 +179,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "kd_efficientnet": Metric(
         name="kd_efficientnet",
+        reads="rgb",
         direction="min",
         decimals=5,
         protocol="KD-EfficientNet-lite0: cubic kernel over all images, 1280 features, 8-bit RGB unshaved, "
@@ -190,6 +190,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "fd_random": Metric(
         name="fd_random",
+        reads="rgb",
         direction="min",
         protocol="FD-random: Frechet distance of 64 features of a constant random network, 8-bit RGB",
         level="set",
@@ -198,6 +199,7 @@ _BUILT_IN: dict[str, Metric] = {
     ),
     "lr_consistency": Metric(
         name="lr_consistency",
+        reads="bands",
         direction="max",
         unit="dB",
         decimals=2,

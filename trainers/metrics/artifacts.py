@@ -16,7 +16,7 @@ LARGEST_DB = 99.0  # of equal images, so that means and differences stay finite
 
 
 def lr_consistency(sr: Views, hr: Views) -> list[float]:
-    """Return the PSNR in dB over RGB of each degraded result against the network's input; 99 when equal.
+    """Return the PSNR in dB over all bands of degraded results against the network's inputs; 99 when equal.
 
     A published GAN (RealSR-DF2K) reaches 37 to 38 dB, as bicubic enlargement does; networks trained on the
     pixel loss reach more (trainers/objectives.py has the least that is feasible). The result is degraded by
@@ -32,9 +32,11 @@ def lr_consistency(sr: Views, hr: Views) -> list[float]:
 def _consistency(sr: View, hr: View, kind: str) -> float:
     if hr.lr_image is None:
         raise ValueError("lr_consistency needs the network's input beside each image")
-    scale = sr.rgb.shape[0] // hr.lr_image.shape[0]
-    x = torch.from_numpy(sr.rgb.copy()).permute(2, 0, 1)[None]
-    return min(LARGEST_DB, psnr(down(x, scale, kind)[0].permute(1, 2, 0).numpy(), View(hr.lr_image).rgb))
+    scale, peak = sr.pixels.shape[0] // hr.lr_image.shape[0], hr.format.peak
+    pixels, wanted = (np.atleast_3d(image) for image in (sr.pixels, hr.lr_image))
+    x = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    small = down(x, scale, kind, peak)[0].permute(1, 2, 0).numpy()
+    return min(LARGEST_DB, psnr(small, wanted, peak))
 
 
 def colour_shift(sr: Views, hr: Views) -> list[float]:

@@ -33,23 +33,23 @@ def _require_same_shape(a: np.ndarray, b: np.ndarray) -> None:
 
 
 def mse(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the mean squared difference of two uint8 arrays, in grey levels squared.
+    """Return the mean squared difference of two uint8 or uint16 arrays, in grey levels squared.
 
     ValueError if the shapes differ.
     """
     _require_same_shape(a, b)
-    # int32 squares of 8-bit differences are exact, so the order of addition does not matter
-    difference = a.astype(np.int32) - b
+    # integer squares are exact, so the order of addition does not matter
+    difference = a.astype(np.int32 if a.dtype == np.uint8 else np.int64) - b
     return float(np.mean(difference * difference, dtype=np.float64))
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Return 10 log10(255^2 / MSE) of two uint8 arrays in dB; inf when equal.
+def psnr(a: np.ndarray, b: np.ndarray, peak: float = _PEAK) -> float:
+    """Return 10 log10(peak^2 / MSE) of two uint8 or uint16 arrays in dB; inf when equal.
 
     ValueError if the shapes differ.
     """
     error = mse(a, b)
-    return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
 def _blur(x: np.ndarray) -> np.ndarray:

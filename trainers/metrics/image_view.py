@@ -1,4 +1,4 @@
-"""Images as metrics read them: 8-bit pixels, and the planes that several metrics share.
+"""Images as metrics read them: pixels, and the planes that several metrics share.
 
 A view computes each plane at most once, so an evaluator computes the planes of its HR images only once.
 """
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from datasets.files import atomic_file
+from datasets.pixels import RGB8, PixelFormat, as_rgb8
 
 T = TypeVar("T")
 
@@ -30,15 +31,21 @@ def luma(rgb: np.ndarray) -> np.ndarray:
 
 
 class View:
-    """One uint8 image, (H, W, 3) RGB or (H, W) grey, with its derived planes.
+    """One image, (H, W, bands) of `format` or uint8 (H, W) grey, with its derived planes.
 
     `border` pixels (the scale) are shaved on each side. A grey image is its own luminance: MATLAB's benchmark
     code does not convert it to YCbCr, and the published Set14 means depend on that. `lr_image` is the
     network's input, for metrics that compare with it.
     """
 
-    def __init__(self, pixels: np.ndarray, border: int = 0, lr_image: np.ndarray | None = None) -> None:
-        self.pixels = pixels
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        border: int = 0,
+        lr_image: np.ndarray | None = None,
+        format: PixelFormat = RGB8,
+    ) -> None:
+        self.pixels, self.format = pixels, format
         self.border = border
         self.lr_image = lr_image
 
@@ -56,8 +63,9 @@ class View:
 
     @property
     def rgb(self) -> np.ndarray:
-        """Unshaved pixels as (H, W, 3), a grey image repeated."""
-        return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)
+        """Unshaved bands red, green and blue, rounded to 8 bit, as (H, W, 3); a grey image repeated."""
+        grey = self.pixels.ndim == 2
+        return np.repeat(self.pixels[..., None], 3, axis=2) if grey else as_rgb8(self.pixels, self.format)
 
 
 class Views(list[View]):

@@ -8,9 +8,9 @@ public         architectures from spandrel
 rrdb, srcnn, srresnet  our own generators
 upsample       upsampling stages and the bicubic skip
 
-The table of generators is trainers/config/generators.py. Every generator takes and returns (N, 3, H, W) RGB
-in [0, 1] (the output is not clamped) and names its last convolution `tail`; every discriminator returns
-logits, never probabilities.
+The table of generators is trainers/config/generators.py. Every generator takes and returns (N, C, H, W) in
+[0, 1], RGB or the `image_channels` of its settings (the output is not clamped), and names its last
+convolution `tail`; every discriminator returns logits, never probabilities.
 """
 
 import copy
@@ -28,7 +28,7 @@ from trainers.models.discriminator import ESRGANDiscriminator, PaperDiscriminato
 from trainers.models.patch import PatchDiscriminator, UNetDiscriminator
 from trainers.models.upsample import UPSAMPLERS
 
-__all__ = ["DISCRIMINATORS", "UPSAMPLERS", "build_discriminator", "build_generator", "deployed"]
+__all__ = ["DISCRIMINATORS", "UPSAMPLERS", "bands_of", "build_discriminator", "build_generator", "deployed"]
 
 DISCRIMINATORS: dict[str, Callable[[DiscriminatorConfig], nn.Module]] = {
     "size_free": SizeFree,
@@ -40,7 +40,7 @@ DISCRIMINATORS: dict[str, Callable[[DiscriminatorConfig], nn.Module]] = {
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
-    """Return a new generator: (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally in [0, 1].
+    """Return a new generator: (N, C, h, w) in [0, 1] -> (N, C, scale*h, scale*w), nominally in [0, 1].
 
     Its weights are drawn from torch's global random state.
 
@@ -59,6 +59,11 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
     return getattr(import_module(f"trainers.models.{module}"), name)(config)
 
 
+def bands_of(network: nn.Module) -> int:
+    """Return the number of bands that a generator takes: 3 but for those that were built for others."""
+    return int(getattr(network, "image_channels", 3))
+
+
 def deployed(network: nn.Module) -> nn.Module:
     """Return a copy of `network` for inference: branches that exist for training only are merged."""
     copied = copy.deepcopy(network)
@@ -70,7 +75,7 @@ def deployed(network: nn.Module) -> nn.Module:
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
-    """Return a new discriminator: (N, 3, H, W) in [0, 1] -> logits.
+    """Return a new discriminator: (N, C, H, W) in [0, 1] -> logits.
 
     UserError if no discriminator has the name `config.kind`.
     """

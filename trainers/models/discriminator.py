@@ -70,7 +70,7 @@ def convolutions(config: DiscriminatorConfig, *, stride_kernel: int) -> tuple[nn
     Kernels are 3x3, `stride_kernel` in the convolutions with stride 2.
     """
     layers: list[nn.Module] = []
-    channels = 3
+    channels = config.image_channels
     for index in range(config.num_layers):
         width = config.base_channels * min(2 ** (index // 2), 8)
         halve = index % 2 == 1

@@ -19,7 +19,7 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels = 3
+        channels = config.image_channels
         for index in range(config.num_layers - 1):
             width = config.base_channels * min(2**index, 8)
             stride = 1 if index == config.num_layers - 2 else 2
@@ -43,7 +43,7 @@ class UNetDiscriminator(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         c = config.base_channels
-        first = nn.Conv2d(3, c, 3, padding=1)
+        first = nn.Conv2d(config.image_channels, c, 3, padding=1)
         self.first = nn.Sequential(first, activation_layer(config.activation))
         self.down = nn.ModuleList(_layer(config, c * 2**i, c * 2 ** (i + 1), 4, 2) for i in range(3))
         self.up = nn.ModuleList(_layer(config, c * 2 ** (i + 1), c * 2**i, 3, 1) for i in (2, 1, 0))

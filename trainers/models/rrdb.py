@@ -21,7 +21,7 @@ _activation = partial(activation_layer, "leaky_relu")
 class RRDBNet(nn.Module):
     """Conv, RRDBs and conv under a long skip, upsampling, conv and LeakyReLU, conv; all of them 3x3.
 
-    (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With `unshuffle_input` the input is
+    (N, C, h, w) in [0, 1] -> (N, C, scale*h, scale*w), nominally [0, 1]. With `unshuffle_input` the input is
     folded to a quarter of the output's side and the network magnifies by 4, as the public weights
     for scale 1 and 2 were trained; sides that are not divisible are padded with their last pixel. `fold` x
     `fold` input pixels are channels of one pixel for the head.
@@ -29,16 +29,17 @@ class RRDBNet(nn.Module):
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
+        self.image_channels = config.image_channels
         c, self.scale = config.channels, config.scale
         self.fold = 4 // config.scale if config.unshuffle_input else 1
-        self.head = nn.Conv2d(3 * self.fold**2, c, 3, padding=1)
+        self.head = nn.Conv2d(config.image_channels * self.fold**2, c, 3, padding=1)
         self.blocks = nn.Sequential(*(RRDB(c, config.growth) for _ in range(config.num_blocks)))
         self.fuse = nn.Conv2d(c, c, 3, padding=1)
         self.upsampling = upsampling(
             config.upsampler, config.scale * self.fold, c, _activation, icnr=config.icnr
         )
         self.hr = nn.Sequential(nn.Conv2d(c, c, 3, padding=1), _activation())
-        self.tail = LastConv(c, 3, 3, padding=1)
+        self.tail = LastConv(c, config.image_channels, 3, padding=1)
         self.skip = bicubic_skip(config)
         if self.skip is not None:
             scale_parameters(self.tail, BICUBIC_START)

@@ -16,7 +16,7 @@ LUMA_GAIN = 255 / 219  # rise of red, green and blue per unit of BT.601 luma at 
 class SRCNN(nn.Module):
     """Patch extraction, mapping, reconstruction, with ReLU between them.
 
-    (N, 3, h, w) RGB in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. With colors=y the network
+    (N, C, h, w) in [0, 1] -> (N, C, scale*h, scale*w), nominally [0, 1]. With colors=y the network
     restores BT.601 luma and chroma stays bicubic, as in the paper; then 9-1-5 has 8,129 parameters and
     9-5-5 57,281. Borders repeat the edge pixel, as the authors' test code does, so the size does not
     change (the paper trains on the valid part only). With global_skip=bicubic the network learns the
@@ -26,7 +26,8 @@ class SRCNN(nn.Module):
 
     def __init__(self, config: GeneratorConfig, kernels: tuple[int, int, int]) -> None:
         super().__init__()
-        colors, n1 = (1 if config.colors == "y" else 3), config.channels
+        colors, n1 = (1 if config.colors == "y" else config.image_channels), config.channels
+        self.image_channels = config.image_channels
         extraction, mapping, reconstruction = kernels
         self.bicubic = Bicubic(config.scale)
         self.head = nn.Sequential(_conv(nn.Conv2d, colors, n1, extraction), nn.ReLU(inplace=True))

@@ -14,19 +14,20 @@ from trainers.models.upsample import BICUBIC_START, bicubic_skip, upsampling
 class SRResNet(nn.Module):
     """Conv 9x9 and PReLU, residual blocks, conv and norm under a long skip, upsampling, conv 9x9.
 
-    (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w), nominally [0, 1]. A convolution before a batch norm
+    (N, C, h, w) in [0, 1] -> (N, C, scale*h, scale*w), nominally [0, 1]. A convolution before a batch norm
     has no bias, because the norm would subtract it: 1,547,350 parameters at the paper's 16 blocks. With
     `biased` it has one, as some published weights do.
     """
 
     def __init__(self, config: GeneratorConfig, *, biased: bool = False) -> None:
         super().__init__()
+        self.image_channels = config.image_channels
         c, bias = config.channels, biased or config.norm != "batch"
-        self.head = nn.Sequential(nn.Conv2d(3, c, 9, padding=4), nn.PReLU())
+        self.head = nn.Sequential(nn.Conv2d(config.image_channels, c, 9, padding=4), nn.PReLU())
         self.blocks = nn.Sequential(*(ResidualBlock(c, config.norm, bias) for _ in range(config.num_blocks)))
         self.fuse = nn.Sequential(*_conv_norm(c, config.norm, bias))
         self.upsampling = upsampling(config.upsampler, config.scale, c, nn.PReLU, icnr=config.icnr)
-        self.tail = LastConv(c, 3, 9, padding=4)
+        self.tail = LastConv(c, config.image_channels, 9, padding=4)
         self.skip = bicubic_skip(config)
         if self.skip is not None:
             scale_parameters(self.tail, BICUBIC_START)

@@ -9,6 +9,7 @@ import torch
 from datasets import degrade
 from datasets.errors import UserError
 from datasets.loader import Pair
+from datasets.pixels import RGB8
 from orchestrator.registry import gate_images
 from orchestrator.registry.gate_images import GateImages
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig
@@ -40,7 +41,7 @@ def opened(monkeypatch, tmp_path):
         monkeypatch.setattr(
             gate_images,
             "open_images",
-            lambda spec, role, **_: SimpleNamespace(digest=digests[role], pairs_scale=0),
+            lambda spec, role, **_: SimpleNamespace(digest=digests[role], pairs_scale=0, format=RGB8),
         )
         monkeypatch.setattr(gate_images, "eval_pairs", lambda *_: pictures(count))
         monkeypatch.setattr(gate_images, "disjoint", leak_free)

@@ -23,7 +23,7 @@ from orchestrator.registry.promote import promote
 from orchestrator.tracking.server import default_uri
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten
-from trainers.evaluate import to_tensor, to_uint8
+from trainers.evaluate import to_pixels, to_tensor
 from trainers.models import build_generator
 from trainers.state import new_state
 from trainers.weight_formats import export_generator
@@ -54,7 +54,7 @@ def test_a_picture_is_upscaled_by_the_champion(store, photo, tmp_path):
     args = upscale.Args(names, out=tmp_path / "out", model=CHAMPION, tracking_uri=uri, device="cpu")
     assert upscale.main(args) == 0
     with torch.inference_mode():
-        expected = to_uint8(network(to_tensor([photo], "cpu")))[0]
+        expected = to_pixels(network(to_tensor([photo], "cpu")))[0]
     found = np.asarray(Image.open(tmp_path / "out/a_x2.png"))
     assert np.abs(found.astype(int) - expected).max() <= 1
 

@@ -1,12 +1,12 @@
 """The picture that people compare: its columns, its rows, and the crops in it."""
 
 import io
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 
+from datasets.loader import Pair
 from orchestrator.results.image_strips import CELL_PX, LABEL_PX, draw
 
 CPU = torch.device("cpu")
@@ -16,7 +16,7 @@ def pair(level, detail):
     """A flat pair of one grey, with a pattern of that height in its target."""
     hr = np.full((32, 48, 3), level, np.uint8)
     hr[::2] += np.uint8(detail)
-    return SimpleNamespace(hr=hr, lr_image=np.full((8, 12, 3), level, np.uint8))
+    return Pair("", hr, np.full((8, 12, 3), level, np.uint8))
 
 
 class Constant(torch.nn.Module):

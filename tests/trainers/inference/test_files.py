@@ -67,5 +67,5 @@ def test_failures_are_counted_and_messages_passed_on(tmp_path, picture):
         Double().eval(), todo, say=lines.append, progress=lambda *call: calls.append(call), scale=2
     )
     assert failed == 1 and "bad.png: not a picture" in lines[0]
-    assert lines[1] == f"{deep}: webp holds 8 bit; --format png keeps 16"
+    assert lines[1] == f"{deep}: webp holds 8 bit; --format png keeps 16, as does tiff"
     assert calls == [(job, 1, 1) for job in todo]  # a failed one too: the bar goes on

@@ -3,14 +3,17 @@
 import io
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from datasets.errors import UserError
+from datasets.png16 import read_pixels, write_pixels
 from trainers.inference.image_io import Picture, expand, read, write
-from trainers.inference.png16 import read_pixels, write_pixels
+from trainers.inference.tiff import enlarged
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -72,12 +75,27 @@ def test_rows_beyond_one_block_and_16_bit_grey_come_back(tmp_path):
     assert np.array_equal(read(tmp_path / "a.png").pixels, deep)
 
 
-def test_16_bit_colour_in_tiff_is_noted_and_damage_is_an_error(tmp_path):
-    tifffile = pytest.importorskip("tifffile", reason="comes with scikit-image")
+def test_tiffs_of_16_bit_and_of_many_bands_come_back_with_their_place_and_damage_is_an_error(tmp_path):
+    place = [(33550, 12, 3, (10.0, 10.0, 0.0), True), (33922, 12, 6, (2.0, 4.0, 0.0, 3e5, 5e6, 0.0), True)]
+    for bands in (1, 3, 5):
+        deep = np.random.default_rng(0).integers(65_536, size=(40, 50, bands)).astype(np.uint16)
+        layout = "contig" if bands > 1 else None
+        tifffile.imwrite(
+            tmp_path / "a.tif", np.squeeze(deep), planarconfig=layout, extratags=place, description="field 7"
+        )
+        picture = read(tmp_path / "a.tif")
+        assert np.array_equal(np.atleast_3d(picture.pixels), deep) and picture.notes == ()
+        write(tmp_path / "b.tif", replace(picture, icc=SRGB, tags=enlarged(picture.tags, 2)))
+        again = read(tmp_path / "b.tif")
+        assert np.array_equal(np.atleast_3d(again.pixels), deep) and again.icc == SRGB
+        values = {tag.code: tag.value for tag in again.tags}
+        assert values[33550] == (5.0, 5.0, 0.0) and values[33922] == (4.0, 8.0, 0.0, 3e5, 5e6, 0.0)
+        assert values[270] == "field 7"
+    with pytest.raises(UserError, match="png holds grey or RGB, not 5 bands; use --format tiff"):
+        write(tmp_path / "b.png", picture)
+    notes = write(tmp_path / "g.png", replace(picture, pixels=deep[..., :3]))
+    assert notes == ["png does not hold the tags of a TIFF; --format tiff keeps them"]
     deep = np.full((4, 5, 3), 1000, np.uint16)
-    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
-    picture = read(tmp_path / "a.tif")
-    assert picture.pixels.dtype == np.uint8 and "16-bit colour is read as 8-bit" in picture.notes[0]
     write(tmp_path / "b.png", Picture(np.repeat(np.repeat(deep, 99, 0), 99, 1)))
     (tmp_path / "c.png").write_bytes((tmp_path / "b.png").read_bytes()[:200])
     with pytest.raises(UserError, match="c.png: damaged or cut off"):
@@ -112,7 +130,7 @@ def test_bad_files_are_errors_with_their_name(tmp_path):
         "none.png": "none.png: no such file",
         "text.png": "not a picture",
         "cut.png": "damaged or cut off",
-        "float.tiff": "no known range",
+        "float.tiff": "no fixed range",
     }.items():
         with pytest.raises(UserError, match=sentence):
             read(tmp_path / name)

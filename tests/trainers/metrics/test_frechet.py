@@ -6,6 +6,7 @@ import torch
 from helpers.weights import publish
 
 from datasets.errors import UserError
+from datasets.pixels import RGB8
 from trainers.evaluate import Evaluator
 from trainers.metrics import frechet
 from trainers.metrics.image_view import View, Views
@@ -148,6 +149,7 @@ def test_fid_without_weights_is_refused_by_the_evaluator(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     class Pair:
+        format = RGB8
         key, hr, lr_image = "a", np.zeros((8, 8, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
 
     with pytest.raises(UserError, match="fid is unavailable"):

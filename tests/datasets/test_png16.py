@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.inference.png16 import read_pixels, write_pixels
+from datasets.png16 import read_pixels, write_pixels
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
