@@ -45,7 +45,8 @@ def step_flops(config: TrainConfig, phase: str) -> float:
     step = TrainStep(single, new_state(single, phase, cpu), features)
     side, small = single.data.crop_px, single.data.crop_px // single.generator.scale
     with FlopCounterMode(display=False) as counter:
-        step(torch.rand(1, 3, side, side), torch.rand(1, 3, small, small))
+        bands = single.generator.image_channels
+        step(torch.rand(1, bands, side, side), torch.rand(1, bands, small, small))
     return float(counter.get_total_flops())
 
 
