@@ -41,10 +41,13 @@ def main() -> int:
     jobs.register_job(request.name, request.work_dir / request.name, os.environ)
     if options.dry_run:
         from orchestrator.sweep.cost_estimate import estimate
+        from orchestrator.sweep.latency import leave_out_slow, measure_architectures
         from orchestrator.sweep.plan import make_plan
 
         plan = make_plan(request, space.space, resumed)
-        print("\n".join([*plan.describe(), *estimate(plan).describe(request.price_per_gpu_hour)]))
+        plan.costs = measure_architectures(plan)
+        slow = leave_out_slow(plan, resumed)
+        print("\n".join([*plan.describe(), *slow, *estimate(plan).describe(request.price_per_gpu_hour)]))
         return 0
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted

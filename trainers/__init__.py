@@ -3,6 +3,7 @@
 train              train(config, out, work_dir): one run in one folder, the command experiments/train.py
 training           TrainingRun: the training loop
 train_step         TrainStep: one update of each network
+live_bytes         LiveBytes: the most bytes of tensors at once
 memory             forecast_gib: memory of a training step on a GPU, without one
 cuda_graph         accelerated: a TrainStep as one CUDA graph
 step_losses        StepLosses, build_features: the losses of a step from the settings

@@ -6,6 +6,7 @@ from typing import Any
 from datasets.pixels import RGB8, PixelFormat
 from orchestrator.registry.gate import Decision
 from trainers import plugins
+from trainers.benchmarks.cost import InferenceCost
 
 DECISIONS = {
     "promoted": "**Promoted** by the gate.",
@@ -87,8 +88,10 @@ def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str
         for role, entry in sweep["data"].items()
     )
     own = [value for value in row.get("config", {}).values() if plugins.parse(value)]
+    cost = row.get("inference")
     lines = {
         "Design": row["design"],
+        "Inference": InferenceCost(**cost).describe() if cost else "",
         "Own code": f"{', '.join(own)} (each with its hash; the text is in config.json)" if own else "",
         "Sweep": f"{sweep['name']} (recipe {sweep['recipe']}, trial {row['trial_id']}, seed {row['seed']})",
         "Command": sweep["command"],

@@ -58,11 +58,13 @@ def runs_table(results: SweepResults) -> str:
     metrics = [results.perceptual, results.distortion]
     metrics += [m for m in METRICS if m not in metrics and any(m in r["metrics"] for r in results.rows)]
     priced = any(row.get("cost") for row in results.rows)
-    head = ["design", "stage", "seed", *metrics, "warm start", "step", "hours"]
+    costs = [row["inference"] for row in results.rows if "inference" in row]
+    head = ["design", "stage", "seed", *metrics, "warm start", *(["ms"] if costs else []), "step", "hours"]
     head += [*(["cost"] if priced else []), "verdict", "run"]
     titles = "".join(f'<th aria-sort="none"><button>{escape(text)}</button></th>' for text in head)
     order = sorted(results.rows, key=lambda row: STAGES.index(row["stage"]))
-    body = "".join(_run(results, row, metrics, priced) for row in order)
+    body = "".join(_run(results, row, metrics, priced, bool(costs)) for row in order)
+    speed = f" ms: latency of one {costs[0]['px']} px output on {costs[0]['device']}." if costs else ""
     stages = "".join(f'<option value="{s}">{s}</option>' for s in STAGES)
     return section(
         "All runs",
@@ -72,23 +74,25 @@ def runs_table(results: SweepResults) -> str:
         f'<span class="count"></span></p><div class="wide tall"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
-        f"Warm start: {escape(results.perceptual)} before the GAN phase.</p>",
+        f"Warm start: {escape(results.perceptual)} before the GAN phase.{escape(speed)}</p>",
         "trials",
     )
 
 
-def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool) -> str:
+def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, timed: bool) -> str:
     """Return one table row; cells with a number carry it in `data-v` for sorting."""
     values = row["metrics"]
     hours = row["gpu_hours"] or row["cpu_hours"]
     measured = {} if has_no_result(row) else values
     warm = values.get(f"warm/{results.perceptual}")
+    ms = row.get("inference", {}).get("ms")
     columns = [
         (row["design"], None),
         (row["stage"], None),
         (str(row["seed"]), row["seed"]),
         *((format_metric(m, measured.get(m)), measured.get(m)) for m in metrics),
         (format_metric(results.perceptual, warm), warm),
+        *([("–" if ms is None else f"{ms:.3g}", ms)] if timed else []),
         (f"{row['steps']} of {row['max_steps']}", row["steps"]),
         (f"{hours:.3f} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
         *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),

@@ -1,6 +1,6 @@
 """One row of leaderboard.json: a trial's settings, metrics, cost and checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -58,6 +58,8 @@ class Row(TypedDict, total=False):
     """Confirm: step and metrics of the last checkpoint."""
     of: str
     """Test: trial_id of the confirmed row."""
+    inference: dict[str, Any]
+    """ms and memory_mb of one output of px x px pixels on `device` (trainers/benchmarks/cost.py)."""
     per_image: dict[str, list[float]]
     keys: list[str]
     sentinels: dict[str, dict[str, Any]]
@@ -98,6 +100,8 @@ class RowContext:
     """GPUs that a trial holds, or the share of one."""
     price: float
     """Price of a GPU-hour."""
+    inference: Callable[[Mapping[str, Any]], Mapping[str, Any] | None] = lambda values: None
+    """The inference cost of a design by its values; None if it was not measured."""
 
 
 def make_row(trial: EndedTrial, context: RowContext) -> Row:
@@ -132,6 +136,8 @@ def make_row(trial: EndedTrial, context: RowContext) -> Row:
         "finished": report.status is Status.COMPLETE,
         "values": dict(trial.values),
     }
+    if cost := context.inference(trial.values):
+        row["inference"] = dict(cost)
     if trial.lineage is not None:
         row["lineage"] = dict(trial.lineage)
     return row

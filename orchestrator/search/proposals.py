@@ -21,7 +21,7 @@ def starting_points(space: Space, trials: int, sampler: str, seed: int) -> list[
         is_subset = trials < len(grid)  # a subset is drawn, because the first axis hardly varies at the start
         return random.Random(seed).sample(grid, trials) if is_subset else list(grid)
     if len(space.architectures()) <= trials:
-        return [dict(p) for p in space.points[:trials]]
+        return [dict(p) for p in space.points[:trials] if space.allows(p)]
     return list(draw(space, trials, seed))
 
 
@@ -50,6 +50,7 @@ def draw(space: Space, trials: int, seed: int) -> Iterator[Design]:
         study.enqueue_trial(point)
     for _ in range(trials):
         trial = study.ask()
-        values = space(trial)
+        while not space.allows(values := space(trial)):
+            trial = study.ask()
         # params has the switches of axes that may be off, values the axes that follow from others
         yield trial.params | values

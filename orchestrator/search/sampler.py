@@ -6,11 +6,13 @@ from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from orchestrator.results.trial_report import RANKED, Status, TrialReport
 from orchestrator.search.hooks import hooks_of
+from orchestrator.search.space import Space
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
@@ -58,8 +60,12 @@ class ConstrainedOptunaSearch(OptunaSearch):
         if self._ot_trials and hooks is not None and hooks.is_budget_spent():
             return Searcher.FINISHED
         values = super().suggest(trial_id)
-        self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
         assert self._ot_study is not None  # suggest has created it
+        while isinstance(self._space, Space) and values and not self._space.allows(values):
+            # Optuna learns nothing from a trial that failed
+            self._ot_study.tell(self._ot_trials.pop(trial_id), state=TrialState.FAIL)
+            values = super().suggest(trial_id)
+        self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
         self._ot_study.set_user_attr(METRICS_OF, [name.removeprefix(RANKED) for name in self.metric])
         return values
 

@@ -75,6 +75,8 @@ class Space:
     """The sampler if --sampler names none (orchestrator/search/sampler.py)."""
     stopping: str = "none"
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
+    excluded: tuple[dict[str, Any], ...] = ()
+    """Architectures that no trial may have, set by a sweep for those slower than objective.max_ms."""
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Return the values of one design, drawn by `trial`; those of derived axes follow."""
@@ -122,9 +124,15 @@ class Space:
                     f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
                 )
         for values in self._combinations(names):
-            if values not in distinct:
+            if values not in distinct and self.allows(values):
                 distinct.append(values)
         return distinct
+
+    def allows(self, values: Mapping[str, Any]) -> bool:
+        """Return True unless the design of these values has an excluded architecture."""
+        return not self.excluded or {n: v for n, v in values.items() if n in self.axes and in_key(n)} not in (
+            self.excluded
+        )
 
     def grid(self) -> tuple[dict[str, Any], ...]:
         """Return every design, as starting points.
@@ -142,7 +150,7 @@ class Space:
         points: list[dict[str, Any]] = []
         for values in self._combinations(list(self.axes)):
             point = {n: v for n, v in values.items() if n in drawn}
-            if point not in points:
+            if point not in points and self.allows(values):
                 points.append(point)
         return tuple(points)
 

@@ -3,6 +3,7 @@
 request          Request, every option that decides what a sweep does
 resume           the request of a new sweep, and of one that is resumed
 checks, plan     checks before anything is spent; stages, rungs and warm starts
+latency          latency and memory of architectures; those too slow to train
 cost_estimate    hours and cost of a plan, from timed steps
 run              run_sweep
 context          SweepContext, what the stages share

@@ -69,7 +69,8 @@ class SweepContext:
     def row_context(self) -> RowContext:
         """The facts that all rows of the sweep share."""
         metrics, price = self.request.metrics, self.request.price_per_gpu_hour
-        return RowContext(self.objectives, metrics, self.bicubic, self.protocol, self.gpus, price)
+        shared = (self.objectives, metrics, self.bicubic, self.protocol, self.gpus, price)
+        return RowContext(*shared, self.plan.inference_of)
 
     def slots(self) -> int:
         """Return how many trials run at once now; a change is printed."""

@@ -1,6 +1,7 @@
 """The plan of a sweep: stages, rungs and warm starts of a checked request."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -25,10 +26,11 @@ from orchestrator.sweep.checks import (
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
+from trainers.benchmarks.cost import InferenceCost
 from trainers.config import flatten, override, with_pixels
 from trainers.evaluate import Evaluator
 from trainers.metrics import require
-from trainers.warm_start_key import warm_start_key
+from trainers.warm_start_key import in_key, warm_start_key
 
 
 @dataclass
@@ -40,10 +42,31 @@ class SweepPlan:
     space: Space
     storage: Storage
     images: dict[str, ImageSet]
-    architectures: list[dict[str, Any]]
-    warm_keys: list[str]
+    architectures: list[dict[str, Any]] = field(default_factory=list)
+    warm_keys: list[str] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     """Indices of architectures that have no warm start yet."""
+    costs: list[tuple[dict[str, Any], InferenceCost]] = field(default_factory=list)
+    """Each architecture with its latency and memory (orchestrator/sweep/latency.py)."""
+
+    def inference_of(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the latency and memory of the design of these values; None if they were not measured."""
+        wanted = {n: v for n, v in values.items() if in_key(n)}
+        found = (c for design, c in self.costs if all(wanted.get(n) == v for n, v in design.items()))
+        return next(map(asdict, found), None)
+
+    def find_architectures(self, resume: bool) -> None:
+        """List the architectures that trials may have, and those without a warm start."""
+        r, digest = self.request, self.images["train"].digest
+        self.architectures = planned_architectures(self.space, r.trials, r.sampler, r.seed)
+        designs, base = [override(r.config, a) for a in self.architectures], flatten(r.config)
+        sources = [source for d in designs if (source := warm_starts.source(d, "warm", base))]
+        self.warm_keys = [warm_start_key(source, digest) for source in sources]
+        ready = [warm_starts.ready(self.storage, key) for key in self.warm_keys]
+        if resume:  # as it was planned: Tune knows the warm trials by their place in this list
+            planned = sweep_folder.read_facts(self.storage, r.name)["plan"]["warm"]
+            ready = [key not in planned for key in self.warm_keys]
+        self.missing = [i for i, there in enumerate(ready) if not there]
 
     @property
     def digests(self) -> dict[str, str]:
@@ -193,16 +216,9 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
         images = open_every_role(request)
         request = replace(request, config=with_pixels(request.config, images["train"].format))
         check_training(request, space, images)
-    architectures = planned_architectures(space, request.trials, request.sampler, request.seed)
-    configs = [override(request.config, a) for a in architectures]
-    base = flatten(request.config)
-    sources = [source for c in configs if (source := warm_starts.source(c, "warm", base))]
-    keys = [warm_start_key(source, images["train"].digest) for source in sources]
-    missing = [i for i, k in enumerate(keys) if not warm_starts.ready(storage, k)]
-    if resume:  # as it was planned: Tune knows the warm trials by their place in this list
-        planned = sweep_folder.read_facts(storage, request.name)["plan"]["warm"]
-        missing = [i for i, k in enumerate(keys) if k in planned]
-    return SweepPlan(request, space, storage, images, architectures, keys, missing)
+    plan = SweepPlan(request, space, storage, images)
+    plan.find_architectures(resume)
+    return plan
 
 
 def check_name_is_free(storage: Storage, name: str) -> None:

@@ -32,6 +32,7 @@ from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.held_out import evaluate_on_val
+from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
 from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import sweep_result
@@ -90,6 +91,9 @@ def run_sweep(
         check = check_worker(plan, capacity)
         if check.total_bytes:
             say(check.describe())
+        plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
+        for line in leave_out_slow(plan, resume):
+            say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)
         facts |= kept_facts(plan) if resume else _floor(plan, capacity)
         return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
@@ -254,6 +258,7 @@ def _facts(
         },
         "warm_starts": {"trained": to_train, "reused": len(plan.warm_keys) - to_train},
         "tracking_uri": request.chosen_tracking_uri,
+        "inference": as_plain(plan.costs),
         "plan": {"warm": [plan.warm_keys[i] for i in plan.missing]},
         "experiment": experiment_name(request.name),
         "parent_run_id": None,

@@ -1,6 +1,7 @@
 """The cost of a network as it is used for inference: parameters, multiply-accumulates, latency."""
 
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,7 +9,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainers.config import TrainConfig, override
-from trainers.device import wait_for_device
+from trainers.device import describe_device, wait_for_device
+from trainers.live_bytes import LiveBytes
 from trainers.models import bands_of, deployed
 from trainers.state import new_state
 from trainers.step_losses import build_features
@@ -48,6 +50,37 @@ def step_flops(config: TrainConfig, phase: str) -> float:
         bands = single.generator.image_channels
         step(torch.rand(1, bands, side, side), torch.rand(1, bands, small, small))
     return float(counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class InferenceCost:
+    """Latency and memory of one output of a stated size on a stated device."""
+
+    ms: float
+    """Median milliseconds."""
+    memory_mb: float
+    """Most megabytes of tensors at once, weights and both images included; the same on every device."""
+    px: int
+    """Side of the output in pixels."""
+    device: str
+
+    def describe(self) -> str:
+        """Return the cost in words."""
+        return f"{self.ms:.3g} ms and {self.memory_mb:.3g} MB at {self.px}x{self.px} on {self.device}"
+
+
+@torch.inference_mode()
+def inference_cost(network: nn.Module, scale: int, px: int = 256) -> InferenceCost:
+    """Return what one `px` x `px` output costs on the network's device."""
+    device = next(network.parameters()).device
+    used = deployed(network)
+    with LiveBytes() as live:
+        for tensor in (*used.parameters(), *used.buffers()):
+            live.count(tensor)
+        used(torch.rand(1, bands_of(network), px // scale, px // scale, device=device))
+    threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+    ms = latency_ms(network, scale, px)
+    return InferenceCost(ms, live.peak / 1e6, px, describe_device(device) + threads)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.benchmarks.cost import gmacs, latency_ms, parameters
+from trainers.benchmarks.cost import gmacs, inference_cost, parameters
 from trainers.benchmarks.formats import Block, TableRow, csv_text, latex, results_markdown
 from trainers.benchmarks.sets import TestSet
 from trainers.evaluate import RESIZERS, Evaluation, Evaluator
@@ -81,10 +81,12 @@ def _check_names(*groups: list[str]) -> None:
 
 
 def _costs(model: Model) -> dict[str, float]:
+    cost = inference_cost(model.network, model.scale)
     return {
         "params": parameters(model.network),
         "gmacs": gmacs(model.network, model.scale),
-        "latency_ms": latency_ms(model.network, model.scale),
+        "latency_ms": cost.ms,
+        "memory_mb": cost.memory_mb,
     }
 
 

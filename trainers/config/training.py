@@ -142,6 +142,15 @@ class ObjectiveConfig:
     delta_db: float = 3.0
     """Largest loss of distortion against the warm start that is feasible, in units of that metric. Published
     SRGAN and ESRGAN are 1.6 to 2.7 dB below their warm starts."""
+    max_ms: float = 0.0
+    """Largest latency of a design in milliseconds on the device of the trials; slower ones are left out
+    before they cost anything. 0: no limit."""
+    ms_px: int = 256
+    """Side in pixels of the output whose latency and memory are measured."""
+
+    def __post_init__(self) -> None:
+        at_least("objective", self, 0, "max_ms")
+        at_least("objective", self, 64, "ms_px")
 
 
 def check_objective_apart(loss: LossConfig, objective: ObjectiveConfig) -> None:

@@ -82,3 +82,8 @@ def test_the_snippet_upscales_a_picture_as_it_stands(tmp_path, monkeypatch):
     monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda uri: served)
     exec(code, {})
     assert (np.asarray(Image.open("large.png")) == small.repeat(2, 0).repeat(2, 1)).all()
+
+
+def test_the_cost_of_inference_is_named_with_size_and_device():
+    cost = {"ms": 12.0, "memory_mb": 40.0, "px": 256, "device": "a card"}
+    assert "- Inference: 12 ms and 40 MB at 256x256 on a card" in card(SWEEP, ROW | {"inference": cost})

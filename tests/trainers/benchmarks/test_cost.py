@@ -4,7 +4,7 @@ import pytest
 from helpers.tiny import tiny
 from torch import nn
 
-from trainers.benchmarks.cost import gmacs, latency_ms, parameters, step_flops
+from trainers.benchmarks.cost import gmacs, inference_cost, latency_ms, parameters, step_flops
 from trainers.config import GeneratorConfig
 from trainers.models import build_generator
 
@@ -17,6 +17,13 @@ def test_costs_of_srresnet_are_counted():
     tail = 1280 * 720 * 8 * 3 * 81
     assert gmacs(network, 2) == pytest.approx((trunk + tail) / 1e9, rel=1e-6)
     assert latency_ms(network, 2, side=32, repeats=2) > 0
+
+
+def test_the_memory_of_one_convolution_is_its_weights_and_both_images():
+    cost = inference_cost(nn.Conv2d(3, 3, 3, padding=1), 1, px=64)
+    images, blocks = 2 * 4 * 3 * 64 * 64, 2 * 512  # weights and bias take one block of the allocator each
+    assert cost.px == 64 and cost.ms > 0 and cost.memory_mb * 1e6 == images + blocks
+    assert "MB at 64x64 on" in cost.describe() and "threads: " in cost.device
 
 
 def test_one_convolution_costs_its_weights_at_each_pixel():

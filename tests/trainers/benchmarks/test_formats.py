@@ -11,7 +11,9 @@ MEASURED = Block(
     [
         TableRow("bicubic", {A: 28.417, B: 0.81, C: 51.0}),
         TableRow(
-            "ours", {A: 30.118, B: 0.85, C: 20.04}, {"params": 1547350, "gmacs": 2.04, "latency_ms": 7.5}
+            "ours",
+            {A: 30.118, B: 0.85, C: 20.04},
+            {"params": 1547350, "gmacs": 2.04, "latency_ms": 7.5, "memory_mb": 40.2},
         ),
     ],
     ranked=True,
@@ -23,9 +25,9 @@ QUOTED_BLOCK = Block(
 
 def test_the_best_is_bold_by_direction_and_never_across_blocks():
     text = results_markdown([MEASURED, QUOTED_BLOCK], {"Set5 psnr_y": "Y, shaved"})
-    assert "| ours | **30.12** | **0.8500** | **20.0** | 1,547,350 | 2.0 | 7.5 |" in text
-    assert "| bicubic | 28.42 | 0.8100 | 51.0 |  |  |  |" in text
-    assert "| theirs | 99.00 |  |  |  |  |  |" in text
+    assert "| ours | **30.12** | **0.8500** | **20.0** | 1,547,350 | 2.0 | 7.5 | 40.2 |" in text
+    assert "| bicubic | 28.42 | 0.8100 | 51.0 |  |  |  |  |" in text
+    assert "| theirs | 99.00 |  |  |  |  |  |  |" in text
     assert (
         text.index("**measured here**") < text.index("**quoted: a paper**") < text.index("- Set5 psnr_y: Y")
     )
