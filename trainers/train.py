@@ -30,6 +30,8 @@ from trainers.training import TrainingRun
 
 # A run may resume with other values of these settings: they do not change its result.
 MACHINE = ("run.device", "run.threads")
+BICUBIC = "bicubic.json"
+"""File of bicubic's metrics on val, beside config.json."""
 
 
 def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = ()) -> Path:
@@ -64,7 +66,8 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
 def best_candidate(config: TrainConfig, out: Path) -> Path:
     """Return the folder of the best candidate; the last checkpoint if there are no candidates.
 
-    Feasible candidates (Objectives.floor) come first and are ordered by perception.
+    Feasible candidates (Objectives.floor) come first and are ordered by perception. A run that began with
+    random weights has no warm start: bicubic takes its place.
 
     Raises:
         UserError: the folder holds no checkpoint of a run.
@@ -77,6 +80,8 @@ def best_candidate(config: TrainConfig, out: Path) -> Path:
         return last
     objectives = Objectives.of(config.objective)
     warm_start = read_extra(last)["progress"]["curve"][0]
+    if not (config.run.psnr_steps or config.run.start_from):
+        warm_start = json.loads((out / BICUBIC).read_text())
     return min(measured, key=lambda p: objectives.order(measured[p], warm_start))
 
 
@@ -112,6 +117,7 @@ def _begin(
         return
     atomic_write(out / "config.json", (json.dumps(portable(config), indent=1) + "\n").encode())
     bicubic = evaluator.measure_resizer("bicubic").summary
+    (out / BICUBIC).write_text(json.dumps(bicubic) + "\n")
     print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from experiments import recipes, spaces
 from experiments.common import cli
 from orchestrator.sweep.request import Request
+from trainers.config import flatten
 
 if TYPE_CHECKING:  # --help must not wait for torch
     from orchestrator.sweep.resume import LoadedSpace
@@ -16,6 +17,7 @@ class SweepOptions(Request):
     """Options of a sweep; every setting of a run follows under its dotted name."""
 
     RARE: ClassVar = (
+        "start_licence",
         "sampler",
         "stopping",
         "repeat_top",
@@ -53,7 +55,10 @@ def requested(options: SweepOptions) -> tuple[Request, "LoadedSpace"]:
     if options.resume:
         request = resume.resumed_request(options, options.resume)
         return request, resume.load_space(request, spaces.build, True)
-    request = resume.new_request(options)
+    recipe = recipes.build(options.config.recipe)
+    given, default = flatten(options.config), flatten(recipe)
+    changed = [f"--{name.replace('_', '-')}" for name in given if given[name] != default[name]]
+    request = resume.new_request(options, changed)
     space = resume.load_space(request, spaces.build)
-    resume.check_not_varied(options.config, recipes.build(options.config.recipe), space.space)
+    resume.check_not_varied(request.config, recipe, space.space)
     return request, space

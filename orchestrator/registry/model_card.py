@@ -89,6 +89,7 @@ def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str
     )
     own = [value for value in row.get("config", {}).values() if plugins.parse(value)]
     cost = row.get("inference")
+    start = sweep.get("start")
     lines = {
         "Design": row["design"],
         "Inference": InferenceCost(**cost).describe() if cost else "",
@@ -97,6 +98,7 @@ def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str
         "Command": sweep["command"],
         "Commit": sweep["commit"],
         "Data": data,
+        "Started from": "{source} (key {key}, licence {licence})".format(**start) if start else "",
         "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}; decision number "
         f"{facts['upsweep.gate.uses']} on them for this model",
         "Steps": " of ".join(str(row[name]) for name in ("steps", "max_steps") if name in row),

@@ -6,8 +6,6 @@ from orchestrator.report.data import SweepResults
 from orchestrator.results.row import Row
 from trainers.metrics import METRICS
 
-REFERENCES = {"bicubic": "bicubic", "warm": "its warm start"}
-
 
 def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:
     """Compare every other confirmed design with the pick on the test images, in the perceptual metric.
@@ -31,24 +29,24 @@ def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:
 
 
 def against_references(results: SweepResults, metric: str) -> dict[str, Verdict]:
-    """Return the verdict of the pick against bicubic and against its own warm starts, on test.
+    """Return "bicubic" and "warm" with the verdict of the pick against it, against warm starts, on test.
 
     Each network is paired with the warm start of its seed; empty if the test images were not opened.
     """
     tests = results.pick.tests if results.pick else []
-    named = {name: f"{key}/{metric}" for key, name in REFERENCES.items()}
     comparisons = {
-        name: _compare(tests, metric, tests, theirs)
-        for name, theirs in named.items()
-        if tests and all(theirs in row["metrics"] for row in tests)
+        name: _compare(tests, metric, tests, f"{name}/{metric}")
+        for name in ("bicubic", "warm")
+        if tests and all(f"{name}/{metric}" in row["metrics"] for row in tests)
     }
     return between_designs(comparisons, METRICS[metric].direction)
 
 
 def compare_with_references(results: SweepResults) -> str:
     """Return a sentence with the verdicts against bicubic and warm starts; empty before the test stage."""
+    words = {"bicubic": "bicubic", "warm": results.warm_name}
     parts = [
-        f"{metric} against {name}: {_format_verdict(verdict)}"
+        f"{metric} against {words[name]}: {_format_verdict(verdict)}"
         for metric in (results.perceptual, results.distortion)
         for name, verdict in against_references(results, metric).items()
     ]

@@ -57,6 +57,12 @@ class SweepResults:
         return 1 if METRICS[self.perceptual].direction == "min" else -1
 
     @property
+    def warm_name(self) -> str:
+        """The network that the GAN phases started from, in words."""
+        start = self.sweep.get("start")
+        return f"{start['source']}, the file it started from" if start else "its warm start"
+
+    @property
     def designs(self) -> list[Design]:
         """Confirmed designs, the pick first, then by the perceptual metric."""
         return sorted(_designs(self.sweep, self.rows), key=self._order)

@@ -22,13 +22,15 @@ def headline(results: SweepResults) -> str:
     if results.sweep.get("unbeaten"):
         return f"No GAN deserves to ship: {results.sweep['pick_reason']}."
     gain, warm = results.gain(pick, "bicubic"), results.gain(pick, "warm")
-    verdict = against_references(results, results.perceptual).get("its warm start")
-    said = "beats its warm start" if verdict and verdict.word == BEATS else "was picked on val"
+    verdict = against_references(results, results.perceptual).get("warm")
+    said = f"beats {results.warm_name}" if verdict and verdict.word == BEATS else "was picked on val"
     parts = [f"{pick.name} {said}"]
     if gain is not None:
         parts.append(f"{results.perceptual} {share(gain)} than bicubic")
     if warm is not None:
-        parts.append(f"{share(warm)} than its warm start")
+        parts.append(f"{share(warm)} than {results.warm_name}")
+    if against_sentinels(results):  # all of them: otherwise it would not ship
+        parts.append("better than every sentinel on test")
     return ", ".join(parts) + "."
 
 

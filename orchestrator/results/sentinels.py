@@ -6,6 +6,7 @@ SENTINELS = {
     "sharpened": "its warm start under an unsharp mask",
     "noisy": "its warm start with noise",
     "longer": "a longer PSNR phase of equal cost",
+    "grid": "its warm start by the pattern on its upsampling grid",
 }
 
 

@@ -24,6 +24,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 FACTS, LEADERBOARD, REPORT = "sweep.json", "leaderboard.json", "report.html"
 ROW_KEYS = ("stage", "trial_id")
 """Without these an entry of leaderboard.json is no row."""
+START = "start"
+"""Checkpoint of the network that run.start_from named when the sweep began."""
 
 
 def work_dir(storage: str) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -24,8 +25,10 @@ from trainers.config import TrainConfig
 from trainers.device import limit_memory
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS
+from trainers.metrics.artifacts import grid_detail
+from trainers.metrics.image_view import View, Views
 from trainers.objectives import Objectives
-from trainers.sentinels import STRENGTHS, edit, strongest
+from trainers.sentinels import GRID_LIMIT, STRENGTHS, edit, strongest
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
             difference = evaluator.difference(metric, images[""], images[name])
             interval = set_difference(difference, len(own.keys))
         sentinels[name] = {"strength": strengths.get(name), **_plain(interval, metric)}
+    if held_out.objectives is not None and "warm" in images:
+        sentinels["grid"] = _grid(images[""], images["warm"], config.generator.scale)
     seconds = time.monotonic() - began
     return {
         "summary": summary,
@@ -156,6 +161,13 @@ def _strengths(
     images = evaluator.upscale(warm)
     measured = evaluator.measure_images(images)
     return {n: strongest(n, images, measured, evaluator, held_out.objectives) for n in STRENGTHS}
+
+
+def _grid(own: Sequence[np.ndarray], warm: Sequence[np.ndarray], scale: int) -> dict[str, Any]:
+    """Return the difference in grid_detail against the warm start, beaten if it is within GRID_LIMIT."""
+    ours, theirs = (grid_detail(views := Views(View(x, scale) for x in made), views) for made in (own, warm))
+    interval = _plain(paired_bootstrap(ours, theirs), "grid_detail")
+    return interval | {"strength": None, "beaten": interval["interval"][0] <= GRID_LIMIT}
 
 
 def _plain(interval: Interval, metric: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ RESERVED = (
     "mlflow.db",
     "registry",
     "compiled",
+    "starts",
 )
 ALSO_MEASURED = {True: "ssim_y", False: "ssim"}
 """Metric beside the objectives, of 8-bit RGB and of other images."""
@@ -82,6 +83,12 @@ class Request:
     """Folder or URL (s3://...) that keeps sweeps, warm starts and checkpoints."""
     tracking_uri: str = may_change("")
     """MLflow server or database; empty: an SQLite file in --storage."""
+    start: str = ""
+    """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of fetch_weights.py) whose
+    network every trial trains further. It decides the generator, replaces the PSNR phase, and is what to beat
+    in every stage; spaces of losses and rates fit (default: balance)."""
+    start_licence: str = ""
+    """Licence of that file, if it states none; it is stored with the sweep."""
     seed: int = 0
     """Seed of the sampler that draws designs."""
     gpus_per_trial: float = 0.0

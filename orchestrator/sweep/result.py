@@ -94,6 +94,8 @@ def shipped(
         why = f"{best['design']} is no better than {in_words(unbeaten)}" if best else reason
         told = f"{why}; so the PSNR network that is best on val ships"
         return facts | {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
+    if unbeaten:
+        reason += f"; it is no better than {in_words(unbeaten)}, but there is no PSNR network to ship instead"
     return facts | {"pick": gan, "pick_design": best and best["design"], "pick_reason": reason}
 
 

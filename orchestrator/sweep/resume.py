@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from datasets.errors import UserError
 from datasets.files import untrusted
 from orchestrator.results import sweep_folder
+from orchestrator.results.sweep_folder import START
 from orchestrator.search import space_file
 from orchestrator.search.space import Space
 from orchestrator.search.space_file import SpaceFile
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # --status and --help must not wait for torch
     from orchestrator.sweep.plan import SweepPlan
 
 ROLES = ("train", "val", "test")
+STARTED_SPACE = "balance"
+"""Space of a sweep with --start, whose file decides the architecture."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,28 @@ class LoadedSpace:
     file: SpaceFile | None = None
 
 
-def new_request(options: Request) -> Request:
-    """Return the request of a new sweep: images folded into the config, a free name, the default space."""
+def new_request(options: Request, words: Sequence[str] = ()) -> Request:
+    """Return the request of a new sweep: images folded into the config, a free name, the default space.
+
+    With --start its network is in the config, as a checkpoint below the work folder (trainers/start.py);
+    `words` are the options of settings that were given, among which the generator's may not be then.
+
+    Raises:
+        UserError: the file of --start cannot be used.
+    """
     request = Request(**{f.name: getattr(options, f.name) for f in fields(Request)})
     images = {f"data.{role}": getattr(request, role) for role in ROLES if getattr(request, role)}
     config = override(request.config, images)
-    return replace(
-        request,
-        config=config,
-        space=request.space or ("demo" if config.recipe == "demo" else "full"),
-        name=request.name or _free_name(request.storage, config.recipe),
-    )
+    name, space = request.name or _free_name(request.storage, config.recipe), request.space
+    if request.start:
+        from trainers.start import start_in  # torch: --status need not wait for it
+
+        folder, space = request.work_dir, space or STARTED_SPACE
+        config, _ = start_in(
+            folder / "starts" / name, request.start, config, words, folder, request.start_licence
+        )
+    space = space or ("demo" if config.recipe == "demo" else "full")
+    return replace(request, config=config, space=space, name=name)
 
 
 def resumed_request(options: Request, name: str) -> Request:
@@ -65,6 +79,11 @@ def resumed_request(options: Request, name: str) -> Request:
             f"--name: its warm starts are used again"
         )
     request = Request.from_json(facts["request"])
+    if storage.exists(
+        f"{name}/{START}/manifest.json"
+    ):  # the folder that it began with may be another machine's
+        start = storage.fetch(f"{name}/{START}", request.work_dir)
+        request = replace(request, config=override(request.config, {"run.start_from": str(start)}))
     default = type(options)()
     given = {
         f.name: getattr(options, f.name)
@@ -108,6 +127,12 @@ def load_space(request: Request, named: Callable[[str], Space], resume: bool = F
 def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> None:
     """Raise UserError if a setting was given that the space varies: each trial would replace it."""
     given, default = flatten(config), flatten(recipe)
+    decided = [name for name in space.axes if name.startswith("generator.")]
+    if config.run.start_from and not config.run.psnr_steps and decided:
+        raise UserError(
+            f"--start decides the generator, which space {space.name} varies ({decided[0]}): choose a --space "
+            f"of losses and rates, such as {STARTED_SPACE} or optimizer"
+        )
     for name in space.axes:
         if given[name] != default[name]:
             raise UserError(

@@ -21,6 +21,7 @@ from orchestrator.results.sweep_folder import (
     FACTS,
     LEADERBOARD,
     REPORT,
+    START,
     read_facts,
     read_rows,
     write_facts,
@@ -43,6 +44,7 @@ from orchestrator.sweep.worker_check import check_worker
 from orchestrator.tracking.run_key import experiment_name
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers import plugins
+from trainers.checkpoint import read_extra
 from trainers.config import flatten
 
 Say = Callable[[str], Any]
@@ -117,6 +119,8 @@ def _run_recorded(
     own = plugins.files_of([*flatten(request.config).values(), *plan.space.own_names()])
     for file, text in own.items():
         storage.write_text(f"{name}/submission/{file}", text)
+    if request.config.run.start_from and not resume:
+        storage.publish(Path(request.config.run.start_from), f"{name}/{START}")
     write_facts(storage, name, facts)
     try:
         record.start(flatten(request.config), _tags(facts), plan.images)
@@ -256,6 +260,7 @@ def _facts(
             role: {"spec": request.config.data.source(role), "digest": s.digest, "n": len(s)}
             for role, s in plan.images.items()
         },
+        "start": read_extra(Path(source)).get("start") if (source := request.config.run.start_from) else None,
         "warm_starts": {"trained": to_train, "reused": len(plan.warm_keys) - to_train},
         "tracking_uri": request.chosen_tracking_uri,
         "inference": as_plain(plan.costs),

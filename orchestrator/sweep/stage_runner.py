@@ -9,7 +9,7 @@ from ray import tune
 
 from datasets.errors import UserError
 from orchestrator.results.row import Row
-from orchestrator.results.sweep_folder import read_stage, write_decisions, write_stage
+from orchestrator.results.sweep_folder import START, read_stage, write_decisions, write_stage
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
 from orchestrator.search.hooks import active
 from orchestrator.search.proposals import starting_points
@@ -191,6 +191,7 @@ def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
         metrics=request.metrics,
         least=context.least,
         bicubic=context.bicubic,
+        start=context.path(START) if request.config.run.start_from else "",
         ranks=request.ranks,
         gpus=request.gpus_per_rank if context.capacity.gpus else 0.0,
     )

@@ -1,6 +1,6 @@
 """Everything that the parts of a trial share, fixed before it starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.reporter import Reporter, TuneReporter
 from orchestrator.trial.spec import TrialSpec, scratch_of
 from trainers import checkpoint
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, override
 from trainers.distributed import ALONE, Ranks
 from trainers.warm_start_key import warm_start_key
 
@@ -64,6 +64,10 @@ class TrialContext:
             RuntimeError: the images on this node differ from those that the driver saw.
         """
         scratch = scratch_of(spec, trial_id, rank.ranks.rank if rank else 0)
+        storage = Storage(spec.storage)
+        if spec.start:  # this node may not have the folder of the machine that the sweep began on
+            start = {"run.start_from": str(storage.fetch(spec.start, scratch))}
+            config, spec = override(config, start), replace(spec, base=spec.base | start)
         rank = rank or RankContext(ALONE, open_device(config.run, spec.gpus), TuneReporter(scratch))
         inputs = open_inputs(
             config.data,
@@ -74,7 +78,6 @@ class TrialContext:
             rank.device,
             (rank.ranks.rank, rank.ranks.world),
         )
-        storage = Storage(spec.storage)
         return cls(trial_id, config, spec, lineage or Lineage(), rank, storage, scratch, inputs)
 
     def name(self, part: str) -> str:

@@ -39,6 +39,8 @@ class TrialSpec:
     """Signed distortion below which no network is feasible (Objectives.least)."""
     bicubic: dict[str, float] = field(default_factory=dict)
     """Metrics of bicubic upscaling on val, which is what to beat where there is no warm start."""
+    start: str = ""
+    """Storage name of the checkpoint that run.start_from stands for; empty if it names none."""
     ranks: int = 1
     """Processes of a trial; if more than one, each has its own device (orchestrator/trial/distributed.py)."""
     gpus: float = 0.0

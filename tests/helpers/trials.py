@@ -70,11 +70,12 @@ def photographs(tmp_path_factory):
 def new_context(tmp_path, photographs):
     """new_context(stage, lineage, **settings) -> the context of a trial of one process."""
 
-    def make(stage, lineage=NO_LINEAGE, **settings):
+    def make(stage, lineage=NO_LINEAGE, start="", **settings):
         data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
         config = override(CONFIG, flatten(data, "data.") | settings)
         digests = {r: inputs.open_role(config.data, r, tmp_path).digest for r in ("train", "val")}
         storage, measured = str(tmp_path / "runs"), {"metrics": ("psnr_y", "swd"), "bicubic": BICUBIC}
+        measured["start"] = start
         spec = TrialSpec("s", stage, storage, str(tmp_path), flatten(config), digests, **measured)
         return TrialContext.open(f"{stage}-{lineage.start_step or 1}", config, spec, lineage)
 

@@ -156,6 +156,14 @@ def test_without_a_feasible_candidate_the_one_nearest_the_floor_is_chosen(tmp_pa
     assert train.best_candidate(config, tmp_path).name == "00000004"
 
 
+def test_without_a_warm_start_bicubic_sets_the_floor_and_not_the_random_weights(tmp_path):
+    """Random weights begin at 9 dB: below them nothing would be infeasible."""
+    config = tiny(run__psnr_steps=0, objective__delta_db=1.0)
+    finished_run(tmp_path, config, {0: (9.0, 50.0), 2: (20.0, 1.0), 4: (25.0, 4.0), 6: (24.8, 6.0)})
+    (tmp_path / "bicubic.json").write_text(json.dumps({"psnr_y": 25.5, "swd": 8.0}))
+    assert train.best_candidate(config, tmp_path).name == "00000004"
+
+
 def test_a_psnr_run_ends_with_its_last_checkpoint(photographs, storage, tmp_path):
     config = small(photographs, run__gan_steps=0)
     assert train.train(config, tmp_path / "out", storage).name == "psnr-00000006"

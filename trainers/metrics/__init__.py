@@ -4,7 +4,7 @@ A metric is a function of two equally long sets of images, generated and real (`
 value per image, or one value for the set. trainers/evaluate.py makes the images.
 
 bands              psnr, ssim, sam, ergas: all bands of any depth
-artifacts          lr_consistency, colour_shift, checkerboard, sharpness_gap
+artifacts          lr_consistency, colour_shift, checkerboard, grid_detail, sharpness_gap
 distortion         psnr_y, psnr_rgb, rmse_y, ssim_y, ms_ssim_y
 lpips, dists, niqe the published perceptual metrics of these names
 swd                sliced Wasserstein distance
@@ -219,6 +219,12 @@ _BUILT_IN: dict[str, Metric] = {
         direction="min",
         protocol=f"spread of fine energy over the upsampling grid, BT.601 Y rounded to {_SHAVE}",
         function=artifacts.checkerboard,
+    ),
+    "grid_detail": Metric(
+        name="grid_detail",
+        direction="min",
+        protocol=f"share of fine detail that repeats on the upsampling grid, BT.601 Y rounded to {_SHAVE}",
+        function=artifacts.grid_detail,
     ),
     "sharpness_gap": Metric(
         name="sharpness_gap",

@@ -57,7 +57,7 @@ def checkerboard(sr: Views, hr: Views) -> list[float]:
     Transposed convolutions with overlap and pixel shuffle without ICNR leave such a pattern (Odena et al.,
     2016); photographs do not. Measured weakness (docs/results.md): it is blind to patterns that are equally
     strong at each position of the grid: a checkerboard of 2 or 4 px betters it by up to 86 %, noise by up
-    to 89 %.
+    to 89 %; bicubic enlargement has 0.43. `grid_detail` tells these apart.
     """
     return [_unevenness(view.y, view.border) for view in sr]
 
@@ -65,11 +65,35 @@ def checkerboard(sr: Views, hr: Views) -> list[float]:
 def _unevenness(y: np.ndarray, scale: int) -> float:
     if scale < 2:
         return 0.0
-    plane = y.astype(np.float64)
-    energy = (plane - uniform_filter(plane, 3, mode="nearest")) ** 2
-    rows, columns = (side // scale for side in energy.shape)
-    grid = energy[: rows * scale, : columns * scale].reshape(rows, scale, columns, scale).mean(axis=(0, 2))
+    grid = (_detail_on_grid(y, scale) ** 2).mean(axis=(0, 2))
     return float(grid.std() / grid.mean()) if grid.mean() else 0.0
+
+
+def grid_detail(sr: Views, hr: Views) -> list[float]:
+    """Return the share of fine detail that repeats on the upsampling grid, in [0, 1], one value per image.
+
+    Fine detail is the difference of luminance and its 3x3 mean. It is averaged at each of the `scale` x
+    `scale` grid positions; the value is the root mean square of the averages over that of all detail, 0 at
+    scale 1. Pixel shuffle without ICNR and short GANs leave such patterns, often with a period of 2 px.
+    Centres of 14 images of Set14 at four sizes have 0.02, at most 0.04; bicubic enlargements of them have
+    0.02, at most 0.08, and 0.55 with a checkerboard of one grey level.
+    """
+    return [_repeating(view.y, view.border) for view in sr]
+
+
+def _repeating(y: np.ndarray, scale: int) -> float:
+    if scale < 2:
+        return 0.0
+    grid = _detail_on_grid(y, scale)
+    return float(np.sqrt((grid.mean(axis=(0, 2)) ** 2).mean() / (grid**2).mean())) if grid.any() else 0.0
+
+
+def _detail_on_grid(y: np.ndarray, scale: int) -> np.ndarray:
+    """Return the fine detail as (rows, scale, columns, scale): of each grid cell, at each position in it."""
+    plane = y.astype(np.float64)
+    detail = plane - uniform_filter(plane, 3, mode="nearest")
+    rows, columns = (side // scale for side in detail.shape)
+    return detail[: rows * scale, : columns * scale].reshape(rows, scale, columns, scale)
 
 
 def sharpness_gap(sr: Views, hr: Views) -> list[float]:

@@ -1,9 +1,11 @@
 """From options to a request: of a new sweep, and read back from the sweep that is resumed."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from safetensors.torch import save_file
 
 from datasets.errors import UserError
 from experiments import recipes, spaces
@@ -11,7 +13,10 @@ from experiments.common.sweep_options import SweepOptions
 from orchestrator.search.space import Choice, LogFloat, Space
 from orchestrator.sweep import resume
 from orchestrator.sweep.request import Request
-from trainers.config import override
+from trainers import checkpoint
+from trainers.config import GeneratorConfig, override
+from trainers.models import build_generator
+from trainers.weight_formats import public_weights
 
 
 def options(tmp_path, **given):
@@ -44,6 +49,22 @@ def test_the_space_follows_the_recipe(tmp_path):
     assert new(tmp_path).space == "demo"
     assert new(tmp_path, config=recipes.build("srgan_8")).space == "full"
     assert new(tmp_path, space="balance").space == "balance"
+
+
+def test_a_public_file_is_the_network_of_every_trial_and_losses_are_what_varies(tmp_path):
+    generator = GeneratorConfig(kind="compact", size='{"num_conv": 1, "num_feat": 4}')
+    file = tmp_path / "public.safetensors"
+    save_file(public_weights(build_generator(generator), generator), file, {"license": "MIT"})
+    request = new(tmp_path, start=str(file))
+    assert request.space == "balance" and request.config.generator == generator
+    assert request.config.run.psnr_steps == 0
+    start = checkpoint.read_extra(Path(request.config.run.start_from))["start"]
+    assert (start["source"], start["licence"]) == (str(file), "MIT")
+    resume.check_not_varied(request.config, request.config, spaces.build("balance"))
+    with pytest.raises(UserError, match=r"--start decides the generator, which space full varies"):
+        resume.check_not_varied(request.config, request.config, spaces.build("full"))
+    with pytest.raises(UserError, match=r"leave out --generator\.norm"):
+        resume.new_request(options(tmp_path, start=str(file)), ["--generator.norm", "none"])
 
 
 def test_data_options_are_short_for_the_dotted_names(tmp_path):

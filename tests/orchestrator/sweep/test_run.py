@@ -110,7 +110,7 @@ def test_the_leaderboard_holds_what_everything_else_relies_on(finished):
     gans, longer = tested[:2], tested[2]
     assert [r["of"] for r in gans] == [r["trial_id"] for r in confirmed]
     assert longer["of"] in {r["trial_id"] for r in rows if r["stage"] == "warm"} and longer["steps"] > 60
-    assert all(set(r["sentinels"]) == {"sharpened", "noisy", "longer"} for r in gans)
+    assert all(set(r["sentinels"]) == {"sharpened", "noisy", "longer", "grid"} for r in gans)
     assert all(len(r["per_image"]["psnr_y"]) == len(r["keys"]) > 20 for r in tested)
     assert all(Path(r["checkpoint"], "manifest.json").exists() for r in confirmed)
 

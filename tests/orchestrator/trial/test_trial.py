@@ -81,6 +81,16 @@ def test_a_network_that_is_given_is_the_warm_start_of_every_stage(run, tmp_path)
         assert reports[-1].status is COMPLETE and reports[-1].warm_start["psnr_y"] == given
 
 
+def test_a_node_that_lacks_the_folder_of_the_start_takes_it_from_the_storage(run, tmp_path):
+    _, first = run("warm")
+    shutil.copytree(tmp_path / "runs" / first.monitor.pointer, tmp_path / "runs" / "s" / "start")
+    elsewhere = {"run.psnr_steps": 0, "run.start_from": "/only/on/the/first/machine"}
+    reports, warm = run("warm", start="s/start", **elsewhere)
+    assert [r.status for r in reports] == [COMPLETE]
+    reports, screen = run("screen", start="s/start", **elsewhere)
+    assert reports[-1].status is COMPLETE and screen.context.warm_key == warm.context.warm_key
+
+
 def test_a_phase_in_two_trials_ends_as_in_one(run, tmp_path):
     run("warm")
     whole, one = run("screen")

@@ -9,10 +9,11 @@ from trainers.metrics import artifacts
 from trainers.metrics.image_view import View, Views
 
 
-def _scene(side=64):
+def _scene(side=64, block=8):
     rng = np.random.default_rng(0)
-    coarse = rng.integers(60, 200, size=(side // 8, side // 8, 3), dtype=np.uint8)
-    image = np.kron(coarse, np.ones((8, 8, 1))) + rng.normal(0, 12, (side, side, 3))
+    coarse = rng.integers(60, 200, size=(side // block, side // block, 3), dtype=np.uint8)
+    image = np.kron(coarse, np.ones((block, block, 1)))
+    image += rng.normal(0, 12, image.shape)
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
@@ -52,6 +53,20 @@ def test_a_pattern_on_the_grid_is_seen_and_blur_is_not():
     assert marked > 5 * plain
     assert artifacts.checkerboard(Views([View(hr, 0)]), _views(hr)) == [0.0]
     assert artifacts.checkerboard(_views(np.full((32, 32, 3), 9, np.uint8)), _views(hr)) == [0.0]
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_screen_door_of_two_pixels_is_seen_at_every_scale(scale):
+    """Each grid position has as much detail as its neighbours: only its sign repeats."""
+    hr = _scene(154, 7)
+    door = np.indices(hr.shape[:2]).sum(axis=0) % 2 * 10 - 5
+    marked = np.clip(hr.astype(int) + door[..., None], 0, 255).astype(np.uint8)
+    plain, seen = (artifacts.grid_detail(Views([View(x, scale)]), None)[0] for x in (hr, marked))
+    assert seen > 3 * plain and seen > 0.3
+    flat = np.clip(128 + door[..., None].repeat(3, 2), 0, 255).astype(np.uint8)
+    assert artifacts.grid_detail(Views([View(flat, scale)]), None)[0] == pytest.approx(1.0, abs=0.05)
+    assert artifacts.grid_detail(Views([View(hr, 0)]), None) == [0.0]
+    assert artifacts.grid_detail(Views([View(np.full((32, 32, 3), 9, np.uint8), scale)]), None) == [0.0]
 
 
 def test_half_the_contrast_is_one_octave_of_sharpness():
