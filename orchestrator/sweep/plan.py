@@ -180,7 +180,8 @@ class SweepPlan:
         if not self.warm_keys:
             return "warm     none: networks start from random weights, and bicubic is what to beat"
         if not run.psnr_steps:
-            return f"warm     {self.request.start or run.start_from} is the warm start of every trial, and what to beat"
+            source = self.request.start or run.start_from
+            return f"warm     {source} is the warm start of every trial, and what to beat"
         said = f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
         return said + (f" ({kept} more are there already)" if kept else "")
 

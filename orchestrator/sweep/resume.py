@@ -130,8 +130,8 @@ def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> 
     decided = [name for name in space.axes if name.startswith("generator.")]
     if config.run.start_from and not config.run.psnr_steps and decided:
         raise UserError(
-            f"--start decides the generator, which space {space.name} varies ({decided[0]}): choose a --space "
-            f"of losses and rates, such as {STARTED_SPACE} or optimizer"
+            f"--start decides the generator, which space {space.name} varies ({decided[0]}): choose a "
+            f"--space of losses and rates, such as {STARTED_SPACE} or optimizer"
         )
     for name in space.axes:
         if given[name] != default[name]:

@@ -47,6 +47,7 @@ def test_family_wise_error_of_verdicts_paired_by_seed(arms):
 
 
 @pytest.mark.slow  # minutes
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("arms", [1, 2, 4, 9])
 def test_family_wise_error_of_verdicts_with_many_sweeps(arms):
     assert family_wise_error(arms, 5000) <= limit(0.05, 5000)
@@ -92,5 +93,6 @@ def test_twenty_uses_of_a_gate_set_pass_an_equal_candidate_as_rarely_as_one():
 
 
 @pytest.mark.slow  # minutes
+@pytest.mark.timeout(3600)
 def test_twenty_uses_of_a_gate_set_with_many_sets():
     assert passes_in(USES, LEVEL, 2000, 20_000) <= limit(0.025, 2000)
