@@ -133,8 +133,7 @@ class SweepPlan:
             f"repeat   the best {r.repeat_top} under another seed, then the best {half} twice more"
             if r.repeat_top
             else "repeat   none",
-            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, with at most "
-            f"{self.confirm_warm_runs} PSNR phases of their own, a longer one for comparison included",
+            f"confirm  {r.confirm_top} designs x {r.confirm_seeds} seeds, {self._confirm_warm_in_words()}",
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
@@ -146,6 +145,12 @@ class SweepPlan:
             ),
             *self._images_in_words(),
         ]
+
+    def _confirm_warm_in_words(self) -> str:
+        runs = self.confirm_warm_runs
+        if not runs:
+            return "without PSNR phases of their own"
+        return f"with at most {runs} PSNR phases of their own, a longer one for comparison included"
 
     def _images_in_words(self) -> list[str]:
         """Return a line per data set whose import left files out, or left no image for the gate."""
