@@ -81,7 +81,7 @@ def best_candidate(config: TrainConfig, out: Path) -> Path:
     objectives = Objectives.of(config.objective)
     warm_start = read_extra(last)["progress"]["curve"][0]
     if not (config.run.psnr_steps or config.run.start_from):
-        warm_start = json.loads((out / BICUBIC).read_text())
+        warm_start = read_json(out / BICUBIC)
     return min(measured, key=lambda p: objectives.order(measured[p], warm_start))
 
 
