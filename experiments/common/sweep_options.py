@@ -30,6 +30,8 @@ class SweepOptions(Request):
         "price_per_gpu_hour",
         "start_licence",
         "detach",
+        "local",
+        "max_hours",
     )
     """Options that only --help-all shows."""
 
