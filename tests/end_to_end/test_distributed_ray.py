@@ -121,6 +121,16 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None, stage
 
 
 @pytest.fixture(scope="module")
+def one(two_cores, photographs, tmp_path_factory):
+    """A design in one process, and the PSNR phase that it starts from."""
+    storage = tmp_path_factory.mktemp("one")
+    warm = warmed(storage, photographs, [{}], 1)
+    seen = tuned(storage, photographs, [{}], 1)
+    seen.warm, seen.storage = warm, storage
+    return seen
+
+
+@pytest.fixture(scope="module")
 def alone(two_cores, photographs, tmp_path_factory):
     """Three designs, each in one process, and the two PSNR phases that they start from."""
     storage, designs = tmp_path_factory.mktemp("alone"), [{}, {"run.seed": 5}, LONG]
@@ -163,17 +173,13 @@ def nothing_left(ray):
 
 
 def test_two_ranks_end_as_one_process_and_a_diverged_trial_keeps_nobody(
-    two_cores, alone, photographs, tmp_path
+    two_cores, one, photographs, tmp_path
 ):
     """Two drivers at once on cores for one trial: with a core each they would wait for ranks for ever."""
-    designs = [{}, DIVERGES, {"run.seed": 5}]
-    warm = warmed(tmp_path, photographs, designs, 2)
-    both = tuned(tmp_path, photographs, designs, 2, at_once=2)
-    assert not any(seen.errors for seen in (alone.warm, alone, warm, both))
-    same((warm, 0), (alone.warm, 0))
-    same((warm, 1), (alone.warm, 1))
-    same((both, 0), (alone, 0))
-    same((both, 2), (alone, 1))
+    shutil.copytree(one.storage / "warm", tmp_path / "warm")
+    both = tuned(tmp_path, photographs, [{}, DIVERGES], 2, at_once=2)
+    assert not any(seen.errors for seen in (one.warm, one, both))
+    same((both, 0), (one, 0))
     last = both.last[1]
     assert last.status is Status.DIVERGED and last.diverged_term and np.isfinite(last.ranked["psnr_y"])
     assert last.phase == "gan"
@@ -187,6 +193,20 @@ def checkpoints(storage):
     for path in found:
         steps.setdefault(path.parts[-3], []).append(int(path.parts[-2].removeprefix("gan-")))
     return steps
+
+
+@pytest.mark.slow
+def test_psnr_phases_and_two_seeds_of_two_ranks_end_as_those_of_one_process(
+    two_cores, alone, photographs, tmp_path
+):
+    designs = [{}, {"run.seed": 5}]
+    warm = warmed(tmp_path, photographs, designs, 2)
+    both = tuned(tmp_path, photographs, designs, 2, at_once=2)
+    assert not any(seen.errors for seen in (alone.warm, alone, warm, both))
+    for index in (0, 1):
+        same((warm, index), (alone.warm, index))
+        same((both, index), (alone, index))
+    nothing_left(two_cores)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import pytest
 from helpers.studies import pictures
 
+from datasets.pixels import RGB8
 from experiments import prepare_data
 
 
@@ -32,6 +33,6 @@ def test_another_number_than_the_published_one_is_printed(published, printed, mo
 
     monkeypatch.setitem(prepare_data.CATALOGUE, "t91", SimpleNamespace(images=published))
     entry = SimpleNamespace(count=12, shards=["a"])
-    manifest = SimpleNamespace(splits={"all": entry}, rejected=0, pairs_scale=0, notes={})
+    manifest = SimpleNamespace(splits={"all": entry}, rejected=0, pairs_scale=0, notes={}, pixels=RGB8)
     prepare_data.report(Console(), manifest, prepare_data.PrepareOptions(name="t91"))
     assert ("the published count is 13" in capsys.readouterr().out) == printed

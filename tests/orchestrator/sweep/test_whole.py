@@ -103,7 +103,7 @@ def test_the_stages_hand_on_to_each_other_and_something_ships(sweep):
     tests = [r for r in rows if r["stage"] == "test"]
     assert len(tests) == 4 + architectures
     for row in tests[:4]:
-        assert set(row["sentinels"]) == {"sharpened", "noisy", "longer"}
+        assert set(row["sentinels"]) == {"sharpened", "noisy", "longer", "grid"}
         assert {"warm/swd", "longer/swd", "sharpened/swd", "lr_consistency"} <= set(row["metrics"])
     json.dumps([rows, result], allow_nan=False)
     shipped = next(r for r in rows if r["trial_id"] == result["pick"])
