@@ -33,7 +33,7 @@ DEMO = Space(
     ),
     trials=8,
     repeat_top=2,
-    confirm_top=2,
+    confirm_top=1,
     confirm_seeds=2,
     reduction=2,
 )

@@ -226,7 +226,7 @@ def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
     plan = capsys.readouterr().out
     assert "4 PSNR runs of 480 steps, one per architecture" in plan
     assert "8 trials of up to 120 GAN steps" in plan
-    assert "2 designs x 2 seeds" in plan
+    assert "1 design x 2 seeds" in plan
     assert re.search(
         r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm ", plan
     )

@@ -34,8 +34,8 @@ def test_the_expected_work_counts_what_early_stopping_leaves():
     assert (screen.runs, screen.gan_steps) == (8, 120)
     assert screen.share == pytest.approx((64 + (120 - 64) / 2) / 120)
     assert (repeat.runs, repeat.psnr_steps, repeat.gan_steps) == (2 + 2 * 1, 0, 120)
-    assert (confirm_warm.runs, confirm_warm.psnr_steps, confirm_warm.gan_steps) == (6, 480, 0)
-    assert (confirm.runs, confirm.psnr_steps, confirm.gan_steps) == (4, 0, 120)
+    assert (confirm_warm.runs, confirm_warm.psnr_steps, confirm_warm.gan_steps) == (3, 480, 0)
+    assert (confirm.runs, confirm.psnr_steps, confirm.gan_steps) == (2, 0, 120)
     assert plan().stages()[1].share == 1.0 and plan().milestones == [], "whole trials unless asked for less"
     one = plan("balance", missing=())
     one.architectures = [{}]
@@ -58,8 +58,8 @@ def test_the_plan_in_words():
     assert lines[0] == "warm     2 PSNR runs of 480 steps, one per architecture (1 more are there already)"
     assert lines[1].endswith("up to 120 GAN steps from a shared warm start; one in 2 goes on at step 64")
     assert lines[2] == "repeat   the best 2 under another seed, then the best 1 twice more"
-    assert lines[3].startswith("confirm  2 designs x 2 seeds, with at most 6 PSNR phases of their own")
-    assert lines[4] == "test     4 networks on 27 images that nothing before has seen"
+    assert lines[3].startswith("confirm  1 design x 2 seeds, with at most 3 PSNR phases of their own")
+    assert lines[4] == "test     2 networks on 27 images that nothing before has seen"
     assert lines[5].startswith("in all   about ") and len(lines) == 6
     limited = plan(max_hours=3.0, ranks_per_trial=2).describe()
     assert limited[-1] == "budget   no new designs after 3 hours; the confirmation comes on top"

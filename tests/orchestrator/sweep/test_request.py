@@ -21,7 +21,7 @@ def filled(tmp_path, **options):
 
 def test_zeros_take_the_spaces_own_numbers(tmp_path):
     default = filled(tmp_path)
-    assert (default.trials, default.confirm_top, default.confirm_seeds) == (8, 2, 2)
+    assert (default.trials, default.confirm_top, default.confirm_seeds) == (8, 1, 2)
     assert default.tracking_uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
     few = filled(tmp_path, trials=1, confirm_top=5)
     assert (few.trials, few.confirm_top) == (1, 1), "no more can be confirmed than were screened"
