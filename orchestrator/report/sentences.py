@@ -69,7 +69,7 @@ def against_sentinels(results: SweepResults) -> str:
 
 
 def checkpoint_choice(results: SweepResults) -> str:
-    """State which checkpoint ships and the val metrics of the last one; empty if they are one."""
+    """State which checkpoint of the picked GAN counts, and the last one's metrics; empty if they are one."""
     row = next((r for r in results.rows if r["trial_id"] == picked(results.sweep)), None)
     if row is None or "chosen_step" not in row or row["chosen_step"] == row["steps"]:
         return ""
@@ -77,8 +77,8 @@ def checkpoint_choice(results: SweepResults) -> str:
     own, last = (
         ", ".join(f"{m} {format_metric(m, d.get(m))}" for m in names) for d in (row["metrics"], row["last"])
     )
-    shipped = f"The checkpoint at step {row['chosen_step']} of {row['steps']} ships"
-    return f"{shipped} ({own} on val); the last: {last}."
+    step = f"step {row['chosen_step']} of {row['steps']}"
+    return f"Of the GAN picked on val, the checkpoint at {step} counts ({own} on val); the last: {last}."
 
 
 def cost(results: SweepResults) -> str:

@@ -33,7 +33,7 @@ def test_a_shipped_checkpoint_that_is_not_the_last_one_is_named(tmp_path):
     picked |= {"chosen_step": 180, "last": {"step": 240, "psnr_y": 25.0, "swd": 33.25}}
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     told = checkpoint_choice(read(tmp_path))
-    assert told.startswith("The checkpoint at step 180 of 240 ships (swd ")
+    assert told.startswith("Of the GAN picked on val, the checkpoint at step 180 of 240 counts (swd ")
     assert told.endswith("the last: swd 33.2, psnr_y 25.00.")
     assert told in Page(build_report(tmp_path)).text
 
