@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 import torch
+from helpers.disks import fill
 from helpers.promotion import storage, sweep  # noqa: F401
 
 from datasets.errors import disk_trouble
@@ -40,12 +41,7 @@ class Disk:
             pytest.skip("needs root, to mount a small disk")
 
     def fill(self):
-        with open(self.folder / "filler", "wb", buffering=0) as file:
-            try:
-                while file.write(bytes(4096)):
-                    pass
-            except OSError:
-                pass
+        fill(self.folder)
 
     def free(self):
         (self.folder / "filler").unlink()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.disks import fill
 from helpers.paths import ROOT
 
 pytestmark = [
@@ -56,12 +57,7 @@ class Sweep:
         return process
 
     def fill(self) -> None:
-        with open(self.disk / "filler", "wb", buffering=0) as file:
-            try:
-                while file.write(bytes(4096)):
-                    pass
-            except OSError:
-                pass
+        fill(self.disk)
 
     def litter(self) -> list[str]:
         return [str(p) for p in self.disk.rglob("*.tmp")]

@@ -1,10 +1,13 @@
 """Processes to be killed with -9: forks of one process that has imported everything, so each is cheap."""
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 NURSERY = """
 import os, sys
@@ -41,6 +44,21 @@ class Nursery:
         self.process.stdin.write(" ".join(words) + "\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
+
+    def kill_one(self, *words: str, after_s: float) -> None:
+        """Start a process and kill it after `after_s` seconds; only its own good end may come first."""
+        pid = self.start(*words)
+        time.sleep(after_s)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        assert self.wait() in (0, -9)
+
+    def seconds(self, *words: str) -> float:
+        """Return how long a process takes that nobody kills."""
+        began = time.monotonic()
+        self.start(*words)
+        assert self.wait() == 0
+        return time.monotonic() - began
 
     def wait(self) -> int:
         """Return the exit status of the process that was started last; -9 if it was killed."""

@@ -1,12 +1,9 @@
 """A move of aliases is decided once; killed at any of its writes, it is completed by the next command."""
 
-import os
 import shutil
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 from helpers.kills import nursery
@@ -142,14 +139,10 @@ def test_twenty_kills_of_a_process_that_moves_the_champion(act, uri, tmp_path):
             folder = tmp_path / f"k{k}"
             folder.mkdir()
             shutil.copy(tmp_path / "mlflow.db", folder)
-            began = time.monotonic()
-            pid = processes.start(default_uri(folder), act)
             if k:
-                time.sleep(took * k / 21)
-                with suppress(ProcessLookupError):  # it may have ended
-                    os.kill(pid, signal.SIGKILL)
-            assert processes.wait() in ((0, -9) if k else (0,))
-            took = took if k else time.monotonic() - began
+                processes.kill_one(default_uri(folder), act, after_s=took * k / 21)
+            else:
+                took = processes.seconds(default_uri(folder), act)
             registry = Registry(default_uri(folder), "upsweep-demo")
             interrupted = registry.is_interrupted()
             registry.repair()

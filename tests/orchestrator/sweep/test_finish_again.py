@@ -1,10 +1,6 @@
 """A finished sweep keeps its answer, whatever happens to a command that resumes it."""
 
 import json
-import os
-import signal
-import time
-from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -120,14 +116,10 @@ def test_twenty_kills_of_a_process_that_resumes_a_finished_sweep(tmp_path):
     pick = answer(storage)[0]["pick"]
     with nursery(CHILD) as processes:
         for k in range(21):
-            began = time.monotonic()
-            pid = processes.start(str(tmp_path))
             if k:
-                time.sleep(took * k / 21)
-                with suppress(ProcessLookupError):  # it may have ended
-                    os.kill(pid, signal.SIGKILL)
-            assert processes.wait() in ((0, -9) if k else (0,))
-            took = took if k else time.monotonic() - began
+                processes.kill_one(str(tmp_path), after_s=took * k / 21)
+            else:
+                took = processes.seconds(str(tmp_path))
             assert answer(storage)[0]["pick"] == pick, f"kill {k}"
     run.finish_again(Request(name="demo", storage=str(tmp_path)), lambda line: None)
     assert answer(storage)[0]["parent_run_id"]
