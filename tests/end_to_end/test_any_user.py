@@ -20,8 +20,9 @@ pytestmark = [
 NOBODY = 65534
 CODE = """
 import os, runpy, sys
-import mlflow, ray, torch, tyro
-import experiments.common.cli, orchestrator.registry.promote, orchestrator.sweep.run, trainers.train
+import mlflow, modulefinder, ray, torch, torch._dynamo, torchvision, tyro
+import experiments.common.cli, orchestrator.rating.commands, orchestrator.registry.promote
+import orchestrator.studies.kinds, orchestrator.sweep.run, trainers.train
 
 def act(log, uid, umask, folder, script, *words):
     output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
@@ -48,7 +49,7 @@ COMMANDS = {  # name -> words, exit status; {} is the folder of the user
     "plan": ("sweep.py --dry-run --local --storage {}/runs --name a --train {}/photos", 0),
     "status": ("sweep.py --status nothing --storage {}/runs", 2),
     "list": ("promote.py --list --local --storage {}/runs", 2),
-    "table": ("benchmark_table.py --sets mine={}/photos --quoted False --track False --out {}/table", 0),
+    "table": ("benchmark_table.py --sets mine={}/photos --no-quoted --no-track --out {}/table", 0),
     "study": ("colorize.py --miniature --dry-run --storage {}/runs", 0),
     "rating": ("rate.py --out {}/rating", 2),
     "weights": ("fetch_weights.py --list", 0),
