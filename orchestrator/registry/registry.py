@@ -67,12 +67,16 @@ class Registry:
         self.client = open_client(tracking_uri)
 
     def versions(self) -> list[Version]:
-        """Return all versions, newest first; an empty list if the name was never registered."""
+        """Return all versions, newest first; an empty list if the name was never registered.
+
+        Raises:
+            UserError: the registry does not answer.
+        """
         try:
             aliases = self.client.get_registered_model(self.model).aliases
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+                raise UserError(f"the model registry at {self.tracking_uri} fails: {error}") from None
             return []
         quoted = self.model.replace("'", "''")
         raw_versions = self.client.search_model_versions(f"name='{quoted}'", max_results=1000)

@@ -21,11 +21,12 @@ from orchestrator.tracking.server import database_path, database_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # MLflow's own seven wait for four minutes
 
 
 def set_writer_defaults() -> None:
-    """Set the defaults of the writer process, which retries by itself: MLflow would block for minutes."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    """Set the defaults of the writer process, which retries by itself, whatever its driver's client does."""
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_TRUNCATE_LONG_VALUES", "true")
 

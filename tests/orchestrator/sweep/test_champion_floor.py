@@ -2,6 +2,8 @@
 
 import math
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from helpers.tiny import tiny
@@ -90,6 +92,30 @@ def test_a_store_that_does_not_answer_demands_nothing_and_says_so():
     floor, words = champion_floor(request, lambda network: {})
     assert floor == -math.inf
     assert words.startswith("the champion was not asked: no MLflow server answers")
+
+
+class _FailingRegistry(BaseHTTPRequestHandler):
+    """MLflow's answer to the check of an address, and status 500 to everything else."""
+
+    def do_GET(self):
+        found = "experiments/search" in self.path
+        self.send_response(200 if found else 500)
+        self.end_headers()
+        self.wfile.write(b'{"experiments": []}' if found else b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_registry_that_fails_demands_nothing_and_says_so(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _FailingRegistry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    request = Request(config=CONFIG, name="faces", tracking_uri=f"http://127.0.0.1:{server.server_port}")
+    floor, words = champion_floor(request, lambda network: {})
+    server.shutdown()
+    assert floor == -math.inf
+    assert words.startswith("the champion was not asked: the model registry at http://127.0.0.1")
 
 
 def test_a_store_that_does_not_exist_is_not_made(tmp_path):

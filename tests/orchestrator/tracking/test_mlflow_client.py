@@ -34,11 +34,10 @@ def test_the_process_wide_address_is_put_back_after_an_error(tmp_path):
     assert mlflow.get_tracking_uri() == before
 
 
-def test_the_writers_defaults_do_not_replace_variables_of_the_user(monkeypatch):
+def test_the_writer_never_lets_mlflow_retry_and_otherwise_keeps_the_users_variables(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "7")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "")
-    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
     set_writer_defaults()
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "7"
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "0"
