@@ -39,10 +39,9 @@ def plane_section(results: SweepResults) -> str:
         warm="warm start",
         bicubic="bicubic",
     )
-    hint = (
-        f"All points on val. Better is up and to the {side}; "
-        "the line joins designs that none other beats in both."
-    )
+    hint = f"All points on val. Better is up and to the {side}."
+    if len(front) > 1:
+        hint += " The line joins designs that none other beats in both."
     body = f"<p>{hint}</p><figure>{drawing}{legend}</figure>"
     return section("Perception against distortion", body, "plane")
 
@@ -88,7 +87,8 @@ def _confirmed(results: SweepResults) -> list[Mark]:
     for design in reversed(results.designs):  # the pick last, on top
         points = [point for row in design.rows if (point := _point(results, row))]
         for row, point in zip(design.rows, points, strict=False):
-            seeds.append(Mark(*point, "seed", tooltip(results, f"{design.name}, seed {row['seed']}", point)))
+            tip = tooltip(results, f"{design.name}, seed {row['seed']}", point)
+            seeds.append(Mark(*point, "seed", tip, row["trial_id"]))
         if point := _val(results, design):
             xs, ys = zip(*points, strict=True)
             look = "pick" if design.is_pick else "design"
@@ -107,15 +107,20 @@ def _val(results: SweepResults, design: Design) -> tuple[float, float] | None:
 
 
 def pictures(results: SweepResults) -> str:
-    """Return image strips, the pick first; page.js adds a slider against bicubic."""
-    chosen = [row for row in results.of_stage("confirm") if row["trial_id"] == picked(results.sweep)]
+    """Return image strips, the pick's on test first; page.js adds a zoom and a slider against bicubic."""
+    own = picked(results.sweep)
+    chosen = [row for row in results.of_stage("test") if row.get("of") == own and row.get("captions")]
+    chosen += [row for row in results.of_stage("confirm") if row["trial_id"] == own]
     rows = chosen + [row for design in results.designs for row in design.rows] + results.of_stage("screen")
     figures: dict[str, str] = {}
     for row in rows:  # one picture per design: its seeds look alike
         if row["design"] not in figures and len(figures) < MAX_STRIPS:
             if path := _strip_file(results, row):
                 figures[row["design"]] = _figure(row, path)
-    return section("Pictures", "".join(figures.values()), "pictures")
+    hint = (
+        "<p>Wheel or the slider below a picture enlarges all columns together; drag or arrow keys move.</p>"
+    )
+    return section("Pictures", hint + "".join(figures.values()) if figures else "", "pictures")
 
 
 def _strip_file(results: SweepResults, row: Row) -> Path | None:
@@ -141,9 +146,11 @@ def _figure(row: Row, path: Path) -> str:
     smaller = BytesIO()
     sheet.save(smaller, "WEBP", lossless=True)  # the slider shows single pixels
     title = f"{row['design']} · {row['stage']} · seed {row['seed']} · {row['verdict']}"
+    rows = "".join(f"<li>{escape(caption)}</li>" for caption in row.get("captions", ()))
+    below = f"<ol>{rows}</ol>" if rows else ""
     return (
         f'<figure class="strip" data-cell="{CELL_PX}" data-label="{LABEL_PX}"><figcaption>{escape(title)}'
-        f'</figcaption><div class="sheet"><img alt="input, bicubic, warm start, ours, target" '
+        f'{below}</figcaption><div class="sheet"><img alt="input, bicubic, warm start, ours, target" '
         f'width="{width}" height="{height}" loading="lazy" '
         f'src="data:image/webp;base64,{base64.b64encode(smaller.getvalue()).decode()}"></div></figure>'
     )

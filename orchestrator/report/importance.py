@@ -106,12 +106,17 @@ def column(name: str, values: Sequence[Any]) -> Column:
         scaled = [math.log10(v) for v in values] if _is_log(values) else [float(v) for v in values]
         low, high = min(scaled), max(scaled)
         if low == high:  # trials that differ in a setting may have equal metrics
-            return Column(short, [0.5] * len(scaled), [(0.5, f"{values[0]:.2g}")])
+            return Column(short, [0.5] * len(scaled), [(0.5, in_digits(values[0]))])
         places = [(v - low) / (high - low) for v in scaled]
-        return Column(short, places, [(0.0, f"{min(values):.2g}"), (1.0, f"{max(values):.2g}")])
+        return Column(short, places, [(0.0, in_digits(min(values))), (1.0, in_digits(max(values)))])
     names = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
     at = {text: (k / (len(names) - 1) if len(names) > 1 else 0.5) for k, text in enumerate(names)}
     return Column(short, [at[str(v)] for v in values], [(place, text[:24]) for text, place in at.items()])
+
+
+def in_digits(value: float) -> str:
+    """Format the end of an axis in three digits, with an exponent only below 0.001: 144, 29.3, 2e-08."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _bars(weights: dict[str, float], count: int) -> str:
@@ -160,4 +165,5 @@ def _parallel(results: SweepResults, rows: Sequence[Row], columns: Sequence[Colu
         column(metric, [float(row["metrics"][metric]) for row in rows])
         for metric in (results.distortion, results.perceptual)
     ]
-    return f"<figure>{parallel([*columns, *metrics], _plot_lines(results, rows))}</figure>"
+    drawing = parallel([*columns, *metrics], _plot_lines(results, rows))
+    return f'<figure class="scroll" tabindex="0">{drawing}</figure>'

@@ -3,10 +3,17 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from trainers.metrics import METRICS
+
 
 def section(title: str, body: str, name: str) -> str:
     """Return a titled section; empty if the body is."""
     return f'<section id="{name}"><h2>{escape(title)}</h2>{body}</section>' if body else ""
+
+
+def shown_unit(metric: str) -> str:
+    """Return the unit of a metric as people write it."""
+    return METRICS[metric].unit.replace("x1e-3", "×10⁻³")
 
 
 def cells(tag: str, texts: Iterable[str]) -> str:
@@ -17,4 +24,5 @@ def cells(tag: str, texts: Iterable[str]) -> str:
 def table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table of escaped texts that scrolls sideways if it is too wide."""
     body = "".join(cells("td", row) for row in rows)
-    return f'<div class="wide"><table><thead>{cells("th", header)}</thead><tbody>{body}</tbody></table></div>'
+    head = f"<thead>{cells('th', header)}</thead>"
+    return f'<div class="wide" tabindex="0"><table>{head}<tbody>{body}</tbody></table></div>'

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import re
 import shlex
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from orchestrator.report.comparisons import compare_with_references
 from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
-from orchestrator.report.markup import section, table
+from orchestrator.report.markup import section, shown_unit, table
 from orchestrator.report.ratings import opinions_section
 from orchestrator.report.tables import designs_table, outcomes_section, runs_table
 from trainers.metrics import METRICS, format_metric
@@ -23,9 +25,8 @@ HERE = Path(__file__).parent
 def render(results: SweepResults) -> str:
     """Return the page as one HTML document."""
     sections = (
-        _answer(results),
-        plane_section(results),
         pictures(results),
+        plane_section(results),
         designs_table(results),
         opinions_section(results),
         curves_section(results),
@@ -40,7 +41,8 @@ def render(results: SweepResults) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">'
         f"<title>{name} – Upsweep</title><style>{_asset('page.css')}</style></head>"
-        f'<body><main>{"".join(sections)}</main><div id="tip" hidden></div>'
+        f"<body><main>{_answer(results)}{_contents(sections)}{''.join(sections)}</main>"
+        '<div id="tip" hidden></div><button id="back" hidden>back to the plot</button>'
         f"<script>{_asset('page.js')}</script></body></html>"
     )
 
@@ -64,6 +66,7 @@ def _answer(results: SweepResults) -> str:
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
     paragraphs = (
         sentences.how_sure(results),
+        sentences.rival(results),
         sentences.against_sentinels(results),
         compare_with_references(results),
         sentences.checkpoint_choice(results),
@@ -71,9 +74,35 @@ def _answer(results: SweepResults) -> str:
     )
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
-        f"<h1>{escape(sentences.headline(results))}</h1>{_tiles(results)}"
-        f"{''.join(f'<p>{escape(text)}</p>' for text in paragraphs if text)}</header>"
+        f"<h1>{escape(sentences.headline(results))}</h1>{_trust(results)}{_tiles(results)}"
+        f"{''.join(f'<p>{escape(text)}</p>' for text in paragraphs if text)}{_meanings(results)}</header>"
     )
+
+
+def _trust(results: SweepResults) -> str:
+    """Return the badge: what a claim needs, and which of it is there."""
+    parts = sentences.trust(results)
+    if not parts:
+        return ""
+    word = "A claim" if all(there for there, _ in parts) else "An estimate"
+    items = "".join(
+        f'<li class="{"yes" if there else "no"}">{"✓" if there else "✗"} {escape(text)}</li>'
+        for there, text in parts
+    )
+    return f'<ul class="trust" aria-label="evidence"><li><b>{word}</b></li>{items}</ul>'
+
+
+def _meanings(results: SweepResults) -> str:
+    texts = [sentences.MEANINGS.get(m, "") for m in (results.perceptual, results.distortion)]
+    said = "; ".join(text for text in texts if text)
+    return f'<p class="small">{escape(said)}.</p>' if said else ""
+
+
+def _contents(sections: Sequence[str]) -> str:
+    """Return links to the sections that have a title."""
+    found = (re.match(r'<section id="(\w+)"><h2>(.*?)</h2>', text) for text in sections)
+    links = "".join(f'<a href="#{m[1]}">{m[2]}</a>' for m in found if m)
+    return f'<nav aria-label="contents">{links}</nav>'
 
 
 def _tiles(results: SweepResults) -> str:
@@ -81,18 +110,17 @@ def _tiles(results: SweepResults) -> str:
     if pick is None:
         return ""
     tiles = [_tile(results, pick, metric) for metric in (results.perceptual, results.distortion)]
-    gpu, cpu = (results.sweep.get(f"{kind}_hours") or 0.0 for kind in ("gpu", "cpu"))
-    first = (
-        f"<b>{gpu:.2f}</b><span>GPU-hours</span><small>{cpu:.2f} CPU-hours</small>"
-        if gpu
-        else f"<b>{cpu:.2f}</b><span>CPU-hours</span>"
+    gpu, cpu = (3600 * (results.sweep.get(f"{kind}_hours") or 0.0) for kind in ("gpu", "cpu"))
+    on_cpu = f"{sentences.duration(cpu)} on CPU cores"
+    first = f"<b>{sentences.duration(gpu)}</b><span>on GPUs</span><small>{on_cpu}</small>"
+    tiles.append(
+        f"<div>{first if gpu else f'<b>{sentences.duration(cpu)}</b><span>on CPU cores</span>'}</div>"
     )
-    tiles.append(f"<div>{first}</div>")
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
 def _tile(results: SweepResults, pick: Design, metric: str) -> str:
-    unit = escape(METRICS[metric].unit)
+    unit = escape(shown_unit(metric))
     values = pick.values(metric)
     spread = ""
     if len(values) > 1:
@@ -120,7 +148,7 @@ def _reproduce(results: SweepResults) -> str:
     changed = " (with uncommitted changes)" if str(sweep.get("commit", "")).endswith("+") else ""
     return section(
         "Do it again",
-        f"<pre>{escape(chr(10).join(commands))}</pre>"
+        f'<div class="copy"><pre tabindex="0">{escape(chr(10).join(commands))}</pre></div>'
         f"{table(('role', 'images', 'count', 'digest'), images)}"
         f'<p class="small">commit {escape(str(sweep.get("commit") or "unknown"))}{changed}; seed '
         f"{escape(str(sweep['seed']))}; {escape(versions)}; MLflow "

@@ -2,14 +2,31 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Any
 
-from orchestrator.analysis.significance import BEATS, SEEDS_TO_BEAT
+from orchestrator.analysis.significance import BEATS, MIN_IMAGES, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import against_references
 from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
+from orchestrator.search.labels import spelled_out
 from trainers.metrics import format_metric
 
+MEANINGS = {
+    "psnr_y": "PSNR measures how close the brightness of each pixel is to the target's, in dB",
+    "psnr": "PSNR measures how close each pixel is to the target's, over all bands, in dB",
+    "psnr_rgb": "PSNR measures how close each pixel is to the target's, in dB",
+    "rmse_y": "RMSE is the root of the mean squared difference of brightness, in grey levels",
+    "swd": "SWD compares the patches of all results with those of all targets; it needs no trained network",
+    "lpips_alex": "LPIPS compares features of AlexNet, weighted to agree with human judgements",
+    "lpips_vgg": "LPIPS compares features of VGG16, weighted to agree with human judgements",
+    "dists": "DISTS compares structure and texture in features of VGG16, fitted to human scores",
+    "niqe": "NIQE measures how natural a picture looks, without a target",
+    "fid": "FID compares the features of all results with those of all targets",
+    "sam": "SAM is the angle between the spectra of result and target, in degrees",
+    "ergas": "ERGAS is the relative error over all bands",
+}
+"""A sentence for people who do not know a metric."""
 REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
 
 
@@ -21,17 +38,55 @@ def headline(results: SweepResults) -> str:
         return f"No model is recommended: {reason}."
     if results.sweep.get("unbeaten"):
         return f"No GAN deserves to ship: {results.sweep['pick_reason']}."
-    gain, warm = results.gain(pick, "bicubic"), results.gain(pick, "warm")
+    design, role = spelled_out(pick.rows[0].get("values") or {}), "test" if pick.tests else "val"
+    design = design[0].upper() + design[1:]
+    names = {"bicubic": "bicubic", "warm": results.warm_name}
+    gains = [(name, results.gain(pick, key)) for key, name in names.items()]
+    said = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
+    if is_claim(results):
+        return f"{design} beats {results.warm_name} on test: {results.perceptual} {said}."
+    sure = f"an estimate from {count(len(pick.tests or pick.rows), 'seed')}"
+    return f"{design} was picked on val; on {role} its {results.perceptual} is {said or 'not known'}, {sure}."
+
+
+def is_claim(results: SweepResults) -> bool:
+    """Return True if the pick beats its warm start on test: five seeds, and an interval that excludes 0."""
     verdict = against_references(results, results.perceptual).get("warm")
-    said = f"beats {results.warm_name}" if verdict and verdict.word == BEATS else "was picked on val"
-    parts = [f"{pick.name} {said}"]
-    if gain is not None:
-        parts.append(f"{results.perceptual} {share(gain)} than bicubic")
-    if warm is not None:
-        parts.append(f"{share(warm)} than {results.warm_name}")
-    if against_sentinels(results):  # all of them: otherwise it would not ship
-        parts.append("better than every sentinel on test")
-    return ", ".join(parts) + "."
+    return verdict is not None and verdict.word == BEATS
+
+
+def trust(results: SweepResults) -> list[tuple[bool, str]]:
+    """Return what a claim needs, each with True if it is there: seeds, images, interval, sentinels."""
+    pick = results.pick
+    if pick is None:
+        return []
+    seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
+    verdict = against_references(results, results.perceptual).get("warm")
+    word = verdict.word if verdict else "not measured on test"
+    beaten = [found["beaten"] for found in _sentinels(results).values()]
+    return [
+        (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
+        (isinstance(images, int) and images >= MIN_IMAGES, f"{images} of {MIN_IMAGES} test images"),
+        (is_claim(results), f"against {results.warm_name}: {word}"),
+        (bool(beaten) and all(beaten), f"{sum(beaten)} of {count(len(beaten), 'sentinel')} beaten"),
+    ]
+
+
+def rival(results: SweepResults) -> str:
+    """Name the confirmed design that has a better mean than the pick on test; empty if none has."""
+    pick, metric = results.pick, results.perceptual
+    own = pick.mean(metric) if pick and pick.tests else None
+    means = [(results.sign * mean, d.name) for d in results.designs if d.tests and (mean := d.mean(metric))]
+    if own is None or not means or min(means)[0] >= results.sign * own:
+        return ""
+    value, name = min(means)
+    values = f"{format_metric(metric, results.sign * value)} against {format_metric(metric, own)}"
+    return f"On test {name} has the better {metric}, {values}: the pick was made on val, before."
+
+
+def count(number: int, word: str) -> str:
+    """Return a number with its word: "1 seed", "2 seeds"."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def share(gain: float) -> str:
@@ -48,7 +103,7 @@ def how_sure(results: SweepResults) -> str:
     role = "test" if pick.tests else "val"
     images = results.sweep["data"].get(role, {}).get("n", "?")
     counts = [f"{results.seeds_better(pick, ref)} of {n} beat {word}" for ref, word in REFERENCES.items()]
-    sentence = f"{n} seed{'s' * (n > 1)}, {images} {role} images: {' and '.join(counts)}."
+    sentence = f"{count(n, 'seed')}, {images} {role} images: {' and '.join(counts)}."
     if n < SEEDS_TO_BEAT:
         sentence += f" Fewer than {SEEDS_TO_BEAT} seeds: an estimate, not a claim."
     return sentence
@@ -56,16 +111,20 @@ def how_sure(results: SweepResults) -> str:
 
 def against_sentinels(results: SweepResults) -> str:
     """State how the shipped network compares with each sentinel on test; empty if there are none."""
-    tests = results.pick.tests if results.pick else []
-    row = next((r for r in tests if r["of"] == picked(results.sweep)), None)
     parts = []
-    for name, found in (row.get("sentinels", {}) if row else {}).items():
+    for name, found in _sentinels(results).items():
         estimate, *limits = found["interval"]
         ends = ", ".join("–" if end is None else f"{end:+.3g}" for end in limits)
         strength = f" ({found['strength']:g})" if found.get("strength") else ""
         verdict = "better" if found["beaten"] else "not better"
         parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {estimate:+.3g} [{ends}]")
     return f"Sentinels, {results.perceptual} on test: {'; '.join(parts)}." if parts else ""
+
+
+def _sentinels(results: SweepResults) -> dict[str, dict[str, Any]]:
+    tests = results.pick.tests if results.pick else []
+    row = next((r for r in tests if r["of"] == picked(results.sweep)), None)
+    return row.get("sentinels", {}) if row else {}
 
 
 def checkpoint_choice(results: SweepResults) -> str:
@@ -86,10 +145,10 @@ def cost(results: SweepResults) -> str:
     sweep = results.sweep
     counts = Counter(row["stage"] for row in results.rows)
     stopped = sum(row["rung"] is not None for row in results.rows if row["stage"] == "screen")
-    parts = [f"{counts['screen']} trials screened ({stopped} stopped early)"]
-    parts += [f"{counts['repeat']} repeats", f"{counts['confirm']} confirmation runs"]
+    parts = [f"{count(counts['screen'], 'trial')} screened ({stopped} stopped early)"]
+    parts += [count(counts["repeat"], "repeat"), count(counts["confirm"], "confirmation run")]
     warm = sweep.get("warm_starts") or {"trained": 0, "reused": 0}
-    parts.append(f"{warm['trained']} warm starts trained, {warm['reused']} reused")
+    parts.append(f"{count(warm['trained'], 'warm start')} trained, {warm['reused']} reused")
     if sweep.get("cost"):
         parts.append(f"cost {sweep['cost']:.2f} for {sweep['gpu_hours']:.2f} GPU-hours")
     if broken := sum(has_no_result(row) for row in results.rows):

@@ -5,7 +5,7 @@ from html import escape
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_designs
 from orchestrator.report.data import Design, SweepResults, has_no_result, picked
-from orchestrator.report.markup import section, table
+from orchestrator.report.markup import section, shown_unit, table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS, format_metric
@@ -20,7 +20,7 @@ def designs_table(results: SweepResults) -> str:
         return ""
     metrics = [results.perceptual, results.distortion]
     metrics += [m for m in METRICS if m not in metrics and all(d.mean(m) is not None for d in designs)]
-    head = ["design", "seeds", *(f"{m} {METRICS[m].unit}".strip() for m in metrics)]
+    head = ["design", "seeds", *(f"{m} {shown_unit(m)}".strip() for m in metrics)]
     compared, verdicts = compare_designs(results)
     head += [f"against the pick, {compared}"] if verdicts else []
     body = []
@@ -59,7 +59,7 @@ def runs_table(results: SweepResults) -> str:
     metrics += [m for m in METRICS if m not in metrics and any(m in r["metrics"] for r in results.rows)]
     priced = any(row.get("cost") for row in results.rows)
     costs = [row["inference"] for row in results.rows if "inference" in row]
-    head = ["design", "stage", "seed", *metrics, "warm start", *(["ms"] if costs else []), "step", "hours"]
+    head = ["design", "stage", "seed", *metrics, "warm start", *(["ms"] if costs else []), "step", "time"]
     head += [*(["cost"] if priced else []), "verdict", "run"]
     titles = "".join(f'<th aria-sort="none"><button>{escape(text)}</button></th>' for text in head)
     order = sorted(results.rows, key=lambda row: STAGES.index(row["stage"]))
@@ -71,7 +71,7 @@ def runs_table(results: SweepResults) -> str:
         f'<p class="filter"><input type="search" placeholder="filter: words, or -word to exclude" '
         f'aria-label="filter"><select aria-label="stage"><option value="">all stages</option>{stages}'
         f"</select>"
-        f'<span class="count"></span></p><div class="wide tall"><table class="trials">'
+        f'<span class="count"></span></p><div class="wide tall" tabindex="0"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
         f"Warm start: {escape(results.perceptual)} before the GAN phase.{escape(speed)}</p>",
@@ -94,7 +94,7 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
         (format_metric(results.perceptual, warm), warm),
         *([("–" if ms is None else f"{ms:.3g}", ms)] if timed else []),
         (f"{row['steps']} of {row['max_steps']}", row["steps"]),
-        (f"{hours:.3f} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
+        (f"{sentences.duration(3600 * hours)} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
         *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),
         (row["verdict"], None),
         ((row["mlflow_run_id"] or "")[:8], None),

@@ -1,7 +1,7 @@
 """Comparison pictures: input, bicubic, warm start, ours and target side by side, at fixed crops."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,18 @@ def draw(
     (N, bands, h, w) in [0, 1] to `scale` times the size.
     """
     chosen = sorted(pairs, key=lambda p: -_detail(p.hr))[:rows]
+    return tabulate([_cells(pair, models, scale, device) for pair in chosen], models)
+
+
+def tabulate(rows: Sequence[Sequence[np.ndarray]], models: Iterable[str]) -> bytes:
+    """Return a PNG of uint8 RGB pictures: per row input, bicubic, one of each model, target."""
     titles = ["input", "bicubic", *models, "target"]
-    sheet = Image.new("RGB", (CELL_PX * len(titles), (CELL_PX + 2) * len(chosen) + LABEL_PX), "white")
+    sheet = Image.new("RGB", (CELL_PX * len(titles), (CELL_PX + 2) * len(rows) + LABEL_PX), "white")
     pen = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         pen.text((column * CELL_PX + 4, 3), title, fill="black")
-    for row, pair in enumerate(chosen):
-        for column, image in enumerate(_cells(pair, models, scale, device)):
+    for row, pictures in enumerate(rows):
+        for column, image in enumerate(pictures):
             sheet.paste(_fit(image), (column * CELL_PX, LABEL_PX + row * (CELL_PX + 2)))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
@@ -48,13 +53,19 @@ def _detail(image: np.ndarray) -> float:
 
 @torch.no_grad()
 def _cells(pair: Any, models: Mapping[str, nn.Module], scale: int, device: torch.device) -> list[np.ndarray]:
-    of, peak = pair.format, pair.format.peak
+    peak = pair.format.peak
     lr_image = torch.from_numpy(np.array(pair.lr_image)).permute(2, 0, 1)[None].to(device)
     upscaled = [model(lr_image.float() / peak) for model in models.values()]
-    images = [up(lr_image, scale, peak=peak)]
-    images += [(sr.clamp(0, 1) * peak).round().to(lr_image.dtype) for sr in upscaled]
-    cells = [pair.lr_image, *(i[0].permute(1, 2, 0).cpu().numpy() for i in images), pair.hr]
-    return [preview(image, of) for image in cells]
+    images = [(sr.clamp(0, 1) * peak).round().to(lr_image.dtype) for sr in upscaled]
+    return row_of(pair, [i[0].permute(1, 2, 0).cpu().numpy() for i in images], scale)
+
+
+def row_of(pair: Any, results: Sequence[np.ndarray], scale: int) -> list[np.ndarray]:
+    """Return input, bicubic, `results` (H, W, bands) and target of an HR/LR pair as uint8 RGB pictures."""
+    of = pair.format
+    lr_image = torch.from_numpy(np.array(pair.lr_image)).permute(2, 0, 1)[None]
+    bicubic = up(lr_image, scale, peak=of.peak)[0].permute(1, 2, 0).numpy()
+    return [preview(image, of) for image in (pair.lr_image, bicubic, *results, pair.hr)]
 
 
 def _fit(image: np.ndarray) -> Image.Image:

@@ -49,6 +49,8 @@ class Row(TypedDict, total=False):
     """Storage name of the network that the GAN phase started from."""
     strip: str | None
     """URL of the picture."""
+    captions: list[str]
+    """Test: a sentence for each row of the picture."""
     diverged: bool
     finished: bool
     lineage: dict[str, Any]

@@ -16,6 +16,15 @@ SHORT_VALUES = {
 }
 
 
+WORDS = {
+    "generator.num_blocks": "{} residual blocks",
+    "generator.norm": "{} norm",
+    "generator.upsampler": "{} upsampler",
+    "generator.kind": "{}",
+}
+"""Setting -> its phrase in a design that is spelled out."""
+
+
 def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are settings of a config, without a space's switches."""
     return {k: v for k, v in values.items() if "." in k and not k.endswith(SWITCH_SUFFIX)}
@@ -42,3 +51,16 @@ def label(values: Mapping[str, Any]) -> str:
         else:
             words.append(f"{key}={value}")
     return " ".join(words) or "as the recipe"
+
+
+def spelled_out(values: Mapping[str, Any]) -> str:
+    """Return a design in words: "4 residual blocks, batch norm, adversarial weight 0.1"."""
+    phrases = []
+    for name, value in sorted(
+        design_of(values).items(), key=lambda item: not item[0].startswith("generator.")
+    ):
+        text = f"{value:.2g}" if isinstance(value, float) else str(value).replace("_", " ")
+        text = text.replace(" conv", " convolution")
+        phrase = WORDS.get(name, name.split(".")[-1].replace("_", " ") + " {}").format(text)
+        phrases.append("no norm" if phrase == "none norm" else phrase)
+    return ", ".join(phrases) or "the recipe's own settings"

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from datasets.loader import eval_pairs, eval_protocol
+from datasets.loader import Pair, eval_pairs, eval_protocol
 from orchestrator.analysis.intervals import Interval, paired_bootstrap, set_difference
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
 from orchestrator.results.sentinels import SENTINELS
 from orchestrator.storage import Storage
+from orchestrator.sweep import gain_pictures
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import load_generator
@@ -72,7 +73,7 @@ def evaluate_on_val(
 
 def _summary(network: nn.Module, config: TrainConfig, held_out: HeldOutImages) -> dict[str, float]:
     device = _device(config, held_out)
-    evaluator = _evaluator(config, held_out, held_out.role, device)
+    _, evaluator = _open(config, held_out, held_out.role, device)
     return evaluator.measure(network.to(device)).summary
 
 
@@ -90,12 +91,12 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
     The network's warm start is beside it under the name "warm"; without one bicubic takes its place.
     Returns summary and per_image (the others' under warm/, bicubic/ and so on), keys, protocol, the time
     spent and, with `held_out.objectives`, `sentinels`: name -> the interval of the network's difference in
-    the perceptual metric, and the strength.
+    the perceptual metric, and the strength; and `pictures` of gain_pictures.draw, or None.
     """
     began, cpu_began = time.monotonic(), time.process_time()
     generator, config = load_generator(_fetch(url, held_out.work_dir))
     device = _device(config, held_out)
-    evaluator = _evaluator(config, held_out, held_out.role, device)
+    pairs, evaluator = _open(config, held_out, held_out.role, device)
     bicubic = evaluator.measure_resizer("bicubic")
     images = {"": evaluator.upscale(generator.to(device))}
     networks = {name: load_generator(_fetch(of, held_out.work_dir))[0] for name, of in beside.items()}
@@ -121,6 +122,11 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         sentinels[name] = {"strength": strengths.get(name), **_plain(interval, metric)}
     if held_out.objectives is not None and "warm" in images:
         sentinels["grid"] = _grid(images[""], images["warm"], config.generator.scale)
+    pictures = None
+    if held_out.objectives is not None and "warm" in networks and pairs[0].hr.ndim == 3:
+        chosen = gain_pictures.choose(per_image, own.keys, held_out.objectives)
+        scale = config.generator.scale
+        pictures = gain_pictures.draw(pairs, images[""], images["warm"], chosen, scale)
     seconds = time.monotonic() - began
     return {
         "summary": summary,
@@ -128,6 +134,7 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         "keys": own.keys,
         "protocol": own.protocol,
         "sentinels": sentinels,
+        "pictures": pictures,
         "gpu_hours": seconds / 3600 * held_out.gpus if device.type == "cuda" else 0.0,
         "cpu_hours": (time.process_time() - cpu_began) / 3600,
     }
@@ -142,14 +149,17 @@ def _device(config: TrainConfig, held_out: HeldOutImages) -> torch.device:
     return device
 
 
-def _evaluator(config: TrainConfig, held_out: HeldOutImages, role: str, device: torch.device) -> Evaluator:
+def _open(
+    config: TrainConfig, held_out: HeldOutImages, role: str, device: torch.device
+) -> tuple[Sequence[Pair], Evaluator]:
+    """Return the pairs of a role and their evaluator."""
     images = open_role(config.data, role, held_out.work_dir)
     if role == held_out.role and images.digest != held_out.digest:
         raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
     scale, protocol = config.generator.scale, eval_protocol(images, config.data)
     limit = config.data.eval_images if role == "val" else 0
     pairs = eval_pairs(images, config.data, scale, limit=limit)
-    return Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol)
+    return pairs, Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol)
 
 
 def _strengths(
@@ -157,7 +167,7 @@ def _strengths(
 ) -> dict[str, float]:
     """Return the strength of each edit of the warm start, chosen on val."""
     assert held_out.objectives is not None
-    evaluator = _evaluator(config, held_out, "val", device)
+    _, evaluator = _open(config, held_out, "val", device)
     images = evaluator.upscale(warm)
     measured = evaluator.measure_images(images)
     return {n: strongest(n, images, measured, evaluator, held_out.objectives) for n in STRENGTHS}

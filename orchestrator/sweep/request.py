@@ -79,6 +79,8 @@ class Request:
     """Images for rungs and checkpoint choice; empty: cut from --train."""
     test: str = ""
     """Images opened once, at the end; empty: cut from --train."""
+    gate: str = ""
+    """Images for promotion only, 30 at least; empty: cut from --train."""
     storage: str = may_change("./runs")
     """Folder or URL (s3://...) that keeps sweeps, warm starts and checkpoints."""
     tracking_uri: str = may_change("")

@@ -21,7 +21,7 @@ from trainers.config import TrainConfig, flatten, override
 if TYPE_CHECKING:  # --status and --help must not wait for torch
     from orchestrator.sweep.plan import SweepPlan
 
-ROLES = ("train", "val", "test")
+ROLES = ("train", "val", "test", "gate")
 STARTED_SPACE = "balance"
 """Space of a sweep with --start, whose file decides the architecture."""
 

@@ -1,6 +1,6 @@
 """The stages of a sweep: warm, screen, repeat, confirm, test. Each is read back if it was done before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.results.leaderboard import best_designs
@@ -166,7 +166,7 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
     evaluations = evaluate_checkpoints(pairs, images, context.capacity)
     price, tests = request.price_per_gpu_hour, []
     for row, evaluation in zip(confirmed, evaluations[: len(confirmed)], strict=True):
-        tests.append(test_row(row, evaluation, price))
+        tests.append(_with_pictures(context, test_row(row, evaluation, price), evaluation))
         context.record.test("confirm", row["trial_id"], evaluation)
     own_runs = {r["trial_id"] for r in rows if r["stage"] == "warm"}
     for network, evaluation in zip(networks, evaluations[len(confirmed) :], strict=True):
@@ -175,6 +175,15 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
             context.record.test("warm", row["of"], evaluation)
     write_stage(storage, request.name, "test", tests)
     return tests
+
+
+def _with_pictures(context: SweepContext, row: Row, evaluation: Mapping[str, Any]) -> Row:
+    """Store the test pictures of a network; return its row with their address and captions."""
+    if not evaluation.get("pictures"):
+        return {**row, "strip": None}
+    place = context.path(f"trials/{row['trial_id']}/strip.png")
+    context.storage.write_bytes(place, evaluation["pictures"]["png"])
+    return {**row, "strip": context.storage.url(place), "captions": evaluation["pictures"]["captions"]}
 
 
 def _beside(context: SweepContext, row: Row, networks: Sequence[PsnrNetwork]) -> dict[str, str]:

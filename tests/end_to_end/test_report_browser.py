@@ -1,82 +1,143 @@
-"""The report in a real browser: nothing complains, the slider slides, the table sorts and filters."""
+"""The report in a real browser: by mouse and keyboard, at three widths, in both themes."""
 
-import json
-import re
-import subprocess
+import os
+from pathlib import Path
 
 import pytest
 from helpers.fake_sweep import fake_strip, fake_sweep
-from helpers.webdriver import CHROMIUM
+from helpers.webdriver import CHROMIUM, DRIVER, Drivers
 
 from orchestrator.report import build_report
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"),
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None,
+        reason="no Chromium or chromedriver is installed (apt-get install chromium chromium-driver)",
+    ),
 ]
-
-ACTIONS = """
-<script>
-addEventListener("load", () => setTimeout(() => {
-  const get = (s) => document.querySelector(s), all = (s) => [...document.querySelectorAll(s)];
-  const told = {sliders: all(".compare input").length, marks: all(".mark").length};
-  const slider = get(".compare input");
-  slider.value = 20;
-  slider.dispatchEvent(new Event("input"));
-  told.cut = slider.parentElement.style.getPropertyValue("--cut");
-  const [left, right] = [...slider.parentElement.querySelectorAll("canvas")].map(
-    (canvas) => [...canvas.getContext("2d").getImageData(100, 100, 1, 1).data].slice(0, 3));
-  told.left = left; told.right = right;
-  const head = all(".trials th").find((th) => th.textContent === "swd"), column = head.cellIndex;
-  const values = () => all(".trials tbody tr").map((row) => row.cells[column].dataset.v);
-  head.querySelector("button").click();
-  told.ascending = values();
-  head.querySelector("button").click();
-  told.descending = values();
-  get(".filter input").value = "diverged";
-  get(".filter input").dispatchEvent(new Event("input"));
-  told.count = get(".count").textContent;
-  get(".mark.pick").dispatchEvent(new PointerEvent("pointermove", {bubbles: true}));
-  told.tip = get("#tip").textContent;
-  get(".mark.pick").dispatchEvent(new MouseEvent("click", {bubbles: true}));
-  told.lit = all("tr.lit").map((row) => row.id);
-  told.overflow = document.documentElement.scrollWidth - innerWidth;
-  const out = document.createElement("pre");
-  out.id = "told";
-  out.textContent = JSON.stringify(told);
-  document.body.append(out);
-}, 300));
-</script>
-"""
+AXE = Path(os.environ.get("AXE_CORE", "node_modules/axe-core/axe.min.js"))
+LOOKS = [(1280, False), (1280, True), (800, False), (390, True), (390, False)]
+LEVEL = "return document.documentElement.scrollWidth - innerWidth"
 
 
-def browse(path, profile, width):
-    """The page after its scripts ran: (what ACTIONS told, console lines)."""
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-    command += [f"--window-size={width},900", "--virtual-time-budget=4000", "--enable-logging=stderr"]
-    done = subprocess.run([*command, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=90)
-    told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.S)
-    assert told, done.stdout[-500:]
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return json.loads(told[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), console
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The address of a report with a sheet of pictures."""
+    folder = tmp_path_factory.mktemp("sweep")
+    fake_sweep(folder)
+    fake_strip(folder / "trials" / "confirm-0-s1" / "strip.png")
+    return build_report(folder).as_uri()
 
 
-@pytest.mark.parametrize("width", [1100, 500])
-def test_plots_slider_table_and_tooltips_work(tmp_path, width):
-    fake_sweep(tmp_path)
-    fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
-    page = build_report(tmp_path)
-    page.write_text(page.read_text().replace("</body>", ACTIONS + "</body>"))
-    told, console = browse(page, tmp_path / "profile", width)
-    assert console == []
-    assert told["sliders"] == 2 and told["marks"] > 20
-    assert told["cut"] == "20%"
-    assert told["left"] == [50, 170, 90] and told["right"] == [150, 110, 90]  # bicubic, ours
-    numbers = [float(v) for v in told["ascending"] if v is not None]
-    assert numbers == sorted(numbers) and told["ascending"][-1] is None
-    numbers = [float(v) for v in told["descending"] if v is not None]
-    assert numbers == sorted(numbers, reverse=True) and told["descending"][-1] is None
-    assert told["count"].startswith("1 of ")
-    assert told["tip"].startswith("b4 bn shuffle adv=0.1, mean of 2 seeds")
-    assert told["lit"] == ["confirm-0-s0"]
-    assert told["overflow"] <= 0
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A browser's window."""
+    with Drivers() as drivers:
+        yield drivers.window(tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture
+def window(browser, page):
+    """The report, opened and complete."""
+    browser.screen(1280, 900)
+    browser.open(page)
+    browser.console()
+    for _ in range(200):
+        if browser.run("return document.querySelectorAll('.cells canvas').length"):
+            break
+    return browser
+
+
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_nothing_complains_and_nothing_is_wider_than_the_screen(window, width, dark):
+    window.screen(width, 900, dark=dark, phone=width < 500)
+    window.reload()
+    assert window.console() == [] and window.run(LEVEL) <= 0
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not here (npm install axe-core, or AXE_CORE=FILE)")
+@pytest.mark.parametrize(("width", "dark"), LOOKS)
+def test_axe_finds_no_violation(window, width, dark):
+    window.screen(width, 900, dark=dark, phone=width < 500)
+    window.run(AXE.read_text())
+    window.run(
+        "axe.run().then((found) => {"
+        "window.found = found.violations.map((v) => v.id + ': ' + v.nodes[0].html); })"
+    )
+    for _ in range(300):
+        if (found := window.run("return window.found")) is not None:
+            break
+    assert found == []
+
+
+def test_a_mark_leads_to_its_row_and_a_button_back(window):
+    window.run("document.querySelector('.mark.pick').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    lit = "return [...document.querySelectorAll('tr.lit')].map((row) => row.id)"
+    assert window.run(lit) == ["confirm-0-s0"]
+    assert "lit" in window.run("return document.querySelector('.mark.pick').getAttribute('class')")
+    below = window.run("return scrollY")
+    window.click("#back")
+    assert window.run("return scrollY") < below and window.run(
+        "return document.getElementById('back').hidden"
+    )
+    window.run("document.querySelector('.mark.warm').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+    assert window.run(lit) == [] and window.run("return document.getElementById('back').hidden")
+    assert window.run("return getComputedStyle(document.querySelector('.mark.warm')).cursor") == "default"
+
+
+def test_plots_are_walked_by_arrows_and_left_by_enter(window):
+    window.run("document.querySelector('#plane svg').focus()")
+    window.press("ArrowRight")
+    first = window.run("return document.getElementById('tip').textContent")
+    window.press("ArrowRight")
+    assert "swd" in first != window.run("return document.getElementById('tip').textContent")
+    window.press("ArrowLeft")
+    assert window.run("return document.getElementById('tip').textContent") == first
+    window.press("Enter")
+    assert len(window.run("return [...document.querySelectorAll('tr.lit')].map((row) => row.id)")) == 1
+    assert window.run("return document.activeElement.className") == "lit", "the row has the focus"
+
+
+def test_all_columns_of_a_sheet_zoom_together(window):
+    corner = (
+        "return [...document.querySelectorAll('.cells canvas')].map((c) => "
+        "[...c.getContext('2d').getImageData(1, 1, 1, 1).data].slice(0, 3).join())"
+    )
+    before = window.run(corner)
+    window.run("document.querySelector('.cells').focus()")
+    window.press("+")
+    assert window.run("return document.querySelector('.cells + label input').value") == "1.5"
+    assert window.run(corner) == before, "each column still shows its own picture"
+    assert len(before) == 10 and len(set(before)) == 5
+
+
+def test_the_slider_shows_bicubic_to_the_left_and_ours_to_the_right(window):
+    window.run(
+        "const s = document.querySelector('.compare input'); s.value = 20;s.dispatchEvent(new Event('input'))"
+    )
+    box = "document.querySelector('.compare div')"
+    assert window.run(f"return {box}.style.getPropertyValue('--cut')") == "20%"
+    colours = window.run(
+        f"return [...{box}.querySelectorAll('canvas')].map((c) => "
+        "[...c.getContext('2d').getImageData(100, 100, 1, 1).data].slice(0, 3))"
+    )
+    assert colours == [[50, 170, 90], [150, 110, 90]]
+
+
+def test_the_table_sorts_and_filters(window):
+    window.run(
+        "window.head = [...document.querySelectorAll('.trials th')].find((th) => th.textContent === 'swd');"
+        "window.column = () => [...document.querySelectorAll('.trials tbody tr')]"
+        ".map((row) => row.cells[head.cellIndex].dataset.v)"
+    )
+    for sign in (1, -1):
+        window.run("head.querySelector('button').click()")
+        values = window.run("return column()")
+        numbers = [sign * float(v) for v in values if v is not None]
+        assert numbers == sorted(numbers) and values[-1] is None
+    window.run(
+        "const i = document.querySelector('.filter input'); i.value = 'diverged';"
+        "i.dispatchEvent(new Event('input'))"
+    )
+    assert window.run("return document.querySelector('.count').textContent").startswith("1 of ")

@@ -34,12 +34,12 @@ def test_the_pick_beats_its_references_only_with_five_seeds(tmp_path):
     fake_sweep(tmp_path)
     few = compare_with_references(read(tmp_path))
     assert re.match(r"On test, over seeds and images: swd against bicubic: not enough evidence \(-", few)
-    assert headline(read(tmp_path)).startswith("b4 bn shuffle adv=0.1 was picked on val, swd ")
+    assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 was picked on val; on test its swd ")
     _, rows = fake_sweep(tmp_path, seeds=5)
     told = compare_with_references(read(tmp_path))
     assert "swd against its warm start: beats (-" in told
     assert "psnr_y against its warm start: loses to (-0.01 [" in told
-    assert headline(read(tmp_path)).startswith("b4 bn shuffle adv=0.1 beats its warm start, swd ")
+    assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 beats its warm start on test: swd ")
     assert told in Page(build_report(tmp_path)).text
     rows = [row for row in rows if row["stage"] != "test"]
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))

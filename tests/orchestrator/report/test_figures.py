@@ -31,6 +31,34 @@ def test_the_pick_is_drawn_on_top_with_its_spread_over_seeds(tmp_path):
     assert "Better is up and to the left" in drawn
 
 
+def test_the_caption_names_the_line_only_where_one_is_drawn(tmp_path):
+    sweep, _ = fake_sweep(tmp_path)
+    assert "The line joins designs" in plane_section(read(tmp_path))
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"front": ["confirm-0-s0", "confirm-0-s1"]}))
+    alone = plane_section(read(tmp_path))
+    assert "The line joins" not in alone and 'class="front"' not in alone
+
+
+def test_every_mark_of_a_run_names_its_row_and_references_name_none(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    marks = re.findall(r'class="mark (\w+)"[^>]*data-id="([^"]*)"', plane_section(read(tmp_path)))
+    ids = {row["trial_id"] for row in rows}
+    assert all((row in ids) == (look not in ("warm", "bicubic")) for look, row in marks)
+    assert {row for look, row in marks if look in ("warm", "bicubic")} == {""}
+
+
+def test_the_picks_test_pictures_come_first_with_a_caption_for_each_row(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    tested = next(r for r in rows if r.get("of") == "confirm-0-s1")
+    tested["captions"] = ["best gain of 31: a", "median gain of 31: b", "worst gain of 31: <c>"]
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    for trial in ("test-0-s1", "confirm-0-s1", "confirm-1-s0"):
+        fake_strip(tmp_path / "trials" / trial / "strip.png", rows=3)
+    captions = re.findall("<figcaption>(.*?)</figcaption>", pictures(read(tmp_path)))
+    assert "· test · seed 1" in captions[0] and len(captions) == 2
+    assert captions[0].count("<li>") == 3 and "worst gain of 31: &lt;c&gt;" in captions[0]
+
+
 def test_curves_are_one_per_trial_with_rungs_and_the_level_of_bicubic(tmp_path):
     _, rows = fake_sweep(tmp_path)
     drawn = curves_section(read(tmp_path))

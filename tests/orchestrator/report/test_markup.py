@@ -11,6 +11,6 @@ def test_a_section_without_a_body_is_left_out():
 def test_cells_and_tables_are_escaped():
     assert cells("td", ["a<b", "1"]) == "<tr><td>a&lt;b</td><td>1</td></tr>"
     assert table(["h"], [["x"], ["y"]]) == (
-        '<div class="wide"><table><thead><tr><th>h</th></tr></thead>'
+        '<div class="wide" tabindex="0"><table><thead><tr><th>h</th></tr></thead>'
         "<tbody><tr><td>x</td></tr><tr><td>y</td></tr></tbody></table></div>"
     )

@@ -2,19 +2,25 @@
 
 import json
 import re
+from itertools import pairwise
 
+import pytest
 from helpers.fake_sweep import fake_strip, fake_sweep
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
+from orchestrator.report.page import HERE
 
 
 def test_the_answer_comes_first_with_gain_seeds_and_cost(tmp_path):
     fake_sweep(tmp_path)
     page = Page(build_report(tmp_path))
     assert re.search(
-        r"adv=0\.1 was picked on val, swd 3\d% better than bicubic, 3\d% better than its warm", page.text
+        r"Adversarial weight 0\.1 was picked on val; on test its swd is 3\d% better than bicubic and 3\d% "
+        r"better than its warm start, an estimate from 2 seeds\.",
+        page.text,
     )
+    assert "An estimate" in page.text and "✗ 2 seeds of 5" in page.text and "✓ 31 of 30 test" in page.text
     assert "2 seeds, 31 test images: 2 of 2 beat bicubic and 2 of 2 beat their own warm start." in page.text
     assert "Fewer than 5 seeds: an estimate, not a claim." in page.text
     assert "15 trials screened" in page.text and "12 min on the clock" in page.text
@@ -25,7 +31,8 @@ def test_the_page_needs_no_network_and_stays_small(tmp_path):
     fake_sweep(tmp_path)
     fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
     page = Page(build_report(tmp_path))
-    assert page.addresses and all(address.startswith("data:image/webp") for address in page.addresses)
+    assert page.addresses and all(address.startswith(("data:image/webp", "#")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address[0] == "#"} <= set(page.ids), "the contents"
     assert page.size < 300_000
     assert page.tags.count("svg") == 3 + 4 + 1 and page.tags.count("img") == 1
 
@@ -74,3 +81,29 @@ def test_the_page_may_load_and_send_nothing(tmp_path):
         r'Content-Security-Policy" content="([^"]*)"', build_report(tmp_path).read_text()
     ).group(1)
     assert policy.startswith("default-src 'none'; script-src 'sha256-") and "'unsafe-eval'" not in policy
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb (WCAG 2.2)."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_marks_stand_out_by_three_to_one_and_text_by_four_and_a_half(theme):
+    rules = re.findall(r":root \{(.*?)\}", (HERE / "page.css").read_text(), re.S)[theme]
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", rules))
+    least = {"ink": 4.5, "soft": 4.5, "warm-text": 4.5, "pick": 3, "design": 3, "screened": 3, "stopped": 3}
+    for name, ratio in (least | {"warm": 3, "bicubic": 3}).items():
+        for ground in ("card", "paper"):
+            low, high = sorted((luminance(colours[name]), luminance(colours[ground])))
+            assert (high + 0.05) / (low + 0.05) >= ratio, f"{name} on {ground}"
+
+
+def test_the_answer_comes_before_the_pictures_and_these_before_the_plots(tmp_path):
+    fake_sweep(tmp_path)
+    fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
+    text = build_report(tmp_path).read_text()
+    places = [text.index(part) for part in ("<h1>", 'class="trust"', "<nav", 'id="pictures"', 'id="plane"')]
+    assert all(a < b for a, b in pairwise(places))

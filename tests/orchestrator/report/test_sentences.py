@@ -10,13 +10,17 @@ from orchestrator.report.data import read
 from orchestrator.report.sentences import (
     against_sentinels,
     checkpoint_choice,
+    count,
     duration,
     headline,
     how_sure,
+    is_claim,
     moment,
     outcomes,
+    rival,
     share,
     tooltip,
+    trust,
 )
 
 
@@ -25,6 +29,31 @@ def test_five_seeds_are_enough_for_a_claim(tmp_path):
     assert how_sure(read(tmp_path)) == (
         "5 seeds, 31 test images: 5 of 5 beat bicubic and 5 of 5 beat their own warm start."
     )
+
+
+def test_a_headline_is_no_stronger_than_its_evidence(tmp_path):
+    """Two seeds picked it on val; five seeds whose every image gains are a claim; a better rival is named."""
+    for seeds, said in ((2, "was picked on val; on test its"), (5, "beats its warm start on test: ")):
+        _, rows = fake_sweep(tmp_path, seeds=seeds)
+        for row in rows:
+            if row["stage"] == "test":
+                gains = [30 + k / 10 + row["seed"] / 100 for k in range(31)]
+                row["per_image"] |= {"swd": gains, "warm/swd": [g + 9 + k / 50 for k, g in enumerate(gains)]}
+                row["per_image"] |= {"bicubic/swd": [g + 15 for g in gains]}
+        (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+        results = read(tmp_path)
+        assert f"Adversarial weight 0.1 {said}" in headline(results)
+        assert ("an estimate from" in headline(results)) == (seeds == 2) == (not is_claim(results))
+        assert [there for there, _ in trust(results)][:3] == [seeds == 5, True, seeds == 5]
+    assert rival(results) == ""
+    better = next(r for r in rows if r["trial_id"] == "test-2-s0")
+    better["metrics"]["swd"] = 0.0
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert rival(read(tmp_path)).startswith("On test b4 no-bn has the better swd, 2")
+
+
+def test_one_is_singular():
+    assert (count(1, "seed"), count(2, "seed"), count(0, "trial")) == ("1 seed", "2 seeds", "0 trials")
 
 
 def test_a_shipped_checkpoint_that_is_not_the_last_one_is_named(tmp_path):

@@ -68,8 +68,8 @@ def test_a_public_file_is_the_network_of_every_trial_and_losses_are_what_varies(
 
 
 def test_data_options_are_short_for_the_dotted_names(tmp_path):
-    config = new(tmp_path, train="faces", test="towers").config
-    assert (config.data.train, config.data.val, config.data.test) == ("faces", "", "towers")
+    data = new(tmp_path, train="faces", test="towers", gate="rooms").config.data
+    assert (data.train, data.val, data.test, data.gate) == ("faces", "", "towers", "rooms")
 
 
 def test_a_free_name_is_found(tmp_path):
