@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: sweep test gpu promote ui lint image clean help
+.PHONY: sweep test gpu promote ui docs lint image clean help
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ test: $(STAMP)  ## run linters, type checks and the default tests (no network, n
 
 gpu: $(STAMP)  ## check and time this machine's GPU in ten minutes; writes runs/gpu/gpu.md
 	@PYTHONPATH=. $(PYTHON) tests/bench/gpu.py $(ARGS)
+
+docs: $(STAMP)  ## build the documentation as a site: build/site/index.html
+	@$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -q && echo "build/site/index.html"
 
 lint: $(STAMP)  ## run ruff and mypy
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -1,4 +1,4 @@
-"""What a person finds in MLflow: README's filters find the runs they promise, and the pages show them."""
+"""What a person finds in MLflow: documented filters find the runs they promise, and the pages show them."""
 
 import re
 import shutil
@@ -17,10 +17,9 @@ from orchestrator.tracking.sweep_record import SweepRecord
 DESIGNS = {"b4 bn shuffle adv=0.1": "batch", "b4 no-bn shuffle adv=0.3": "none"}
 
 
-def readme_filters():
-    """The three filter strings of the section about a sweep."""
-    section = (ROOT / "README.md").read_text().split("## What a sweep does")[1].split("\n## ")[0]
-    return re.findall(r"^ {4}((?:tags|params|metrics)\..*)$", section, re.M)
+def documented_filters():
+    """The three filter strings of docs/mlflow.md."""
+    return re.findall(r"^ {4}((?:tags|params|metrics)\..*)$", (ROOT / "docs/mlflow.md").read_text(), re.M)
 
 
 @pytest.fixture
@@ -52,11 +51,11 @@ def store(tmp_path, migrated_database):
     return tmp_path, delivery
 
 
-def test_the_filters_of_the_readme_find_the_runs_they_promise(store):
+def test_the_documented_filters_find_the_runs_they_promise(store):
     _, delivery = store
     found = [
         [run.info.run_name for run in delivery.client.search_runs([delivery.experiment_id], text)]
-        for text in readme_filters()
+        for text in documented_filters()
     ]
     assert found == [
         ["confirm b4 no-bn shuffle adv=0.3 seed 1"],
@@ -77,7 +76,7 @@ def test_the_pages_list_the_runs_and_complain_of_nothing(store):
         everything, console = look(page, folder / "profile")
         assert "5 matching runs" in everything
         sorted_by = quote("metrics.`test/swd`", safe="")  # without it children hide below their parent
-        chosen = f"?searchFilter={quote(readme_filters()[0], safe='')}&orderByKey={sorted_by}"
+        chosen = f"?searchFilter={quote(documented_filters()[0], safe='')}&orderByKey={sorted_by}"
         filtered, more = look(page + chosen, folder / "profile")
         assert "confirm b4 no-bn shuffle adv=0.3 seed 1" in filtered and "1 matching run" in filtered
         run = delivery.run_ids["demo/confirm/confirm-0"]
