@@ -21,9 +21,9 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to mount a small disk"),
 ]
 SMALL = """
---name tiny --recipe demo --space balance --trials 2 --confirm-top 1 --confirm-seeds 1 --local
+--name tiny --recipe demo --space balance --trials 2 --repeat-top 1 --confirm-top 1 --confirm-seeds 1 --local
 --run.psnr-steps 120 --run.gan-steps 120 --run.psnr-eval-every-steps 20 --run.eval-every-steps 4
---run.log-every-steps 5 --run.checkpoint-every-steps 4 --generator.channels 24 --generator.num-blocks 1
+--run.log-every-steps 5 --run.checkpoint-every-steps 20 --generator.channels 24 --generator.num-blocks 1
 --discriminator.base-channels 8 --discriminator.num-layers 4 --data.crop-px 48 --data.batch-size 4
 --data.eval-images 4
 """.split()
