@@ -73,6 +73,12 @@ def test_a_tar_cut_on_a_record_boundary_is_an_error(shards: Path, tmp_path: Path
         all_samples(opened(shards, tmp_path))
 
 
+def test_a_sparse_shard_of_gigabytes_is_refused_before_a_byte_is_read(shards: Path, tmp_path: Path) -> None:
+    os.truncate(tars(shards)[0], 3 * 2**30)
+    with pytest.raises(UserError, match="has 3221225472 bytes, but the manifest says"):
+        all_samples(opened(shards, tmp_path))
+
+
 def test_a_pipe_is_never_run(tmp_path: Path) -> None:
     witness = tmp_path / "executed"
     url = f"pipe:touch {witness}; cat /dev/null"

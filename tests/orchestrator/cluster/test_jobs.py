@@ -1,5 +1,6 @@
 """Jobs on a cluster: registered, followed over a broken connection, stopped."""
 
+import json
 import subprocess
 from contextlib import contextmanager, nullcontext
 
@@ -23,6 +24,13 @@ def test_a_job_registers_its_sweep_on_the_head(tmp_path, monkeypatch):
     assert jobs.list_jobs(own, "other") == []
     assert jobs.reload(own, SubmittedJob("upsweep-1", "", "")) == job
     assert jobs.reload(own, SubmittedJob("upsweep-2", "", "")) is None
+
+
+@pytest.mark.parametrize("name", ["../../..", "/etc", "..", "a/b", "-o", ""])
+def test_a_head_cannot_name_a_sweep_so_that_it_is_another_folder_here(monkeypatch, name):
+    line = json.dumps({"id": "upsweep-1", "sweep": name, "folder": "/home/ubuntu"})
+    monkeypatch.setattr(head.Head, "run", lambda self, command: line)
+    assert jobs.list_jobs(head_of_own_machines()) == []
 
 
 def run_here(command):

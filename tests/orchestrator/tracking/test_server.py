@@ -6,6 +6,7 @@ import sqlite3
 import threading
 
 import pytest
+from sqlalchemy import create_engine
 
 from datasets.errors import UserError
 from orchestrator.tracking.server import artifact_root, database_path, default_uri, probe
@@ -18,6 +19,18 @@ def test_addresses_of_a_local_store(tmp_path):
     assert artifact_root(uri, tmp_path / "spool") == (tmp_path / "mlartifacts").as_uri()
     assert artifact_root("postgresql://host/db", tmp_path / "spool").endswith("/spool/mlartifacts")
     assert artifact_root("http://127.0.0.1:5000", tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["c%20d", "a b", "a%", "a?b", "a#b", "ä", "100%25"])
+def test_the_database_of_a_folder_of_any_name_is_in_that_folder(tmp_path, name):
+    folder = tmp_path / name
+    probe(default_uri(folder))
+    assert database_path(default_uri(folder)) == folder / "mlflow.db"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    engine = create_engine(default_uri(folder))
+    engine.connect().close()
+    engine.dispose()
+    assert (folder / "mlflow.db").exists() and [p.name for p in tmp_path.iterdir()] == [name]
 
 
 def test_the_probe_makes_a_folder_and_leaves_no_file(tmp_path):
