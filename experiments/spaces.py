@@ -38,6 +38,14 @@ DEMO = Space(
     reduction=2,
 )
 
+_PHOTOS: dict[str, Axis] = {
+    UPSAMPLER: Choice(("pixel_shuffle", "nearest_conv")),
+    ADVERSARIAL: LogFloat(0.005, 0.3),
+    "loss.pixel_weight": LogFloat(0.03, 1.0),
+}
+PHOTOS = Space(name="photos", axes={BLOCKS: Choice((8, 16)), **_PHOTOS})
+PHOTOS_SMALL = Space(name="photos_small", axes={BLOCKS: Choice((4, 8)), **_PHOTOS})
+
 FULL = Space(
     name="full",
     axes={
@@ -123,7 +131,20 @@ DEGRADATION = Space(
 )
 """Which degradation to train with; --val, --test and --gate can be pairs, to ask it of measured inputs."""
 
-SPACES = {s.name: s for s in (DEMO, FULL, BALANCE, ARCHITECTURE, OPTIMIZER, ABLATION, DEGRADATION)}
+SPACES = {
+    s.name: s
+    for s in (
+        DEMO,
+        PHOTOS,
+        PHOTOS_SMALL,
+        FULL,
+        BALANCE,
+        ARCHITECTURE,
+        OPTIMIZER,
+        ABLATION,
+        DEGRADATION,
+    )
+}
 
 
 def build(name: str) -> Space:

@@ -10,6 +10,7 @@ Exit status: 0 done, 3 no design was confirmed, 130 stopped by Ctrl-C, 2 a mista
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -20,6 +21,7 @@ from experiments.common import cli
 from experiments.common.sweep_options import SweepOptions, requested
 
 NOTHING_CONFIRMED = 3
+BEGAN = time.monotonic()  # --hours counts from here, not from when torch and Ray are loaded
 
 
 def main() -> int:
@@ -40,21 +42,16 @@ def main() -> int:
     request, space = requested(options)
     jobs.register_job(request.name, request.work_dir / request.name, os.environ)
     if options.dry_run:
-        from orchestrator.sweep.cost_estimate import estimate
-        from orchestrator.sweep.latency import leave_out_slow, measure_architectures
-        from orchestrator.sweep.plan import make_plan
+        from orchestrator.sweep.dry_run import describe_plan
 
-        plan = make_plan(request, space.space, resumed)
-        plan.costs = measure_architectures(plan)
-        slow = leave_out_slow(plan, resumed)
-        print("\n".join([*plan.describe(), *slow, *estimate(plan).describe(request.price_per_gpu_hour)]))
+        print("\n".join(describe_plan(request, space.space, resumed)))
         return 0
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted
 
     command = masked(f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip())
     try:
-        facts = run_sweep(request, space, command=command, resume=resumed)
+        facts = run_sweep(request, space, command=command, resume=resumed, began=BEGAN)
     except Interrupted:
         print(f"stopped; resume it with: {summary.resume_command(storage, request.name)}", file=sys.stderr)
         return cli.INTERRUPTED

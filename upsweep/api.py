@@ -12,6 +12,7 @@ from datasets.errors import UserError
 from experiments import recipes
 from experiments.common import cli
 from experiments.common.sweep_options import SweepOptions, requested
+from orchestrator.cluster import target
 from orchestrator.registry.load_model import load_model
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
@@ -81,7 +82,8 @@ def sweep(*, settings: Mapping[str, Any] | None = None, **options: Any) -> Sweep
         line += [flag] * value if isinstance(value, bool) else [flag, str(value)]
     for name, value in (settings or {}).items():
         line += [f"--{name}", str(value)]
-    return _run(cli.parse(SweepOptions, recipes.build, line))
+    more, _ = target.defaults(line, {}, lambda: pick_device("auto").type == "cuda")
+    return _run(cli.parse(SweepOptions, recipes.build, [*line, *more]))
 
 
 def resume(name: str, **options: Any) -> Sweep:

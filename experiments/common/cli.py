@@ -108,7 +108,11 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
             parsed = tyro.cli(
                 options, prog=program or None, args=words, config=(tyro.conf.FlagCreatePairsOff,), **default
             )
-        return _with_own_code(parsed) if base is not None else parsed
+        if base is None:
+            return parsed
+        if hasattr(parsed, "given"):
+            parsed = dataclasses.replace(parsed, given=" ".join(_options_of(words)))  # type: ignore[type-var]
+        return _with_own_code(parsed)
     except SystemExit as end:
         mistake = _cause(end)
         if mistake is None:
@@ -162,6 +166,11 @@ def _cause(error: BaseException | None) -> UserError | None:
     while error is not None and not isinstance(error, UserError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _options_of(words: list[str]) -> list[str]:
+    """Return the options among the words of a command line, without their values."""
+    return [word.split("=")[0] for word in words if word.startswith("--")]
 
 
 def _value_of(option: str, words: list[str]) -> str | None:

@@ -31,7 +31,6 @@ class SweepOptions(Request):
         "start_licence",
         "detach",
         "local",
-        "max_hours",
     )
     """Options that only --help-all shows."""
 
@@ -43,6 +42,9 @@ class SweepOptions(Request):
     """Ask the running sweep of this name to stop in good order, from any shell that reaches the storage."""
     dry_run: bool = False
     """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
+    planned: cli.NoFlag = ""
+    given: cli.NoFlag = ""
+    """Options of the command line, without their values."""
     detach: bool = False
     """Submit to the cluster and return; --resume NAME follows it again."""
     config: cli.Settings = field(default_factory=recipes.demo)
@@ -62,7 +64,7 @@ def requested(options: SweepOptions) -> tuple[Request, "LoadedSpace"]:
     recipe = recipes.build(options.config.recipe)
     given, default = flatten(options.config), flatten(recipe)
     changed = [f"--{name.replace('_', '-')}" for name in given if given[name] != default[name]]
-    request = resume.new_request(options, changed)
+    request = resume.new_request(options, list(dict.fromkeys([*changed, *options.given.split()])))
     space = resume.load_space(request, spaces.build)
     resume.check_not_varied(request.config, recipe, space.space)
     return request, space

@@ -1,13 +1,14 @@
 """Recipes by name: functions that return a whole training config.
 
-demo: the recipe of commands without options. srgan, esrgan: published trainings. miniatures: small versions
-for the studies. review: rows of two comparison tables. derive: a recipe from another one.
+demo: the recipe of commands without options. photos: those of your own photographs. srgan, esrgan: published
+trainings. miniatures: small versions for the studies. review: rows of two comparison tables. derive: a recipe
+from another one.
 """
 
 from collections.abc import Callable
 
 from datasets.errors import unknown
-from experiments.recipes import esrgan, miniatures, srgan
+from experiments.recipes import esrgan, miniatures, photos, srgan
 from experiments.recipes.demo import demo
 from trainers.config import TrainConfig
 
@@ -16,6 +17,8 @@ __all__ = ["RECIPES", "build", "demo"]
 
 RECIPES: dict[str, Callable[[], TrainConfig]] = {
     "demo": demo,
+    "photos": photos.photos,
+    "photos_small": photos.photos_small,
     "srcnn_915": esrgan.srcnn_915,
     "srcnn_915_fast": esrgan.srcnn_915_fast,
     "srcnn_955": esrgan.srcnn_955,

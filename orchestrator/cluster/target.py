@@ -3,6 +3,7 @@
 Never `address="auto"`, which joins another process's private Ray and dies with it.
 """
 
+import itertools
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -107,10 +108,16 @@ def started_here(env: Mapping[str, str]) -> str | None:
 def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bool]) -> tuple[list[str], str]:
     """Return the options that a sweep without recipe or data stands for, and a sentence to print first.
 
-    With prepared data (UPSWEEP_DATA) and a GPU that is the published recipe, otherwise the demo.
+    Images of one's own have a recipe made for any photographs. With prepared data (UPSWEEP_DATA) and a GPU
+    that is the published recipe, otherwise the demo.
     """
-    decided = ("--recipe", "--train", "--space", "--resume", "--status", "--stop", "--help", "-h", "--data.")
-    if any(word.startswith(decided) for word in words):
+    if any(word.startswith(("--recipe", "--resume", "--status", "--stop", "--help", "-h")) for word in words):
+        return [], ""
+    train = _own_images(words)
+    if train and train != "demo":
+        recipe, why = ("photos", "a GPU") if has_gpus() else ("photos_small", "no GPU")
+        return ["--recipe", recipe], f"recipe {recipe}, because none is named and there is {why}"
+    if any(word.startswith(("--train", "--space", "--data.")) for word in words):
         return [], ""
     data = env.get("UPSWEEP_DATA", "").rstrip("/")
     real = ["--recipe", "srgan_8", "--space", "full", "--train", f"{data or 'DATA'}/celeba"]
@@ -121,6 +128,15 @@ def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bo
         [],
         f"this is only the demo ({missing}); the real one: python experiments/sweep.py {shlex.join(real)}",
     )
+
+
+def _own_images(words: list[str]) -> str:
+    """Return the value of --train or --data.train; empty if neither is given."""
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
+        name, equals, value = word.partition("=")
+        if name in ("--train", "--data.train"):
+            return value if equals else after
+    return ""
 
 
 def cluster_may_have_gpus(address: str) -> bool:

@@ -31,6 +31,8 @@ class Row(TypedDict, total=False):
     verdict: str
     """The outcome in words."""
     seed: int
+    seconds: float
+    """Wall time of its attempts, not that of starting its worker."""
     gpu_hours: float
     cpu_hours: float
     cost: float
@@ -119,6 +121,7 @@ def make_row(trial: EndedTrial, context: RowContext) -> Row:
         "protocol": dict(context.protocol),
         "verdict": describe_outcome(trial.stage, report, trial.stopped_at, trial.error, notes),
         "seed": trial.config["run.seed"],
+        "seconds": report.usage.seconds,
         **cost_of(report, context.gpus, context.price),  # type: ignore[typeddict-item]
         "hardware": report.hardware,
         "mlflow_run_id": None,

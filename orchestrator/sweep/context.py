@@ -8,6 +8,7 @@ from orchestrator.cluster.capacity import Capacity
 from orchestrator.console import ProgressLine
 from orchestrator.results.row import Row, RowContext
 from orchestrator.storage import Storage
+from orchestrator.sweep.clock import SweepClock
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
@@ -44,6 +45,8 @@ class SweepContext:
     least: float = -math.inf
     """Signed distortion below which no network is feasible (Objectives.least)."""
     budget: BudgetWatch = field(default_factory=BudgetWatch)
+    clock: SweepClock | None = None
+    """The sizes that --hours decides; None without it."""
 
     @property
     def request(self) -> Request:
@@ -91,12 +94,18 @@ class SweepContext:
         return f"{self.request.name}/{part}"
 
     def count(self, rows: list[Row]) -> None:
-        """Add what the trials of a finished stage cost."""
+        """Add what the trials of a finished stage cost, and learn from how long they took."""
         self.budget.gpu_hours += sum(row["gpu_hours"] for row in rows)
+        if self.clock:
+            self.clock.learn(rows)
+
+    def replan(self, stage: str) -> None:
+        """Fit the sizes of a stage that begins, and of the later ones, to the time that is left."""
+        if self.clock:
+            self.clock.replan(self.plan, stage, self.progress)
 
     def is_budget_spent(self, running: list[dict[str, Any]]) -> bool:
         """Return True if no more designs may be drawn; `running` are costs of the present stage's trials."""
         spent = self.budget.gpu_hours + sum(cost["gpu_hours"] for cost in running)
-        limit = self.request.limit_reached(self.heartbeat.seconds() / 3600, spent)
-        self.budget.reached = self.budget.reached or limit
-        return bool(self.budget.reached)
+        self.budget.reached = self.budget.reached or self.request.limit_reached(spent)
+        return bool(self.budget.reached) or self.clock is not None and self.clock.is_spent()

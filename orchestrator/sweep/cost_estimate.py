@@ -1,6 +1,7 @@
-"""Estimate the hours and cost of a plan on this machine from a few timed steps, before any training."""
+"""Estimate the hours and cost of a plan from a few timed steps, here or on a cluster's worker."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,15 +11,24 @@ from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.loader import TrainLoader
 from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import memory_advice, open_device
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.worker_check import largest_config
+from orchestrator.trial.inputs import open_inputs
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig, override
 from trainers.device import describe_hardware, is_out_of_memory
+from trainers.evaluate import Evaluator
 from trainers.memory import forecast_gib
 from trainers.models import build_generator
 from trainers.step_timing import time_step, timed
+
+FEW = 4
+"""Workers that time the steps of one sweep at once, at most."""
+TEST_MEASUREMENTS, VAL_MEASUREMENTS = 6, 9
+"""Evaluations of the test stage: on test the network, its warm start, the longer PSNR phase, bicubic and two
+edits; on val the strengths of the edits (trainers/sentinels.py)."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,8 @@ class Estimate:
     """Ranks that share each batch; one of them was timed."""
     memory_gib: float = 0.0
     """Forecast of the GPU memory of a process that trains the largest architecture; 0 if none was made."""
+    place: str = ""
+    """The cluster that was timed; empty: this machine."""
 
     @property
     def wall_hours(self) -> float:
@@ -66,9 +78,13 @@ class Estimate:
 
     def describe(self, price: float) -> list[str]:
         """Return lines for --dry-run; `price` is that of a GPU-hour."""
-        stages = ", ".join(f"{stage} {_approximate(h / self.slots)}" for stage, h in self.hours.items())
+        paid = self.gpus_per_trial * price if self.on_gpu else 0.0
+        stages = ", ".join(
+            f"{stage} {_approximate(h / self.slots)}" + (f" (cost {h * paid:.2f})" if paid else "")
+            for stage, h in self.hours.items()
+        )
         spent = f"{self.gpu_hours:.1f} GPU-hours" if self.on_gpu else "no GPU-hours"
-        cost = f", cost {self.gpu_hours * price:.2f} at {price:g} an hour" if price and self.on_gpu else ""
+        cost = f", cost {self.gpu_hours * price:.2f} at {price:g} an hour" if paid else ""
         _, psnr, gan, evaluation = (
             f"{1000 * low:.3g} to {1000 * high:.3g} ms"
             for low, high in zip(vars(self.smallest).values(), vars(self.largest).values(), strict=True)
@@ -78,10 +94,9 @@ class Estimate:
             together = f"; one of its {self.ranks} ranks, without the time they wait for one another"
         elif self.on_gpu and (sharing := int(1 / self.gpus_per_trial + 1e-9)) > 1:
             together = f"; the {sharing} that share a GPU slow one another, in all up to {sharing} times"
-        where = f"{describe_hardware()}; {self.slots} at once"
+        where = f"on {self.place or f'this machine ({describe_hardware()})'}, {self.slots} at once"
         return [
-            f"time     about {_approximate(self.wall_hours)} on this machine ({where}): {stages}; "
-            f"{spent}{cost}",
+            f"time     about {_approximate(self.wall_hours)} {where}: {stages}; {spent}{cost}",
             f"timed    a PSNR step {psnr}, a GAN step {gan}, an evaluation {evaluation} (smallest to largest "
             f"architecture, one trial alone{together})",
         ] + (
@@ -91,41 +106,102 @@ class Estimate:
         )
 
 
-def estimate(plan: SweepPlan) -> Estimate:
-    """Time the smallest and the largest architecture of a plan, and return the hours of all its stages."""
+def estimate(plan: SweepPlan, capacity: Capacity | None = None) -> Estimate:
+    """Time the smallest and the largest architecture of a plan, and return the hours of all its stages.
+
+    With the `capacity` of a connected cluster they are timed on one of its workers, and the stages take what
+    all of it can do at once; otherwise on this machine.
+    """
     config, request = plan.request.config, plan.request
-    device = open_device(config.run, request.gpus_per_rank)
-    configs = [override(config, a) for a in plan.architectures]
+    timing = time_costs(plan, capacity)
+    if capacity is None:
+        device = open_device(config.run, request.gpus_per_rank)
+        gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+        capacity = Capacity("", True, 1, usable_cpus(), gpus)
+    return Estimate(
+        hours=stage_hours(plan, timing.all),
+        slots=capacity.slots(request.gpus, request.ranks),
+        on_gpu=capacity.gpus > 0,
+        gpus_per_trial=request.gpus,
+        smallest=timing.smallest,
+        largest=timing.largest,
+        ranks=request.ranks,
+        memory_gib=forecast_gib(largest_config(plan)),
+        place="" if capacity.local else capacity.description,
+    )
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Costs of a plan's architectures, and the seconds until a worker began to time them."""
+
+    smallest: Costs
+    largest: Costs
+    all: list[Costs]
+    start: float
+
+    @property
+    def mean(self) -> Costs:
+        """The costs of an average architecture."""
+        return _mean(self.all)
+
+
+def time_costs(plan: SweepPlan, capacity: Capacity | None = None) -> Timing:
+    """Time the smallest and the largest architecture of a plan; the others are between them by their size.
+
+    With `capacity` they are timed by as many workers at once as trials run (FEW at most), here otherwise.
+    """
+    configs = [override(plan.request.config, a) for a in plan.architectures]
     sizes = [parameters(build_generator(c.generator)) for c in configs]
-    threads = torch.get_num_threads()
+    extremes = [configs[sizes.index(min(sizes))]]
+    extremes += [configs[sizes.index(max(sizes))]] if max(sizes) > min(sizes) else []
+    request, began = plan.request, time.monotonic()
+    gpus = request.gpus_per_rank if capacity is not None and capacity.gpus else 0.0
+    arguments = extremes, request.metrics, str(request.work_dir), request.ranks, request.gpus_per_rank
+    if capacity is None:
+        timed_costs = [measure_on_device(*arguments)]
+    else:
+        together = min(FEW, capacity.slots(request.gpus, request.ranks))
+        timed_costs = run_tasks(measure_on_device, [arguments] * together, gpus=gpus)
+    start = max(0.0, time.monotonic() - began - max(seconds for _, seconds in timed_costs))
+    smallest, largest = _mean([c[0] for c, _ in timed_costs]), _mean([c[-1] for c, _ in timed_costs])
+    return Timing(smallest, largest, [smallest.interpolate(largest, size) for size in sizes], start)
+
+
+def _mean(costs: list[Costs]) -> Costs:
+    """Return the mean of costs."""
+    number, *seconds = (sum(v) / len(costs) for v in zip(*(vars(c).values() for c in costs), strict=True))
+    return Costs(round(number), *seconds)
+
+
+def measure_on_device(
+    configs: Sequence[TrainConfig], metrics: tuple[str, ...], work_dir: str, ranks: int, gpus: float
+) -> tuple[list[Costs], float]:
+    """Return the costs of each of `configs` on this process's device, and the seconds that this took.
+
+    Raises:
+        UserError: the device cannot be used or is too small.
+    """
+    run, threads, began = configs[0].run, torch.get_num_threads(), time.monotonic()
+    device = open_device(run, gpus)
     if device.type == "cpu":
-        torch.set_num_threads(config.run.threads or 1)  # as a trial has it
+        torch.set_num_threads(run.threads or 1)  # as a trial has it
     try:
-        smallest = largest = measure_costs(configs[sizes.index(min(sizes))], plan, device)
-        if max(sizes) > min(sizes):
-            largest = measure_costs(configs[sizes.index(max(sizes))], plan, device)
+        data, scale = configs[0].data, configs[0].generator.scale
+        inputs = open_inputs(data, scale, metrics, work_dir, (), device, (0, ranks))
+        costs = [measure_costs(config, inputs.loader, inputs.evaluator, device) for config in configs]
+        return costs, time.monotonic() - began
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(memory_advice(config, device, request.gpus_per_rank)) from None
+        raise UserError(memory_advice(configs[0], device, gpus)) from None
     finally:
         torch.set_num_threads(threads)
-    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    return Estimate(
-        hours=stage_hours(plan, [smallest.interpolate(largest, size) for size in sizes]),
-        slots=Capacity("", True, 1, usable_cpus(), gpus).slots(request.gpus, request.ranks),
-        on_gpu=gpus > 0,
-        gpus_per_trial=request.gpus,
-        smallest=smallest,
-        largest=largest,
-        ranks=request.ranks,
-        memory_gib=forecast_gib(largest_config(plan)),
-    )
 
 
 def stage_hours(plan: SweepPlan, costs: list[Costs]) -> dict[str, float]:
     """Return stage -> hours of its trials one after the other; any of the architectures is as likely."""
-    run, hours = plan.request.config.run, {}
+    run, hours = plan.request.config.run, dict[str, float]()
     for stage in plan.stages():
         which = [costs[i] for i in plan.missing] if stage.name == "warm" else costs
         seconds = 0.0
@@ -133,20 +209,34 @@ def stage_hours(plan: SweepPlan, costs: list[Costs]) -> dict[str, float]:
             seconds += stage.psnr_steps * (c.psnr_step + c.evaluation / run.psnr_eval_every_steps)
             gan_step = c.gan_step + c.evaluation / run.eval_every_steps
             seconds += stage.gan_steps * stage.share * gan_step
-        hours[stage.name] = stage.runs * seconds / max(1, len(which)) / 3600
+        name = stage.name.partition("-")[0]  # confirm-warm is a part of the confirmation
+        hours[name] = hours.get(name, 0.0) + stage.runs * seconds / max(1, len(which)) / 3600
+    networks = plan.request.confirm_top * plan.request.confirm_seeds + plan.confirmed_architectures
+    mean_evaluation = sum(c.evaluation for c in costs) / len(costs)
+    hours["test"] = networks * test_seconds(plan, mean_evaluation) / 3600
     return hours
 
 
-def measure_costs(config: TrainConfig, plan: SweepPlan, device: torch.device) -> Costs:
+def test_seconds(plan: SweepPlan, evaluation: float) -> float:
+    """Return the seconds of one network in the test stage from those of an evaluation on val.
+
+    Its own images and those of five networks and edits are measured on test, and VAL_MEASUREMENTS on val.
+    """
+    val, limit = len(plan.images["val"]), plan.request.config.data.eval_images
+    ratio = len(plan.images["test"]) / max(1, min(val, limit or val))
+    return evaluation * (TEST_MEASUREMENTS * ratio + VAL_MEASUREMENTS)
+
+
+def measure_costs(
+    config: TrainConfig, loader: TrainLoader, evaluator: Evaluator, device: torch.device
+) -> Costs:
     """Time the training step of both phases, and one evaluation on val.
 
     Of several ranks one is timed, with its share of each batch.
     """
-    images, scale, ranks = plan.images["train"], config.generator.scale, plan.request.ranks
-    loader = TrainLoader(images, config.data, scale, device=device, world=ranks)
     batches = ((batch.hr, batch.lr_image) for batch in loader.batches(0))
     seconds = time_step(config, batches, device)
-    evaluator, generator = plan.val_evaluator(device), build_generator(config.generator).to(device).eval()
+    generator = build_generator(config.generator).to(device).eval()
     evaluator.measure(generator)  # the first evaluation computes what later ones share
     evaluation = timed(partial(evaluator.measure, generator), device, warm_up=0, at_least=1)
     return Costs(parameters(generator), seconds["psnr"], seconds["gan"], evaluation)

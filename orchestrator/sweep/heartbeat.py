@@ -50,10 +50,13 @@ class Heartbeat:
     The thread also looks for the stop marker. A new sweep that wrote no sweep.json leaves nothing behind.
     """
 
-    def __init__(self, storage: Storage, sweep: str, say: Callable[[str], Any] = print) -> None:
+    def __init__(
+        self, storage: Storage, sweep: str, say: Callable[[str], Any] = print, began: float | None = None
+    ) -> None:
+        """`began` is when the command began, by time.monotonic; now, if it is not known."""
         self.sweep, self.say, self.unowned = sweep, say, storage
         self.every_s = beat_interval(storage)
-        self.began = time.monotonic()
+        self.began = time.monotonic() if began is None else began
         self.over, self.ignore_stop = threading.Event(), False
         self.thread = threading.Thread(target=self._beat, daemon=True)
 

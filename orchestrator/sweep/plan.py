@@ -23,6 +23,7 @@ from orchestrator.sweep.checks import (
     open_every_role,
     undo_on_error,
 )
+from orchestrator.sweep.fit_images import fit_to_images
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
@@ -97,11 +98,15 @@ class SweepPlan:
         return generations(run.gan_steps, run.eval_every_steps, run.ema_decay)
 
     @property
+    def confirmed_architectures(self) -> int:
+        """Architectures that are confirmed at most, each with PSNR phases; 0 without a PSNR phase."""
+        r = self.request
+        return min(r.confirm_top, len(self.architectures)) if r.config.run.psnr_steps else 0
+
+    @property
     def confirm_warm_runs(self) -> int:
         """PSNR phases of the confirmation at most: per architecture one of each seed, and a longer one."""
-        if not self.request.config.run.psnr_steps:
-            return 0
-        return min(self.request.confirm_top, len(self.architectures)) * (self.request.confirm_seeds + 1)
+        return self.confirmed_architectures * (self.request.confirm_seeds + 1)
 
     def stages(self) -> list[StagePlan]:
         """Return the expected work of each stage."""
@@ -122,6 +127,18 @@ class SweepPlan:
             StagePlan("confirm", r.confirm_top * r.confirm_seeds, 0, run.gan_steps),
         ]
 
+    @property
+    def heading(self) -> str:
+        """A line that names recipe, space, crops and objectives."""
+        c = self.request.config
+        crops = f"{c.data.crop_px} px crops"
+        if c.data.eval_crop_px:
+            crops += f", {c.data.eval_crop_px} px of each image measured"
+        return (
+            f"recipe   {c.recipe} over space {self.space.name}: {crops}; "
+            f"{c.objective.distortion} and {c.objective.perceptual} decide"
+        )
+
     def describe(self) -> list[str]:
         """Return the plan in words, for --dry-run and the start of a sweep."""
         r = self.request
@@ -139,11 +156,7 @@ class SweepPlan:
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
             + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
-            *(
-                [f"budget   no new designs after {r.limits}; the confirmation comes on top"]
-                if r.limits
-                else []
-            ),
+            *([f"budget   no new designs after {r.limits}; the rest comes on top"] if r.limits else []),
             *self._images_in_words(),
         ]
 
@@ -221,6 +234,8 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
     with undo_on_error(request):
         server.probe(request.tracking_uri)
         images = open_every_role(request)
+        fitting = fit_to_images(request.config, images["train"], request.planned.split())
+        request = replace(request, config=fitting)
         request = replace(request, config=with_pixels(request.config, images["train"].format))
         check_training(request, space, images)
     plan = SweepPlan(request, space, storage, images)

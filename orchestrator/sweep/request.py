@@ -38,7 +38,7 @@ AT_LEAST_0 = (
     "confirm_seeds",
     "seed",
     "ranks_per_trial",
-    "max_hours",
+    "hours",
     "max_gpu_hours",
     "price_per_gpu_hour",
 )
@@ -98,8 +98,11 @@ class Request:
     its own that takes its part of every batch. Trials then wait for a GPU. 0: one, if there are GPUs."""
     ranks_per_trial: int = 0
     """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
-    max_hours: float = 0.0
-    """Draw no new designs after this many hours; the confirmation comes on top. 0: --trials alone decides."""
+    hours: float = 0.0
+    """Hours from the command to its exit: they decide the length of the phases, the designs and the seeds, as
+    far as these are not given, by steps that are timed here. 0: --trials and the recipe decide."""
+    effort: str = ""
+    """A name for --hours: quick (15 minutes) or overnight (10 hours)."""
     max_gpu_hours: float = 0.0
     """Draw no new designs after this many GPU-hours; the confirmation comes on top."""
     price_per_gpu_hour: float = may_change(0.0)
@@ -108,6 +111,8 @@ class Request:
     """Run on this machine even if there is a cluster."""
     address: str = may_change("")
     """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
+    planned: str = ""
+    """Settings that were not given, which --hours or the images decide; separated by spaces."""
     config: TrainConfig = field(default_factory=TrainConfig)
 
     def filled(self, space: Space) -> "Request":
@@ -178,9 +183,9 @@ class Request:
                 f"--stopping pbt takes its settings from its own population, so leave out --sampler "
                 f"{self.sampler}"
             )
-        if self.limits:
+        if self.hours or self.max_gpu_hours:
             raise UserError(
-                "--stopping pbt trains its whole population at once, so --max-hours and --max-gpu-hours "
+                "--stopping pbt trains its whole population at once, so --hours and --max-gpu-hours "
                 "cannot end it early; choose fewer --trials"
             )
 
@@ -231,18 +236,14 @@ class Request:
 
     @property
     def limits(self) -> str:
-        """The limits after which no new designs are drawn, in words; empty if there are none."""
-        hours, gpu_hours = self.max_hours, self.max_gpu_hours
-        limits = [f"{hours:g} hours" if hours else "", f"{gpu_hours:g} GPU-hours" if gpu_hours else ""]
-        return " or ".join(filter(None, limits))
+        """The limit after which no new designs are drawn, in words; empty if there is none."""
+        return f"{self.max_gpu_hours:g} GPU-hours" if self.max_gpu_hours else ""
 
-    def limit_reached(self, hours: float, gpu_hours: float) -> str:
-        """Return the limit that these hours reach, in words; empty if none.
+    def limit_reached(self, gpu_hours: float) -> str:
+        """Return the limit that these GPU-hours reach, in words; empty if none.
 
         What runs is never cut short, and the confirmation comes on top.
         """
-        if self.max_hours and hours >= self.max_hours:
-            return f"the {self.max_hours:g} hours of --max-hours"
         if self.max_gpu_hours and gpu_hours >= self.max_gpu_hours:
             return f"the {self.max_gpu_hours:g} GPU-hours of --max-gpu-hours"
         return ""

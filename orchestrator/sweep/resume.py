@@ -2,12 +2,12 @@
 
 import itertools
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets.errors import UserError
+from datasets.errors import UserError, unknown
 from datasets.files import untrusted
 from orchestrator.results import sweep_folder
 from orchestrator.results.sweep_folder import START
@@ -15,6 +15,7 @@ from orchestrator.search import space_file
 from orchestrator.search.space import Space
 from orchestrator.search.space_file import SpaceFile
 from orchestrator.storage import Storage
+from orchestrator.sweep.hours import COUNTS, EFFORTS, HOURS_DECIDE
 from orchestrator.sweep.request import Request, decides_results
 from trainers.config import TrainConfig, flatten, override
 
@@ -24,6 +25,18 @@ if TYPE_CHECKING:  # --status and --help must not wait for torch
 ROLES = ("train", "val", "test", "gate")
 STARTED_SPACE = "balance"
 """Space of a sweep with --start, whose file decides the architecture."""
+SPACES = {"demo": "demo", "photos": "photos", "photos_small": "photos_small"}
+"""Recipe -> its space if --space names none; of other recipes full."""
+FITTING = ("photos", "photos_small")
+"""Recipes that are made to fit the images (fit_images.py)."""
+FITTED = (
+    "data.crop_px",
+    "data.eval_crop_px",
+    "loss.content_weight",
+    "loss.pixel_weight",
+    "objective.perceptual",
+)
+"""Settings of theirs that are, unless they are given."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ def new_request(options: Request, words: Sequence[str] = ()) -> Request:
     `words` are the options of settings that were given, among which the generator's may not be then.
 
     Raises:
-        UserError: the file of --start cannot be used.
+        UserError: the file of --start cannot be used, or --hours and --effort contradict each other.
     """
     request = Request(**{f.name: getattr(options, f.name) for f in fields(Request)})
     images = {f"data.{role}": getattr(request, role) for role in ROLES if getattr(request, role)}
@@ -54,8 +67,31 @@ def new_request(options: Request, words: Sequence[str] = ()) -> Request:
         config, _ = start_in(
             folder / "starts" / name, request.start, config, words, folder, request.start_licence
         )
-    space = space or ("demo" if config.recipe == "demo" else "full")
-    return replace(request, config=config, space=space, name=name)
+    space = space or SPACES.get(config.recipe, "full")
+    request = replace(request, config=config, space=space, name=name, hours=_hours(options))
+    return replace(request, planned=" ".join(_planned(request, words)))
+
+
+def _hours(options: Request) -> float:
+    """Return the hours of a request; UserError for an --effort that is unknown or beside --hours."""
+    if not options.effort:
+        return options.hours
+    if options.effort not in EFFORTS:
+        raise unknown("effort", options.effort, EFFORTS, "--effort")
+    if options.hours:
+        raise UserError(f"--effort {options.effort} is --hours {EFFORTS[options.effort]:g}; leave out one")
+    return EFFORTS[options.effort]
+
+
+def _planned(request: Request, words: Sequence[str]) -> Iterator[str]:
+    """Yield the settings that the hours or the images may decide, because they were not given."""
+    given = {word.removeprefix("--").replace("-", "_") for word in words}
+    decided = [n for n in flatten(request.config) if n in HOURS_DECIDE] if request.hours else []
+    decided += FITTED if request.config.recipe in FITTING else []
+    yield from (name for name in decided if name not in given)
+    if request.hours:
+        default = Request()
+        yield from (n for n in COUNTS if getattr(request, n) == getattr(default, n))
 
 
 def resumed_request(options: Request, name: str) -> Request:
@@ -73,7 +109,7 @@ def resumed_request(options: Request, name: str) -> Request:
     facts = sweep_folder.read_facts(storage, name)
     _check_owner(storage, name)
     _check_no_result_options(options, name)
-    if "space" not in facts.get("request", ()) or "champion_floor" not in facts:
+    if "planned" not in facts.get("request", ()) or "champion_floor" not in facts:
         raise UserError(
             f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "
             f"--name: its warm starts are used again"

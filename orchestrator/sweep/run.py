@@ -29,6 +29,7 @@ from orchestrator.results.sweep_folder import (
 )
 from orchestrator.storage import Storage
 from orchestrator.sweep.champion_floor import champion_floor
+from orchestrator.sweep.clock import SweepClock, open_clock
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
@@ -53,18 +54,26 @@ RESULT_TAGS = ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu
 
 
 def run_sweep(
-    request: Request, space: LoadedSpace, *, command: str = "", resume: bool = False, say: Say = print
+    request: Request,
+    space: LoadedSpace,
+    *,
+    command: str = "",
+    resume: bool = False,
+    say: Say = print,
+    began: float | None = None,
 ) -> dict[str, Any]:
     """Run a sweep, or resume it, and return the content of its sweep.json.
 
     Args:
         command: the command line, for the record.
         say: prints one line.
+        began: when the command began, by time.monotonic, from which --hours counts; now if it is None.
 
     Raises:
         UserError: the sweep cannot be run; before the first stage nothing is spent or written.
         Interrupted: the user stopped it; it can be resumed.
     """
+    began = time.monotonic() if began is None else began
     connect.check_datasets_package()
     if resume and read_facts(Storage(request.storage), request.name).get("status") == "finished":
         return finish_again(request, say)
@@ -74,7 +83,7 @@ def run_sweep(
         else:
             stack.enter_context(connect.local_lock(request.name))
         plan = make_plan(request, space.space, resume)
-        heartbeat = stack.enter_context(Heartbeat(plan.storage, request.name, say))
+        heartbeat = stack.enter_context(Heartbeat(plan.storage, request.name, say, began))
         plan.storage = heartbeat.storage
         if resume:
             check_same_images(plan)
@@ -82,23 +91,25 @@ def run_sweep(
             check_name_is_free(plan.storage, request.name)  # again: it may have begun since the plan was made
         capacity = stack.enter_context(connect.connect(request.address or None))
         capacity = usable_capacity(plan.request, capacity, say)
-        for line in [f"running on {capacity.description}", *plan.describe()]:
-            say(line)
+        say(f"running on {capacity.description}")
         if not request.address and sys.stdout.isatty():
             say("closing this terminal stops the sweep in good order; to keep it, use tmux or nohup")
         if request.max_gpu_hours and not capacity.gpus:
-            say("--max-gpu-hours counts nothing while no GPU is here; --max-hours would")
+            say("--max-gpu-hours counts nothing while no GPU is here; --hours would")
         if capacity.gpus:
             say("checking the largest training step on a GPU")
         check = check_worker(plan, capacity)
         if check.total_bytes:
             say(check.describe())
+        clock = open_clock(plan, capacity, heartbeat, resume, say)
+        for line in [plan.heading, *plan.describe()]:
+            say(line)
         plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
         for line in leave_out_slow(plan, resume):
             say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)
         facts |= kept_facts(plan) if resume else _floor(plan, capacity)
-        return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say)
+        return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say, clock)
 
 
 def _run_recorded(
@@ -109,6 +120,7 @@ def _run_recorded(
     space: LoadedSpace,
     resume: bool,
     say: Say,
+    clock: SweepClock | None,
 ) -> dict[str, Any]:
     """Run the stages with their record, and write the result; a sweep that ends early is marked so."""
     request, storage, name = plan.request, plan.storage, plan.request.name
@@ -128,7 +140,7 @@ def _run_recorded(
             record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
         floor = facts["champion_floor"]["value"]
         least = -math.inf if floor is None else floor
-        rows, result = _run_all_stages(plan, capacity, heartbeat, record, least)
+        rows, result = _run_all_stages(plan, capacity, heartbeat, record, least, clock)
     except (Interrupted, KeyboardInterrupt):
         _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
         raise Interrupted(name) from None
@@ -142,7 +154,12 @@ def _run_recorded(
 
 
 def _run_all_stages(
-    plan: SweepPlan, capacity: Capacity, heartbeat: Heartbeat, record: SweepRecord, least: float
+    plan: SweepPlan,
+    capacity: Capacity,
+    heartbeat: Heartbeat,
+    record: SweepRecord,
+    least: float,
+    clock: SweepClock | None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of all stages, and the entries of sweep.json that result from them."""
     slots = capacity.slots(plan.request.gpus, plan.request.ranks)
@@ -150,10 +167,10 @@ def _run_all_stages(
         evaluator = plan.val_evaluator(torch.device("cpu"))
         bicubic = evaluator.measure_resizer("bicubic").summary
         context = SweepContext(
-            plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol, least
+            plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol, least, clock=clock
         )
         rows = run_stages(context)
-    return rows, sweep_result(rows, context)
+    return rows, sweep_result(rows, context) | (clock.facts(plan) if clock else {})
 
 
 def _close(plan: SweepPlan, record: SweepRecord, facts: Mapping[str, Any], status: str) -> None:

@@ -94,6 +94,8 @@ class StageObserver:
         if disk_trouble(ended.error):  # the trial is sound: a resumed sweep runs it again
             self.fault = OSError(ended.error)
         row = make_row(ended, context.row_context)
+        if context.clock:
+            context.clock.learn([row])
         picture = context.storage.fetch_file(strip, context.request.work_dir) if drawn else None
         cost = {k: row[k] for k in ("gpu_hours", "cpu_hours", "cost")}  # type: ignore[literal-required]
         context.record.end_trial(

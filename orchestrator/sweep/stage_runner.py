@@ -1,5 +1,6 @@
 """One stage under Ray Tune: run it, or resume it from its snapshot, and return its rows."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -40,7 +41,10 @@ def run_stage(context: SweepContext, stage: Stage) -> list[Row]:
     rows = read_stage(context.storage, context.request.name, stage.key)
     if rows is None:
         context.progress.begin(stage.planned or stage.name)
+        began, is_new = time.monotonic(), not context.storage.exists(_snapshot(context, stage))
         rows = _rows(stage, _run_under_tune(context, stage)) if stage.designs or stage.draws else []
+        if context.clock and is_new:
+            context.clock.stage_took(time.monotonic() - began, rows)
         write_stage(context.storage, context.request.name, stage.key, rows)
     elif stage.part:  # other parts of the stage follow
         context.progress.begin(stage.planned or stage.name)

@@ -47,12 +47,15 @@ def run_stages(context: SweepContext) -> list[Row]:
         write_rows(context.storage, context.request.name, rows)
 
     add(run_stage(context, Stage("warm", warm_designs(context))))
+    context.replan("screen")
     if context.plan.generations:
         add(run_population(context, run_stage))
     else:
         add(run_stage(context, Stage("screen", draws=True)))
+    context.replan("repeat")
     for part in range(len(REPEATS)):
         add(run_stage(context, Stage("repeat", repeat_designs(context, rows, part), f"-{part}")))
+    context.replan("confirm")
     designs = confirm_designs(context, rows)
     add(run_stage(context, Stage("warm", confirm_warm_designs(context, designs), "-confirm", planned=WARM)))
     add(run_stage(context, Stage("confirm", designs)))

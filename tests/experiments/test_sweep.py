@@ -126,7 +126,7 @@ MISTAKES = {
         "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5",
     ),
     "nothing to stop": ("--stop gone", "no sweep 'gone' in .*/runs"),
-    "a budget below zero": ("--max-hours=-1", "--max-hours must be 0 or more, but got -1.0"),
+    "hours below zero": ("--hours=-1", "--hours must be 0 or more, but got -1.0"),
     "a setting beside --resume": (
         "--resume taken --trials 4",
         "--resume taken uses the settings the sweep began with, so leave out .*",
@@ -220,7 +220,7 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
 
 
 def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
-    words = [*SMALL, "--train", "photos", "--dry-run", "--name", "mine", "--max-hours", "3"]
+    words = [*SMALL, "--train", "photos", "--recipe", "demo", "--dry-run", "--name", "mine"]
     monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", *words])
     assert sweep.main() == 0
     plan = capsys.readouterr().out
@@ -228,7 +228,19 @@ def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
     assert "8 trials of up to 120 GAN steps" in plan
     assert "1 design x 2 seeds" in plan
     assert re.search(
-        r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm ", plan
+        r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm .*, test ", plan
     )
-    assert "no new designs after 3 hours; the confirmation comes on top" in plan
+    assert not (place / "runs" / "mine").exists()
+
+
+def test_hours_decide_the_plan_of_a_recipe_that_fits_the_photographs(place, capsys, monkeypatch):
+    words = [*SMALL, "--train", "photos", "--dry-run", "--name", "mine", "--hours", "0.5", "--trials", "5"]
+    monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", *words])
+    assert sweep.main() == 0
+    plan = capsys.readouterr().out
+    assert "recipe photos_small, because none is named and there is no GPU" in plan
+    assert "recipe   photos_small over space photos_small: 32 px crops; psnr_y and swd decide" in plan
+    assert re.search(r"hours    0.5 h: 0.0 of 30 minutes are over; then minutes of warm [\d.]+, screen", plan)
+    assert "double   1 h would give 5 designs of " in plan
+    assert "screen   5 trials of up to " in plan
     assert not (place / "runs" / "mine").exists()

@@ -110,8 +110,17 @@ def test_a_bare_command_is_the_published_recipe_with_data_and_a_gpu_and_otherwis
         words, sentence = target.defaults(["--trials", "3"], env, lambda gpu=gpu: gpu)
         assert words == [] and f"only the demo ({'UPSWEEP_DATA ' * (not env)}" in sentence and why in sentence
         assert "--recipe srgan_8" in sentence
-    for word in ("--recipe", "--train=x", "--resume", "--status", "--data.crop-px"):
+    for word in ("--recipe", "--train=demo", "--resume", "--status", "--data.crop-px"):
         assert target.defaults([word], {"UPSWEEP_DATA": "/d"}, lambda: True) == ([], "")
+
+
+@pytest.mark.parametrize("words", [["--train", "mine"], ["--trials=3", "--data.train=mine", "--space", "x"]])
+def test_images_of_ones_own_have_a_recipe_for_the_hardware(words):
+    small, sentence = target.defaults(words, {"UPSWEEP_DATA": "/d"}, lambda: False)
+    assert small == ["--recipe", "photos_small"]
+    assert sentence == "recipe photos_small, because none is named and there is no GPU"
+    assert target.defaults(words, {}, lambda: True)[0] == ["--recipe", "photos"]
+    assert target.defaults([*words, "--recipe", "demo"], {}, lambda: True) == ([], "")
 
 
 @pytest.mark.parametrize(("gpus", "may"), [(0, False), (1, True)])

@@ -1,5 +1,6 @@
 """What a plan takes: a line through two timed architectures, carried over the plan's own counts."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from helpers.tiny import Loader, tiny
 
 from datasets.errors import UserError
+from orchestrator.cluster.capacity import Capacity
 from orchestrator.console import StagePlan
 from orchestrator.sweep import cost_estimate
 from orchestrator.sweep.cost_estimate import Costs, Estimate
@@ -29,16 +31,19 @@ def test_the_plans_counts_become_hours():
     stages = [
         StagePlan("warm", 1, 60, 0),
         StagePlan("screen", 4, 0, 30, 0.5),
-        StagePlan("confirm", 2, 60, 30),
+        StagePlan("confirm-warm", 2, 60, 0),
+        StagePlan("confirm", 2, 0, 30),
     ]
     config = tiny(run__psnr_eval_every_steps=10, run__eval_every_steps=10)
-    prepared = SimpleNamespace(request=SimpleNamespace(config=config), missing=[1], stages=lambda: stages)
+    request = SimpleNamespace(config=config, confirm_top=1, confirm_seeds=2)
+    prepared = SimpleNamespace(request=request, missing=[1], stages=lambda: stages)
+    prepared.images, prepared.confirmed_architectures = {"val": range(4), "test": range(8)}, 1
     hours = cost_estimate.stage_hours(prepared, [SMALL, LARGE])
     warm = 60 * (0.3 + 3.0 / 10)  # the large one alone is missing
     screen = 4 * 15 * (0.3 + 2.0 / 10)  # the mean of both
     confirm = 2 * (60 * (0.2 + 2.0 / 10) + 30 * (0.3 + 2.0 / 10))
     assert {k: v * 3600 for k, v in hours.items()} == pytest.approx(
-        {"warm": warm, "screen": screen, "confirm": confirm}
+        {"warm": warm, "screen": screen, "confirm": confirm, "test": 3 * 2.0 * (6 * 2 + 9)}
     )
 
 
@@ -47,6 +52,9 @@ def test_hours_are_shared_by_the_slots_and_a_gpu_by_its_trials():
     assert (told.wall_hours, told.gpu_hours) == (2.0, 4.0)
     assert "4.0 GPU-hours, cost 10.00 at 2.5 an hour" in told.describe(2.5)[0]
     assert "warm 30 min, screen 1.5 h" in told.describe(0)[0]
+    assert "warm 30 min (cost 2.50), screen 1.5 h (cost 7.50)" in told.describe(2.5)[0]
+    assert "about 2.0 h on this machine (" in told.describe(0)[0]
+    assert "about 2.0 h on the cluster, 4 at once" in replace(told, place="the cluster").describe(0)[0]
     cpu = Estimate({"screen": 0.01}, 2, False, 1.0, SMALL, LARGE)
     assert cpu.gpu_hours == 0 and "18 s" in cpu.describe(2.5)[0] and "cost" not in cpu.describe(2.5)[0]
 
@@ -58,22 +66,18 @@ def test_of_several_ranks_one_is_timed_and_all_are_paid_for():
     assert "ranks" not in Estimate({"screen": 6.0}, 2, True, 1.0, SMALL, LARGE).describe(0)[1]
 
 
-def test_the_step_of_both_phases_and_an_evaluation_are_timed(monkeypatch):
-    monkeypatch.setattr(cost_estimate, "TrainLoader", lambda *_, **__: Loader())
+def test_the_step_of_both_phases_and_an_evaluation_are_timed():
     measured = []
-    plan = SimpleNamespace(
-        images={"train": None},
-        request=SimpleNamespace(ranks=1),
-        val_evaluator=lambda device: SimpleNamespace(measure=measured.append),
-    )
-    costs = cost_estimate.measure_costs(tiny(), plan, torch.device("cpu"))
+    evaluator = SimpleNamespace(measure=measured.append)
+    costs = cost_estimate.measure_costs(tiny(), Loader(), evaluator, torch.device("cpu"))
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == parameters(build_generator(tiny().generator))
     assert len(measured) >= 2 and not measured[0].training, "the first evaluation is not timed"
 
 
 def test_the_memory_of_the_largest_step_is_forecast(monkeypatch):
-    monkeypatch.setattr(cost_estimate, "measure_costs", lambda config, plan, device: SMALL)
+    monkeypatch.setattr(cost_estimate, "measure_on_device", lambda configs, *_: ([SMALL] * len(configs), 1.0))
+    monkeypatch.setattr(cost_estimate, "stage_hours", lambda plan, costs: {})
     request = Request(config=tiny(), name="s")
     plan = SimpleNamespace(
         request=request,
@@ -100,7 +104,26 @@ def test_an_estimate_that_finds_no_memory_gives_the_advice_of_a_trial(monkeypatc
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(cost_estimate, "measure_costs", full)
-    request = SimpleNamespace(config=tiny(), ranks=1, gpus=0.5, gpus_per_rank=0.5)
-    plan = SimpleNamespace(request=request, architectures=[{}])
+    monkeypatch.setattr(cost_estimate, "open_inputs", lambda *_: SimpleNamespace(loader=None, evaluator=None))
     with pytest.raises(UserError, match="it needs more memory than a share of 0.5"):
-        cost_estimate.estimate(plan)
+        cost_estimate.measure_on_device([tiny()], (), "", 1, 0.5)
+
+
+def test_workers_time_as_many_trials_at_once_as_run_and_their_start(monkeypatch):
+    asked = []
+
+    def tasks(function, arguments, *, gpus):
+        asked.append((function, len(arguments), gpus))
+        return [
+            ([SMALL, LARGE], -100.0),
+            ([LARGE, LARGE], -200.0),
+        ]  # so that the start is the time since then
+
+    monkeypatch.setattr(cost_estimate, "run_tasks", tasks)
+    blocks = [{"generator.num_blocks": b} for b in (1, 2, 4)]
+    request = Request(config=tiny(), name="s")
+    plan = SimpleNamespace(request=request, architectures=blocks)
+    timing = cost_estimate.time_costs(plan, Capacity("", True, 1, 2, 0))
+    assert asked == [(cost_estimate.measure_on_device, 2, 0.0)]
+    assert timing.smallest.gan_step == pytest.approx(0.3) and timing.largest == LARGE
+    assert timing.start == pytest.approx(100, abs=5)

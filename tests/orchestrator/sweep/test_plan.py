@@ -61,8 +61,9 @@ def test_the_plan_in_words():
     assert lines[3].startswith("confirm  1 design x 2 seeds, with at most 3 PSNR phases of their own")
     assert lines[4] == "test     2 networks on 27 images that nothing before has seen"
     assert lines[5].startswith("in all   about ") and len(lines) == 6
-    limited = plan(max_hours=3.0, ranks_per_trial=2).describe()
-    assert limited[-1] == "budget   no new designs after 3 hours; the confirmation comes on top"
+    limited = plan(max_gpu_hours=3.0, ranks_per_trial=2).describe()
+    assert limited[-1] == "budget   no new designs after 3 GPU-hours; the rest comes on top"
+    assert plan().heading == "recipe   demo over space demo: 64 px crops; psnr_y and swd decide"
     assert limited[5].endswith(", shared by 2 ranks")
 
 

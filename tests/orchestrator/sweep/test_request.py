@@ -47,7 +47,7 @@ def test_a_bad_name_is_refused(tmp_path, name):
         ({"trials": -1}, "--trials must be 0 or more, but got -1"),
         ({"confirm_top": -2}, "--confirm-top must be 0 or more, but got -2"),
         ({"seed": -1}, "--seed must be 0 or more, but got -1"),
-        ({"max_hours": float("nan")}, "--max-hours must be 0 or more, but got nan"),
+        ({"hours": float("nan")}, "--hours must be 0 or more, but got nan"),
         ({"max_gpu_hours": -1.0}, "--max-gpu-hours must be 0 or more, but got -1.0"),
         ({"price_per_gpu_hour": float("inf")}, "--price-per-gpu-hour must be 0 or more, but got inf"),
         ({"gpus_per_trial": -1.0}, "--gpus-per-trial must be a share of one GPU .* whole number, but got -1"),
@@ -133,7 +133,7 @@ def test_the_first_settings_of_a_population_are_drawn_at_random():
         ({"space": "architecture"}, "generator.num_blocks of space architecture does not allow"),
         ({"trials": 3}, "--trials 4 or more, but got 3"),
         ({"sampler": "tpe"}, "leave out --sampler tpe"),
-        ({"max_hours": 2.0}, "--max-hours and --max-gpu-hours cannot end it early"),
+        ({"hours": 2.0}, "--hours and --max-gpu-hours cannot end it early"),
     ],
 )
 def test_what_a_population_cannot_do_is_refused(options, sentence):
@@ -141,17 +141,16 @@ def test_what_a_population_cannot_do_is_refused(options, sentence):
         population(**options)
 
 
-def test_the_first_limit_that_is_reached_is_named():
-    request = Request(max_hours=2, max_gpu_hours=10)
-    assert request.limit_reached(1.9, 9.9) == ""
-    assert request.limit_reached(2.0, 0.0) == "the 2 hours of --max-hours"
-    assert request.limit_reached(0.5, 10.0) == "the 10 GPU-hours of --max-gpu-hours"
-    assert request.limits == "2 hours or 10 GPU-hours"
-    assert Request().limit_reached(1e9, 1e9) == "" == Request().limits
+def test_a_limit_that_is_reached_is_named():
+    request = Request(max_gpu_hours=10)
+    assert request.limit_reached(9.9) == ""
+    assert request.limit_reached(10.0) == "the 10 GPU-hours of --max-gpu-hours"
+    assert request.limits == "10 GPU-hours"
+    assert Request().limit_reached(1e9) == "" == Request().limits
 
 
 def test_a_request_is_read_back_from_its_json(tmp_path):
-    request = filled(tmp_path, space="balance", trials=5, max_hours=2.5, sampler="nsga2")
+    request = filled(tmp_path, space="balance", trials=5, hours=2.5, sampler="nsga2")
     plain = request.to_json()
     assert plain["config"]["generator.num_blocks"] == request.config.generator.num_blocks
     assert plain["tracking_uri"] == "", "it follows from the storage, which may be moved"

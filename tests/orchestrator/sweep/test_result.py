@@ -129,10 +129,10 @@ def test_no_feasible_design_and_none_at_all_are_two_reasons():
     below = answer(rows("a", 4, (27.0, 100.0)))
     assert below["pick"] is None
     assert below["pick_reason"] == "no confirmed design is feasible: at most 1.5 dB below its warm start"
-    none = answer([], reached="the 2 hours of --max-hours")
+    none = answer([], reached="the 2 GPU-hours of --max-gpu-hours")
     assert (none["pick"], none["pick_design"]) == (None, None)
     assert none["pick_reason"] == "no design was confirmed" and none["bicubic"]["test"] == {}
-    assert none["budget_reached"] == "the 2 hours of --max-hours"
+    assert none["budget_reached"] == "the 2 GPU-hours of --max-gpu-hours"
 
 
 def test_a_confirmed_trial_that_diverged_is_no_seed_of_its_design():

@@ -51,6 +51,26 @@ def test_the_space_follows_the_recipe(tmp_path):
     assert new(tmp_path, space="balance").space == "balance"
 
 
+def test_what_is_not_given_is_left_to_the_hours_and_the_images(tmp_path):
+    assert new(tmp_path).planned == ""
+    words = ["--hours", "--run.gan-steps"]  # given, though its value is the recipe's own
+    request = resume.new_request(options(tmp_path, hours=2.0, trials=5), words)
+    planned = request.planned.split()
+    assert "run.psnr_steps" in planned and "confirm_seeds" in planned
+    assert not {"run.gan_steps", "trials", "data.crop_px"} & set(planned)
+    own = resume.new_request(options(tmp_path, config=recipes.build("photos")), ["--data.crop-px"])
+    assert own.space == "photos" and "data.eval_crop_px" in own.planned.split()
+    assert "data.crop_px" not in own.planned and "trials" not in own.planned
+
+
+def test_an_effort_is_a_name_of_hours(tmp_path):
+    assert new(tmp_path, effort="overnight").hours == 10.0 and new(tmp_path, hours=3.0).hours == 3.0
+    with pytest.raises(UserError, match="no effort 'qick'; known: overnight, quick; did you mean 'quick'"):
+        new(tmp_path, effort="qick")
+    with pytest.raises(UserError, match="--effort quick is --hours 0.25; leave out one"):
+        new(tmp_path, effort="quick", hours=1.0)
+
+
 def test_a_public_file_is_the_network_of_every_trial_and_losses_are_what_varies(tmp_path):
     generator = GeneratorConfig(kind="compact", size='{"num_conv": 1, "num_feat": 4}')
     file = tmp_path / "public.safetensors"
@@ -83,7 +103,7 @@ def test_a_free_name_is_found(tmp_path):
 
 
 def test_a_resumed_sweep_takes_everything_from_itself(tmp_path):
-    before = existing(tmp_path, sampler="nsga2", stopping="front", max_hours=2.0)
+    before = existing(tmp_path, sampler="nsga2", stopping="front", hours=2.0)
     assert resumed(tmp_path) == before
 
 
@@ -103,7 +123,7 @@ def test_what_may_change_is_taken_from_the_options(tmp_path):
         ({"trials": 20}, "--trials"),
         ({"name": "other"}, "--name"),
         ({"train": "faces"}, "--train"),
-        ({"max_hours": 3.0}, "--max-hours"),
+        ({"hours": 3.0}, "--hours"),
         ({"config": override(recipes.demo(), {"optim.lr_g": 1e-3})}, "--optim.lr-g"),
     ],
 )

@@ -18,12 +18,11 @@ from orchestrator.sweep.tune_callback import StageCallback
 from orchestrator.sweep.tune_controller import pack_snapshot
 
 
-def context(tmp_path, hours=0.0, **request):
-    """A sweep that has run for so many hours, on a machine without GPUs."""
+def context(tmp_path, **request):
+    """A sweep on a machine without GPUs."""
     plan = SimpleNamespace(request=Request(name="s", **request), storage=Storage(str(tmp_path)))
-    heartbeat = SimpleNamespace(seconds=lambda: 3600 * hours)
     progress = SimpleNamespace(begin=lambda stage: None, end=lambda trial: None)
-    return SweepContext(plan, SimpleNamespace(gpus=0), None, progress, heartbeat, {}, {})
+    return SweepContext(plan, SimpleNamespace(gpus=0), None, progress, None, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,8 @@ def context(tmp_path, hours=0.0, **request):
 def test_a_screen_is_complete_with_fewer_designs_only_if_the_budget_is_spent(
     tmp_path, ended, hours, complete
 ):
-    sweep, stage = context(tmp_path, hours, trials=4, max_hours=2.0), Stage("screen", draws=True)
+    sweep, stage = context(tmp_path, trials=4, max_gpu_hours=2.0), Stage("screen", draws=True)
+    sweep.count([{"gpu_hours": hours}])
     callback = StageCallback("s-screen")
     callback.params = {f"t{k}": {} for k in range(ended)}
     callback.reports = dict.fromkeys(callback.params, TrialReport(status=Status.COMPLETE))
@@ -51,12 +51,10 @@ def test_a_screen_is_complete_with_fewer_designs_only_if_the_budget_is_spent(
 
 
 def test_a_budget_that_was_reached_stays_reached(tmp_path):
-    sweep = context(tmp_path, 3.0, max_hours=2.0)
-    assert sweep.is_budget_spent([]) and sweep.budget.reached == "the 2 hours of --max-hours"
-    earlier = context(tmp_path, 1.0, max_hours=2.0)
-    assert not earlier.is_budget_spent([])
-    earlier.budget.reached = "the 2 hours of --max-hours"
-    assert earlier.is_budget_spent([])
+    sweep = context(tmp_path, max_gpu_hours=2.0)
+    assert not sweep.is_budget_spent([{"gpu_hours": 1.0}])
+    assert sweep.is_budget_spent([{"gpu_hours": 3.0}])
+    assert sweep.is_budget_spent([]) and sweep.budget.reached == "the 2 GPU-hours of --max-gpu-hours"
 
 
 def test_gpu_hours_of_finished_stages_and_running_trials_add_up(tmp_path):

@@ -58,11 +58,11 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
 
 def test_costs_limits_failures_and_divergences_are_lines_of_their_own(tmp_path):
     failures = [f"failed: reason {k}" for k in range(FEW + 2)]
-    more = {"cost": 3.5, "budget_reached": "the 2 hours of --max-hours", "failures": failures}
+    more = {"cost": 3.5, "budget_reached": "the 2 GPU-hours of --max-gpu-hours", "failures": failures}
     facts = FACTS | more | {"counts": FACTS["counts"] | {"diverged": 4}, "pick_design": None}
     lines = format_summary(facts, Storage(str(tmp_path)))
     assert any("0.00 GPU-hours (cost 3.50); 3 of 8" in line for line in lines)
-    assert "the 2 hours of --max-hours were reached after 8 designs; no more were drawn" in lines
+    assert "the 2 GPU-hours of --max-gpu-hours were reached after 8 designs; no more were drawn" in lines
     assert "trials failed: reason 0" in lines and "trials failed: reason 3" not in lines
     assert "and 2 other reasons why trials failed; report.html names each" in lines
     assert "4 trials diverged; report.html names step and term" in lines

@@ -1,0 +1,294 @@
+"""The hours of one sweep: sizes are fitted at its start and before each stage, from measured times."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import mean
+from typing import Any
+
+from datasets.files import usable_cpus
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.console import ProgressLine
+from orchestrator.results.row import Row
+from orchestrator.storage import Storage
+from orchestrator.sweep import hours
+from orchestrator.sweep.cost_estimate import test_seconds, time_costs
+from orchestrator.sweep.heartbeat import Heartbeat
+from orchestrator.sweep.hours import COUNTS, Pace, Sizes, Work
+from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.request import Request
+from trainers.config import flatten, override
+
+STATE = "hours.json"
+"""File in the sweep's folder: the pace and the sizes of each stage, which a resumed sweep reads back."""
+RESERVE = 0.03
+"""Share of the hours that the plan leaves free."""
+FREE: dict[str, tuple[str, ...]] = {
+    "screen": ("gan_steps", *COUNTS),
+    "repeat": COUNTS[1:],
+    "confirm": COUNTS[2:],
+}
+"""Stage -> the sizes that may still change before it begins."""
+STAGE_S = 3.0
+"""Seconds that Tune takes for a stage beside the start of its workers."""
+DRAWN = 2
+"""Designs that screening may draw, as a multiple of those planned, while there is time for them."""
+
+
+@dataclass
+class SweepClock:
+    """The time that a sweep has, what it has learnt of its own speed, and the sizes that follow."""
+
+    hours: float
+    elapsed: Callable[[], float]
+    """Seconds since the command began, over all drivers of the sweep."""
+    keep: Callable[[str], Any]
+    """Stores the state."""
+    pace: Pace
+    """As measured before the first stage."""
+    full: Sizes
+    fixed: dict[str, int]
+    work: Work
+    run: dict[str, Any]
+    """Settings of the recipe's run."""
+    planned: frozenset[str]
+    """Settings that may be set here: the others were given."""
+    recipe: str
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Stage -> the sizes that were fitted before it."""
+    closed: bool = False
+    """True once no more designs are drawn."""
+    starts: list[float] = field(default_factory=list)
+    """Seconds that each stage took beside its trials."""
+    trials: dict[str, tuple[str, int, float]] = field(default_factory=dict)
+    """Trial -> phase, steps and seconds of its training."""
+
+    @classmethod
+    def start(
+        cls, plan: SweepPlan, pace: Pace, elapsed: Callable[[], float], keep: Callable[[str], Any]
+    ) -> "SweepClock":
+        """Return the clock of a new sweep, and give its plan the sizes of all stages."""
+        request = plan.request
+        planned, full = frozenset(request.planned.split()), full_sizes(request)
+        fixed = {name: value for name, value in vars(full).items() if _option(name) not in planned}
+        count = len(plan.architectures)
+        run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
+        clock = cls(
+            request.hours,
+            elapsed,
+            keep,
+            pace,
+            full,
+            fixed,
+            Work(count, count),
+            run,
+            planned,
+            request.config.recipe,
+        )
+        clock.apply(plan, clock.fitted("warm", fixed))
+        plan.find_architectures(False)
+        return clock
+
+    @classmethod
+    def resume(cls, plan: SweepPlan, elapsed: Callable[[], float], storage: Storage) -> "SweepClock":
+        """Return the clock of a resumed sweep as stored, and give its plan the sizes it had reached."""
+        request = plan.request
+        state = storage.read_json(f"{request.name}/{STATE}", keys=("pace", "full", "fixed", "work", "run"))
+        keep, planned = _keeper(storage, request.name), frozenset(request.planned.split())
+        pace, full, work = Pace(**state["pace"]), Sizes(**state["full"]), Work(**state["work"])
+        clock = cls(
+            request.hours,
+            elapsed,
+            keep,
+            pace,
+            full,
+            state["fixed"],
+            work,
+            state["run"],
+            planned,
+            request.config.recipe,
+        )
+        clock.sizes, clock.closed = state["sizes"], state["closed"]
+        clock.starts = state["starts"]
+        clock.apply(plan, Sizes(**list(clock.sizes.values())[-1]))
+        return clock
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds that the plan may still use."""
+        return self.hours * 3600 * (1 - RESERVE) - self.elapsed()
+
+    def present_pace(self) -> Pace:
+        """Return the pace as the trials that ended show it."""
+        psnr, gan = self._slowness("psnr"), self._slowness("gan")
+        if psnr is None or gan is None:  # what slows one phase slows the other
+            psnr = gan = next((r for r in (psnr, gan) if r is not None), 1.0)
+        start = mean(self.starts) if self.starts else self.pace.start
+        return replace(self.pace.scaled(psnr, gan), start=start, ending=_ending(start))
+
+    def _slowness(self, phase: str) -> float | None:
+        """Return measured over planned seconds of this phase, by the latest trials; None before any."""
+        took = [(steps, seconds) for p, steps, seconds in self.trials.values() if p == phase][-8:]
+        planned = self.pace.psnr_phase if phase == "psnr" else self.pace.gan_phase
+        return sum(s for _, s in took) / sum(planned(steps) for steps, _ in took) if took else None
+
+    def fitted(self, stage: str, fixed: Mapping[str, int]) -> Sizes:
+        """Return the sizes from `stage` on for the time that is left, and store them."""
+        sizes = hours.fit(self.seconds_left, self.present_pace(), self.full, fixed, self.work, stage)
+        self.sizes[stage] = vars(sizes)
+        self._keep()
+        return sizes
+
+    def replan(self, plan: SweepPlan, stage: str, progress: ProgressLine) -> None:
+        """Fit the sizes of `stage` and later ones to the time left; a resumed stage keeps its own."""
+        latest = Sizes(**list(self.sizes.values())[-1])
+        if stage not in self.sizes:
+            free = FREE[stage]
+            fixed = {n: v for n, v in vars(latest).items() if n not in free} | self.fixed
+            if stage != "screen":  # as many as were screened
+                fixed["trials"] = sum(t.startswith("screen") for t in self.trials) or latest.trials
+            elif len(plan.space.architectures()) > latest.trials:  # further ones have no warm start
+                fixed["trials"] = latest.trials
+            sizes = self.fitted(stage, fixed)
+            if sizes != latest:
+                progress.say(f"{self._left()}: {_in_words(stage, sizes)}")
+            latest = sizes
+        self.apply(plan, latest)
+        progress.plan = plan.stages()
+        if stage == "screen":
+            self._let_draw_more(plan, latest)
+
+    def _let_draw_more(self, plan: SweepPlan, sizes: Sizes) -> None:
+        """Let screening draw more designs than planned, which `is_spent` ends when the time is over."""
+        request = plan.request
+        if "trials" in self.fixed or len(plan.space.architectures()) > sizes.trials:
+            return  # each architecture that is drawn has a warm start
+        plan.request = replace(request, trials=DRAWN * sizes.trials)
+
+    def apply(self, plan: SweepPlan, sizes: Sizes) -> None:
+        """Give the plan these sizes."""
+        request, counts = plan.request, vars(sizes)
+        settings = hours.run_settings(sizes, self.run)
+        settings = {n: v for n, v in settings.items() if n in self.planned}
+        options = {n: v for n, v in counts.items() if not n.endswith("_steps")}
+        plan.request = replace(request, config=override(request.config, settings), **options)
+
+    def is_spent(self) -> bool:
+        """Return True if another design would leave too little time for the stages after screening."""
+        if not self.closed:
+            sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
+            after = hours.stage_seconds(sizes, pace, self.work)
+            later = sum(after[stage] for stage in ("repeat", "confirm", "test"))
+            self.closed = self.seconds_left < later + pace.gan_phase(sizes.gan_steps)
+            if self.closed:
+                self._keep()
+        return self.closed
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Take over what ended trials tell of the time of steps."""
+        for row in rows:
+            if row["finished"] and row.get("seconds"):
+                phase = "psnr" if row["stage"] == "warm" else "gan"
+                self.trials[row["trial_id"]] = phase, row["steps"], row["seconds"]
+
+    def stage_took(self, seconds: float, rows: Sequence[Row]) -> None:
+        """Take over how long a stage took that this process ran from its begin to its end."""
+        busy = hours.makespan([row.get("seconds", 0.0) for row in rows], self.pace.slots)
+        if rows:
+            self.starts.append(max(0.0, seconds - busy))
+
+    def describe(self) -> list[str]:
+        """Return lines on the hours for the start of a sweep."""
+        sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
+        stages = hours.stage_seconds(sizes, pace, self.work)
+        parts = ", ".join(f"{stage} {seconds / 60:.1f}" for stage, seconds in stages.items())
+        lines = [
+            f"hours    {self.hours:g} h: {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over; "
+            f"then minutes of {parts}; fitted again before each stage"
+        ]
+        twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
+        lines += hours.describe(sizes, twice, self.hours)
+        if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps):
+            psnr, gan = self._alone(pace)
+            lines.append(
+                f"one      with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps "
+                f"here, and below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than "
+                f"from the choice of its design; train.py --recipe {self.recipe} --run.psnr-steps {psnr} "
+                f"--run.gan-steps {gan} takes as long"
+            )
+        return lines
+
+    def facts(self, plan: SweepPlan) -> dict[str, Any]:
+        """Return the entries of sweep.json that tell what the hours became."""
+        return {"request": plan.request.to_json(), "hours": {"asked": self.hours, "sizes": self.sizes}}
+
+    def _alone(self, pace: Pace) -> tuple[int, int]:
+        """Return the steps of both phases of a single training that takes the time that is left."""
+        whole = pace.psnr_phase(self.full.psnr_steps) + pace.gan_phase(self.full.gan_steps)
+        part = min(1.0, max(0.0, self.seconds_left) / whole)
+        return int(self.full.psnr_steps * part), int(self.full.gan_steps * part)
+
+    def _left(self) -> str:
+        return f"hours    {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over"
+
+    def _keep(self) -> None:
+        state: dict[str, Any] = {name: vars(getattr(self, name)) for name in ("pace", "full", "work")}
+        state |= {name: getattr(self, name) for name in ("fixed", "run", "sizes", "closed", "starts")}
+        self.keep(json.dumps(state, indent=1))
+
+
+def open_clock(
+    plan: SweepPlan, capacity: Capacity, heartbeat: Heartbeat, resume: bool, say: Callable[[str], Any]
+) -> SweepClock | None:
+    """Return the clock of a sweep with --hours, whose plan then has its sizes; None without."""
+    if not plan.request.hours:
+        return None
+    if resume:
+        return SweepClock.resume(plan, heartbeat.seconds, plan.storage)
+    say(f"timing steps for --hours {plan.request.hours:g}")
+    pace = measure_pace(plan, capacity)
+    clock = SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
+    for line in clock.describe():
+        say(line)
+    return clock
+
+
+def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
+    """Return the pace of an average architecture of a plan, timed on workers; here without `capacity`."""
+    timing, request = time_costs(plan, capacity), plan.request
+    costs, slots = (
+        timing.mean,
+        (capacity or Capacity("", True, 1, usable_cpus(), 0)).slots(request.gpus, request.ranks),
+    )
+    start = STAGE_S + timing.start
+    test = test_seconds(plan, costs.evaluation)
+    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, _ending(start), slots)
+
+
+def _ending(start: float) -> float:
+    """Return the seconds from the last measurement to the exit, from those in which a stage starts."""
+    return 2 * start
+
+
+def full_sizes(request: Request) -> Sizes:
+    """Return the sizes of a filled request: those of its recipe and space, or given ones."""
+    r, run = request, request.config.run
+    return Sizes(run.psnr_steps, run.gan_steps, r.trials, r.repeat_top, r.confirm_top, r.confirm_seeds)
+
+
+def _option(size: str) -> str:
+    """Return the name of the setting that holds a size."""
+    return f"run.{size}" if size.endswith("_steps") else size
+
+
+def _in_words(stage: str, sizes: Sizes) -> str:
+    confirm = f"{sizes.confirm_top} x {sizes.confirm_seeds} seeds confirmed"
+    words = [f"{sizes.repeat_top} designs repeated"] if stage != "confirm" else []
+    words = (
+        [f"{sizes.trials} designs of {sizes.gan_steps:,} GAN steps", *words] if stage == "screen" else words
+    )
+    return "; ".join([*words, confirm])
+
+
+def _keeper(storage: Storage, name: str) -> Callable[[str], Any]:
+    return lambda text: storage.write_text(f"{name}/{STATE}", text)

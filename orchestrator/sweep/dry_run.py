@@ -1,0 +1,39 @@
+"""The plan of a sweep in words, with the time and the price of its stages, before anything is trained."""
+
+from contextlib import ExitStack
+
+from orchestrator.cluster import connect
+from orchestrator.search.space import Space
+from orchestrator.sweep.clock import SweepClock, measure_pace
+from orchestrator.sweep.cost_estimate import estimate
+from orchestrator.sweep.devices import usable_capacity
+from orchestrator.sweep.latency import leave_out_slow, measure_architectures
+from orchestrator.sweep.plan import make_plan
+from orchestrator.sweep.request import Request
+
+
+def describe_plan(request: Request, space: Space, resume: bool) -> list[str]:
+    """Return the lines that --dry-run prints: the plan, and its time and price by a few timed steps.
+
+    On a cluster that answers they are timed on one of its workers, else on this machine.
+    """
+    with ExitStack() as stack:
+        plan, capacity = make_plan(request, space, resume), None
+        if request.address:
+            connect.reach(request.address)
+            connected = stack.enter_context(connect.connect(request.address))
+            capacity = usable_capacity(plan.request, connected)
+        plan.costs = measure_architectures(plan, capacity)
+        slow = leave_out_slow(plan, resume)
+        clock = []
+        if request.hours and not resume:
+            pace = measure_pace(plan, capacity)
+            clock = SweepClock.start(plan, pace, lambda: 0.0, lambda text: None).describe()
+        price = plan.request.price_per_gpu_hour
+        return [
+            plan.heading,
+            *clock,
+            *plan.describe(),
+            *slow,
+            *estimate(plan, capacity).describe(price),
+        ]

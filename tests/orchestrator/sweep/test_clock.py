@@ -1,0 +1,157 @@
+"""The clock of --hours: sizes for a plan, fitted again from what trials took, kept for a resumed sweep."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from experiments import recipes, spaces
+from experiments.common.sweep_options import SweepOptions
+from orchestrator.storage import Storage
+from orchestrator.sweep.clock import STATE, SweepClock, open_clock
+from orchestrator.sweep.hours import Pace
+from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.resume import new_request
+
+PACE = Pace(psnr_step=0.05, gan_step=0.3, evaluation=0.8, start=8, test=16, ending=16, slots=2)
+
+
+class Progress:
+    plan = ()
+
+    def __init__(self):
+        self.said = []
+        self.say = self.said.append
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A function that makes a plan and its clock, at which so many seconds have passed."""
+
+    def make(hours=0.2, passed=30.0, words=(), **options):
+        config = recipes.build("photos_small")
+        request = new_request(
+            SweepOptions(storage=str(tmp_path), config=config, hours=hours, name="s", **options), words
+        )
+        space = spaces.build(request.space)
+        storage = Storage(str(tmp_path))
+        images = {"train": SimpleNamespace(digest="d")}
+        plan = SweepPlan(request.filled(space), space, storage, images)
+        plan.find_architectures(False)
+        time = SimpleNamespace(now=passed)
+        keep = lambda text: storage.write_text(f"s/{STATE}", text)  # noqa: E731
+        clock = SweepClock.start(plan, PACE, lambda: time.now, keep)
+        return plan, clock, time, storage
+
+    return make
+
+
+def rows(stage, count, steps, seconds):
+    return [
+        {"trial_id": f"{stage}-{k}", "stage": stage, "steps": steps, "seconds": seconds, "finished": True}
+        for k in range(count)
+    ]
+
+
+def screened(plan, clock, factor=1.0):
+    """Both of the first stages done, each trial `factor` times as slow as it was timed."""
+    run = plan.request.config.run
+    clock.learn(rows("warm", 4, run.psnr_steps, factor * PACE.psnr_phase(run.psnr_steps)))
+    clock.replan(plan, "screen", Progress())
+    run = plan.request.config.run
+    clock.learn(rows("screen", 6, run.gan_steps, factor * PACE.gan_phase(run.gan_steps)))
+
+
+def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(made):
+    plan, clock, _, _ = made()
+    run = plan.request.config.run
+    assert 40 < run.psnr_steps < 24_000 and run.gan_steps == run.psnr_steps // 2
+    assert run.eval_every_steps == run.gan_steps // 12
+    assert len(plan.architectures) == len(plan.missing) == 4
+    more, *_ = made(hours=5.0)
+    assert more.request.trials > plan.request.trials and more.request.config.run.gan_steps > run.gan_steps
+    lines = clock.describe()
+    assert lines[0].startswith("hours    0.2 h: 0.5 of 12 minutes are over; then minutes of warm ")
+    assert lines[1].startswith("double   0.4 h would give ") and "by a model (normal designs" in lines[1]
+    assert lines[2].startswith("one      with this time, train one network: ")
+    assert not any(line.startswith("one ") for line in made(hours=5.0)[1].describe())
+
+
+def test_what_is_given_wins(made):
+    words = ["--run.gan-steps", "--run.eval-every-steps"]
+    plan, clock, *_ = made(words=words, trials=3, repeat_top=0)
+    assert plan.request.config.run.gan_steps == 12_000 and plan.request.config.run.eval_every_steps == 500
+    clock.replan(plan, "screen", Progress())
+    assert (plan.request.trials, plan.request.repeat_top) == (3, 0)
+    assert clock.fixed == {"gan_steps": 12_000, "trials": 3, "repeat_top": 0}
+
+
+def test_slower_trials_make_the_rest_smaller_and_faster_ones_larger(made):
+    counts = {}
+    for factor in (0.5, 1.0, 2.0):
+        plan, clock, time, _ = made(hours=0.5)
+        time.now = 200.0
+        screened(plan, clock, factor)
+        assert clock.present_pace().gan_step == pytest.approx(factor * PACE.gan_step)
+        time.now = 1_000.0
+        clock.replan(plan, "repeat", progress := Progress())
+        counts[factor] = plan.request.repeat_top + plan.request.confirm_top * plan.request.confirm_seeds
+        assert progress.plan, "the progress line counts the new sizes"
+    assert counts[0.5] > counts[1.0] > counts[2.0]
+
+
+def test_what_slows_the_warm_stage_shortens_the_gan_phases(made):
+    plan, clock, time, _ = made(hours=0.5)
+    before = plan.request.config.run.gan_steps
+    clock.learn(rows("warm", 4, 900, 3 * PACE.psnr_phase(900)))
+    time.now = 250.0
+    clock.replan(plan, "screen", progress := Progress())
+    assert plan.request.config.run.gan_steps < before
+    assert progress.said[0].startswith("hours    4.2 of 30 minutes are over: ")
+
+
+def test_screening_draws_while_there_is_time_for_the_later_stages(made):
+    plan, clock, time, _ = made()
+    clock.replan(plan, "screen", Progress())
+    assert plan.request.trials == 2 * clock.sizes["screen"]["trials"]
+    assert not clock.is_spent()
+    time.now = 600.0
+    assert clock.is_spent()
+    time.now = 30.0
+    assert clock.is_spent(), "what has ended stays so"
+
+
+def test_a_design_whose_architecture_has_no_warm_start_is_never_drawn(made):
+    plan, clock, *_ = made(hours=0.04)
+    drawn = plan.request.trials
+    assert drawn < 4 and len(plan.architectures) <= drawn
+    clock.learn(rows("warm", 2, 40, 0.01))  # fast: there is time for many more
+    clock.replan(plan, "screen", Progress())
+    assert plan.request.trials == drawn
+
+
+def test_a_resumed_sweep_has_the_sizes_of_its_stages_and_the_remainder(made):
+    plan, clock, time, storage = made(hours=0.5)
+    screened(plan, clock)
+    clock.stage_took(100.0, rows("screen", 6, 100, 20.0))
+    time.now = 800.0
+    clock.replan(plan, "repeat", Progress())
+    sizes, request = dict(clock.sizes), plan.request
+    again = SweepPlan(replace(request, trials=64, repeat_top=0), plan.space, storage, plan.images)
+    resumed = SweepClock.resume(again, lambda: 1_200.0, storage)
+    assert resumed.sizes == sizes and resumed.starts == [40.0]
+    assert again.request.repeat_top == request.repeat_top
+    assert again.request.config.run == request.config.run
+    resumed.replan(again, "repeat", Progress())
+    assert again.request == request, "a stage that had its sizes keeps them"
+    resumed.replan(again, "confirm", Progress())
+    clock.replan(plan, "confirm", Progress())
+    seeds = [p.request.confirm_top * p.request.confirm_seeds for p in (again, plan)]
+    assert seeds[0] < seeds[1], "less time is left"
+    assert json.loads(plan.storage.read_text(f"s/{STATE}"))["sizes"]["confirm"]
+
+
+def test_without_hours_there_is_no_clock():
+    plan = SimpleNamespace(request=SimpleNamespace(hours=0.0))
+    assert open_clock(plan, None, None, False, print) is None

@@ -1,0 +1,111 @@
+"""Hours in, sizes out: as large as the time allows, never less for more hours, and what is given stays."""
+
+import itertools
+import math
+from dataclasses import astuple, replace
+
+import pytest
+
+from experiments import recipes
+from orchestrator.sweep import hours
+from orchestrator.sweep.hours import Pace, Sizes, Work, fit, makespan, sizes_at, stage_seconds
+from trainers.config import flatten
+
+FULL = Sizes(psnr_steps=24_000, gan_steps=12_000, trials=64, repeat_top=12, confirm_top=2, confirm_seeds=5)
+CPU = Pace(psnr_step=0.05, gan_step=0.3, evaluation=0.8, start=8, test=16, ending=16, slots=2)
+GPUS = Pace(psnr_step=0.01, gan_step=0.05, evaluation=0.5, start=15, test=8, ending=30, slots=8)
+WORK = Work(architectures=4, missing=4)
+
+
+def total(sizes, pace=CPU, work=WORK, first="warm"):
+    stages = stage_seconds(sizes, pace, work)
+    return sum(list(stages.values())[list(stages).index(first) :])
+
+
+@pytest.mark.parametrize("pace", [CPU, GPUS, replace(CPU, slots=1)])
+@pytest.mark.parametrize("fixed", [{}, {"trials": 9}, {"gan_steps": 500, "confirm_seeds": 3}])
+def test_more_hours_never_give_less_of_anything(pace, fixed):
+    budgets = [60 * 1.1**k for k in range(90)]
+    sizes = [astuple(fit(seconds, pace, FULL, fixed, WORK)) for seconds in budgets]
+    for less, more in itertools.pairwise(sizes):
+        assert all(a <= b for a, b in zip(less, more, strict=True)), (less, more)
+    assert sizes[0] != sizes[-1]
+
+
+@pytest.mark.parametrize("pace", [CPU, GPUS])
+def test_the_sizes_fit_and_one_design_more_would_not(pace):
+    for seconds in (720, 3_600, 20_000, 400_000):
+        sizes = fit(seconds, pace, FULL, {}, WORK)
+        assert 0.75 * seconds < total(sizes, pace) <= seconds
+        more = sizes_at(sizes.trials + 1, FULL, {})
+        assert total(more, pace) > seconds
+
+
+def test_the_full_number_of_designs_has_the_recipes_own_phases_and_beyond_it_only_designs_grow():
+    assert sizes_at(64, FULL, {}) == FULL
+    double = sizes_at(128, FULL, {})
+    assert (double.psnr_steps, double.gan_steps) == (FULL.psnr_steps, FULL.gan_steps)
+    assert (double.trials, double.repeat_top, double.confirm_seeds) == (128, 24, 5)
+    half = sizes_at(32, FULL, {})
+    assert (half.psnr_steps, half.gan_steps, half.trials) == (6_000, 3_000, 32)
+
+
+def test_what_is_given_stays_and_the_rest_takes_what_it_leaves():
+    given = {"trials": 20, "gan_steps": 60}
+    sizes = fit(3_600, CPU, FULL, given, WORK)
+    assert (sizes.trials, sizes.gan_steps) == (20, 60)
+    assert sizes.psnr_steps > fit(3_600, CPU, FULL, {}, WORK).psnr_steps
+
+
+def test_too_little_time_gives_the_least_sweep():
+    sizes = fit(1, CPU, FULL, {}, WORK)
+    assert astuple(sizes) == (hours.LEAST_PSNR, hours.LEAST_GAN, 2, 0, 1, 1)
+    never_psnr = replace(FULL, psnr_steps=0)
+    assert sizes_at(2, never_psnr, {}).psnr_steps == 0
+    assert stage_seconds(sizes_at(8, never_psnr, {}), CPU, WORK)["warm"] == 0
+
+
+def test_later_stages_are_fitted_by_themselves():
+    begun = {"psnr_steps": 400, "gan_steps": 200, "trials": 8}
+    sizes = fit(300, CPU, FULL, begun, WORK, first="repeat")
+    assert total(sizes, first="repeat") <= 300 < total(sizes)
+    longer = fit(900, CPU, FULL, begun, WORK, first="repeat")
+    assert longer.repeat_top > sizes.repeat_top and longer.repeat_top <= 8
+    last = fit(3_000, CPU, FULL, begun | {"repeat_top": 2}, WORK, first="confirm")
+    assert last.confirm_seeds == 5 and last.confirm_top >= 2
+
+
+def test_trials_start_in_order_as_soon_as_a_slot_is_free():
+    assert makespan([], 2) == 0
+    assert makespan([3.0, 1.0, 1.0, 1.0], 2) == 3.0
+    assert makespan([1.0, 1.0, 1.0], 2) == 2.0
+    assert makespan([1.0] * 5, 1) == 5.0
+
+
+@pytest.mark.parametrize("name", ["photos_small", "photos", "srgan_8", "demo"])
+def test_cadences_follow_the_phases_and_are_never_wider_than_the_recipes(name):
+    run = {n: v for n, v in flatten(recipes.build(name)).items() if n.startswith("run.")}
+    sizes = replace(FULL, psnr_steps=400, gan_steps=120)
+    settings = hours.run_settings(sizes, run)
+    assert set(settings) == set(hours.HOURS_DECIDE)
+    assert settings["run.eval_every_steps"] == min(10, run["run.eval_every_steps"])
+    assert settings["run.ema_decay"] <= 1 - 4 / 120 + 1e-3
+    assert settings["run.log_every_steps"] <= settings["run.eval_every_steps"]
+    full = replace(FULL, psnr_steps=run["run.psnr_steps"], gan_steps=run["run.gan_steps"])
+    if name != "demo":
+        assert hours.run_settings(full, run) == {n: run[n] for n in settings} | {
+            "run.checkpoint_every_steps": settings_at(full, run)
+        }
+
+
+def settings_at(full, run):
+    every = min(run["run.eval_every_steps"], full.gan_steps // hours.GAN_EVALUATIONS)
+    return min(run["run.checkpoint_every_steps"], 3 * every)
+
+
+def test_the_model_of_the_lead_is_that_of_normal_designs():
+    assert hours.lead(replace(FULL, trials=1, repeat_top=0)) == 0
+    few, many = replace(FULL, trials=8, repeat_top=0), replace(FULL, trials=64, repeat_top=0)
+    assert hours.lead(few) == pytest.approx(1.42 * math.sqrt(0.7), rel=0.02), "the mean of the largest of 8"
+    assert hours.lead(many) == pytest.approx(2.37 * math.sqrt(0.7), rel=0.02)
+    assert hours.lead(FULL) > hours.lead(many), "repeats tell designs apart"
