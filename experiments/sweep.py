@@ -2,7 +2,7 @@
 
 Without options it runs the built-in demo. With your photographs:
 
-    python experiments/sweep.py --train path/to/photos --name mine
+    python experiments/sweep.py --train path/to/photos --name mine --hours 8
 
 Exit status: 0 done, 3 no design was confirmed, 130 stopped by Ctrl-C, 2 a mistake in the command.
 """

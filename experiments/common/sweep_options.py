@@ -28,7 +28,8 @@ class SweepOptions(Request):
         "ranks_per_trial",
         "max_gpu_hours",
         "price_per_gpu_hour",
-        "start_licence",
+        "effort",
+        "trials",
         "detach",
         "local",
     )

@@ -54,8 +54,8 @@ class Request:
     """Options of a sweep; every setting of a run follows under its dotted name."""
 
     space: str = ""
-    """Axes to vary: a name of experiments/spaces.py, your own path.py:Class or path.yaml; empty: demo for
-    the demo, else full."""
+    """Axes to vary: a name of experiments/spaces.py, your own path.py:Class or path.yaml; empty: that of the
+    recipe's name, else full."""
     trials: int = 0
     """Designs to screen; 0 takes the space's own number."""
     repeat_top: int = -1
@@ -99,8 +99,8 @@ class Request:
     ranks_per_trial: int = 0
     """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
     hours: float = 0.0
-    """Hours from the command to its exit: they decide the length of the phases, the designs and the seeds, as
-    far as these are not given, by steps that are timed here. 0: --trials and the recipe decide."""
+    """Hours from the command to its exit; lengths of phases, designs and seeds that are not given follow. 0:
+    recipe and space decide."""
     effort: str = ""
     """A name for --hours: quick (15 minutes) or overnight (10 hours)."""
     max_gpu_hours: float = 0.0

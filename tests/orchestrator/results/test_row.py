@@ -31,6 +31,7 @@ GOLDEN = {
     "protocol": {"psnr_y": "Y"},
     "verdict": "screened to the end",
     "seed": 7,
+    "seconds": 36.0,
     "gpu_hours": 0.0,
     "cpu_hours": 0.02,
     "cost": 0.0,
