@@ -60,7 +60,7 @@ def photos_small() -> TrainConfig:
         {
             "data.crop_px": 64,
             "data.batch_size": 4,
-            "data.eval_images": 16,
+            "data.eval_images": 8,
             "generator.num_blocks": 4,
             "generator.channels": 32,
             "discriminator.base_channels": 32,

@@ -206,6 +206,9 @@ class SweepClock:
             f"hours    {self.hours:g} h: {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over; "
             f"then minutes of {parts}; fitted again before each stage"
         ]
+        if (short := sum(stages.values()) - self.seconds_left) > 0:
+            enough = self.hours + short / 3600
+            lines.append(f"short    even the least sweep takes about {enough:.2g} h here")
         twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
         lines += hours.describe(sizes, twice, self.hours)
         if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps):
@@ -255,7 +258,7 @@ def open_clock(
 
 def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
     """Return the pace of an average architecture of a plan, timed on workers; here without `capacity`."""
-    timing, request = time_costs(plan, capacity), plan.request
+    timing, request = time_costs(plan, capacity, one=True), plan.request
     costs, slots = (
         timing.mean,
         (capacity or Capacity("", True, 1, usable_cpus(), 0)).slots(request.gpus, request.ranks),

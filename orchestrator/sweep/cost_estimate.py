@@ -146,15 +146,17 @@ class Timing:
         return _mean(self.all)
 
 
-def time_costs(plan: SweepPlan, capacity: Capacity | None = None) -> Timing:
+def time_costs(plan: SweepPlan, capacity: Capacity | None = None, *, one: bool = False) -> Timing:
     """Time the smallest and the largest architecture of a plan; the others are between them by their size.
 
     With `capacity` they are timed by as many workers at once as trials run (FEW at most), here otherwise.
+    With `one` only the architecture of middle size is timed, which takes half as long.
     """
     configs = [override(plan.request.config, a) for a in plan.architectures]
     sizes = [parameters(build_generator(c.generator)) for c in configs]
-    extremes = [configs[sizes.index(min(sizes))]]
-    extremes += [configs[sizes.index(max(sizes))]] if max(sizes) > min(sizes) else []
+    in_order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    timed_sizes = [in_order[len(sizes) // 2]] if one else [in_order[0], in_order[-1]]
+    extremes = [configs[i] for i in dict.fromkeys(timed_sizes)]
     request, began = plan.request, time.monotonic()
     gpus = request.gpus_per_rank if capacity is not None and capacity.gpus else 0.0
     arguments = extremes, request.metrics, str(request.work_dir), request.ranks, request.gpus_per_rank

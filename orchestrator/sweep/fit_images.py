@@ -6,7 +6,7 @@ from datasets.image_set import ImageSet
 from datasets.shard_reader import read_index
 from trainers.config import TrainConfig, override
 
-MEASURED_CROPS = 4
+MEASURED_CROPS = 3
 """Largest side of what is measured of an image, as a multiple of the training crop."""
 SMALLEST_CROP_PX = 32
 

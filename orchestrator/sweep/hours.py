@@ -29,7 +29,7 @@ HOURS_DECIDE = (
 """Settings of a run that they decide (run_settings)."""
 EFFORTS = {"quick": 0.25, "overnight": 10.0}
 """--effort -> hours."""
-PSNR_EVALUATIONS, GAN_EVALUATIONS = 4, 12
+PSNR_EVALUATIONS, GAN_EVALUATIONS = 3, 8
 """Evaluations on val in a phase, unless the recipe has them further apart."""
 LEAST_PSNR, LEAST_GAN, LEAST_DESIGNS, MOST_DESIGNS = 40, 24, 2.0, 4096.0
 ENOUGH_PSNR_STEPS = 1_500

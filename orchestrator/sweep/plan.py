@@ -150,7 +150,8 @@ class SweepPlan:
             f"repeat   the best {r.repeat_top} under another seed, then the best {half} twice more"
             if r.repeat_top
             else "repeat   none",
-            f"confirm  {r.confirm_top} design{'s' * (r.confirm_top != 1)} x {r.confirm_seeds} seeds, "
+            f"confirm  {r.confirm_top} design{'s' * (r.confirm_top != 1)} x {r.confirm_seeds} "
+            f"seed{'s' * (r.confirm_seeds != 1)}, "
             f"{self._confirm_warm_in_words()}",
             f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
             "that nothing before has seen",

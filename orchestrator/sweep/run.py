@@ -101,11 +101,10 @@ def run_sweep(
         check = check_worker(plan, capacity)
         if check.total_bytes:
             say(check.describe())
-        clock = open_clock(plan, capacity, heartbeat, resume, say)
-        for line in [plan.heading, *plan.describe()]:
-            say(line)
         plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
-        for line in leave_out_slow(plan, resume):
+        slow = leave_out_slow(plan, resume)
+        clock = open_clock(plan, capacity, heartbeat, resume, say)
+        for line in [plan.heading, *plan.describe(), *slow]:
             say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)
         facts |= kept_facts(plan) if resume else _floor(plan, capacity)

@@ -127,3 +127,9 @@ def test_workers_time_as_many_trials_at_once_as_run_and_their_start(monkeypatch)
     assert asked == [(cost_estimate.measure_on_device, 2, 0.0)]
     assert timing.smallest.gan_step == pytest.approx(0.3) and timing.largest == LARGE
     assert timing.start == pytest.approx(100, abs=5)
+    timed = []
+    monkeypatch.setattr(
+        cost_estimate, "measure_on_device", lambda configs, *_: timed.extend(configs) or ([SMALL], 0.0)
+    )
+    assert [c.gan_step for c in cost_estimate.time_costs(plan, one=True).all] == [0.2] * 3
+    assert [c.generator.num_blocks for c in timed] == [2], "the one of middle size"

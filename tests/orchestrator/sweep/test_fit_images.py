@@ -41,9 +41,9 @@ def test_crops_are_no_larger_than_the_smallest_image(fitted):
 
 
 def test_of_large_photographs_a_square_is_measured_that_all_have(fitted):
-    assert fitted([100, 200]).data.eval_crop_px == 0
-    assert fitted([3_000, 4_000]).data.eval_crop_px == 256
-    assert fitted([3_000, 4_000], others=(203,)).data.eval_crop_px == 200
+    assert fitted([64, 80]).data.eval_crop_px == 0
+    assert fitted([3_000, 4_000]).data.eval_crop_px == 192
+    assert fitted([3_000, 4_000], others=(151,)).data.eval_crop_px == 148
     assert fitted([3_000, 4_000], others=(30,)).data.eval_crop_px == 0
 
 

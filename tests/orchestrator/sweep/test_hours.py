@@ -88,7 +88,7 @@ def test_cadences_follow_the_phases_and_are_never_wider_than_the_recipes(name):
     sizes = replace(FULL, psnr_steps=400, gan_steps=120)
     settings = hours.run_settings(sizes, run)
     assert set(settings) == set(hours.HOURS_DECIDE)
-    assert settings["run.eval_every_steps"] == min(10, run["run.eval_every_steps"])
+    assert settings["run.eval_every_steps"] == min(15, run["run.eval_every_steps"])
     assert settings["run.ema_decay"] <= 1 - 4 / 120 + 1e-3
     assert settings["run.log_every_steps"] <= settings["run.eval_every_steps"]
     full = replace(FULL, psnr_steps=run["run.psnr_steps"], gan_steps=run["run.gan_steps"])
