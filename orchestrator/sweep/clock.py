@@ -17,6 +17,7 @@ from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.hours import COUNTS, Pace, Sizes, Work
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
+from trainers.benchmarks.cost import step_flops
 from trainers.config import flatten, override
 
 STATE = "hours.json"
@@ -265,7 +266,8 @@ def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
     )
     start = STAGE_S + timing.start
     test = test_seconds(plan, costs.evaluation)
-    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, _ending(start), slots)
+    longer = step_flops(request.config, "gan") / step_flops(request.config, "psnr")
+    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, _ending(start), slots, longer)
 
 
 def _ending(start: float) -> float:

@@ -66,6 +66,8 @@ class Pace:
     ending: float
     """From the last measurement to the exit: result, report, records."""
     slots: int
+    longer: float = 1.0
+    """PSNR steps that cost as much as a GAN step, in floating-point operations."""
 
     def psnr_phase(self, steps: int) -> float:
         """Return the seconds of a PSNR phase; 0 if it has no steps."""
@@ -134,7 +136,8 @@ def stage_seconds(sizes: Sizes, pace: Pace, work: Work) -> dict[str, float]:
 
     networks = min(s.confirm_top, work.architectures) if s.psnr_steps else 0
     # beside its own, each architecture has a phase that is longer by the cost of the GAN phase
-    own = makespan([psnr + gan] * networks + [psnr] * (networks * s.confirm_seeds), pace.slots)
+    longer = pace.psnr_phase(s.psnr_steps + round(s.gan_steps * pace.longer))
+    own = makespan([psnr] * (networks * s.confirm_seeds) + [longer] * networks, pace.slots)
     confirmed = s.confirm_top * s.confirm_seeds
     return {
         "warm": wall(psnr, min(work.missing, s.trials)),

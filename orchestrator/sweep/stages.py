@@ -28,6 +28,7 @@ from trainers.warm_start_key import in_key, warm_start_key
 Designs = tuple[dict[str, Any], ...]
 REPEATS = (1, 2)
 """Seeds that each repeated design gets in the first part of the stage, and the best half in the second."""
+EVALUATED = "run.psnr_eval_every_steps"
 WARM = "confirm-warm"
 """Name of the part of the confirmation in which its PSNR phases are trained."""
 FIRST_REPEATED_SEED = 1000
@@ -113,7 +114,8 @@ def confirm_warm_designs(context: SweepContext, designs: Designs) -> Designs:
             source = warm_starts.source(config, "confirm", flatten(request.config))
             key = warm_start_key(source, plan.digests["train"]) if source else ""
             if key and not warm_starts.ready(storage, key):
-                missing[key] = {"trial_id": f"warm-{key}"} | {k: v for k, v in settings.items() if in_key(k)}
+                own = {k: v for k, v in settings.items() if in_key(k) or k == EVALUATED}
+                missing[key] = {"trial_id": f"warm-{key}"} | own
         planned = list(missing.values())
         write_planned(storage, request.name, WARM, planned)
     return tuple(planned)
@@ -133,8 +135,10 @@ def longer_designs(context: SweepContext, designs: Designs) -> Designs:
         if architecture not in longer:
             config = override(base, settings)
             ratio = step_flops(config, "gan") / step_flops(config, "psnr")
-            more = round(config.run.gan_steps * ratio)
-            longer[architecture] = settings | {"run.psnr_steps": config.run.psnr_steps + more}
+            steps = config.run.psnr_steps + round(config.run.gan_steps * ratio)
+            # as many evaluations as in the phases that are shorter
+            every = config.run.psnr_eval_every_steps * steps // config.run.psnr_steps
+            longer[architecture] = settings | {"run.psnr_steps": steps, EVALUATED: every}
     return tuple(longer.values())
 
 
@@ -193,7 +197,7 @@ def _beside(context: SweepContext, row: Row, networks: Sequence[PsnrNetwork]) ->
     """Return the URLs of the networks that a confirmed one is compared with: warm start, longer phase."""
     beside = {"warm": context.storage.url(row["warm"])} if row["warm"] else {}
     for network in networks:
-        own = {k: v for k, v in network.values.items() if k not in (*SEEDS, "run.psnr_steps")}
+        own = {k: v for k, v in network.values.items() if k not in (*SEEDS, "run.psnr_steps", EVALUATED)}
         if all(row["config"][name] == value for name, value in own.items()):
             beside["longer"] = context.storage.url(network.checkpoint)
     return beside

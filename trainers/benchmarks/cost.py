@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ def gmacs(network: nn.Module, scale: int) -> float:
     return counter.get_total_flops() / 2e9 * (1280 * 720) / 96**2
 
 
+@lru_cache(maxsize=64)
 def step_flops(config: TrainConfig, phase: str) -> float:
     """Return the floating-point operations of one update on one crop in `phase` (psnr or gan), on the CPU.
 

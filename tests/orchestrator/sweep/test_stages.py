@@ -101,6 +101,8 @@ def test_designs_of_one_architecture_and_seed_share_the_psnr_phase_of_their_conf
     assert all("loss.adversarial_weight" not in d for d in warm)
     run = tiny().run
     assert (longer["run.seed"], longer["run.psnr_steps"]) == (1, run.psnr_steps + 2.5 * run.gan_steps)
+    evaluations = longer["run.psnr_steps"] / longer["run.psnr_eval_every_steps"]
+    assert evaluations == pytest.approx(run.psnr_steps / run.psnr_eval_every_steps, rel=0.1), "as many"
     key = warm[0]["trial_id"].removeprefix("warm-")
     sweep.storage.write_text(f"warm/{key}/done.json", "{}")
     assert stages.confirm_warm_designs(sweep, designs) == (*warm, longer), "a resumed stage keeps its list"
