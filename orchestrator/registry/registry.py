@@ -3,7 +3,6 @@
 MLflow sets an alias without checking its current value, and stores no history of it. Therefore every change
 is decided in a log (moves.py), on the condition that the champion is the one that it was decided from, and
 written on the versions (tags `upsweep.*`). A change that was killed half-way is completed by the next one.
-orchestrator.registry.gate compares candidates.
 """
 
 import getpass
@@ -27,8 +26,7 @@ from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
 from trainers.config import ObjectiveConfig
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-EVENTS = "upsweep.events"
-REPLACED = "upsweep.replaced_version"
+EVENTS, REPLACED = "upsweep.events", "upsweep.replaced_version"
 GATE_USES, GATE_DIGEST = "upsweep.gate_uses.", "upsweep.gate.digest"
 OBJECTIVE = "upsweep.objective"
 PROMOTED = "promoted to champion"
@@ -245,10 +243,9 @@ class Registry:
             self.client.set_model_version_tag(self.model, str(version), EVENTS, history[-TAG_LIMIT:])
 
     def count_gate_use(self, digest: str) -> int:
-        """Count one use of the gate set `digest` for this model; return the uses including this one.
+        """Count one use of the gate set `digest`, in a tag of the model; return the uses with this one.
 
-        The version that was measured on it is registered later, or never. The count is a tag of the
-        registered model: a set that was used often is no longer held out.
+        A version that was measured on it is registered later, or never.
         """
         versions = sum(v.tags.get(GATE_DIGEST) == digest for v in self.versions())
         uses = max(self.gate_uses(digest), versions) + 1  # two machines may count at the same time
