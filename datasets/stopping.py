@@ -58,11 +58,16 @@ def kept_for_children() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _on_signal(number: int, frame: FrameType | None) -> None:
-    first = not _received
+def note(number: int) -> None:
+    """Remember a signal for `exit_code`; if the terminal is gone, send what is printed nowhere."""
     _received.append(number)
     for stream in (1, 2):
         _drop_closed_terminal(stream)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    first = not _received
+    note(number)
     if first:  # a second one while the command stops would cut that short
         interrupt()
 

@@ -1,6 +1,6 @@
 """Train one network on this machine: the PSNR phase, then the GAN phase. No cluster, no tracking server.
 
-Called again with an equal --out it resumes from its last checkpoint; SIGTERM makes it save one and stop.
+Called again with an equal --out it resumes from its last checkpoint; SIGTERM and SIGHUP save one and stop.
 Over several GPUs of this machine: torchrun --nproc-per-node N experiments/train.py ...
 """
 
@@ -12,10 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from datasets import stopping
 from experiments import recipes
 from experiments.common import cli
-
-TERMINATED = 143  # 128 + SIGTERM, as in shells
 
 
 @dataclass
@@ -54,7 +53,7 @@ def main() -> int:
         best = train(config, out, storage, options.metrics)
     except Stopped as stopped:
         print(f"{stopped}; the same command resumes from there", file=sys.stderr)
-        return TERMINATED
+        return stopping.exit_code()
     if os.environ.get("RANK", "0") != "0":
         return 0
     print(f"best checkpoint: {best}")

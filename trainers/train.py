@@ -131,7 +131,7 @@ def _sigterm() -> Iterator[threading.Event]:
     before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # nohup
-            signal.signal(number, lambda *_: stop.set())
+            signal.signal(number, lambda number, _: (stopping.note(number), stop.set()))
     try:
         yield stop
     finally:

@@ -19,7 +19,7 @@ from typing import Any
 
 from mlflow.exceptions import MlflowException
 
-from datasets.address import hide
+from datasets.address import hide, masked
 from datasets.errors import UserError
 from orchestrator.registry.moves import DONE, LINE_LIMIT, Log, Move, append, complete, read_log
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
@@ -74,7 +74,8 @@ class Registry:
             aliases = self.client.get_registered_model(self.model).aliases
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise UserError(f"the model registry at {self.tracking_uri} fails: {error}") from None
+                reason = masked(str(error))  # of the address that was really asked
+                raise UserError(f"the model registry at {self.tracking_uri} fails: {reason}") from None
             return []
         quoted = self.model.replace("'", "''")
         raw_versions = self.client.search_model_versions(f"name='{quoted}'", max_results=1000)

@@ -203,7 +203,10 @@ def start(words) -> subprocess.Popen:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_sigterm_saves_and_the_same_command_ends_bit_for_bit(photographs, storage, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_stopped_run_saves_and_the_same_command_ends_bit_for_bit(
+    number, code, photographs, storage, tmp_path
+):
     """In a process of its own, through the command line."""
     config = small(photographs, run__psnr_steps=300, run__gan_steps=300, run__checkpoint_every_steps=1000)
     straight = command(config, tmp_path / "straight", storage)
@@ -212,9 +215,9 @@ def test_sigterm_saves_and_the_same_command_ends_bit_for_bit(photographs, storag
     process = start(words)
     while not (tmp_path / "stopped" / "metrics.jsonl").exists():
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, error = process.communicate()
-    assert process.returncode == 143 and "the same command resumes from there" in error
+    assert process.returncode == code and "the same command resumes from there" in error
     assert start(words).wait() == 0
     assert same(*(final(tmp_path / name) for name in ("straight", "stopped")))
 

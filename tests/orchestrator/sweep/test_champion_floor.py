@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from helpers.tiny import tiny
 
+from datasets.address import hide
 from orchestrator.registry import load_model
 from orchestrator.registry.registry import Registry, objective_tag
 from orchestrator.sweep.champion_floor import _comparable, champion_floor
@@ -111,11 +112,11 @@ def test_a_registry_that_fails_demands_nothing_and_says_so(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _FailingRegistry)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    request = Request(config=CONFIG, name="faces", tracking_uri=f"http://127.0.0.1:{server.server_port}")
-    floor, words = champion_floor(request, lambda network: {})
+    uri = hide(f"http://bob:secret@127.0.0.1:{server.server_port}")
+    floor, words = champion_floor(Request(config=CONFIG, name="faces", tracking_uri=uri), lambda net: {})
     server.shutdown()
-    assert floor == -math.inf
-    assert words.startswith("the champion was not asked: the model registry at http://127.0.0.1")
+    assert floor == -math.inf and "secret" not in words
+    assert words.startswith("the champion was not asked: the model registry at http://***@127.0.0.1")
 
 
 def test_a_store_that_does_not_exist_is_not_made(tmp_path):
