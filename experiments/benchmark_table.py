@@ -1,6 +1,11 @@
 """One table of models and classical resizers on test sets: Markdown, CSV, LaTeX and per-image values.
 
 python experiments/benchmark_table.py runs/my/checkpoint --sets Set5=data/Set5 BSD100=data/BSD100
+
+Published networks beside one's own, after fetch_weights.py, by the convention of most papers since 2018:
+
+python experiments/benchmark_table.py span_x4 dat_light_x4 realsr_df2k_x4 realesrgan_x4plus \
+    --sets Set5=data/Set5 --metrics psnr_y_float ssim_y_float lpips_alex dists
 """
 
 import sys
@@ -59,7 +64,7 @@ def main(options: BenchmarkOptions) -> int:
     scale = models[0].scale if models else options.scale
     sets = [open_test_set(s, scale, options.degradation, options.out / "work") for s in options.sets]
     table = measure_all(models, sets, options.metrics, scale=scale, device=device, say=print)
-    quoted = quoted_blocks(scale, [s.name for s in sets]) if options.quoted else []
+    quoted = quoted_blocks(scale, [s.name for s in sets], options.metrics) if options.quoted else []
     print(write_all(options.out, table, quoted))
     if options.track:
         run_id = log_table(

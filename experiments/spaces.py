@@ -1,5 +1,7 @@
 """Search spaces by name: the settings that a sweep varies, under their dotted names in the config."""
 
+from dataclasses import replace
+
 from datasets.errors import unknown
 from orchestrator.search.space import Axis, Choice, Derived, LogFloat, Space
 
@@ -131,6 +133,24 @@ DEGRADATION = Space(
 )
 """Which degradation to train with; --val, --test and --gate can be pairs, to ask it of measured inputs."""
 
+FIDELITY_BALANCE = Space(
+    name="fidelity_balance",
+    axes={
+        "loss.pixel": Choice(("l1", "l2", "charbonnier")),
+        "optim.lr_psnr": LogFloat(2e-5, 1e-3),
+        "optim.psnr_schedule": Choice(("constant", "cosine")),
+    },
+    trials=24,
+    fidelity=True,
+)
+"""Losses and rates of a sweep without a GAN phase (run.gan_steps 0)."""
+
+FIDELITY = replace(
+    FIDELITY_BALANCE,
+    name="fidelity",
+    axes={BLOCKS: NETWORKS[BLOCKS], UPSAMPLER: NETWORKS[UPSAMPLER], **FIDELITY_BALANCE.axes},
+)
+
 SPACES = {
     s.name: s
     for s in (
@@ -143,6 +163,8 @@ SPACES = {
         OPTIMIZER,
         ABLATION,
         DEGRADATION,
+        FIDELITY,
+        FIDELITY_BALANCE,
     )
 }
 

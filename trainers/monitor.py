@@ -53,7 +53,7 @@ class FolderMonitor:
         """Write one line of metrics.jsonl and print one."""
         phase, step, values = state.phase, state.step, history.latest()
         self._write({"phase": phase, "step": step, "val": values})
-        total = self.config.run.psnr_steps if phase == "psnr" else self.config.run.gan_steps
+        total = self.config.run.steps(phase)
         shown = "  ".join(f"{k} {v:.4g}" for k, v in values.items())
         self.say(f"{phase} {step:>7}/{total}  {shown}  {self._time_left(phase, step)}")
 

@@ -77,7 +77,9 @@ def read_start(spec: str, folder: Path, licence: str = "") -> StartNetwork:
 
 
 def started_config(config: TrainConfig, start: StartNetwork, *, keep_psnr_phase: bool = False) -> TrainConfig:
-    """Return `config` with the network of `start`, and without a PSNR phase unless it is to be kept.
+    """Return `config` with the network of `start`, and without a PSNR phase unless that is to be kept.
+
+    A fidelity run (run.gan_steps 0) keeps it: it is all there is.
 
     Raises:
         UserError: the settings are for another magnification than the file.
@@ -87,7 +89,7 @@ def started_config(config: TrainConfig, start: StartNetwork, *, keep_psnr_phase:
             f"{start.source} upscales x{start.generator.scale}, these settings x{config.generator.scale}: "
             f"set --generator.scale {start.generator.scale} or choose another file"
         )
-    run = config.run if keep_psnr_phase else replace(config.run, psnr_steps=0)
+    run = config.run if keep_psnr_phase or not config.run.gan_steps else replace(config.run, psnr_steps=0)
     return replace(config, generator=start.generator, run=run)
 
 

@@ -47,8 +47,14 @@ class TrainingRun:
         *,
         stop: Callable[[], bool] = lambda: False,
         ranks: Ranks = ALONE,
+        compared: str = "gan",
     ) -> None:
-        """`stop` is called after each step; on True the run saves a checkpoint and raises `Stopped`."""
+        """`stop` is called after each step; on True the run saves a checkpoint and raises `Stopped`.
+
+        `compared` is the phase whose networks are compared: it begins with the measurement of the network
+        that it starts from, and its Pareto front is kept.
+        """
+        self.compared = compared
         self.config, self.loader, self.evaluator, self.monitor = config, loader, evaluator, monitor
         self.device, self.stop, self.ranks = device, stop, ranks
 
@@ -101,15 +107,15 @@ class TrainingRun:
             Diverged, Stopped: as for `train`.
         """
         run, gan = self.config.run, state.phase == "gan"
-        total = run.gan_steps if gan else run.psnr_steps
+        total, every = run.steps(state.phase), run.eval_every(state.phase)
         # the GAN phase takes the batches after those of the PSNR phase
         offset = run.psnr_steps if gan else 0
-        every = run.eval_every_steps if gan else run.psnr_eval_every_steps
         features = build_features(self.config, self.device) if gan else None
         step = TrainStep(self.config, state, features, self.ranks)
         advance = accelerated(step)
         cache = ContentCache(self.loader, step.losses.content_of) if features and run.cache_content else None
-        if state.step == 0 and gan and not history.curve:
+        begins_trained = state.phase == self.compared and (gan or run.start_from)
+        if state.step == 0 and begins_trained and not history.curve:
             self.evaluate(state, history)  # the warm start itself
             self.monitor.report(state, history)
         psnr_degradation = self.config.data.psnr_degradation
@@ -162,7 +168,7 @@ class TrainingRun:
         except FloatingPointError:
             raise Diverged(state.step, "output") from None
         history.curve.append({"step": state.step, **values})
-        if state.phase == "gan":
+        if state.phase == self.compared:
             self._keep_front(state, history)
 
     def refresh_ema_buffers(self, ema: nn.Module, live: nn.Module) -> None:

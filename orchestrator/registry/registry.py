@@ -65,11 +65,7 @@ class Registry:
         self.client = open_client(tracking_uri)
 
     def versions(self) -> list[Version]:
-        """Return all versions, newest first; an empty list if the name was never registered.
-
-        Raises:
-            UserError: the registry does not answer.
-        """
+        """Return all versions, newest first, none of a new name; UserError if it does not answer."""
         try:
             aliases = self.client.get_registered_model(self.model).aliases
         except MlflowException as error:

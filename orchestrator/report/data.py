@@ -50,6 +50,12 @@ class SweepResults:
     """The content of leaderboard.json."""
     distortion: str
     perceptual: str
+    """The second objective; of a fidelity sweep another distortion metric."""
+
+    @property
+    def is_fidelity(self) -> bool:
+        """True if the sweep had no GAN phase."""
+        return _steps(self.sweep, "gan") == 0
 
     @property
     def sign(self) -> int:
@@ -61,6 +67,11 @@ class SweepResults:
         """The network that the GAN phases started from, in words."""
         start = self.sweep.get("start")
         return f"{start['source']}, the file it started from" if start else "its warm start"
+
+    @property
+    def opponent(self) -> tuple[str, str]:
+        """The reference that a pick has to better, "warm" or "bicubic", and its name in words."""
+        return ("warm", self.warm_name) if _has_warm_starts(self.sweep) else ("bicubic", "bicubic")
 
     @property
     def designs(self) -> list[Design]:
@@ -99,7 +110,22 @@ def read(folder: Path) -> SweepResults:
     rows = read_json(folder / "leaderboard.json", list, ROW_KEYS)
     with reading(folder / "sweep.json"):
         names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
+        if not _has_warm_starts(sweep):  # bicubic took their place, and is there under its own name
+            rows = [{**row, "metrics": _without(row["metrics"], "warm/")} for row in rows]
         return SweepResults(folder, sweep, rows, names["distortion"], names["perceptual"])
+
+
+def _has_warm_starts(sweep: dict[str, Any]) -> bool:
+    start = sweep.get("request", {}).get("config", {}).get("run.start_from")
+    return bool(start) or (_steps(sweep, "psnr") != 0 and _steps(sweep, "gan") != 0)
+
+
+def _steps(sweep: dict[str, Any], phase: str) -> int | None:
+    return sweep.get("request", {}).get("config", {}).get(f"run.{phase}_steps")
+
+
+def _without(metrics: dict[str, float], prefix: str) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if not name.startswith(prefix)}
 
 
 def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:

@@ -43,7 +43,10 @@ def plane_section(results: SweepResults) -> str:
     if len(front) > 1:
         hint += " The line joins designs that none other beats in both."
     body = f"<p>{hint}</p><figure>{drawing}{legend}</figure>"
-    return section("Perception against distortion", body, "plane")
+    title = "Perception against distortion"
+    if results.is_fidelity:
+        title = f"{results.distortion} against {results.perceptual}"
+    return section(title, body, "plane")
 
 
 def _legend(**names: str) -> str:
@@ -157,7 +160,7 @@ def _figure(row: Row, path: Path) -> str:
 
 
 def curves_section(results: SweepResults) -> str:
-    """Return learning curves of the GAN phase, with the rungs."""
+    """Return learning curves of the last phase, with the rungs."""
     rows = [row for row in results.of_stage("screen", "confirm") if row["curve"] and not has_no_result(row)]
     if not rows:
         return ""
@@ -165,7 +168,7 @@ def curves_section(results: SweepResults) -> str:
     order = ("stopped", "screened", "design", "pick")  # the last is on top
     rows.sort(key=lambda row: order.index(looks[row["trial_id"]]))
     rungs = sorted({row["rung"] for row in rows if row["rung"] is not None})
-    drawings = []
+    drawings, phase = [], "PSNR" if results.is_fidelity else "GAN"
     for place, metric in ((2, results.perceptual), (1, results.distortion)):
         lines = [
             Line(
@@ -178,9 +181,10 @@ def curves_section(results: SweepResults) -> str:
         ]
         bicubic = rows[0]["metrics"].get(f"bicubic/{metric}")
         levels = {} if bicubic is None else {"bicubic": bicubic}
-        plot = curves(lines, "GAN step", metric, verticals=rungs, levels=levels)
+        plot = curves(lines, f"{phase} step", metric, verticals=rungs, levels=levels)
         faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
-        drawings.append(f"<figure>{plot.inline(f'{metric} over GAN steps', f'--faint:{faint:.2f}')}</figure>")
+        drawing = plot.inline(f"{metric} over {phase} steps", f"--faint:{faint:.2f}")
+        drawings.append(f"<figure>{drawing}</figure>")
     hint = "<p>Val, averaged weights. Dashed lines are rungs where trials were stopped.</p>"
     legend = _legend(pick="the pick", design="confirmed", screened=FULL_BUDGET, stopped=STOPPED)
     return section("Curves by rung", hint + "".join(drawings) + legend, "curves")

@@ -129,6 +129,7 @@ def _tile(results: SweepResults, pick: Design, metric: str) -> str:
     references = ", ".join(
         f"{word} {format_metric(metric, pick.mean(f'{key}/{metric}'))}"
         for key, word in (("bicubic", "bicubic"), ("warm", "warm start"))
+        if pick.values(f"{key}/{metric}")
     )
     return (
         f"<div><b>{format_metric(metric, pick.mean(metric))} {unit}</b>"

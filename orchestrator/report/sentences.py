@@ -44,14 +44,14 @@ def headline(results: SweepResults) -> str:
     gains = [(name, results.gain(pick, key)) for key, name in names.items()]
     said = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
     if is_claim(results):
-        return f"{design} beats {results.warm_name} on test: {results.perceptual} {said}."
+        return f"{design} beats {results.opponent[1]} on test: {results.perceptual} {said}."
     sure = f"an estimate from {count(len(pick.tests or pick.rows), 'seed')}"
     return f"{design} was picked on val; on {role} its {results.perceptual} is {said or 'not known'}, {sure}."
 
 
 def is_claim(results: SweepResults) -> bool:
-    """Return True if the pick beats its warm start on test: five seeds, and an interval that excludes 0."""
-    verdict = against_references(results, results.perceptual).get("warm")
+    """Return True if the pick beats its opponent on test: five seeds, and an interval that excludes 0."""
+    verdict = against_references(results, results.perceptual).get(results.opponent[0])
     return verdict is not None and verdict.word == BEATS
 
 
@@ -61,15 +61,19 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     if pick is None:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
-    verdict = against_references(results, results.perceptual).get("warm")
+    key, opponent = results.opponent
+    verdict = against_references(results, results.perceptual).get(key)
     word = verdict.word if verdict else "not measured on test"
     beaten = [found["beaten"] for found in _sentinels(results).values()]
-    return [
+    needs = [
         (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
         (isinstance(images, int) and images >= MIN_IMAGES, f"{images} of {MIN_IMAGES} test images"),
-        (is_claim(results), f"against {results.warm_name}: {word}"),
-        (bool(beaten) and all(beaten), f"{sum(beaten)} of {count(len(beaten), 'sentinel')} beaten"),
+        (is_claim(results), f"against {opponent}: {word}"),
     ]
+    if not results.is_fidelity:  # which has no sentinels
+        words = f"{sum(beaten)} of {count(len(beaten), 'sentinel')} beaten"
+        needs.append((bool(beaten) and all(beaten), words))
+    return needs
 
 
 def rival(results: SweepResults) -> str:
@@ -90,8 +94,9 @@ def count(number: int, word: str) -> str:
 
 
 def share(gain: float) -> str:
-    """Format a share: 0.38 is "38% better"."""
-    return f"{abs(gain):.0%} {'better' if gain >= 0 else 'worse'}"
+    """Format a share: 0.38 is "38% better", 0.004 is "0.4% better"."""
+    digits = 0 if abs(gain) >= 0.01 else 1
+    return f"{abs(gain):.{digits}%} {'better' if gain >= 0 else 'worse'}"
 
 
 def how_sure(results: SweepResults) -> str:
@@ -102,7 +107,11 @@ def how_sure(results: SweepResults) -> str:
     n = len(pick.tests or pick.rows)
     role = "test" if pick.tests else "val"
     images = results.sweep["data"].get(role, {}).get("n", "?")
-    counts = [f"{results.seeds_better(pick, ref)} of {n} beat {word}" for ref, word in REFERENCES.items()]
+    counts = [
+        f"{results.seeds_better(pick, ref)} of {n} beat {word}"
+        for ref, word in REFERENCES.items()
+        if pick.values(f"{ref}/{results.perceptual}")
+    ]
     sentence = f"{count(n, 'seed')}, {images} {role} images: {' and '.join(counts)}."
     if n < SEEDS_TO_BEAT:
         sentence += f" Fewer than {SEEDS_TO_BEAT} seeds: an estimate, not a claim."
@@ -137,7 +146,8 @@ def checkpoint_choice(results: SweepResults) -> str:
         ", ".join(f"{m} {format_metric(m, d.get(m))}" for m in names) for d in (row["metrics"], row["last"])
     )
     step = f"step {row['chosen_step']} of {row['steps']}"
-    return f"Of the GAN picked on val, the checkpoint at {step} counts ({own} on val); the last: {last}."
+    what = "network" if results.is_fidelity else "GAN"
+    return f"Of the {what} picked on val, the checkpoint at {step} counts ({own} on val); the last: {last}."
 
 
 def cost(results: SweepResults) -> str:
@@ -146,9 +156,11 @@ def cost(results: SweepResults) -> str:
     counts = Counter(row["stage"] for row in results.rows)
     stopped = sum(row["rung"] is not None for row in results.rows if row["stage"] == "screen")
     parts = [f"{count(counts['screen'], 'trial')} screened ({stopped} stopped early)"]
-    parts += [count(counts["repeat"], "repeat"), count(counts["confirm"], "confirmation run")]
+    parts += [count(counts["repeat"], "repeat")] if counts["repeat"] else []
+    parts.append(count(counts["confirm"], "confirmation run"))
     warm = sweep.get("warm_starts") or {"trained": 0, "reused": 0}
-    parts.append(f"{count(warm['trained'], 'warm start')} trained, {warm['reused']} reused")
+    if not results.is_fidelity:
+        parts.append(f"{count(warm['trained'], 'warm start')} trained, {warm['reused']} reused")
     if sweep.get("cost"):
         parts.append(f"cost {sweep['cost']:.2f} for {sweep['gpu_hours']:.2f} GPU-hours")
     if broken := sum(has_no_result(row) for row in results.rows):

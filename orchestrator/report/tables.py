@@ -74,7 +74,7 @@ def runs_table(results: SweepResults) -> str:
         f'<span class="count"></span></p><div class="wide tall" tabindex="0"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
-        f"Warm start: {escape(results.perceptual)} before the GAN phase.{escape(speed)}</p>",
+        f"Warm start: {escape(results.perceptual)} before the last phase.{escape(speed)}</p>",
         "trials",
     )
 

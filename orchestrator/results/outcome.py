@@ -32,9 +32,9 @@ def remarks(
     `curve` holds one entry per evaluation: phase, step and the metrics at that step.
     """
     notes = []
-    points = [objectives.point(c) for c in curve if c["phase"] == "gan"]
-    if points and report.status is not Status.DIVERGED:
-        start, last = points[0], points[-1]
+    points = [objectives.point(c) for c in curve if c["phase"] == report.phase]
+    if points and report.warm_start and report.status is not Status.DIVERGED:
+        start, last = objectives.point(report.warm_start), points[-1]
         if last[1] < start[1] and last[0] < min(start[0], objectives.point(bicubic)[0]):
             notes.append("collapsed: worse than its warm start in both objectives, and than bicubic")
         elif report.status is Status.COMPLETE and _still_improving([p[1] for p in points]):

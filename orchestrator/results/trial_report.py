@@ -53,13 +53,13 @@ class TrialReport:
     max_steps: int = 0
     """Steps of the whole phase."""
     ranked: dict[str, float] = field(default_factory=dict)
-    """Metric -> the value that trials are ranked by. GAN phase: the best checkpoint so far, feasible first,
-    as the median of three evaluations. PSNR phase: the median of the newest three. Diverged: the values of
-    a mid-grey image."""
+    """Metric -> the value that trials are ranked by: the best checkpoint so far, feasible first, as the
+    median of three evaluations. Warm starts: the median of the newest three. Diverged: the values of a
+    mid-grey image."""
     latest: dict[str, float] = field(default_factory=dict)
     """Metric -> value of the evaluation at `step`; empty if nothing was measured for this report."""
     warm_start: dict[str, float] = field(default_factory=dict)
-    """Metric -> value of the network that the GAN phase started from; empty in the PSNR phase."""
+    """Metric -> value of the network that training started from, or of bicubic; empty for warm starts."""
     gradient_shares: dict[str, float] = field(default_factory=dict)
     """Loss term -> share of the gradient at the generator's output, averaged over the phase."""
     diagnostics: dict[str, float] = field(default_factory=dict)

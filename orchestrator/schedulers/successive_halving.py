@@ -1,7 +1,7 @@
-"""Early stopping for GANs: asynchronous successive halving on the GAN phase.
+"""Early stopping: asynchronous successive halving on the last phase of a run.
 
 Trials are ranked at rungs of a geometric budget (Li et al., 2020, ASHA) by a rule of rules.py. The PSNR phase
-is never ranked: loss weights have no effect there, so its rungs would rank noise.
+before a GAN phase is never ranked: loss weights have no effect there, so its rungs would rank noise.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class SuccessiveHalving(FIFOScheduler):
 
     Args:
         objectives: the two metrics, and how far distortion may fall below the warm start.
-        milestones: GAN steps of the rungs; without any, no trial is ever stopped.
+        milestones: steps of the rungs; without any, no trial is ever stopped.
         reduction: one in so many trials continues at each rung.
         rule: name in rules.RULES of who is ahead of whom.
     """
@@ -55,7 +55,7 @@ class SuccessiveHalving(FIFOScheduler):
         """
         if trial_id in self.stopped:
             return TrialScheduler.STOP
-        if report.phase != "gan" or report.status in (Status.DIVERGED, Status.FAILED):
+        if report.status in (Status.DIVERGED, Status.FAILED):
             return TrialScheduler.CONTINUE
         due = [m for m in self.milestones if report.step >= m and trial_id not in self.recorded[m].entries]
         decision = self._rank(trial_id, report, due)
@@ -90,11 +90,13 @@ class SuccessiveHalving(FIFOScheduler):
         return RungEntry(self.objectives.point(report.ranked), floor)
 
     def _gan_loss_active(self, report: TrialReport) -> bool:
-        """Return True if a GAN loss moves the network.
+        """Return True if a GAN loss moves the network, or if there is no GAN phase.
 
         If no gradient was measured, return True if perception gained on the warm start. A trial whose GAN
         loss does nothing keeps the best distortion and its warm start's rank for ever.
         """
+        if report.phase != "gan":
+            return True
         if report.gradient_shares:
             return any(report.gradient_shares.get(term) for term in GAN_TERMS)
         now = self.objectives.point(report.ranked)[1]

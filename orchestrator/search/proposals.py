@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.search.space import Space
-from trainers.warm_start_key import in_key
 
 Design = dict[str, Any]
 
@@ -34,7 +33,7 @@ def planned_architectures(space: Space, trials: int, sampler: str, seed: int) ->
         return architectures
     drawn: list[Design] = []
     for values in starting_points(space, trials, sampler, seed):
-        architecture = {n: v for n, v in values.items() if in_key(n)}
+        architecture = space.architecture_of(values)
         if architecture not in drawn:
             drawn.append(architecture)
     return drawn

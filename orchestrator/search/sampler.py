@@ -82,7 +82,7 @@ class ConstrainedOptunaSearch(OptunaSearch):
         if report is not None and report.status is Status.FAILED:
             result, error = None, True  # it measured nothing: Optuna counts it as failed and learns nothing
         elif report is not None and trial_id in self._ot_trials:
-            share = report.step / max(1, report.max_steps) if report.phase == "gan" else 0.0
+            share = report.step / max(1, report.max_steps)
             missing = 2.0 if report.status is Status.DIVERGED else 1.0 - share
             self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
         super().on_trial_complete(trial_id, result, error)

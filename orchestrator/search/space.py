@@ -47,6 +47,7 @@ FIXED_PER_SWEEP = (  # settings that all trials of a sweep share, because they d
     "run.gan_steps",
     "run.eval_every_steps",
 )
+LENGTHS = ("run.psnr_steps", "run.psnr_eval_every_steps")
 CHECKED_DESIGNS = 1000
 SMALLEST = {"trials": 1, "repeat_top": 0, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
 SAMPLERS = ("tpe", "nsga2", "random", "grid")
@@ -77,6 +78,8 @@ class Space:
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
     excluded: tuple[dict[str, Any], ...] = ()
     """Architectures that no trial may have, set by a sweep for those slower than objective.max_ms."""
+    fidelity: bool = False
+    """The axes are those of the PSNR phase, for sweeps without a GAN phase; such a sweep sets it."""
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Return the values of one design, drawn by `trial`; those of derived axes follow."""
@@ -111,17 +114,19 @@ class Space:
         return replace(self, axes=axes, points=points)
 
     def architectures(self) -> list[dict[str, Any]]:
-        """Return every distinct setting of the axes that decide a PSNR phase.
+        """Return every distinct setting of the axes that decide a warm start; of a fidelity sweep, which has
+        none, of those that decide the network.
 
         Raises:
             UserError: one of them is continuous.
         """
-        names = [n for n in self.axes if in_key(n)]
+        names = [n for n in self.axes if self.decides_architecture(n)]
         distinct: list[dict[str, Any]] = []
         for name in names:
             if _is_open(self.axes[name]):
+                what = "network" if self.fidelity else "PSNR phase"
                 raise UserError(
-                    f"space {self.name}: {name} changes the PSNR phase, so it must be a list of values"
+                    f"space {self.name}: {name} changes the {what}, so it must be a list of values"
                 )
         for values in self._combinations(names):
             if values not in distinct and self.allows(values):
@@ -130,9 +135,15 @@ class Space:
 
     def allows(self, values: Mapping[str, Any]) -> bool:
         """Return True unless the design of these values has an excluded architecture."""
-        return not self.excluded or {n: v for n, v in values.items() if n in self.axes and in_key(n)} not in (
-            self.excluded
-        )
+        return not self.excluded or self.architecture_of(values) not in self.excluded
+
+    def architecture_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the part of a design's values that its architecture consists of."""
+        return {n: v for n, v in values.items() if n in self.axes and self.decides_architecture(n)}
+
+    def decides_architecture(self, name: str) -> bool:
+        """Return True if designs that differ in the setting `name` are different architectures."""
+        return name.startswith("generator.") if self.fidelity else in_key(name)
 
     def grid(self) -> tuple[dict[str, Any], ...]:
         """Return every design, as starting points.
@@ -173,11 +184,23 @@ class Space:
             UserError: an axis is not a setting that may differ between trials, or `config` refuses a design.
         """
         self._check_itself()
+        if self.fidelity and config.run.gan_steps:
+            raise UserError(
+                f"space {self.name} is for sweeps without a GAN phase: set run.gan_steps 0 and "
+                f"objective.perceptual to a second distortion metric, or choose another --space"
+            )
         for name in self.axes:
             if name.startswith(FIXED_PER_SWEEP) and name != "data.train_degradation":
                 raise UserError(
                     f"space {self.name}: {name} decides how results are measured, so trials that differ in "
                     f"it cannot be compared; set it for the whole sweep"
+                )
+            if self.fidelity and name in LENGTHS:
+                raise UserError(f"space {self.name}: without a GAN phase all trials need the same {name}")
+            if self.fidelity and not in_key(name) and name != "data.train_degradation":
+                raise UserError(
+                    f"space {self.name}: {name} has no effect without a GAN phase (run.gan_steps 0): choose "
+                    f"a --space of networks, pixel losses and rates, such as fidelity"
                 )
         self.architectures()
         for values in self._designs():

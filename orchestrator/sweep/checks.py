@@ -32,8 +32,20 @@ GENERATOR_WEIGHTS = tuple(
 
 
 def check_objective(config: TrainConfig) -> None:
-    """Raise UserError unless the distortion metric goes up and the perceptual one down."""
-    o = config.objective
+    """Raise UserError unless the distortion metric goes up and the perceptual one down.
+
+    Without a GAN phase the second one is any other metric.
+    """
+    o, run = config.objective, config.run
+    if not run.psnr_steps and not run.gan_steps:
+        raise UserError("run.psnr_steps and run.gan_steps are both 0, so there is nothing to train")
+    if o.distortion == o.perceptual:
+        raise UserError(
+            f"a sweep needs two objectives, but objective.distortion and objective.perceptual are both "
+            f"{o.distortion}"
+        )
+    if not run.gan_steps and METRICS[o.distortion].direction == "max":
+        return
     if METRICS[o.distortion].direction != "max" or METRICS[o.perceptual].direction != "min":
         raise UserError(
             f"a sweep needs a distortion metric that goes up and a perceptual one that goes down, but got "

@@ -22,7 +22,7 @@ from trainers.device import describe_hardware, is_out_of_memory
 from trainers.evaluate import Evaluator
 from trainers.memory import forecast_gib
 from trainers.models import build_generator
-from trainers.step_timing import time_step, timed
+from trainers.step_timing import PHASES, time_step, timed
 
 FEW = 4
 """Workers that time the steps of one sweep at once, at most."""
@@ -89,7 +89,7 @@ class Estimate:
             f"{1000 * low:.3g} to {1000 * high:.3g} ms"
             for low, high in zip(vars(self.smallest).values(), vars(self.largest).values(), strict=True)
         )
-        together = ""
+        gan_step, together = f"a GAN step {gan}, " if self.largest.gan_step else "", ""
         if self.ranks > 1:
             together = f"; one of its {self.ranks} ranks, without the time they wait for one another"
         elif self.on_gpu and (sharing := int(1 / self.gpus_per_trial + 1e-9)) > 1:
@@ -97,7 +97,7 @@ class Estimate:
         where = f"on {self.place or f'this machine ({describe_hardware()})'}, {self.slots} at once"
         return [
             f"time     about {_approximate(self.wall_hours)} {where}: {stages}; {spent}{cost}",
-            f"timed    a PSNR step {psnr}, a GAN step {gan}, an evaluation {evaluation} (smallest to largest "
+            f"timed    a PSNR step {psnr}, {gan_step}an evaluation {evaluation} (smallest to largest "
             f"architecture, one trial alone{together})",
         ] + (
             [f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"]
@@ -237,7 +237,8 @@ def measure_costs(
     Of several ranks one is timed, with its share of each batch.
     """
     batches = ((batch.hr, batch.lr_image) for batch in loader.batches(0))
-    seconds = time_step(config, batches, device)
+    phases = [phase for phase in PHASES if config.run.steps(phase)]
+    seconds = dict.fromkeys(PHASES, 0.0) | time_step(config, batches, device, phases)
     generator = build_generator(config.generator).to(device).eval()
     evaluator.measure(generator)  # the first evaluation computes what later ones share
     evaluation = timed(partial(evaluator.measure, generator), device, warm_up=0, at_least=1)

@@ -31,7 +31,7 @@ from trainers.benchmarks.cost import InferenceCost
 from trainers.config import flatten, override, with_pixels
 from trainers.evaluate import Evaluator
 from trainers.metrics import require
-from trainers.warm_start_key import in_key, warm_start_key
+from trainers.warm_start_key import warm_start_key
 
 
 @dataclass
@@ -52,7 +52,7 @@ class SweepPlan:
 
     def inference_of(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the latency and memory of the design of these values; None if they were not measured."""
-        wanted = {n: v for n, v in values.items() if in_key(n)}
+        wanted = self.space.architecture_of(values)
         found = (c for design, c in self.costs if all(wanted.get(n) == v for n, v in design.items()))
         return next(map(asdict, found), None)
 
@@ -83,11 +83,12 @@ class SweepPlan:
 
     @property
     def milestones(self) -> list[int]:
-        """GAN steps of the rungs of early stopping."""
+        """Steps of the last phase that are the rungs of early stopping."""
         run, space = self.request.config.run, self.space
         if self.request.stopping in ("none", "pbt"):
             return []
-        return rungs(run.gan_steps, run.eval_every_steps, space.reduction, space.rungs, run.ema_decay)
+        every = run.eval_every(run.last_phase)
+        return rungs(run.steps(run.last_phase), every, space.reduction, space.rungs, run.ema_decay)
 
     @property
     def generations(self) -> list[int]:
@@ -99,9 +100,9 @@ class SweepPlan:
 
     @property
     def confirmed_architectures(self) -> int:
-        """Architectures that are confirmed at most, each with PSNR phases; 0 without a PSNR phase."""
-        r = self.request
-        return min(r.confirm_top, len(self.architectures)) if r.config.run.psnr_steps else 0
+        """Architectures that are confirmed at most, each with PSNR phases; 0 unless there are both phases."""
+        r, run = self.request, self.request.config.run
+        return min(r.confirm_top, len(self.architectures)) if run.psnr_steps and run.gan_steps else 0
 
     @property
     def confirm_warm_runs(self) -> int:
@@ -111,20 +112,22 @@ class SweepPlan:
     def stages(self) -> list[StagePlan]:
         """Return the expected work of each stage."""
         r, run = self.request, self.request.config.run
+        steps = run.steps(run.last_phase)
+        length = (0, steps) if run.gan_steps else (steps, 0)
         # each rung lets 1/reduction of its trials continue
         reached, share, previous = 1.0, 0.0, 0
         for milestone in self.milestones:
-            share += reached * (milestone - previous) / run.gan_steps
+            share += reached * (milestone - previous) / steps
             reached, previous = reached / self.space.reduction, milestone
-        share += reached * (1 - previous / max(1, run.gan_steps))
+        share += reached * (1 - previous / max(1, steps))
         parts = max(1, len(self.generations))
         return [
-            StagePlan("warm", len(self.missing), run.psnr_steps, 0),
+            StagePlan("warm", len(self.missing), run.psnr_steps if run.gan_steps else 0, 0),
             # each segment of a member is a trial
-            StagePlan("screen", r.trials * parts, 0, run.gan_steps, share / parts),
-            StagePlan("repeat", r.repeat_top + 2 * -(-r.repeat_top // 2), 0, run.gan_steps),
+            StagePlan("screen", r.trials * parts, *length, share / parts),
+            StagePlan("repeat", r.repeat_top + 2 * -(-r.repeat_top // 2), *length),
             StagePlan("confirm-warm", self.confirm_warm_runs, run.psnr_steps, 0),
-            StagePlan("confirm", r.confirm_top * r.confirm_seeds, 0, run.gan_steps),
+            StagePlan("confirm", r.confirm_top * r.confirm_seeds, *length),
         ]
 
     @property
@@ -199,21 +202,22 @@ class SweepPlan:
         run, kept = self.request.config.run, len(self.warm_keys) - len(self.missing)
         if not self.warm_keys:
             return "warm     none: networks start from random weights, and bicubic is what to beat"
-        if not run.psnr_steps:
+        if not (run.psnr_steps and run.gan_steps):
             source = self.request.start or run.start_from
             return f"warm     {source} is the warm start of every trial, and what to beat"
         said = f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
         return said + (f" ({kept} more are there already)" if kept else "")
 
     def _screen_in_words(self) -> str:
-        r, steps = self.request, self.request.config.run.gan_steps
+        r, run = self.request, self.request.config.run
+        steps, start = run.steps(run.last_phase), " from a shared warm start" if self.warm_keys else ""
         if r.stopping == "pbt":
             changes = ", ".join(map(str, self.generations[:-1]))
             return (
-                f"screen   {r.trials} members of {steps} GAN steps from a shared warm start; the last "
+                f"screen   {r.trials} members of {steps} GAN steps{start}; the last "
                 f"quarter takes over from the first at {changes}"
             )
-        said = f"screen   {r.trials} trials of up to {steps} GAN steps from a shared warm start"
+        said = f"screen   {r.trials} trials of up to {steps} {run.last_phase.upper()} steps{start}"
         return said + "".join(f"; one in {self.space.reduction} goes on at step {m}" for m in self.milestones)
 
 
@@ -223,6 +227,7 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
     Raises:
         UserError: the sweep cannot be run; the disk is as it was.
     """
+    space = replace(space, fidelity=space.fidelity or not request.config.run.gan_steps)
     request = request.filled(space)
     require(list(request.metrics), "objective.perceptual")
     check_objective(request.config)

@@ -60,7 +60,7 @@ class Request:
     """Designs to screen; 0 takes the space's own number."""
     repeat_top: int = -1
     """Designs whose GAN phase is repeated under another seed, the best half of them three times; 0 repeats
-    none, -1 takes the space's own number."""
+    none, -1 takes the space's own number. Without a GAN phase nothing is repeated."""
     confirm_top: int = 0
     """Designs to confirm with several seeds; 0 takes the space's own number."""
     confirm_seeds: int = 0
@@ -132,6 +132,7 @@ class Request:
         if stopping == "pbt":
             self._check_population(space, trials)
             sampler = "random"  # of the first settings; the others come from these
+        repeat_top = space.repeat_top if self.repeat_top < 0 else self.repeat_top
         if sampler == "grid":
             trials = min(self.trials or len(space.grid()), len(space.grid()))
         return replace(
@@ -139,7 +140,7 @@ class Request:
             sampler=sampler,
             stopping=stopping,
             trials=trials,
-            repeat_top=min(space.repeat_top if self.repeat_top < 0 else self.repeat_top, trials),
+            repeat_top=0 if space.fidelity else min(repeat_top, trials),
             confirm_top=min(self.confirm_top or space.confirm_top, trials),
             confirm_seeds=self.confirm_seeds or space.confirm_seeds,
             storage=hide(self.storage),
@@ -153,7 +154,7 @@ class Request:
         Trials that differ in their degradation then share a warm start.
         """
         axis, data = space.axes.get("data.train_degradation"), self.config.data
-        if axis is None or data.psnr_degradation:
+        if axis is None or data.psnr_degradation or space.fidelity:
             return self.config
         texts = dict.fromkeys(str(value) or data.degradation for value in axis.examples())
         return override(self.config, {"data.psnr_degradation": "+".join(texts)})
@@ -224,6 +225,14 @@ class Request:
 
         also = ALSO_MEASURED[self.config.data.pixels.is_rgb8]
         return tuple(dict.fromkeys((*measured_metrics(self.config), also)))
+
+    @property
+    def opponent(self) -> str:
+        """The network that a trial's training starts from and has to better, in words."""
+        run = self.config.run
+        if run.start_from:
+            return self.start or "the network it started from"
+        return "its warm start" if run.psnr_steps and run.gan_steps else "bicubic"
 
     @property
     def work_dir(self) -> Path:

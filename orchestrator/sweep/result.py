@@ -21,7 +21,7 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
     """
     objectives, designs = context.objectives, confirmed_designs(rows)
     points = [objectives.point(d["val"]) for d in designs]
-    best, reason = pick(designs, objectives)
+    best, reason = pick(designs, objectives, context.request.opponent)
     on_front = [designs[i] for i in front(points)]
     return {
         "designs": designs,
@@ -57,16 +57,19 @@ def confirmed_designs(rows: list[Row]) -> list[dict[str, Any]]:
     return designs
 
 
-def pick(designs: Sequence[dict[str, Any]], objectives: Objectives) -> tuple[dict[str, Any] | None, str]:
+def pick(
+    designs: Sequence[dict[str, Any]], objectives: Objectives, opponent: str = "its warm start"
+) -> tuple[dict[str, Any] | None, str]:
     """Return the design to ship, the best perception among feasible ones, and the reason as text.
 
-    A design is feasible by its means over seeds on val (Objectives.floor). None if none is.
+    A design is feasible by its means over seeds on val (Objectives.floor). None if none is. `opponent` names
+    the network whose distortion sets the floor.
     """
     if not designs:
         return None, "no design was confirmed"
     ranked = sorted(designs, key=lambda d: objectives.order(d["val"], d["val"], "warm/"))
     feasible = [d for d in ranked if not objectives.order(d["val"], d["val"], "warm/")[0]]
-    rule = f"at most {objectives.delta_db:g} dB below its warm start"
+    rule = f"at most {objectives.delta_db:g} dB below {opponent}"
     if CONSISTENCY in ranked[0]["val"]:
         rule += f", LR consistency of {MIN_CONSISTENCY_DB:g} dB or more"
     if math.isfinite(objectives.least):

@@ -23,8 +23,10 @@ if TYPE_CHECKING:  # --status and --help must not wait for torch
     from orchestrator.sweep.plan import SweepPlan
 
 ROLES = ("train", "val", "test", "gate")
-STARTED_SPACE = "balance"
-"""Space of a sweep with --start, whose file decides the architecture."""
+STARTED_SPACE = {True: "balance", False: "fidelity_balance"}
+"""Space of a sweep with --start, whose file decides the architecture: with a GAN phase, and without one."""
+FIDELITY_SPACE = "fidelity"
+"""Space of a sweep without a GAN phase."""
 SPACES = {"demo": "demo", "photos": "photos", "photos_small": "photos_small"}
 """Recipe -> its space if --space names none; of other recipes full."""
 FITTING = ("photos", "photos_small")
@@ -63,12 +65,21 @@ def new_request(options: Request, words: Sequence[str] = ()) -> Request:
     if request.start:
         from trainers.start import start_in  # torch: --status need not wait for it
 
-        folder, space = request.work_dir, space or STARTED_SPACE
+        folder = request.work_dir
         config, _ = start_in(
             folder / "starts" / name, request.start, config, words, folder, request.start_licence
         )
+    if request.start:
+        space = space or STARTED_SPACE[bool(config.run.gan_steps)]
+    if not config.run.gan_steps:
+        space = space or FIDELITY_SPACE
     space = space or SPACES.get(config.recipe, "full")
     request = replace(request, config=config, space=space, name=name, hours=_hours(options))
+    if request.hours and not config.run.gan_steps:
+        raise UserError(
+            "--hours and --effort size a PSNR and a GAN phase; without the latter (run.gan_steps 0) set "
+            "--run.psnr-steps and --trials, whose hours --dry-run tells"
+        )
     return replace(request, planned=" ".join(_planned(request, words)))
 
 
@@ -164,10 +175,11 @@ def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> 
     """Raise UserError if a setting was given that the space varies: each trial would replace it."""
     given, default = flatten(config), flatten(recipe)
     decided = [name for name in space.axes if name.startswith("generator.")]
-    if config.run.start_from and not config.run.psnr_steps and decided:
+    run = config.run
+    if run.start_from and not (run.psnr_steps and run.gan_steps) and decided:
         raise UserError(
             f"--start decides the generator, which space {space.name} varies ({decided[0]}): choose a "
-            f"--space of losses and rates, such as {STARTED_SPACE} or optimizer"
+            f"--space of losses and rates, such as {STARTED_SPACE[bool(run.gan_steps)]}"
         )
     for name in space.axes:
         if given[name] != default[name]:

@@ -65,8 +65,11 @@ def run_stages(context: SweepContext) -> list[Row]:
 
 def warm_designs(context: SweepContext) -> Designs:
     """Return a design for each architecture whose warm start does not exist yet."""
-    plan = context.plan
-    return tuple({"trial_id": f"warm-{plan.warm_keys[i]}", **plan.architectures[i]} for i in plan.missing)
+    plan, run = context.plan, context.request.config.run
+    given = {} if run.gan_steps else {"run.psnr_steps": 0}  # the network of run.start_from as it is
+    return tuple(
+        {"trial_id": f"warm-{plan.warm_keys[i]}", **plan.architectures[i], **given} for i in plan.missing
+    )
 
 
 def repeat_designs(context: SweepContext, rows: Sequence[Row], part: int) -> Designs:
@@ -127,7 +130,7 @@ def longer_designs(context: SweepContext, designs: Designs) -> Designs:
     Costs are floating-point operations of the updates. They have the first seed of the confirmation.
     """
     base, longer = context.request.config, {}
-    if not base.run.psnr_steps:
+    if not (base.run.psnr_steps and base.run.gan_steps):
         return ()
     for design in designs:
         settings = {k: v for k, v in settings_of(design).items() if in_key(k)}
@@ -169,7 +172,8 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
     pairs = list(zip(own, beside, strict=True))
     pairs += [(storage.url(n.checkpoint), {}) for n in networks]
     digest = context.plan.digests["test"]
-    images = images_of("test", request, digest, context.capacity, context.objectives)
+    rivals = context.objectives if request.config.run.gan_steps else None  # sentinels are a GAN's
+    images = images_of("test", request, digest, context.capacity, rivals)
     evaluations = evaluate_checkpoints(pairs, images, context.capacity)
     price, tests = request.price_per_gpu_hour, []
     for row, evaluation in zip(confirmed, evaluations[: len(confirmed)], strict=True):

@@ -87,7 +87,9 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         share = d["val"].get("gradient_share/adversarial")
         shares = f", adversarial gradient share {share:.0%}" if share is not None else ""
         warm = d["test"][f"warm/{perceptual}"]
-        lines.append(line(mark, d["design"], d["test"], f" (its warm start {warm:.4g}{shares})"))
+        has_start = warm != facts["bicubic"]["test"].get(perceptual)
+        more = f" (its warm start {warm:.4g}{shares})" if has_start else ""
+        lines.append(line(mark, d["design"], d["test"], more))
     return lines
 
 

@@ -90,20 +90,30 @@ class TrialContext:
         checkpoint.verify(saved)
         return saved
 
+    @property
+    def phase(self) -> str:
+        """The phase that this trial trains."""
+        return "psnr" if self.spec.stage == "warm" else self.config.run.last_phase
+
+    @property
+    def is_compared(self) -> bool:
+        """Return True if the trial's networks are ranked: warm starts are not."""
+        return self.spec.stage != "warm"
+
     @cached_property
     def warm_key(self) -> str:
-        """The key of the PSNR phase that this trial trains or starts from; empty if there is none."""
+        """The key of the warm start that this trial trains or starts from; empty if there is none."""
         config = warm_starts.source(self.config, self.spec.stage, self.spec.base)
         return warm_start_key(config, self.spec.digests["train"]) if config else ""
 
     @property
     def warm_name(self) -> str:
-        """The storage name of the generator that the GAN phase starts from."""
+        """The storage name of the generator that training starts from."""
         return warm_starts.published(self.storage, self.warm_key)
 
     @cached_property
     def warm_generator(self) -> nn.Module | None:
-        """The generator that the GAN phase started from, for pictures; None if there is none."""
+        """The generator that training started from, for pictures; None if there is none."""
         if not self.warm_key:
             return None
         folder = self.storage.fetch(self.warm_name, self.scratch)

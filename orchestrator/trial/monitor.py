@@ -74,7 +74,7 @@ class TrialMonitor:
         latest = history.latest()
         release_memory(self.context.rank.device)  # whole images need large blocks that training does not
         self.journal.metrics(self._axis(state.phase, state.step), {f"val/{k}": v for k, v in latest.items()})
-        if state.phase == "gan":
+        if self.context.is_compared:
             self._draw_strip(state)
         self._send(state.phase, state.step, latest=latest, **self._results(state, history))
 
@@ -165,10 +165,9 @@ class TrialMonitor:
 
         With `machine_fault` the machine is the reason, and no checkpoint is sent: its disk may be full.
         """
-        phase = "psnr" if self.context.spec.stage == "warm" else "gan"
         self._pointer_reported |= machine_fault
         failed = {"status": Status.FAILED, "reason": reason, "machine_fault": machine_fault}
-        self._send(phase, 0, update_usage=False, **failed)
+        self._send(self.context.phase, 0, update_usage=False, **failed)
 
     def report_preempted(self, state: TrainState, history: History) -> None:
         """Report where to resume. The step is that of the last evaluation, so no report is ranked twice."""
@@ -183,15 +182,15 @@ class TrialMonitor:
 
     def _ranked(self, state: TrainState, history: History) -> dict[str, float]:
         """Return what the trial is worth: see TrialReport.ranked."""
-        if state.phase != "gan":
+        if not self.context.is_compared:
             return history.smoothed()
         objectives = replace(Objectives.of(self.config.objective), least=self.context.spec.least)
         warm_start = self._warm_start(state, history)
         return history.best_smoothed(lambda m: objectives.order(m, warm_start))
 
     def _warm_start(self, state: TrainState, history: History) -> dict[str, float]:
-        """Return the metrics of the network that the GAN phase started from, or of bicubic without one."""
-        if state.phase != "gan" or not history.curve:  # the first evaluation may be what diverged
+        """Return the metrics of the network that training started from, or of bicubic without one."""
+        if not self.context.is_compared or not history.curve:  # the first evaluation may be what diverged
             return {}
         if not self.context.warm_key:
             return dict(self.context.spec.bicubic)
@@ -204,11 +203,10 @@ class TrialMonitor:
     def _send(self, phase: str, step: int, *, update_usage: bool = True, **values: Any) -> None:
         if update_usage:
             self.usage.update()
-        run = self.config.run
         report = TrialReport(
             phase=phase,
             step=step,
-            max_steps=run.gan_steps if phase == "gan" else run.psnr_steps,
+            max_steps=self.config.run.steps(phase),
             gradient_shares=self.shares.means(),
             diagnostics=self._diagnostics,
             usage=self.usage.cumulative(),

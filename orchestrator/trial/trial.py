@@ -41,11 +41,11 @@ def run_opened(
         trouble = disk_trouble(error)
         if not trouble and not isinstance(error, UserError):
             raise
-        run, is_warm = config.run, spec.stage == "warm"
+        phase = "psnr" if spec.stage == "warm" else config.run.last_phase
         report = TrialReport(
             status=Status.FAILED,
-            phase="psnr" if is_warm else "gan",
-            max_steps=run.psnr_steps if is_warm else run.gan_steps,
+            phase=phase,
+            max_steps=config.run.steps(phase),
             attempt="not begun",
             reason=trouble or str(error),
             machine_fault=bool(trouble) or isinstance(error, DeviceError | DiskError),
@@ -70,7 +70,7 @@ class Trial:
         self.monitor = TrialMonitor(context) if context.rank.leads else RankMonitor(context)
 
     def run(self) -> None:
-        """Run the trial: warm, the PSNR phase, published; any other stage, the GAN phase from such a start.
+        """Run the trial: warm, the PSNR phase, published; any other stage, the last phase from such a start.
 
         Raises:
             Preempted: this machine is about to be taken; the trial resumes elsewhere.
@@ -78,7 +78,7 @@ class Trial:
         run = self._training_run()
         try:
             state, history = self._begin(run)
-            if state.phase == "psnr":
+            if not self.context.is_compared:
                 run.run_phase(state, history)
                 if not history.curve:  # no step of its own: run.start_from is the warm start
                     run.evaluate(state, history)
@@ -132,12 +132,13 @@ class Trial:
             context.rank.device,
             stop=preemption.preemption_flag(),
             ranks=context.rank.ranks,
+            compared=context.phase if context.is_compared else "gan",
         )
 
     def _run_segments(self, state: TrainState, history: History) -> None:
-        """Run the GAN phase from where `state` stands through the segments that are left."""
-        lineage, gan_steps = self.context.lineage, self.context.config.run.gan_steps
-        for settings, last_step in lineage.remaining(state.step, gan_steps):
+        """Run the phase from where `state` stands through the segments that are left."""
+        lineage, steps = self.context.lineage, self.context.config.run.steps(state.phase)
+        for settings, last_step in lineage.remaining(state.step, steps):
             run = self._training_run(settings)
             self.monitor.begin_segment(run.config)
             run.run_phase(state, history, last_step)
@@ -155,10 +156,10 @@ class Trial:
             folder = context.storage.fetch(parent, context.scratch)
             self.monitor.take_over(folder)
             return run.resume(folder)
-        if self.stage == "warm" or not context.config.run.psnr_steps:
+        if self.stage == "warm" or not context.warm_key:
             # run.start_from counts, as it does without a sweep
-            return run.initial_state("psnr" if self.stage == "warm" else "gan"), History()
+            return run.initial_state(context.phase), History()
         if not warm_starts.ready(context.storage, context.warm_key):
             raise UserError(f"the PSNR phase that it starts from (warm-{context.warm_key}) did not finish")
         folder = context.storage.fetch(context.warm_name, context.scratch)
-        return run.new_phase("gan", checkpoint.generator_weights(folder)), History()
+        return run.new_phase(context.phase, checkpoint.generator_weights(folder)), History()

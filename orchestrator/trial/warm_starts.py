@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.config import TrainConfig, override
+from trainers.config import TrainConfig, flatten, override
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage
@@ -23,11 +23,14 @@ def source(config: TrainConfig, stage: str, base: Mapping[str, Any]) -> TrainCon
     """Return the settings of the PSNR phase that the GAN phase of a trial of `stage` starts from.
 
     `base` are the sweep's settings, flat. A network given by run.start_from, without a PSNR phase of its own,
-    takes that phase's place whatever the seed. None if there is neither: then bicubic is what to beat.
+    takes that phase's place whatever the seed. None if there is neither: then bicubic is what to beat. In a
+    fidelity sweep the PSNR phase itself is compared, so that only run.start_from can come before it.
     """
     run = config.run
-    if not run.psnr_steps and not run.start_from:
+    if not run.start_from and not (run.psnr_steps and run.gan_steps):
         return None
+    if not run.gan_steps:  # the network as it was given, whatever the trial varies
+        return override(config, {name: base[name] for name in flatten(config)} | {"run.psnr_steps": 0})
     if stage in ("screen", "repeat") or not run.psnr_steps:
         return override(config, {name: base[name] for name in SEEDS})
     return config

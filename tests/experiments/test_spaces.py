@@ -22,7 +22,11 @@ def is_gan_of_srresnets(recipe):
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_fits_every_srgan(name, recipe):
     config = RECIPES[recipe]()
-    if name == "degradation" and config.data.input != "image":
+    if build(name).fidelity:
+        with pytest.raises(UserError, match="is for sweeps without a GAN phase: set run.gan_steps 0"):
+            build(name).check(config)
+        build(name).check(override(config, {"run.gan_steps": 0}))
+    elif name == "degradation" and config.data.input != "image":
         with pytest.raises(UserError, match="data.train_degradation needs data.input image"):
             build(name).check(config)
     else:

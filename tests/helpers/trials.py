@@ -41,7 +41,7 @@ CONFIG = TrainConfig(
     ),
 )
 NO_LINEAGE = Lineage()
-BICUBIC = {"psnr_y": 20.0, "swd": 50.0}
+BICUBIC = {"psnr_y": 20.0, "swd": 50.0, "ssim_y": 0.5}
 
 
 class FakeTune:
@@ -70,11 +70,11 @@ def photographs(tmp_path_factory):
 def new_context(tmp_path, photographs):
     """new_context(stage, lineage, **settings) -> the context of a trial of one process."""
 
-    def make(stage, lineage=NO_LINEAGE, start="", **settings):
+    def make(stage, lineage=NO_LINEAGE, start="", metrics=("psnr_y", "swd"), **settings):
         data = DataConfig(train=str(photographs), crop_px=32, batch_size=2)
         config = override(CONFIG, flatten(data, "data.") | settings)
         digests = {r: inputs.open_role(config.data, r, tmp_path).digest for r in ("train", "val")}
-        storage, measured = str(tmp_path / "runs"), {"metrics": ("psnr_y", "swd"), "bicubic": BICUBIC}
+        storage, measured = str(tmp_path / "runs"), {"metrics": metrics, "bicubic": BICUBIC}
         measured["start"] = start
         spec = TrialSpec("s", stage, storage, str(tmp_path), flatten(config), digests, **measured)
         return TrialContext.open(f"{stage}-{lineage.start_step or 1}", config, spec, lineage)

@@ -1,5 +1,6 @@
 """Published numbers, each read in its source and shown with it in a separate, unranked block."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainers.benchmarks.formats import Block, TableRow
@@ -7,12 +8,18 @@ from trainers.benchmarks.formats import Block, TableRow
 
 @dataclass(frozen=True)
 class Quoted:
-    """One published model at one scale: {test set: (PSNR-Y in dB, SSIM-Y)}."""
+    """One published model at one scale: {test set: (PSNR-Y in dB, SSIM-Y)}, as `metrics` define them."""
 
     name: str
     scale: int
     source: str
     values: dict[str, tuple[float, float]]
+    metrics: tuple[str, str] = ("psnr_y", "ssim_y")
+
+    def columns(self, sets: Sequence[str], metrics: Sequence[str]) -> dict[tuple[str, str], float]:
+        """Return the values on those of `sets` in those of `metrics` that were published."""
+        shown = [(k, m) for k, m in enumerate(self.metrics) if m in metrics]
+        return {(s, m): self.values[s][k] for s in sets if s in self.values for k, m in shown}
 
 
 # Means of the per-image results that Huang et al. (CVPR 2015) ship with their code: MATLAB bicubic input,
@@ -21,8 +28,11 @@ _HUANG = "per-image results shipped with SelfExSR (Huang et al., 2015)"
 # The table in the README of the ESRGAN code (Wang et al., 2018): Y, border shaved.
 _WANG = "README of the ESRGAN code (Wang et al., 2018)"
 
+# Measured by BasicSR, whose Y is not rounded.
+_PAPERS = "the papers of SPAN (Wan et al., 2024) and DAT (Chen et al., 2023)"
+_FLOAT = ("psnr_y_float", "ssim_y_float")
+
 _SETS = ("Set5", "Set14", "BSD100")
-_METRICS = ((0, "psnr_y"), (1, "ssim_y"))
 
 
 def _quoted(name: str, scale: int, source: str, *values: tuple[float, float]) -> Quoted:
@@ -44,17 +54,19 @@ QUOTED: tuple[Quoted, ...] = (
     _quoted("SelfExSR", 4, _HUANG, (30.33, 0.8623), (27.40, 0.7518), (26.85, 0.7108)),
     _quoted("SRCNN 9-5-5", 4, _WANG, (30.48, 0.8628), (27.50, 0.7513), (26.90, 0.7101)),
     _quoted("RRDB", 4, _WANG, (32.73, 0.9011), (28.99, 0.7917), (27.85, 0.7455)),
+    Quoted("SPAN", 4, _PAPERS, {"Set5": (32.20, 0.8952)}, _FLOAT),
+    Quoted("DAT-light", 4, _PAPERS, {"Set5": (32.57, 0.8991)}, _FLOAT),
 )
 
 
-def quoted_blocks(scale: int, sets: list[str]) -> list[Block]:
-    """Return one unranked block per source, with the rows at `scale` that have a value on any of `sets`."""
+def quoted_blocks(scale: int, sets: Sequence[str], metrics: Sequence[str]) -> list[Block]:
+    """Return one unranked block per source: its rows at `scale` with values of `metrics` on `sets`."""
     blocks = []
     for source in dict.fromkeys(q.source for q in QUOTED):
         rows = [
-            TableRow(q.name, {(s, m): q.values[s][k] for s in sets if s in q.values for k, m in _METRICS})
+            TableRow(q.name, values)
             for q in QUOTED
-            if q.source == source and q.scale == scale and any(s in q.values for s in sets)
+            if q.source == source and q.scale == scale and (values := q.columns(sets, metrics))
         ]
         if rows:
             blocks.append(Block(f"quoted, x{scale}: {source}; not measured here", rows, ranked=False))

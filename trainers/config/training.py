@@ -85,7 +85,7 @@ class RunConfig:
     psnr_steps: int = 1_000_000
     """Steps of the PSNR phase."""
     gan_steps: int = 200_000
-    """Steps of the GAN phase."""
+    """Steps of the GAN phase; 0: none, which makes a sweep a fidelity sweep."""
     psnr_eval_every_steps: int = 20_000
     """Steps between evaluations on val in the PSNR phase."""
     eval_every_steps: int = 5_000
@@ -129,6 +129,19 @@ class RunConfig:
         at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
         below_one("run", self, "ema_decay")
 
+    @property
+    def last_phase(self) -> str:
+        """The phase whose networks are compared: "gan", or "psnr" in a fidelity run (run.gan_steps 0)."""
+        return "gan" if self.gan_steps else "psnr"
+
+    def steps(self, phase: str) -> int:
+        """Return the updates of a phase."""
+        return self.gan_steps if phase == "gan" else self.psnr_steps
+
+    def eval_every(self, phase: str) -> int:
+        """Return the steps between two evaluations in a phase."""
+        return self.eval_every_steps if phase == "gan" else self.psnr_eval_every_steps
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
@@ -138,7 +151,8 @@ class ObjectiveConfig:
     """Metric of closeness to the target; in a sweep one that is better when larger, in dB."""
     perceptual: str = "lpips_alex"
     """Metric of perceptual quality, whose weights must be installed; or FILE.py:NAME, your own function of a
-    generated and a real image, uint8 (H, W, 3), that returns a number, smaller for better."""
+    generated and a real image, uint8 (H, W, 3), that returns a number, smaller for better. With run.gan_steps
+    0 a second distortion metric, such as ssim_y or sam."""
     delta_db: float = 3.0
     """Largest loss of distortion against the warm start that is feasible, in units of that metric. Published
     SRGAN and ESRGAN are 1.6 to 2.7 dB below their warm starts."""

@@ -1,11 +1,11 @@
-"""The table of metrics, with direction, unit, protocol and requirements of each.
+"""Metrics by name, with direction, unit, protocol and requirements: those of table.py and a user's own.
 
 A metric is a function of two equally long sets of images, generated and real (`image_view.Views`): one
 value per image, or one value for the set. trainers/evaluate.py makes the images.
 
 bands              psnr, ssim, sam, ergas: all bands of any depth
 artifacts          lr_consistency, colour_shift, checkerboard, grid_detail, sharpness_gap
-distortion         psnr_y, psnr_rgb, rmse_y, ssim_y, ms_ssim_y
+distortion         psnr_y, psnr_y_float, psnr_rgb, rmse_y, ssim_y, ssim_y_float, ms_ssim_y
 lpips, dists, niqe the published perceptual metrics of these names
 swd                sliced Wasserstein distance
 frechet            fid, kid, fd_efficientnet, kd_efficientnet, fd_random, on the networks in extractors
@@ -15,225 +15,14 @@ image_view         pixels as metrics read them; metric: the description of one
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from datasets.errors import UserError, unknown
 from trainers import plugins
-from trainers.metrics import artifacts, bands, distortion, dists, frechet, lpips, niqe, swd
 from trainers.metrics.image_view import Views
 from trainers.metrics.metric import Metric
-
-_SHAVE = "8-bit, border of scale px shaved"
-
-_BUILT_IN: dict[str, Metric] = {
-    "psnr_y": Metric(
-        name="psnr_y",
-        direction="max",
-        unit="dB",
-        decimals=2,
-        protocol=f"BT.601 Y rounded to {_SHAVE}, peak 255, mean of dB",
-        function=distortion.psnr_y,
-    ),
-    "ssim_y": Metric(
-        name="ssim_y",
-        direction="max",
-        protocol=f"Wang 2004 on BT.601 Y rounded to {_SHAVE}, 11x11 gaussian 1.5, valid windows",
-        min_side=distortion.SSIM_MIN_SIDE,
-        function=distortion.ssim_y,
-    ),
-    "ms_ssim_y": Metric(
-        name="ms_ssim_y",
-        direction="max",
-        protocol=f"Wang 2003, 5 scales, on BT.601 Y rounded to {_SHAVE}",
-        min_side=distortion.MS_SSIM_MIN_SIDE,
-        function=distortion.ms_ssim_y,
-    ),
-    "rmse_y": Metric(
-        name="rmse_y",
-        direction="min",
-        unit="grey levels",
-        decimals=2,
-        protocol=f"BT.601 Y rounded to {_SHAVE}, mean of per-image RMSE",
-        function=distortion.rmse_y,
-    ),
-    "psnr": Metric(
-        name="psnr",
-        direction="max",
-        unit="dB",
-        decimals=2,
-        protocol="all bands, border of scale px shaved, peak of the images, mean of dB",
-        reads="bands",
-        function=bands.psnr,
-    ),
-    "ssim": Metric(
-        name="ssim",
-        direction="max",
-        protocol="Wang 2004, mean over all bands, border of scale px shaved, peak of the images, 11x11 "
-        "gaussian 1.5, valid windows",
-        min_side=distortion.SSIM_MIN_SIDE,
-        reads="bands",
-        function=bands.ssim,
-    ),
-    "sam": Metric(
-        name="sam",
-        direction="min",
-        unit="degrees",
-        decimals=3,
-        protocol="spectral angle, mean over pixels, border of scale px shaved",
-        reads="bands",
-        function=bands.sam,
-    ),
-    "ergas": Metric(
-        name="ergas",
-        direction="min",
-        decimals=3,
-        protocol="Wald 2000: 100/scale x root mean square of RMSE over mean of each band, border of scale px "
-        "shaved",
-        reads="bands",
-        function=bands.ergas,
-    ),
-    "psnr_rgb": Metric(
-        name="psnr_rgb",
-        direction="max",
-        unit="dB",
-        decimals=2,
-        protocol=f"RGB {_SHAVE}, peak 255, mean of dB",
-        function=distortion.psnr_rgb,
-    ),
-    "lpips_alex": Metric(
-        name="lpips_alex",
-        reads="rgb",
-        direction="min",
-        protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
-        function=lpips.lpips_alex,
-    ),
-    "lpips_vgg": Metric(
-        name="lpips_vgg",
-        reads="rgb",
-        direction="min",
-        protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
-        function=lpips.lpips_vgg,
-    ),
-    "dists": Metric(
-        name="dists",
-        reads="rgb",
-        direction="min",
-        protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
-        function=dists.dists,
-    ),
-    "niqe": Metric(
-        name="niqe",
-        direction="min",
-        decimals=2,
-        protocol=f"NIQE, published pristine model, 96 px blocks, BT.601 Y rounded to {_SHAVE}",
-        min_side=niqe.MIN_SIDE,
-        function=niqe.niqe,
-    ),
-    "swd": Metric(
-        name="swd",
-        reads="rgb",
-        direction="min",
-        unit="x1e-3",
-        decimals=1,
-        protocol="sliced Wasserstein x1e3, Laplacian levels down to 16 px, 128 7x7 patches each at paired "
-        "places, standardised by the real set, 512 directions, 8-bit RGB unshaved",
-        level="set",
-        min_side=swd.MIN_SIDE,
-        function=swd.swd,
-        on_subsets=swd.on_subsets,
-    ),
-    "fid": Metric(
-        name="fid",
-        reads="rgb",
-        direction="min",
-        decimals=2,
-        protocol="FID, Inception 2015-12-05 pool, TensorFlow 1 resizing (torch-fidelity), 8-bit RGB unshaved",
-        level="set",
-        package="torch_fidelity",
-        function=frechet.fid,
-        on_subsets=partial(frechet.on_subsets, frechet.frechet, "inception"),
-    ),
-    "kid": Metric(
-        name="kid",
-        reads="rgb",
-        direction="min",
-        decimals=5,
-        protocol="KID, cubic kernel over all images, Inception 2015-12-05 pool, 8-bit RGB unshaved",
-        level="set",
-        package="torch_fidelity",
-        function=frechet.kid,
-        on_subsets=partial(frechet.on_subsets, frechet.kernel_distance, "inception"),
-    ),
-    "fd_efficientnet": Metric(
-        name="fd_efficientnet",
-        reads="rgb",
-        direction="min",
-        decimals=3,
-        protocol="FD-EfficientNet-lite0: Frechet distance of 64 fixed projections of 1280 features, 8-bit "
-        "RGB unshaved, resized to 224 px",
-        level="set",
-        function=frechet.fd_efficientnet,
-        on_subsets=partial(frechet.on_subsets, frechet.projected_frechet, "efficientnet"),
-    ),
-    "kd_efficientnet": Metric(
-        name="kd_efficientnet",
-        reads="rgb",
-        direction="min",
-        decimals=5,
-        protocol="KD-EfficientNet-lite0: cubic kernel over all images, 1280 features, 8-bit RGB unshaved, "
-        "resized to 224 px",
-        level="set",
-        function=frechet.kd_efficientnet,
-        on_subsets=partial(frechet.on_subsets, frechet.kernel_distance, "efficientnet"),
-    ),
-    "fd_random": Metric(
-        name="fd_random",
-        reads="rgb",
-        direction="min",
-        protocol="FD-random: Frechet distance of 64 features of a constant random network, 8-bit RGB",
-        level="set",
-        function=frechet.fd_random,
-        on_subsets=partial(frechet.on_subsets, frechet.frechet, "random"),
-    ),
-    "lr_consistency": Metric(
-        name="lr_consistency",
-        reads="bands",
-        direction="max",
-        unit="dB",
-        decimals=2,
-        protocol="PSNR RGB of the degraded result against the input, 8-bit",
-        function=artifacts.lr_consistency,
-    ),
-    "colour_shift": Metric(
-        name="colour_shift",
-        direction="min",
-        unit="grey levels",
-        decimals=2,
-        protocol="distance of mean RGB, 8-bit unshaved",
-        function=artifacts.colour_shift,
-    ),
-    "checkerboard": Metric(
-        name="checkerboard",
-        direction="min",
-        protocol=f"spread of fine energy over the upsampling grid, BT.601 Y rounded to {_SHAVE}",
-        function=artifacts.checkerboard,
-    ),
-    "grid_detail": Metric(
-        name="grid_detail",
-        direction="min",
-        protocol=f"share of fine detail that repeats on the upsampling grid, BT.601 Y rounded to {_SHAVE}",
-        function=artifacts.grid_detail,
-    ),
-    "sharpness_gap": Metric(
-        name="sharpness_gap",
-        direction="min",
-        unit="octaves",
-        protocol=f"|log2| of the ratio of mean gradients, BT.601 Y rounded to {_SHAVE}",
-        function=artifacts.sharpness_gap,
-    ),
-}
+from trainers.metrics.table import BUILT_IN
 
 
 def _own(name: str) -> Metric:
@@ -256,7 +45,7 @@ def _own_value(name: str, sr: np.ndarray, hr: np.ndarray) -> float:
         raise UserError(f"metric {name} must return a number, but got {value!r}") from None
 
 
-METRICS = plugins.Table(_BUILT_IN, _own)
+METRICS = plugins.Table(BUILT_IN, _own)
 
 
 UNSUPPORTED = {

@@ -55,6 +55,12 @@ class View:
         shaved = self.shaved
         return shaved if shaved.ndim == 2 else luma(shaved)
 
+    @cached_property
+    def y_float(self) -> np.ndarray:
+        """Luminance without the border that is not rounded, float64; a grey image as it is."""
+        shaved = self.shaved.astype(np.float64)
+        return shaved if shaved.ndim == 2 else shaved @ np.array(_Y_THOUSANDTHS) / 255_000 + 16
+
     @property
     def shaved(self) -> np.ndarray:
         """The pixels without their border."""

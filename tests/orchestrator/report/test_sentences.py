@@ -82,6 +82,18 @@ def test_a_sweep_without_a_pick_or_without_rows_recommends_nothing(tmp_path):
     assert "No model is recommended: the sweep is running." in Page(build_report(tmp_path)).text
 
 
+def test_a_fidelity_sweep_knows_no_warm_start_and_no_gan(tmp_path):
+    """Bicubic stands in the rows in a warm start's place; a reader sees it once, under its own name."""
+    sweep, _ = fake_sweep(tmp_path)
+    sweep["request"] = {"config": {"run.psnr_steps": 240, "run.gan_steps": 0, "run.start_from": ""}}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    results = read(tmp_path)
+    assert results.is_fidelity and "warm start" not in headline(results)
+    assert how_sure(results).startswith("2 seeds, 31 test images: 2 of 2 beat bicubic.")
+    text = Page(build_report(tmp_path)).text
+    assert "psnr_y against swd" in text and "GAN" not in text and "warm starts trained" not in text
+
+
 def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
     sweep, rows = fake_sweep(tmp_path)
     found = {"sharpened": {"strength": 0.5, "interval": [1.25, None, 2.0], "beaten": False}}
@@ -111,7 +123,7 @@ def test_outcomes_that_differ_by_a_number_are_one_group(tmp_path):
 
 
 def test_numbers_and_times_read_as_words():
-    assert (share(0.38), share(-0.05)) == ("38% better", "5% worse")
+    assert (share(0.38), share(-0.05), share(0.0022)) == ("38% better", "5% worse", "0.2% better")
     assert (duration(12.4), duration(430), duration(12_240)) == ("12 s", "7 min", "3.4 h")
     assert moment(1_763_700_000.0) == "2025-11-21 04:40 UTC" and moment(None) == ""
 

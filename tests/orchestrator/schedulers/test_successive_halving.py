@@ -188,13 +188,6 @@ def test_asking_twice_gives_the_same_answer_and_one_entry():
     assert s.stopped == {"mid": 30, "bad": 30}
 
 
-def test_the_psnr_phase_is_never_ranked():
-    s = scheduler()
-    psnr = TrialReport(phase="psnr", step=60, ranked={"psnr_y": 1.0, "swd": 1.0})
-    assert s.decide("a", psnr) == GO
-    assert not any(len(rung) for rung in s.recorded.values()) and not s.events
-
-
 @pytest.mark.parametrize("status", [Status.DIVERGED, Status.FAILED])
 def test_a_trial_that_ended_badly_leaves_the_others_as_they_were(status):
     with_it, without = scheduler(), scheduler()

@@ -60,13 +60,6 @@ def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever(
     assert [t.state.name for t in s._ot_study.trials] == ["FAIL", "FAIL"]
 
 
-def test_a_trial_that_ended_in_its_psnr_phase_lacks_its_whole_budget():
-    s = search()
-    s.suggest("t0")
-    s.on_trial_complete("t0", result(28.0, 150.0, step=90, phase="psnr"))
-    assert s._ot_study.trials[0].constraints == {CONSTRAINT: 1.0}
-
-
 def test_no_design_is_drawn_once_the_budget_is_spent_but_one_always():
     s, spent = search(), [True]
     with active("sweep-screen", SimpleNamespace(is_budget_spent=lambda: spent[0])):

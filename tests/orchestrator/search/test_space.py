@@ -7,7 +7,7 @@ import pytest
 
 from datasets.errors import UserError
 from orchestrator.search.space import Choice, Derived, LogFloat, Space
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, override
 
 BLOCKS, NORM, UP = "generator.num_blocks", "generator.norm", "generator.upsampler"
 ADV, PIXEL = "loss.adversarial_weight", "loss.pixel_weight"
@@ -30,6 +30,23 @@ def test_architectures_are_the_axes_that_decide_a_psnr_phase():
     assert space({ADV: LogFloat(1e-3, 1)}).architectures() == [{}], "the recipe's own"
     # the pixel loss is the one loss that the PSNR phase knows
     assert len(space({"loss.pixel": Choice(("l1", "l2")), PIXEL: Choice((0, 1))}).architectures()) == 2
+
+
+def test_a_fidelity_sweep_varies_the_psnr_phase_and_its_architectures_are_its_networks():
+    axes = {BLOCKS: Choice((2, 4)), "optim.lr_psnr": LogFloat(1e-4, 1e-3), "loss.pixel": Choice(("l1", "l2"))}
+    s, config = space(axes, fidelity=True), override(TrainConfig(), {"run.gan_steps": 0})
+    s.check(config)
+    assert s.architectures() == [{BLOCKS: 2}, {BLOCKS: 4}], "a rate may be continuous: no warm start has it"
+    fast = space(axes, fidelity=True, excluded=({BLOCKS: 4},))
+    assert fast.allows({BLOCKS: 2, "optim.lr_psnr": 2e-4}) and not fast.allows(
+        {BLOCKS: 4, "loss.pixel": "l2"}
+    )
+    for axis, sentence in (
+        (ADV, "loss.adversarial_weight has no effect without a GAN phase"),
+        ("run.psnr_steps", "without a GAN phase all trials need the same run.psnr_steps"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            space({axis: Choice((1, 2))}, fidelity=True).check(config)
 
 
 def test_a_derived_axis_keeps_a_fraction_of_the_grid():

@@ -38,6 +38,18 @@ def test_objectives_must_oppose_each_other():
             checks.check_objective(override(recipes.demo(), change))
 
 
+def test_without_a_gan_phase_the_second_objective_is_any_other_metric():
+    config = override(recipes.demo(), {"run.gan_steps": 0})
+    for second in ("ssim_y", "rmse_y", "swd"):
+        checks.check_objective(override(config, {"objective.perceptual": second}))
+    with pytest.raises(UserError, match="objective.distortion and objective.perceptual are both psnr_y"):
+        checks.check_objective(override(config, {"objective.perceptual": "psnr_y"}))
+    with pytest.raises(UserError, match="a distortion metric that goes up"):
+        checks.check_objective(override(config, {"objective.distortion": "rmse_y"}))
+    with pytest.raises(UserError, match="both 0, so there is nothing to train"):
+        checks.check_objective(override(config, {"run.psnr_steps": 0}))
+
+
 def test_a_population_needs_two_segments_that_can_be_ranked():
     short = override(recipes.demo(), {"run.gan_steps": 100, "run.eval_every_steps": 8})
     checks.check_generations(Request(config=short))

@@ -67,6 +67,22 @@ def test_the_plan_in_words():
     assert limited[5].endswith(", shared by 2 ranks")
 
 
+def test_the_plan_of_a_fidelity_sweep():
+    config = override(recipes.demo(), {"run.gan_steps": 0, "objective.perceptual": "ssim_y"})
+    space = spaces.build("fidelity")
+    request = Request(config=config, name="s", trials=6, stopping="feasible_first").filled(space)
+    images = {"train": Images(range(90)), "test": Images(range(27))}
+    made = SweepPlan(request, space, None, images, space.architectures())
+    assert made.milestones[-1] == 360 < config.run.psnr_steps
+    work = {stage.name: (stage.runs, stage.psnr_steps, stage.gan_steps) for stage in made.stages()}
+    assert work["screen"] == (6, 480, 0) and work["confirm"] == (10, 480, 0)
+    assert work["warm"][0] == work["repeat"][0] == work["confirm-warm"][0] == 0
+    lines = made.describe()
+    assert lines[0] == "warm     none: networks start from random weights, and bicubic is what to beat"
+    assert lines[1].startswith("screen   6 trials of up to 480 PSNR steps; one in 3 goes on at step")
+    assert (request.repeat_top, request.opponent) == (0, "bicubic")
+
+
 def test_the_plan_says_what_the_import_left_out_and_that_the_gate_is_empty(monkeypatch):
     left = {"notes": {"passed_over": {"train": "6 .heic", "val": "6 .heic"}}, "rejected": 2}
     gate = {"splits": {"gate": SimpleNamespace(count=0)}}

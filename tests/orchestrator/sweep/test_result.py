@@ -38,7 +38,7 @@ def answer(given, reached="", least=-math.inf, objectives=OBJECTIVES):
     """Return what sweep.json gains."""
     context = SimpleNamespace(
         objectives=replace(objectives, least=least),
-        request=SimpleNamespace(metrics=("psnr_y", "swd")),
+        request=SimpleNamespace(metrics=("psnr_y", "swd"), opponent="its warm start"),
         bicubic=BICUBIC,
         budget=BudgetWatch(reached=reached),
     )

@@ -49,6 +49,9 @@ def test_the_space_follows_the_recipe(tmp_path):
     assert new(tmp_path).space == "demo"
     assert new(tmp_path, config=recipes.build("srgan_8")).space == "full"
     assert new(tmp_path, space="balance").space == "balance"
+    assert new(tmp_path, config=recipes.build("srresnet")).space == "fidelity"
+    with pytest.raises(UserError, match="--hours and --effort size a PSNR and a GAN phase"):
+        new(tmp_path, config=recipes.build("srresnet"), hours=1.0)
 
 
 def test_what_is_not_given_is_left_to_the_hours_and_the_images(tmp_path):

@@ -312,6 +312,24 @@ def test_without_a_psnr_phase_bicubic_is_what_to_beat(place):
 
 
 @pytest.mark.slow
+def test_a_fidelity_sweep_has_no_gan_phase_and_its_pick_is_judged_by_the_gate(place):
+    words = ["--trials", "2", "--confirm-top", "1", "--confirm-seeds", "1", "--space", "fidelity_balance"]
+    words += ["--run.gan-steps", "0", "--objective.perceptual", "ssim_y", "--objective.delta-db", "3"]
+    done = place.run("sweep.py", "--name", "fidelity", *TINY, *words)
+    assert done.returncode == 0, done.stderr
+    assert "screen   2 trials of up to 60 PSNR steps" in done.stdout
+    rows = place.rows("fidelity")
+    assert [r["stage"] for r in rows] == ["screen"] * 2 + ["confirm", "test"]
+    assert all(r["max_steps"] == 60 and r["warm"] is None and not r.get("sentinels") for r in rows)
+    facts = place.facts("fidelity")
+    assert (
+        facts["pick"] == "confirm-0-s0" and "below bicubic, LR consistency of 32 dB" in facts["pick_reason"]
+    )
+    promoted = place.run("promote.py", "fidelity", "--dry-run")
+    assert promoted.returncode in (0, 3) and "LR consistency of" in promoted.stdout, promoted.stderr
+
+
+@pytest.mark.slow
 def test_a_sweep_in_which_nothing_was_confirmed_says_so_by_its_exit_code(place):
     words = [*TINY, "--trials", "1", "--optim.lr-g", "1e30"]
     done = place.run("sweep.py", "--name", "broken", *words)

@@ -69,6 +69,34 @@ def test_without_a_psnr_phase_networks_start_from_random_weights_and_bicubic_is_
         assert trial.context.storage.exists(f"s/trials/{stage}-1/strip.png")
 
 
+def test_without_a_gan_phase_the_psnr_phase_is_compared(run, tmp_path):
+    fidelity = {"run.gan_steps": 0, "objective.perceptual": "ssim_y"}
+    for stage in ("screen", "confirm"):
+        reports, trial = run(stage, metrics=("psnr_y", "ssim_y"), **fidelity)
+        assert [(r.phase, r.step, r.status) for r in reports] == [
+            ("psnr", 3, RUNNING),
+            ("psnr", 6, RUNNING),
+            ("psnr", 6, COMPLETE),
+        ]
+        last = reports[-1]
+        assert last.warm_start == trial.context.spec.bicubic, "bicubic is what to beat"
+        assert {c["step"] for c in last.candidates} >= {6}
+        checkpoint.load_generator(Path(last.candidates[-1]["checkpoint"]))
+        assert trial.context.storage.exists(f"s/trials/{stage}-1/strip.png")
+
+
+def test_without_a_gan_phase_a_network_that_is_given_is_trained_further_and_what_to_beat(run, tmp_path):
+    _, first = run("warm")
+    given = first.context.inputs.evaluator.measure(first.context.warm_generator).summary["psnr_y"]
+    fidelity = {"run.gan_steps": 0, "run.start_from": str(tmp_path / "runs" / first.monitor.pointer)}
+    reports, warm = run("warm", **fidelity | {"run.psnr_steps": 0})
+    assert [r.status for r in reports] == [COMPLETE]
+    reports, screen = run("screen", **fidelity)
+    assert [(r.phase, r.step) for r in reports] == [("psnr", s) for s in (0, 3, 6, 6)]
+    assert reports[-1].status is COMPLETE and reports[-1].warm_start["psnr_y"] == given
+    assert screen.context.warm_key == warm.context.warm_key
+
+
 def test_a_network_that_is_given_is_the_warm_start_of_every_stage(run, tmp_path):
     """run.start_from without a PSNR phase: published once, and measured as what to beat."""
     _, first = run("warm")

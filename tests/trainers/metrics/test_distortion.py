@@ -31,6 +31,16 @@ def test_the_border_is_shaved_before_anything_is_measured():
     assert distortion.ssim_y(*views) == [1.0]
 
 
+def test_luminance_that_is_not_rounded_sees_a_change_that_rounding_hides():
+    hr = np.full((24, 24, 3), 100, np.uint8)
+    sr = hr.copy()
+    sr[..., 2] += 1
+    views = Views([View(sr, 4)]), Views([View(hr, 4)])
+    assert distortion.psnr_y(*views) == [math.inf]
+    assert distortion.psnr_y_float(*views) == [pytest.approx(20 * math.log10(255 / (24.966 / 255)))]
+    assert distortion.ssim_y_float(*views)[0] < 1.0 == distortion.ssim_y(*views)[0]
+
+
 @pytest.mark.parametrize("shape", [(11, 11), (37, 53), (128, 96)])
 def test_ssim_equals_scikit_image(shape):
     a, b = _noise(shape, 1), _noise(shape, 2)

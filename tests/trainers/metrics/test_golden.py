@@ -7,9 +7,13 @@ from helpers.paths import DATA
 from PIL import Image
 
 from datasets.degrade import up
+from orchestrator.registry.load_model import load_model
 from trainers.benchmarks.published import QUOTED as QUOTED_ROWS
+from trainers.benchmarks.sets import open_test_set
+from trainers.evaluate import Evaluator
 from trainers.metrics import distortion, niqe
 from trainers.metrics.image_view import View, Views
+from trainers.weights import store
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no test images in {DATA}; set UPSWEEP_TEST_DATA")
 
@@ -62,6 +66,21 @@ def test_niqe_of_the_reference_image_is_matlabs(monkeypatch):
     monkeypatch.setenv("UPSWEEP_WEIGHTS", str(DATA / "metric_params"))
     view = View(_read(DATA / "metric_params/basicsr_baboon.png"))
     assert niqe.niqe_of(view) == pytest.approx(5.7296, abs=1e-3)
+
+
+@pytest.mark.slow
+@needs_data
+@pytest.mark.parametrize(("row", "weights"), [("SPAN", "span_x4"), ("DAT-light", "dat_light_x4")])
+def test_published_networks_have_their_published_numbers(row, weights):
+    if store.present(weights) is None:
+        pytest.skip(f"no weights {weights}: run python experiments/fetch_weights.py {weights}")
+    network = load_model(weights, "")[0]
+    metrics = ("psnr_y_float", "ssim_y_float")
+    pairs = open_test_set(f"Set5={DATA / 'Set5'}", 4, "matlab", DATA).pairs
+    measured = Evaluator(pairs, metrics, scale=4, device=torch.device("cpu")).measure(network).summary
+    quoted = next(q for q in QUOTED_ROWS if q.name == row).values["Set5"]
+    assert measured[metrics[0]] == pytest.approx(quoted[0], abs=0.01)
+    assert measured[metrics[1]] == pytest.approx(quoted[1], abs=0.0002)
 
 
 OF_SELFEXSR = [q for q in QUOTED_ROWS if "SelfExSR" in q.source]
