@@ -22,8 +22,6 @@ from trainers.config import flatten, override
 
 STATE = "hours.json"
 """File in the sweep's folder: the pace and the sizes of each stage, which a resumed sweep reads back."""
-RESERVE = 0.03
-"""Share of the hours that the plan leaves free."""
 FREE: dict[str, tuple[str, ...]] = {
     "screen": ("gan_steps", *COUNTS),
     "repeat": COUNTS[1:],
@@ -117,7 +115,7 @@ class SweepClock:
     @property
     def seconds_left(self) -> float:
         """Seconds that the plan may still use."""
-        return self.hours * 3600 * (1 - RESERVE) - self.elapsed()
+        return self.hours * 3600 - self.elapsed()
 
     def present_pace(self) -> Pace:
         """Return the pace as the trials that ended show it."""

@@ -1,6 +1,7 @@
 """The clock of --hours: sizes for a plan, fitted again from what trials took, kept for a resumed sweep."""
 
 import json
+import random
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from experiments import recipes, spaces
 from experiments.common.sweep_options import SweepOptions
 from orchestrator.storage import Storage
 from orchestrator.sweep.clock import STATE, SweepClock, open_clock
-from orchestrator.sweep.hours import Pace
+from orchestrator.sweep.hours import Pace, makespan
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.resume import new_request
 
@@ -157,3 +158,72 @@ def test_a_resumed_sweep_has_the_sizes_of_its_stages_and_the_remainder(made):
 def test_without_hours_there_is_no_clock():
     plan = SimpleNamespace(request=SimpleNamespace(hours=0.0))
     assert open_clock(plan, None, None, False, print) is None
+
+
+def simulated(plan, clock, time, slowness):
+    """Run a sweep of this plan on a machine where each trial takes `slowness()` times the timed seconds."""
+    factor, slots = slowness, PACE.slots
+
+    def stage(name, durations):
+        if durations:
+            time.now += factor() * PACE.start
+            made = [
+                row | {"seconds": s}
+                for row, s in zip(rows(name, len(durations), 0, 0), durations, strict=True)
+            ]
+            time.now += makespan(durations, slots)
+            clock.stage_took(factor() * PACE.start + makespan(durations, slots), made)
+        return durations
+
+    def phases(kind, count, steps):
+        took = PACE.psnr_phase if kind == "warm" else PACE.gan_phase
+        return [factor() * took(steps) for _ in range(count)]
+
+    def done(kind, durations, steps, mark):
+        clock.learn(
+            [
+                {**r, "trial_id": f"{kind}{mark}-{k}", "steps": steps, "seconds": s}
+                for k, (r, s) in enumerate(zip(rows(kind, len(durations), 0, 0), durations, strict=True))
+            ]
+        )
+
+    psnr = plan.request.config.run.psnr_steps
+    done("warm", stage("warm", phases("warm", len(plan.missing), psnr)), psnr, "")
+    clock.replan(plan, "screen", Progress())
+    gan = plan.request.config.run.gan_steps
+    begin, free, drawn = time.now + factor() * PACE.start, [0.0] * slots, 0
+    while drawn < plan.request.trials:
+        slot = free.index(min(free))
+        time.now = begin + free[slot]
+        if drawn and clock.is_spent():
+            break
+        (seconds,) = phases("screen", 1, gan)
+        free[slot] += seconds
+        done("screen", [seconds], gan, drawn)
+        drawn += 1
+    time.now = begin + max(free)
+    clock.replan(plan, "repeat", Progress())
+    r = plan.request
+    for count in (r.repeat_top, 2 * -(-r.repeat_top // 2)):
+        done("repeat", stage("repeat", phases("repeat", count, gan)), gan, count)
+    clock.replan(plan, "confirm", Progress())
+    r = plan.request
+    networks = min(r.confirm_top, 4)
+    longer = phases("warm", networks, psnr + round(gan * PACE.longer))
+    stage("warm", phases("warm", networks * r.confirm_seeds, psnr) + longer)
+    stage("confirm", phases("confirm", r.confirm_top * r.confirm_seeds, gan))
+    count = r.confirm_top * r.confirm_seeds + networks
+    time.now += factor() * (PACE.start + PACE.ending + makespan([PACE.test] * count, slots))
+    return time.now
+
+
+@pytest.mark.parametrize("hours", [0.2, 0.5, 3.0, 10.0])
+@pytest.mark.parametrize("slowness", [0.7, 1.0, 1.6])
+def test_a_sweep_ends_within_15_percent_on_a_machine_that_is_slower_or_faster_than_timed(
+    made, hours, slowness
+):
+    noise = random.Random(f"{hours} {slowness}")
+    for _ in range(3):
+        plan, clock, time, _ = made(hours=hours)
+        took = simulated(plan, clock, time, lambda: slowness * noise.uniform(0.85, 1.15))
+        assert 0.85 <= took / (3600 * hours) <= 1.15, (took / 3600, clock.sizes)
