@@ -222,7 +222,8 @@ class SweepClock:
 
     def facts(self, plan: SweepPlan) -> dict[str, Any]:
         """Return the entries of sweep.json that tell what the hours became."""
-        return {"request": plan.request.to_json(), "hours": {"asked": self.hours, "sizes": self.sizes}}
+        told = {"asked": self.hours, "seconds": self.elapsed(), "sizes": self.sizes}
+        return {"request": plan.request.to_json(), "hours": told}
 
     def _alone(self, pace: Pace) -> tuple[int, int]:
         """Return the steps of both phases of a single training that takes the time that is left."""

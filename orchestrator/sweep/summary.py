@@ -36,6 +36,7 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         f"took {format_duration(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
         f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
+        *_hours(facts),
         *_limits_and_failures(facts),
         *_where(facts, storage),
     ]
@@ -91,6 +92,15 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         more = f" (its warm start {warm:.4g}{shares})" if has_start else ""
         lines.append(line(mark, d["design"], d["test"], more))
     return lines
+
+
+def _hours(facts: Mapping[str, Any]) -> list[str]:
+    """Return a line on the hours that were asked for, if any were."""
+    if not (hours := facts.get("hours")):
+        return []
+    return [
+        f"hours:   the stages were over after {hours['seconds'] / 60:.1f} of {60 * hours['asked']:g} minutes"
+    ]
 
 
 def _limits_and_failures(facts: Mapping[str, Any]) -> list[str]:
