@@ -200,12 +200,13 @@ class Evaluator:
                 summary[metric.name] = value
         return Evaluation(self.keys, per_image, summary, self.protocol)
 
-    def difference(
-        self, metric: str, a: Sequence[np.ndarray], b: Sequence[np.ndarray]
-    ) -> Callable[[np.ndarray], float]:
-        """Return set-level `metric` of images `a` minus that of `b`, as a function of image indices.
+    def differences(
+        self, metric: str, images: Sequence[np.ndarray], others: Mapping[str, Sequence[np.ndarray]]
+    ) -> dict[str, Callable[[np.ndarray], float]]:
+        """Return set-level `metric` of `images` minus that of each of `others`, as functions of indices.
 
-        Both are measured on equal images, as a jackknife of their difference requires.
+        Both are measured on equal images, as a jackknife of their difference requires. What the differences
+        have in common is computed once for equal indices.
 
         Raises:
             UserError: `metric` is not a set-level metric of this evaluator.
@@ -216,8 +217,15 @@ class Evaluator:
                 f"{metric} is not a set-level metric of this evaluation; compare it image by image"
             )
         with measuring_numerics(self.device):
-            first, second = (on_subsets(self._views(images), self._hr) for images in (a, b))
-        return lambda indices: first(indices) - second(indices)
+            distances = on_subsets([self._views(made) for made in (images, *others.values())], self._hr)
+        known: dict[bytes, list[float]] = {}
+
+        def difference(place: int, indices: np.ndarray) -> float:
+            if (key := indices.tobytes()) not in known:
+                known[key] = distances(indices)
+            return known[key][0] - known[key][place]
+
+        return {name: partial(difference, place) for place, name in enumerate(others, 1)}
 
     def _views(self, images: Sequence[np.ndarray]) -> Views:
         views = (

@@ -87,7 +87,7 @@ class GateImages:
         """
         intervals = {}
         for metric in (m for m in self.metrics if METRICS[m].level == "set"):
-            for name, reference in references.items():
-                difference = self.evaluator.difference(metric, candidate.images, reference.images)
+            others = {name: reference.images for name, reference in references.items()}
+            for name, difference in self.evaluator.differences(metric, candidate.images, others).items():
                 intervals[metric, name] = set_difference(difference, len(self.pairs), level=LEVEL)
         return intervals

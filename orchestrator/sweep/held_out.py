@@ -112,14 +112,15 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         summary |= {f"{name}/{m}": v for m, v in other.summary.items()}
         per_image |= {f"{name}/{m}": v for m, v in other.per_image.items()}
     sentinels = {}
-    for name in (n for n in SENTINELS if held_out.objectives is not None and n in found):
-        metric = held_out.objectives.perceptual  # type: ignore[union-attr]
+    if held_out.objectives is not None and (named := [n for n in SENTINELS if n in found]):
+        metric = held_out.objectives.perceptual
         if metric in own.per_image:
-            interval = paired_bootstrap(own.per_image[metric], found[name].per_image[metric])
+            mine = own.per_image[metric]
+            intervals = {n: paired_bootstrap(mine, found[n].per_image[metric]) for n in named}
         else:
-            difference = evaluator.difference(metric, images[""], images[name])
-            interval = set_difference(difference, len(own.keys))
-        sentinels[name] = {"strength": strengths.get(name), **_plain(interval, metric)}
+            differences = evaluator.differences(metric, images[""], {n: images[n] for n in named})
+            intervals = {n: set_difference(d, len(own.keys)) for n, d in differences.items()}
+        sentinels = {n: {"strength": strengths.get(n), **_plain(i, metric)} for n, i in intervals.items()}
     if held_out.objectives is not None and "warm" in images:
         sentinels["grid"] = _grid(images[""], images["warm"], config.generator.scale)
     pictures = None

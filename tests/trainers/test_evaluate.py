@@ -11,7 +11,7 @@ from torch import nn
 from datasets.errors import UserError
 from datasets.pixels import RGB8, PixelFormat
 from trainers.evaluate import Evaluator, to_pixels, to_tensor
-from trainers.metrics import METRICS
+from trainers.metrics import METRICS, swd
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,22 @@ def test_set_level_differences_are_those_of_the_summaries_on_all_images():
     a, b = evaluator.upscale(_nearest), evaluator.upscale(lambda x: _nearest(x) * 0.5)
     for metric in ("swd", "fd_random"):
         one, two = (evaluator.measure_images(images).summary[metric] for images in (a, b))
-        whole = evaluator.difference(metric, a, b)(np.arange(3))
+        whole = evaluator.differences(metric, a, {"b": b})["b"](np.arange(3))
         assert whole == pytest.approx(one - two, rel=1e-6)
-        assert evaluator.difference(metric, a, a)(np.array([0, 2])) == 0.0
+        assert evaluator.differences(metric, a, {"a": a})["a"](np.array([0, 2])) == 0.0
     with pytest.raises(UserError, match="psnr_y is not a set-level metric"):
-        evaluator.difference("psnr_y", a, b)
+        evaluator.differences("psnr_y", a, {"b": b})
+
+
+def test_differences_from_several_sets_project_the_shared_ones_once(monkeypatch):
+    evaluator, project, calls = Evaluator(PAIRS, ["swd"], scale=2), swd._project, []
+    monkeypatch.setattr(swd, "_project", lambda *words: calls.append(1) or project(*words))
+    sets = [evaluator.upscale(lambda x, k=k: _nearest(x) * k) for k in (1.0, 0.9, 0.8, 0.7)]
+    found = evaluator.differences("swd", sets[0], dict(zip("abc", sets[1:], strict=True)))
+    values = [f(np.arange(3)) for f in found.values()]
+    alone = [evaluator.differences("swd", sets[0], {"a": other})["a"](np.arange(3)) for other in sets[1:]]
+    levels = swd.num_levels(min(min(p.hr.shape[:2]) for p in PAIRS))
+    assert values == alone
+    assert len(calls) == levels * (5 + 3 * 3), (
+        "the real set and four others; then three times two and the real"
+    )

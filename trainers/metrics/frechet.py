@@ -7,7 +7,7 @@ trainers/metrics/extractors.py.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -99,11 +99,11 @@ def _check_features(a: np.ndarray, b: np.ndarray) -> None:
 
 
 def on_subsets(
-    distance: Callable[[np.ndarray, np.ndarray], float], extractor: str, sr: Views, hr: Views
-) -> Callable[[np.ndarray], float]:
-    """Return `distance` as a function of image indices; each image's features are computed once."""
-    a, b = features(sr, extractor), features(hr, extractor)
-    return lambda indices: distance(a[indices], b[indices])
+    distance: Callable[[np.ndarray, np.ndarray], float], extractor: str, sets: Sequence[Views], hr: Views
+) -> Callable[[np.ndarray], list[float]]:
+    """Return `distance` of each set as a function of image indices; features are computed once."""
+    *made, real = [features(views, extractor) for views in (*sets, hr)]
+    return lambda indices: [distance(a[indices], real[indices]) for a in made]
 
 
 def fid(sr: Views, hr: Views) -> float:

@@ -1,7 +1,7 @@
 """One row of the table of metrics: its definition, its protocol, and what it needs."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +34,9 @@ class Metric:
     min_side: int = 0
     """Smallest valid length of the shorter side in pixels, after the border is shaved."""
     function: Callable[[Views, Views], list[float]] | Callable[[Views, Views], float]
-    on_subsets: Callable[[Views, Views], Callable[[np.ndarray], float]] | None = None
-    """Set level: returns the distance as a function of image indices, for intervals by resampling."""
+    on_subsets: Callable[[Sequence[Views], Views], Callable[[np.ndarray], list[float]]] | None = None
+    """Set level: returns the distances of several sets from the real one as a function of image indices, for
+    intervals by resampling."""
 
     @property
     def needs(self) -> tuple[str, ...]:

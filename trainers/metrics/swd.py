@@ -18,7 +18,7 @@ Differences from the paper, because our sets are small and paired:
   bounded distortion (objective.delta_db); it does not order classical resizers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -162,13 +162,16 @@ def swd(sr: Views, hr: Views) -> float:
     return float(np.mean(by_level(sr, hr)))
 
 
-def on_subsets(sr: Views, hr: Views) -> Callable[[np.ndarray], float]:
-    """Return the distance as a function of image indices; the patches of each image are read once."""
-    levels = _levels_of(sr, hr)
-    a, b = _described(sr, levels), _described(hr, levels)
+def on_subsets(sets: Sequence[Views], hr: Views) -> Callable[[np.ndarray], list[float]]:
+    """Return the distance of each set as a function of image indices.
 
-    def distance(indices: np.ndarray) -> float:
-        made, real = (_joined(described[i] for i in indices) for described in (a, b))
-        return float(np.mean(_distances(made, _real(real))))
+    The patches of each image are read once, and those of the real images projected once for all sets.
+    """
+    levels = max(_levels_of(sr, hr) for sr in sets)
+    *made, real = [_described(views, levels) for views in (*sets, hr)]
 
-    return distance
+    def distances(indices: np.ndarray) -> list[float]:
+        target = _real(_joined(real[i] for i in indices))
+        return [float(np.mean(_distances(_joined(sr[i] for i in indices), target))) for sr in made]
+
+    return distances
