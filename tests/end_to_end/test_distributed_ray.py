@@ -1,4 +1,7 @@
-"""Trials of two ranks under Tune and Ray Train: equal to one process, never stuck, nothing left behind."""
+"""Trials of two ranks under Tune and Ray Train: equal to one process, never stuck, nothing left behind.
+
+Minutes, so all are slow tests; tests/trainers/test_distributed.py compares two processes with one by default.
+"""
 
 import os
 import shutil
@@ -21,7 +24,7 @@ from orchestrator.trial.spec import TrialSpec
 from trainers import checkpoint
 from trainers.config import flatten, override
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 
 NORMS = {"generator.norm": "batch", "discriminator.norm": "batch", "loss.adversarial": "relativistic"}
 DIGITS = 1e-10
@@ -195,7 +198,6 @@ def checkpoints(storage):
     return steps
 
 
-@pytest.mark.slow
 def test_psnr_phases_and_two_seeds_of_two_ranks_end_as_those_of_one_process(
     two_cores, alone, photographs, tmp_path
 ):
@@ -209,7 +211,6 @@ def test_psnr_phases_and_two_seeds_of_two_ranks_end_as_those_of_one_process(
     nothing_left(two_cores)
 
 
-@pytest.mark.slow
 def test_a_rank_killed_and_a_driver_killed_change_nothing(two_cores, alone, photographs, tmp_path):
     """Each time the trial goes on from its last checkpoint, and the ranks of the dead one are gone."""
     shutil.copytree(alone.storage / "warm", tmp_path / "warm")
@@ -234,7 +235,6 @@ def test_a_rank_killed_and_a_driver_killed_change_nothing(two_cores, alone, phot
     nothing_left(two_cores)
 
 
-@pytest.mark.slow
 def test_the_ranks_of_a_stopped_trial_make_room_for_the_next(two_cores, alone, photographs, tmp_path):
     from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 

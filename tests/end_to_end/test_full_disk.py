@@ -119,6 +119,7 @@ def test_a_journal_waits_in_memory_for_room(disk):
     journal.close()
 
 
+@pytest.mark.slow  # half a minute
 def test_an_export_and_a_promotion_on_a_full_disk(disk, storage, capsys):  # noqa: F811
     sweep(storage, "demo", 1.0)
     promote(CandidateSource(str(storage), "demo"))

@@ -72,7 +72,6 @@ def two(tmp_path_factory):
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_two_processes_end_as_one_does(two, case):
     alone = trained(*case, ALONE)
@@ -80,12 +79,10 @@ def test_two_processes_end_as_one_does(two, case):
         torch.testing.assert_close(ended[case], alone, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.slow
 def test_what_is_not_finite_on_one_rank_stops_all_at_the_same_step_and_term(two):
     assert [ended["diverged"] for ended in two] == [(2, "discriminator")] * 2
 
 
-@pytest.mark.slow
 def test_ranks_agree_on_a_flag_and_on_a_sum(two):
     assert [ended["any"] for ended in two] == [(True, False, 1.5)] * 2
 
