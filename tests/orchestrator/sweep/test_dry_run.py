@@ -1,0 +1,77 @@
+"""A plan before anything is trained: where its steps are timed, and hours and price of the five stages."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from experiments import recipes, spaces
+from orchestrator.cluster.capacity import Capacity
+from orchestrator.sweep import clock, cost_estimate, dry_run
+from orchestrator.sweep.cost_estimate import Costs, Timing
+from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.request import Request
+
+COSTS = Costs(1_000, psnr_step=0.02, gan_step=0.05, evaluation=2.0)
+CLUSTER = Capacity("the Ray cluster at h:1: 4 nodes, 16 GPUs, 64 CPU cores now", False, 4, 64, 16)
+
+
+@pytest.fixture
+def described(monkeypatch):
+    """A function that returns the lines of a dry run of recipe srgan_8 over space full, and who was timed."""
+    asked = []
+
+    class Images(list):
+        digest, location = "d", "shards"
+        manifest = SimpleNamespace(name="mine", notes={}, rejected=0, splits={})
+
+    def make_plan(request, space, resume):
+        images = {role: Images(range(n)) for role, n in (("train", 500), ("val", 64), ("test", 64))}
+        storage = SimpleNamespace(exists=lambda name: False)
+        plan = SweepPlan(request.filled(space), space, storage, images)
+        plan.find_architectures(resume)
+        return plan
+
+    def time_costs(plan, capacity=None, *, one=False):
+        asked.append(capacity)
+        return Timing(COSTS, COSTS, [COSTS] * len(plan.architectures), start=10.0)
+
+    @contextmanager
+    def connected(address):
+        yield CLUSTER
+
+    for module in (cost_estimate, clock):
+        monkeypatch.setattr(module, "time_costs", time_costs)
+    monkeypatch.setattr(cost_estimate, "forecast_gib", lambda config: 2.0)
+    monkeypatch.setattr(cost_estimate, "largest_config", lambda plan: None)
+    monkeypatch.setattr(clock, "step_flops", lambda config, phase: {"psnr": 1.0, "gan": 3.0}[phase])
+    monkeypatch.setattr(dry_run, "make_plan", make_plan)
+    monkeypatch.setattr(dry_run, "measure_architectures", lambda plan, capacity: [])
+    monkeypatch.setattr(dry_run.connect, "reach", lambda address: None)
+    monkeypatch.setattr(dry_run.connect, "connect", connected)
+    request = Request(config=recipes.build("srgan_8"), name="s", price_per_gpu_hour=2.0)
+
+    def describe(**options):
+        lines = dry_run.describe_plan(replace(request, **options), spaces.build("full"), False)
+        return lines, asked
+
+    return describe
+
+
+def test_on_a_cluster_its_workers_are_timed_and_each_stage_has_hours_and_a_price(described):
+    lines, asked = described(address="h:1")
+    assert asked == [CLUSTER]
+    time = next(line for line in lines if line.startswith("time "))
+    assert f"h on {CLUSTER.description}, 16 at once: warm " in time
+    stages = [part.split()[0] for part in time.split(": ")[-1].split("; ")[0].split(", ")]
+    assert stages == ["warm", "screen", "repeat", "confirm", "test"]
+    assert time.count("(cost ") == 5 and "GPU-hours, cost " in time and time.endswith("at 2 an hour")
+
+
+def test_here_this_machine_is_timed_and_hours_decide_the_sizes(described):
+    lines, asked = described(hours=1.0, planned="run.psnr_steps run.gan_steps trials")
+    assert asked == [None, None]
+    assert lines[0].startswith("recipe   srgan_8 over space full: ")
+    assert lines[1].startswith("hours    1 h: 0.0 of 60 minutes are over; then minutes of warm ")
+    assert not any(line.startswith("screen   64 trials") for line in lines)
