@@ -61,6 +61,7 @@ PRIVATE_RAY_IN_STRINGS = (
     "ray._raylet.GcsClient",
     "ray._raylet.InnerGcsClient.drain_node",
     "ray.tune.tune.TuneController",
+    "ray.tune.tune.air_usage.tag_callbacks",
 )
 """What else is used: in a process of its own (cluster.connect), by attribute (trial.preemption), rebound."""
 MAX_LINES = 300

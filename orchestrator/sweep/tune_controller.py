@@ -79,6 +79,9 @@ class UpsweepTuneController(TuneController):
 def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], int]) -> Iterator[None]:
     """Make Tuner.fit use UpsweepTuneController within the block; Tune has no public way to choose one.
 
+    Nor does it then count callbacks for its usage statistics, for which it would import MLflow: that takes
+    seconds and memory of the driver, and the statistics are off.
+
     Raises:
         RuntimeError: the block ended, but Ray constructed another controller: snapshots would not be whole.
     """
@@ -88,12 +91,15 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
 
     Controller.keep = staticmethod(keep)  # type: ignore[assignment]
     Controller.slots = staticmethod(slots)  # type: ignore[assignment]
-    original = ray.tune.tune.TuneController
+    usage: Any = ray.tune.tune.air_usage
+    original, count = ray.tune.tune.TuneController, usage.tag_callbacks
     ray.tune.tune.TuneController = Controller  # type: ignore[misc]
+    usage.tag_callbacks = lambda callbacks: False
     try:
         yield
     finally:
         ray.tune.tune.TuneController = original  # type: ignore[misc]
+        usage.tag_callbacks = count
     if not Controller.constructed:
         raise RuntimeError(
             f"Ray {ray.__version__} no longer takes its controller from ray.tune.tune.TuneController; "

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from unittest.mock import MagicMock
 
 import pytest
 import ray
+from helpers.paths import ROOT
 from ray import tune
 from ray.tune import Experiment
 from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchGenerator
@@ -69,6 +72,24 @@ def test_a_damaged_snapshot_is_a_sentence_and_deletes_nothing(tmp_path):
     storage.write_bytes("s/tune/screen.snapshot", whole)
     assert restore_snapshot(storage, "s/tune/screen.snapshot", "s/tune/screen")
     assert storage.listing("s/tune/screen") == ["experiment_state-1.json"]
+
+
+def test_tune_counts_no_callbacks_for_which_it_would_import_mlflow():
+    """In a process of its own: here other tests have imported it."""
+    code = """
+import sys, ray.tune.tune
+from orchestrator.sweep.tune_controller import using_upsweep_controller
+try:
+    with using_upsweep_controller(lambda snapshot: None, lambda: 1):
+        ray.tune.tune.air_usage.tag_callbacks([ray.tune.Callback()])
+except RuntimeError:
+    pass  # no controller was made
+before = "mlflow" in sys.modules
+ray.tune.tune.air_usage.tag_callbacks([ray.tune.Callback()])
+print(before, "mlflow" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_another_controller_than_ours_is_an_error():
