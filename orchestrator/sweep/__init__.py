@@ -5,6 +5,9 @@ resume           the request of a new sweep, and of one that is resumed
 checks, plan     checks before anything is spent; stages, rungs and warm starts
 latency          latency and memory of architectures; those too slow to train
 cost_estimate    hours and cost of a plan, from timed steps
+dry_run          the lines of --dry-run
+hours, clock     sizes that fit into --hours (pure functions); measured times and new sizes before each stage
+fit_images       crops and losses of the photos recipes, from the images
 run              run_sweep
 context          SweepContext, what the stages share
 stages, stage    the order of the stages; one stage's designs and names
