@@ -7,8 +7,8 @@ ignores SIGHUP (started with nohup) goes on.
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -56,6 +56,39 @@ def kept_for_children() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def acknowledged(say: Callable[[], None]) -> Iterator[None]:
+    """Call `say` from another thread at the first request to stop within the block, whoever handles it.
+
+    What handles it (Ray Tune, for one) may take seconds before it acts. Does nothing outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)  # Python writes each signal's number
+
+    def watch() -> None:
+        told = False
+        while number := os.read(reading, 1)[0]:
+            if not told and number in (signal.SIGINT, *SIGNALS):
+                told = True
+                with suppress(OSError):  # the terminal is gone
+                    say()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.write(writing, b"\0")  # ends the watcher
+        watcher.join()
+        os.close(reading)
+        os.close(writing)
 
 
 def note(number: int) -> None:

@@ -46,6 +46,7 @@ def main() -> int:
 
         print("\n".join(describe_plan(request, space.space, resumed)))
         return 0
+    print(f"sweep {request.name}: opening images, Ray and the record takes some seconds", flush=True)
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted
 

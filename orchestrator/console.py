@@ -77,6 +77,7 @@ class ProgressLine:
         self.tail_seconds: list[float] = []
         """Seconds between the last step and the end of each ended trial: evaluation, image strips, saving."""
         self.stage, self.note = "", ""
+        self.stage_began = self.began
         self.live: Live | None = None
         self.plain_at = 0.0
 
@@ -86,7 +87,9 @@ class ProgressLine:
             self.live.__enter__()
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None:
+            self._end_stage()
         if self.live is not None:
             self.live.__exit__(None, None, None)
             self.live = None
@@ -104,9 +107,23 @@ class ProgressLine:
             self.slots = slots
 
     def begin(self, stage: str) -> None:
-        """Start a stage."""
-        self.stage, self.note = stage, ""
+        """Start a stage, or the next part of it; a stage that is over leaves a line."""
+        if stage != self.stage:
+            self._end_stage()
+            self.stage, self.note, self.stage_began = stage, "", time.monotonic()
         self.show()
+
+    def _end_stage(self) -> None:
+        """Print the line that a stage leaves: its runs, its time and the best of it."""
+        if not self.stage:
+            return
+        runs = len(self.finished.get(self.stage, ()))
+        words = f": {runs} run{'s' * (runs != 1)}" if self.stage in self.finished else ""
+        passed = format_duration(time.monotonic() - self.stage_began)
+        line = Text(f"{self.stage} done", "green")
+        line.append(printable(f"{words} in {passed}{f' | {self.note}' if self.note else ''}"), "default")
+        self.console.print(line, soft_wrap=True)
+        sys.stdout.flush()
 
     def step(self, trial: str, phase: str, step: int, seconds: float) -> None:
         """Record that a trial of this stage has done `step` steps of `phase` after `seconds` of its life."""
@@ -147,7 +164,9 @@ class ProgressLine:
         """Redraw the line; without a terminal, print it every PLAIN_EVERY_S seconds."""
         text = self.line()
         if self.live is not None:
-            self.live.update(Text(text))
+            line = Text(text, no_wrap=True, overflow="ellipsis")  # a second row would stay when it is redrawn
+            line.stylize("bold cyan", 0, len(self.stage))
+            self.live.update(line)
         elif time.monotonic() - self.plain_at > PLAIN_EVERY_S:
             self.plain_at = time.monotonic()
             self.say(text)

@@ -41,7 +41,8 @@ def model_card(
             "## Where it comes from",
             _origin(sweep, row, facts),
             "## Use",
-            f"Input and output are float32 (N, {pixels.channels}, H, W), {_bands(pixels)}, any size. "
+            f"Input and output are float32 (N, {pixels.channels}, H, W), {_bands(pixels)}, any size; "
+            "another type, such as a photograph of uint8, is refused, and converted as below. "
             "`extra_files/` holds `generator.safetensors` and `config.json` to continue training.",
             _snippet(model, pixels),
         ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from datasets import stopping
 from orchestrator import provenance
 from orchestrator.cluster import connect
 from orchestrator.cluster.capacity import Capacity
@@ -50,6 +51,7 @@ from trainers.config import flatten
 
 Say = Callable[[str], Any]
 TAGS = ("recipe", "space", "seed", "command", "commit", "hardware", "place")
+STOPPING = "stopping: every running trial saves a checkpoint; this takes some seconds"
 RESULT_TAGS = ("status", "pick", "pick_design", "pick_reason", "cpu_hours", "gpu_hours", "cost")
 
 
@@ -162,7 +164,11 @@ def _run_all_stages(
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of all stages, and the entries of sweep.json that result from them."""
     slots = capacity.slots(plan.request.gpus, plan.request.ranks)
-    with ProgressLine(plan.stages(), slots) as progress, removing_orphans():
+    with (
+        ProgressLine(plan.stages(), slots) as progress,
+        stopping.acknowledged(lambda: progress.say(STOPPING)),
+        removing_orphans(),
+    ):
         evaluator = plan.val_evaluator(torch.device("cpu"))
         bicubic = evaluator.measure_resizer("bicubic").summary
         context = SweepContext(

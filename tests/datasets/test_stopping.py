@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
 from helpers.paths import ROOT
 
+from datasets import stopping
 from datasets.errors import disk_trouble
 
 COMMAND = textwrap.dedent("""
@@ -108,3 +110,19 @@ def test_a_disk_that_cannot_be_written_is_a_sentence(error, sentence):
         raise KeyError("wrapped") from error
     except KeyError as outer:
         assert disk_trouble(outer) == disk_trouble(error)
+
+
+def test_a_request_to_stop_is_acknowledged_at_once_though_its_handler_waits():
+    """The handler belongs to another, as to Ray Tune, and acts later; one sentence is enough."""
+    heard = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        count = []
+        with stopping.acknowledged(lambda: (count.append(1), heard.set())):
+            assert not heard.wait(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert heard.wait(30)
+            os.kill(os.getpid(), signal.SIGINT)
+        assert count == [1] and signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -125,3 +125,31 @@ def test_without_a_terminal_a_line_now_and_then():
         for step in range(20):
             p.step("a", "psnr", step, step / 10)
     assert out.getvalue().count("\n") <= 2, "not one line per report"
+
+
+def test_a_stage_that_is_over_leaves_a_line_and_one_that_failed_leaves_none():
+    out = io.StringIO()
+    with pytest.raises(KeyError):
+        with ProgressLine(PLAN, 1, Console(file=out, force_terminal=False, width=60)) as p:
+            p.begin("warm")
+            p.step("a", "psnr", 100, 10.0)
+            p.end("a")
+            p.note = "best swd 137.6 at 29.43 dB (bicubic swd 166.1 at 28.91 dB)"
+            p.begin("warm")
+            p.begin("screen")
+            raise KeyError
+    lines = [line for line in out.getvalue().splitlines() if " done" in line and "left" not in line]
+    (line,) = lines
+    assert line.startswith("warm done: 1 run in 0:0") and line.endswith("(bicubic swd 166.1 at 28.91 dB)")
+    with ProgressLine(PLAN, 1, Console(file=out, force_terminal=False)) as p:
+        p.begin("test")
+    assert out.getvalue().splitlines()[-1].startswith("test done in 0:0")
+
+
+def test_colours_are_for_terminals_alone():
+    for terminal in (True, False):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=terminal, width=40, _environ={"TERM": "xterm-256color"})
+        with ProgressLine(PLAN, 1, console) as p:
+            p.begin("warm")
+        assert ("\x1b[" in out.getvalue()) == terminal

@@ -1,6 +1,7 @@
 """The cost of a network as it is used for inference: parameters, multiply-accumulates, latency."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -71,32 +72,50 @@ class InferenceCost:
         return f"{self.ms:.3g} ms and {self.memory_mb:.3g} MB at {self.px}x{self.px} on {self.device}"
 
 
-@torch.inference_mode()
 def inference_cost(network: nn.Module, scale: int, px: int = 256) -> InferenceCost:
     """Return what one `px` x `px` output costs on the network's device."""
     device = next(network.parameters()).device
+    threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+    ms = latency_ms(network, scale, px)
+    return InferenceCost(ms, peak_mb(network, scale, px), px, describe_device(device) + threads)
+
+
+@torch.inference_mode()
+def peak_mb(network: nn.Module, scale: int, px: int = 256) -> float:
+    """Return the most megabytes of tensors at once for one `px` x `px` output, its weights included."""
     used = deployed(network)
     with LiveBytes() as live:
         for tensor in (*used.parameters(), *used.buffers()):
             live.count(tensor)
+        device = next(network.parameters()).device
         used(torch.rand(1, bands_of(network), px // scale, px // scale, device=device))
-    threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
-    ms = latency_ms(network, scale, px)
-    return InferenceCost(ms, live.peak / 1e6, px, describe_device(device) + threads)
+    return live.peak / 1e6
+
+
+def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5) -> float:
+    """Return the median milliseconds of one `side` x `side` output on the network's device, warmed up."""
+    return latencies_ms([network], scale, side, repeats)[0]
 
 
 @torch.inference_mode()
-def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5) -> float:
-    """Return the median milliseconds of one `side` x `side` output on the network's device, warmed up."""
-    network = deployed(network)
-    device = next(network.parameters()).device
-    x = torch.rand(1, bands_of(network), side // scale, side // scale, device=device)
-    network(x)
-    times = []
-    for _ in range(repeats):
-        wait_for_device(device)
-        start = time.perf_counter()
-        network(x)
-        wait_for_device(device)
-        times.append(time.perf_counter() - start)
-    return 1000 * float(np.median(times))
+def latencies_ms(networks: Sequence[nn.Module], scale: int, side: int = 256, repeats: int = 5) -> list[float]:
+    """Return the median milliseconds of one `side` x `side` output of each network, warmed up.
+
+    The networks, which are on one device, take turns: what else runs on the machine slows all of them alike,
+    and one network under two names has nearly one latency.
+    """
+    ready = [deployed(network) for network in networks]
+    if not ready:
+        return []
+    device = next(ready[0].parameters()).device
+    inputs = [torch.rand(1, bands_of(n), side // scale, side // scale, device=device) for n in ready]
+    times: list[list[float]] = [[] for _ in ready]
+    for turn in range(repeats + 1):
+        for network, x, own in zip(ready, inputs, times, strict=True):
+            wait_for_device(device)
+            start = time.perf_counter()
+            network(x)
+            wait_for_device(device)
+            if turn:  # the first one warms up
+                own.append(time.perf_counter() - start)
+    return [1000 * float(np.median(own)) for own in times]

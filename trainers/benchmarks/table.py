@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from datasets.errors import UserError
-from trainers.benchmarks.cost import gmacs, inference_cost, parameters
+from trainers.benchmarks.cost import gmacs, latencies_ms, parameters, peak_mb
 from trainers.benchmarks.formats import Block, TableRow, csv_text, latex, results_markdown
 from trainers.benchmarks.sets import TestSet
 from trainers.evaluate import RESIZERS, Evaluation, Evaluator
@@ -66,8 +66,9 @@ def measure_all(
         for model in models:
             say(f"{model.name} on {test_set.name} ({len(test_set.pairs)} images)")
             measured[model.name, test_set.name] = evaluator.measure(model.network)
+    latencies = latencies_ms([m.network for m in models], scale)
     rows = [_row(name, {}, measured) for name in RESIZERS] + [
-        _row(m.name, _costs(m), measured) for m in models
+        _row(m.name, _costs(m, ms), measured) for m, ms in zip(models, latencies, strict=True)
     ]
     protocols = {f"{s} {m}": text for (_, s), e in measured.items() for m, text in e.protocol.items()}
     title = f"measured here, x{scale}, {device.type}"
@@ -80,13 +81,12 @@ def _check_names(*groups: list[str]) -> None:
             raise UserError(f"two columns or rows would be called {min(twice)}; name one as NAME=...")
 
 
-def _costs(model: Model) -> dict[str, float]:
-    cost = inference_cost(model.network, model.scale)
+def _costs(model: Model, latency_ms: float) -> dict[str, float]:
     return {
         "params": parameters(model.network),
         "gmacs": gmacs(model.network, model.scale),
-        "latency_ms": cost.ms,
-        "memory_mb": cost.memory_mb,
+        "latency_ms": latency_ms,
+        "memory_mb": peak_mb(model.network, model.scale),
     }
 
 

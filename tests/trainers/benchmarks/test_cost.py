@@ -4,7 +4,7 @@ import pytest
 from helpers.tiny import tiny
 from torch import nn
 
-from trainers.benchmarks.cost import gmacs, inference_cost, latency_ms, parameters, step_flops
+from trainers.benchmarks.cost import gmacs, inference_cost, latencies_ms, latency_ms, parameters, step_flops
 from trainers.config import GeneratorConfig
 from trainers.models import build_generator
 
@@ -41,3 +41,17 @@ def test_operations_of_an_update_grow_with_the_crop_and_with_the_discriminator()
     assert step_flops(small, "gan") > step_flops(small, "psnr")
     batch = tiny(generator__norm="none", data__batch_size=8)
     assert step_flops(batch, "gan") == step_flops(small, "gan"), "of one crop"
+
+
+def test_networks_take_turns_so_that_a_busy_moment_slows_all_alike():
+    calls = []
+
+    class Named(nn.Conv2d):
+        def forward(self, x):
+            calls.append(self.padding[0])
+            return super().forward(x)
+
+    networks = [Named(3, 3, 2 * k + 1, padding=k) for k in (1, 2)]
+    assert all(ms > 0 for ms in latencies_ms(networks, 1, side=16, repeats=3))
+    assert calls == [1, 2] * 4, "one round warms up"
+    assert latencies_ms([], 4) == []
