@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.results.trial_report import Curve, Status, TrialReport
 from trainers.objectives import Objectives
+from trainers.state import RUNG_WINDOW
 
 LOADER_BOUND = 0.2  # share of a trial's time spent waiting for data
 WHOLE = {
@@ -43,6 +44,19 @@ def remarks(
     if wait > LOADER_BOUND:
         notes.append(f"loader-bound: {wait:.0%} of its time it waited for data")
     return notes
+
+
+def reached_at(report: TrialReport, curve: Curve, metrics: Sequence[str]) -> int:
+    """Return the step at which a trial reached what it is ranked by, a median of the evaluations up to there.
+
+    The last step if no such median is found, as in the PSNR phase or of a trial without evaluations.
+    """
+    own = [c for c in curve if c["phase"] == report.phase]
+    for count in range(1, len(own) + 1):
+        window = own[max(0, count - RUNG_WINDOW) : count]
+        if all(statistics.median(c[m] for c in window) == report.ranked.get(m) for m in metrics):
+            return int(own[count - 1]["step"])
+    return report.step
 
 
 def _still_improving(values: Sequence[float]) -> bool:

@@ -118,3 +118,10 @@ def _counts(rows: list[Row]) -> dict[str, int]:
     counts["screened_out"] = sum(r["rung"] is not None for r in rows)
     counts["diverged"] = sum(r["diverged"] for r in rows)
     return counts
+
+
+def pick_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Return the mean metrics of the picked design over its seeds, on test if that was opened, else on val."""
+    design = next((d for d in facts["designs"] if facts["pick"] in d["trial_ids"]), None)
+    values = (design["test"] or design["val"]) if design else {}
+    return {name: value for name, value in values.items() if "/" not in name}

@@ -38,7 +38,7 @@ from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
 from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
 from orchestrator.sweep.request import Request
-from orchestrator.sweep.result import sweep_result
+from orchestrator.sweep.result import pick_metrics, sweep_result
 from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts
 from orchestrator.sweep.stage_runner import Interrupted
 from orchestrator.sweep.stages import run_stages
@@ -220,7 +220,8 @@ def _finish(
     write_facts(storage, name, facts)
     folder = request.work_dir / name
     report = _write_report(storage, folder)
-    record.finish({k: facts[k] for k in RESULT_TAGS}, [str(report), str(folder / LEADERBOARD)])
+    files = [str(report), str(folder / LEADERBOARD)]
+    record.finish({k: facts[k] for k in RESULT_TAGS}, files, pick=pick_metrics(facts))
     delivered = record.close()
     _add_run_ids(record, rows, facts)
     write_rows(storage, name, rows)
@@ -242,6 +243,7 @@ def _add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) ->
         of = row["of"] if row["stage"] == "test" else ""  # its run is that of the network that was measured
         stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
         row["mlflow_run_id"] = record.run_id(stage, trial_id) or row.get("mlflow_run_id")
+    facts["experiment_id"] = record.writer.experiment_id() or facts.get("experiment_id")
     facts["parent_run_id"] = record.writer.run_ids().get(facts["name"]) or facts.get("parent_run_id")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from datasets.errors import UserError, disk_trouble
 from orchestrator.results.leaderboard import use_best_checkpoint
+from orchestrator.results.outcome import reached_at
 from orchestrator.results.row import EndedTrial, Row, cost_of, make_row
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.search.labels import design_of, label, settings_of
@@ -97,12 +98,24 @@ class StageObserver:
         if context.clock:
             context.clock.learn([row])
         picture = context.storage.fetch_file(strip, context.request.work_dir) if drawn else None
+        if self.stage.name == "confirm":
+            row = use_best_checkpoint(row, context.objectives)
         cost = {k: row[k] for k in ("gpu_hours", "cpu_hours", "cost")}  # type: ignore[literal-required]
+        metrics = context.row_context.metrics
+        step = row.get("chosen_step") or reached_at(ended.report, ended.curve, metrics[:2])
+        best = {m: row["metrics"][m] for m in metrics if m in row["metrics"] and not row["diverged"]}
         context.record.end_trial(
-            row["stage"], trial_id, row["verdict"], cost, picture, row["checkpoint"], failed=bool(ended.error)
+            row["stage"],
+            trial_id,
+            row["verdict"],
+            cost,
+            picture,
+            row["checkpoint"],
+            failed=bool(ended.error),
+            best=(step, best),
         )
         context.progress.end(tune_id)
-        return use_best_checkpoint(row, context.objectives) if self.stage.name == "confirm" else row
+        return row
 
     def on_search_saved(self, study: Any) -> None:
         """Export the study for optuna-dashboard, now and then."""

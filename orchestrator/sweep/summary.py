@@ -53,9 +53,13 @@ def _pick(facts: Mapping[str, Any]) -> str:
 
 def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
     name, store = facts["name"], shlex.quote(tracking_uri(facts, Path(storage.root)))
+    uri, number = tracking_uri(facts, Path(storage.root)), facts.get("experiment_id")
+    runs = f"/#/experiments/{number}/runs?workflowType=machine_learning" if number else ""
+    started = f"make ui   (or: mlflow ui --backend-store-uri {store})"
+    started += f", then http://127.0.0.1:5000{runs}" if runs else ""
     lines = [
         f"report:  {storage.root}/{name}/report.html",
-        f"MLflow:  make ui   (or: mlflow ui --backend-store-uri {store})",
+        f"MLflow:  {uri + runs if uri.startswith('http') else started}",
     ]
     promote = f"promote: python experiments/promote.py {name}{storage_option(storage)}"
     return [*lines, promote] if facts["pick"] else lines

@@ -39,6 +39,7 @@ class Delivery:
         self.experiment_id = get_or_create_experiment(
             self.client, experiment, artifact_root(tracking_uri, spool_dir)
         )
+        atomic_json(spool_dir / "experiment.json", {"id": self.experiment_id}, durable=False)
         self.deduplicator = Deduplicator()
         self.run_ids: dict[str, str] = {}
         self._pending: tuple[list[Entry], int] | None = None

@@ -1,5 +1,6 @@
 """The driver's entries: one MLflow run per sweep, trial and seed, all delivered by one writer process."""
 
+import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,18 @@ from pyarrow import parquet
 from orchestrator.tracking.journal import Entry, Journal
 from orchestrator.tracking.run_key import experiment_name, run_key
 from orchestrator.tracking.writer import Writer
+
+NOTE = "mlflow.note.content"
+"""Tag that MLflow shows as the description of a run."""
+SWEEP_NOTE = (
+    "The answer and its evidence are in report.html among the artifacts; below is a run per trial. "
+    "pick/METRIC: the picked design, mean over its seeds, on test if that was opened."
+)
+TRIAL_NOTE = (
+    "best/METRIC is what the sweep judges: the best checkpoint so far (a median of three evaluations when "
+    "screened and repeated), at the step where it was reached. val/METRIC is the learning curve, whose last "
+    "value may be worse. test/METRIC was measured once, on other images."
+)
 
 
 class SweepRecord:
@@ -25,7 +38,8 @@ class SweepRecord:
         """Start the writer process and the parent run; `images` maps roles to image sets."""
         self.writer.start()
         journal = self._journal(self.sweep)
-        journal.start(self.sweep, params, tags)
+        about = {NOTE: SWEEP_NOTE, "mlflow.source.name": str(tags.get("command") or "upsweep.sweep")}
+        journal.start(self.sweep, params, {**tags, **about, "mlflow.user": _user()})
         for role, image_set in images.items():
             journal.input(image_set.name, image_set.digest, image_set.name, role)
         self.writer.append(journal.drain())
@@ -46,6 +60,11 @@ class SweepRecord:
         journal = self._journal(run_key(self.sweep, stage, trial_id))
         seed = f" seed {config['run.seed']}" if stage in ("repeat", "confirm") else ""
         tags = {"stage": stage, "design": design, "seed": config["run.seed"], "trial_id": trial_id}
+        tags |= {
+            NOTE: TRIAL_NOTE,
+            "mlflow.source.name": f"sweep {self.sweep}, {stage}",
+            "mlflow.user": _user(),
+        }
         journal.start(f"{stage} {design}{seed}", config, tags, parent_key=self.sweep)
         self.writer.append(journal.drain())
 
@@ -58,11 +77,17 @@ class SweepRecord:
         strip: Path | None,
         checkpoint: str | None,
         failed: bool,
+        best: tuple[int, Mapping[str, float]] = (0, {}),
     ) -> None:
-        """End a trial's run with its verdict, cost and image strip."""
+        """End a trial's run with its verdict, cost and image strip.
+
+        `best` are the step and the metrics by which the sweep judges the trial, logged as best/METRIC.
+        """
         journal = self._journal(run_key(self.sweep, stage, trial_id))
         journal.tags({"verdict": verdict} | ({"checkpoint": checkpoint} if checkpoint else {}))
         journal.metrics(0, {f"cost/{k}": v for k, v in cost_metrics(spent).items()})
+        step, judged = best
+        journal.metrics(step, {f"best/{k}": v for k, v in judged.items()})
         if strip:
             journal.artifact(strip, "images")
         journal.end("FAILED" if failed else "FINISHED")
@@ -79,10 +104,23 @@ class SweepRecord:
         journal.artifact(path, "tables")
         self.writer.append(journal.drain())
 
-    def finish(self, tags: Mapping[str, Any], files: Sequence[str], status: str = "FINISHED") -> None:
-        """End the parent run with the sweep's result as tags, costs and files."""
+    def finish(
+        self,
+        tags: Mapping[str, Any],
+        files: Sequence[str],
+        status: str = "FINISHED",
+        pick: Mapping[str, float] | None = None,
+    ) -> None:
+        """End the parent run with the sweep's result as tags, costs and files.
+
+        `pick` are the metrics of the picked design, means over its seeds, logged as pick/METRIC.
+        """
         journal = self._journal(self.sweep)
-        journal.tags(tags)
+        answer = (
+            f"Pick: {tags['pick_design']} ({tags.get('pick_reason')}). " if tags.get("pick_design") else ""
+        )
+        journal.tags({**tags, NOTE: answer + SWEEP_NOTE})
+        journal.metrics(0, {f"pick/{k}": v for k, v in (pick or {}).items()})
         journal.metrics(0, {f"cost/{k}": v for k, v in cost_metrics(tags).items()})
         for path in files:
             journal.artifact(path)
@@ -104,6 +142,14 @@ class SweepRecord:
             name = key.replace("/", "--")
             self.journals[key] = Journal(self.folder / "driver" / f"{name}.jsonl", key)
         return self.journals[key]
+
+
+def _user() -> str:
+    """Return the name of who runs this process, as MLflow shows it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return "unknown"
 
 
 def cost_metrics(values: Mapping[str, Any]) -> dict[str, float]:

@@ -119,6 +119,10 @@ class Writer:
         """Return {run_key: MLflow run id} of the runs created so far."""
         return read_json(self.spool_dir / "runs.json")
 
+    def experiment_id(self) -> str | None:
+        """Return MLflow's id of the experiment; None if the writer process has not reached MLflow yet."""
+        return read_json(self.spool_dir / "experiment.json").get("id")
+
     def close(self, timeout_s: float = 60.0) -> bool:
         """Wait until everything is delivered, then end the process; False after `timeout_s` seconds.
 

@@ -3,8 +3,8 @@
 import pytest
 from helpers.rows import BICUBIC, SWD, report_of
 
-from orchestrator.results.outcome import describe_outcome, remarks
-from orchestrator.results.trial_report import Status
+from orchestrator.results.outcome import describe_outcome, reached_at, remarks
+from orchestrator.results.trial_report import Status, TrialReport
 
 RUNNING, COMPLETE = {"status": Status.RUNNING}, {}
 
@@ -67,3 +67,12 @@ def test_remarks_on_how_a_trial_ran(curve, changes, words):
     assert len(notes) == len(words)
     assert all(note.startswith(w) for note, w in zip(notes, words, strict=True))
     assert describe_outcome("confirm", report_of(), None, "", notes).startswith("confirmed")
+
+
+def test_a_value_is_reached_at_the_end_of_the_window_whose_median_it_is():
+    values = [30.0, 28.0, 26.0, 29.0, 31.0]  # medians: 30, 29, 28, 28, 29
+    curve = [{"phase": "gan", "step": 10 * k, "swd": v} for k, v in enumerate(values)]
+    curve.insert(0, {"phase": "psnr", "step": 500, "swd": 28.0})
+    ranked = TrialReport(phase="gan", step=40, ranked={"swd": 28.0})
+    assert reached_at(ranked, curve, ("swd",)) == 20
+    assert reached_at(TrialReport(phase="gan", step=40, ranked={"swd": 1.0}), curve, ("swd",)) == 40

@@ -2,6 +2,8 @@
 
 import shlex
 
+import pytest
+
 from orchestrator.storage import Storage
 from orchestrator.sweep.summary import FEW, format_summary, resume_command, storage_option
 
@@ -56,6 +58,18 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
         "MLflow:  make ui   (or: mlflow ui --backend-store-uri sqlite:////x/mlflow.db)",
         f"promote: python experiments/promote.py faces --storage {tmp_path}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("sqlite:////x/mlflow.db", "mlflow.db), then http://127.0.0.1:5000/#/experiments/7/runs?"),
+        ("http://host:5001", "MLflow:  http://host:5001/#/experiments/7/runs?"),
+    ],
+)
+def test_mlflow_opens_on_the_runs(tmp_path, uri, said):
+    lines = format_summary(FACTS | {"experiment_id": "7", "tracking_uri": uri}, Storage(str(tmp_path)))
+    assert any(said + "workflowType=machine_learning" in line for line in lines)
 
 
 def test_costs_limits_failures_and_divergences_are_lines_of_their_own(tmp_path):

@@ -33,6 +33,25 @@ def test_the_end_of_a_trial_has_its_verdict_and_costs(told):
     assert of(told, "tags")[0]["tags"] == {"verdict": "screened out", "checkpoint": "s3://b/x"}
 
 
+def test_what_the_sweep_judges_stands_at_its_step_beside_the_learning_curve(told):
+    told.end_trial("screen", "screen-1", "screened", {}, None, None, failed=False, best=(180, {"swd": 90.5}))
+    judged = next(e for e in of(told, "metrics") if "best/swd" in e["values"])
+    assert (judged["step"], judged["values"]) == (180, {"best/swd": 90.5})
+
+
+def test_runs_say_what_they_are_who_made_them_and_what_was_picked(told):
+    told.writer.start = lambda: None
+    told.start({}, {"command": "upsweep sweep --name s"}, {})
+    told.start_trial("screen", "screen-1", "b4", {"run.seed": 0})
+    answer = {"pick_design": "b4", "pick_reason": "better swd by 3"}
+    told.finish(answer, [], pick={"swd": 90.5})
+    tags = [entry["tags"] for entry in of(told, "start")]
+    assert tags[0]["mlflow.source.name"] == "upsweep sweep --name s" and tags[0]["mlflow.user"]
+    assert "best/METRIC is what the sweep judges" in tags[1]["mlflow.note.content"]
+    assert of(told, "tags")[-1]["tags"]["mlflow.note.content"].startswith("Pick: b4 (better swd by 3). The")
+    assert {"pick/swd": 90.5} in [entry["values"] for entry in of(told, "metrics")]
+
+
 def test_without_a_gpu_or_a_price_nothing_costs(told):
     spent = row.cost_of(TrialReport(usage=Usage(7200.0), device="cpu"), 0.0, 3.0)
     told.end_trial("screen", "screen-1", "screened out", spent, None, None, failed=True)
