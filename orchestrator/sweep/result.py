@@ -9,6 +9,7 @@ from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import in_words
 from orchestrator.sweep.context import SweepContext
+from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB, Objectives, front
 
 STAGES = ("warm", "screen", "repeat", "confirm", "test")
@@ -125,3 +126,13 @@ def pick_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
     design = next((d for d in facts["designs"] if facts["pick"] in d["trial_ids"]), None)
     values = (design["test"] or design["val"]) if design else {}
     return {name: value for name, value in values.items() if "/" not in name}
+
+
+def add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> None:
+    """Enter the ids of MLflow's runs, as far as they are known; an id that was entered before stays."""
+    for row in rows:
+        of = row["of"] if row["stage"] == "test" else ""  # its run is that of the network that was measured
+        stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
+        row["mlflow_run_id"] = record.run_id(stage, trial_id) or row.get("mlflow_run_id")
+    facts["experiment_id"] = record.writer.experiment_id() or facts.get("experiment_id")
+    facts["parent_run_id"] = record.writer.run_ids().get(facts["name"]) or facts.get("parent_run_id")

@@ -38,7 +38,7 @@ from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
 from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
 from orchestrator.sweep.request import Request
-from orchestrator.sweep.result import pick_metrics, sweep_result
+from orchestrator.sweep.result import add_run_ids, pick_metrics, sweep_result
 from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts
 from orchestrator.sweep.stage_runner import Interrupted
 from orchestrator.sweep.stages import run_stages
@@ -215,7 +215,7 @@ def _finish(
     Rows come first: whoever reads sweep.json finds the picked trial among them.
     """
     name = request.name
-    _add_run_ids(record, rows, facts)
+    add_run_ids(record, rows, facts)
     write_rows(storage, name, rows)
     write_facts(storage, name, facts)
     folder = request.work_dir / name
@@ -223,7 +223,7 @@ def _finish(
     files = [str(report), str(folder / LEADERBOARD)]
     record.finish({k: facts[k] for k in RESULT_TAGS}, files, pick=pick_metrics(facts))
     delivered = record.close()
-    _add_run_ids(record, rows, facts)
+    add_run_ids(record, rows, facts)
     write_rows(storage, name, rows)
     write_facts(storage, name, facts)
     _write_report(storage, folder)
@@ -235,16 +235,6 @@ def _finish(
             f"MLflow refused {rejected} entries of the record, the first because of {why}; they are in "
             f"{record.writer.spool_dir / 'rejected.jsonl'}, and the files of the sweep are whole"
         )
-
-
-def _add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> None:
-    """Enter the ids of MLflow's runs, as far as they are known; an id that was entered before stays."""
-    for row in rows:
-        of = row["of"] if row["stage"] == "test" else ""  # its run is that of the network that was measured
-        stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
-        row["mlflow_run_id"] = record.run_id(stage, trial_id) or row.get("mlflow_run_id")
-    facts["experiment_id"] = record.writer.experiment_id() or facts.get("experiment_id")
-    facts["parent_run_id"] = record.writer.run_ids().get(facts["name"]) or facts.get("parent_run_id")
 
 
 def _write_report(storage: Storage, folder: Path) -> Path:
