@@ -315,6 +315,7 @@ def test_without_a_psnr_phase_bicubic_is_what_to_beat(place):
 def test_a_fidelity_sweep_has_no_gan_phase_and_its_pick_is_judged_by_the_gate(place):
     words = ["--trials", "2", "--confirm-top", "1", "--confirm-seeds", "1", "--space", "fidelity_balance"]
     words += ["--run.gan-steps", "0", "--objective.perceptual", "ssim_y", "--objective.delta-db", "3"]
+    words += ["--optim.lr-psnr", "1e-3"]  # the recipe's: the space varies it
     done = place.run("sweep.py", "--name", "fidelity", *TINY, *words)
     assert done.returncode == 0, done.stderr
     assert "screen   2 trials of up to 60 PSNR steps" in done.stdout
