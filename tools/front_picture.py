@@ -1,6 +1,6 @@
 """Make docs/images/front.png: a portrait enlarged four times by bicubic and by networks of runs.
 
-    python tools/front_picture.py "warm start=runs/train/faces/checkpoints/psnr-00001500" "ours=runs/train/faces"
+    python tools/front_picture.py "ours, PSNR phase=runs/train/faces/checkpoints/psnr-00001500"
 
 The portrait is scikit-image's `astronaut` (NASA, public domain), on which no network was trained.
 """
