@@ -198,7 +198,10 @@ def _prepare_compiler(config: TrainConfig) -> None:
     """
     torch._dynamo.reset()
     # simultaneous updates differentiate D(fake) for both networks: its saved tensors must outlive the first
-    torch._functorch.config.donated_buffer = config.optim.update_order != "simultaneous"  # type: ignore[attr-defined]
+    donated = config.optim.update_order != "simultaneous"
+    torch._functorch.config.donated_buffer = donated  # type: ignore[attr-defined]
+    # torch's caches do not know that flag: a backward pass made for d_first would overwrite them
+    torch.compiler.config.cache_key_tag = f"donated={donated}"
 
 
 def _absent(*_: Tensor) -> Tensor:
