@@ -8,6 +8,8 @@ from trainers.config import GeneratorConfig
 from trainers.inference import onnx_files
 from trainers.inference.onnx_files import OnnxNetwork, write_onnx
 from trainers.models import build_generator
+from trainers.weight_import import import_generator
+from trainers.weights import store
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 
@@ -40,6 +42,16 @@ def test_branches_for_training_do_not_reach_the_file(tmp_path):
     write_onnx(network(SPAN), SPAN, tmp_path / "span.onnx")
     nodes = onnx.load(tmp_path / "span.onnx").graph.node
     assert sum(node.op_type == "Conv" for node in nodes) == 22  # SPAN's 20 merged, conv_cat and the upsampler
+
+
+@pytest.mark.slow
+def test_the_published_span_is_read_back_within_rounding(tmp_path):
+    if store.present("span_x4") is None:
+        pytest.skip("no weights span_x4: run python experiments/fetch_weights.py span_x4")
+    config, weights = import_generator(store.find("span_x4"))
+    net = build_generator(config).eval()
+    net.load_state_dict(weights)
+    assert write_onnx(net, config, tmp_path / "span.onnx") < 1e-4, "of white noise it is 0.0075"
 
 
 def test_a_file_that_differs_is_removed_and_other_files_are_refused(tmp_path, monkeypatch):
