@@ -146,7 +146,7 @@ class SweepPlan:
         """Return the plan in words, for --dry-run and the start of a sweep."""
         r = self.request
         total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
-        half = -(-r.repeat_top // 2)
+        half, networks = -(-r.repeat_top // 2), r.confirm_top * r.confirm_seeds
         return [
             self._warm_in_words(),
             self._screen_in_words(),
@@ -156,7 +156,7 @@ class SweepPlan:
             f"confirm  {r.confirm_top} design{'s' * (r.confirm_top != 1)} x {r.confirm_seeds} "
             f"seed{'s' * (r.confirm_seeds != 1)}, "
             f"{self._confirm_warm_in_words()}",
-            f"test     {r.confirm_top * r.confirm_seeds} networks on {len(self.images['test'])} images "
+            f"test     {networks} network{'s' * (networks != 1)} on {len(self.images['test'])} images "
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
             + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
@@ -205,7 +205,8 @@ class SweepPlan:
         if not (run.psnr_steps and run.gan_steps):
             source = self.request.start or run.start_from
             return f"warm     {source} is the warm start of every trial, and what to beat"
-        said = f"warm     {len(self.missing)} PSNR runs of {run.psnr_steps} steps, one per architecture"
+        runs = f"{len(self.missing)} PSNR run{'s' * (len(self.missing) != 1)}"
+        said = f"warm     {runs} of {run.psnr_steps} steps, one per architecture"
         return said + (f" ({kept} more are there already)" if kept else "")
 
     def _screen_in_words(self) -> str:

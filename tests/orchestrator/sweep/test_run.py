@@ -83,7 +83,7 @@ def finished():
 def test_it_says_where_it_runs_what_it_plans_and_what_comes_next(finished):
     said = finished.said
     assert "running on this machine: 1 node, 0 GPUs" in said
-    assert "warm     1 PSNR runs of 60 steps" in said
+    assert "warm     1 PSNR run of 60 steps" in said
     assert "pick: " in said
     assert f"report:  {finished.storage}/tiny/report.html" in said
     assert f"promote: python experiments/promote.py tiny --storage {finished.storage}" in said
