@@ -1,15 +1,26 @@
-"""How a GPU computes: which float32 convolutions may round to TF32, and whether a run repeats to the bit.
+"""How a device computes: which float32 convolutions may round to TF32, and whether a run repeats to the bit.
 
 From Ampere on, torch lets cuDNN round the factors of float32 convolutions to TF32 (10 bits of mantissa)
 unless it is told otherwise. Here run.precision decides that for training, and everything that is measured is
-computed without TF32. A CPU has none of these settings.
+computed without TF32. A CPU has none of these settings; its number of threads decides the last bits of sums.
 """
 
 import os
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from trainers.config import RunConfig
+
+
+def use_threads(count: int) -> None:
+    """Compute with `count` CPU threads in this process from now on, in torch and in numpy's matrix products.
+
+    Another number of threads sums in another order. Here, and not in a variable of the shell that started the
+    process, because results must be equal to the bit whoever starts it.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count, user_api="blas")
 
 
 class Numerics:

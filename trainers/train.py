@@ -24,6 +24,7 @@ from trainers.device import pick_device
 from trainers.distributed import Ranks
 from trainers.evaluate import Evaluator
 from trainers.monitor import FolderMonitor, Monitor, SilentMonitor
+from trainers.numerics import use_threads
 from trainers.objectives import Objectives, measured_metrics
 from trainers.state import Diverged
 from trainers.training import TrainingRun
@@ -48,7 +49,7 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
     _require_same_settings(config, out)
     device = pick_device(config.run.device)
     if config.run.threads:
-        torch.set_num_threads(config.run.threads)
+        use_threads(config.run.threads)
     with distributed.joined(device) as (ours, device), _sigterm() as stop, ExitStack() as stack:
         loader, evaluator = _inputs(config, work_dir, also, device, ours)
         leader = FolderMonitor(out, config)

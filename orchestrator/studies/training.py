@@ -26,6 +26,7 @@ from trainers.benchmarks.cost import latency_ms, parameters
 from trainers.config import TrainConfig
 from trainers.inference.interpolation import interpolate
 from trainers.monitor import FolderMonitor
+from trainers.numerics import use_threads
 from trainers.state import Diverged, History, TrainState
 from trainers.training import TrainingRun
 
@@ -98,7 +99,7 @@ def run_training(job: TrainingJob) -> None:
     if is_done(folder):
         return
     if job.threads:
-        torch.set_num_threads(job.threads)
+        use_threads(job.threads)
     folder.mkdir(parents=True, exist_ok=True)
     began, cpu_began = time.monotonic(), time.process_time()
     result = _train_and_measure(job)

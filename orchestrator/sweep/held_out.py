@@ -28,6 +28,7 @@ from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS
 from trainers.metrics.artifacts import grid_detail
 from trainers.metrics.image_view import View, Views
+from trainers.numerics import use_threads
 from trainers.objectives import Objectives
 from trainers.sentinels import GRID_LIMIT, STRENGTHS, edit, strongest
 
@@ -146,7 +147,7 @@ def _device(config: TrainConfig, held_out: HeldOutImages) -> torch.device:
     device = worker_device(config.run.device)
     limit_memory(device, held_out.gpus)
     if device.type == "cpu":
-        torch.set_num_threads(1)
+        use_threads(1)
     return device
 
 

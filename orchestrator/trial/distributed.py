@@ -35,6 +35,7 @@ from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from orchestrator.trial.trial import run_opened
 from trainers.config import TrainConfig
 from trainers.distributed import Ranks
+from trainers.numerics import use_threads
 
 DRIVER = {"cpu": 0, "node:__internal_head__": 0.001}
 """Resources of the driver; the head of every Ray cluster has 1 of the latter."""
@@ -97,7 +98,7 @@ class Trainer(TorchTrainer):
 def _run_rank(settings: dict[str, Any]) -> None:
     """Run one rank of a trial; Ray Train calls this in each process."""
     trial_id, config, spec, lineage = settings["trial"]
-    torch.set_num_threads(spec.threads or torch.get_num_threads())
+    use_threads(spec.threads or torch.get_num_threads())
     reporter = ActorReporter(settings["actor"], settings["pointer"])
 
     def open_context() -> TrialContext:

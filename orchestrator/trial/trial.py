@@ -19,6 +19,7 @@ from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from trainers import checkpoint
 from trainers.config import TrainConfig, override
 from trainers.device import DeviceError, is_out_of_memory, release_memory
+from trainers.numerics import use_threads
 from trainers.state import Diverged, History, Stopped, TrainState
 from trainers.training import TrainingRun
 
@@ -26,7 +27,7 @@ from trainers.training import TrainingRun
 def run_trial(params: Mapping[str, Any], spec: TrialSpec) -> None:
     """Run one trial in this process; the function that Ray Tune calls."""
     trial_id, config, lineage = identity(params, spec)
-    torch.set_num_threads(spec.threads or torch.get_num_threads())
+    use_threads(spec.threads or torch.get_num_threads())
     reporter = TuneReporter(scratch_of(spec, trial_id))
     run_opened(lambda: TrialContext.open(trial_id, config, spec, lineage), config, spec, reporter)
 

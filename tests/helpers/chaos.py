@@ -25,6 +25,7 @@ from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import generator_weights
 from trainers.config import from_flat
 from trainers.evaluate import Evaluator
+from trainers.numerics import use_threads
 from trainers.objectives import Objectives
 from trainers.state import History
 from trainers.training import TrainingRun
@@ -255,7 +256,7 @@ class Recorder:
 
 def curves_are_their_designs_own(sweep, rows):
     """Assert that each curve, up to its stop, is that of the design when run alone and undisturbed."""
-    torch.set_num_threads(1)
+    use_threads(1)
     device = torch.device("cpu")
     for row in rows:
         config = from_flat(row["config"])

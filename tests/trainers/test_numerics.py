@@ -1,7 +1,12 @@
-"""A GPU's numerical settings: they hold inside their context, and nobody else's are changed."""
+"""A device's numerical settings: they hold inside their context, and nobody else's are changed."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
+from helpers.paths import ROOT
 from helpers.tiny import tiny
 
 from trainers.numerics import measuring_numerics, training_numerics
@@ -51,3 +56,22 @@ def test_a_cpu_has_no_such_settings():
     before = flags()
     with training_numerics(tiny(run__deterministic=False).run, torch.device("cpu")):
         assert flags() == before
+
+
+def test_a_sum_has_the_same_bits_whatever_the_shell_says_of_threads():
+    """Of the size of projections of SWD: the BLAS of numpy sums them in another order with more threads."""
+    code = """
+import hashlib, numpy as np
+from trainers.numerics import use_threads
+use_threads(1)
+draw = np.random.default_rng(0).standard_normal
+a, b = draw((512, 147), dtype=np.float32), draw((147, 3456), dtype=np.float32)
+print(hashlib.sha256((a @ b).tobytes()).hexdigest())
+"""
+    said = set()
+    for threads in ("1", "2", "4"):
+        env = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+        said.add(done.stdout)
+    assert len(said) == 1
