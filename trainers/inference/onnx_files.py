@@ -71,8 +71,8 @@ def write_onnx(generator: nn.Module, config: GeneratorConfig, path: Path, *, hal
     With `half`, weights, input and output are float16.
 
     Raises:
-        UserError: the extra `onnx` is not installed.
-        RuntimeError: the file, read back, differs from the network beyond TOLERANCE.
+        UserError: the extra `onnx` is not installed, or the file, read back, differs from the network beyond
+            TOLERANCE; then it is deleted.
     """
     try:
         import onnx
@@ -113,5 +113,8 @@ def _read_back(path: Path, network: nn.Module, sizes: Any, tolerance: float) -> 
         largest = max(largest, (written(image) - wanted).abs().max().item())
     if not largest <= tolerance:
         path.unlink()
-        raise RuntimeError(f"the ONNX file differs from the network by {largest:.2g} of 1")
+        raise UserError(
+            f"the ONNX file differs from the network by {largest:.2g} of 1, more than {tolerance:g}, and was "
+            f"deleted; export .safetensors or .pth"
+        )
     return largest

@@ -56,7 +56,7 @@ def test_the_published_span_is_read_back_within_rounding(tmp_path):
 
 def test_a_file_that_differs_is_removed_and_other_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_files.OnnxNetwork, "forward", lambda self, x: torch.zeros(()))
-    with pytest.raises(RuntimeError, match="the ONNX file differs from the network by"):
+    with pytest.raises(UserError, match="the ONNX file differs from the network by"):
         write_onnx(network(COMPACT), COMPACT, tmp_path / "net.onnx")
     assert not (tmp_path / "net.onnx").exists()
     (tmp_path / "text.onnx").write_text("hello")
