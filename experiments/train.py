@@ -31,8 +31,9 @@ class TrainOptions:
     --run.psnr-steps is given."""
     start_licence: str = ""
     """Licence of that file, if it states none; it is stored with the run."""
-    metrics: tuple[str, ...] = ("ssim_y",)
-    """Metrics that are measured on val beside the two objectives."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that are measured on val beside the two objectives; if none is given, ssim_y, or ssim of images
+    other than 8-bit RGB."""
     config: cli.Settings = field(default_factory=recipes.demo)
 
 
@@ -50,7 +51,7 @@ def main() -> int:
         config, start = start_in(out, options.start, config, sys.argv[1:], storage, options.start_licence)
         print(f"start: {start.sentence}")
     try:
-        best = train(config, out, storage, options.metrics)
+        best = train(config, out, storage, options.metrics or None)
     except Stopped as stopped:
         print(f"{stopped}; the same command resumes from there", file=sys.stderr)
         return stopping.exit_code()

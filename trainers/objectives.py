@@ -105,6 +105,11 @@ def measured_metrics(config: TrainConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys((o.distortion, o.perceptual, *((CONSISTENCY,) if enlarges else ()))))
 
 
+def similarity(config: TrainConfig) -> str:
+    """Return the metric that is measured beside the objectives unless others are named."""
+    return "ssim_y" if config.data.pixels.is_rgb8 else "ssim"
+
+
 def running_front(curve: Sequence[Mapping[str, float]], config: ObjectiveConfig) -> list[int]:
     """Return the steps of the evaluations on the Pareto front of a run's curve, and the last step."""
     objectives = Objectives.of(config)

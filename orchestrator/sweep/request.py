@@ -30,8 +30,6 @@ RESERVED = (
     "compiled",
     "starts",
 )
-ALSO_MEASURED = {True: "ssim_y", False: "ssim"}
-"""Metric beside the objectives, of 8-bit RGB and of other images."""
 AT_LEAST_0 = (
     "trials",
     "confirm_top",
@@ -221,10 +219,9 @@ class Request:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics to measure: both objectives first."""
-        from trainers.objectives import measured_metrics  # torch: --help and --status need not wait for it
+        from trainers.objectives import measured_metrics, similarity  # torch: --help need not wait for it
 
-        also = ALSO_MEASURED[self.config.data.pixels.is_rgb8]
-        return tuple(dict.fromkeys((*measured_metrics(self.config), also)))
+        return tuple(dict.fromkeys((*measured_metrics(self.config), similarity(self.config))))
 
     @property
     def opponent(self) -> str:
