@@ -97,8 +97,7 @@ class Request:
     ranks_per_trial: int = 0
     """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
     hours: float = 0.0
-    """Hours from the command to its exit; lengths of phases, designs and seeds that are not given follow. 0:
-    recipe and space decide."""
+    """Hours from the command to its exit, which decide sizes that are not given; 0: the recipe's."""
     effort: str = ""
     """A name for --hours: quick (15 minutes) or overnight (10 hours)."""
     max_gpu_hours: float = 0.0

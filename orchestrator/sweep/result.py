@@ -123,7 +123,8 @@ def _counts(rows: list[Row]) -> dict[str, int]:
 
 def pick_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
     """Return the means of the picked design over its seeds, on test if that was opened, else on val."""
-    design = next((d for d in facts["designs"] if facts["pick"] in d["trial_ids"]), None)
+    designs = facts.get("designs", ())  # absent in sweeps of before
+    design = next((d for d in designs if facts["pick"] in d["trial_ids"]), None)
     values = (design["test"] or design["val"]) if design else {}
     return {name: value for name, value in values.items() if "/" not in name}
 

@@ -19,7 +19,10 @@ class Record:
 
     def __init__(self, folder, sweep, tracking_uri):
         self.writer = SimpleNamespace(
-            start=lambda: None, run_ids=lambda: {}, rejected=lambda: (2, "RESOURCE_DOES_NOT_EXIST: no run")
+            start=lambda: None,
+            run_ids=lambda: {},
+            experiment_id=lambda: "",
+            rejected=lambda: (2, "RESOURCE_DOES_NOT_EXIST: no run"),
         )
         self.writer.spool_dir = folder / "spool"
 

@@ -126,7 +126,7 @@ def test_an_ended_trial_has_one_row_and_its_run_ends_with_the_same_numbers(obser
     (stage, trial_id, verdict, cost, picture, _), options = shown.context.record.made["end_trial"][0]
     assert (stage, trial_id, verdict) == ("screen", "screen-t1", row["verdict"])
     assert cost == {"gpu_hours": 1.0, "cpu_hours": 0.5, "cost": 2.0} and picture is None
-    assert options == {"failed": False}
+    assert options == {"failed": False, "best": (4, {"psnr_y": 29.0, "swd": 120.0})}
 
 
 def test_a_trial_that_failed_before_its_first_report_has_a_row(observer):
@@ -134,7 +134,7 @@ def test_a_trial_that_failed_before_its_first_report_has_a_row(observer):
     shown.callback.errors["t1"] = "out of memory"
     row = shown.on_end("t1")
     assert row["verdict"] == "failed: out of memory" and not row["finished"]
-    assert shown.context.record.made["end_trial"][0][1] == {"failed": True}
+    assert shown.context.record.made["end_trial"][0][1] == {"failed": True, "best": (0, {})}
 
 
 def test_a_confirmed_trial_is_worth_its_best_kept_checkpoint(observer):
