@@ -26,7 +26,7 @@ class Record:
         )
         self.writer.spool_dir = folder / "spool"
 
-    def finish(self, tags, files):
+    def finish(self, tags, files, pick=None):
         assert tags["status"] == "finished"
 
     def close(self):
