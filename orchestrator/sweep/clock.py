@@ -19,6 +19,7 @@ from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
 from trainers.benchmarks.cost import step_flops
 from trainers.config import flatten, override
+from trainers.warm_start_key import in_key
 
 STATE = "hours.json"
 """File in the sweep's folder: the pace and the sizes of each stage, which a resumed sweep reads back."""
@@ -165,9 +166,10 @@ class SweepClock:
         plan.request = replace(request, trials=DRAWN * sizes.trials)
 
     def apply(self, plan: SweepPlan, sizes: Sizes) -> None:
-        """Give the plan these sizes."""
+        """Give the plan these sizes; what is part of the warm starts' keys stays as they were trained."""
         request, counts = plan.request, vars(sizes)
-        settings = hours.run_settings(sizes, self.run)
+        first = hours.run_settings(Sizes(**self.sizes["warm"]), self.run)
+        settings = hours.run_settings(sizes, self.run) | {n: v for n, v in first.items() if in_key(n)}
         settings = {n: v for n, v in settings.items() if n in self.planned}
         options = {n: v for n, v in counts.items() if not n.endswith("_steps")}
         plan.request = replace(request, config=override(request.config, settings), **options)

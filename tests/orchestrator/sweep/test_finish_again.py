@@ -39,7 +39,7 @@ class Record:
 @pytest.fixture
 def request_of_demo(tmp_path, monkeypatch):
     facts, _ = fake_sweep(tmp_path / "demo")
-    facts |= {"pick_design": "b4", "cost": 0.0, "counts": {}, "request": {}}
+    facts |= {"pick_design": "b4", "cost": 0.0, "counts": {}, "request": {}, "experiment_id": None}
     (tmp_path / "demo" / "sweep.json").write_text(json.dumps(facts))
     monkeypatch.setattr(run, "SweepRecord", Record)
     return Request(name="demo", storage=str(tmp_path))
