@@ -114,6 +114,17 @@ def test_what_slows_the_warm_stage_shortens_the_gan_phases(made):
     assert progress.said[0].startswith("hours    4.2 of 30 minutes are over: ")
 
 
+@pytest.mark.parametrize("slow", [0.5, 4.0])
+def test_sizes_that_are_fitted_again_keep_the_keys_of_the_warm_starts(slow, made):
+    """The averaging of weights follows the GAN phase's length, and the PSNR phase averages as well."""
+    plan, clock, *_ = made()
+    trained, steps = list(plan.warm_keys), plan.request.config.run.gan_steps
+    screened(plan, clock, slow)
+    assert plan.request.config.run.gan_steps != steps
+    plan.find_architectures(False)
+    assert plan.warm_keys == trained
+
+
 def test_screening_draws_while_there_is_time_for_the_later_stages(made):
     plan, clock, time, _ = made()
     clock.replan(plan, "screen", Progress())
