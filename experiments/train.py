@@ -51,7 +51,7 @@ def main() -> int:
         config, start = start_in(out, options.start, config, sys.argv[1:], storage, options.start_licence)
         print(f"start: {start.sentence}")
     try:
-        best = train(config, out, storage, options.metrics or None)
+        best = train(config, out, storage, options.metrics)
     except Stopped as stopped:
         print(f"{stopped}; the same command resumes from there", file=sys.stderr)
         return stopping.exit_code()

@@ -1,5 +1,6 @@
 """The real parsers accept every command in README.md and docs/*.md."""
 
+import ast
 import re
 import runpy
 import shlex
@@ -11,6 +12,7 @@ import pytest
 from helpers.paths import ROOT
 from test_docs import PAGES
 
+import upsweep
 from experiments.common import cli
 from upsweep.__main__ import COMMANDS
 
@@ -112,7 +114,9 @@ def test_blocks_comments_and_continued_lines_are_read():
     assert list(commands(text)) == ["upsweep sweep --name x --trials 2"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_python_blocks_compile(page):
-    for source in BLOCK.findall(page.read_text()):
-        compile(source, page.name, "exec")
+def test_python_blocks_parse_and_use_what_upsweep_has():
+    sources = [(page.name, text) for page in PAGES for text in BLOCK.findall(page.read_text())]
+    trees = [ast.parse(text, name) for name, text in sources]
+    nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    used = {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "upsweep"}
+    assert len(used) > 3 and [name for name in used if not hasattr(upsweep, name)] == []

@@ -35,11 +35,11 @@ BICUBIC = "bicubic.json"
 """File of bicubic's metrics on val, beside config.json."""
 
 
-def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] | None = ()) -> Path:
+def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = ()) -> Path:
     """Run both phases in `out`, resuming a run that is there; return the folder of the best candidate.
 
-    `also` names metrics to measure besides the two objectives; None stands for SSIM. Nothing is written to
-    `out` before the preflight has passed.
+    `also` names metrics to measure besides the two objectives; if there are none, SSIM is measured. Nothing
+    is written to `out` before the preflight has passed.
 
     Raises:
         UserError: the settings cannot be run, `out` holds a run with other settings, or the run diverged.
@@ -91,13 +91,12 @@ def _open(role: str, config: TrainConfig, work_dir: Path) -> ImageSet:
 
 
 def _inputs(
-    config: TrainConfig, work_dir: Path, also: Sequence[str] | None, device: torch.device, ours: Ranks
+    config: TrainConfig, work_dir: Path, also: Sequence[str], device: torch.device, ours: Ranks
 ) -> tuple[TrainLoader, Evaluator]:
     data, scale = config.data, config.generator.scale
     train_images, val_images = (_open(role, config, work_dir) for role in ("train", "val"))
     loader = TrainLoader(train_images, data, scale, device=device, rank=ours.rank, world=ours.world)
-    named = (similarity(config),) if also is None else also
-    metrics = dict.fromkeys((*measured_metrics(config), *named))
+    metrics = dict.fromkeys((*measured_metrics(config), *(also or [similarity(config)])))
     pairs = eval_pairs(val_images, data, scale, limit=data.eval_images)
     protocol = eval_protocol(val_images, data)
     return loader, Evaluator(pairs, list(metrics), scale=scale, device=device, protocol=protocol)

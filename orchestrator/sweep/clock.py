@@ -68,23 +68,11 @@ class SweepClock:
         cls, plan: SweepPlan, pace: Pace, elapsed: Callable[[], float], keep: Callable[[str], Any]
     ) -> "SweepClock":
         """Return the clock of a new sweep, and give its plan the sizes of all stages."""
-        request = plan.request
-        planned, full = frozenset(request.planned.split()), full_sizes(request)
+        request, count = plan.request, len(plan.architectures)
+        planned, full = request.planned.split(), full_sizes(request)
         fixed = {name: value for name, value in vars(full).items() if _option(name) not in planned}
-        count = len(plan.architectures)
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
-        clock = cls(
-            request.hours,
-            elapsed,
-            keep,
-            pace,
-            full,
-            fixed,
-            Work(count, count),
-            run,
-            planned,
-            request.config.recipe,
-        )
+        clock = cls._of(request, elapsed, keep, pace, full, fixed, Work(count, count), run)
         clock.apply(plan, clock.fitted("warm", fixed))
         plan.find_architectures(False)
         return clock
@@ -94,24 +82,29 @@ class SweepClock:
         """Return the clock of a resumed sweep as stored, and give its plan the sizes it had reached."""
         request = plan.request
         state = storage.read_json(f"{request.name}/{STATE}", keys=("pace", "full", "fixed", "work", "run"))
-        keep, planned = _keeper(storage, request.name), frozenset(request.planned.split())
         pace, full, work = Pace(**state["pace"]), Sizes(**state["full"]), Work(**state["work"])
-        clock = cls(
-            request.hours,
-            elapsed,
-            keep,
-            pace,
-            full,
-            state["fixed"],
-            work,
-            state["run"],
-            planned,
-            request.config.recipe,
-        )
+        keep = _keeper(storage, request.name)
+        clock = cls._of(request, elapsed, keep, pace, full, state["fixed"], work, state["run"])
         clock.sizes, clock.closed = state["sizes"], state["closed"]
         clock.starts = state["starts"]
         clock.apply(plan, Sizes(**list(clock.sizes.values())[-1]))
         return clock
+
+    @classmethod
+    def _of(
+        cls,
+        request: Request,
+        elapsed: Callable[[], float],
+        keep: Callable[[str], Any],
+        pace: Pace,
+        full: Sizes,
+        fixed: dict[str, int],
+        work: Work,
+        run: dict[str, Any],
+    ) -> "SweepClock":
+        """Return a clock with the request's hours, recipe and settings that were not given."""
+        planned, recipe = frozenset(request.planned.split()), request.config.recipe
+        return cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned, recipe)
 
     @property
     def seconds_left(self) -> float:
@@ -261,10 +254,8 @@ def open_clock(
 def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
     """Return the pace of an average architecture of a plan, timed on workers; here without `capacity`."""
     timing, request = time_costs(plan, capacity, one=True), plan.request
-    costs, slots = (
-        timing.mean,
-        (capacity or Capacity("", True, 1, usable_cpus(), 0)).slots(request.gpus, request.ranks),
-    )
+    capacity = capacity or Capacity("", True, 1, usable_cpus(), 0)
+    costs, slots = timing.mean, capacity.slots(request.gpus, request.ranks)
     start = STAGE_S + timing.start
     test = test_seconds(plan, costs.evaluation)
     longer = step_flops(request.config, "gan") / step_flops(request.config, "psnr")

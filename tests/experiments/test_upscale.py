@@ -190,7 +190,7 @@ def test_a_network_of_five_bands_comes_from_16_bit_tiffs_and_upscales_one(tmp_pa
     config = tiny(
         run__gan_steps=0, objective__distortion="psnr", objective__perceptual="sam", data__train=shards
     )
-    best = train(config, tmp_path / "run", tmp_path, None)  # as train.py without --metrics
+    best = train(config, tmp_path / "run", tmp_path)  # as train.py without --metrics
     measured = set(checkpoint.read_extra(best)["progress"]["curve"][-1])
     assert measured == {"step", "psnr", "sam", "lr_consistency", "ssim"}
     learned = checkpoint.read_config(best)
