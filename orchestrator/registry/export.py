@@ -1,9 +1,9 @@
 """The stored form of a trained generator: a dynamic-shape export, and weights to continue training from.
 
 The export takes and returns float32 (N, bands, H, W) in [0, 1] for any N, H and W, with
-mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. A network of attention
-windows has an export of one size only: (1, 3, 64, 64). generator.safetensors and config.json are beside it in
-extra_files/. Nothing in it is a pickle.
+mlflow.pyfunc.load_model or `mlflow models serve`, and does not need this project. It runs on the CPU, on a
+machine with a GPU as well. A network of attention windows has an export of one size only: (1, 3, 64, 64).
+generator.safetensors and config.json are beside it in extra_files/. Nothing in it is a pickle.
 """
 
 import json
@@ -16,7 +16,8 @@ from typing import Any
 import mlflow
 import numpy as np
 import torch
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import Schema, TensorSpec
 from safetensors.torch import save_file
 from torch import nn
@@ -47,9 +48,11 @@ def log_generator(generator: nn.Module, config: TrainConfig) -> str:
     for parameter in frozen.parameters():
         parameter.requires_grad_(False)
     with tempfile.TemporaryDirectory() as folder:
-        info = mlflow.pytorch.log_model(
-            frozen,
+        info = Model.log(
+            None,
+            flavor=_OnCpu,
             name="generator",
+            pytorch_model=frozen,
             signature=signature,
             input_example=example,
             pip_requirements=[_pinned(name) for name in ("mlflow", "torch", "numpy")],
@@ -58,6 +61,19 @@ def log_generator(generator: nn.Module, config: TrainConfig) -> str:
         )
     check_export(info.model_uri, frozen, checked_sizes(bands) if free else (FIXED_SIZE,))
     return info.model_uri
+
+
+class _OnCpu:
+    """MLflow's pytorch flavor, with the CPU written into the model as the device to load it on.
+
+    Where MLflow finds a GPU, it would ask for it, and refuse an exported program with weights on the CPU.
+    """
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Model, **values: Any) -> None:
+        mlflow.pytorch.save_model(path=path, mlflow_model=mlflow_model, **values)
+        mlflow_model.flavors["python_function"]["config"] = {"device": "cpu"}
+        mlflow_model.save(str(Path(path) / MLMODEL_FILE_NAME))
 
 
 def _images(*shape: int) -> Schema:

@@ -54,6 +54,20 @@ def test_a_stored_model_takes_images_of_any_size_and_can_be_trained_further(uri,
     assert back(torch.rand(2, 3, 8, 8)).requires_grad
 
 
+def test_a_machine_with_a_gpu_stores_and_loads_a_model_all_the_same(uri, tmp_path, monkeypatch):
+    config = TrainConfig(recipe="demo", generator=GeneratorConfig(num_blocks=1, channels=8))
+    generator = build_generator(config.generator).eval()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # mlflow then loads models on a GPU
+    with using_tracking_uri(uri):
+        experiment = mlflow.create_experiment("e", artifact_location=(tmp_path / "art").as_uri())
+        with mlflow.start_run(experiment_id=experiment):
+            served = mlflow.pyfunc.load_model(log_generator(generator, config))
+    lr_image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        expected = generator(lr_image).clamp(0, 1).numpy()
+    assert np.allclose(served.predict(lr_image.numpy()), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("error", [0.0, 2e-4])
 def test_an_export_that_differs_from_the_network_is_an_error(monkeypatch, error):
     served = SimpleNamespace(predict=lambda image: image + np.float32(error))
