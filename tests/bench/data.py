@@ -1,9 +1,10 @@
 """How fast images reach the step: ratios against the naive pipeline, all rows in one run on one core.
 
-    python tests/bench/data.py [--images 1200] [--threads 1]
+    python tests/bench/data.py [--images 1200] [--threads 1] [--kair PATH]
 
-Naive is webdataset + Pillow + float tensors + bicubic input per sample + default collate. CPU seconds are
-compared, rows take turns, the median counts; wall time is only shown. No row is asserted anywhere.
+PATH is a checkout of cszn/KAIR, whose own data set is timed beside `bsrgan`; it needs opencv. Naive is
+webdataset + Pillow + float tensors + bicubic input per sample + default collate. CPU seconds are compared,
+rows take turns, the median counts; wall time is only shown. No row is asserted anywhere.
 """
 
 import argparse
@@ -24,6 +25,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import numpy  # noqa: E402
 import torch  # noqa: E402
 import webdataset  # noqa: E402
 from PIL import Image  # noqa: E402
@@ -65,6 +67,26 @@ def ours(images: ImageSet, crop: int, mode: str, **settings: Any) -> Iterator[in
     data = DataConfig(crop_px=crop, batch_size=BATCH, mode=mode, **settings)
     for batch in TrainLoader(images, data, SCALE, device="cpu").batches():
         yield len(batch.hr)
+
+
+def kair(folder: Path, crop: int) -> Iterator[int]:
+    """Images per batch of KAIR's own data set for BSRGAN, from the photographs in `folder`."""
+    import scipy.interpolate
+
+    def interp2d(x: Any, y: Any, z: Any) -> Callable[..., Any]:
+        """Return linear interpolation of z over a grid, under the name it had before SciPy 1.14."""
+        spline = scipy.interpolate.RectBivariateSpline(y, x, z, kx=1, ky=1)
+        return lambda at_x, at_y: spline(at_y, at_x)
+
+    scipy.interpolate.interp2d, scipy.finfo = interp2d, numpy.finfo
+    from data.dataset_blindsr import DatasetBlindSR
+
+    options = dict.fromkeys(("n_channels", "shuffle_prob", "use_sharp", "degradation_type"))
+    options |= {"phase": "train", "scale": SCALE, "H_size": crop, "lq_patchsize": crop // SCALE}
+    images = DatasetBlindSR(options | {"dataroot_H": str(folder)})
+    while True:
+        for batch in DataLoader(images, batch_size=BATCH, shuffle=True, drop_last=True):
+            yield len(batch["H"])
 
 
 def gather(images: ImageSet, crop: int) -> Iterator[int]:
@@ -173,10 +195,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1200)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--kair", type=Path, help="a checkout of cszn/KAIR")
     options = parser.parse_args()
     if not DATA.is_dir():
         sys.exit(f"no test images at {DATA}; set UPSWEEP_TEST_DATA")
     torch.set_num_threads(options.threads)
+    if options.kair:
+        sys.path.insert(0, str(options.kair))
+        import cv2
+
+        cv2.setNumThreads(options.threads)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     decoded = "alone" if jpeg_crop.find() else "out of the whole image"
@@ -210,6 +238,9 @@ def main() -> None:
                         lambda i=images, c=crop, m=mode, t=text: ours(i, c, m, train_degradation=t),
                         2 * BATCH,
                     )
+            if options.kair:
+                photos = work / f"{shards.name}-photos"
+                extra["KAIR's data set, bsrgan"] = (lambda f=photos, c=crop: kair(f, c), BATCH)
             table(
                 title,
                 {
