@@ -84,6 +84,24 @@ BALANCE = Space(
     axes={k: v for k, v in FULL.axes.items() if k.startswith("loss.")},
 )
 
+FINETUNE = replace(
+    BALANCE,
+    name="finetune",
+    axes={**BALANCE.axes, "optim.lr_g": LogFloat(5e-6, 2e-4)},
+    points=(
+        {
+            ADVERSARIAL: 1e-3,
+            "loss.pixel_weight?": True,
+            "loss.pixel_weight": 1.0,
+            "loss.tv_weight": 0.0,
+            "optim.lr_g": 2e-5,
+        },
+    ),
+)
+"""Weights and the generator's rate, for networks that are trained already: how much a step of a given rate
+changes depends on how a network is written. SPAN computes each convolution as a product of three, and at 2e-4
+it forgets within a few steps what it knew."""
+
 NETWORKS: dict[str, Axis] = {
     BLOCKS: Choice((5, 8, 16)),
     NORM: Choice(("batch", "none")),
@@ -159,6 +177,7 @@ SPACES = {
         PHOTOS_SMALL,
         FULL,
         BALANCE,
+        FINETUNE,
         ARCHITECTURE,
         OPTIMIZER,
         ABLATION,

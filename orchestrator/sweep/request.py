@@ -86,7 +86,7 @@ class Request:
     start: str = ""
     """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of fetch_weights.py) whose
     network every trial trains further. It decides the generator, replaces the PSNR phase, and is what to beat
-    in every stage; spaces of losses and rates fit (default: balance)."""
+    in every stage; spaces of losses and rates fit (default: finetune)."""
     start_licence: str = ""
     """Licence of that file, if it states none; it is stored with the sweep."""
     seed: int = 0

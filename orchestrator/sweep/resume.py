@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # --status and --help must not wait for torch
     from orchestrator.sweep.plan import SweepPlan
 
 ROLES = ("train", "val", "test", "gate")
-STARTED_SPACE = {True: "balance", False: "fidelity_balance"}
+STARTED_SPACE = {True: "finetune", False: "fidelity_balance"}
 """Space of a sweep with --start, whose file decides the architecture: with a GAN phase, and without one."""
 FIDELITY_SPACE = "fidelity"
 """Space of a sweep without a GAN phase."""

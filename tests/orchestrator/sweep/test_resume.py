@@ -79,7 +79,7 @@ def test_a_public_file_is_the_network_of_every_trial_and_losses_are_what_varies(
     file = tmp_path / "public.safetensors"
     save_file(public_weights(build_generator(generator), generator), file, {"license": "MIT"})
     request = new(tmp_path, start=str(file))
-    assert request.space == "balance" and request.config.generator == generator
+    assert request.space == "finetune" and request.config.generator == generator
     assert request.config.run.psnr_steps == 0
     start = checkpoint.read_extra(Path(request.config.run.start_from))["start"]
     assert (start["source"], start["licence"]) == (str(file), "MIT")
