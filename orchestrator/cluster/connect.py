@@ -31,6 +31,8 @@ ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "5",  # seconds between snapshots: the most that a dead driver loses
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of data and plug-ins keep their meaning
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's newer output prints a table even if it is asked for none
+    # Ray gives up workers that need more than a minute to start, and ray.init then waits for them for ever
+    "RAY_worker_register_timeout_seconds": "600",
 }
 """Settings of Ray for this process and its children; a variable that the user has set keeps its value."""
 PRIVATE = {

@@ -99,6 +99,14 @@ def test_the_environment_for_ray_keeps_what_the_user_has_set(monkeypatch):
     assert values == connection.ENVIRONMENT | {"TUNE_GLOBAL_CHECKPOINT_S": "60"}
 
 
+def test_workers_of_a_busy_machine_have_ten_minutes_to_start():
+    """With Ray's own minute, ray.init never came back where two workers took longer."""
+    asked = "from ray._raylet import Config; print(Config.worker_register_timeout_seconds())"
+    command = [sys.executable, "-c", asked]
+    env = os.environ | connection.ENVIRONMENT
+    assert subprocess.run(command, env=env, capture_output=True, text=True).stdout.strip() == "600"
+
+
 def test_a_refused_token_is_an_error_with_the_remedy(monkeypatch):
     done = subprocess.CompletedProcess([], 1, "", "ray.exceptions: InvalidAuthToken")
     monkeypatch.setattr(connection.subprocess, "run", lambda *_, **__: done)
