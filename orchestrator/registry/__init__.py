@@ -11,5 +11,6 @@ registry          versions and aliases of a registered model
 export            the form in which a model is stored
 load_model        a network by the name of a model, sweep, run, checkpoint or weight file
 model_card        the description of a version
+summary           a model in plain words: purpose, gain over bicubic, limits, licences of its data
 describe          decisions and histories as text
 """

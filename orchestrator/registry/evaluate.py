@@ -3,17 +3,20 @@
 No MLflow: networks from a registry are loaded beforehand and sent with the task.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from datasets.errors import UserError
+from orchestrator.analysis.intervals import Interval
 from orchestrator.cluster import connect
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
 from orchestrator.registry.candidate import Candidate
-from orchestrator.registry.gate import ANCHORS, Decision, Thresholds, decide
+from orchestrator.registry.gate import ANCHORS, Decision, Thresholds, decide, difference_to
 from orchestrator.registry.gate_images import GateImages, Measured
 from trainers.config import TrainConfig
 from trainers.evaluate import Evaluation
@@ -39,6 +42,14 @@ class GateResult:
     references: dict[str, Evaluation]
     gate_digest: str
     train_digest: str
+    gains: Mapping[str, Interval]
+    """Metric -> candidate minus bicubic, at gate.LEVEL."""
+    pictures: Mapping[str, Any]
+    """`png`, input, bicubic, ours and target of three gate images, and `captions`; empty without bands."""
+    sets: Mapping[str, str]
+    """Role (train, gate) -> the name that its images were imported under."""
+    sides: tuple[int, int]
+    """Shortest and longest side of the gate images, in pixels."""
 
 
 def evaluate_at(
@@ -73,17 +84,27 @@ def evaluate_candidate(
     except FloatingPointError as error:
         raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
     evaluations = {key: reference.evaluation for key, reference in references.items()}
+    differences = gate_images.set_differences(measured, references)
     decision = decide(
         measured.evaluation,
         evaluations,
         candidate.config.objective,
         thresholds,
-        gate_images.set_differences(measured, references),
+        differences,
         gate_images.defects(measured, references.get("champion")),
     )
     evaluations.pop(ANCHORS[0], None)  # the champion again
+    bicubic = ("bicubic", measured.evaluation, evaluations["bicubic"], differences)
     return GateResult(
-        decision, measured.evaluation, evaluations, gate_images.images.digest, gate_images.train.digest
+        decision,
+        measured.evaluation,
+        evaluations,
+        gate_images.images.digest,
+        gate_images.train.digest,
+        {metric: difference_to(metric, *bicubic) for metric in gate_images.metrics},
+        gate_images.pictures(measured, references["bicubic"]),
+        {"train": gate_images.train.name, "gate": gate_images.images.name},
+        gate_images.sides(),
     )
 
 

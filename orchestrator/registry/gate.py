@@ -100,10 +100,7 @@ def decide(
             raise ValueError(f"{name} was measured by another protocol or on other images than the candidate")
 
     def difference(metric: str, name: str) -> Interval:
-        if METRICS[metric].level == "set":
-            return set_differences[metric, name]
-        pair = candidate.per_image[metric], references[name].per_image[metric]
-        return paired_bootstrap(*pair, level=LEVEL, resamples=RESAMPLES)
+        return difference_to(metric, name, candidate, references[name], set_differences)
 
     checks = [_enough(len(candidate.keys), thresholds.min_images)]
     start = "warm start" if "warm start" in references else "bicubic"
@@ -118,6 +115,20 @@ def decide(
         checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
     checks += [_limited(name, value, getattr(thresholds, name)) for name, value in defects.items()]
     return Decision(tuple(checks))
+
+
+def difference_to(
+    metric: str,
+    name: str,
+    candidate: Evaluation,
+    reference: Evaluation,
+    set_differences: SetDifferences,
+) -> Interval:
+    """Return the interval of candidate minus the reference `name`, at LEVEL."""
+    if METRICS[metric].level == "set":
+        return set_differences[metric, name]
+    pair = candidate.per_image[metric], reference.per_image[metric]
+    return paired_bootstrap(*pair, level=LEVEL, resamples=RESAMPLES)
 
 
 def _within_delta(objective: ObjectiveConfig, start: str, loss: float) -> Check:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,11 @@ from datasets.loader import eval_pairs, eval_protocol
 from orchestrator.analysis.intervals import Interval, set_difference
 from orchestrator.registry.defects import grid_pattern, mean_tint
 from orchestrator.registry.gate import LEVEL
+from orchestrator.results import gain_pictures
 from trainers.config import TrainConfig
 from trainers.evaluate import Evaluation, Evaluator, resize_up
 from trainers.metrics import METRICS
-from trainers.objectives import measured_metrics
+from trainers.objectives import Objectives, measured_metrics
 
 TIMED_RUNS = 3
 
@@ -47,7 +49,7 @@ class GateImages:
         self.images = open_images(data.source("gate"), "gate", work_dir=work_dir, data=data)
         self.train = open_images(data.source("train"), "train", work_dir=work_dir, data=data)
         disjoint(self.train, self.images)
-        self.metrics = measured_metrics(config)
+        self.metrics, self.objectives = measured_metrics(config), Objectives.of(config.objective)
         self.pairs = eval_pairs(self.images, data, scale)
         self.scale, self.device = scale, device
         facts = {"role": "gate", **eval_protocol(self.images, data)}
@@ -67,6 +69,18 @@ class GateImages:
         peak = self.evaluator.format.peak
         images = [resize_up(pair.lr_image, self.scale, "bicubic", peak=peak) for pair in self.pairs]
         return Measured(self.evaluator.measure_images(images), images)
+
+    def pictures(self, candidate: Measured, bicubic: Measured) -> dict[str, Any]:
+        """Return `png`, a sheet of the best, median and worst gain over bicubic, and `captions`."""
+        own, base = candidate.evaluation, bicubic.evaluation.per_image
+        values = own.per_image | {f"bicubic/{metric}": numbers for metric, numbers in base.items()}
+        chosen = gain_pictures.choose(values, own.keys, self.objectives, gain_pictures.BICUBIC)
+        return gain_pictures.draw(self.pairs, {"ours": candidate.images}, chosen, self.scale)
+
+    def sides(self) -> tuple[int, int]:
+        """Return the shortest and the longest side of any gate image, in pixels."""
+        sides = [side for pair in self.pairs for side in pair.hr.shape[:2]]
+        return min(sides), max(sides)
 
     def defects(self, candidate: Measured, champion: Measured | None) -> dict[str, float]:
         """Return the values that the gate limits (names as in gate.DEFECTS); slowdown needs a champion."""

@@ -1,10 +1,12 @@
-"""The model card of a registered version: decision, metrics on the gate set, origin and use."""
+"""The model card of a registered version: summary, decision, limits, use, metrics on the gate set, origin."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from datasets.pixels import RGB8, PixelFormat
-from orchestrator.registry.gate import Decision
+from datasets.pixels import PixelFormat
+from orchestrator.registry.candidate import Candidate
+from orchestrator.registry.evaluate import GateResult
+from orchestrator.registry.summary import licences, limits, summarize
 from trainers import plugins
 from trainers.benchmarks.cost import InferenceCost
 
@@ -15,38 +17,49 @@ DECISIONS = {
 }
 
 
+PICTURE = "gate_images.png"
+"""Artifact of a promotion's run: three gate images as input, bicubic, ours and target."""
+
+
 def model_card(
-    model: str,
-    sweep: Mapping[str, Any],
-    row: Mapping[str, Any],
-    decision: Decision,
-    facts: Mapping[str, str],
-    pixels: PixelFormat = RGB8,
+    model: str, candidate: Candidate, result: GateResult, facts: Mapping[str, str], run_id: str = ""
 ) -> str:
     """Return the card as Markdown, which MLflow shows as the version's description.
 
-    `sweep` and `row` are those of the candidate, `facts` the version's tags, `pixels` what the
-    network takes.
+    `facts` are the version's tags, `run_id` is the run that holds the picture; without one there is none.
     """
+    sweep, row, pixels = candidate.sweep, candidate.row, candidate.config.data.pixels
+    drawn = run_id and result.pictures
+    shown = f"![input, bicubic, ours, target](get-artifact?path={PICTURE}&run_uuid={run_id})"
+    captions = "; ".join(plain(caption) for caption in result.pictures.get("captions", ()))
     return "\n\n".join(
         [
             f"# {plain(model)}",
             DECISIONS[facts["upsweep.decision"]] + plain(facts.get("upsweep.force", "")),
+            plain(summarize(candidate, result)),
+            *([f"{shown}\n\nInput, bicubic, ours, target. Gate images: {captions}."] if drawn else []),
             "\n".join(
-                f"- {'passed' if c.passed else 'FAILED'}: {plain(c.sentence)}" for c in decision.checks
+                f"- {'passed' if c.passed else 'FAILED'}: {plain(c.sentence)}" for c in result.decision.checks
             ),
-            "## Measured on the gate set",
-            _table(facts),
-            "\n".join(f"- {plain(text)}" for name, text in facts.items() if "/protocol/" in name),
-            "## Where it comes from",
-            _origin(sweep, row, facts),
+            "## Limits",
+            _list(limits(candidate, result)),
             "## Use",
             f"Input and output are float32 (N, {pixels.channels}, H, W), {_bands(pixels)}, any size; "
-            "another type, such as a photograph of uint8, is refused, and converted as below. "
+            'another type, such as a photograph of uint8, is refused ("Failed to enforce schema"), and '
+            "converted as below; `upsweep.upscale` takes it as it is. "
             "`extra_files/` holds `generator.safetensors` and `config.json` to continue training.",
             _snippet(model, pixels),
+            "## Measured on the gate set",
+            _table(facts),
+            _list(text for name, text in facts.items() if "/protocol/" in name),
+            "## Where it comes from",
+            _origin(sweep, row, facts) + "\n" + _list(licences(candidate, result)),
         ]
     )
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {plain(sentence)}" for sentence in sentences)
 
 
 def _snippet(model: str, pixels: PixelFormat) -> str:

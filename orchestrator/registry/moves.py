@@ -7,9 +7,13 @@ run of its oldest version: a compare-and-swap on the log's end, and the intent f
 completed. The tag `upsweep.moves_done` of that run is the number of the last completed move.
 """
 
+import getpass
 import json
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from mlflow import MlflowClient
@@ -44,6 +48,21 @@ class Move:
         keys = ("at", "by", "aliases", "events", "tags")
         plain = parse_json(text, place, keys=keys)
         return cls(**{key: plain[key] for key in keys})
+
+
+def author() -> str:
+    """Return USER@HOST of this process."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def event_line(event: str) -> str:
+    """Return the line of a history for an event now."""
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    return f"{stamp} {author()}: {event}".replace("\n", " ")[:LINE_LIMIT]
 
 
 @dataclass(frozen=True)

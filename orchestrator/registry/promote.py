@@ -9,6 +9,7 @@ its own, which no journal has a key for, and registry entries, whose order is de
 (moves.py), so that of two promotions against one champion one acts and the other is told.
 """
 
+import io
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+from PIL import Image
 
 from datasets.errors import UserError
 from datasets.files import is_trusted
@@ -28,8 +30,9 @@ from orchestrator.registry.export import log_generator
 from orchestrator.registry.export_file import Export, possible_exports, write_export
 from orchestrator.registry.gate import USES, Decision, Thresholds, gate_metrics
 from orchestrator.registry.load_model import HASH, load_generator, stored_hashes
-from orchestrator.registry.model_card import model_card
+from orchestrator.registry.model_card import PICTURE, model_card
 from orchestrator.registry.registry import CHAMPION, Registry, objective_tag
+from orchestrator.registry.summary import describe_model
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
@@ -89,11 +92,10 @@ def promote(
             f"images that no decision has used"
         )
     tags = _version_tags(candidate, result, force, uses)
-    pixels = candidate.config.data.pixels
-    card = model_card(registry.model, candidate.sweep, candidate.row, result.decision, tags, pixels)
     if dry_run:
+        card = model_card(registry.model, candidate, result, tags)
         return Outcome(result.decision, registry.model, None, card, exports=exports)
-    version = _register(registry, candidate, result, source.work_dir, tags, card)
+    version, card = _register(registry, candidate, result, source.work_dir, tags)
     if result.decision.passed or force:
         how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
         registry.promote(version, number, how)
@@ -162,20 +164,26 @@ def _register(
     result: GateResult,
     work_dir: Path,
     tags: Mapping[str, str],
-    card: str,
-) -> int:
-    """Log model, card and per-image metrics to a new run and register the model; return its version."""
+) -> tuple[int, str]:
+    """Log model, card, pictures and per-image metrics to a new run and register the model.
+
+    Returns its version and its card.
+    """
     uri, name = registry.tracking_uri, candidate.sweep["experiment"]
     experiment = get_or_create_experiment(registry.client, name, artifact_root(uri, work_dir))
     run_name = f"promotion of {candidate.row['design']}"[:250]
     with using_tracking_uri(uri), mlflow.start_run(experiment_id=experiment, run_name=run_name) as run:
         mlflow.set_tags({"upsweep.kind": "promotion", **tags})
         mlflow.log_metrics(gate_metrics(result.candidate, result.references))
+        card = model_card(registry.model, candidate, result, tags, run.info.run_id)
         mlflow.log_text(card, "model_card.md")
+        if result.pictures:
+            mlflow.log_image(Image.open(io.BytesIO(result.pictures["png"])), PICTURE)
         mlflow.log_table(_per_image(result), "gate_per_image.parquet")
         model_uri = log_generator(candidate.generator, candidate.config)
     hashes = {HASH + name: sha256 for name, sha256 in stored_hashes(registry.client, model_uri).items()}
-    return registry.register(model_uri, run.info.run_id, {**tags, **hashes}, card).number
+    about = describe_model(registry.model, candidate, result)
+    return registry.register(model_uri, run.info.run_id, {**tags, **hashes}, card, about).number, card
 
 
 def _per_image(result: GateResult) -> dict[str, list]:

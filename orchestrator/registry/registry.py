@@ -5,11 +5,8 @@ is decided in a log (moves.py), on the condition that the champion is the one th
 written on the versions (tags `upsweep.*`). A change that was killed half-way is completed by the next one.
 """
 
-import getpass
 import math
-import os
 import re
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,7 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from datasets.address import hide, masked
 from datasets.errors import UserError
-from orchestrator.registry.moves import DONE, LINE_LIMIT, Log, Move, append, complete, read_log
+from orchestrator.registry.moves import DONE, Log, Move, append, author, complete, event_line, read_log
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
 from trainers.config import ObjectiveConfig
 
@@ -31,6 +28,8 @@ GATE_USES, GATE_DIGEST = "upsweep.gate_uses.", "upsweep.gate.digest"
 OBJECTIVE = "upsweep.objective"
 PROMOTED = "promoted to champion"
 TAG_LIMIT = 8000
+DESCRIPTION_LIMIT = 5000
+"""Characters of a description that MLflow's table holds; Postgres refuses a longer one."""
 MODEL_NAME = re.compile(r"[^/:.\x00-\x1f][^/:\x00-\x1f]{0,249}")
 """Names that MLflow, its addresses and its artifact folders take."""
 
@@ -87,18 +86,25 @@ class Registry:
         """Return the version with `alias`, or None."""
         return _with_alias(self.versions(), alias)
 
-    def register(self, model_uri: str, run_id: str, tags: Mapping[str, str], card: str) -> Version:
-        """Register a new version with its tags and model card, as challenger."""
+    def register(
+        self, model_uri: str, run_id: str, tags: Mapping[str, str], card: str, about: str = ""
+    ) -> Version:
+        """Register a new version with its tags and model card, as challenger.
+
+        `about` describes the model, unless somebody has described it before.
+        """
         try:
             self.client.create_registered_model(self.model)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        if about and not self.client.get_registered_model(self.model).description:
+            self.client.update_registered_model(self.model, about[:DESCRIPTION_LIMIT])
         short = {name: str(text)[:TAG_LIMIT] for name, text in tags.items()}
         options: dict[str, Any] = {"model_id": model_uri.removeprefix("models:/"), "await_creation_for": 0}
         with using_tracking_uri(self.tracking_uri):  # an sqlite registry looks up the model process-wide
             raw = self.client.create_model_version(
-                self.model, model_uri, run_id, tags=short, description=card, **options
+                self.model, model_uri, run_id, tags=short, description=_shortened(card), **options
             )
         self.client.set_registered_model_alias(self.model, CHALLENGER, raw.version)
         self.note(int(raw.version), "registered as challenger")
@@ -226,12 +232,12 @@ class Registry:
         events: Mapping[int, str],
         tags: Mapping[int, Mapping[str, str]],
     ) -> Move:
-        lines = {str(version): _line(event) for version, event in events.items()}
-        return Move(time.time(), _author(), aliases, lines, {str(v): t for v, t in tags.items()})
+        lines = {str(version): event_line(event) for version, event in events.items()}
+        return Move(time.time(), author(), aliases, lines, {str(v): t for v, t in tags.items()})
 
     def note(self, version: int, event: str) -> None:
         """Append one line to the history of `version`, with time and author."""
-        self._add_event(version, _line(event))
+        self._add_event(version, event_line(event))
 
     def _add_event(self, version: int, line: str) -> None:
         events = self._get(version).events
@@ -265,6 +271,14 @@ class Registry:
         return self._version(self.client.get_model_version(self.model, str(number)), {})
 
 
+def _shortened(card: str) -> str:
+    """Return the lines of a card that fit into a description, and where the rest is."""
+    if len(card) <= DESCRIPTION_LIMIT:
+        return card
+    rest = "\n\n(shortened: model_card.md among the artifacts of the source run is whole)"
+    return card[: DESCRIPTION_LIMIT - len(rest)].rpartition("\n")[0] + rest
+
+
 def _with_alias(versions: list[Version], alias: str) -> Version | None:
     return next((version for version in versions if alias in version.aliases), None)
 
@@ -272,20 +286,6 @@ def _with_alias(versions: list[Version], alias: str) -> Version | None:
 def _number(versions: list[Version], alias: str) -> int | None:
     version = _with_alias(versions, alias)
     return version.number if version else None
-
-
-def _author() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in containers
-        user = f"uid-{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
-
-
-def _line(event: str) -> str:
-    """Return the line of a history for an event now."""
-    stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    return f"{stamp} {_author()}: {event}".replace("\n", " ")[:LINE_LIMIT]
 
 
 def objective_tag(objective: ObjectiveConfig) -> str:

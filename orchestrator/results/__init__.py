@@ -6,5 +6,6 @@ outcome        the outcome of a trial in words
 leaderboard    choices among rows: best checkpoint, designs to confirm
 sweep_folder   the layout of STORAGE/NAME, read and write
 image_strips   comparison pictures
+gain_pictures  those of the images on which a network gains most, middling and least
 sentinels      names of what a GAN must better
 """

@@ -61,11 +61,20 @@ def _cells(pair: Any, models: Mapping[str, nn.Module], scale: int, device: torch
 
 
 def row_of(pair: Any, results: Sequence[np.ndarray], scale: int) -> list[np.ndarray]:
-    """Return input, bicubic, `results` (H, W, bands) and target of an HR/LR pair as uint8 RGB pictures."""
-    of = pair.format
+    """Return input, bicubic, `results` (H, W, bands) and target of an HR/LR pair as uint8 RGB pictures.
+
+    Of pictures larger than a cell it is the centre, pixel for pixel.
+    """
+    of, (height, width) = pair.format, pair.lr_image.shape[:2]
+    side = min(height, width, CELL_PX // scale)
+    top, left = (height - side) // 2, (width - side) // 2
     lr_image = torch.from_numpy(np.array(pair.lr_image)).permute(2, 0, 1)[None]
     bicubic = up(lr_image, scale, peak=of.peak)[0].permute(1, 2, 0).numpy()
-    return [preview(image, of) for image in (pair.lr_image, bicubic, *results, pair.hr)]
+
+    def centre(image: np.ndarray, k: int) -> np.ndarray:
+        return preview(image[k * top : k * (top + side), k * left : k * (left + side)], of)
+
+    return [centre(pair.lr_image, 1), *(centre(image, scale) for image in (bicubic, *results, pair.hr))]
 
 
 def _fit(image: np.ndarray) -> Image.Image:

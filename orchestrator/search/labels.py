@@ -23,6 +23,7 @@ WORDS = {
     "generator.kind": "{}",
 }
 """Setting -> its phrase in a design that is spelled out."""
+RENAMED = {"none norm": "no norm", "1 residual blocks": "1 residual block"}
 
 
 def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,5 +63,5 @@ def spelled_out(values: Mapping[str, Any]) -> str:
         text = f"{value:.2g}" if isinstance(value, float) else str(value).replace("_", " ")
         text = text.replace(" conv", " convolution")
         phrase = WORDS.get(name, name.split(".")[-1].replace("_", " ") + " {}").format(text)
-        phrases.append("no norm" if phrase == "none norm" else phrase)
+        phrases.append(RENAMED.get(phrase, phrase))
     return ", ".join(phrases) or "the recipe's own settings"

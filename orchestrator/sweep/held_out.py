@@ -16,9 +16,9 @@ from orchestrator.analysis.intervals import Interval, paired_bootstrap, set_diff
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
+from orchestrator.results import gain_pictures
 from orchestrator.results.sentinels import SENTINELS
 from orchestrator.storage import Storage
-from orchestrator.sweep import gain_pictures
 from orchestrator.sweep.request import Request
 from orchestrator.trial.inputs import open_role
 from trainers.checkpoint import load_generator
@@ -128,7 +128,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
     if held_out.objectives is not None and "warm" in networks and pairs[0].hr.ndim == 3:
         chosen = gain_pictures.choose(per_image, own.keys, held_out.objectives)
         scale = config.generator.scale
-        pictures = gain_pictures.draw(pairs, images[""], images["warm"], chosen, scale)
+        shown = {"warm start": images["warm"], "ours": images[""]}
+        pictures = gain_pictures.draw(pairs, shown, chosen, scale)
     seconds = time.monotonic() - began
     return {
         "summary": summary,

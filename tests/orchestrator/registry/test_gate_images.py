@@ -1,10 +1,12 @@
 """Every model is measured on the same gate images, and a gate image that training used is refused."""
 
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from datasets import degrade
 from datasets.errors import UserError
@@ -12,6 +14,7 @@ from datasets.loader import Pair
 from datasets.pixels import RGB8
 from orchestrator.registry import gate_images
 from orchestrator.registry.gate_images import GateImages
+from orchestrator.results.image_strips import CELL_PX, LABEL_PX
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig
 
 CONFIG = TrainConfig(
@@ -89,6 +92,14 @@ def test_three_images_give_no_limits(opened):
     gate = opened(count=3)
     found = gate.set_differences(gate.measure(bicubic_network()), {"bicubic": gate.measure_bicubic()})
     assert found["swd", "bicubic"].low == -np.inf
+
+
+def test_best_median_and_worst_gain_over_bicubic_are_drawn(opened):
+    gate = opened()
+    drawn = gate.pictures(gate.measure(bicubic_network(5 / 255)), gate.measure_bicubic())
+    assert [caption.split()[0] for caption in drawn["captions"]] == ["best", "median", "worst"]
+    width, height = Image.open(io.BytesIO(drawn["png"])).size
+    assert (width, height) == (4 * CELL_PX, LABEL_PX + 3 * (CELL_PX + 2)) and gate.sides() == (32, 32)
 
 
 def test_a_leaking_gate_set_is_refused_before_anything_is_measured(opened):

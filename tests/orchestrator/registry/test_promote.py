@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from helpers.promotion import Known, storage, sweep  # noqa: F401
+from PIL import Image
 
 from datasets.errors import UserError
 from orchestrator.registry import evaluate
@@ -10,6 +11,7 @@ from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.gate import USES
 from orchestrator.registry.promote import open_registry, promote, roll_back
 from orchestrator.registry.registry import Registry
+from orchestrator.results.image_strips import CELL_PX
 from orchestrator.tracking.server import default_uri
 
 
@@ -23,6 +25,12 @@ def test_every_image_of_every_model_is_a_row_of_the_stored_table(storage, tmp_pa
     assert run.data.metrics["gate/psnr_y"] == 25.0 and run.data.tags["upsweep.kind"] == "promotion"
     table = pd.read_parquet(registry.client.download_artifacts(run_id, "gate_per_image.parquet"))
     assert list(table.columns) == ["model", "image", "metric", "value"] and len(table) == 80
+    picture = Image.open(registry.client.download_artifacts(run_id, "gate_images.png"))
+    assert picture.size[0] == 4 * CELL_PX
+    card = registry.client.get_model_version(outcome.model, "1").description
+    assert f"get-artifact?path=gate_images.png&run_uuid={run_id}" in card and card == outcome.card
+    described = registry.client.get_registered_model(outcome.model).description
+    assert described.endswith("upsweep upscale PICTURE --model models:/upsweep-demo@champion")
     first = table.iloc[0].to_dict()
     assert first == {"model": "candidate", "image": "0", "metric": "psnr_y", "value": 24.0}
 

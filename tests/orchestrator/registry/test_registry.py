@@ -57,6 +57,18 @@ def test_a_champion_that_changed_meanwhile_is_not_overwritten(uri):
     assert aliases(registry)[CHAMPION] == 2
 
 
+def test_a_long_card_is_shortened_to_what_postgres_takes_and_a_description_by_hand_stays(uri):
+    registry = registered(uri, 1)
+    registry.client.update_registered_model("upsweep-demo", "ours")
+    run_id = registry.versions()[0].run_id
+    registry.register("file:///nowhere", run_id, {}, "a line of the card\n" * 500, "another description")
+    card = registry.client.get_model_version("upsweep-demo", "2").description
+    assert 4500 < len(card) <= 5000 and card.endswith(
+        "model_card.md among the artifacts of the source run is whole)"
+    )
+    assert registry.client.get_registered_model("upsweep-demo").description == "ours"
+
+
 def test_a_name_that_was_never_registered_has_no_versions(uri):
     registry = Registry(uri, "it's <new>")
     assert registry.versions() == [] and registry.by_alias(CHAMPION) is None

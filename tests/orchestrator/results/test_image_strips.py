@@ -43,3 +43,15 @@ def test_the_most_detailed_images_are_shown_with_one_column_for_each_picture():
     greys = [[cell[0] for cell in line] for line in middles]
     assert [line[:4] for line in greys] == [[50, 50, 51, 255], [100, 100, 51, 255]], "1.5 is clipped to white"
     assert greys[0][4] in (50, 90) and greys[1][4] in (100, 120), "the target"
+
+
+def test_of_a_large_picture_the_centre_is_shown_pixel_for_pixel():
+    side = 2 * CELL_PX
+    hr = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
+    small = hr[::4, ::4]
+    sheet = np.asarray(Image.open(io.BytesIO(draw([Pair("", hr, small)], {}, 4, CPU, rows=1))))
+    target = sheet[LABEL_PX : LABEL_PX + CELL_PX, 2 * CELL_PX :]
+    middle = slice(CELL_PX // 2, CELL_PX // 2 + CELL_PX)
+    assert (target == hr[middle, middle]).all()
+    quarter = slice(CELL_PX // 8, CELL_PX // 8 + CELL_PX // 4)
+    assert (sheet[LABEL_PX : LABEL_PX + CELL_PX : 4, :CELL_PX:4] == small[quarter, quarter]).all()

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from datasets.loader import Pair
+from orchestrator.results.gain_pictures import BICUBIC, choose, draw
 from orchestrator.results.image_strips import CELL_PX, LABEL_PX
-from orchestrator.sweep.gain_pictures import choose, draw
 from trainers.objectives import Objectives
 
 PERCEPTION = Objectives("psnr_y", "lpips_alex", 1.0)
@@ -28,6 +28,12 @@ def test_a_metric_of_whole_sets_leaves_the_choice_to_distortion_whose_larger_val
     assert [i for i, _ in choose(per_image, KEYS[:3], Objectives("psnr_y", "swd", 1.0))] == [1, 0, 2]
 
 
+def test_the_gain_over_bicubic_is_captioned_with_its_values():
+    per_image = {"psnr_y": [30.0, 31.0], "bicubic/psnr_y": [29.0, 28.0]}
+    chosen = choose(per_image, KEYS[:2], Objectives("psnr_y", "swd", 1.0), BICUBIC)
+    assert chosen[0] == (1, "best gain of 2: b, psnr_y 31.00, bicubic 28.00")
+
+
 def test_one_image_is_shown_once():
     assert len(choose({"psnr_y": [1.0], "warm/psnr_y": [1.0]}, ["a"], Objectives("psnr_y", "swd", 1.0))) == 1
 
@@ -38,7 +44,7 @@ def test_a_row_has_input_bicubic_warm_start_own_and_target():
 
     pairs = [Pair(key, flat(200 + k), flat(100 + k, 4)) for k, key in enumerate(KEYS)]
     own, warm = [flat(50 + k) for k in range(5)], [flat(20 + k) for k in range(5)]
-    drawn = draw(pairs, own, warm, [(4, "best"), (1, "worst")], 4)
+    drawn = draw(pairs, {"warm start": warm, "ours": own}, [(4, "best"), (1, "worst")], 4)
     assert drawn["captions"] == ["best", "worst"]
     sheet = np.asarray(Image.open(io.BytesIO(drawn["png"])))
     greys = [
