@@ -67,10 +67,12 @@ def reveal(address: str) -> str:
 
 
 def split(address: str, option: str) -> SplitResult:
-    """Return the parts of an address; UserError naming `option` if, say, its port is not a number."""
+    """Return the parts of an address; UserError naming `option` if its host or port cannot be one."""
     try:
         parts = urlsplit(address)
-        _ = parts.port, parts.hostname
+        _ = parts.port, (parts.hostname or "").encode("idna")
+        if re.search(r"\s", parts.netloc):
+            raise ValueError("a space in its host")
     except ValueError as error:
         raise UserError(f"{option} {masked(address)} is not an address: {error}") from None
     return parts

@@ -81,7 +81,7 @@ def atomic_folder(target: Path, *, durable: bool = True) -> Iterator[Path]:
 
     An existing `target` is replaced. If the block raises, the new folder is deleted and `target` is kept.
     """
-    temporary = _temporary(target)
+    temporary, replaced = _temporary(target), _temporary(target)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -89,8 +89,9 @@ def atomic_folder(target: Path, *, durable: bool = True) -> Iterator[Path]:
             for path in [*temporary.rglob("*"), temporary]:
                 _fsync(path)
         if target.exists():
-            shutil.rmtree(target)
+            os.rename(target, replaced)  # deleting it takes long: a kill would leave neither
         os.rename(temporary, target)
+        shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     if durable:
@@ -201,6 +202,11 @@ def untrusted(folder: Path) -> Path | None:
         if status.st_uid not in (os.getuid(), 0) or writable:
             return path
     return None
+
+
+def user_path(text: str | Path) -> Path:
+    """Return the path that a user wrote, with ~ as the shell takes it: the name of no user stays as it is."""
+    return Path(os.path.expanduser(text))
 
 
 def first_missing(path: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+from collections import Counter
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
@@ -61,8 +62,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise yaml.YAMLError(f"the key {reprlib.repr(twice[0])} is given twice")
+        if twice := next((name for name, n in Counter(names).items() if n > 1), None):
+            raise yaml.YAMLError(f"the key {reprlib.repr(twice)} is given twice")
         return super().construct_mapping(node, deep)
 
 

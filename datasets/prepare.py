@@ -4,6 +4,7 @@ Chosen here: the reader of the archive, the split and the transform. Packing is 
 """
 
 import hashlib
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -128,11 +129,11 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
         out = folder / f"demo-{_short(''.join(source.fingerprint() for source in demo.values()))}"
         return _packed(out, spec, lambda: {role: SplitSource(s, s.members()) for role, s in demo.items()})
     if spec in CATALOGUE:
-        if is_shards(str(folder / spec)):
-            return str(folder / spec)
+        if is_shards(place := str(folder / spec)):
+            return place
         raise UserError(
-            f"{option}={spec} is not prepared in {folder / spec}; get it from {CATALOGUE[spec].get} and run "
-            f"python experiments/prepare_data.py {spec} --source FILE --out {folder / spec}{advice}"
+            f"{option}={spec} is not prepared in {place}; get it from {CATALOGUE[spec].get} and run "
+            f"python experiments/prepare_data.py {spec} --source FILE --out {shlex.quote(place)}{advice}"
         )
     if not Path(spec).exists():
         raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, CATALOGUE)
@@ -230,8 +231,7 @@ def _list_text(source: Source, path: Path, name: str) -> str | None:
 
 def _lsun(request: ImportRequest) -> Prepared:
     source = LmdbSource(unpacked(request.source, request.scratch), request.name)
-    members = request.first(source.members())
-    return _divided(request, source, members), request.settings, request.name
+    return _divided(request, source, request.first(source.members())), request.settings, request.name
 
 
 def _div2k(request: ImportRequest) -> Prepared:

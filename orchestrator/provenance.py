@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.address import masked
-from datasets.files import read_json
+from datasets.files import atomic_write, read_json
 from orchestrator.storage import Storage
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,7 +62,7 @@ def save_provenance(storage: Storage, sweep: str, folder: Path, facts: Mapping[s
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text)
+        atomic_write(folder / name, text.encode(), durable=False)
         if not storage.is_local:
             storage.write_text(f"{sweep}/submission/{name}", text)
     return folder

@@ -4,6 +4,7 @@ Folders are published with their manifest.json last, so a reader never takes an 
 """
 
 import contextlib
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from pyarrow import fs
 
 from datasets.address import hide
 from datasets.errors import UserError
-from datasets.files import atomic_folder, atomic_write, create_file, first_missing, parse_json
+from datasets.files import atomic_folder, atomic_write, create_file, first_missing, parse_json, user_path
 from datasets.object_store import create_object, file_system, reason
 
 MARKER = "manifest.json"
@@ -26,9 +27,13 @@ class Storage:
         self.is_local = "://" not in root
         self.files: Any = fs.LocalFileSystem()
         if self.is_local:
-            self.root = self.base = str(Path(root).expanduser().resolve())
+            self.root = self.base = str(user_path(root).resolve())
             return
         self.root = hide(root.rstrip("/"))
+        if not re.match(r"(s3|gs)://[^/?#]", self.root):
+            raise UserError(
+                f"--storage must be a folder, s3://BUCKET/PATH or gs://BUCKET/PATH, but got '{self.root}'"
+            )
         try:
             self.files, self.base = file_system(self.root)
         except (ValueError, OSError) as error:

@@ -26,6 +26,7 @@ CLUSTER = {
 OTHERS = {"pip": "installs", ".": "activates the environment", "pytest": "this suite"}
 """First words of commands that are not ours, and what they do."""
 SCRIPT = re.compile(r"(?:python|torchrun --nproc-per-node \w+) ((?:experiments|tests/bench)/\w+\.py)(.*)")
+PACKAGES = ("datasets", "trainers", "orchestrator", "experiments", "upsweep")
 BLOCK = re.compile(r"```python.*?\n(.*?)```", re.S)
 
 
@@ -120,3 +121,35 @@ def test_python_blocks_parse_and_use_what_upsweep_has():
     nodes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     used = {n.attr for n in nodes if isinstance(n.value, ast.Name) and n.value.id == "upsweep"}
     assert len(used) > 3 and [name for name in used if not hasattr(upsweep, name)] == []
+
+
+FOREIGN = {
+    "--backend-store-uri": "mlflow ui",
+    "--allowed-hosts": "mlflow server",
+    "--no-config-cache": "ray up",
+    "--nproc-per-node": "torchrun",
+    "--help-all": "read before the parser",
+}
+"""Options in sentences of ours that are not fields of our commands' options, and whose they are."""
+
+
+def test_sentences_name_options_that_exist():
+    """Of each command, or of a script; a setting by its dotted name is a field of its section."""
+    fields, named = set(), {}
+    for path in sorted(p for top in PACKAGES for p in (ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                fields.add(node.target.id)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                if re.fullmatch(r"--[\w-]+", node.value):
+                    fields.add(node.value[2:].replace("-", "_"))  # argparse, or a word that is looked for
+                for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9._-]*[a-z0-9]", node.value):
+                    if " " in node.value:
+                        named.setdefault(option, f"{path.relative_to(ROOT)}:{node.lineno}")
+    unknown = {
+        option: place
+        for option, place in named.items()
+        if option not in FOREIGN
+        and option[2:].replace("-", "_").rpartition(".")[2].removeprefix("no_") not in fields
+    }
+    assert len(named) > 60 and unknown == {}

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from datasets.errors import UserError, unknown
+from datasets.files import user_path
 
 V = TypeVar("V")
 
@@ -54,7 +55,7 @@ def pin(setting: str, value: str, read: Callable[[str], str] | None = None) -> s
     if not name.isidentifier() or not path.endswith(".py"):
         raise UserError(f"{setting} {value} also needs the name in that file: {setting} FILE.py:Name")
     try:
-        text = (read or (lambda p: Path(p).expanduser().read_text()))(path)
+        text = (read or (lambda p: user_path(p).read_text()))(path)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{setting} {value}: {path} cannot be read: {error}") from None
     return f"{Path(path).name}:{name}-{hold(text)}"

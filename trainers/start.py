@@ -13,6 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from datasets.errors import UserError
+from datasets.files import user_path
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -67,7 +68,7 @@ def read_start(spec: str, folder: Path, licence: str = "") -> StartNetwork:
     if spec in WEIGHTS:
         path, licence = find(spec), licence or WEIGHTS[spec].licence
     else:
-        path = _downloaded(spec, folder) if "://" in spec else Path(spec).expanduser()
+        path = _downloaded(spec, folder) if "://" in spec else user_path(spec)
     if path.suffix not in ENDINGS:
         raise UserError(f"--start must name a file that ends in {' or '.join(ENDINGS)}, but got '{spec}'")
     if not path.is_file():

@@ -118,7 +118,7 @@ def _begin(
         return
     atomic_write(out / "config.json", (json.dumps(portable(config), indent=1) + "\n").encode())
     bicubic = evaluator.measure_resizer("bicubic").summary
-    (out / BICUBIC).write_text(json.dumps(bicubic) + "\n")
+    atomic_write(out / BICUBIC, (json.dumps(bicubic) + "\n").encode())
     print("bicubic       " + "  ".join(f"{k} {v:.4g}" for k, v in bicubic.items()))
 
 

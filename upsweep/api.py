@@ -9,6 +9,7 @@ import numpy as np
 from torch import nn
 
 from datasets.errors import UserError
+from datasets.files import user_path
 from experiments import recipes
 from experiments.common import cli
 from experiments.common.sweep_options import SweepOptions, requested
@@ -62,7 +63,7 @@ class Sweep:
     @property
     def report(self) -> Path:
         """The path of report.html, for a storage that is a folder."""
-        return Path(self.storage).expanduser().resolve() / self.name / sweep_folder.REPORT
+        return user_path(self.storage).resolve() / self.name / sweep_folder.REPORT
 
 
 def sweep(*, settings: Mapping[str, Any] | None = None, **options: Any) -> Sweep:

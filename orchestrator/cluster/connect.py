@@ -17,6 +17,7 @@ from typing import Any
 
 import datasets
 from datasets import stopping
+from datasets.address import split
 from datasets.errors import UserError
 from datasets.files import Held, locked, own_folder, usable_cpus
 from orchestrator.cluster import capacity
@@ -168,11 +169,11 @@ def reach(address: str) -> None:
 
 def check_listening(address: str, timeout_s: float = 5.0) -> None:
     """Raise UserError within seconds unless something listens at `address` (HOST:PORT)."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+    parts = split(f"ray://{address.removeprefix('ray://')}", "--address")
+    if not parts.hostname or not parts.port:
         raise UserError(f"--address must be HOST:PORT, but got '{address}'; Ray's port is 6379 by default")
     try:
-        socket.create_connection((host, int(port)), timeout=timeout_s).close()
+        socket.create_connection((parts.hostname, parts.port), timeout=timeout_s).close()
     except OSError as error:
         raise _no_answer(address, error) from None
 

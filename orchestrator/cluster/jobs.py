@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
-from datasets.files import parse_json
+from datasets.files import atomic_write, parse_json
 from datasets.parsing import build
 from orchestrator.cluster import bundle
 from orchestrator.cluster.head import Head
@@ -169,4 +169,5 @@ def register_job(sweep: str, folder: Path, env: Mapping[str, str]) -> None:
         return
     path = Path(JOBS_FOLDER).expanduser() / f"{env[JOB_VARIABLE]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"id": env[JOB_VARIABLE], "sweep": sweep, "folder": str(folder)}) + "\n")
+    text = json.dumps({"id": env[JOB_VARIABLE], "sweep": sweep, "folder": str(folder)}) + "\n"
+    atomic_write(path, text.encode())

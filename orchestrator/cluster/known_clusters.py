@@ -1,6 +1,5 @@
 """Clusters that `ray up` started from here, read from the files that it leaves; nothing is contacted."""
 
-import json
 import re
 import tempfile
 from dataclasses import asdict, dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from datasets.files import is_trusted, parse_json, read_json
+from datasets.files import atomic_json, is_trusted, parse_json, read_json, reading, user_path
 from datasets.parsing import build, parse_yaml
 from orchestrator.provenance import ROOT
 
@@ -94,7 +93,7 @@ def read(path: Path) -> dict[str, Any]:
 def remember(cluster: KnownCluster, root: Path = ROOT) -> None:
     """Note the cluster in the home folder: a reboot deletes Ray's own note in the temporary folder."""
     home().mkdir(parents=True, exist_ok=True)
-    (home() / f"{cluster.name}.json").write_text(json.dumps(asdict(cluster) | {"root": str(root)}))
+    atomic_json(home() / f"{cluster.name}.json", asdict(cluster) | {"root": str(root)})
 
 
 def forget(cluster: KnownCluster) -> None:
@@ -109,8 +108,9 @@ def _remembered(root: Path) -> list[tuple[float, KnownCluster]]:
     clusters = []
     for path in home().glob("*.json"):
         note = read_json(path, keys=("root", "file"))
-        if note.pop("root") == str(root) and Path(note["file"]).exists():
-            clusters.append((path.stat().st_mtime, build(KnownCluster, note, str(path))))
+        with reading(path):
+            if note.pop("root") == str(root) and Path(note["file"]).exists():
+                clusters.append((path.stat().st_mtime, build(KnownCluster, note, str(path))))
     return clusters
 
 
@@ -122,8 +122,9 @@ def _caches(config: dict[str, Any]) -> list[tuple[Path, dict[str, Any]]]:
             resolved = parse_json(path.read_text(), str(path), keys=("config",))["config"]
         except (OSError, UserError):
             continue
-        if resolved.get("cluster_name") == config["cluster_name"] and _site(resolved) == _site(config):
-            caches.append((path, resolved))
+        with reading(path):
+            if resolved.get("cluster_name") == config["cluster_name"] and _site(resolved) == _site(config):
+                caches.append((path, resolved))
     return sorted(caches, key=lambda pair: pair[0].stat().st_mtime)
 
 
@@ -135,20 +136,20 @@ def _site(config: dict[str, Any]) -> tuple[Any, ...]:
 def _local_state_is_up(config: dict[str, Any]) -> bool:
     """Return True if Ray noted a running head, which is all that `ray up --no-config-cache` leaves."""
     path = Path("/tmp/ray") / f"cluster-{config['cluster_name']}.state"
-    if config["provider"]["type"] != "local" or not is_trusted(path):
+    if config["provider"].get("type") != "local" or not is_trusted(path):
         return False
-    head = read_json(path).get(config["provider"]["head_ip"], {})
-    return head.get("state") == "running"
+    with reading(path):
+        return bool(read_json(path).get(config["provider"].get("head_ip"), {}).get("state") == "running")
 
 
 def _cluster(path: Path, config: dict[str, Any]) -> KnownCluster:
     auth = config["auth"]
-    key = auth.get("ssh_private_key", "")
+    key = str(auth.get("ssh_private_key", ""))
     return KnownCluster(
         name=config["cluster_name"],
         file=str(path.resolve()),
-        provider=config["provider"]["type"],
-        user=auth["ssh_user"],
-        key=str(Path(key).expanduser()) if key else "",
+        provider=str(config["provider"].get("type", "")),
+        user=auth.get("ssh_user", ""),
+        key=str(user_path(key)) if key else "",
         address=config["provider"].get("head_ip", ""),
     )

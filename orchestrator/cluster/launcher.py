@@ -5,6 +5,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def wait(cluster: KnownCluster, nodes: int, deadline_s: float, say: Say) -> None
         if time.monotonic() > deadline:
             raise UserError(
                 f"{alive} of {wanted} nodes are alive after {deadline_s:.0f} s; read the autoscaler's log: "
-                f"ray exec {Path(cluster.file).name} 'tail -n 50 /tmp/ray/session_latest/logs/monitor.*'"
+                f"ray exec {shlex.quote(cluster.file)} 'tail -n 50 /tmp/ray/session_latest/logs/monitor.*'"
             )
         time.sleep(POLL_S)
     say(f"{alive} of {wanted} nodes alive")

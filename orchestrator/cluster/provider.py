@@ -7,6 +7,7 @@ that needs an equal permission: one attempt, a few seconds.
 import contextlib
 import io
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +69,7 @@ def _explain(cluster: KnownCluster, kind: str, error: str, remedy: str) -> str:
     if "not found" in error:
         return (
             f"{name} was started from here and has no head now: start it again with ray up "
-            f"{Path(cluster.file).name}, remove it with python experiments/cluster.py down{LOCAL}"
+            f"{shlex.quote(cluster.file)}, remove it with python experiments/cluster.py down{LOCAL}"
         )
     return f"the provider returned no head of {name} ({error}): check it in its console{remedy}"
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from datasets.errors import UserError
+from datasets.files import user_path
 from orchestrator.search import space_file
 from trainers import plugins
 
@@ -25,8 +27,8 @@ def check_data(images: Mapping[str, str], exists: Callable[[str], bool], storage
         target = f"{storage.rpartition('/')[0] or storage}/data/{Path(spec).name}"
         raise UserError(
             f"--{role} {spec} is a folder of this machine, which the cluster cannot read; upload it with "
-            f"python experiments/prepare_data.py folder --source {spec} --out {target} and pass "
-            f"--{role} {target}"
+            f"python experiments/prepare_data.py folder --source {quote(spec)} --out {quote(target)} "
+            f"and pass --{role} {quote(target)}"
         )
 
 
@@ -61,7 +63,7 @@ def _sent(word: str, spec: str, files: dict[str, str]) -> str:
     path, colon, name = value.rpartition(":") if ".py:" in value else (value, "", "")
     copy = f"{SPACES}/{Path(path).name}"
     try:
-        text = Path(path).expanduser().read_text()
+        text = user_path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if files.setdefault(copy, text) != text:

@@ -4,13 +4,14 @@ Names of raters stay in the study's folder; everything that leaves it says rater
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from datasets.files import atomic_json
+from datasets.files import atomic_json, atomic_write
 from orchestrator.rating.results import (
     Panel,
     Rater,
@@ -88,7 +89,7 @@ def write_tables(study: RatingStudy, results: RatingResults) -> Path:
     """Write results.md, scores.csv, raters.csv and ratings.csv; return their folder, the study's results/."""
     folder = study.folder / "results"
     folder.mkdir(exist_ok=True)
-    (folder / "results.md").write_text(to_markdown(results))
+    atomic_write(folder / "results.md", to_markdown(results).encode())
     scores = [_score_line(panel, score) for panel in results.panels for score in panel.scores]
     _write_csv(folder / "scores.csv", SCORE_COLUMNS, scores)
     raters = [{name: getattr(rater, name) for name in RATER_COLUMNS} for rater in results.raters]
@@ -118,11 +119,12 @@ def _rating_lines(session: RatingSession, labels: dict[str, str]) -> list[dict[s
 
 
 def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        for line in lines:
-            writer.writerow({k: "; ".join(v) if isinstance(v, tuple) else v for k, v in line.items()})
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        writer.writerow({k: "; ".join(v) if isinstance(v, tuple) else v for k, v in line.items()})
+    atomic_write(path, text.getvalue().encode())
 
 
 def log_to_mlflow(

@@ -1,5 +1,7 @@
 """Text of a promotion's decision and of a model's history."""
 
+import shlex
+
 from orchestrator.registry.promote import Outcome
 from orchestrator.registry.registry import Registry
 
@@ -35,7 +37,6 @@ def describe_outcome(outcome: Outcome) -> str:
     lines = [headline, *checks]
     if outcome.is_champion:
         lines += [f"  {outcome.exports}"] * bool(outcome.exports)
-        lines.append(
-            f"upscale: python experiments/upscale.py PICTURE --model models:/{outcome.model}@champion"
-        )
+        champion = shlex.quote(f"models:/{outcome.model}@champion")
+        lines.append(f"upscale: python experiments/upscale.py PICTURE --model {champion}")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.tracking.server import database_path
+from orchestrator.tracking.server import missing_store
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -79,10 +79,9 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     from orchestrator.tracking.mlflow_client import open_client
 
     uri = tracking_uri or mlflow.get_tracking_uri()
-    database = database_path(uri)
-    if database is not None and not database.exists():  # opening it would create it
+    if missing := missing_store(uri):
         raise UserError(
-            f"no model at {model_uri}: there is no store at {database}; "
+            f"no model at {model_uri}: there is no store at {missing}; "
             f"name another one with --tracking-uri, or a checkpoint folder instead of the model"
         )
     try:

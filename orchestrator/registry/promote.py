@@ -21,7 +21,7 @@ import mlflow
 from PIL import Image
 
 from datasets.errors import UserError
-from datasets.files import is_trusted
+from datasets.files import is_trusted, user_path
 from orchestrator.registry import candidate as candidates
 from orchestrator.registry.candidate import Candidate, registered_name
 from orchestrator.registry.candidate_source import CandidateSource
@@ -36,7 +36,7 @@ from orchestrator.registry.summary import describe_model
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
-from orchestrator.tracking.server import artifact_root, default_uri, login_header, probe
+from orchestrator.tracking.server import artifact_root, default_uri, login_header, missing_store, probe
 from orchestrator.tracking.sweep_record import per_image_table
 from trainers.config import override
 
@@ -109,7 +109,7 @@ def load_candidate(source: CandidateSource) -> Candidate:
     if sum(map(bool, (source.name, source.run, source.checkpoint))) > 1:
         raise UserError("a sweep's name, --run and --checkpoint exclude each other; give one of them")
     if source.checkpoint:
-        return candidates.candidate_of_folder(Path(source.checkpoint).expanduser().resolve())
+        return candidates.candidate_of_folder(user_path(source.checkpoint).resolve())
     storage = Storage(source.storage)
     if source.run:
         uri = source.tracking_uri or default_uri(source.work_dir)
@@ -197,11 +197,13 @@ def _per_image(result: GateResult) -> dict[str, list]:
 def open_registry(source: CandidateSource) -> Registry:
     """Open the registry that `promote` would use for `source`, without loading a network.
 
+    Nothing is written: a store that does not exist is not made.
+
     UserError if --run or --checkpoint is given without --model, because the registered name of their network
-    is known only after it was loaded; or if the sweep that names the model does not exist.
+    is known only after it was loaded; or if the sweep that names the model, or its store, does not exist.
     """
     if source.model:
-        return _registry(source, _facts_of_store(source))
+        return _registry(source, _facts_of_store(source), must_exist=True)
     if source.run or source.checkpoint:
         raise UserError(
             "--rollback, --list and --export act on a registered model, which --run and --checkpoint do not "
@@ -209,7 +211,7 @@ def open_registry(source: CandidateSource) -> Registry:
         )
     storage = Storage(source.storage)
     sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
-    return _registry(source, sweep)
+    return _registry(source, sweep, must_exist=True)
 
 
 def _facts_of_store(source: CandidateSource) -> Mapping[str, Any]:
@@ -227,18 +229,20 @@ def _facts_of_store(source: CandidateSource) -> Mapping[str, Any]:
     return {}
 
 
-def _registry(source: CandidateSource, sweep: Mapping[str, Any]) -> Registry:
+def _registry(source: CandidateSource, sweep: Mapping[str, Any], must_exist: bool = False) -> Registry:
     """Open the registry that holds the model's versions; UserError if it cannot be reached."""
     uri = source.tracking_uri or sweep_folder.tracking_uri(sweep, source.work_dir)
     if not source.tracking_uri and "name" in sweep:
         _check_login_is_for(uri, source, sweep["name"])
+    if must_exist and (missing := missing_store(uri)):
+        raise UserError(f"nothing is registered: there is no store at {missing}; set --storage")
     probe(uri)
     return Registry(uri, source.model or registered_name(sweep["name"]))
 
 
 def _check_login_is_for(uri: str, source: CandidateSource, sweep: str) -> None:
     """Raise UserError if MLflow's login would be sent to an address that somebody else wrote."""
-    facts = Path(source.storage).expanduser() / sweep / sweep_folder.FACTS
+    facts = user_path(source.storage) / sweep / sweep_folder.FACTS
     if uri.startswith(("http://", "https://")) and login_header() and not is_trusted(facts):
         raise UserError(
             f"sweep.json of {sweep} names {uri}, and the login in the environment (MLFLOW_TRACKING_...) "

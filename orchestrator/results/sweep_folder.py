@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
+from datasets.files import user_path
 from orchestrator.tracking.server import database_uri
 from trainers import plugins
 
@@ -34,7 +35,7 @@ def work_dir(storage: str) -> Path:
     That is the storage itself if it is a folder; for a URL it is UPSWEEP_WORK_DIR, or ./runs.
     """
     own = os.environ.get("UPSWEEP_WORK_DIR", "./runs")
-    return Path(own if "://" in storage else storage).expanduser().resolve()
+    return user_path(own if "://" in storage else storage).resolve()
 
 
 def exists(storage: "Storage", name: str) -> bool:

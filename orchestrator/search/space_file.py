@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError, unknown
+from datasets.files import user_path
 from datasets.parsing import parse_yaml
 from orchestrator.search.axes import INTERVALS, SWITCH_SUFFIX, Axis, Choice, LogFloat
 from orchestrator.search.space import Space
@@ -39,7 +40,7 @@ class SpaceFile:
     def read_beside(self, path: str) -> str:
         """Return the text of a file that the space names by its path from the space's own folder."""
         own = self.spec if _is_yaml(self.spec) else self.spec.rpartition(":")[0]
-        return (Path(own).expanduser().parent / Path(path).expanduser()).read_text()
+        return (user_path(own).parent / user_path(path)).read_text()
 
     def space(self) -> Space:
         """Return the space that the text defines.
@@ -71,7 +72,7 @@ def read(spec: str) -> SpaceFile:
     """
     if spec.endswith(".py"):
         raise UserError(f"--space {spec} also needs the name of the class in it: --space {spec}:Name")
-    path = Path(spec if _is_yaml(spec) else spec.rpartition(":")[0]).expanduser()
+    path = user_path(spec if _is_yaml(spec) else spec.rpartition(":")[0])
     try:
         return SpaceFile(spec, path.read_text())
     except (OSError, UnicodeDecodeError) as error:

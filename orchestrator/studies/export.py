@@ -1,12 +1,13 @@
 """Write a study's answer as files: tables as CSV and Markdown, figures, and claims with their statuses."""
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.files import read_json, reading
+from datasets.files import atomic_write, read_json, reading
 from datasets.text import format_duration
 from orchestrator.studies.claims import ClaimResult
 from orchestrator.studies.documents import claim
@@ -20,13 +21,14 @@ def write_answer(folder: Path, study: Study, answer: Answer, facts: Mapping[str,
     out = folder / "answer"
     out.mkdir(parents=True, exist_ok=True)
     for table in answer.tables:
-        with open(out / f"{table.name}.csv", "w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([table.columns, *table.rows])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([table.columns, *table.rows])
+        atomic_write(out / f"{table.name}.csv", text.getvalue().encode())
     for name, content in answer.figures.items():
-        (out / name).write_bytes(content)
+        atomic_write(out / name, content)
     claims = [{"id": c.id, "status": c.status, "why": c.why} for c in answer.claims]
-    (out / "claims.json").write_text(json.dumps(claims, indent=1) + "\n")
-    (out / "study.md").write_text(page(study, answer, facts))
+    atomic_write(out / "claims.json", (json.dumps(claims, indent=1) + "\n").encode())
+    atomic_write(out / "study.md", page(study, answer, facts).encode())
     return [str(path) for path in sorted(out.iterdir())]
 
 

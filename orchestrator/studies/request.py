@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets.address import hide
 from datasets.errors import UserError
+from datasets.files import user_path
 from orchestrator.tracking import server
 from trainers.config import TrainConfig
 
@@ -58,7 +59,7 @@ class StudyRequest:
     @property
     def work_dir(self) -> Path:
         """The absolute folder of --storage."""
-        return Path(self.storage).expanduser().resolve()
+        return user_path(self.storage).resolve()
 
     @property
     def split(self) -> str:

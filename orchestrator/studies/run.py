@@ -251,6 +251,8 @@ def _record_answer(
     record.finish(claims | tags, files)
     if not record.close():
         say(f"MLflow has not received everything yet; the rest is stored in {record.writer.spool_dir}")
+    if refusals := record.writer.refusals():
+        say(refusals)
 
 
 def collect_results(

@@ -39,8 +39,7 @@ def _champions(
 ) -> list[tuple[float, str]]:
     """Return (signed distortion on these images, name) of the champion and of the first of its kind."""
     uri = request.tracking_uri or request.default_tracking_uri()
-    database = server.database_path(uri)
-    if database is not None and not database.exists():
+    if server.missing_store(uri):
         return []
     server.probe(uri)
     from orchestrator.registry.candidate import registered_name  # MLflow, a second or two

@@ -163,8 +163,9 @@ class Request:
                 f"but got '{self.name}'"
             )
         for option in AT_LEAST_0:
-            if not 0 <= (value := getattr(self, option)) < float("inf"):
-                raise UserError(f"--{option.replace('_', '-')} must be 0 or more, but got {value}")
+            if not 0 <= (value := getattr(self, option)) < 2**32:
+                limit = " and below 2**32" * (value > 0)
+                raise UserError(f"--{option.replace('_', '-')} must be 0 or more{limit}, but got {value}")
 
     def _check_population(self, space: Space, trials: int) -> None:
         """Raise UserError for what population based training cannot do."""

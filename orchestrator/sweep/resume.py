@@ -125,7 +125,7 @@ def resumed_request(options: Request, name: str) -> Request:
             f"sweep '{name}' was begun by an earlier version and cannot be resumed; start it under another "
             f"--name: its warm starts are used again"
         )
-    request = Request.from_json(facts["request"])
+    request = replace(Request.from_json(facts["request"]), storage=options.storage)  # it may have been moved
     if storage.exists(
         f"{name}/{START}/manifest.json"
     ):  # the folder that it began with may be another machine's
@@ -137,7 +137,7 @@ def resumed_request(options: Request, name: str) -> Request:
         for f in fields(Request)
         if f.metadata.get("may_change") and getattr(options, f.name) != getattr(default, f.name)
     }
-    here: dict[str, Any] = {"storage": options.storage, "local": options.local, "address": options.address}
+    here: dict[str, Any] = {"local": options.local, "address": options.address}
     return replace(request, **here | given)
 
 

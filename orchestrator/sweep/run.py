@@ -229,12 +229,8 @@ def _finish(
     _write_report(storage, folder)
     if not delivered:
         say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
-    rejected, why = record.writer.rejected()
-    if rejected:
-        say(
-            f"MLflow refused {rejected} entries of the record, the first because of {why}; they are in "
-            f"{record.writer.spool_dir / 'rejected.jsonl'}, and the files of the sweep are whole"
-        )
+    if refusals := record.writer.refusals():
+        say(refusals)
 
 
 def _write_report(storage: Storage, folder: Path) -> Path:

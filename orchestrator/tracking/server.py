@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import socket
 import sqlite3
 import urllib.error
@@ -37,6 +38,12 @@ def database_path(tracking_uri: str) -> Path | None:
     if not tracking_uri.startswith("sqlite:///"):
         return None
     return Path(unquote(tracking_uri.removeprefix("sqlite:///").partition("?")[0])).absolute()
+
+
+def missing_store(tracking_uri: str) -> Path | None:
+    """Return the sqlite file of an address if it does not exist: opening the store would make it."""
+    database = database_path(tracking_uri)
+    return database if database is not None and not database.exists() else None
 
 
 def artifact_root(tracking_uri: str, spool_dir: Path) -> str | None:
@@ -108,7 +115,8 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     newest, known = _mlflow_schemas()
     if version == newest:
         return
-    remedy = f"mlflow db upgrade sqlite:///{path}" if version in known else "the MLflow that made it"
+    upgrade = f"mlflow db upgrade {shlex.quote(database_uri(path))}"
+    remedy = upgrade if version in known else "the MLflow that made it"
     verb = "run" if version in known else "install"
     raise UserError(
         f"the tracking database {path} has the tables of another version of MLflow (schema {version}, not "

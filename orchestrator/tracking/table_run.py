@@ -23,7 +23,7 @@ def log_table(
 ) -> str:
     """Log `metrics` and every file of `folder` as a new run of experiment upsweep-KINDs; return its id.
 
-    UserError if the store cannot be used, or does not accept everything within `timeout_s` seconds.
+    UserError if the store cannot be used, refuses a part, or does not accept all within `timeout_s` seconds.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file())
     spool = folder / "tracking" / uuid.uuid4().hex[:12]
@@ -43,4 +43,6 @@ def log_table(
         raise UserError(
             f"{tracking_uri} did not accept the table within {timeout_s:.0f} s; the files are in {folder}"
         )
+    if refusals := writer.refusals():
+        raise UserError(refusals)
     return writer.run_ids()[run_key]

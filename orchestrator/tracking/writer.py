@@ -111,9 +111,13 @@ class Writer:
         all_written = self._spool.append([])
         return all_written and self.progress().delivered_bytes >= self._spool.path.stat().st_size
 
-    def rejected(self) -> tuple[int, str]:
-        """Return how many entries MLflow can never accept, and the reason of the first; (0, "") if none."""
-        return count_rejected(self.spool_dir)
+    def refusals(self) -> str:
+        """Return a sentence about the entries that MLflow can never accept; "" if there are none."""
+        rejected, why = count_rejected(self.spool_dir)
+        return (
+            f"MLflow refused {rejected} entries of the record, the first because of {why}; they are in "
+            f"{self.spool_dir / 'rejected.jsonl'}, and the files of results are whole"
+        ) * bool(rejected)
 
     def run_ids(self) -> dict[str, str]:
         """Return {run_key: MLflow run id} of the runs created so far."""

@@ -188,16 +188,17 @@ def test_machines_of_one_s_own_are_set_up_and_started_as_those_of_the_cloud():
 
 
 SERVER = """
-import json, pathlib, sqlite3, sys, time
+import json, os, pathlib, sqlite3, sys, time
 if not pathlib.Path("mlflow.db").exists():
     made = "create table champion(name); insert into champion values ('b4')"
     sqlite3.connect("mlflow.db").executescript(made)
+pathlib.Path("store").write_text(os.environ["MLFLOW_BACKEND_STORE_URI"])
 pathlib.Path("asked.json").write_text(json.dumps(sys.argv[1:]))
 time.sleep(600)
 """
 
 
-def record(home):
+def record(home, **variables):
     """The head's record service, in `home`, over a server that only makes a database."""
     (script,) = CONFIG["head_setup_commands"]
     (home / "upsweep").mkdir(parents=True)
@@ -206,9 +207,31 @@ def record(home):
     (home / "fake" / "mlflow" / "__init__.py").touch()
     (home / "fake" / "mlflow" / "__main__.py").write_text(SERVER)
     own = {"HOME": str(home), "PYTHONPATH": str(home / "fake")}
-    own["UPSWEEP_STORAGE"] = str(home.parent / "storage")
+    own |= {"UPSWEEP_STORAGE": str(home.parent / "storage"), **variables}
     words = [sys.executable, str(home / "upsweep" / "record.py")]
     return subprocess.Popen(words, env=os.environ | own, cwd=home / "upsweep", start_new_session=True)
+
+
+def wait_for_words(home, service):
+    """Return the words that the server was started with."""
+    asked, deadline = home / "upsweep" / "asked.json", time.monotonic() + 100
+    while not (asked.exists() and asked.read_text()):
+        assert service.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    return json.loads(asked.read_text())
+
+
+def test_the_address_of_another_database_is_in_no_command_line(tmp_path):
+    address = "postgresql://bob:planted-password@db/mlflow"
+    service = record(tmp_path / "home", UPSWEEP_TRACKING_DB=address)
+    try:
+        words = wait_for_words(tmp_path / "home", service)
+        assert "planted-password" not in " ".join([*words, *service.args])
+        assert (tmp_path / "home" / "upsweep" / "store").read_text() == address
+        assert "planted-password" not in (tmp_path / "home" / "upsweep" / "record.json").read_text()
+    finally:
+        service.terminate()
+        assert service.wait(60) == 0
 
 
 def test_the_registry_outlives_the_head_that_held_it(tmp_path):
@@ -216,11 +239,7 @@ def test_the_registry_outlives_the_head_that_held_it(tmp_path):
         home = tmp_path / name
         service = record(home)
         try:
-            asked = home / "upsweep" / "asked.json"
-            deadline = time.monotonic() + 100
-            while not (asked.exists() and asked.read_text()):
-                assert service.poll() is None and time.monotonic() < deadline
-                time.sleep(0.02)
+            words = wait_for_words(home, service)
             told = json.loads((home / "upsweep" / "record.json").read_text())
             again = subprocess.run(service.args, env=os.environ | {"HOME": str(home)})
             assert again.returncode == 0, "a second one leaves the first alone"
@@ -230,7 +249,6 @@ def test_the_registry_outlives_the_head_that_held_it(tmp_path):
         with sqlite3.connect(home / "upsweep" / "mlflow.db") as database:
             assert database.execute("select name from champion").fetchall() == [("b4",)]
         database.close()
-        words = json.loads(asked.read_text())
         host = words[words.index("--host") + 1]
         assert told["uri"] == f"http://{host}:5000" and host != "0.0.0.0"
         assert words[words.index("--allowed-hosts") + 1] == f"{host}:*,localhost:*,127.0.0.1:*"

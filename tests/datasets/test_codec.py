@@ -8,6 +8,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from datasets import codec
 from datasets.codec import decode
 from datasets.errors import Rejected
+from datasets.pixels import RGB8
 from datasets.shard_writer import PackSettings, pack
 from datasets.sources import FolderSource
 from datasets.validate import SplitSource
@@ -108,6 +110,13 @@ def test_a_malformed_image_is_rejected_with_a_reason(case: str) -> None:
     build, reason = IMAGES[case]
     with pytest.raises(Rejected, match=reason):
         decode(build())
+
+
+def test_an_image_of_a_shard_has_a_limit_of_pixels_too():
+    """Its row in the index says that an import accepted it; the bytes may be others."""
+    row = SimpleNamespace(ext="jpg", mode="RGB")
+    with pytest.raises(Rejected, match="4290250000 pixels, more than"):
+        codec.decode_checked(jpeg_header(65500, 65500), row, "none", RGB8)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -25,6 +25,7 @@ from datasets.files import (
     read_json,
     remove_leftovers,
     usable_cpus,
+    user_path,
 )
 
 
@@ -192,3 +193,35 @@ def test_a_lock_is_not_opened_through_a_link(tmp_path):
     with pytest.raises(OSError), locked(tmp_path / "lock"):
         pass
     assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_a_kill_while_a_folder_is_replaced_leaves_one_of_the_two_whole(tmp_path, monkeypatch):
+    """Deleting the old folder takes long; it happens after the new one has its name."""
+    with atomic_folder(tmp_path / "x") as temporary:
+        (temporary / "a").write_text("old")
+    whole = []
+
+    def note(folder, **_):
+        whole.append((tmp_path / "x" / "a").read_text())
+
+    monkeypatch.setattr(files.shutil, "rmtree", note)
+    with atomic_folder(tmp_path / "x") as temporary:
+        (temporary / "a").write_text("new")
+    assert whole and set(whole) == {"new"}
+
+
+def test_a_file_of_another_user_is_not_trusted(tmp_path, monkeypatch):
+    """Whoever finds it in /tmp would follow what a stranger wrote."""
+    path = tmp_path / "ray_current_cluster"
+    path.write_text("127.0.0.1:6379")
+    if os.getuid() == 0:
+        os.chown(path, 65534, 65534)
+    else:
+        monkeypatch.setattr(files.os, "getuid", lambda: 65534)
+    assert not is_trusted(path)
+
+
+def test_the_home_of_no_user_is_a_name_as_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_path("~/x") == tmp_path / "x"
+    assert user_path("~nobody-of-that-name/x") == Path("~nobody-of-that-name/x")

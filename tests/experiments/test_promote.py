@@ -60,6 +60,15 @@ def test_better_models_win_worse_ones_are_refused_and_rollback_restores(storage,
     assert registry.count_gate_use("gate0123") == 5, "the dry run counts"
 
 
+@pytest.mark.parametrize("question", [["--list"], ["--rollback"], ["--export", "x.onnx"]])
+def test_a_question_about_a_store_that_is_not_there_makes_none(question, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert call(tmp_path / "new" / "runs", *question, monkeypatch=monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert f"nothing is registered: there is no store at {tmp_path}/new/runs/mlflow.db; set --storage" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_sweep_that_does_not_exist_or_picked_nothing_is_a_users_mistake(storage, monkeypatch, capsys):
     assert call(storage, monkeypatch=monkeypatch) == 2
     assert "no finished sweep with a pick" in capsys.readouterr().err

@@ -30,6 +30,7 @@ def place(tmp_path, monkeypatch):
     noise(tmp_path / "stamps", side=16)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("precious")
+    (tmp_path / "wide.yaml").write_text("axes: {optim.lr_g: {log: [1e-5, .inf]}}\n")
     (tmp_path / "runs" / "taken").mkdir(parents=True)
     (tmp_path / "runs" / "taken" / "sweep.json").write_text('{"space": "demo"}')
     (tmp_path / "lock").mkdir()
@@ -126,6 +127,35 @@ MISTAKES = {
         "--gpus-per-trial must be a share of one GPU .* whole number, but got 1.5",
     ),
     "nothing to stop": ("--stop gone", "no sweep 'gone' in .*/runs"),
+    "an interval without end, in a plan": (
+        "--dry-run --train photos --space wide.yaml",
+        "optim.lr_g .*needs 0 < low < high, but got 1e-05 and inf",
+    ),
+    "a tracking server that is away, in a plan": (
+        "--dry-run --train photos --tracking-uri http://127.0.0.1:9",
+        "no MLflow server answers at http://127.0.0.1:9 within 5 s .*set --tracking-uri",
+    ),
+    "a host that no address can have": (
+        "--train photos --tracking-uri postgresql://a..b/mlflow",
+        "--tracking-uri postgresql://a..b/mlflow is not an address: .*label empty or too long",
+    ),
+    "a port that is none": ("--train photos --address h:²", "--address ray://h:² is not an address: Port .*"),
+    "a storage that is neither folder nor bucket": (
+        "--train photos --storage file:///tmp/x",
+        "--storage must be a folder, s3://BUCKET/PATH or gs://BUCKET/PATH, but got 'file:///tmp/x'",
+    ),
+    "a learning rate without end": (
+        "--train photos --optim.lr-d inf",
+        "optim.lr_d must be a finite number, but got inf",
+    ),
+    "a weight that is not a number": (
+        "--train photos --loss.tv-weight nan",
+        "loss.tv_weight must be a finite number, but got nan",
+    ),
+    "a seed that no library takes": (
+        "--train photos --seed 4294967296",
+        "--seed must be 0 or more and below 2[*][*]32, but got 4294967296",
+    ),
     "hours below zero": ("--hours=-1", "--hours must be 0 or more, but got -1.0"),
     "a setting beside --resume": (
         "--resume taken --trials 4",

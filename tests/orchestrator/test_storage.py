@@ -127,8 +127,11 @@ def test_a_file_in_the_way_is_one_sentence(tmp_path, below):
 
 
 def test_an_address_that_no_store_has_is_one_sentence():
-    with pytest.raises(UserError, match="--storage nonsense://bucket cannot be opened"):
-        Storage("nonsense://bucket")
+    for address in ("nonsense://bucket", "file:///tmp/x", "s3://", "gs:///x"):
+        with pytest.raises(UserError, match="--storage must be a folder, s3://BUCKET/PATH or gs://BUCKET"):
+            Storage(address)
+    with pytest.raises(UserError, match="--storage s3://a b cannot be opened"):
+        Storage("s3://a b")
 
 
 def test_an_unreachable_google_store_is_one_sentence_within_its_limit(unreachable_gs):

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from datasets.errors import UserError
+from datasets.files import atomic_file, atomic_write
 from trainers.benchmarks.cost import gmacs, latencies_ms, parameters, peak_mb
 from trainers.benchmarks.formats import Block, TableRow, csv_text, latex, results_markdown
 from trainers.benchmarks.sets import TestSet
@@ -111,10 +112,10 @@ def write_all(out: Path, table: BenchmarkTable, quoted: Sequence[Block]) -> str:
     out.mkdir(parents=True, exist_ok=True)
     blocks = [table.block, *quoted]
     text = results_markdown(blocks, table.protocols)
-    (out / "table.md").write_text(text)
-    (out / "table.csv").write_text(csv_text(blocks))
-    (out / "table.tex").write_text(latex(blocks))
-    pq.write_table(table.per_image, out / "per_image.parquet")
+    for name, content in (("table.md", text), ("table.csv", csv_text(blocks)), ("table.tex", latex(blocks))):
+        atomic_write(out / name, content.encode())
+    with atomic_file(out / "per_image.parquet") as temporary:
+        pq.write_table(table.per_image, temporary)
     return text
 
 

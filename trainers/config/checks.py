@@ -1,5 +1,6 @@
 """Checks of settings: each raises UserError with the dotted name of the setting, e.g. optim.beta1."""
 
+import math
 from collections.abc import Container, Mapping
 from typing import TypeVar
 
@@ -23,6 +24,15 @@ def at_least(section: str, config: object, low: float, *names: str) -> None:
     for name in names:
         if getattr(config, name) < low:
             raise UserError(f"{section}.{name} must be at least {low}, but got {getattr(config, name)}")
+
+
+def numbers(section: str, config: object) -> None:
+    """Require finite numbers, and whole ones below 2**32, which libraries take as a seed."""
+    for name, value in vars(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{section}.{name} must be a finite number, but got {value}")
+        if isinstance(value, int) and abs(value) >= 2**32:
+            raise UserError(f"{section}.{name} must be below 2**32, but got {value}")
 
 
 def below_one(section: str, config: object, *names: str) -> None:

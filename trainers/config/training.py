@@ -1,10 +1,10 @@
 """Settings of optimisation, of the run and of its objectives, and TrainConfig, which holds all sections."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 
 from datasets.config import DataConfig
 from datasets.errors import UserError
-from trainers.config.checks import at_least, below_one, known
+from trainers.config.checks import at_least, below_one, known, numbers
 from trainers.config.generators import GENERATORS
 from trainers.config.loss import PERCEPTUAL_LOSSES, LossConfig
 from trainers.config.networks import DiscriminatorConfig, GeneratorConfig, check_designs_together
@@ -124,7 +124,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         known("run", self, ("precision", "precision", PRECISIONS))
-        at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches")
+        at_least("run", self, 0, "psnr_steps", "gan_steps", "threads", "bn_recalibration_batches", "seed")
         at_least("run", self, 1, "psnr_eval_every_steps")
         at_least("run", self, 1, "eval_every_steps", "log_every_steps", "checkpoint_every_steps")
         below_one("run", self, "ema_decay")
@@ -199,6 +199,9 @@ class TrainConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     def __post_init__(self) -> None:
+        for section, config in vars(self).items():
+            if is_dataclass(config):
+                numbers(section, config)
         for name in ("crop_px", "eval_crop_px"):
             side = getattr(self.data, name)
             if side % self.generator.scale:

@@ -16,6 +16,8 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import requests
 
+from datasets.files import user_path
+
 PYPI = "https://pypi.org/simple"
 PATIENCE_S = 10
 _SECTIONS = ("global", "download", "install", ":env:")  # a later one overrides an earlier one
@@ -106,7 +108,7 @@ def local_path(place: str) -> Path | None:
     parts = urlsplit(place)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
-    return None if parts.scheme else Path(place).expanduser()
+    return None if parts.scheme else user_path(place)
 
 
 def _anchors(page: str, base: str) -> Iterator[tuple[str, str]]:

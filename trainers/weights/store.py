@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from datasets.errors import UserError, unknown
+from datasets.files import user_path
 from trainers.weights.readers import read_file
 from trainers.weights.table import NEEDS, WEIGHTS, Weights
 
@@ -23,7 +24,7 @@ VARIABLE = "UPSWEEP_WEIGHTS"
 def folders() -> list[Path]:
     """Return the folders to search, in order."""
     named = os.environ.get(VARIABLE)
-    return [Path(f).expanduser() for f in ([named] if named else []) + [f"{torch.hub.get_dir()}/checkpoints"]]
+    return [user_path(f) for f in ([named] if named else []) + [f"{torch.hub.get_dir()}/checkpoints"]]
 
 
 def weights_of(names: Iterable[str]) -> list[str]:

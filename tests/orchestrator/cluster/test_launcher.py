@@ -100,7 +100,7 @@ def test_a_failure_of_ray_up_is_an_error(laptop, head, monkeypatch):
 def test_nodes_that_never_join_are_an_error_with_the_log_to_read(joining, monkeypatch):
     clock = iter(range(0, 1000, 60))
     monkeypatch.setattr(launcher.time, "monotonic", lambda: next(clock))
-    with pytest.raises(UserError, match=r"1 of 3 nodes are alive after 50 s; .*ray exec own.yaml .*monitor"):
+    with pytest.raises(UserError, match=r"1 of 3 nodes are alive after 50 s; .*ray exec /.*yaml .*monitor"):
         launcher.wait(CLUSTER, 0, 50, lambda line: None)
 
 

@@ -21,7 +21,11 @@ from orchestrator.cluster.known_clusters import KnownCluster
         ("ClientError AuthFailure", "not able to validate", "AWS refuses these credentials"),
         ("EndpointConnectionError", "Could not connect", "(Could not connect): check the network"),
         ("TimeoutExpired", "no answer in 20 s", "(no answer in 20 s): check the network"),
-        ("RuntimeError", "Head node of cluster (mine) not found!", "start it again with ray up cluster.yaml"),
+        (
+            "RuntimeError",
+            "Head node of cluster (mine) not found!",
+            "start it again with ray up /x/cluster.yaml",
+        ),
         ("ValueError", "something else", "returned no head of cluster 'mine' (something else)"),
     ],
 )

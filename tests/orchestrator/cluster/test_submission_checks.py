@@ -1,5 +1,7 @@
 """Checks before a command is sent to a cluster: data, storage, space files."""
 
+import shlex
+
 import pytest
 from helpers.own_code import CODE, write
 
@@ -15,6 +17,10 @@ def test_images_of_this_machine_are_refused_with_the_command_that_uploads_them(t
         UserError, match=r"--source \S+photos --out s3://b/data/photos and pass --train s3://b/"
     ):
         submission_checks.check_data({"train": folder}, lambda path: False, "s3://b/upsweep")
+    with pytest.raises(UserError) as error:
+        submission_checks.check_data({"train": "./my photos; $(x)"}, lambda path: False, "s3://b/upsweep")
+    words = shlex.split(str(error.value).partition("upload it with ")[2])
+    assert words[:5] == ["python", "experiments/prepare_data.py", "folder", "--source", "./my photos; $(x)"]
     submission_checks.check_data(
         {"train": folder}, lambda path: True, "s3://b/upsweep"
     )  # a folder that all share

@@ -1,5 +1,7 @@
 """The steps of a promotion in order, and what they leave in the store."""
 
+import json
+
 import pandas as pd
 import pytest
 from helpers.promotion import Known, storage, sweep  # noqa: F401
@@ -104,3 +106,19 @@ def test_a_named_model_is_opened_before_any_sweep_has_finished(storage):
 def test_several_candidates_at_once_are_refused(storage):
     with pytest.raises(UserError, match="exclude each other; give one of them"):
         promote(CandidateSource(str(storage), "demo", run="0123"))
+
+
+def test_a_login_is_not_sent_to_an_address_that_somebody_else_may_have_written(storage, monkeypatch):
+    folder = storage / "demo"
+    sweep(storage, "demo", 1.0)
+    facts = json.loads((folder / "sweep.json").read_text()) | {"tracking_uri": "http://127.0.0.1:9"}
+    (folder / "sweep.json").write_text(json.dumps(facts))
+    source = CandidateSource(str(storage), "demo")
+    (folder / "sweep.json").chmod(0o666)
+    monkeypatch.setattr("orchestrator.registry.promote.probe", lambda uri: pytest.fail("it was asked"))
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
+    with pytest.raises(UserError, match="names http://127.0.0.1:9, and the login .* would be sent there"):
+        open_registry(source)
+    (folder / "sweep.json").chmod(0o644)
+    monkeypatch.setattr("orchestrator.registry.promote.probe", lambda uri: None)
+    assert open_registry(source).tracking_uri == "http://127.0.0.1:9"

@@ -74,3 +74,11 @@ def test_images_are_kept_in_the_storage_or_beside_it(monkeypatch, tmp_path):
     monkeypatch.setenv("UPSWEEP_WORK_DIR", str(tmp_path / "own"))
     assert sweep_folder.work_dir("s3://bucket/runs") == tmp_path / "own"
     assert sweep_folder.work_dir(str(tmp_path)) == tmp_path, "a folder needs no other"
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"ended": '])
+def test_one_damaged_sweep_is_passed_over_when_the_newest_is_sought(storage, damage, capsys):
+    sweep_folder.write_facts(storage, "good", {"ended": 1.0, "pick": "t"})
+    storage.write_text("bad/sweep.json", damage)
+    assert sweep_folder.newest_sweep(storage) == "good"
+    assert "sweep 'bad' is passed over: " in (said := capsys.readouterr().err) and "is damaged" in said

@@ -122,7 +122,7 @@ def test_networks_of_the_user_are_read_beside_the_space_and_pinned(write, tmp_pa
         ("axes: {generator.num_block: [1, 2]}", "no setting 'generator.num_block'; did you mean"),
         ("axes: {generator.icnr: [true]}\ntrials: 0", "trials must be a number of 1 or more, but got 0"),
         ("axes: {loss.tv_weight: {log: [2, 1]}}", "needs 0 < low < high, but got 2.0 and 1.0"),
-        ("axes: {loss.tv_weight: {log: [1e-5, .inf]}}", "needs 0 < low < high, but got 1e-05 and inf"),
+        ("axes: {optim.lr_g: {log: [1e-5, .inf]}}", "needs 0 < low < high, but got 1e-05 and inf"),
         ("axes: {}", "space a needs at least one axis"),
         ("axes: {generator.icnr: [true]}\nonly_if: {generator.icn: {}}", "no axis 'generator.icn'"),
         (

@@ -13,6 +13,7 @@ from experiments.common.sweep_options import SweepOptions
 from orchestrator.search.space import Choice, LogFloat, Space
 from orchestrator.sweep import resume
 from orchestrator.sweep.request import Request
+from orchestrator.tracking.server import default_uri
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, override
 from trainers.models import build_generator
@@ -211,3 +212,12 @@ def test_a_sweep_that_others_can_write_is_not_resumed(tmp_path):
         UserError, match="space.py may be written by other users, and a resumed sweep runs code"
     ):
         resumed(tmp_path)
+
+
+def test_a_moved_sweep_is_resumed_and_recorded_where_it_is_now(tmp_path):
+    """Neither the folder nor the database where it began is made anew."""
+    existing(tmp_path, tracking_uri=default_uri(tmp_path / "runs"))
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    request = resume.resumed_request(SweepOptions(storage=str(tmp_path / "moved")), "mine")
+    assert request.filled(spaces.build("balance")).tracking_uri == default_uri(tmp_path / "moved")
+    assert request.work_dir == tmp_path / "moved" and not (tmp_path / "runs").exists()

@@ -282,12 +282,13 @@ def test_a_population_whose_members_span_two_ranks_decides_as_one_of_single_proc
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_in_good_order_and_says_how_to_go_on(place):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_is_in_good_order_and_says_how_to_go_on(place, number, code):
     driver = place.start("sweep.py", "--name", "tiny", *TINY, "--run.gan-steps", "400")
     trials = place.storage / "tiny" / "trials"
     wait_for(lambda: list(trials.glob("screen-*/attempt-*/*/manifest.json")), driver)
-    driver.send_signal(signal.SIGINT)
-    assert driver.wait(timeout=120) == 130
+    driver.send_signal(number)
+    assert driver.wait(timeout=120) == code
     said = (place.folder / "log.txt").read_text()
     assert "Traceback" not in said
     assert (

@@ -1,9 +1,12 @@
 """Workers are used again, but never one in which a trial diverged or raised; who failed is tried again."""
 
+import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from unittest.mock import MagicMock
 
@@ -72,6 +75,22 @@ def test_a_damaged_snapshot_is_a_sentence_and_deletes_nothing(tmp_path):
     storage.write_bytes("s/tune/screen.snapshot", whole)
     assert restore_snapshot(storage, "s/tune/screen.snapshot", "s/tune/screen")
     assert storage.listing("s/tune/screen") == ["experiment_state-1.json"]
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "experiment_state-/../../../evil", "tuner.pkl"])
+def test_a_snapshot_writes_nothing_but_tunes_state(tmp_path, name):
+    """Whoever may write the storage can make the hash, too; a member's name leads nowhere else."""
+    content, storage = io.BytesIO(), Storage(str(tmp_path / "runs"))
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for member in ("experiment_state-1.json", name):
+            info = tarfile.TarInfo(member)
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"evil"))
+    digest = hashlib.sha256(content.getvalue()).hexdigest().encode()
+    storage.write_bytes("s/tune/screen.snapshot", digest + b"\n" + content.getvalue())
+    assert restore_snapshot(storage, "s/tune/screen.snapshot", "s/tune/screen")
+    written = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert written == ["runs/s/tune/screen.snapshot", "runs/s/tune/screen/experiment_state-1.json"]
 
 
 def test_tune_counts_no_callbacks_for_which_it_would_import_mlflow():

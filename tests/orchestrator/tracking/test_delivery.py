@@ -10,6 +10,7 @@ from datasets.files import atomic_json
 from orchestrator.tracking import delivery as delivery_module
 from orchestrator.tracking.journal import AppendOnlyFile, Journal
 from orchestrator.tracking.server import default_uri
+from orchestrator.tracking.writer import Writer
 
 
 @pytest.fixture
@@ -194,3 +195,22 @@ def test_a_deleted_run_costs_its_own_entries_only(place):
     delivery.step()
     assert len(points(uri, delivery.run_ids["demo/screen/b"])) == 10
     assert '"step": 99' in (spool / "rejected.jsonl").read_text()
+
+
+def test_what_was_put_aside_because_runs_and_experiment_were_deleted_is_counted_and_told(place):
+    spool, uri, connect = place
+    journal = fill(spool)
+    delivery = connect()
+    delivery.step()
+    assert Writer(spool, uri, "upsweep").refusals() == ""
+    for run_id in delivery.run_ids.values():
+        delivery.client.delete_run(run_id)
+    delivery.client.delete_experiment(delivery.experiment_id)
+    for step in (99, 100):
+        journal.metrics(step, {"psnr_y": 1.0})
+    journal.end("FINISHED")
+    AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
+    delivery.step()
+    said = Writer(spool, uri, "upsweep").refusals()
+    assert said.startswith("MLflow refused 3 entries of the record, the first because of MlflowException: ")
+    assert f"they are in {spool}/rejected.jsonl, and the files of results are whole" in said

@@ -8,7 +8,10 @@ import pytest
 from helpers.champion import register_champion
 
 from datasets.errors import UserError
+from orchestrator.registry.candidate_source import CandidateSource
+from orchestrator.registry.describe import history
 from orchestrator.registry.load_model import load_generator
+from orchestrator.registry.promote import open_registry
 from orchestrator.tracking.mlflow_client import ADDRESSES, follow_moved_artifacts, open_client
 from orchestrator.tracking.server import artifact_root, default_uri
 from trainers.config import GeneratorConfig, TrainConfig
@@ -42,6 +45,8 @@ def test_the_champion_of_a_moved_storage_is_found(how, old, tmp_path):
     how(str(old), str(new))
     network, config = load_generator(CHAMPION, default_uri(new))
     assert config.generator == CONFIG.generator
+    registry = open_registry(CandidateSource(str(new), model="upsweep-demo"))  # promote.py --list
+    assert "v1 [champion]" in history(registry) and old.exists() == (how is shutil.copytree)
     root = artifact_root(default_uri(new), new)
     assert all(a.startswith(root) for a in addresses(new / "mlflow.db") if a.endswith("mlartifacts"))
     assert not [a for a in addresses(new / "mlflow.db") if "/old/" in a]
