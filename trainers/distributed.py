@@ -1,7 +1,7 @@
 """Collective operations of the processes (ranks) that train one network; a single process needs none."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,33 +18,31 @@ class Ranks:
     rank: int = 0
     world: int = 1
 
-    def mean(self, x: Tensor) -> Tensor:
-        """Return the mean of all elements of `x` over all ranks; its gradient reaches every rank."""
-        return self.means(x.mean())
+    def means(self, *tensors: Tensor) -> Sequence[Tensor]:
+        """Return the mean of each tensor's elements over all ranks, in one message.
 
-    def means(self, x: Tensor) -> Tensor:
-        """Return the mean of each element of `x` over all ranks; its gradient reaches every rank."""
-        return x if self.world == 1 else self.gather(x).mean(0)
+        Gradients reach every rank, also in one message.
+        """
+        own = [x.mean() for x in tensors]
+        return own if self.world == 1 else self.gather(torch.stack(own)).mean(0).unbind()
 
     def gather(self, x: Tensor) -> Tensor:
         """Return the `x` of all ranks, (world, *x.shape), in one message; its gradient reaches every rank."""
         return _Gather.apply(x, self.rank, self.world)
 
-    def sum(self, x: Tensor) -> Tensor:
-        """Return the sum over ranks, without a gradient; one value that is not finite makes it not finite."""
-        if self.world > 1:
-            dist.all_reduce(x)
-        return x
+    def average(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Return each tensor averaged over ranks, without a gradient, in one message.
 
-    def average(self, grads: list[Tensor]) -> list[Tensor]:
-        """Return gradients averaged over ranks, in one message; each is dense and laid out alike."""
+        Each is dense, and laid out alike on all ranks. One value that is not finite makes the average not
+        finite on every rank.
+        """
         if self.world == 1:
-            return grads
-        flat = torch.cat([_memory_of(g) for g in grads])
+            return tensors
+        flat = torch.cat([_memory_of(x) for x in tensors])
         dist.all_reduce(flat)
         flat /= self.world
-        averaged = [torch.empty_like(g) for g in grads]
-        torch._foreach_copy_([_memory_of(g) for g in averaged], flat.split([g.numel() for g in grads]))
+        averaged = [torch.empty_like(x) for x in tensors]
+        torch._foreach_copy_([_memory_of(x) for x in averaged], flat.split([x.numel() for x in tensors]))
         return averaged
 
     def total(self, number: float) -> float:
@@ -70,7 +68,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rank: int, world: int) -> Tensor:
-        ctx.rank = rank
+        ctx.rank, ctx.world = rank, world
         rows = x.new_zeros((world, *x.shape))
         rows[rank] = x
         dist.all_reduce(rows)
@@ -78,9 +76,22 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        total = gradient.contiguous().clone()
+        return _OwnRow.apply(gradient, ctx.rank, ctx.world), None, None
+
+
+class _OwnRow(torch.autograd.Function):
+    """This rank's row of the sum over ranks: the transpose of `_Gather`, as `_Gather` is of this."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, rank: int, world: int) -> Tensor:
+        ctx.rank, ctx.world = rank, world
+        total = rows.contiguous().clone()
         dist.all_reduce(total)
-        return total[ctx.rank], None, None
+        return total[rank].clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return _Gather.apply(gradient, ctx.rank, ctx.world), None, None
 
 
 def _memory_of(x: Tensor) -> Tensor:

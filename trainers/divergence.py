@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from trainers.distributed import ALONE, Ranks
 from trainers.state import Diverged, TrainState
 
 ALIGNMENT = 16  # bytes
@@ -18,9 +17,9 @@ class DivergenceGuard:
     recorded rows which step and term it was.
     """
 
-    def __init__(self, state: TrainState, ranks: Ranks = ALONE, *, one_block: bool = True) -> None:
+    def __init__(self, state: TrainState, *, one_block: bool = True) -> None:
         """`one_block` moves all buffers into one piece of memory; torch.compile refuses such buffers."""
-        self.state, self.ranks = state, ranks
+        self.state = state
         device = next(state.generator.parameters()).device
         self.bad = torch.zeros((), dtype=torch.float32, device=device)  # as GradScaler has it
         self.one = torch.ones_like(self.bad)
@@ -49,8 +48,11 @@ class DivergenceGuard:
             self.pending.append(term)
 
     def latch_step(self, step: int) -> None:
-        """Set `bad` if a value recorded since the last call is not finite; call it before the updates."""
-        row = self.ranks.sum(torch.stack([self.values[t] for t in self.pending]))
+        """Set `bad` if a value recorded since the last call is not finite; call it before the updates.
+
+        All ranks must hold equal values, so that they decide alike.
+        """
+        row = torch.stack([self.values[t] for t in self.pending])
         # GradScaler's own check: one operation that sets `bad` if a value is not finite
         torch._amp_foreach_non_finite_check_and_unscale_([row], self.bad, self.one)
         self.keep(step, self.pending, row)

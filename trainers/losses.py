@@ -4,7 +4,7 @@ Images are (N, 3, H, W) in [0, 1], scaled to [-1, 1] here if the paper does so; 
 logits of any shape. The network of the content loss is in vgg_features.py; weights are in step_losses.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,12 @@ from trainers.config.checks import choose
 
 CHARBONNIER_EPSILON = 1e-3  # Lai et al., 2017 (LapSRN), sec. 3.2
 
-Mean = Callable[[Tensor], Tensor]
+Means = Callable[[Tensor, Tensor], Sequence[Tensor]]
+
+
+def means(real: Tensor, fake: Tensor) -> Sequence[Tensor]:
+    """Return the mean of each of two tensors; with several processes `Ranks.means` stands for it."""
+    return real.mean(), fake.mean()
 
 
 def pixel_loss(kind: str, sr: Tensor, hr: Tensor, colors: str = "rgb") -> Tensor:
@@ -73,26 +78,26 @@ CONTENT: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torc
 
 
 def adversarial_d(
-    kind: str, real: Tensor, fake: Tensor, *, smoothing: float = 0.0, mean: Mean = torch.mean
+    kind: str, real: Tensor, fake: Tensor, *, smoothing: float = 0.0, average: Means = means
 ) -> Tensor:
     """Return the discriminator's loss from its logits of real and of generated images.
 
     `smoothing` lowers the target of real images from 1, for vanilla and lsgan (Salimans et al., 2016,
-    sec. 3.4). `mean` averages logits over the batch inside relativistic losses; with several processes it
-    averages over them, too. WGAN-GP's penalty is `gradient_penalty`.
+    sec. 3.4). `average` returns the means of real and of generated logits inside relativistic losses, with
+    several processes over all of them. WGAN-GP's penalty is `gradient_penalty`.
 
     Raises:
         UserError: the kind is unknown.
     """
-    return _adversarial(kind).discriminator(real, fake, smoothing, mean)
+    return _adversarial(kind).discriminator(real, fake, smoothing, average)
 
 
-def adversarial_g(kind: str, real: Tensor | None, fake: Tensor, *, mean: Mean = torch.mean) -> Tensor:
+def adversarial_g(kind: str, real: Tensor | None, fake: Tensor, *, average: Means = means) -> Tensor:
     """Return the generator's loss from the logits of its images, and of real ones if `needs_real(kind)`.
 
     UserError if the kind is unknown.
     """
-    return _adversarial(kind).generator(real, fake, mean)
+    return _adversarial(kind).generator(real, fake, average)
 
 
 def needs_real(kind: str) -> bool:
@@ -103,66 +108,68 @@ def needs_real(kind: str) -> bool:
     return _adversarial(kind).needs_real
 
 
-def _vanilla_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _vanilla_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """Goodfellow et al., 2014, eq. 1; with targets 1 - s the cross-entropy of real logits gains s * logit."""
     return softplus(-real).mean() + smoothing * real.mean() + softplus(fake).mean()
 
 
-def _vanilla_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+def _vanilla_g(real: Tensor | None, fake: Tensor, average: Means) -> Tensor:
     """Non-saturating: -log D(G(x)) (Ledig et al., 2017, eq. 6)."""
     return softplus(-fake).mean()
 
 
-def _relativistic_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _relativistic_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """Relativistic average, both terms summed (Wang et al., 2018, ESRGAN, eq. 1)."""
-    return softplus(mean(fake) - real).mean() + softplus(fake - mean(real)).mean()
+    mean_real, mean_fake = average(real, fake)
+    return softplus(mean_fake - real).mean() + softplus(fake - mean_real).mean()
 
 
-def _relativistic_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+def _relativistic_g(real: Tensor | None, fake: Tensor, average: Means) -> Tensor:
     """Relativistic average with the roles of real and fake exchanged (ESRGAN, eq. 2)."""
     assert real is not None, "a relativistic generator loss reads the logits of real images"
-    return softplus(real - mean(fake)).mean() + softplus(mean(real) - fake).mean()
+    mean_real, mean_fake = average(real, fake)
+    return softplus(real - mean_fake).mean() + softplus(mean_real - fake).mean()
 
 
-def _halved_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _halved_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """BasicSR's code: half of ESRGAN's, so that a weight of 5e-3 there is 2.5e-3 in the paper's notation."""
-    return _relativistic_d(real, fake, smoothing, mean) / 2
+    return _relativistic_d(real, fake, smoothing, average) / 2
 
 
-def _halved_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
-    return _relativistic_g(real, fake, mean) / 2
+def _halved_g(real: Tensor | None, fake: Tensor, average: Means) -> Tensor:
+    return _relativistic_g(real, fake, average) / 2
 
 
-def _linear_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _linear_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """1 - D(x) + D(G(z)) on probabilities (github.com/leftthomas/SRGAN)."""
     return 1 - real.sigmoid().mean() + fake.sigmoid().mean()
 
 
-def _linear_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+def _linear_g(real: Tensor | None, fake: Tensor, average: Means) -> Tensor:
     """1 - D(G(z)) on probabilities; unlike -log D its gradient vanishes when D is certain."""
     return 1 - fake.sigmoid().mean()
 
 
-def _lsgan_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _lsgan_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """Least squares, a = 0 and b = c = 1 (Mao et al., 2017, eq. 9)."""
     return (real - 1 + smoothing).square().mean() / 2 + fake.square().mean() / 2
 
 
-def _lsgan_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+def _lsgan_g(real: Tensor | None, fake: Tensor, average: Means) -> Tensor:
     return (fake - 1).square().mean() / 2
 
 
-def _hinge_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _hinge_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """Hinge (Lim & Ye, 2017; Miyato et al., 2018, eq. 16)."""
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
-def _wasserstein_d(real: Tensor, fake: Tensor, smoothing: float, mean: Mean) -> Tensor:
+def _wasserstein_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
     """Wasserstein critic without its penalty (Gulrajani et al., 2017, eq. 3)."""
     return fake.mean() - real.mean()
 
 
-def _negative_logit_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
+def _negative_logit_g(real: Tensor | None, fake: Tensor, average: Means) -> Tensor:
     """Generator loss of hinge (Miyato et al., 2018, eq. 17) and of WGAN-GP."""
     return -fake.mean()
 
@@ -170,8 +177,8 @@ def _negative_logit_g(real: Tensor | None, fake: Tensor, mean: Mean) -> Tensor:
 class Adversarial(NamedTuple):
     """Both losses of one adversarial game; `needs_real`: the generator's loss reads real logits."""
 
-    discriminator: Callable[[Tensor, Tensor, float, Mean], Tensor]
-    generator: Callable[[Tensor | None, Tensor, Mean], Tensor]
+    discriminator: Callable[[Tensor, Tensor, float, Means], Tensor]
+    generator: Callable[[Tensor | None, Tensor, Means], Tensor]
     needs_real: bool = False
 
 

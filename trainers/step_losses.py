@@ -15,6 +15,7 @@ from trainers import losses, plugins
 from trainers.config import TrainConfig
 from trainers.distributed import ALONE, Ranks
 from trainers.mixed_precision import ComputeCopy
+from trainers.models.batch_norm import has_batch_norm, joined_batches
 from trainers.numerics import training_numerics
 from trainers.state import TrainState
 from trainers.weights import NEEDS, obtain
@@ -41,6 +42,8 @@ class StepLosses:
             module and ComputeCopy(module, bf16=config.run.precision == "bf16")
             for module in (state.generator, state.discriminator, features, perceptual)
         )
+        batch_norm = self.d_copy is not None and has_batch_norm(self.d_copy.module)
+        self.joins = ranks.world > 1 and batch_norm
         self.generator = _compiled(self.g_copy, config)
         self.discriminator = _compiled(self.d_copy, config)
         self.features = _compiled(features_copy, config)
@@ -55,6 +58,22 @@ class StepLosses:
         """Return the discriminator's logits for `image`, in the input's dtype."""
         with self.autocast():
             return self.discriminator(image).to(image.dtype)
+
+    def judge_both(self, one: Tensor, other: Tensor, *, constant: bool = False) -> tuple[Tensor, Tensor]:
+        """Return `judge` of two batches of equal size, each normalised by its own moments.
+
+        Several ranks with batch norm judge them in one call, for one message per layer and direction.
+        `constant`: the logits of the other batch need no gradient.
+        """
+        if self.joins:
+            assert self.d_copy is not None
+            with joined_batches(self.d_copy.module, 2):
+                first, second = self.judge(torch.cat([one, other])).chunk(2)
+        else:
+            first = self.judge(one)
+            with torch.set_grad_enabled(not constant):
+                second = self.judge(other)
+        return first, second.detach() if constant else second
 
     def content_of(self, hr: Tensor) -> Tensor:
         """Return the content features of real images `hr` (N, 3, H, W) in [0, 1], without a gradient."""
@@ -92,7 +111,7 @@ class StepLosses:
         if loss.adversarial_weight:
             assert fake is not None
             terms["adversarial"] = loss.adversarial_weight * losses.adversarial_g(
-                loss.adversarial, real, fake, mean=self.ranks.mean
+                loss.adversarial, real, fake, average=self.ranks.means
             )
         if loss.color_weight:
             terms["color"] = loss.color_weight * losses.color_loss(sr, hr)
@@ -120,7 +139,7 @@ class StepLosses:
         """
         loss = self.config.loss
         total = losses.adversarial_d(
-            loss.adversarial, real, fake, smoothing=loss.label_smoothing, mean=self.ranks.mean
+            loss.adversarial, real, fake, smoothing=loss.label_smoothing, average=self.ranks.means
         )
         if loss.r1_weight:
             total = total + loss.r1_weight * losses.r1_penalty(real, hr)

@@ -6,6 +6,7 @@ the summed loss, and also yields the gradient norm of every term at the output.
 """
 
 from collections.abc import Sequence
+from itertools import chain, islice
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class TrainStep:
         self.config, self.state, self.ranks = config, state, ranks
         for module in filter(None, (state.generator, state.ema, state.discriminator)):
             synchronise(module, ranks)
-        self.guard = DivergenceGuard(state, ranks, one_block=not config.run.compile)
+        self.guard = DivergenceGuard(state, one_block=not config.run.compile)
         self.losses = StepLosses(config, state, features, ranks)
         self.g_params = list(state.generator.parameters())
         self.d_params = list(state.discriminator.parameters()) if state.discriminator else []
@@ -109,7 +110,7 @@ class TrainStep:
         for hr, lr_image, _ in parts:
             sr = self.losses.generate(lr_image)
             grads.append(self._generator_gradients(sr, hr, {"pixel": self.losses.pixel(sr, hr)}))
-        self._update_generator(grads)
+        self._update_networks(g=grads)
 
     def _d_first(self, parts: list[Part]) -> None:
         """Update D on this batch first, then judge the batch by the updated D for G, as in the papers."""
@@ -120,22 +121,20 @@ class TrainStep:
                 sr = self.losses.generate(lr_image)
             generated.append(sr)
             hr = self.losses.differentiable(hr)
-            real, fake = self.losses.judge(hr), self.losses.judge(sr.detach())
+            real, fake = self.losses.judge_both(hr, sr.detach())
             grads.append(self._discriminator_gradients(hr, sr, real, fake, part))
-        collected = self._collect(self.d_params, grads, "d_gradient")
-        self.guard.latch_step(self.state.step + 1)
-        self._apply(self.state.opt_d, self.d_params, collected)
+        self._update_networks(d=grads)
         assert self.losses.d_copy is not None
         self.losses.d_copy.refresh()
         grads = []
         for (hr, lr_image, target), sr in zip(parts, generated, strict=True):
             sr = sr if len(parts) == 1 else self.losses.generate(lr_image)
-            fake, real = self.losses.judge(sr), None
             if losses.needs_real(self.config.loss.adversarial):
-                with torch.no_grad():
-                    real = self.losses.judge(hr)
+                fake, real = self.losses.judge_both(sr, hr, constant=True)
+            else:
+                fake, real = self.losses.judge(sr), None
             grads.append(self._gan_gradients(sr, hr, fake, real, target))
-        self._update_generator(grads)
+        self._update_networks(g=grads)
 
     def _simultaneous(self, parts: list[Part]) -> None:
         """Compute both losses from one D(fake): take both gradients before either network moves."""
@@ -145,19 +144,11 @@ class TrainStep:
             sr, real, fake = self.losses.generate(lr_image), None, None
             if adversarial:
                 leaf = self.losses.differentiable(hr)
-                real, fake = self.losses.judge(leaf), self.losses.judge(sr)
+                real, fake = self.losses.judge_both(leaf, sr)
                 d_grads.append(self._discriminator_gradients(leaf, sr, real, fake, part, again=True))
                 real = real.detach()
             g_grads.append(self._gan_gradients(sr, hr, fake, real, target))
-        for_d = self._collect(self.d_params, d_grads, "d_gradient") if adversarial else None
-        self._update_generator(g_grads)
-        if for_d is not None:
-            self._apply(self.state.opt_d, self.d_params, for_d)
-
-    def _update_generator(self, grads: list[Sequence[Tensor]]) -> None:
-        collected = self._collect(self.g_params, grads, "g_gradient")
-        self.guard.latch_step(self.state.step + 1)
-        self._apply(self.state.opt_g, self.g_params, collected)
+        self._update_networks(g=g_grads, d=d_grads)
 
     # -- gradients -------------------------------------------------------------------------------------
 
@@ -191,25 +182,37 @@ class TrainStep:
         assert self.losses.g_copy is not None
         return torch.autograd.grad(sr, self.losses.g_copy.parameters, sum(gradients[1:], gradients[0]))
 
-    def _collect(
-        self, params: list[Tensor], parts: Sequence[Sequence[Tensor]], term: str
-    ) -> tuple[list[Tensor], Tensor]:
-        """Return the gradients averaged over parts and ranks, and their norm, which is recorded as `term`."""
-        grads = self.ranks.average(_as_stored(params, _mean_over(parts)))
-        norm = torch.stack(torch._foreach_norm(grads)).norm()
-        self.guard.record(term, norm)
-        return grads, norm
-
     # -- updates ---------------------------------------------------------------------------------------
 
+    def _update_networks(
+        self, *, g: Sequence[Sequence[Tensor]] = (), d: Sequence[Sequence[Tensor]] = ()
+    ) -> None:
+        """Update the networks whose gradients are given, one item per part; then no more is recorded.
+
+        One message averages all of them over the ranks, and the losses recorded since the last update, from
+        which every rank then decides alike if the step was finite.
+        """
+        networks = [
+            ("g_gradient", self.state.opt_g, self.g_params, g),
+            ("d_gradient", self.state.opt_d, self.d_params, d),
+        ]
+        networks = [n for n in networks if n[-1]]
+        own = [_as_stored(params, _mean_over(parts)) for *_, params, parts in networks]
+        losses = {term: self.guard.values[term] for term in self.guard.pending}
+        averaged = iter(self.ranks.average([*chain(*own), *losses.values()]))
+        grads = [list(islice(averaged, len(params))) for *_, params, _ in networks]
+        self.guard.values |= dict(zip(losses, averaged, strict=True))
+        norms = [torch.stack(torch._foreach_norm(g)).norm() for g in grads]
+        for (term, *_), norm in zip(networks, norms, strict=True):
+            self.guard.record(term, norm)
+        self.guard.latch_step(self.state.step + 1)
+        for (_, optimizer, params, _), *collected in zip(networks, grads, norms, strict=True):
+            self._apply(optimizer, params, *collected)
+
     def _apply(
-        self,
-        optimizer: torch.optim.Optimizer | None,
-        params: list[Tensor],
-        collected: tuple[list[Tensor], Tensor],
+        self, optimizer: torch.optim.Optimizer | None, params: list[Tensor], grads: list[Tensor], norm: Tensor
     ) -> None:
         assert optimizer is not None
-        grads, norm = collected
         limit = self.config.optim.clip_norm
         if limit:
             torch._foreach_mul_(grads, (limit / (norm + 1e-6)).clamp(max=1))  # as torch's clip_grad_norm_

@@ -164,6 +164,30 @@ def messages(config, rank, world=4, spoil=lambda step: None):
         dist.destroy_process_group()
 
 
+def messages_needed(config, g, d):
+    """The messages of a GAN step with `g` batch norms in the generator and `d` in the discriminator.
+
+    docs/cluster.md says why there are no fewer.
+    """
+    return 2 * g + 4 * d + 2 if config.optim.update_order == "d_first" else 2 * g + 3 * d + 1
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_step_sends_one_message_per_norm_and_direction_and_one_per_update(order):
+    with_norms = tiny(optim__update_order=order)
+    assert len(messages(with_norms, 0)) == messages_needed(with_norms, g=3, d=3)
+    none = {"generator__norm": "none", "discriminator__norm": "none"}
+    without = tiny(optim__update_order=order, **none)
+    assert len(messages(without, 0)) == messages_needed(without, g=0, d=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("order", "count"), [("d_first", 64), ("simultaneous", 56)])
+def test_messages_of_srgan(order, count):
+    config = override(build("srgan_8"), {"optim.update_order": order, "data.batch_size": 4})
+    assert len(messages(config, 0)) == count == messages_needed(config, g=17, d=7)
+
+
 def test_every_rank_sends_the_same_messages_in_the_same_order():
     config = tiny(loss__adversarial="relativistic", **CONTENT)
     first, last = messages(config, 0), messages(config, 3)
@@ -173,7 +197,7 @@ def test_every_rank_sends_the_same_messages_in_the_same_order():
 def test_a_rank_that_sends_one_message_less_is_found():
     def spoil(step):
         if step.ranks.rank == 3:
-            step.guard.ranks = Ranks()
+            step.ranks = Ranks()
 
     config = tiny()
     assert messages(config, 0, spoil=spoil) != messages(config, 3, spoil=spoil)

@@ -4,6 +4,7 @@ from math import e, log, sqrt
 
 import pytest
 import torch
+from torch.nn.functional import softplus
 
 from datasets.errors import UserError
 from trainers.config import loss as config
@@ -68,12 +69,15 @@ def test_relativistic_roles_are_mirrored():
 def test_relativistic_mean_can_reach_beyond_this_process():
     calls = []
 
-    def everywhere(logits):
-        calls.append(logits)
-        return logits.mean()
+    def everywhere(real, fake):
+        calls.append((real, fake))
+        return real.mean(), fake.mean() + 1
 
-    adversarial_d("relativistic", LOGITS, LOGITS, mean=everywhere)
-    assert len(calls) == 2
+    other = LOGITS.flip(0) - 0.4
+    loss = adversarial_d("relativistic", LOGITS, other, average=everywhere)
+    assert len(calls) == 1, "both means travel between processes in one message"
+    far = softplus(other.mean() + 1 - LOGITS).mean() + softplus(other - LOGITS.mean()).mean()
+    torch.testing.assert_close(loss, far)
 
 
 def test_vanilla_equals_binary_cross_entropy():

@@ -1,6 +1,7 @@
 """Batch norm that is synchronised over ranks, and the recalibration of its running statistics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     ranks: Ranks = ALONE
+    batches = 1
+    """Batches of equal size that an input joins; each has moments of its own, if there are several ranks."""
 
     def forward(self, input: Tensor) -> Tensor:
         if self.training and self.ranks.world > 1:
@@ -32,14 +35,17 @@ class BatchNorm(nn.BatchNorm2d):
         """Normalise by the moments over all ranks; gradients of the moments reach every rank."""
         with torch.autocast(x.device.type, enabled=False):
             exact = x if x.dtype == torch.float64 else x.float()
-            own = torch.var_mean(exact, (0, 2, 3), correction=0)
+            exact = exact.unflatten(0, (self.batches, -1))
+            own = torch.var_mean(exact, (1, 3, 4), correction=0, keepdim=True)
             variances, means = self.ranks.gather(torch.stack(own)).unbind(1)  # one message, and one backward
-            mean = means.mean(0)
+            mean = means.mean(0)  # (batches, 1, C, 1, 1)
             variance = variances.mean(0) + (means - mean).square().mean(0)  # centred: no cancellation
-            centred = exact - mean[:, None, None]
-            self._remember(mean.detach(), variance.detach(), self.ranks.world * x.numel() // x.shape[1])
-            scale = self.weight * (variance + self.eps).rsqrt()
-            return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+            count = self.ranks.world * exact[0].numel() // self.num_features
+            for moments in zip(mean.detach(), variance.detach(), strict=True):
+                self._remember(*(m.flatten() for m in moments), count)
+            scale = self.weight[:, None, None] * (variance + self.eps).rsqrt()
+            normalised = (exact - mean) * scale + self.bias[:, None, None]
+            return normalised.to(x.dtype).flatten(0, 1)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -65,6 +71,24 @@ def synchronise(module: nn.Module, ranks: Ranks) -> None:
                 f"{type(part).__name__} '{name}' is not synchronised over several processes: build it with "
                 f"norm_layers (trainers/models/layers.py), or train in one process"
             )
+
+
+def has_batch_norm(module: nn.Module) -> bool:
+    """Return True if `module` contains a `BatchNorm`."""
+    return any(isinstance(m, BatchNorm) for m in module.modules())
+
+
+@contextmanager
+def joined_batches(module: nn.Module, batches: int) -> Iterator[None]:
+    """Let inputs of `module` join as many batches, each normalised by its own moments over all ranks."""
+    norms = [m for m in module.modules() if isinstance(m, BatchNorm)]
+    for m in norms:
+        m.batches = batches
+    try:
+        yield
+    finally:
+        for m in norms:
+            m.batches = 1
 
 
 @torch.no_grad()
