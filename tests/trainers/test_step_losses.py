@@ -75,7 +75,7 @@ def test_points_of_the_gradient_penalty_depend_on_the_step_alone():
     assert values[0] == values[1] != values[2]
 
 
-@pytest.mark.parametrize("seed", [0, 2**31, 2**40 + 7])
+@pytest.mark.parametrize("seed", [0, 2**31, 2**32 - 1])
 def test_ranks_and_parts_draw_the_points_that_one_process_draws(seed):
     penalty = {"loss__adversarial": "wgan_gp", "loss__gradient_penalty_weight": 10.0}
     config = tiny(discriminator__norm="layer", run__seed=seed, **penalty)
