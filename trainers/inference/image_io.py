@@ -25,7 +25,7 @@ from trainers.inference import tiff
 SUFFIXES = (*IMAGE_SUFFIXES, ".gif", ".jp2")
 FORMATS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 MAX_SIDE = {"jpeg": 65_535, "webp": 16_383}  # pixels; limits of the file formats
-QUALITY = 95
+QUALITY, MAX_SCANS = 95, 100  # a progressive JPEG has about ten scans; each takes the time of a decoding
 _Tag, _Ifd = ExifTags.Base, ExifTags.IFD
 _OF_THE_PHOTOGRAPH = {
     _Tag.ImageDescription, _Tag.Make, _Tag.Model, _Tag.XResolution, _Tag.YResolution, _Tag.ResolutionUnit,
@@ -92,7 +92,10 @@ def read(path: Path) -> Picture:
             if (picture := _read_array(path)) is not None:
                 return picture
             with Image.open(path) as image:
-                return _decode_deep(image, path) if _is_deep_png(image) else _decode(image)
+                if image.info.get("progressive") and path.read_bytes().count(b"\xff\xda") > MAX_SCANS:
+                    raise UserError(f"a progressive JPEG of more than {MAX_SCANS} scans; save it again")
+                deep = image.format == "PNG" and _has_16_bits(image)
+                return _decode_deep(image, path) if deep else _decode(image)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -158,12 +161,8 @@ def _exif_of_the_photograph(image: Image.Image) -> bytes | None:
         return None
 
 
-def _is_deep_png(image: Image.Image) -> bool:
-    return image.format == "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image)
-
-
-def _raw_mode(image: Image.Image) -> str:
-    return str(image.tile[0][3]) if image.tile else ""
+def _has_16_bits(image: Image.Image) -> bool:
+    return image.mode in ("RGB", "RGBA", "LA") and bool(image.tile) and ";16" in str(image.tile[0][3])
 
 
 def _decode_deep(image: Image.Image, path: Path) -> Picture:
@@ -200,7 +199,7 @@ def _notes(image: Image.Image) -> list[str]:
     notes = []
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"only the first of {image.n_frames} frames is read")
-    if image.format != "PNG" and image.mode in ("RGB", "RGBA", "LA") and ";16" in _raw_mode(image):
+    if image.format != "PNG" and _has_16_bits(image):
         notes.append("16-bit colour is read as 8-bit")
     if image.mode == "CMYK":
         notes.append("CMYK is converted to RGB without its profile")

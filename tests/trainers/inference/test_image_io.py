@@ -136,6 +136,17 @@ def test_bad_files_are_errors_with_their_name(tmp_path):
             read(tmp_path / name)
 
 
+def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(tmp_path):
+    data = io.BytesIO()
+    Image.fromarray(_rgb(64, 64)).save(data, "jpeg", progressive=True)
+    whole = data.getvalue()
+    (tmp_path / "good.jpg").write_bytes(whole)
+    assert read(tmp_path / "good.jpg").pixels.shape == (64, 64, 3)
+    (tmp_path / "slow.jpg").write_bytes(whole[:-2] + 600 * whole[whole.rindex(b"\xff\xda") : -2] + whole[-2:])
+    with pytest.raises(UserError, match="slow.jpg: a progressive JPEG of more than 100 scans; save it again"):
+        read(tmp_path / "slow.jpg")
+
+
 def test_a_bomb_is_refused(tmp_path, monkeypatch):
     Image.fromarray(_rgb(64, 64)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
