@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from datasets.text import printable
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".npy")
 """Suffixes of the formats that shards hold."""
 METADATA = ("__MACOSX", "Thumbs.db", "desktop.ini")
@@ -32,7 +34,7 @@ class FoundPictures:
 def count_kinds(passed_over: Iterable[PassedOver]) -> str:
     """Return the kinds of names that were passed over in words ("3 .txt, 1 hidden"); "" without names."""
     most = sorted(Counter(kind for _, kind in passed_over).items(), key=lambda pair: (-pair[1], pair[0]))
-    return ", ".join(f"{n} {kind}" for kind, n in most[:8])
+    return ", ".join(f"{n} {printable(kind)}" for kind, n in most[:8])
 
 
 def choose_pictures(names: Iterable[str], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> FoundPictures:

@@ -56,7 +56,7 @@ def main() -> int:
     if options.verb == "wait":
         launcher.wait(cluster, options.nodes, options.deadline_s, print)
     elif options.verb == "status":
-        print("\n".join(launcher.status(cluster)))
+        cli.say("\n".join(launcher.status(cluster)))
     else:
         return {"ui": launcher.ui, "down": launcher.down}[options.verb](cluster, print)
     return 0

@@ -67,7 +67,7 @@ def main() -> None:
 
         settings = {k: v for k, v in vars(options).items() if k != "list"}
         manifest = prepare(**settings, progress=progress)
-    report(console, manifest, options)
+    report(manifest, options)
 
 
 def show_catalogue(console: Console) -> None:
@@ -83,26 +83,24 @@ def show_catalogue(console: Console) -> None:
         console.print(table)
 
 
-def report(console: Console, manifest: Manifest, options: PrepareOptions) -> None:
+def report(manifest: Manifest, options: PrepareOptions) -> None:
     """Print the number of images per split, and the published number if it differs."""
     for split, entry in manifest.splits.items():
-        console.print(f"{split}: {entry.count:,} images in {len(entry.shards)} shards")
+        cli.say(f"{split}: {entry.count:,} images in {len(entry.shards)} shards")
     count = sum(entry.count for entry in manifest.splits.values())
     if not manifest.pixels.is_rgb8:
-        console.print(f"bands {manifest.pixels}")
+        cli.say(f"bands {manifest.pixels}")
     if converted := manifest.notes.get("converted"):
-        console.print(f"{converted}; to keep one band, import with --bands grey")
+        cli.say(f"{converted}; to keep one band, import with --bands grey")
     published = CATALOGUE[options.name].images
     if published and count != published and options.name != "div2k":
-        console.print(f"{count:,} images; the published count is {published:,}")
+        cli.say(f"{count:,} images; the published count is {published:,}")
     if manifest.pairs_scale:
-        console.print(
-            f"x{manifest.pairs_scale}, {manifest.notes['pairs']}; each is in {options.out}/pairs.csv"
-        )
+        cli.say(f"x{manifest.pairs_scale}, {manifest.notes['pairs']}; each is in {options.out}/pairs.csv")
     for others in sorted(set(manifest.notes.get("passed_over", {}).values())):
-        console.print(f"not read as images: {others}; each is in {options.out}/rejected.csv")
+        cli.say(f"not read as images: {others}; each is in {options.out}/rejected.csv")
     if manifest.rejected:
-        console.print(f"{manifest.rejected:,} left out; the reasons are in {options.out}/rejected.csv")
+        cli.say(f"{manifest.rejected:,} left out; the reasons are in {options.out}/rejected.csv")
 
 
 if __name__ == "__main__":

@@ -61,17 +61,17 @@ def main() -> int:
     if options.rollback or options.list or options.export:
         registry = promote.open_registry(options)
         if options.rollback:
-            print(promote.roll_back(registry, issued_at))
+            cli.say(promote.roll_back(registry, issued_at))
         if options.export:
             wanted = promote.Export(Path(options.export), options.half, options.judge)
-            print(promote.export(registry, wanted, options.work_dir))
+            cli.say(promote.export(registry, wanted, options.work_dir))
         if options.list:
-            print(describe.history(registry))
+            cli.say(describe.history(registry))
         return 0
     outcome = promote.promote(
         options, address=options.address or None, dry_run=options.dry_run, force=options.force
     )
-    print(describe.describe_outcome(outcome))
+    cli.say(describe.describe_outcome(outcome))
     return 0 if outcome.is_champion else REFUSED
 
 

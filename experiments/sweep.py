@@ -33,7 +33,7 @@ def main() -> int:
 
     storage = Storage(options.storage)
     if options.status:
-        print("\n".join(status.status(storage, options.status)))
+        cli.say("\n".join(status.status(storage, options.status)))
         return 0
     if options.stop:
         print(status.stop(storage, options.stop))
@@ -44,7 +44,7 @@ def main() -> int:
     if options.dry_run:
         from orchestrator.sweep.dry_run import describe_plan
 
-        print("\n".join(describe_plan(request, space.space, resumed)))
+        cli.say("\n".join(describe_plan(request, space.space, resumed)))
         return 0
     print(f"sweep {request.name}: opening images, Ray and the record takes some seconds", flush=True)
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
@@ -52,11 +52,11 @@ def main() -> int:
 
     command = masked(f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip())
     try:
-        facts = run_sweep(request, space, command=command, resume=resumed, began=BEGAN)
+        facts = run_sweep(request, space, command=command, resume=resumed, say=cli.say, began=BEGAN)
     except Interrupted:
         print(f"stopped; resume it with: {summary.resume_command(storage, request.name)}", file=sys.stderr)
         return cli.INTERRUPTED
-    print("\n".join(summary.format_summary(facts, storage)))
+    cli.say("\n".join(summary.format_summary(facts, storage)))
     if not facts["designs"]:
         print(summary.nothing_confirmed(facts, storage), file=sys.stderr)
         return NOTHING_CONFIRMED

@@ -65,6 +65,11 @@ def run(main: Callable[[], int | None]) -> None:
         sys.exit(FAILED)
 
 
+def say(text: str) -> None:
+    """Print text with names of files or answers of servers, without control characters and secrets."""
+    print(printable(masked(text)), flush=True)
+
+
 def hide_passwords() -> None:
     """Start this process again without the passwords in its command line, which every user can list.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from datasets.files import user_path
+from datasets.text import printable
 from orchestrator.tracking.server import database_uri
 from trainers import plugins
 
@@ -58,7 +59,7 @@ def newest_sweep(storage: "Storage") -> str:
         try:
             facts = read_facts(storage, name)
         except UserError as error:
-            print(f"sweep '{name}' is passed over: {error}", file=sys.stderr)
+            print(printable(f"sweep '{name}' is passed over: {error}"), file=sys.stderr)
             continue
         if facts.get("ended") and facts.get("pick"):
             ended.append((facts["ended"], name))

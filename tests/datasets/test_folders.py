@@ -18,6 +18,10 @@ def test_no_half_of_the_photographs_is_missing_because_of_its_suffix(tmp_path):
     assert len(source.members()) == 12 and source.passed_over == []
 
 
+def test_a_suffix_that_controls_a_terminal_or_is_not_text_is_shown_as_escapes():
+    assert choose_pictures(["a.\x1b[2j", "b.\udcff"]).describe() == "1 .\\x1b[2j, 1 .\\udcff"
+
+
 def test_links_and_hidden_folders_of_a_folder_are_counted_and_not_followed(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git/a.png").write_bytes(b"")

@@ -29,10 +29,8 @@ def test_the_catalogue_lists_every_set(monkeypatch, capsys):
 def test_another_number_than_the_published_one_is_printed(published, printed, monkeypatch, capsys):
     from types import SimpleNamespace
 
-    from rich.console import Console
-
     monkeypatch.setitem(prepare_data.CATALOGUE, "t91", SimpleNamespace(images=published))
     entry = SimpleNamespace(count=12, shards=["a"])
     manifest = SimpleNamespace(splits={"all": entry}, rejected=0, pairs_scale=0, notes={}, pixels=RGB8)
-    prepare_data.report(Console(), manifest, prepare_data.PrepareOptions(name="t91"))
+    prepare_data.report(manifest, prepare_data.PrepareOptions(name="t91"))
     assert ("the published count is 13" in capsys.readouterr().out) == printed
