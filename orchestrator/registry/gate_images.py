@@ -49,11 +49,14 @@ class GateImages:
         self.images = open_images(data.source("gate"), "gate", work_dir=work_dir, data=data)
         self.train = open_images(data.source("train"), "train", work_dir=work_dir, data=data)
         disjoint(self.train, self.images)
-        self.metrics, self.objectives = measured_metrics(config), Objectives.of(config.objective)
+        self.objectives = Objectives.of(config.objective)
         self.pairs = eval_pairs(self.images, data, scale)
         self.scale, self.device = scale, device
         facts = {"role": "gate", **eval_protocol(self.images, data)}
-        self.evaluator = Evaluator(self.pairs, self.metrics, scale=scale, device=device, protocol=facts)
+        self.evaluator = Evaluator(
+            self.pairs, measured_metrics(config), scale=scale, device=device, protocol=facts
+        )
+        self.metrics = tuple(metric.name for metric in self.evaluator.metrics)  # pairs lack LR consistency
 
     def measure(self, generator: Callable[[Tensor], Tensor]) -> Measured:
         """Measure both objectives of `generator`, a function of (N, 3, h, w) in [0, 1], and its time."""

@@ -39,18 +39,25 @@ def opened(monkeypatch, tmp_path):
         if train.digest == gate.digest:
             raise UserError("image 7 is in both train and gate")
 
-    def make(count=8, gate_digest="gate"):
+    def make(count=8, gate_digest="gate", pairs_scale=0):
         digests = {"train": "train", "gate": gate_digest}
         monkeypatch.setattr(
             gate_images,
             "open_images",
-            lambda spec, role, **_: SimpleNamespace(digest=digests[role], pairs_scale=0, format=RGB8),
+            lambda spec, role, **_: SimpleNamespace(digest=digests[role], pairs_scale=pairs_scale, format=RGB8),
         )
         monkeypatch.setattr(gate_images, "eval_pairs", lambda *_: pictures(count))
         monkeypatch.setattr(gate_images, "disjoint", leak_free)
         return GateImages(CONFIG, tmp_path, torch.device("cpu"))
 
     return make
+
+
+def test_pairs_that_came_as_such_have_no_lr_consistency_and_are_decided_without_it(opened):
+    gate = opened(pairs_scale=4)
+    measured = gate.measure(bicubic_network()).evaluation
+    assert gate.metrics == tuple(measured.summary) == ("psnr_y", "swd")
+    assert opened().metrics == ("psnr_y", "swd", "lr_consistency")
 
 
 def bicubic_network(shift=0.0):
