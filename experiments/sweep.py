@@ -50,6 +50,10 @@ def main() -> int:
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted
 
+    if options.open:
+        from orchestrator.sweep.live_report import open_report
+
+        open_report(storage, request.name)
     command = masked(f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip())
     try:
         facts = run_sweep(request, space, command=command, resume=resumed, say=cli.say, began=BEGAN)

@@ -156,7 +156,8 @@ class ProgressLine:
             ended = self.finished[p.name]
             waiting = p.runs - len(ended)
             expected = waiting * (p.psnr_steps + p.gan_steps * self._gan_cost()) * p.share
-            running = sum(done for trial, done in self.done[p.name].items() if trial not in ended)
+            done = list(self.done[p.name].items())  # a copy: the thread of the report asks, too
+            running = sum(steps_done for trial, steps_done in done if trial not in ended)
             steps, runs = steps + max(0.0, expected - running), runs + waiting
         return (steps * self._seconds_per_psnr_step() + runs * tail) / self.slots
 
@@ -180,6 +181,15 @@ class ProgressLine:
         note = f" | {self.note}" if self.note else ""
         passed = format_duration(time.monotonic() - self.began)
         return f"{self.stage}{count}{note} | {passed} so far, {time_left}"
+
+    def in_words(self) -> str:
+        """Return how far the sweep has come as a phrase: "screen 3 of 8 done, about 2 min left"."""
+        p = next((p for p in self.plan if p.name == self.stage), None)
+        count = f"{self.stage} {len(self.finished[p.name])} of {p.runs} done" if p else self.stage
+        left = self.seconds_left()
+        if left is None:
+            return f"{count or 'starting'}, estimating the time left"
+        return f"{count}, about {f'{left:.0f} s' if left < 100 else f'{left / 60:.0f} min'} left"
 
     def _seconds_per_psnr_step(self) -> float:
         if self.steps["psnr"]:

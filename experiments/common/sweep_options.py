@@ -43,6 +43,8 @@ class SweepOptions(Request):
     """Ask the running sweep of this name to stop in good order, from any shell that reaches the storage."""
     dry_run: bool = False
     """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
+    open: bool = False
+    """Open report.html, which is rewritten every minute, in a browser; without one, print where it is."""
     planned: cli.NoFlag = ""
     given: cli.NoFlag = ""
     """Options of the command line, without their values."""

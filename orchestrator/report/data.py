@@ -108,6 +108,11 @@ def read(folder: Path) -> SweepResults:
     """Read the files of one sweep; a leaderboard that is not written yet counts as empty."""
     sweep = read_json(folder / "sweep.json", keys=("objective",))
     rows = read_json(folder / "leaderboard.json", list, ROW_KEYS)
+    return from_parts(folder, sweep, rows)
+
+
+def from_parts(folder: Path, sweep: dict[str, Any], rows: list[Row]) -> SweepResults:
+    """Return the results of a sweep from the content of its files, of which `folder` may hold none yet."""
     with reading(folder / "sweep.json"):
         names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
         if not _has_warm_starts(sweep):  # bicubic took their place, and is there under its own name

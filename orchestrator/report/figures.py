@@ -31,7 +31,7 @@ def plane_section(results: SweepResults) -> str:
     plot = plane(marks, front, results.perceptual, y_name, loose=("screened", "stopped"))
     drawing = plot.inline(f"{y_name} against {results.perceptual}")
     legend = _legend(
-        pick="the pick",
+        **_pick_of(results),
         design="confirmed, mean of seeds",
         seed="one seed",
         screened=FULL_BUDGET,
@@ -47,6 +47,10 @@ def plane_section(results: SweepResults) -> str:
     if results.is_fidelity:
         title = f"{results.distortion} against {results.perceptual}"
     return section(title, body, "plane")
+
+
+def _pick_of(results: SweepResults) -> dict[str, str]:
+    return {"pick": "the pick"} if results.pick else {}
 
 
 def _legend(**names: str) -> str:
@@ -186,7 +190,7 @@ def curves_section(results: SweepResults) -> str:
         drawing = plot.inline(f"{metric} over {phase} steps", f"--faint:{faint:.2f}")
         drawings.append(f"<figure>{drawing}</figure>")
     hint = "<p>Val, averaged weights. Dashed lines are rungs where trials were stopped.</p>"
-    legend = _legend(pick="the pick", design="confirmed", screened=FULL_BUDGET, stopped=STOPPED)
+    legend = _legend(**_pick_of(results), design="confirmed", screened=FULL_BUDGET, stopped=STOPPED)
     return section("Curves by rung", hint + "".join(drawings) + legend, "curves")
 
 

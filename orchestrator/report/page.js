@@ -197,6 +197,12 @@
     }).catch(() => {});
   });
 
+  // The page of a sweep that runs is read again, as long as its box is checked and nothing is filtered.
+  const live = document.getElementById("live");
+  if (live) setInterval(() => {
+    if (live.checked && !all("input[type=search]").some((input) => input.value)) location.reload();
+  }, 1000 * live.dataset.seconds);
+
   // Commands can be copied, where the browser allows it.
   if (navigator.clipboard) all(".copy").forEach((box) => {
     const button = Object.assign(document.createElement("button"), { textContent: "copy" });

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 import shlex
+import time
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -35,13 +36,49 @@ def render(results: SweepResults) -> str:
         outcomes_section(results),
         _reproduce(results),
     )
-    name = escape(results.sweep["name"])
+    return _document(results.sweep["name"], _answer(results), sections)
+
+
+def render_unfinished(results: SweepResults, state: str, refresh_s: int = 0) -> str:
+    """Return the page of a sweep without a result: `state` in words, and the runs that are over.
+
+    It names no pick and compares nothing. With `refresh_s` the page reads itself again after so many
+    seconds, unless the reader switches that off.
+    """
+    sections = (
+        plane_section(results),
+        curves_section(results),
+        runs_table(results),
+        outcomes_section(results),
+        _reproduce(results),
+    )
+    sweep, name = results.sweep, shlex.quote(results.sweep["name"])
+    again = (
+        f'<p><label><input type="checkbox" id="live" data-seconds="{refresh_s}" checked> read this '
+        f"page again every {refresh_s} seconds</label></p>"
+        if refresh_s
+        else ""
+    )
+    header = (
+        f'<header><p class="about">{escape(sweep["name"])} · recipe {escape(sweep["recipe"])} · begun '
+        f"{sentences.moment(sweep['started'])} · {escape(sweep.get('hardware') or '')}</p>"
+        f"<h1>{escape(state)}</h1><p>No result yet: designs are judged when every stage is over. "
+        f"{sentences.count(len(results.rows), 'run')} ended by {sentences.moment(time.time())}. "
+        f"If that is long ago, <code>upsweep sweep --status {escape(name)}</code> says what happened.</p>"
+        f"{again}</header>"
+    )
+    return _document(sweep["name"], header, sections, refresh_s)
+
+
+def _document(name: str, header: str, sections: Sequence[str], refresh_s: int = 0) -> str:
+    """Return the HTML of a page; with `refresh_s` a browser without scripts reads it again, too."""
+    again = f'<noscript><meta http-equiv="refresh" content="{refresh_s}"></noscript>' if refresh_s else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">'
-        f"<title>{name} – Upsweep</title><style>{_asset('page.css')}</style></head>"
-        f"<body><main>{_answer(results)}{_contents(sections)}{''.join(sections)}</main>"
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy()}">{again}'
+        f"<title>{escape(name)} – Upsweep</title><style>{_asset('page.css')}</style></head>"
+        f"<body><main>{header}{_contents(sections)}{''.join(sections)}</main>"
         '<div id="tip" hidden></div><button id="back" hidden>back to the plot</button>'
         f"<script>{_asset('page.js')}</script></body></html>"
     )
@@ -140,7 +177,9 @@ def _tile(results: SweepResults, pick: Design, metric: str) -> str:
 def _reproduce(results: SweepResults) -> str:
     sweep = results.sweep
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
-    commands += [sweep["command"], f"python experiments/promote.py {shlex.quote(sweep['name'])}"]
+    commands.append(sweep["command"])
+    if sweep.get("pick"):
+        commands.append(f"python experiments/promote.py {shlex.quote(sweep['name'])}")
     images = [
         (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()

@@ -19,6 +19,7 @@ tune_callback    what a stage remembers in Tune's snapshots
 tune_controller  Tune's controller: workers, whole snapshots, slots
 claim            at most one driver works on a sweep; whether one does
 heartbeat        the driver's beats, and the request to stop it
+live_report      report.html while the sweep runs
 result           designs, front and pick
 champion_floor   the distortion that champions demand
 status, summary  lines of --status and --stop; lines at the end

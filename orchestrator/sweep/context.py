@@ -47,6 +47,8 @@ class SweepContext:
     budget: BudgetWatch = field(default_factory=BudgetWatch)
     clock: SweepClock | None = None
     """The sizes that --hours decides; None without it."""
+    ended: dict[str, Row] = field(default_factory=dict)
+    """The row of every trial that is over, by its id."""
 
     @property
     def request(self) -> Request:
@@ -95,6 +97,7 @@ class SweepContext:
 
     def count(self, rows: list[Row]) -> None:
         """Add what the trials of a finished stage cost, and learn from how long they took."""
+        self.ended.update((row["trial_id"], row) for row in rows)
         self.budget.gpu_hours += sum(row["gpu_hours"] for row in rows)
         if self.clock:
             self.clock.learn(rows)

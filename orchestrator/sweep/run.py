@@ -36,6 +36,7 @@ from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
+from orchestrator.sweep.live_report import LiveReport
 from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import add_run_ids, pick_metrics, sweep_result
@@ -141,7 +142,7 @@ def _run_recorded(
             record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
         floor = facts["champion_floor"]["value"]
         least = -math.inf if floor is None else floor
-        rows, result = _run_all_stages(plan, capacity, heartbeat, record, least, clock)
+        rows, result = _run_all_stages(plan, capacity, heartbeat, record, facts, least, clock)
     except (Interrupted, KeyboardInterrupt):
         _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
         raise Interrupted(name) from None
@@ -159,6 +160,7 @@ def _run_all_stages(
     capacity: Capacity,
     heartbeat: Heartbeat,
     record: SweepRecord,
+    facts: Mapping[str, Any],
     least: float,
     clock: SweepClock | None,
 ) -> tuple[list[Row], dict[str, Any]]:
@@ -174,7 +176,8 @@ def _run_all_stages(
         context = SweepContext(
             plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol, least, clock=clock
         )
-        rows = run_stages(context)
+        with LiveReport(plan.storage, facts, context.ended, progress.in_words, progress.say):
+            rows = run_stages(context)
     return rows, sweep_result(rows, context) | (clock.facts(plan) if clock else {})
 
 

@@ -115,6 +115,7 @@ class StageObserver:
             best=(step, best),
         )
         context.progress.end(tune_id)
+        context.ended[trial_id] = row
         return row
 
     def on_search_saved(self, study: Any) -> None:

@@ -1,6 +1,7 @@
 """The report in a real browser: by mouse and keyboard, at three widths, in both themes."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from helpers.fake_sweep import fake_strip, fake_sweep
 from helpers.webdriver import CHROMIUM, DRIVER, Drivers
 
 from orchestrator.report import build_report
+from orchestrator.report.data import from_parts
+from orchestrator.report.page import render_unfinished
 
 pytestmark = [
     pytest.mark.browser,
@@ -69,6 +72,40 @@ def test_axe_finds_no_violation(window, width, dark):
         if (found := window.run("return window.found")) is not None:
             break
     assert found == []
+
+
+@pytest.fixture
+def running(tmp_path):
+    """The address of the page of a sweep that runs, which is read again every second."""
+    facts, rows = fake_sweep(tmp_path)
+    facts = {**facts, "status": "running", "pick": None, "front": []}
+    rows = [row for row in rows if row["stage"] != "test"]
+    page = tmp_path / "report.html"
+    page.write_text(render_unfinished(from_parts(tmp_path, facts, rows), "Running: screen 3 of 14 done", 1))
+    return page.as_uri()
+
+
+def test_the_page_of_a_running_sweep_is_read_again_unless_its_box_is_unchecked(browser, running):
+    browser.screen(390, 900, phone=True)
+    browser.open(running)
+    assert browser.run(LEVEL) <= 0
+    browser.run("window.seen = true")
+    for _ in range(600):
+        if again := browser.run("return window.seen") is None:
+            break
+        time.sleep(0.05)
+    assert again
+    browser.run("document.getElementById('live').checked = false; window.seen = true")
+    time.sleep(1.5)
+    assert browser.run("return window.seen") and browser.console() == []
+    if AXE.is_file():
+        browser.run(AXE.read_text())
+        browser.run("axe.run().then((found) => { window.found = found.violations.map((v) => v.id); })")
+        for _ in range(600):
+            if (found := browser.run("return window.found")) is not None:
+                break
+            time.sleep(0.05)
+        assert found == []
 
 
 def test_a_mark_leads_to_its_row_and_a_button_back(window):

@@ -23,6 +23,16 @@ def test_no_time_left_is_given_before_a_step_was_timed():
     assert p.seconds_left() is None, "one report may hold minutes of start-up"
 
 
+def test_how_far_a_sweep_has_come_is_a_phrase():
+    p = progress()
+    assert p.in_words() == "starting, estimating the time left"
+    p.begin("warm")
+    p.step("a", "psnr", 0, 0.0)
+    p.step("a", "psnr", 100, 10.0)
+    p.end("a")
+    assert p.in_words() == "warm 1 of 2 done, about 70 s left"  # (100 + 200 + 400) * 0.1
+
+
 @pytest.mark.parametrize("slots", [1, 2])
 def test_time_left_by_hand(slots):
     p = progress(slots)

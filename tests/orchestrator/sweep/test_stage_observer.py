@@ -120,6 +120,7 @@ def test_an_ended_trial_has_one_row_and_its_run_ends_with_the_same_numbers(obser
     shown.callback.reports["t1"], shown.callback.curves["t1"] = done, []
     row = shown.on_end("t1")
     assert row["trial_id"] == "screen-t1" and row["design"].startswith("b4 adv=0.1")
+    assert shown.context.ended == {"screen-t1": row}, "for the report of the running sweep"
     assert row["metrics"]["swd"] == 120.0 and row["metrics"]["warm/swd"] == 150.0
     assert (row["gpu_hours"], row["cpu_hours"], row["cost"]) == (1.0, 0.5, 2.0)
     assert row["config"]["generator.num_blocks"] == 4
