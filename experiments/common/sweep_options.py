@@ -44,7 +44,7 @@ class SweepOptions(Request):
     dry_run: bool = False
     """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
     open: bool = False
-    """Open report.html, which is rewritten every minute, in a browser; without one, print where it is."""
+    """Show the report in a browser, as it grows."""
     planned: cli.NoFlag = ""
     given: cli.NoFlag = ""
     """Options of the command line, without their values."""

@@ -97,7 +97,7 @@ class Request:
     ranks_per_trial: int = 0
     """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
     hours: float = 0.0
-    """Hours from the command to its exit, which decide sizes that are not given; 0: the recipe's."""
+    """Hours from command to exit, which decide sizes that are not given; 0: the recipe's."""
     effort: str = ""
     """A name for --hours: quick (15 minutes) or overnight (10 hours)."""
     max_gpu_hours: float = 0.0
@@ -107,7 +107,7 @@ class Request:
     local: bool = may_change(False)
     """Run on this machine even if there is a cluster."""
     address: str = may_change("")
-    """HOST:PORT of a Ray cluster to run on; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
+    """HOST:PORT of a Ray cluster; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
     planned: str = ""
     """Settings that were not given, which --hours or the images decide; separated by spaces."""
     config: TrainConfig = field(default_factory=TrainConfig)
