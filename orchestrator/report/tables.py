@@ -1,5 +1,6 @@
 """The tables of report.html: designs, runs, outcomes."""
 
+import shlex
 from html import escape
 
 from orchestrator.report import sentences
@@ -74,6 +75,7 @@ def runs_table(results: SweepResults) -> str:
         f'<span class="count"></span></p><div class="wide tall" tabindex="0"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
+        f"A run's id unfolds the command that promotes its network. "
         f"Warm start: {escape(results.perceptual)} before the last phase.{escape(speed)}</p>",
         "trials",
     )
@@ -97,14 +99,26 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
         (f"{sentences.duration(3600 * hours)} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
         *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),
         (row["verdict"], None),
-        ((row["mlflow_run_id"] or "")[:8], None),
     ]
     tds = "".join(
         f"<td>{escape(text)}</td>" if value is None else f'<td data-v="{value!r}">{escape(text)}</td>'
         for text, value in columns
     )
+    tds += f"<td>{_promotion(results, row)}</td>"
     marked = ' class="picked"' if row["trial_id"] == picked(results.sweep) else ""
     return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{marked}>{tds}</tr>'
+
+
+def _promotion(results: SweepResults, row: Row) -> str:
+    """Return the run's id, which unfolds the command that promotes its network if that was kept."""
+    run, sweep = row["mlflow_run_id"] or "", results.sweep
+    if not run or not row.get("checkpoint") or has_no_result(row):
+        return escape(run[:8])
+    storage = sweep.get("request", {}).get("storage", "./runs")
+    options = {"storage": storage if storage != "./runs" else "", "tracking-uri": sweep.get("tracking_uri")}
+    words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value]
+    command = " ".join(["upsweep promote --run", run, *words])
+    return f"<details><summary>{escape(run[:8])}</summary><code>{escape(command)}</code></details>"
 
 
 def outcomes_section(results: SweepResults) -> str:

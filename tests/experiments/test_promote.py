@@ -1,8 +1,11 @@
 """Promotion by command line: promoted, refused, rolled back, listed, exported."""
 
 import hashlib
+import html
 import json
 import pickle
+import re
+import shlex
 
 import pytest
 from helpers.promotion import Known, storage, sweep  # noqa: F401
@@ -15,7 +18,10 @@ from orchestrator.registry import evaluate
 from orchestrator.registry import promote as promotion
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.registry import Registry
+from orchestrator.report.data import SweepResults
+from orchestrator.report.tables import _promotion as promotion_of
 from orchestrator.tracking.server import default_uri
+from orchestrator.tracking.writer import KEY_TAG
 
 
 def call(storage, *arguments, monkeypatch):
@@ -77,6 +83,25 @@ def test_a_sweep_that_does_not_exist_or_picked_nothing_is_a_users_mistake(storag
     assert "no sweep 'other'" in capsys.readouterr().err
     assert call(storage, "empty", monkeypatch=monkeypatch) == 2
     assert "picked no model (no design reached the floor)" in capsys.readouterr().err
+
+
+def test_the_command_in_a_row_of_the_report_promotes_the_network_of_that_run(storage, monkeypatch, capsys):
+    """The pick is another trial: --run does not ask for it."""
+    sweep(storage, "demo", 1.0, pick="confirm-7")
+    client = Registry(default_uri(storage), "any").client
+    run = client.create_run(client.create_experiment("e"), tags={KEY_TAG: "demo/confirm/confirm-1"})
+    facts, rows = (json.loads((storage / "demo" / f).read_text()) for f in ("sweep.json", "leaderboard.json"))
+    facts |= {"request": {"storage": str(storage)}}
+    row = rows[0] | {"mlflow_run_id": run.info.run_id, "verdict": "confirmed"}
+    results = SweepResults(storage / "demo", facts, [row], "psnr_y", "swd")
+    command = shlex.split(re.search("<code>(.*)</code>", html.unescape(promotion_of(results, row)))[1])
+    assert command[:3] == ["upsweep", "promote", "--run"] and str(storage) in command
+    monkeypatch.setattr("sys.argv", ["promote.py", *command[2:], "--dry-run"])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(promote.main)
+    assert not stop.value.code and "upsweep-demo (dry run): would be promoted" in capsys.readouterr().out
+    for other in ({"checkpoint": None}, {"diverged": True}):
+        assert "promote" not in promotion_of(results, row | other)
 
 
 def test_a_damaged_checkpoint_and_an_unreachable_store_are_named(storage, monkeypatch, capsys):
