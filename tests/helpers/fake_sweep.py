@@ -42,7 +42,7 @@ def row(stage, trial_id, design, psnr, swd, **more):
         "max_steps": 240,
         "rung": rung,
         "curve": curve if stage != "test" else [],
-        "checkpoint": None,
+        "checkpoint": f"trials/{trial_id}/best" if stage == "confirm" else None,
         "strip": None,
         "diverged": False,
         **more,
