@@ -2,11 +2,20 @@
 
 import json
 
+import pytest
 from helpers.studies import TINY, sets  # noqa: F401  (a fixture)
 
 from experiments import recipes, reproduce
-from experiments.common import study_command
+from experiments.common import cli, study_command
 from trainers.config import override
+
+
+def test_without_a_document_the_command_asks_for_one(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["reproduce.py"])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(reproduce.main)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "DOCUMENT" in said and "esrgan_implementation_report" in said
 
 
 def test_a_document_is_reproduced_from_finished_studies_and_says_what_stays_untested(

@@ -137,6 +137,15 @@ def test_without_a_terminal_a_line_now_and_then():
     assert out.getvalue().count("\n") <= 2, "not one line per report"
 
 
+def test_on_sixty_columns_the_line_stays_one_row():
+    console = Console(file=io.StringIO(), force_terminal=True, width=60)
+    with ProgressLine(PLAN, 1, console) as p:
+        p.begin("warm")
+        p.note = "best swd 137.6 at 29.43 dB (bicubic swd 166.1 at 28.91 dB)"
+        p.show()
+        assert len(p.line()) > 60 and len(console.render_lines(p.live.renderable)) == 1
+
+
 def test_a_stage_that_is_over_leaves_a_line_and_one_that_failed_leaves_none():
     out = io.StringIO()
     with pytest.raises(KeyError):

@@ -1,11 +1,15 @@
 """Pieces of HTML escape their texts."""
 
-from orchestrator.report.markup import cells, section, table
+from orchestrator.report.markup import cells, section, shown_unit, table
 
 
 def test_a_section_without_a_body_is_left_out():
     assert section("A & B", "<p>x</p>", "name") == '<section id="name"><h2>A &amp; B</h2><p>x</p></section>'
     assert section("A", "", "name") == ""
+
+
+def test_a_unit_is_written_as_people_write_it():
+    assert (shown_unit("swd"), shown_unit("psnr_y")) == ("×10⁻³", "dB")
 
 
 def test_cells_and_tables_are_escaped():

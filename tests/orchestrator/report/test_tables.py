@@ -12,6 +12,7 @@ def test_every_run_has_a_row_and_diverged_numbers_are_not_shown(tmp_path):
     _, rows = fake_sweep(tmp_path)
     page = Page(build_report(tmp_path))
     assert {r["trial_id"] for r in rows} <= set(page.ids)
+    assert "72 s CPU" in page.text, "not 0.020 CPU"
     assert "diverged: adversarial at step 33" in page.text and "300" not in page.text.split()
 
 
