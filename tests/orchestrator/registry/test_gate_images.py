@@ -44,7 +44,9 @@ def opened(monkeypatch, tmp_path):
         monkeypatch.setattr(
             gate_images,
             "open_images",
-            lambda spec, role, **_: SimpleNamespace(digest=digests[role], pairs_scale=pairs_scale, format=RGB8),
+            lambda spec, role, **_: SimpleNamespace(
+                digest=digests[role], pairs_scale=pairs_scale, format=RGB8
+            ),
         )
         monkeypatch.setattr(gate_images, "eval_pairs", lambda *_: pictures(count))
         monkeypatch.setattr(gate_images, "disjoint", leak_free)
