@@ -177,6 +177,7 @@ def test_a_resumed_sweep_reads_the_text_it_kept(write, tmp_path):
         ("axes: {a: &x [1], b: *x}", "an alias .* is not supported"),
         ("axes: {a: [1, 1]}", "a lists a value twice"),
         ("axes: {a: [.nan]}", "a must be a list of values"),
+        ("#" * 300_000, "it has 300,000 characters, more than 262,144"),
         ("axes: {a: [1]}\nname: 3", "'name' must be a str, but got 3"),
         ("axes: {a: [1]}\ntrials: many", "'trials' must be a int, but got 'many'"),
         ("axes: {a: [1]}\nsampler: [tpe]", "'sampler' must be a str"),
