@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from datasets.errors import UserError
-from datasets.files import parse_json
+from datasets.files import parse_json, reading
 
 MOVE, DONE = "upsweep.move.", "upsweep.moves_done"
 LINE_LIMIT = 1000
@@ -101,8 +101,9 @@ def read_log(client: MlflowClient, model: str, run_ids: list[str]) -> Log:
                 f"MLflow run {run_id} holds the moves of model {model} and was deleted; restore it"
             )
         params = {k.removeprefix(MOVE): v for k, v in run.data.params.items() if k.startswith(MOVE)}
-        moves = {int(n): Move.from_json(text, f"{MOVE}{n} of run {run_id}") for n, text in params.items()}
-        return Log(run_id, moves, int(run.data.tags.get(DONE, "0")))
+        with reading(f"the log of moves in MLflow run {run_id}"):
+            moves = {int(n): Move.from_json(text, f"{MOVE}{n} of run {run_id}") for n, text in params.items()}
+            return Log(run_id, moves, int(run.data.tags.get(DONE, "0")))
     raise UserError(f"no version of model {model} has an MLflow run, so its aliases cannot be moved safely")
 
 

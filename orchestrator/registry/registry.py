@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from datasets.address import hide, masked
 from datasets.errors import UserError
+from datasets.files import reading
 from orchestrator.registry.moves import DONE, Log, Move, append, author, complete, event_line, read_log
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
 from trainers.config import ObjectiveConfig
@@ -265,7 +266,8 @@ class Registry:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
             return 0
-        return int(tags.get(GATE_USES + digest, "0"))
+        with reading(f"tag {GATE_USES}{digest} of model {self.model}"):
+            return int(tags.get(GATE_USES + digest, "0"))
 
     def _get(self, number: int) -> Version:
         return self._version(self.client.get_model_version(self.model, str(number)), {})

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from datasets.errors import UserError
+from orchestrator.registry.moves import DONE
 from orchestrator.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from orchestrator.tracking.server import default_uri
 
@@ -214,6 +215,10 @@ def test_a_log_that_was_deleted_is_named_and_a_version_without_a_run_too(uri):
     with pytest.raises(UserError, match=f"MLflow run {run_id} holds the moves .* was deleted; restore it"):
         registry.promote(2, 1)
     registry.client.restore_run(run_id)
+    registry.client.set_tag(run_id, DONE, "many")
+    with pytest.raises(UserError, match=f"the log of moves in MLflow run {run_id} is damaged: ValueError"):
+        registry.promote(2, 1)
+    registry.client.set_tag(run_id, DONE, "1")
     registry.promote(2, 1)
     registry.client.create_registered_model("bare")
     registry.client.create_model_version("bare", "file:///nowhere")

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from datasets.errors import UserError
-from orchestrator.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from orchestrator.registry.registry import CHALLENGER, CHAMPION, GATE_USES, PREVIOUS, Registry
 from orchestrator.tracking.server import default_uri
 
 
@@ -78,6 +78,9 @@ def test_the_uses_of_a_gate_set_are_counted(uri):
     registry = registered(uri, 1)
     assert [registry.count_gate_use("abcd") for _ in range(3)] == [1, 2, 3]
     assert registry.count_gate_use("ef01") == 1
+    registry.client.set_registered_model_tag("upsweep-demo", f"{GATE_USES}abcd", "many")
+    with pytest.raises(UserError, match="tag upsweep.gate_uses.abcd of model upsweep-demo is damaged"):
+        registry.count_gate_use("abcd")
 
 
 @pytest.mark.parametrize("name", ["a/b", "a:b", "", "..", "a\nb", "x" * 300])
