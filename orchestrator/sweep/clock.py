@@ -69,8 +69,8 @@ class SweepClock:
     ) -> "SweepClock":
         """Return the clock of a new sweep, and give its plan the sizes of all stages."""
         request, count = plan.request, len(plan.architectures)
-        planned, full = request.planned.split(), full_sizes(request)
-        fixed = {name: value for name, value in vars(full).items() if _option(name) not in planned}
+        planned, full = request.planned.split(), full_sizes(plan)
+        fixed = {name: value for name, value in vars(_sizes(request)).items() if _option(name) not in planned}
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
         clock = cls._of(request, elapsed, keep, pace, full, fixed, Work(count, count), run)
         clock.apply(plan, clock.fitted("warm", fixed))
@@ -267,9 +267,17 @@ def _ending(start: float) -> float:
     return 2 * start
 
 
-def full_sizes(request: Request) -> Sizes:
-    """Return the sizes of a filled request: those of its recipe and space, or given ones."""
-    r, run = request, request.config.run
+def full_sizes(plan: SweepPlan) -> Sizes:
+    """Return the sizes that the recipe and the space have of their own; given steps count as theirs.
+
+    A given number of designs is none of them: three of a space of 64 can train as shortly as hours ask.
+    """
+    own = replace(plan.request, trials=0, repeat_top=-1, confirm_top=0, confirm_seeds=0)
+    return _sizes(own.filled(plan.space))
+
+
+def _sizes(r: Request) -> Sizes:
+    run = r.config.run
     return Sizes(run.psnr_steps, run.gan_steps, r.trials, r.repeat_top, r.confirm_top, r.confirm_seeds)
 
 

@@ -64,6 +64,13 @@ def screened(plan, clock, factor=1.0):
     clock.learn(rows("screen", 6, run.gan_steps, factor * PACE.gan_phase(run.gan_steps)))
 
 
+def test_a_given_number_of_designs_leaves_the_steps_to_the_hours(made):
+    """It was taken for the number of the whole space: a quarter of the recipe's steps was the least."""
+    plan, clock, *_ = made(words=("--trials", "4"), trials=4)
+    assert plan.request.trials == 4 and plan.request.config.run.psnr_steps < 2_000
+    assert clock.full.trials == spaces.build("photos_small").trials > 4
+
+
 def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(made):
     plan, clock, _, _ = made()
     run = plan.request.config.run
