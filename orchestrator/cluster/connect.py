@@ -42,6 +42,8 @@ PRIVATE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # its setting for desktops: it listens on loopback alone
 }
 """Settings of a local sweep's own Ray; those of the user count again afterwards."""
+LONGEST_PLACE = 21
+"""Bytes that the parent of Ray's folder may have: a socket's name has 103 at most, of which Ray takes 82."""
 
 WORKER_ENVIRONMENT = {
     # blocks that grow: less memory is lost to gaps, which matters most to trials that share a GPU
@@ -90,7 +92,7 @@ def connect(address: str | None) -> Iterator[Capacity]:
             with stopping.kept_for_children():
                 ray.init(**settings)
         except (ConnectionError, OSError) as error:
-            raise _no_answer(address, error) from None
+            raise (_no_answer(address, error) if address else _no_start(error)) from None
         except Exception as error:  # Ray raises bare exceptions if a process of its own does not come up
             if address is not None:
                 raise
@@ -129,8 +131,11 @@ def _private() -> Iterator[None]:
 
 def _session_folder() -> Path:
     """Return the folder for the sessions of a private Ray (sockets, logs), closed to other users."""
+    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if "RAY_TMPDIR" not in os.environ and len(os.fsencode(place)) > LONGEST_PLACE:
+        place = "/tmp"
     # a folder below it, because Ray opens its own to all users
-    return own_folder(Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")) / "ray"
+    return own_folder(Path(place)) / "ray"
 
 
 def _capacity(address: str | None) -> Capacity:
@@ -200,7 +205,7 @@ def _no_start(error: Exception) -> UserError:
     )
 
 
-def _no_answer(address: str | None, error: Exception) -> UserError:
+def _no_answer(address: str, error: Exception) -> UserError:
     return UserError(f"no Ray cluster answers at {address}: {error}; use --local to run here")
 
 

@@ -109,6 +109,7 @@ def open_report(storage: Storage, name: str, say: Callable[[str], Any] = print) 
 
 def _has_display() -> bool:
     """Return True if a browser with a window can be there: one of text would take the sweep's terminal."""
+    env = os.environ
     return sys.platform != "linux" or any(
-        os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+        (env.get("DISPLAY"), env.get("WAYLAND_DISPLAY"), env.get("BROWSER"))
     )

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.clusters import node
@@ -137,11 +138,21 @@ def test_a_cluster_s_capacity_is_the_declared_one_after_a_first_worker(monkeypat
     assert reported.description.endswith("; at most 2 nodes, 4 GPUs, 32 CPU cores")
 
 
-def test_a_private_ray_that_does_not_start_is_told_as_one(lock_folder, monkeypatch):
+def test_a_long_folder_of_temporary_files_is_none_for_the_sockets_of_ray(monkeypatch, tmp_path):
+    """A socket whose name had over 107 bytes ended the sweep."""
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 60)))
+    assert connection._session_folder().parent.parent == Path("/tmp")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # who names a folder means it
+    assert connection._session_folder().is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, OSError])
+def test_a_private_ray_that_does_not_start_is_told_as_one(lock_folder, monkeypatch, kind):
     """Not as a cluster that does not answer: nobody asked for one."""
 
     def no_room(*_, **__):
-        raise RuntimeError("The current node timed out during startup.\nIts log is in /x")
+        raise kind("The current node timed out during startup.\nIts log is in /x")
 
     monkeypatch.setattr("ray.init", no_room)
     with pytest.raises(

@@ -38,7 +38,7 @@ def test_a_screen_is_complete_with_fewer_designs_only_if_the_budget_is_spent(
     tmp_path, ended, hours, complete
 ):
     sweep, stage = context(tmp_path, trials=4, max_gpu_hours=2.0), Stage("screen", draws=True)
-    sweep.count([{"gpu_hours": hours}])
+    sweep.count([{"trial_id": "a", "gpu_hours": hours}])
     callback = StageCallback("s-screen")
     callback.params = {f"t{k}": {} for k in range(ended)}
     callback.reports = dict.fromkeys(callback.params, TrialReport(status=Status.COMPLETE))
@@ -59,7 +59,7 @@ def test_a_budget_that_was_reached_stays_reached(tmp_path):
 
 def test_gpu_hours_of_finished_stages_and_running_trials_add_up(tmp_path):
     sweep = context(tmp_path, max_gpu_hours=3.0)
-    sweep.count([{"gpu_hours": 1.0}, {"gpu_hours": 1.5}])
+    sweep.count([{"trial_id": "a", "gpu_hours": 1.0}, {"trial_id": "b", "gpu_hours": 1.5}])
     assert sweep.budget == BudgetWatch(gpu_hours=2.5)
     assert not sweep.is_budget_spent([{"gpu_hours": 0.4}])
     assert sweep.is_budget_spent([{"gpu_hours": 0.4}, {"gpu_hours": 0.1}])
