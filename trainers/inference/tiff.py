@@ -23,6 +23,8 @@ _KEPT = (
     315,
     33432,
 )  # description, camera, unit, software, date, artist, rights
+_OF_THE_FILE = ('{"shape":', "shape=(", "ImageJ=", "<?xml", "<OME")
+"""Begins of descriptions that state the sizes of the original file, by tifffile, ImageJ and OME."""
 _GEOGRAPHIC = (33922, 34735, 34736, 34737, 42112, 42113)  # GeoTIFF keys; GDAL's band names and missing value
 _PIXEL_SCALE, _TIE_POINTS, _MATRIX = 33550, 33922, 34264
 
@@ -78,7 +80,8 @@ def write(
         planes = np.concatenate([planes, (alpha.astype(planes.dtype) * factor)[..., None]], axis=2)
     bands = planes.shape[2] - (3 if is_rgb else 1)
     extra = ["unassalpha" if alpha is not None and i == bands - 1 else "unspecified" for i in range(bands)]
-    entries = {t.code: t.entry for t in (*_of_exif(exif), *tags)}
+    told = (t for t in (*_of_exif(exif), *tags) if not str(t.value).startswith(_OF_THE_FILE))
+    entries = {t.code: t.entry for t in told}
     if icc:
         entries[_ICC] = (_ICC, 7, len(icc), icc, True)
     tifffile.imwrite(

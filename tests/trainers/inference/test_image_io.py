@@ -75,6 +75,15 @@ def test_rows_beyond_one_block_and_16_bit_grey_come_back(tmp_path):
     assert np.array_equal(read(tmp_path / "a.png").pixels, deep)
 
 
+def test_a_description_that_states_the_sizes_of_its_file_is_not_kept(tmp_path):
+    """Tools read it before the TIFF's own tags: a result of twice the size looked damaged to them."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8, 5), np.uint16), photometric="minisblack")
+    picture = read(tmp_path / "a.tif")
+    write(tmp_path / "b.tif", replace(picture, pixels=np.zeros((16, 16, 5), np.uint16)))
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.series[0].shape == (16, 16, 5) and "ImageDescription" not in file.pages[0].tags
+
+
 def test_tiffs_of_16_bit_and_of_many_bands_come_back_with_their_place_and_damage_is_an_error(tmp_path):
     place = [(33550, 12, 3, (10.0, 10.0, 0.0), True), (33922, 12, 6, (2.0, 4.0, 0.0, 3e5, 5e6, 0.0), True)]
     for bands in (1, 3, 5):
