@@ -132,6 +132,13 @@ def complete(client: MlflowClient, model: str, move: Move, existing: set[int]) -
 
 
 def _remove_alias(client: MlflowClient, model: str, alias: str) -> None:
-    aliases: Any = client.get_registered_model(model).aliases
-    if alias in aliases:
-        client.delete_registered_model_alias(model, alias)
+    def is_there() -> bool:
+        aliases: Any = client.get_registered_model(model).aliases
+        return alias in aliases
+
+    if is_there():
+        try:
+            client.delete_registered_model_alias(model, alias)
+        except MlflowException:  # another process, which completes the same move, may have been faster
+            if is_there():
+                raise

@@ -4,6 +4,8 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from helpers.kills import nursery
@@ -11,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from datasets.errors import UserError
+from orchestrator.registry import moves
 from orchestrator.registry.moves import DONE
 from orchestrator.registry.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from orchestrator.tracking.server import default_uri
@@ -186,6 +189,21 @@ def test_of_two_moves_started_together_exactly_one_acts(act, rounds, uri):
             assert sum(f.result() == "told" for f in pair) == 1
             after = registry._log(registry.versions())
             assert after.last == log + 1 and after.pending is None, "one move"
+
+
+@pytest.mark.parametrize("left", [{}, {"previous": "1"}])
+def test_an_alias_that_another_process_removed_meanwhile_is_removed(left):
+    seen = iter([{"previous": "1"}, left])
+
+    def refuse(*_):
+        raise MlflowException("DELETE statement expected to delete 1 row(s); 0 were matched")
+
+    client = SimpleNamespace(
+        get_registered_model=lambda _: SimpleNamespace(aliases=next(seen)),
+        delete_registered_model_alias=refuse,
+    )
+    with pytest.raises(MlflowException) if left else nullcontext():
+        moves._remove_alias(client, "m", "previous")
 
 
 def test_a_rollback_given_before_a_promotion_ended_is_told_of_it(uri):
