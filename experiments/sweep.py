@@ -53,7 +53,7 @@ def main() -> int:
     if options.open:
         from orchestrator.sweep.live_report import open_report
 
-        open_report(storage, request.name)
+        open_report(storage, request.name, cli.say)
     command = masked(f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip())
     try:
         facts = run_sweep(request, space, command=command, resume=resumed, say=cli.say, began=BEGAN)

@@ -1,5 +1,6 @@
 """report.html of a sweep that runs: it grows with the rows, claims no result, and outlives a full disk."""
 
+import os
 import threading
 
 import pytest
@@ -94,19 +95,43 @@ def test_a_fault_in_the_page_is_said_once_and_ends_nothing(tmp_path, running):
     assert said == ["report.html is not rewritten while the sweep runs: KeyError: 'recipe'"]
 
 
-@pytest.mark.parametrize("display", [":0", ""])
-def test_the_report_opens_in_a_browser_or_its_address_is_printed(tmp_path, monkeypatch, display):
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(live_report.sys, "platform", "linux")
-    if display:
-        monkeypatch.setenv("DISPLAY", display)
-    opened, said = [], []
-    monkeypatch.setattr(live_report.webbrowser, "open", lambda uri: opened.append(uri) or True)
-    waiting = open_report(Storage(str(tmp_path)), "demo", said.append)
-    (tmp_path / "demo").mkdir()
-    page = tmp_path / "demo" / "report.html"
-    page.write_text("new")
-    waiting.join(60)
-    assert opened == ([page.as_uri()] if display else [])
-    assert said == ([] if display else [f"report: {page} (rewritten every minute)"])
+@pytest.fixture
+def shown(tmp_path, monkeypatch):
+    """What a waiting thread opened in the browser and what it said, for a page that is old and then new."""
+
+    def show(**display):
+        for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in display.items():
+            monkeypatch.setenv(name, value)
+        opened, said = [], []
+
+        def browse(uri):
+            opened.append(uri)
+            return True
+
+        monkeypatch.setattr(live_report.sys, "platform", "linux")
+        monkeypatch.setattr(live_report.webbrowser, "open", browse)
+        page = tmp_path / "demo" / "report.html"
+        page.parent.mkdir()
+        page.write_text("of the sweep before")
+        os.utime(page, (0, 0))
+        waiting = open_report(Storage(str(tmp_path)), "demo", said.append)
+        waiting.join(0.5)
+        assert waiting.is_alive() and opened == said == []
+        page.write_text("new")
+        waiting.join(60)
+        assert not waiting.is_alive()
+        return page, opened, said
+
+    return show
+
+
+def test_the_report_opens_in_a_browser_once_it_is_written_anew(shown):
+    page, opened, said = shown(DISPLAY=":0")
+    assert opened == [page.as_uri()] and said == []
+
+
+def test_without_a_display_the_address_of_the_report_is_said(shown):
+    page, opened, said = shown()
+    assert opened == [] and said == [f"report: {page} (rewritten every minute)"]
