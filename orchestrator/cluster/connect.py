@@ -131,8 +131,9 @@ def _private() -> Iterator[None]:
 
 def _session_folder() -> Path:
     """Return the folder for the sessions of a private Ray (sockets, logs), closed to other users."""
-    place = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    if "RAY_TMPDIR" not in os.environ and len(os.fsencode(place)) > LONGEST_PLACE:
+    named = os.environ.get("RAY_TMPDIR")
+    place = named or os.environ.get("TMPDIR") or "/tmp"
+    if not named and len(os.fsencode(place)) > LONGEST_PLACE:
         place = "/tmp"
     # a folder below it, because Ray opens its own to all users
     return own_folder(Path(place)) / "ray"

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ def _run_all_stages(
     with (
         ProgressLine(plan.stages(), slots) as progress,
         stopping.acknowledged(lambda: progress.say(STOPPING)),
-        removing_orphans() if plan.request.ranks > 1 else nullcontext(),  # only Ray Train leaves any
+        removing_orphans(),
     ):
         evaluator = plan.val_evaluator(torch.device("cpu"))
         bicubic = evaluator.measure_resizer("bicubic").summary
