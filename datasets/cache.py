@@ -21,6 +21,7 @@ from datasets.files import atomic_folder, locked, remove_leftovers
 from datasets.manifest import IndexRow, LrRow, Manifest
 from datasets.pixels import PixelFormat
 from datasets.shard_reader import Location, samples
+from datasets.text import short_number
 
 LAYOUT = 1
 PIXELS = "pixels.u8"
@@ -96,7 +97,7 @@ def decoded(
     if 0 < limit_bytes < needed:
         raise UserError(
             f"data.cache_gb={limit_bytes / 1e9:g} is too small for {manifest.name}, which takes "
-            f"{needed / 1e9:.3g} GB decoded; raise it or set data.mode streamed"
+            f"{short_number(needed / 1e9)} GB decoded; raise it or set data.mode streamed"
         )
     folder.mkdir(parents=True, exist_ok=True)
     while (in_use := hold(entry)) is None:

@@ -1,4 +1,4 @@
-"""Text for people that every package needs: durations, and names that come from outside."""
+"""Text for people that every package needs: durations, numbers, and names that come from outside."""
 
 
 def format_duration(seconds: float) -> str:
@@ -6,6 +6,15 @@ def format_duration(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes = whole // 3600, whole // 60 % 60
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
+
+
+def short_number(value: float, digits: int = 3, sign: str = "") -> str:
+    """Return `value` with so many significant digits and every digit before the point: 0.123, 12.3, 1,235.
+
+    `sign` "+" shows the sign of positive numbers, too.
+    """
+    whole = abs(value) >= 10 ** (digits - 1)
+    return f"{value:{sign},.0f}" if whole else f"{value:{sign}.{digits}g}"
 
 
 def printable(text: str) -> str:

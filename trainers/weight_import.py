@@ -41,6 +41,8 @@ def import_generator(path: Path) -> tuple[GeneratorConfig, dict[str, Tensor]]:
         # seconds to import, which only public files need
         from spandrel import ModelLoader, UnsupportedModelError
 
+        from trainers.models.public import spandrel_class
+
         try:
             described = ModelLoader().load_from_state_dict(dict(theirs))
         except UnsupportedModelError:
@@ -51,13 +53,16 @@ def import_generator(path: Path) -> tuple[GeneratorConfig, dict[str, Tensor]]:
         except Exception as error:  # spandrel and torch raise many types
             raise UserError(f"'{path}' does not fit its architecture: {_first_line(error)}") from None
         network = described.model.eval()
-        config, state = _recognised(described, path)
+        kinds = {spandrel_class(kind): kind for kind, row in GENERATORS.items() if row.public}
+        config, state = _recognised(described, kinds, path)
     state = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
     _check(config, state, network, path)
     return config, state
 
 
-def _recognised(described: Any, path: Path) -> tuple[GeneratorConfig, dict[str, Tensor]]:
+def _recognised(
+    described: Any, kinds: Mapping[type, str], path: Path
+) -> tuple[GeneratorConfig, dict[str, Tensor]]:
     """Return settings and state of a network that spandrel has recognised."""
     network, name = described.model, described.architecture.name
     if described.input_channels != 3 or described.output_channels != 3:
@@ -76,9 +81,6 @@ def _recognised(described: Any, path: Path) -> tuple[GeneratorConfig, dict[str, 
         )
         names = RRDB_LAYOUTS["esrgan_old"].names(config.num_blocks, doublings(sizes["scale"]))
         return config, _in_our_names(network.state_dict(), names, path)
-    from trainers.models.public import spandrel_class
-
-    kinds = {spandrel_class(kind): kind for kind, row in GENERATORS.items() if row.public}
     if type(network) not in kinds:
         raise UserError(
             f"'{path}' holds the architecture {name}, which cannot be trained here; known: rrdb, "

@@ -3,6 +3,7 @@
 from datasets.catalogue import CATALOGUE
 from datasets.config import SHIPPED
 from datasets.pixels import PixelFormat
+from datasets.text import short_number
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.evaluate import GateResult
 from orchestrator.registry.gate import LEVEL
@@ -38,10 +39,11 @@ def _gain(metric: str, result: GateResult) -> str:
     word = "equal" if own == base else "better" if better else "worse"
     if unit != "dB" and base:  # a share of decibels means nothing
         word = f"{abs(own - base) / abs(base):.0%} {word}"
-    ends = ", ".join(f"{end:+.3g}" for end in (interval.low, interval.high))
+    ends = ", ".join(short_number(end, sign="+") for end in (interval.low, interval.high))
     values = f"{format_metric(metric, own)} against {format_metric(metric, base)}"
     measure = f"{metric} in {unit}" if unit else metric
-    return f"{measure} {values} of bicubic, {word}, difference {interval.estimate:+.3g} [{ends}]"
+    gain = short_number(interval.estimate, sign="+")
+    return f"{measure} {values} of bicubic, {word}, difference {gain} [{ends}]"
 
 
 def _purpose(config: TrainConfig) -> str:

@@ -1,5 +1,6 @@
 """Comparisons with intervals, paired by seed: the pick against other designs and against its references."""
 
+from datasets.text import short_number
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
 from orchestrator.analysis.significance import NOT_ENOUGH, Verdict, between_designs
 from orchestrator.report.data import SweepResults
@@ -65,8 +66,11 @@ def _compare(ours: list[Row], metric: str, theirs: list[Row], other: str) -> Com
 
 
 def _format_verdict(verdict: Verdict) -> str:
+    estimate = short_number(verdict.estimate, sign="+")
     if verdict.word == NOT_ENOUGH:
-        return f"{NOT_ENOUGH} ({verdict.estimate:+.3g})"
-    limits = verdict.interval
-    interval = f" [{limits.low:+.3g}, {limits.high:+.3g}]" if limits else ""
-    return f"{verdict.word} ({verdict.estimate:+.3g}{interval})"
+        return f"{NOT_ENOUGH} ({estimate})"
+    limits, interval = verdict.interval, ""
+    if limits:
+        low, high = (short_number(end, sign="+") for end in (limits.low, limits.high))
+        interval = f" [{low}, {high}]"
+    return f"{verdict.word} ({estimate}{interval})"

@@ -66,7 +66,7 @@ class SweepResults:
     def warm_name(self) -> str:
         """The network that the GAN phases started from, in words."""
         start = self.sweep.get("start")
-        return f"{start['source']}, the file it started from" if start else "its warm start"
+        return f"the file you started from ({start['source']})" if start else "its warm start"
 
     @property
     def opponent(self) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
+from datasets.text import short_number
 from orchestrator.report.data import SweepResults, has_no_result
 from orchestrator.report.markup import section
 from orchestrator.report.parallel import Column, PlotLine, parallel, small_scatter
@@ -116,7 +117,7 @@ def column(name: str, values: Sequence[Any]) -> Column:
 
 def in_digits(value: float) -> str:
     """Format the end of an axis in three digits, with an exponent only below 0.001: 144, 29.3, 2e-08."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return short_number(value)
 
 
 def _bars(weights: dict[str, float], count: int) -> str:

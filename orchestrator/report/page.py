@@ -107,6 +107,7 @@ def _answer(results: SweepResults) -> str:
         sentences.against_sentinels(results),
         compare_with_references(results),
         sentences.checkpoint_choice(results),
+        sentences.too_slow(results),
         sentences.cost(results),
     )
     return (

@@ -4,12 +4,13 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.analysis.significance import BEATS, MIN_IMAGES, SEEDS_TO_BEAT
+from datasets.text import short_number
+from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import against_references
 from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
-from orchestrator.search.labels import spelled_out
+from orchestrator.search.labels import label, spelled_out
 from trainers.metrics import format_metric
 
 MEANINGS = {
@@ -40,19 +41,28 @@ def headline(results: SweepResults) -> str:
         return f"No GAN deserves to ship: {results.sweep['pick_reason']}."
     design, role = spelled_out(pick.rows[0].get("values") or {}), "test" if pick.tests else "val"
     design = design[0].upper() + design[1:]
+    if results.sweep.get("start"):
+        design = f"Your fine-tune ({design[0].lower()}{design[1:]})"
     names = {"bicubic": "bicubic", "warm": results.warm_name}
     gains = [(name, results.gain(pick, key)) for key, name in names.items()]
     said = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
-    if is_claim(results):
-        return f"{design} beats {results.opponent[1]} on test: {results.perceptual} {said}."
+    word = _against_opponent(results)
+    if word != NOT_ENOUGH and len(pick.tests) >= SEEDS_TO_BEAT:
+        verdict = f"is {word} from" if word == NOT_SEPARABLE else word
+        return f"{design} {verdict} {results.opponent[1]} on test: {results.perceptual} {said}."
     sure = f"an estimate from {count(len(pick.tests or pick.rows), 'seed')}"
     return f"{design} was picked on val; on {role} its {results.perceptual} is {said or 'not known'}, {sure}."
 
 
 def is_claim(results: SweepResults) -> bool:
     """Return True if the pick beats its opponent on test: five seeds, and an interval that excludes 0."""
+    return _against_opponent(results) == BEATS
+
+
+def _against_opponent(results: SweepResults) -> str:
+    """Return the word of the verdict against the opponent on test."""
     verdict = against_references(results, results.perceptual).get(results.opponent[0])
-    return verdict is not None and verdict.word == BEATS
+    return verdict.word if verdict else NOT_ENOUGH
 
 
 def trust(results: SweepResults) -> list[tuple[bool, str]]:
@@ -61,14 +71,12 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     if pick is None:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
-    key, opponent = results.opponent
-    verdict = against_references(results, results.perceptual).get(key)
-    word = verdict.word if verdict else "not measured on test"
+    word = _against_opponent(results) if pick.tests else "not measured on test"
     beaten = [found["beaten"] for found in _sentinels(results).values()]
     needs = [
         (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
         (isinstance(images, int) and images >= MIN_IMAGES, f"{images} of {MIN_IMAGES} test images"),
-        (is_claim(results), f"against {opponent}: {word}"),
+        (is_claim(results), f"against {results.opponent[1]}: {word}"),
     ]
     if not results.is_fidelity:  # which has no sentinels
         words = f"{sum(beaten)} of {count(len(beaten), 'sentinel')} beaten"
@@ -122,11 +130,10 @@ def against_sentinels(results: SweepResults) -> str:
     """State how the shipped network compares with each sentinel on test; empty if there are none."""
     parts = []
     for name, found in _sentinels(results).items():
-        estimate, *limits = found["interval"]
-        ends = ", ".join("–" if end is None else f"{end:+.3g}" for end in limits)
+        gain, *ends = ("–" if v is None else short_number(v, sign="+") for v in found["interval"])
         strength = f" ({found['strength']:g})" if found.get("strength") else ""
         verdict = "better" if found["beaten"] else "not better"
-        parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {estimate:+.3g} [{ends}]")
+        parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {gain} [{', '.join(ends)}]")
     return f"Sentinels, {results.perceptual} on test: {'; '.join(parts)}." if parts else ""
 
 
@@ -148,6 +155,17 @@ def checkpoint_choice(results: SweepResults) -> str:
     step = f"step {row['chosen_step']} of {row['steps']}"
     what = "network" if results.is_fidelity else "GAN"
     return f"Of the {what} picked on val, the checkpoint at {step} counts ({own} on val); the last: {last}."
+
+
+def too_slow(results: SweepResults) -> str:
+    """Name the architectures that objective.max_ms left out, with their latencies; empty if none."""
+    limit = results.sweep.get("request", {}).get("config", {}).get("objective.max_ms")
+    costs = results.sweep.get("inference", ())
+    slow = [f"{label(c['design'])} ({short_number(c['ms'])} ms)" for c in costs if limit and c["ms"] > limit]
+    if not slow:
+        return ""
+    total, size = count(len(costs), "architecture"), f"{costs[0]['px']} px a side on {costs[0]['device']}"
+    return f"Left out, more than {limit:g} ms for {size}: {len(slow)} of {total}, {', '.join(slow)}."
 
 
 def cost(results: SweepResults) -> str:

@@ -3,6 +3,7 @@
 import shlex
 from html import escape
 
+from datasets.text import short_number
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_designs
 from orchestrator.report.data import Design, SweepResults, has_no_result, picked
@@ -23,11 +24,15 @@ def designs_table(results: SweepResults) -> str:
     metrics += [m for m in METRICS if m not in metrics and all(d.mean(m) is not None for d in designs)]
     head = ["design", "seeds", *(f"{m} {shown_unit(m)}".strip() for m in metrics)]
     compared, verdicts = compare_designs(results)
+    costs = [d.rows[0].get("inference") for d in designs]
+    head += ["ms", "MB"] if any(costs) else []
     head += [f"against the pick, {compared}"] if verdicts else []
     body = []
-    for d in designs:
+    for d, cost in zip(designs, costs, strict=True):
         name = f"{d.name}{' – the pick' if d.is_pick else ' – on the front' if d.on_front else ''}"
         row = [name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)]
+        if any(costs):
+            row += [short_number(cost[key]) if cost else "–" for key in ("ms", "memory_mb")]
         body.append(row + ([verdicts.get(d.name, "")] if verdicts else []))
     references = (("warm", "warm start of the first"), *SENTINELS.items(), ("bicubic", "bicubic"))
     for key, name in references:
@@ -94,7 +99,7 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
         (str(row["seed"]), row["seed"]),
         *((format_metric(m, measured.get(m)), measured.get(m)) for m in metrics),
         (format_metric(results.perceptual, warm), warm),
-        *([("–" if ms is None else f"{ms:.3g}", ms)] if timed else []),
+        *([("–" if ms is None else short_number(ms), ms)] if timed else []),
         (f"{row['steps']} of {row['max_steps']}", row["steps"]),
         (f"{sentences.duration(3600 * hours)} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
         *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),

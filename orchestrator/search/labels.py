@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from datasets.text import short_number
 from orchestrator.search.space import SWITCH_SUFFIX
 
 SHORT_NAMES = {"adversarial": "adv", "content": "vgg", "pixel": "pix"}
@@ -48,7 +49,7 @@ def label(values: Mapping[str, Any]) -> str:
         elif name in SHORT_VALUES:
             words.append(SHORT_VALUES[name].get(value, str(value)))
         elif isinstance(value, float):
-            words.append(f"{SHORT_NAMES.get(key, key)}={value:.2g}")
+            words.append(f"{SHORT_NAMES.get(key, key)}={short_number(value, 2)}")
         else:
             words.append(f"{key}={value}")
     return " ".join(words) or "as the recipe"
@@ -60,7 +61,7 @@ def spelled_out(values: Mapping[str, Any]) -> str:
     for name, value in sorted(
         design_of(values).items(), key=lambda item: not item[0].startswith("generator.")
     ):
-        text = f"{value:.2g}" if isinstance(value, float) else str(value).replace("_", " ")
+        text = short_number(value, 2) if isinstance(value, float) else str(value).replace("_", " ")
         text = text.replace(" conv", " convolution")
         phrase = WORDS.get(name, name.split(".")[-1].replace("_", " ") + " {}").format(text)
         phrases.append(RENAMED.get(phrase, phrase))

@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any
 
 from datasets.files import usable_cpus
+from datasets.text import short_number
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.console import ProgressLine
 from orchestrator.results.row import Row
@@ -202,7 +203,7 @@ class SweepClock:
         ]
         if (short := sum(stages.values()) - self.seconds_left) > 0:
             enough = self.hours + short / 3600
-            lines.append(f"short    even the least sweep takes about {enough:.2g} h here")
+            lines.append(f"short    even the least sweep takes about {short_number(enough, 2)} h here")
         twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
         lines += hours.describe(sizes, twice, self.hours)
         if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps):

@@ -10,6 +10,7 @@ import torch
 from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.loader import TrainLoader
+from datasets.text import short_number
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import memory_advice, open_device
@@ -86,7 +87,7 @@ class Estimate:
         spent = f"{self.gpu_hours:.1f} GPU-hours" if self.on_gpu else "no GPU-hours"
         cost = f", cost {self.gpu_hours * price:.2f} at {price:g} an hour" if paid else ""
         _, psnr, gan, evaluation = (
-            f"{1000 * low:.3g} to {1000 * high:.3g} ms"
+            f"{short_number(1000 * low)} to {short_number(1000 * high)} ms"
             for low, high in zip(vars(self.smallest).values(), vars(self.largest).values(), strict=True)
         )
         gan_step, together = f"a GAN step {gan}, " if self.largest.gan_step else "", ""

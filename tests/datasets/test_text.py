@@ -1,8 +1,8 @@
-"""Durations and foreign names as text."""
+"""Durations, numbers and foreign names as text."""
 
 import pytest
 
-from datasets.text import format_duration, printable
+from datasets.text import format_duration, printable, short_number
 
 
 @pytest.mark.parametrize(
@@ -10,6 +10,16 @@ from datasets.text import format_duration, printable
 )
 def test_durations(seconds, text):
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1e-5, "1e-05"), (0.12345, "0.123"), (99.96, "100"), (1234.5, "1,234")],
+)
+def test_a_large_number_has_no_exponent(value, text):
+    assert short_number(value) == text
+    assert short_number(-value, sign="+") == f"-{text}" and short_number(value, sign="+") == f"+{text}"
+    assert (short_number(15.2, 2), short_number(125.0, 2), short_number(0.125, 2)) == ("15", "125", "0.12")
 
 
 def test_characters_that_control_a_terminal_appear_as_escapes():

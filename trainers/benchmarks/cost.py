@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from datasets.text import short_number
 from trainers.config import TrainConfig, override
 from trainers.device import describe_device, wait_for_device
 from trainers.live_bytes import LiveBytes
@@ -69,7 +70,8 @@ class InferenceCost:
 
     def describe(self) -> str:
         """Return the cost in words."""
-        return f"{self.ms:.3g} ms and {self.memory_mb:.3g} MB at {self.px}x{self.px} on {self.device}"
+        ms, mb = short_number(self.ms), short_number(self.memory_mb)
+        return f"{ms} ms and {mb} MB at {self.px}x{self.px} on {self.device}"
 
 
 def inference_cost(network: nn.Module, scale: int, px: int = 256) -> InferenceCost:

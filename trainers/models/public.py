@@ -7,6 +7,7 @@ inputs of any size. Weights keep spandrel's names below `net.`, so that other to
 Stochastic depth is off: SwinIR and DAT were published with a rate of 0.1, which a resumed run cannot repeat.
 """
 
+import warnings
 from importlib import import_module
 
 import torch
@@ -27,6 +28,8 @@ from trainers.config import GeneratorConfig
 from trainers.config.generators import GENERATORS, size_arguments
 from trainers.models.batch_norm import BatchNorm
 from trainers.models.layers import LastConv
+
+warnings.filterwarnings("ignore", r"torch\.meshgrid", UserWarning)  # of spandrel's classes, by torch
 
 MASKED = -100.0  # added to the attention of pixels that are neighbours only because of the cyclic shift
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from datasets.loader import eval_pairs
+from datasets.text import short_number
 from orchestrator.analysis.intervals import welch_difference
 from orchestrator.analysis.significance import between_designs
 from orchestrator.studies import figures
@@ -93,7 +94,7 @@ def _batch(images: list[np.ndarray]) -> torch.Tensor:
 
 def _units_table(losses: dict[str, float]) -> Table:
     names = {"pixel": "MSE on [-1, 1]", "vgg_scaled": "VGG features x 1/12.75", "vgg": "VGG features"}
-    rows = [[n, f"{losses[k]:.5f}", f"{losses[k] / losses['pixel']:.3g}"] for k, n in names.items()]
+    rows = [[n, f"{losses[k]:.5f}", short_number(losses[k] / losses["pixel"])] for k, n in names.items()]
     title = f"One network (stage 2, seed 0), {FACTOR_IMAGES} test images, three units of loss"
     return Table("units", title, ["loss", "value", "times the MSE"], rows)
 
@@ -145,10 +146,10 @@ PSNR_CLAIMS = (
 
 def _claims(results: StudyResults, test: str, losses: dict[str, float]) -> list[ClaimResult]:
     random = results.done[0].training.config.loss.content_weights == "random"
-    pixel = losses["pixel"]
+    factor, scaled = (short_number(losses[name] / losses["pixel"]) for name in ("vgg", "vgg_scaled"))
     change_of_unit = (
-        f"the change of unit alone multiplies the loss of one network by {losses['vgg'] / pixel:.3g} "
-        f"(by {losses['vgg_scaled'] / pixel:.3g} with 1/12.75); "
+        f"the change of unit alone multiplies the loss of one network by {factor} "
+        f"(by {scaled} with 1/12.75); "
     )
     equal = {"at equal parameters": results.verdict(SHUFFLE, TRANSPOSED + EQUAL, test, "psnr_y")}
     answers = []

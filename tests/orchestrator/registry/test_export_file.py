@@ -2,13 +2,19 @@
 
 import json
 import re
+import subprocess
+import venv
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
 from safetensors import safe_open
 
 from datasets.errors import UserError
+from experiments.recipes.demo import demo
 from orchestrator.registry import export_file
 from orchestrator.registry.export_file import Export, possible_exports, write_export
 from orchestrator.registry.load_model import load_model
@@ -33,6 +39,70 @@ def test_public_names_are_read_back_and_open_here_again(tmp_path, name):
     assert config.generator == COMPACT
     image = torch.rand(1, 3, 8, 9)
     assert torch.equal(again(image), net(image))
+
+
+OPENED = {
+    ".onnx": """
+import onnxruntime
+session = onnxruntime.InferenceSession(path)
+(result,) = session.run(None, {session.get_inputs()[0].name: image})
+""",
+    ".safetensors": """
+import spandrel, torch
+described = spandrel.ModelLoader().load_from_file(path)
+assert described.scale == 2 and described.architecture.name == "RealESRGAN Compact"
+result = described(torch.from_numpy(image)).detach().numpy()
+""",
+}
+"""What a user of another tool writes; spandrel clamps its result to [0, 1], as the ONNX file does."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "ending", "package"),
+    [(demo().generator, ".onnx", "onnxruntime"), (COMPACT, ".safetensors", "spandrel")],
+)
+def test_a_champion_opens_in_an_environment_that_has_never_seen_this_project(
+    tmp_path, config, ending, package
+):
+    """A new virtual environment holds the package that opens the file, and what that package requires."""
+    pytest.importorskip(package)
+    net, image = network(config), torch.rand(1, 3, 17, 23)
+    path = tmp_path / f"champion{ending}"
+    write_export(Export(path), net, TrainConfig(generator=config), tmp_path)
+    np.save(tmp_path / "image.npy", image.numpy())
+    python = environment_with(package, tmp_path / "env")
+    program = (
+        "import importlib.util, sys, numpy\nimage, path = numpy.load(sys.argv[1]), sys.argv[2]\n"
+        "assert not any(map(importlib.util.find_spec, ('upsweep', 'trainers', 'orchestrator')))\n"
+        f"{OPENED[ending]}\nnumpy.save(sys.argv[3], result)"
+    )
+    words = [python, "-I", "-c", program, tmp_path / "image.npy", path, tmp_path / "result.npy"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    difference = np.load(tmp_path / "result.npy") - net(image).clamp(0, 1).detach().numpy()
+    assert np.abs(difference).max() < 1e-4
+
+
+def environment_with(package: str, folder: Path) -> Path:
+    """Make a virtual environment of links to `package` and all it requires; return its interpreter.
+
+    What an installation from an index would fetch is taken from this environment, so no network is needed.
+    """
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python*/site-packages")
+    wanted, seen = [package], set[str]()
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        marker = requirement.marker
+        if requirement.name in seen or (marker and not marker.evaluate({"extra": ""})):
+            continue
+        seen.add(requirement.name)
+        found = metadata.distribution(requirement.name)
+        wanted += found.requires or ()
+        for part in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
+            if not (site / part).exists() and part != "__pycache__":
+                (site / part).symlink_to(found.locate_file(part))
+    return folder / "bin" / "python"
 
 
 def test_our_own_networks_leave_in_our_names_or_as_onnx(tmp_path):

@@ -19,6 +19,7 @@ from orchestrator.report.sentences import (
     outcomes,
     rival,
     share,
+    too_slow,
     tooltip,
     trust,
 )
@@ -50,6 +51,44 @@ def test_a_headline_is_no_stronger_than_its_evidence(tmp_path):
     better["metrics"]["swd"] = 0.0
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     assert rival(read(tmp_path)).startswith("On test b4 no-bn has the better swd, 2")
+
+
+def test_a_fine_tune_is_judged_against_the_file_it_started_from(tmp_path):
+    """The fine-tunes of five seeds gain on every image, lose on every image, or differ by noise around 0."""
+    file = "the file you started from (4x_mine.pth)"
+    for gain, said in ((9.0, "beats"), (-9.0, "loses to"), (0.0, "is not separable from")):
+        sweep, rows = fake_sweep(tmp_path, seeds=5)
+        sweep |= {"start": {"source": "4x_mine.pth", "key": "ab", "licence": "MIT"}}
+        sweep["request"] = {"config": {"run.psnr_steps": 0, "run.start_from": "start", "run.gan_steps": 240}}
+        for row in rows:
+            if row["stage"] == "test":
+                own = [30 + (-1) ** (k + row["seed"]) for k in range(30)]
+                row["per_image"] |= {"swd": own, "warm/swd": [30 + gain] * 30, "bicubic/swd": [50] * 30}
+        for name, content in (("sweep", sweep), ("leaderboard", rows)):
+            (tmp_path / f"{name}.json").write_text(json.dumps(content))
+        results = read(tmp_path)
+        assert headline(results).startswith(
+            f"Your fine-tune (adversarial weight 0.1) {said} {file} on test: "
+        )
+        assert (is_claim(results), results.opponent[1]) == (gain > 0, file)
+
+
+def test_architectures_that_a_limit_of_latency_left_out_are_named(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    fast, slow = (
+        {"design": {"generator.kind": kind}, "ms": ms, "memory_mb": 40.8, "px": 256, "device": "a card"}
+        for kind, ms in (("compact", 57.25), ("swinir", 1020.4))
+    )
+    sweep |= {"inference": [fast, slow], "request": {"config": {"objective.max_ms": 700.0}}}
+    for name, content in (("sweep", sweep), ("leaderboard", [r | {"inference": fast} for r in rows])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    said = "Left out, more than 700 ms for 256 px a side on a card: 1 of 2 architectures, "
+    said += "kind=swinir (1,020 ms)."
+    page = Page(build_report(tmp_path))
+    assert too_slow(read(tmp_path)) == said and said in page.text
+    sweep["request"]["config"]["objective.max_ms"] = 0.0
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert too_slow(read(tmp_path)) == ""
 
 
 def test_one_is_singular():

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import optuna
 import pytest
+from helpers import own_code
 from helpers.paths import ROOT
+from PIL import Image
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -231,6 +233,39 @@ def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
     assert place.ask(total) == place.ask(
         "select count(*) from (select distinct run_uuid, key, step from metrics)"
     )
+
+
+@pytest.mark.slow
+def test_own_network_loss_and_metric_are_killed_resumed_promoted_and_used_without_their_file(place):
+    path = own_code.write(place.folder)
+    own = ("--generator.kind", "mine.py:Net", "--objective.perceptual", "mine.py:score")
+    own += ("--loss.extra", "mine.py:edge_loss", "--loss.extra-weight", "0.1", "--generator.norm", "batch")
+    driver = place.start("sweep.py", "--name", "tiny", *TINY, *own)
+    wait_for(
+        lambda: list((place.storage / "tiny" / "trials").glob("screen-*/attempt-*/*/manifest.json")), driver
+    )
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    path.unlink()
+    done = place.run("sweep.py", "--resume", "tiny")
+    assert done.returncode == 0, done.stderr
+    rows = place.rows("tiny")
+    assert [r["stage"] for r in rows] == STAGES
+    pinned = {name: rows[0]["config"][f"{name}"] for name in ("generator.kind", "loss.extra")}
+    assert re.fullmatch(r"mine\.py:Net-[0-9a-f]{12}", pinned["generator.kind"])
+    assert all(r["config"] == r["config"] | pinned and r["finished"] for r in rows)
+    (score,) = {m for r in rows for m in r["metrics"] if m.startswith("mine.py:score-")}
+    assert f"{score} against its warm start" in (place.storage / "tiny" / "report.html").read_text()
+
+    promoted = place.run("promote.py", "tiny", "--force", "it is a toy")
+    assert promoted.returncode == 0 and "upsweep-tiny v1: promoted to champion" in promoted.stdout
+    cards = place.ask("select description from model_versions")
+    assert all(value in cards[0][0] for value in (*pinned.values(), score))
+    Image.new("RGB", (20, 12), "teal").save(place.folder / "a.png")
+    words = [sys.executable, str(ROOT / "experiments/upscale.py"), "a.png", "--model"]
+    words += ["models:/upsweep-tiny@champion", "--tracking-uri", f"sqlite:///{place.storage}/mlflow.db"]
+    subprocess.run(words, env=place.env, cwd=place.folder, check=True)
+    assert Image.open(place.folder / "upscaled/a_x4.png").size == (80, 48)
 
 
 @pytest.mark.slow
