@@ -31,6 +31,9 @@ TEST_MEASUREMENTS, VAL_MEASUREMENTS = 6, 9
 """Evaluations of the test stage: on test the network, its warm start, the longer PSNR phase, bicubic and two
 edits; on val the strengths of the edits (trainers/sentinels.py)."""
 
+TIMED = ("", "a PSNR step", "a GAN step", "an evaluation")
+"""The fields of Costs in words; a phase that a sweep does not have takes 0 seconds."""
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -86,11 +89,10 @@ class Estimate:
         )
         spent = f"{self.gpu_hours:.1f} GPU-hours" if self.on_gpu else "no GPU-hours"
         cost = f", cost {self.gpu_hours * price:.2f} at {price:g} an hour" if paid else ""
-        _, psnr, gan, evaluation = (
-            f"{short_number(1000 * low)} to {short_number(1000 * high)} ms"
-            for low, high in zip(vars(self.smallest).values(), vars(self.largest).values(), strict=True)
-        )
-        gan_step, together = f"a GAN step {gan}, " if self.largest.gan_step else "", ""
+        costs = zip(TIMED, vars(self.smallest).values(), vars(self.largest).values(), strict=True)
+        timed = ", ".join(f"{name} {_range_ms(low, high)}" for name, low, high in costs if name and high)
+        several = self.smallest.parameters < self.largest.parameters
+        which, together = "smallest to largest architecture, " if several else "", ""
         if self.ranks > 1:
             together = f"; one of its {self.ranks} ranks, without the time they wait for one another"
         elif self.on_gpu and (sharing := int(1 / self.gpus_per_trial + 1e-9)) > 1:
@@ -98,13 +100,17 @@ class Estimate:
         where = f"on {self.place or f'this machine ({describe_hardware()})'}, {self.slots} at once"
         return [
             f"time     about {_approximate(self.wall_hours)} {where}: {stages}; {spent}{cost}",
-            f"timed    a PSNR step {psnr}, {gan_step}an evaluation {evaluation} (smallest to largest "
-            f"architecture, one trial alone{together})",
+            f"timed    {timed} ({which}one trial alone{together})",
         ] + (
             [f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"]
             if self.memory_gib
             else []
         )
+
+
+def _range_ms(low: float, high: float) -> str:
+    """Return a range of seconds in milliseconds, as one number if its ends read alike."""
+    return " to ".join(dict.fromkeys(short_number(1000 * value) for value in (low, high))) + " ms"
 
 
 def estimate(plan: SweepPlan, capacity: Capacity | None = None) -> Estimate:

@@ -38,6 +38,26 @@ SMALL = {
     "objective.perceptual": "swd",
 }
 
+PUBLIC = {
+    "compact": {"num_feat": 8, "num_conv": 2},
+    "span": {"feature_channels": 8},
+    "plksr": {"dim": 16, "n_blocks": 2, "kernel_size": 5},
+    "realplksr": {"dim": 16, "n_blocks": 2, "kernel_size": 5},
+    "mosr": {"dim": 8, "n_block": 2},
+    "omnisr": {"num_feat": 16, "res_num": 1},
+    "swinir": {"embed_dim": 12, "depths": [2, 2], "num_heads": [2, 2], "upsampler": "pixelshuffledirect"},
+    "dat": {
+        "embed_dim": 128,
+        "depth": [3],
+        "num_heads": [2],
+        "split_size": [4, 8],
+        "expansion_factor": 2.0,
+        "upsampler": "pixelshuffledirect",
+    },
+    "rcan": {"n_resgroups": 1, "n_resblocks": 2, "n_feats": 16, "reduction": 4},
+}
+"""The public architectures in sizes that spandrel recognises like the published ones."""
+
 
 def noise(folder: Path, side: int = 48, count: int = 12) -> Path:
     """A new folder of square pictures, no two alike."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import PUBLIC
 from packaging.requirements import Requirement
 from safetensors import safe_open
 
@@ -19,6 +20,7 @@ from orchestrator.registry import export_file
 from orchestrator.registry.export_file import Export, possible_exports, write_export
 from orchestrator.registry.load_model import load_model
 from trainers.config import GeneratorConfig, TrainConfig
+from trainers.inference.onnx_files import FIXED_SIZE
 from trainers.models import build_generator
 
 COMPACT = GeneratorConfig(kind="compact", size='{"num_conv": 1, "num_feat": 4}', scale=2)
@@ -103,6 +105,20 @@ def environment_with(package: str, folder: Path) -> Path:
             if not (site / part).exists() and part != "__pycache__":
                 (site / part).symlink_to(found.locate_file(part))
     return folder / "bin" / "python"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", PUBLIC)
+def test_every_public_kind_leaves_as_weights_and_as_onnx_and_is_read_back(tmp_path, kind):
+    config = TrainConfig(generator=GeneratorConfig(kind=kind, size=json.dumps(PUBLIC[kind]), scale=2))
+    net, image = network(config.generator), torch.rand(1, 3, *FIXED_SIZE[2:])
+    for ending, said in ((".safetensors", f"spandrel as {kind} x2"), (".onnx", "onnxruntime: the largest")):
+        path = tmp_path / f"net{ending}"
+        (line,) = write_export(Export(path), net, config, tmp_path)
+        assert line.startswith(f"read back by {said}")
+        again, _ = load_model(str(path), "")
+        with torch.inference_mode():
+            assert (again(image).clamp(0, 1) - net(image).clamp(0, 1)).abs().max() < 1e-4
 
 
 def test_our_own_networks_leave_in_our_names_or_as_onnx(tmp_path):

@@ -59,6 +59,16 @@ def test_hours_are_shared_by_the_slots_and_a_gpu_by_its_trials():
     assert cpu.gpu_hours == 0 and "18 s" in cpu.describe(2.5)[0] and "cost" not in cpu.describe(2.5)[0]
 
 
+def test_steps_are_said_as_far_as_the_sweep_has_them():
+    def said(*costs):
+        return Estimate({"screen": 6.0}, 2, False, 1.0, *costs).describe(0)[1]
+
+    both = "a PSNR step 100 to 300 ms, a GAN step 200 to 400 ms, an evaluation 1,000 to 3,000 ms (smallest to"
+    assert said(SMALL, LARGE).startswith(f"timed    {both} largest architecture, one trial alone")
+    started = replace(SMALL, psnr_step=0.0)
+    assert said(started, started) == "timed    a GAN step 200 ms, an evaluation 1,000 ms (one trial alone)"
+
+
 def test_of_several_ranks_one_is_timed_and_all_are_paid_for():
     told = Estimate({"screen": 6.0}, 2, True, 4.0, SMALL, LARGE, ranks=4)
     assert (told.wall_hours, told.gpu_hours) == (3.0, 24.0)

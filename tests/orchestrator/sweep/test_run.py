@@ -269,6 +269,20 @@ def test_own_network_loss_and_metric_are_killed_resumed_promoted_and_used_withou
 
 
 @pytest.mark.slow
+def test_own_code_that_only_workers_cannot_import_is_one_sentence_before_anything_is_trained(place):
+    broken = "import os\nif 'RAY_RAYLET_PID' in os.environ: import absent_here\n"
+    own_code.write(place.folder, broken + own_code.CODE)
+    words = ("--name", "tiny", *TINY, "--generator.kind", "mine.py:Net", "--generator.norm", "batch")
+    done = place.run("sweep.py", *words)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    (sentence,) = [line for line in done.stderr.splitlines() if "absent_here" in line]
+    assert re.search(r"generator.kind mine.py:Net-\w+: ModuleNotFoundError: No module named", sentence)
+    own_code.write(place.folder)  # mended: the name is free, and nothing was trained
+    plan = place.run("sweep.py", *words, "--dry-run")
+    assert plan.returncode == 0 and "warm     1 PSNR run of 60 steps" in plan.stdout
+
+
+@pytest.mark.slow
 def test_a_population_killed_twice_ends_as_an_undisturbed_one(place):
     """What is decided between two parts follows from their rows, so the answer is the same to the bit."""
     words = [*TINY, "--trials", "5", "--stopping", "pbt", "--run.ema-decay", "0.5"]

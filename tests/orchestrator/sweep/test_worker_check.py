@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers import own_code
 from helpers.tiny import tiny
 
 from datasets.errors import UserError
@@ -12,6 +13,9 @@ from orchestrator.search.space import Choice
 from orchestrator.sweep import worker_check
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.worker_check import WorkerCheck, check_worker, largest_config, try_largest_step
+from trainers import plugins
+from trainers.config import override
+from trainers.plugin_checks import check_plugins
 from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
@@ -38,6 +42,26 @@ def test_the_largest_network_and_batch_of_a_plan_are_tried():
 def test_trials_on_the_cpu_need_no_worker():
     check = check_worker(plan(), machine())
     assert check.total_bytes == 0 and "cores" in check.hardware
+
+
+def test_own_code_runs_on_a_worker_before_anything_is_trained(tmp_path, monkeypatch):
+    """It imports on the driver; a worker lacks a package that it needs."""
+    path = own_code.write(tmp_path)
+    loss = plugins.pin("loss.extra", f"{path}:edge_loss")
+    net = plugins.pin("generator.kind", f"{path}:Net")
+    config = override(tiny(), {"loss.extra": loss, "loss.extra_weight": 0.1})
+    asked = []
+
+    def run_tasks(function, arguments):
+        asked.extend(own for (own,) in arguments)
+        assert function is check_plugins
+        raise UserError(f"generator.kind {net}: ModuleNotFoundError: No module named 'timm'")
+
+    monkeypatch.setattr(worker_check, "run_tasks", run_tasks)
+    with pytest.raises(UserError, match=r"mine\.py:Net-\w+: ModuleNotFoundError: No module named 'timm'"):
+        check_worker(plan({"generator.kind": Choice(("srresnet", net))}, config=config), machine())
+    assert [c.loss.extra for c in asked] == [loss] * 2, "once for the settings, once for the axis"
+    assert [c.generator.kind for c in asked] == [config.generator.kind, net]
 
 
 def test_a_gpu_is_tried_in_a_task_with_the_resources_of_a_trial(monkeypatch):

@@ -1,6 +1,14 @@
 """Published numbers name their source and are never ranked."""
 
+import pytest
+from helpers.paths import DATA
+
 from trainers.benchmarks.published import QUOTED, quoted_blocks
+from trainers.benchmarks.sets import open_test_set
+from trainers.evaluate import Evaluator
+from trainers.models import build_generator
+from trainers.weight_import import import_generator
+from trainers.weights import store
 
 METRICS = ["psnr_y", "ssim_y"]
 
@@ -21,3 +29,20 @@ def test_a_block_holds_the_numbers_of_its_source_at_one_scale():
     assert block.title.startswith("quoted, x2: per-image results shipped with SelfExSR")
     bicubic = next(row for row in block.rows if row.name == "bicubic")
     assert bicubic.values == {("Set5", "psnr_y"): 33.64, ("Set5", "ssim_y"): 0.9292} and not bicubic.costs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "weights"), [("SPAN", "span_x4"), ("DAT-light", "dat_light_x4")])
+def test_a_published_network_has_its_published_numbers(tmp_path, name, weights):
+    """Set5 with its shipped inputs: PSNR to 0.01 dB and SSIM to 0.0001, read from the file of a package."""
+    if not (DATA / "Set5").is_dir() or store.present(weights) is None:
+        pytest.skip(f"needs {DATA / 'Set5'} and python experiments/fetch_weights.py {weights}")
+    config, state = import_generator(store.find(weights))
+    network = build_generator(config).eval()
+    network.load_state_dict(state)
+    quoted = next(q for q in QUOTED if q.name == name)
+    pairs = open_test_set(str(DATA / "Set5"), 4, "matlab", tmp_path).pairs
+    measured = Evaluator(pairs, quoted.metrics, scale=4).measure(network).summary
+    psnr, ssim = quoted.values["Set5"]
+    assert measured["psnr_y_float"] == pytest.approx(psnr, abs=0.01)
+    assert measured["ssim_y_float"] == pytest.approx(ssim, abs=1e-4)

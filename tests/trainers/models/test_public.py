@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from helpers.tiny import PUBLIC
 
 from datasets.errors import UserError
 from trainers import checkpoint
@@ -20,29 +21,11 @@ from trainers.models.public import shifted_window_mask
 from trainers.state import new_state
 from trainers.train_step import TrainStep
 
-TINY = {
-    "compact": {"num_feat": 8, "num_conv": 2},
-    "span": {"feature_channels": 8},
-    "plksr": {"dim": 16, "n_blocks": 2, "kernel_size": 5},
-    "realplksr": {"dim": 16, "n_blocks": 2, "kernel_size": 5},
-    "mosr": {"dim": 8, "n_block": 2},
-    "omnisr": {"num_feat": 16, "res_num": 1},
-    "swinir": {"embed_dim": 12, "depths": [2, 2], "num_heads": [2, 2], "upsampler": "pixelshuffledirect"},
-    "dat": {
-        "embed_dim": 128,
-        "depth": [3],
-        "num_heads": [2],
-        "split_size": [4, 8],
-        "expansion_factor": 2.0,
-        "upsampler": "pixelshuffledirect",
-    },
-    "rcan": {"n_resgroups": 1, "n_resblocks": 2, "n_feats": 16, "reduction": 4},
-}
 BF16_BOUND = 0.01  # of an output in [0, 1]: two and a half grey levels at random weights
 
 
 def tiny(kind: str, **settings: object) -> GeneratorConfig:
-    return GeneratorConfig(kind=kind, size=json.dumps(TINY[kind]), **settings)
+    return GeneratorConfig(kind=kind, size=json.dumps(PUBLIC[kind]), **settings)
 
 
 def network(config: GeneratorConfig) -> torch.nn.Module:
@@ -55,7 +38,7 @@ def image(*size: int) -> torch.Tensor:
 
 
 def test_each_public_kind_is_tried():
-    assert set(TINY) == {kind for kind, row in GENERATORS.items() if row.public}
+    assert set(PUBLIC) == {kind for kind, row in GENERATORS.items() if row.public}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +87,7 @@ def test_large_networks_have_the_published_number_of_parameters(kind, size, publ
     assert parameters(build_generator(GeneratorConfig(kind=kind, size=size))) == published
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", PUBLIC)
 def test_spandrel_reads_the_weights_and_computes_the_same_image(kind):
     from spandrel import ModelLoader
 
@@ -120,7 +103,7 @@ def test_spandrel_reads_the_weights_and_computes_the_same_image(kind):
             assert torch.allclose(deployed(net)(x), net(x), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", PUBLIC)
 def test_any_size_is_taken_the_input_is_kept_and_the_image_is_float32(kind):
     net = network(tiny(kind, scale=2)).eval()
     x = image(1, 3, 5, 7)
@@ -153,7 +136,7 @@ def _steps(config: TrainConfig, state, first: int, last: int) -> None:
     step.check()
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", PUBLIC)
 def test_one_step_changes_every_parameter_and_a_resumed_run_is_equal_to_the_bit(kind, tmp_path):
     config, cpu = _run(kind), torch.device("cpu")
     straight = new_state(config, "psnr", cpu)
@@ -192,7 +175,7 @@ def test_spans_gradients_are_those_of_its_separate_branches():
     assert len(names) == 8 and theirs_by_name["eval_conv.weight"].grad is None
 
 
-@pytest.mark.parametrize("kind", TINY)
+@pytest.mark.parametrize("kind", PUBLIC)
 def test_tiles_equal_the_whole_image_or_stay_close_to_it(kind):
     net = network(tiny(kind, scale=2)).eval()
     pixels = np.random.default_rng(0).integers(255, size=(24, 170, 3), dtype=np.uint8)
