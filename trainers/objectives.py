@@ -62,15 +62,6 @@ class Objectives:
         """Return the sort key of a network's metrics by `order_feasible_first`, smaller is better."""
         return order_feasible_first(self.point(own), self.floor(warm_start, own, prefix))
 
-    def reference(self, metrics: Mapping[str, float]) -> Point:
-        """Return the corner of every hypervolume: bicubic's distortion less delta, bicubic's perception.
-
-        Bicubic's metrics are in `metrics` under bicubic/. At bicubic's own PSNR published SRGANs, which are
-        below it, would count nothing.
-        """
-        x, y = self.point({m: metrics[f"bicubic/{m}"] for m in (self.distortion, self.perceptual)})
-        return x - self.delta_db, y
-
     @staticmethod
     def _signed(metric: str, metrics: Mapping[str, float]) -> float:
         return metrics[metric] if METRICS[metric].direction == "max" else -metrics[metric]

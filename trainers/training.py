@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from datasets.errors import UserError
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.content_cache import ContentCache
@@ -81,6 +82,8 @@ class TrainingRun:
     def initial_state(self, phase: str = "") -> TrainState:
         """Return the first phase, or `phase`, at step 0: weights from run.seed, or those of run.start_from
         that fit."""
+        if self.config.run.derived_from:
+            raise UserError("run.derived_from is set by sweeps: leave it out, or use run.start_from")
         phase = phase or ("psnr" if self.config.run.psnr_steps else "gan")
         source = self.config.run.start_from
         if not source:

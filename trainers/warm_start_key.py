@@ -47,6 +47,7 @@ ADDED_LATER = {
     "data.bands": ["red", "green", "blue"],
     "data.peak": 255,
     "generator.image_channels": 3,
+    "run.derived_from": "",
 }
 EXCEPTIONS_IN_KEY = ("loss.pixel", "loss.pixel_colors")
 

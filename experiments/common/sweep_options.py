@@ -21,6 +21,7 @@ class SweepOptions(Request):
         "sampler",
         "stopping",
         "repeat_top",
+        "derive",
         "confirm_top",
         "confirm_seeds",
         "seed",

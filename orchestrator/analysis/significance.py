@@ -64,13 +64,5 @@ def between_designs(
     return out
 
 
-def between_checkpoints(interval: Interval, direction: str) -> Verdict:
-    """Return the verdict on a paired difference over images; below 30 images there is only an estimate."""
-    if interval.n < MIN_IMAGES:
-        return Verdict(NOT_ENOUGH, interval.estimate, None, None)
-    word = _word(interval.estimate, direction) if interval.excludes_zero else NOT_SEPARABLE
-    return Verdict(word, interval.estimate, interval, None)
-
-
 def _word(estimate: float, direction: str) -> str:
     return BEATS if (estimate > 0) == (direction == "max") else LOSES

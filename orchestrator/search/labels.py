@@ -22,6 +22,7 @@ WORDS = {
     "generator.norm": "{} norm",
     "generator.upsampler": "{} upsampler",
     "generator.kind": "{}",
+    "run.derived_from": "derived from another's network",
 }
 """Setting -> its phrase in a design that is spelled out."""
 RENAMED = {"none norm": "no norm", "1 residual blocks": "1 residual block"}
@@ -46,6 +47,8 @@ def label(values: Mapping[str, Any]) -> str:
             continue
         if name == "generator.num_blocks":
             words.append(f"b{value}")
+        elif name == "run.derived_from":
+            words.append("derived")
         elif name in SHORT_VALUES:
             words.append(SHORT_VALUES[name].get(value, str(value)))
         elif isinstance(value, float):

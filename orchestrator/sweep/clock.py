@@ -69,11 +69,11 @@ class SweepClock:
         cls, plan: SweepPlan, pace: Pace, elapsed: Callable[[], float], keep: Callable[[str], Any]
     ) -> "SweepClock":
         """Return the clock of a new sweep, and give its plan the sizes of all stages."""
-        request, count = plan.request, len(plan.architectures)
-        planned, full = request.planned.split(), full_sizes(plan)
-        fixed = {name: value for name, value in vars(_sizes(request)).items() if _option(name) not in planned}
+        request, count, full = plan.request, len(plan.architectures), full_sizes(plan)
+        fixed = {n: v for n, v in vars(_sizes(request)).items() if _option(n) not in request.planned.split()}
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
-        clock = cls._of(request, elapsed, keep, pace, full, fixed, Work(count, count), run)
+        work = Work(count, count, plan.derivable, request.derive)
+        clock = cls._of(request, elapsed, keep, pace, full, fixed, work, run)
         clock.apply(plan, clock.fitted("warm", fixed))
         plan.find_architectures(False)
         return clock

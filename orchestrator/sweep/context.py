@@ -85,10 +85,11 @@ class SweepContext:
 
     def warm_start_of(self, stage: str, config: TrainConfig) -> str | None:
         """Return the storage name of the network that a trial's GAN phase started from, if there is one."""
-        source = warm_starts.source(config, stage, flatten(self.request.config))
+        digest, base = self.plan.digests["train"], flatten(self.request.config)
+        source = warm_starts.source(config, stage, base, digest, self.plan.ancestor)
         if stage == "warm" or source is None:
             return None
-        key = warm_start_key(source, self.plan.digests["train"])
+        key = warm_start_key(source, digest)
         return warm_starts.published(self.storage, key) if warm_starts.ready(self.storage, key) else None
 
     def path(self, part: str) -> str:

@@ -94,6 +94,10 @@ class Work:
 
     architectures: int
     missing: int
+    derived: int = 0
+    """Of the missing ones, those whose PSNR phase is a part of the whole."""
+    share: float = 1.0
+    """That part."""
 
 
 def sizes_at(designs: float, full: Sizes, fixed: Mapping[str, int]) -> Sizes:
@@ -139,8 +143,10 @@ def stage_seconds(sizes: Sizes, pace: Pace, work: Work) -> dict[str, float]:
     longer = pace.psnr_phase(s.psnr_steps + round(s.gan_steps * pace.longer))
     own = makespan([psnr] * (networks * s.confirm_seeds) + [longer] * networks, pace.slots)
     confirmed = s.confirm_top * s.confirm_seeds
+    warm = min(work.missing, s.trials)
+    derived = max(0, min(work.derived, warm - 1))
     return {
-        "warm": wall(psnr, min(work.missing, s.trials)),
+        "warm": wall(psnr, warm - derived) + wall(pace.psnr_phase(int(s.psnr_steps * work.share)), derived),
         "screen": wall(gan, s.trials),
         "repeat": wall(gan, s.repeat_top) + wall(gan, 2 * -(-s.repeat_top // 2)),
         "confirm": (pace.start + own if networks else 0.0) + wall(gan, confirmed),

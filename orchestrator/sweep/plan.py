@@ -28,7 +28,7 @@ from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
 from trainers.benchmarks.cost import InferenceCost
-from trainers.config import flatten, override, with_pixels
+from trainers.config import TrainConfig, flatten, override, with_pixels
 from trainers.evaluate import Evaluator
 from trainers.metrics import require
 from trainers.warm_start_key import warm_start_key
@@ -47,6 +47,10 @@ class SweepPlan:
     warm_keys: list[str] = field(default_factory=list)
     missing: list[int] = field(default_factory=list)
     """Indices of architectures that have no warm start yet."""
+    phases: list[TrainConfig] = field(default_factory=list)
+    """The settings of the PSNR phase of each warm key."""
+    ancestor: warm_starts.Ancestor | None = None
+    """The architecture with whose network the PSNR phases of others begin."""
     costs: list[tuple[dict[str, Any], InferenceCost]] = field(default_factory=list)
     """Each architecture with its latency and memory (orchestrator/sweep/latency.py)."""
 
@@ -60,14 +64,26 @@ class SweepPlan:
         """List the architectures that trials may have, and those without a warm start."""
         r, digest = self.request, self.images["train"].digest
         self.architectures = planned_architectures(self.space, r.trials, r.sampler, r.seed)
+        self.ancestor = warm_starts.ancestor_of(self.architectures, r.config, r.derive)
         designs, base = [override(r.config, a) for a in self.architectures], flatten(r.config)
-        sources = [source for d in designs if (source := warm_starts.source(d, "warm", base))]
-        self.warm_keys = [warm_start_key(source, digest) for source in sources]
+        phases = (warm_starts.source(d, "screen", base, digest, self.ancestor) for d in designs)
+        self.phases = [phase for phase in phases if phase]
+        self.warm_keys = [warm_start_key(phase, digest) for phase in self.phases]
         ready = [warm_starts.ready(self.storage, key) for key in self.warm_keys]
         if resume:  # as it was planned: Tune knows the warm trials by their place in this list
             planned = sweep_folder.read_facts(self.storage, r.name)["plan"]["warm"]
             ready = [key not in planned for key in self.warm_keys]
         self.missing = [i for i, there in enumerate(ready) if not there]
+
+    @property
+    def derived(self) -> list[int]:
+        """Those of `missing` whose PSNR phase begins with the ancestor's network."""
+        return [i for i in self.missing if self.phases[i].run.derived_from]
+
+    @property
+    def derivable(self) -> int:
+        """The number of architectures whose PSNR phase begins with the ancestor's network."""
+        return sum(bool(phase.run.derived_from) for phase in self.phases)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -122,13 +138,18 @@ class SweepPlan:
         share += reached * (1 - previous / max(1, steps))
         parts = max(1, len(self.generations))
         return [
-            StagePlan("warm", len(self.missing), run.psnr_steps if run.gan_steps else 0, 0),
+            StagePlan("warm", len(self.missing), self._mean_warm_steps if run.gan_steps else 0, 0),
             # each segment of a member is a trial
             StagePlan("screen", r.trials * parts, *length, share / parts),
             StagePlan("repeat", r.repeat_top + 2 * -(-r.repeat_top // 2), *length),
             StagePlan("confirm-warm", self.confirm_warm_runs, run.psnr_steps, 0),
             StagePlan("confirm", r.confirm_top * r.confirm_seeds, *length),
         ]
+
+    @property
+    def _mean_warm_steps(self) -> int:
+        steps = [self.phases[i].run.psnr_steps for i in self.missing]
+        return round(sum(steps) / max(1, len(steps)))
 
     @property
     def heading(self) -> str:
@@ -205,8 +226,11 @@ class SweepPlan:
         if not (run.psnr_steps and run.gan_steps):
             source = self.request.start or run.start_from
             return f"warm     {source} is the warm start of every trial, and what to beat"
-        runs = f"{len(self.missing)} PSNR run{'s' * (len(self.missing) != 1)}"
-        said = f"warm     {runs} of {run.psnr_steps} steps, one per architecture"
+        whole, derived = len(self.missing) - len(self.derived), [self.phases[i].run for i in self.derived]
+        said = f"warm     {whole} PSNR run{'s' * (whole != 1)} of {run.psnr_steps} steps"
+        if derived:
+            said += f" and {len(derived)} of {derived[0].psnr_steps} that begin with its network"
+        said += ", one per architecture"
         return said + (f" ({kept} more are there already)" if kept else "")
 
     def _screen_in_words(self) -> str:

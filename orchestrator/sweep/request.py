@@ -63,6 +63,9 @@ class Request:
     """Designs to confirm with several seeds; 0 takes the space's own number."""
     confirm_seeds: int = 0
     """Seeds per confirmed design; 0 takes the space's own number."""
+    derive: float = 0.0
+    """Part of the PSNR phase, such as 0.15, that an architecture trains for screening and repeats if it can
+    begin with the network of another one; the confirmation trains whole phases. 0: each trains its own."""
     sampler: str = ""
     """Sampler of designs: tpe, nsga2, random or grid (every combination); empty: the space's own."""
     stopping: str = ""
@@ -166,6 +169,10 @@ class Request:
             if not 0 <= (value := getattr(self, option)) < 2**32:
                 limit = " and below 2**32" * (value > 0)
                 raise UserError(f"--{option.replace('_', '-')} must be 0 or more{limit}, but got {value}")
+        if self.config.run.derived_from:
+            raise UserError("run.derived_from is set by the sweep itself; leave it out")
+        if not 0 <= self.derive < 1:
+            raise UserError(f"--derive must be 0 or more and below 1, but got {self.derive:g}")
 
     def _check_population(self, space: Space, trials: int) -> None:
         """Raise UserError for what population based training cannot do."""

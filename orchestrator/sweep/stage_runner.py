@@ -195,6 +195,7 @@ def _spec(context: SweepContext, stage: Stage) -> TrialSpec:
         metrics=request.metrics,
         least=context.least,
         bicubic=context.bicubic,
+        ancestor=context.plan.ancestor,
         start=context.path(START) if request.config.run.start_from else "",
         ranks=request.ranks,
         gpus=request.gpus_per_rank if context.capacity.gpus else 0.0,

@@ -48,6 +48,7 @@ def run_stages(context: SweepContext) -> list[Row]:
         write_rows(context.storage, context.request.name, rows)
 
     add(run_stage(context, Stage("warm", warm_designs(context))))
+    add(run_stage(context, Stage("warm", derived_designs(context), "-derived")))
     context.replan("screen")
     if context.plan.generations:
         add(run_population(context, run_stage))
@@ -64,11 +65,20 @@ def run_stages(context: SweepContext) -> list[Row]:
 
 
 def warm_designs(context: SweepContext) -> Designs:
-    """Return a design for each architecture whose warm start does not exist yet."""
+    """Return a design for each architecture that needs a whole PSNR phase and has none yet."""
     plan, run = context.plan, context.request.config.run
     given = {} if run.gan_steps else {"run.psnr_steps": 0}  # the network of run.start_from as it is
+    whole = [i for i in plan.missing if i not in plan.derived]
+    return tuple({"trial_id": f"warm-{plan.warm_keys[i]}", **plan.architectures[i], **given} for i in whole)
+
+
+def derived_designs(context: SweepContext) -> Designs:
+    """Return a design for each architecture whose PSNR phase begins with the ancestor's network."""
+    plan = context.plan
     return tuple(
-        {"trial_id": f"warm-{plan.warm_keys[i]}", **plan.architectures[i], **given} for i in plan.missing
+        {"trial_id": f"warm-{plan.warm_keys[i]}", **plan.architectures[i]}
+        | {name: flatten(plan.phases[i])[name] for name in ("run.psnr_steps", "run.derived_from")}
+        for i in plan.derived
     )
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from datasets.errors import UserError
 from orchestrator.cluster.worker import open_device
 from orchestrator.storage import Storage
 from orchestrator.trial import warm_starts
@@ -69,15 +71,7 @@ class TrialContext:
             start = {"run.start_from": str(storage.fetch(spec.start, scratch))}
             config, spec = override(config, start), replace(spec, base=spec.base | start)
         rank = rank or RankContext(ALONE, open_device(config.run, spec.gpus), TuneReporter(scratch))
-        inputs = open_inputs(
-            config.data,
-            config.generator.scale,
-            spec.metrics,
-            spec.work_dir,
-            tuple(sorted(spec.digests.items())),
-            rank.device,
-            (rank.ranks.rank, rank.ranks.world),
-        )
+        inputs = _inputs(config, spec, rank.device, (rank.ranks.rank, rank.ranks.world))
         return cls(trial_id, config, spec, lineage or Lineage(), rank, storage, scratch, inputs)
 
     def name(self, part: str) -> str:
@@ -103,18 +97,30 @@ class TrialContext:
     @cached_property
     def warm_key(self) -> str:
         """The key of the warm start that this trial trains or starts from; empty if there is none."""
-        config = warm_starts.source(self.config, self.spec.stage, self.spec.base)
-        return warm_start_key(config, self.spec.digests["train"]) if config else ""
+        spec, digest = self.spec, self.spec.digests["train"]
+        config = warm_starts.source(self.config, spec.stage, spec.base, digest, spec.ancestor)
+        return warm_start_key(config, digest) if config else ""
 
-    @property
-    def warm_name(self) -> str:
-        """The storage name of the generator that training starts from."""
-        return warm_starts.published(self.storage, self.warm_key)
+    def fetch_warm_start(self, key: str) -> Path:
+        """Return a local folder with a published warm start; UserError if there is none."""
+        if not warm_starts.ready(self.storage, key):
+            raise UserError(f"the PSNR phase that it starts from (warm-{key}) did not finish")
+        return self.storage.fetch(warm_starts.published(self.storage, key), self.scratch)
+
+    def whole_batches(self, count: int) -> Tensor:
+        """Return the LR images of the first training batches, on the CPU, the same ones on every rank."""
+        inputs = _inputs(self.config, self.spec, self.rank.device, (0, 1))
+        return torch.cat([batch.lr_image.cpu() for batch in islice(inputs.loader.batches(0), count)])
 
     @cached_property
     def warm_generator(self) -> nn.Module | None:
         """The generator that training started from, for pictures; None if there is none."""
         if not self.warm_key:
             return None
-        folder = self.storage.fetch(self.warm_name, self.scratch)
+        folder = self.fetch_warm_start(self.warm_key)
         return checkpoint.load_generator(folder)[0].to(self.rank.device)
+
+
+def _inputs(config: TrainConfig, spec: TrialSpec, device: torch.device, seat: tuple[int, int]) -> Inputs:
+    digests, scale = tuple(sorted(spec.digests.items())), config.generator.scale
+    return open_inputs(config.data, scale, spec.metrics, spec.work_dir, digests, device, seat)

@@ -10,6 +10,7 @@ from ray import tune
 
 from orchestrator.search.labels import settings_of
 from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.warm_starts import Ancestor
 from trainers.config import TrainConfig, from_flat, override
 
 
@@ -39,6 +40,8 @@ class TrialSpec:
     """Signed distortion below which no network is feasible (Objectives.least)."""
     bicubic: dict[str, float] = field(default_factory=dict)
     """Metrics of bicubic upscaling on val, which is what to beat where there is no warm start."""
+    ancestor: Ancestor | None = None
+    """The architecture with whose network the PSNR phases of others begin, if there is one."""
     start: str = ""
     """Storage name of the checkpoint that run.start_from stands for; empty if it names none."""
     ranks: int = 1

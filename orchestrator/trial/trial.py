@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from datasets.errors import DiskError, UserError, disk_trouble
 from orchestrator.cluster.worker import memory_advice
@@ -19,6 +20,7 @@ from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from trainers import checkpoint
 from trainers.config import TrainConfig, override
 from trainers.device import DeviceError, is_out_of_memory, release_memory
+from trainers.models.derive import derive
 from trainers.numerics import use_threads
 from trainers.state import Diverged, History, Stopped, TrainState
 from trainers.training import TrainingRun
@@ -157,10 +159,18 @@ class Trial:
             folder = context.storage.fetch(parent, context.scratch)
             self.monitor.take_over(folder)
             return run.resume(folder)
+        if context.config.run.derived_from:
+            return run.new_phase(context.phase, self._derived_weights(run)), History()
         if self.stage == "warm" or not context.warm_key:
             # run.start_from counts, as it does without a sweep
             return run.initial_state(context.phase), History()
-        if not warm_starts.ready(context.storage, context.warm_key):
-            raise UserError(f"the PSNR phase that it starts from (warm-{context.warm_key}) did not finish")
-        folder = context.storage.fetch(context.warm_name, context.scratch)
+        folder = context.fetch_warm_start(context.warm_key)
         return run.new_phase(context.phase, checkpoint.generator_weights(folder)), History()
+
+    def _derived_weights(self, run: TrainingRun) -> dict[str, Tensor]:
+        """Return the weights with which a PSNR phase begins in place of random ones: the ancestor's."""
+        settings = self.context.config.run
+        source, config = checkpoint.load_generator(self.context.fetch_warm_start(settings.derived_from))
+        new, own = run.new_phase("psnr").generator.cpu(), self.context.config.generator
+        lr_images = self.context.whole_batches(max(1, settings.bn_recalibration_batches))
+        return checkpoint.weights_of(derive(source, config.generator, new, own, lr_images))

@@ -27,11 +27,6 @@ def test_a_better_value_is_a_larger_coordinate_for_every_metric(distortion, perc
     assert good[0] > bad[0] and good[1] > bad[1] and dominates(good, bad) and not dominates(bad, good)
 
 
-def test_the_reference_is_delta_below_bicubic_in_distortion_and_bicubic_in_perception():
-    objectives = Objectives.of(tiny().objective)
-    assert objectives.reference({"bicubic/psnr_y": 25.0, "bicubic/swd": 9.0, "psnr_y": 1.0}) == (22.0, -9.0)
-
-
 def test_equal_points_do_not_dominate_and_both_stay_on_the_front():
     assert not dominates((1.0, 2.0), (1.0, 2.0)) and dominates((1.0, 2.0), (1.0, 1.0))
     assert front([(1.0, 1.0), (2.0, 0.0), (1.0, 1.0), (0.0, 0.5)]) == [0, 1, 2]

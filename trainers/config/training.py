@@ -115,6 +115,9 @@ class RunConfig:
     """Checkpoint folder whose generator weights, if they fit, start the first phase."""
     start_keeps_all: bool = False
     """With run.start_from: also take its discriminator, and Adam's moments of every weight that fits."""
+    derived_from: str = ""
+    """Set by a sweep (--derive): key of another architecture's warm start, whose network begins this one's
+    PSNR phase."""
     seed: int = 0
     """Seed of the weights; the data order has another seed (data.order_seed)."""
     device: str = "auto"

@@ -8,7 +8,6 @@ from orchestrator.analysis.significance import (
     LOSES,
     NOT_ENOUGH,
     NOT_SEPARABLE,
-    between_checkpoints,
     between_designs,
     holm,
 )
@@ -52,10 +51,3 @@ def test_below_the_stated_sizes_there_is_no_verdict_and_no_interval(seeds, image
 def test_three_or_four_seeds_never_beat(seeds):
     verdict = between_designs({"x": _comparison(0.1, 0.3, seeds=seeds)}, "max")["x"]
     assert verdict.word == NOT_SEPARABLE and verdict.interval is not None
-
-
-def test_checkpoints_are_judged_over_images_alone():
-    assert between_checkpoints(Interval(0.2, 0.1, 0.3, 30), "max").word == BEATS
-    assert between_checkpoints(Interval(0.2, -0.1, 0.5, 30), "max").word == NOT_SEPARABLE
-    few = between_checkpoints(Interval(0.2, 0.1, 0.3, 29), "max")
-    assert few.word == NOT_ENOUGH and few.interval is None

@@ -1,6 +1,6 @@
 """Names of designs for people, and settings without a space's switches."""
 
-from orchestrator.search.labels import design_of, label, settings_of
+from orchestrator.search.labels import design_of, label, settings_of, spelled_out
 
 ADV, NORM, UP = "loss.adversarial_weight", "generator.norm", "generator.upsampler"
 BLOCKS, PIXEL = "generator.num_blocks", "loss.pixel_weight"
@@ -13,6 +13,9 @@ def test_a_label_names_the_design():
     assert label({NORM: "none", UP: "nearest_conv"}) == "no-bn nearest"
     assert label({UP: "bicubic_input", "loss.content_weight": 0.006}) == "bicubic_input vgg=0.006"
     assert label({}) == "as the recipe"
+    derived = {BLOCKS: 4, "run.psnr_steps": 60, "run.derived_from": "0123456789abcdef"}
+    assert label(derived) == "b4 psnr_steps=60 derived"
+    assert spelled_out(derived) == "4 residual blocks, psnr steps 60, derived from another's network"
 
 
 def test_a_switch_is_not_a_setting_and_a_seed_is_not_part_of_a_design():

@@ -65,6 +65,16 @@ def test_too_little_time_gives_the_least_sweep():
     assert stage_seconds(sizes_at(8, never_psnr, {}), CPU, WORK)["warm"] == 0
 
 
+def test_derived_warm_starts_take_their_part_of_the_time():
+    whole = stage_seconds(FULL, CPU, WORK)["warm"]
+    derived = stage_seconds(FULL, CPU, replace(WORK, derived=3, share=0.15))["warm"]
+    phase, part = CPU.psnr_phase(FULL.psnr_steps), CPU.psnr_phase(int(0.15 * FULL.psnr_steps))
+    assert whole == CPU.start + 2 * phase, "four phases in two slots"
+    assert derived == CPU.start + phase + CPU.start + 2 * part
+    few = replace(WORK, derived=3, share=0.15)
+    assert stage_seconds(replace(FULL, trials=1), CPU, few)["warm"] == CPU.start + phase
+
+
 def test_later_stages_are_fitted_by_themselves():
     begun = {"psnr_steps": 400, "gan_steps": 200, "trials": 8}
     sizes = fit(300, CPU, FULL, begun, WORK, first="repeat")

@@ -17,12 +17,14 @@ class Images(list):
     manifest = SimpleNamespace(name="mine", notes={}, rejected=0, splits={"gate": SimpleNamespace(count=40)})
 
 
-def plan(space="demo", missing=(0, 1), **options):
+def plan(space="demo", missing=(0, 1), derived=False, **options):
     request = Request(config=recipes.demo(), name="s", **options).filled(spaces.build(space))
     images = {"train": Images(range(90)), "test": Images(range(27))}
     architectures = [{"generator.num_blocks": 1}, {"generator.num_blocks": 2}, {"generator.num_blocks": 3}]
+    part = {"run.psnr_steps": 72, "run.derived_from": "a"}
+    phases = [override(request.config, values) for values in ({}, part if derived else {}, {})]
     return SweepPlan(
-        request, spaces.build(space), None, images, architectures, ["a", "b", "c"], list(missing)
+        request, spaces.build(space), None, images, architectures, ["a", "b", "c"], list(missing), phases
     )
 
 
@@ -65,6 +67,15 @@ def test_the_plan_in_words():
     assert limited[-1] == "budget   no new designs after 3 GPU-hours; the rest comes on top"
     assert plan().heading == "recipe   demo over space demo: 64 px crops; psnr_y and swd decide"
     assert limited[5].endswith(", shared by 2 ranks")
+
+
+def test_the_plan_of_derived_warm_starts():
+    two = plan(derived=True)
+    assert (two.stages()[0].runs, two.stages()[0].psnr_steps) == (2, (480 + 72) / 2)
+    assert two.describe()[0] == (
+        "warm     1 PSNR run of 480 steps and 1 of 72 that begin with its network, one per architecture "
+        "(1 more are there already)"
+    )
 
 
 def test_the_plan_of_a_fidelity_sweep():

@@ -164,3 +164,9 @@ def test_options_that_may_change_with_a_resumed_sweep():
     changing = {f.name for f in fields(Request) if not decides_results(f.name)}
     assert changing == {"storage", "tracking_uri", "price_per_gpu_hour", "local", "address"}
     assert not decides_results("dry_run"), "an option of the command, not of the sweep"
+
+
+@pytest.mark.parametrize("derive", [-0.1, 1.0, float("nan")])
+def test_the_part_of_a_derived_phase_is_below_the_whole(derive):
+    with pytest.raises(UserError, match="--derive must be 0 or more and below 1"):
+        Request(name="s", derive=derive).filled(spaces.build("demo"))

@@ -37,6 +37,7 @@ def observer(tmp_path):
         config = override(tiny(), {"objective.delta_db": 1.5, "objective.perceptual": "swd"})
         request = Request(config=config, name="s", storage=str(tmp_path), price_per_gpu_hour=2.0)
         plan = SimpleNamespace(request=request, storage=Storage(str(tmp_path)), digests={"train": "d"})
+        plan.ancestor = None
         plan.inference_of = lambda values: None
         capacity = SimpleNamespace(gpus=gpus)
         context = SweepContext(plan, capacity, Calls(), Calls(), None, BICUBIC, {"swd": "protocol"})

@@ -28,6 +28,8 @@ def context(tmp_path, repeat_top=3, name="s", **more):
         warm_keys=["k0", "k1"],
         architectures=[{"generator.num_blocks": 1}, {"generator.num_blocks": 2}],
         missing=[1],
+        phases=[tiny()] * 2,
+        derived=[],
         digests={"test": "d", "train": "t"},
     )
     progress = SimpleNamespace(begin=lambda stage: None)
@@ -49,7 +51,19 @@ def screened(blocks, swd, **more):
 
 
 def test_only_missing_warm_starts_are_trained(tmp_path):
-    assert stages.warm_designs(context(tmp_path)) == ({"trial_id": "warm-k1", "generator.num_blocks": 2},)
+    sweep = context(tmp_path)
+    assert stages.warm_designs(sweep) == ({"trial_id": "warm-k1", "generator.num_blocks": 2},)
+    assert stages.derived_designs(sweep) == ()
+
+
+def test_a_derived_warm_start_is_trained_after_those_that_it_may_begin_with(tmp_path):
+    sweep = context(tmp_path)
+    sweep.plan.missing, sweep.plan.derived = [0, 1], [1]
+    part = {"run.psnr_steps": 3, "run.derived_from": "k0"}
+    sweep.plan.phases = [tiny(), override(tiny(), part)]
+    assert stages.warm_designs(sweep) == ({"trial_id": "warm-k0", "generator.num_blocks": 1},)
+    [derived] = stages.derived_designs(sweep)
+    assert derived == {"trial_id": "warm-k1", "generator.num_blocks": 2} | part
 
 
 def test_each_confirmed_design_has_its_own_seeds_for_weights_and_data(tmp_path):

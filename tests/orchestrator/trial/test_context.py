@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.trials import NO_LINEAGE, new_context, photographs, run  # noqa: F401
 
+from datasets.errors import UserError
 from orchestrator.trial.context import RankContext, TrialContext
 from orchestrator.trial.reporter import TuneReporter
 from orchestrator.trial.warm_starts import publish
@@ -79,12 +80,12 @@ def test_without_a_psnr_phase_there_is_no_warm_start(new_context):
 
 def test_screened_trials_share_the_warm_start_that_was_published(new_context):
     context = new_context("screen")
-    with pytest.raises(FileNotFoundError):
-        _ = context.warm_name
+    with pytest.raises(UserError, match="did not finish"):
+        context.fetch_warm_start(context.warm_key)
     ema = new_state(context.config, "psnr", CPU).ema
     saved = checkpoint.save_generator(context.scratch / "made", context.config, ema, {})
     publish(context.storage, context.warm_key, saved, {})
-    assert context.warm_name.startswith(f"warm/{context.warm_key}/checkpoint-")
+    assert checkpoint.load_generator(context.fetch_warm_start(context.warm_key))[1] == context.config
     lr_image = torch.rand(1, 3, 8, 8)
     torch.testing.assert_close(context.warm_generator(lr_image), ema(lr_image))
     other = new_context("screen", **{"loss.adversarial_weight": 3.0})

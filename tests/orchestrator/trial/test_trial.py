@@ -61,6 +61,25 @@ def test_warm_then_screen_then_confirm(run, tmp_path):
     assert warm_starts.ready(storage, confirm.context.warm_key)
 
 
+def test_a_shorter_psnr_phase_begins_with_the_network_of_another_architecture(run):
+    """With a rate of nearly 0 the second phase changes nothing: its outputs are those of the first."""
+    _, first = run("warm")
+    part = {"generator.num_blocks": 2, "run.psnr_steps": 2, "run.derived_from": first.context.warm_key}
+    reports, derived = run("warm", **part, **{"optim.lr_psnr": 1e-30, "run.ema_decay": 0.0})
+    assert [(r.phase, r.step) for r in reports] == [("psnr", 2), ("psnr", 2)]
+    assert reports[-1].latest == pytest.approx(run("warm")[0][-1].latest, abs=1e-5)
+    source, network = (t.context.fetch_warm_start(t.context.warm_key) for t in (first, derived))
+    assert len(checkpoint.load_generator(network)[0].blocks) == 2
+    images = torch.rand(1, 3, 8, 8)
+    outputs = [checkpoint.load_generator(folder)[0](images) for folder in (source, network)]
+    torch.testing.assert_close(*outputs, rtol=0, atol=1e-6)
+
+
+def test_a_phase_cannot_begin_with_a_network_that_was_not_trained(run):
+    reports, _ = run("warm", **{"run.derived_from": "0123456789abcdef"})
+    assert reports[-1].status is Status.FAILED and "warm-0123456789abcdef" in reports[-1].reason
+
+
 def test_without_a_psnr_phase_networks_start_from_random_weights_and_bicubic_is_what_to_beat(run):
     for stage in ("screen", "confirm"):
         reports, trial = run(stage, **{"run.psnr_steps": 0})

@@ -7,6 +7,8 @@ from pyarrow import fs
 
 from orchestrator.storage import Storage
 from orchestrator.trial import warm_starts
+from trainers.config import GeneratorConfig, RunConfig, TrainConfig, flatten, override
+from trainers.warm_start_key import warm_start_key
 
 
 def test_a_warm_start_is_ready_only_when_its_marker_is_there(tmp_path):
@@ -62,3 +64,55 @@ def test_a_warm_start_of_an_earlier_version_is_found(tmp_path):
 def test_a_warm_start_that_is_not_ready_has_no_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError):
         warm_starts.published(Storage(str(tmp_path)), "k1")
+
+
+BASE = TrainConfig(
+    generator=GeneratorConfig(num_blocks=2, channels=8, norm="none"), run=RunConfig(psnr_steps=200)
+)
+BLOCKS, NORM, UPSAMPLER = "generator.num_blocks", "generator.norm", "generator.upsampler"
+FULL = [
+    {BLOCKS: blocks, NORM: norm, UPSAMPLER: upsampler}
+    for blocks in (4, 2)
+    for norm in ("batch", "none")
+    for upsampler in ("pixel_shuffle", "transposed_conv")
+]
+
+
+def test_the_ancestor_is_the_small_network_from_which_all_others_can_be_derived():
+    ancestor = warm_starts.ancestor_of(FULL, BASE, 0.15)
+    assert ancestor.values == {BLOCKS: 2, NORM: "none", UPSAMPLER: "pixel_shuffle"}
+
+
+@pytest.mark.parametrize(
+    "architectures, change, share",
+    [
+        (FULL[:1], {}, 0.15),
+        ([], {}, 0.15),
+        (FULL, {}, 0.0),
+        (FULL, {"run.gan_steps": 0}, 0.15),
+        (FULL, {"run.start_from": "given"}, 0.15),
+        ([{"generator.channels": c} for c in (8, 16)], {}, 0.15),
+    ],
+)
+def test_without_another_network_to_begin_with_there_is_no_ancestor(architectures, change, share):
+    assert warm_starts.ancestor_of(architectures, override(BASE, change), share) is None
+
+
+def test_screening_starts_from_derived_networks_and_the_confirmation_from_its_own():
+    ancestor = warm_starts.ancestor_of(FULL, BASE, 0.15)
+    own, base = override(BASE, {BLOCKS: 4, "run.seed": 7}), flatten(BASE)
+    first = override(BASE, ancestor.values)
+    derived = warm_starts.source(own, "screen", base, "images", ancestor)
+    assert (derived.run.psnr_steps, derived.run.seed, derived.generator) == (30, 0, own.generator)
+    assert derived.run.derived_from == warm_start_key(first, "images")
+    assert warm_starts.source(own, "repeat", base, "images", ancestor) == derived
+    assert warm_starts.source(own, "confirm", base, "images", ancestor) == own
+    assert warm_starts.source(first, "screen", base, "images", ancestor) == first, "the ancestor itself"
+
+
+def test_a_derived_warm_start_has_a_key_of_its_own():
+    keys = {
+        warm_start_key(warm_starts.source(override(BASE, {BLOCKS: 4}), "screen", flatten(BASE), "x", a), "x")
+        for a in (None, *(warm_starts.ancestor_of(FULL, BASE, share) for share in (0.1, 0.2)))
+    }
+    assert len(keys) == 3
