@@ -7,10 +7,9 @@ from datasets.text import short_number
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.evaluate import GateResult
 from orchestrator.registry.gate import LEVEL
-from orchestrator.report.sentences import MEANINGS
 from orchestrator.search.labels import spelled_out
 from trainers.config import TrainConfig
-from trainers.metrics import METRICS, format_metric
+from trainers.metrics import METRICS, format_metric, meanings
 
 
 def summarize(candidate: Candidate, result: GateResult) -> str:
@@ -21,12 +20,12 @@ def summarize(candidate: Candidate, result: GateResult) -> str:
     trained = f"{name} ({images:,} images)" if isinstance(images, int) else name
     objective = config.objective
     gains = [_gain(metric, result) for metric in (objective.perceptual, objective.distortion)]
-    meanings = [MEANINGS[m] for m in (objective.perceptual, objective.distortion) if m in MEANINGS]
+    explained = meanings(objective.perceptual, objective.distortion)
     sentences = [
         f"{_purpose(config)} ({design}), for images like those of {trained}, on which it was trained.",
         f"On {len(result.candidate.keys)} gate images, used by neither training nor the sweep's choice: "
         f"{'; '.join(gains)} (intervals at {LEVEL:.2%}).",
-        *([f"{'; '.join(meanings)}."] if meanings else []),
+        *([f"{explained}."] if explained else []),
     ]
     return " ".join(sentences)
 

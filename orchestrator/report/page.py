@@ -18,7 +18,7 @@ from orchestrator.report.importance import settings_section
 from orchestrator.report.markup import section, shown_unit, table
 from orchestrator.report.ratings import opinions_section
 from orchestrator.report.tables import designs_table, outcomes_section, runs_table
-from trainers.metrics import METRICS, format_metric
+from trainers.metrics import METRICS, format_metric, meanings
 
 HERE = Path(__file__).parent
 
@@ -131,8 +131,7 @@ def _trust(results: SweepResults) -> str:
 
 
 def _meanings(results: SweepResults) -> str:
-    texts = [sentences.MEANINGS.get(m, "") for m in (results.perceptual, results.distortion)]
-    said = "; ".join(text for text in texts if text)
+    said = meanings(results.perceptual, results.distortion)
     return f'<p class="small">{escape(said)}.</p>' if said else ""
 
 

@@ -13,21 +13,6 @@ from orchestrator.results.sentinels import SENTINELS
 from orchestrator.search.labels import label, spelled_out
 from trainers.metrics import format_metric
 
-MEANINGS = {
-    "psnr_y": "PSNR measures how close the brightness of each pixel is to the target's, in dB",
-    "psnr": "PSNR measures how close each pixel is to the target's, over all bands, in dB",
-    "psnr_rgb": "PSNR measures how close each pixel is to the target's, in dB",
-    "rmse_y": "RMSE is the root of the mean squared difference of brightness, in grey levels",
-    "swd": "SWD compares the patches of all results with those of all targets; it needs no trained network",
-    "lpips_alex": "LPIPS compares features of AlexNet, weighted to agree with human judgements",
-    "lpips_vgg": "LPIPS compares features of VGG16, weighted to agree with human judgements",
-    "dists": "DISTS compares structure and texture in features of VGG16, fitted to human scores",
-    "niqe": "NIQE measures how natural a picture looks, without a target",
-    "fid": "FID compares the features of all results with those of all targets",
-    "sam": "SAM is the angle between the spectra of result and target, in degrees",
-    "ergas": "ERGAS is the relative error over all bands",
-}
-"""A sentence for people who do not know a metric."""
 REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
 
 

@@ -65,6 +65,11 @@ def format_metric(name: str, value: float | None, missing: str = "–") -> str:
     return f"{value:.{METRICS[name].decimals}f}" if name in METRICS else f"{value:.4g}"
 
 
+def meanings(*names: str) -> str:
+    """Return a sentence without its full stop on what these metrics mean; a user's own say nothing."""
+    return "; ".join(dict.fromkeys(BUILT_IN[name].meaning for name in names if name in BUILT_IN))
+
+
 def require(names: Sequence[str], option: str = "objective.perceptual") -> list[Metric]:
     """Return the metrics called `names`; `option` is the setting that error messages name.
 

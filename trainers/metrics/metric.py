@@ -16,6 +16,8 @@ class Metric:
 
     name: str
     """Name in tables, settings and rows."""
+    meaning: str = ""
+    """A sentence without its full stop for people who do not know the metric."""
     direction: str
     """max if larger values are better, min if smaller ones are."""
     unit: str = ""

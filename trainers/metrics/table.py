@@ -11,6 +11,7 @@ _UNROUNDED = "BT.601 Y of 8-bit RGB, not rounded (BasicSR), border of scale px s
 BUILT_IN: dict[str, Metric] = {
     "psnr_y": Metric(
         name="psnr_y",
+        meaning="PSNR measures how close the brightness of each pixel is to the target's, in dB",
         direction="max",
         unit="dB",
         decimals=2,
@@ -19,6 +20,8 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "ssim_y": Metric(
         name="ssim_y",
+        meaning="SSIM compares brightness, contrast and structure in small windows with the "
+        "target's; 1 is equal",
         direction="max",
         protocol=f"Wang 2004 on BT.601 Y rounded to {_SHAVE}, 11x11 gaussian 1.5, valid windows",
         min_side=distortion.SSIM_MIN_SIDE,
@@ -26,6 +29,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "psnr_y_float": Metric(
         name="psnr_y_float",
+        meaning="PSNR measures how close the brightness of each pixel is to the target's, in dB",
         direction="max",
         unit="dB",
         decimals=2,
@@ -34,6 +38,8 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "ssim_y_float": Metric(
         name="ssim_y_float",
+        meaning="SSIM compares brightness, contrast and structure in small windows with the "
+        "target's; 1 is equal",
         direction="max",
         protocol=f"Wang 2004 on {_UNROUNDED}, 11x11 gaussian 1.5, valid windows",
         min_side=distortion.SSIM_MIN_SIDE,
@@ -41,6 +47,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "ms_ssim_y": Metric(
         name="ms_ssim_y",
+        meaning="MS-SSIM compares structure with the target's at five sizes; 1 is equal",
         direction="max",
         protocol=f"Wang 2003, 5 scales, on BT.601 Y rounded to {_SHAVE}",
         min_side=distortion.MS_SSIM_MIN_SIDE,
@@ -48,6 +55,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "rmse_y": Metric(
         name="rmse_y",
+        meaning="RMSE is the root of the mean squared difference of brightness, in grey levels",
         direction="min",
         unit="grey levels",
         decimals=2,
@@ -56,6 +64,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "psnr": Metric(
         name="psnr",
+        meaning="PSNR measures how close each pixel is to the target's, over all bands, in dB",
         direction="max",
         unit="dB",
         decimals=2,
@@ -65,6 +74,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "ssim": Metric(
         name="ssim",
+        meaning="SSIM compares brightness, contrast and structure in small windows of each band; 1 is equal",
         direction="max",
         protocol="Wang 2004, mean over all bands, border of scale px shaved, peak of the images, 11x11 "
         "gaussian 1.5, valid windows",
@@ -74,6 +84,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "sam": Metric(
         name="sam",
+        meaning="SAM is the angle between the spectra of result and target, in degrees",
         direction="min",
         unit="degrees",
         decimals=3,
@@ -83,6 +94,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "ergas": Metric(
         name="ergas",
+        meaning="ERGAS is the relative error over all bands",
         direction="min",
         decimals=3,
         protocol="Wald 2000: 100/scale x root mean square of RMSE over mean of each band, border of scale px "
@@ -92,6 +104,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "psnr_rgb": Metric(
         name="psnr_rgb",
+        meaning="PSNR measures how close each pixel is to the target's, in dB",
         direction="max",
         unit="dB",
         decimals=2,
@@ -100,6 +113,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "lpips_alex": Metric(
         name="lpips_alex",
+        meaning="LPIPS compares features of AlexNet, weighted to agree with human judgements",
         reads="rgb",
         direction="min",
         protocol="LPIPS v0.1 AlexNet, 8-bit RGB unshaved",
@@ -107,6 +121,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "lpips_vgg": Metric(
         name="lpips_vgg",
+        meaning="LPIPS compares features of VGG16, weighted to agree with human judgements",
         reads="rgb",
         direction="min",
         protocol="LPIPS v0.1 VGG16, 8-bit RGB unshaved",
@@ -114,6 +129,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "dists": Metric(
         name="dists",
+        meaning="DISTS compares structure and texture in features of VGG16, fitted to human scores",
         reads="rgb",
         direction="min",
         protocol="DISTS VGG16, 8-bit RGB unshaved, not resized",
@@ -121,6 +137,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "niqe": Metric(
         name="niqe",
+        meaning="NIQE measures how natural a picture looks, without a target",
         direction="min",
         decimals=2,
         protocol=f"NIQE, published pristine model, 96 px blocks, BT.601 Y rounded to {_SHAVE}",
@@ -129,6 +146,8 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "swd": Metric(
         name="swd",
+        meaning="SWD compares the patches of all results with those of all targets; it needs no "
+        "trained network",
         reads="rgb",
         direction="min",
         unit="x1e-3",
@@ -142,6 +161,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "fid": Metric(
         name="fid",
+        meaning="FID compares the features of all results with those of all targets",
         reads="rgb",
         direction="min",
         decimals=2,
@@ -153,6 +173,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "kid": Metric(
         name="kid",
+        meaning="KID compares the features of all results with those of all targets, also for few images",
         reads="rgb",
         direction="min",
         decimals=5,
@@ -164,6 +185,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "fd_efficientnet": Metric(
         name="fd_efficientnet",
+        meaning="FD compares features of EfficientNet of all results with those of all targets",
         reads="rgb",
         direction="min",
         decimals=3,
@@ -175,6 +197,8 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "kd_efficientnet": Metric(
         name="kd_efficientnet",
+        meaning="KD compares features of EfficientNet of all results with those of all targets, "
+        "also for few images",
         reads="rgb",
         direction="min",
         decimals=5,
@@ -186,6 +210,8 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "fd_random": Metric(
         name="fd_random",
+        meaning="FD-random compares features of a network with random weights, of all results "
+        "and all targets",
         reads="rgb",
         direction="min",
         protocol="FD-random: Frechet distance of 64 features of a constant random network, 8-bit RGB",
@@ -195,6 +221,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "lr_consistency": Metric(
         name="lr_consistency",
+        meaning="LR consistency measures how close the result, made small again, is to its input, in dB",
         reads="bands",
         direction="max",
         unit="dB",
@@ -204,6 +231,7 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "colour_shift": Metric(
         name="colour_shift",
+        meaning="The colour shift is the distance between the mean colours of result and target",
         direction="min",
         unit="grey levels",
         decimals=2,
@@ -212,18 +240,21 @@ BUILT_IN: dict[str, Metric] = {
     ),
     "checkerboard": Metric(
         name="checkerboard",
+        meaning="The checkerboard measures how unevenly fine detail is spread over the upsampling grid",
         direction="min",
         protocol=f"spread of fine energy over the upsampling grid, BT.601 Y rounded to {_SHAVE}",
         function=artifacts.checkerboard,
     ),
     "grid_detail": Metric(
         name="grid_detail",
+        meaning="The grid detail is the share of fine detail that repeats on the upsampling grid",
         direction="min",
         protocol=f"share of fine detail that repeats on the upsampling grid, BT.601 Y rounded to {_SHAVE}",
         function=artifacts.grid_detail,
     ),
     "sharpness_gap": Metric(
         name="sharpness_gap",
+        meaning="The sharpness gap says how much sharper or softer the result is than the target",
         direction="min",
         unit="octaves",
         protocol=f"|log2| of the ratio of mean gradients, BT.601 Y rounded to {_SHAVE}",

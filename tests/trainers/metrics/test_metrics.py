@@ -3,7 +3,8 @@
 import pytest
 
 from datasets.errors import UserError
-from trainers.metrics import METRICS, format_metric, require
+from trainers.metrics import METRICS, format_metric, meanings, require
+from trainers.metrics.table import BUILT_IN
 from trainers.weights import NEEDS, VARIABLE
 
 
@@ -14,6 +15,13 @@ def test_each_entry_carries_its_key_a_direction_and_a_protocol():
         assert metric.level in ("image", "set")
         assert metric.protocol
     assert NEEDS.keys() <= METRICS.keys()
+
+
+def test_every_metric_is_explained_to_people_who_do_not_know_it():
+    for name in BUILT_IN:
+        assert len(meanings(name)) > 20 and not meanings(name).endswith("."), name
+    assert meanings("psnr_y", "psnr_y_float") == meanings("psnr_y"), "one sentence for what is the same"
+    assert meanings("mine.py:score", "ergas") == "ERGAS is the relative error over all bands"
 
 
 def test_values_are_printed_with_the_decimals_of_their_metric():
