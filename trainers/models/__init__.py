@@ -1,6 +1,7 @@
 """Generators and discriminators by name, and the functions that build them.
 
 batch_norm     batch norm that is synchronised over ranks, and its recalibration
+derive         a new network that begins as a trained one of another architecture
 discriminator  discriminators with one logit per image
 layers         layers that several networks share
 patch          discriminators with one logit per patch or pixel
