@@ -110,6 +110,26 @@ NETWORKS: dict[str, Axis] = {
 
 ARCHITECTURE = Space(name="architecture", axes=NETWORKS, trials=18, sampler="grid")
 
+KIND, SIZE = "generator.kind", "generator.size"
+
+PUBLIC = Space(
+    name="networks",
+    axes={
+        KIND: Choice(("srresnet", "compact", "span", "plksr", "swinir")),
+        SIZE: Choice(("tiny",)),
+        ADVERSARIAL: LogFloat(1e-3, 1e-1),
+    },
+    only_if={SIZE: {KIND: "plksr"}},
+    points=(
+        {KIND: "compact", ADVERSARIAL: 1e-2},
+        {KIND: "span", ADVERSARIAL: 1e-2},
+        {KIND: "plksr", SIZE: "tiny", ADVERSARIAL: 1e-2},
+        {KIND: "swinir", ADVERSARIAL: 1e-2},
+        {KIND: "srresnet", ADVERSARIAL: 1e-2},
+    ),
+)
+"""Today's light networks beside the recipe's own: with objective.max_ms, the best that is fast enough."""
+
 OPTIMIZER = Space(
     name="optimizer",
     axes={
@@ -179,6 +199,7 @@ SPACES = {
         BALANCE,
         FINETUNE,
         ARCHITECTURE,
+        PUBLIC,
         OPTIMIZER,
         ABLATION,
         DEGRADATION,

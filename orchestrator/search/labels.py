@@ -49,6 +49,8 @@ def label(values: Mapping[str, Any]) -> str:
             words.append(f"b{value}")
         elif name == "run.derived_from":
             words.append("derived")
+        elif name in ("generator.kind", "generator.size"):
+            words.append(str(value))
         elif name in SHORT_VALUES:
             words.append(SHORT_VALUES[name].get(value, str(value)))
         elif isinstance(value, float):

@@ -83,7 +83,7 @@ def test_architectures_that_a_limit_of_latency_left_out_are_named(tmp_path):
     for name, content in (("sweep", sweep), ("leaderboard", [r | {"inference": fast} for r in rows])):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     said = "Left out, more than 700 ms for 256 px a side on a card: 1 of 2 architectures, "
-    said += "kind=swinir (1,020 ms)."
+    said += "swinir (1,020 ms)."
     page = Page(build_report(tmp_path))
     assert too_slow(read(tmp_path)) == said and said in page.text
     sweep["request"]["config"]["objective.max_ms"] = 0.0

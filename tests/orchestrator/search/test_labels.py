@@ -12,6 +12,7 @@ def test_a_label_names_the_design():
     assert label({"optim.lr_g": 1e-4, "loss.adversarial": "hinge"}) == "lr_g=0.0001 adversarial=hinge"
     assert label({NORM: "none", UP: "nearest_conv"}) == "no-bn nearest"
     assert label({UP: "bicubic_input", "loss.content_weight": 0.006}) == "bicubic_input vgg=0.006"
+    assert label({ADV: 1e-2, "generator.kind": "plksr", "generator.size": "tiny"}) == "plksr tiny adv=0.01"
     assert label({}) == "as the recipe"
     derived = {BLOCKS: 4, "run.psnr_steps": 60, "run.derived_from": "0123456789abcdef"}
     assert label(derived) == "b4 psnr_steps=60 derived"
