@@ -23,7 +23,8 @@ def headline(results: SweepResults) -> str:
         reason = results.sweep.get("pick_reason") or f"the sweep is {results.sweep['status']}"
         return f"No model is recommended: {reason}."
     if results.sweep.get("unbeaten"):
-        return f"No GAN deserves to ship: {results.sweep['pick_reason']}."
+        answer = f"Keep {results.warm_name}" if results.sweep.get("start") else "No GAN deserves to ship"
+        return f"{answer}: {results.sweep['pick_reason']}."
     design, role = spelled_out(pick.rows[0].get("values") or {}), "test" if pick.tests else "val"
     design = design[0].upper() + design[1:]
     if results.sweep.get("start"):

@@ -93,13 +93,14 @@ def shipped(
     unbeaten = [name for name, s in (tested or {}).get("sentinels", {}).items() if not s["beaten"]]
     facts = {"gan_pick": gan, "unbeaten": unbeaten}
     networks = [r for r in rows if r["stage"] == "test" and "val" in r]
+    if best and unbeaten:
+        reason = f"{best['design']} is no better than {in_words(unbeaten)}"
     if networks and (gan is None or unbeaten):
         network = max(networks, key=lambda r: objectives.point(r["val"])[0])
-        why = f"{best['design']} is no better than {in_words(unbeaten)}" if best else reason
-        told = f"{why}; so the PSNR network that is best on val ships"
+        told = f"{reason}; so the PSNR network that is best on val ships"
         return facts | {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
     if unbeaten:
-        reason += f"; it is no better than {in_words(unbeaten)}, but there is no PSNR network to ship instead"
+        reason += ", and the sweep has no PSNR network to ship instead"
     return facts | {"pick": gan, "pick_design": best and best["design"], "pick_reason": reason}
 
 

@@ -71,6 +71,9 @@ def test_a_fine_tune_is_judged_against_the_file_it_started_from(tmp_path):
             f"Your fine-tune (adversarial weight 0.1) {said} {file} on test: "
         )
         assert (is_claim(results), results.opponent[1]) == (gain > 0, file)
+    unbeaten = {"unbeaten": ["sharpened"], "pick_reason": "b4 is no better than an unsharp mask"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | unbeaten))
+    assert headline(read(tmp_path)) == f"Keep {file}: b4 is no better than an unsharp mask."
 
 
 def test_architectures_that_a_limit_of_latency_left_out_are_named(tmp_path):
