@@ -22,7 +22,7 @@ evaluate           Evaluator: metrics of a generator on fixed images
 preflight          check: tests of settings and data before training
 warm_start_key     warm_start_key: the identity of a PSNR phase
 weight_import      import_generator: the network in a public weight file
-weight_formats     export_generator, public_weights: our networks under other projects' tensor names
+weight_formats     public_weights: our networks under other projects' tensor names
 start              read_start, write_start: a public network as the start of a run
 plugins            the user's own networks, losses and metrics: FILE.py:NAME
 plugin_checks      check_plugins: these on small random images

@@ -5,13 +5,11 @@ names and bits.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from datasets.errors import UserError, unknown
+from datasets.errors import UserError
 from trainers.config import GeneratorConfig
 from trainers.config.generators import GENERATORS
 
@@ -45,24 +43,19 @@ class RRDBLayout(NamedTuple):
         return names | {"hr.0": self.hr.format(**place), "tail": self.tail.format(**place)}
 
 
-RRDB_LAYOUTS = {
-    "basicsr": RRDBLayout(
-        "conv_first", "body.{b}.rdb{d}.conv{k}", "conv_body", "conv_up{i}", "conv_hr", "conv_last"
-    ),
-    "esrgan": RRDBLayout(
-        "conv_first", "RRDB_trunk.{b}.RDB{d}.conv{k}", "trunk_conv", "upconv{i}", "HRconv", "conv_last"
-    ),
-    "esrgan_old": RRDBLayout(
-        "model.0",
-        "model.1.sub.{b}.RDB{d}.conv{k}.0",
-        "model.1.sub.{n}",
-        "model.{place}",
-        "model.{hr}",
-        "model.{tail}",
-    ),
-}
-
-LAYOUTS = (*RRDB_LAYOUTS, "leftthomas")
+BASICSR = RRDBLayout(
+    "conv_first", "body.{b}.rdb{d}.conv{k}", "conv_body", "conv_up{i}", "conv_hr", "conv_last"
+)
+"""The names of BasicSR and Real-ESRGAN."""
+ESRGAN_OLD = RRDBLayout(
+    "model.0",
+    "model.1.sub.{b}.RDB{d}.conv{k}.0",
+    "model.1.sub.{n}",
+    "model.{place}",
+    "model.{hr}",
+    "model.{tail}",
+)
+"""The names of ESRGAN's first files, which spandrel gives to every RRDB."""
 
 
 def public_weights(generator: nn.Module, config: GeneratorConfig) -> dict[str, Tensor]:
@@ -74,54 +67,17 @@ def public_weights(generator: nn.Module, config: GeneratorConfig) -> dict[str, T
     state = {name: t.detach().cpu().contiguous().clone() for name, t in generator.state_dict().items()}
     if GENERATORS[config.kind].public:
         return {name.removeprefix("net."): tensor for name, tensor in state.items()}
-    return _renamed(state, _names_for_export(config, "basicsr"))
+    return renamed(state, _basicsr_names(config))
 
 
-def export_generator(
-    generator: nn.Module,
-    config: GeneratorConfig,
-    path: Path,
-    *,
-    layout: str = "basicsr",
-    ema: nn.Module | None = None,
-) -> None:
-    """Write `generator` (and `ema`) as a *.pth file that the project of `layout` can load.
-
-    The three RRDB layouts require kind rrdb with nearest_conv, leftthomas kind leftthomas with pixel_shuffle.
-    BasicSR's layout stores `params` and, with `ema`, `params_ema`; the others store one set of tensors, the
-    averaged ones if given.
-
-    Raises:
-        UserError: the layout is unknown, or it cannot express the generator.
-    """
-    if layout not in LAYOUTS:
-        raise unknown("weight layout", layout, LAYOUTS)
-    names = _names_for_export(config, layout)
-    states = {"params": generator} if ema is None else {"params": generator, "params_ema": ema}
-    renamed = {key: _renamed(module.state_dict(), names) for key, module in states.items()}
-    torch.save(renamed if layout == "basicsr" else list(renamed.values())[-1], path)
-
-
-def _names_for_export(config: GeneratorConfig, layout: str) -> Names:
-    kind, upsampler = ("leftthomas", "pixel_shuffle") if layout == "leftthomas" else ("rrdb", "nearest_conv")
-    wanted = {
-        "kind": kind,
-        "upsampler": upsampler,
-        "norm": "batch" if layout == "leftthomas" else "none",
-        "global_skip": "none",
-    }
+def _basicsr_names(config: GeneratorConfig) -> Names:
+    wanted = {"kind": "rrdb", "upsampler": "nearest_conv", "norm": "none", "global_skip": "none"}
     for field, value in wanted.items():
         if getattr(config, field) != value:
             raise UserError(
-                f"the weight layout {layout} needs generator.{field} {value}, "
-                f"but got {getattr(config, field)}"
+                f"BasicSR's names need generator.{field} {value}, but got {getattr(config, field)}"
             )
-    if layout == "leftthomas":
-        return leftthomas_names(config.num_blocks, doublings(config.scale))
-    if layout != "basicsr" and config.unshuffle_input:
-        raise UserError(f"the weight layout {layout} has no generator.unshuffle_input; export as basicsr")
-    final = 4 if config.unshuffle_input else config.scale
-    return RRDB_LAYOUTS[layout].names(config.num_blocks, doublings(final))
+    return BASICSR.names(config.num_blocks, doublings(4 if config.unshuffle_input else config.scale))
 
 
 def doublings(scale: int) -> int:
@@ -133,12 +89,10 @@ def doublings(scale: int) -> int:
     return scale.bit_length() - 1
 
 
-def _renamed(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
-    renamed = {}
-    for name, tensor in state.items():
-        module, leaf = name.rsplit(".", 1)
-        renamed[f"{names[module]}.{leaf}"] = tensor.detach().cpu().clone()
-    return renamed
+def renamed(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
+    """Return the tensors under their names in another project; `names` are those of modules."""
+    parts = {name: name.rsplit(".", 1) for name in state}
+    return {f"{names[module]}.{leaf}": state[name] for name, (module, leaf) in parts.items()}
 
 
 def leftthomas_names(blocks: int, stages: int) -> Names:

@@ -18,7 +18,7 @@ from datasets.errors import UserError
 from trainers.config import GeneratorConfig
 from trainers.config.generators import GENERATORS
 from trainers.models import build_generator
-from trainers.weight_formats import RRDB_LAYOUTS, Names, doublings, leftthomas_names
+from trainers.weight_formats import ESRGAN_OLD, Names, doublings, leftthomas_names
 
 ENDINGS = (".pth", ".safetensors")
 READ_BACK = 1e-6  # largest difference between the network that was built and spandrel's
@@ -79,7 +79,7 @@ def _recognised(
             upsampler="nearest_conv",
             unshuffle_input=fold > 1,
         )
-        names = RRDB_LAYOUTS["esrgan_old"].names(config.num_blocks, doublings(sizes["scale"]))
+        names = ESRGAN_OLD.names(config.num_blocks, doublings(sizes["scale"]))
         return config, _in_our_names(network.state_dict(), names, path)
     if type(network) not in kinds:
         raise UserError(

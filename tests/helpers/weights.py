@@ -13,11 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vgg import cfgs, make_layers
 
+from trainers.config import GeneratorConfig
 from trainers.metrics import dists, lpips
+from trainers.weight_formats import (
+    BASICSR,
+    ESRGAN_OLD,
+    RRDBLayout,
+    doublings,
+    leftthomas_names,
+    renamed,
+)
 from trainers.weights import NEEDS, VARIABLE, WEIGHTS
 
 
@@ -65,6 +74,30 @@ def publish_random(patch: pytest.MonkeyPatch, folder: Path, metric: str) -> None
     alpha_beta = {name: torch.rand(1, 3 + sum(widths), 1, 1) for name in ("alpha", "beta")}
     publish(patch, folder, head, alpha_beta if metric == "dists" else heads)
     forget()
+
+
+ESRGAN = RRDBLayout(
+    "conv_first", "RRDB_trunk.{b}.RDB{d}.conv{k}", "trunk_conv", "upconv{i}", "HRconv", "conv_last"
+)
+RRDB_LAYOUTS = {"basicsr": BASICSR, "esrgan": ESRGAN, "esrgan_old": ESRGAN_OLD}
+
+
+def write_public(
+    generator: nn.Module,
+    config: GeneratorConfig,
+    path: Path,
+    layout: str = "basicsr",
+    ema: nn.Module | None = None,
+) -> None:
+    """Write the file that a project publishes of an RRDBNet or, layout leftthomas, of its SRGAN."""
+    if layout == "leftthomas":
+        names = leftthomas_names(config.num_blocks, doublings(config.scale))
+    else:
+        final = 4 if config.unshuffle_input else config.scale
+        names = RRDB_LAYOUTS[layout].names(config.num_blocks, doublings(final))
+    files = {"params": generator} | ({"params_ema": ema} if ema else {})
+    content = {key: renamed(module.state_dict(), names) for key, module in files.items()}
+    torch.save(content if layout == "basicsr" else content["params"], path)
 
 
 def forget() -> None:

@@ -12,6 +12,7 @@ import torch
 from helpers.champion import register_champion
 from helpers.paths import ROOT
 from helpers.promotion import storage, sweep  # noqa: F401
+from helpers.weights import write_public
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -26,7 +27,6 @@ from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatt
 from trainers.evaluate import to_pixels, to_tensor
 from trainers.models import build_generator
 from trainers.state import new_state
-from trainers.weight_formats import export_generator
 
 CHAMPION = "models:/upsweep-demo@champion"
 RRDB = GeneratorConfig(kind="rrdb", norm="none", upsampler="nearest_conv", num_blocks=1, channels=8)
@@ -123,7 +123,7 @@ def test_a_store_that_does_not_exist_is_named_and_not_created(tmp_path, capfd):
 def test_a_public_weight_file_upscales_as_the_network_it_was_exported_from(tmp_path, photo, layout, config):
     torch.manual_seed(0)
     network = build_generator(config).eval()
-    export_generator(network, config, tmp_path / "net.pth", layout=layout)
+    write_public(network, config, tmp_path / "net.pth", layout=layout)
     loaded, settings = load_model(str(tmp_path / "net.pth"), "")
     assert settings.generator == config and not loaded.training
     small = to_tensor([photo], "cpu")

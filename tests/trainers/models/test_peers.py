@@ -13,13 +13,13 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from helpers.weights import write_public
 from torch import nn
 
 from trainers.config import DiscriminatorConfig
 from trainers.losses import adversarial_d, adversarial_g, content_loss, pixel_loss, total_variation
 from trainers.models import build_discriminator, build_generator
 from trainers.vgg_features import VGGFeatures
-from trainers.weight_formats import export_generator
 from trainers.weight_import import import_generator
 
 
@@ -105,7 +105,7 @@ def test_generator_of_leftthomas(leftthomas, tmp_path, training, scale):
     ours.load_state_dict(state)
     image = torch.rand(2, 3, 12, 9)
     assert torch.equal(ours(image), theirs(image))
-    export_generator(ours, config, tmp_path / "back.pth", layout="leftthomas")
+    write_public(ours, config, tmp_path / "back.pth", layout="leftthomas")
     theirs.load_state_dict(torch.load(tmp_path / "back.pth", weights_only=True))
 
 
@@ -151,7 +151,7 @@ def test_rrdb_of_basicsr(basicsr, tmp_path, scale):
     ours.load_state_dict(state)
     image = torch.rand(2, 3, 12, 8)
     assert torch.allclose(ours(image), theirs(image), atol=1e-6)
-    export_generator(ours, config, tmp_path / "back.pth")
+    write_public(ours, config, tmp_path / "back.pth")
     back = torch.load(tmp_path / "back.pth", weights_only=True)["params"]
     assert all(torch.equal(back[k], v) for k, v in theirs.state_dict().items()) and len(back) == len(state)
 
