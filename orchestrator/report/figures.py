@@ -1,6 +1,7 @@
 """The figures of report.html: the perception-distortion plane, the curves, the pictures."""
 
 import base64
+from collections.abc import Collection
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -31,12 +32,13 @@ def plane_section(results: SweepResults) -> str:
     plot = plane(marks, front, results.perceptual, y_name, loose=("screened", "stopped"))
     drawing = plot.inline(f"{y_name} against {results.perceptual}")
     legend = _legend(
-        **_pick_of(results),
+        {mark.look for mark in marks},
+        pick="the pick",
         design="confirmed, mean of seeds",
         seed="one seed",
         screened=FULL_BUDGET,
         stopped=STOPPED,
-        warm="warm start",
+        warm=results.warm_name.removeprefix("its "),
         bicubic="bicubic",
     )
     hint = f"All points on val. Better is up and to the {side}."
@@ -49,12 +51,10 @@ def plane_section(results: SweepResults) -> str:
     return section(title, body, "plane")
 
 
-def _pick_of(results: SweepResults) -> dict[str, str]:
-    return {"pick": "the pick"} if results.pick else {}
-
-
-def _legend(**names: str) -> str:
-    marks = "".join(f'<li class="{look}"><i></i>{escape(name)}</li>' for look, name in names.items())
+def _legend(looks: Collection[str], **names: str) -> str:
+    """Return the names of those of `looks` that the figure has."""
+    shown = {look: name for look, name in names.items() if look in looks}
+    marks = "".join(f'<li class="{look}"><i></i>{escape(name)}</li>' for look, name in shown.items())
     return f'<ul class="legend">{marks}</ul>'
 
 
@@ -189,9 +189,10 @@ def curves_section(results: SweepResults) -> str:
         faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
         drawing = plot.inline(f"{metric} over {phase} steps", f"--faint:{faint:.2f}")
         drawings.append(f"<figure>{drawing}</figure>")
-    hint = "<p>Val, averaged weights. Dashed lines are rungs where trials were stopped.</p>"
-    legend = _legend(**_pick_of(results), design="confirmed", screened=FULL_BUDGET, stopped=STOPPED)
-    return section("Curves by rung", hint + "".join(drawings) + legend, "curves")
+    hint = "Val, averaged weights." + " Dashed verticals: rungs where trials were stopped." * bool(rungs)
+    names = {"pick": "the pick", "design": "confirmed", "screened": FULL_BUDGET, "stopped": STOPPED}
+    legend = _legend(set(looks.values()), **names)
+    return section("Training curves", f"<p>{hint}</p>" + "".join(drawings) + legend, "curves")
 
 
 def _curve_looks(results: SweepResults, rows: list[Row]) -> dict[str, str]:

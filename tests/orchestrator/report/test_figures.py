@@ -39,6 +39,21 @@ def test_the_caption_names_the_line_only_where_one_is_drawn(tmp_path):
     assert "The line joins" not in alone and 'class="front"' not in alone
 
 
+def test_a_legend_names_what_its_figure_shows_and_no_more(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    whole = ["pick", "design", "seed", "screened", "stopped", "warm", "bicubic"]
+    assert re.findall(r'<li class="(\w+)">', plane_section(read(tmp_path))) == whole
+    assert "Dashed verticals: rungs" in curves_section(read(tmp_path))
+    rows = [row for row in rows if row["stage"] == "screen" and row["rung"] is None]
+    started = sweep | {"pick": None, "start": {"source": "4x_mine.pth"}}
+    for name, content in (("leaderboard", rows), ("sweep", started)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    few = plane_section(read(tmp_path))
+    assert re.findall(r'<li class="(\w+)">', few) == ["screened", "warm", "bicubic"]
+    assert "the file you started from (4x_mine.pth)" in few
+    assert "rungs" not in curves_section(read(tmp_path))
+
+
 def test_every_mark_of_a_run_names_its_row_and_references_name_none(tmp_path):
     _, rows = fake_sweep(tmp_path)
     marks = re.findall(r'class="mark (\w+)"[^>]*data-id="([^"]*)"', plane_section(read(tmp_path)))
