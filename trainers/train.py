@@ -18,7 +18,7 @@ from datasets.files import alone, atomic_write, read_json
 from datasets.image_set import ImageSet, open_images
 from datasets.loader import TrainLoader, eval_pairs, eval_protocol
 from trainers import distributed, preflight
-from trainers.checkpoint import read_extra, whole
+from trainers.checkpoint import read_config, read_extra, whole
 from trainers.config import TrainConfig, flatten, portable, with_pixels
 from trainers.device import pick_device
 from trainers.distributed import Ranks
@@ -62,6 +62,12 @@ def train(config: TrainConfig, out: Path, work_dir: Path, also: Sequence[str] = 
             raise UserError(_advice(diverged, leader)) from None
         ours.wait()
     return best_candidate(config, out)
+
+
+def checkpoint_in(folder: Path) -> Path:
+    """Return the best candidate of the run in `folder`; any other folder, a checkpoint's own, itself."""
+    is_run = (folder / "checkpoints").is_dir()
+    return best_candidate(read_config(folder), folder) if is_run else folder
 
 
 def best_candidate(config: TrainConfig, out: Path) -> Path:

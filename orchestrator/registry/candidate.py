@@ -23,6 +23,7 @@ from orchestrator.tracking.run_key import experiment_name, split_run_key
 from orchestrator.tracking.writer import KEY_TAG
 from trainers import checkpoint
 from trainers.config import TrainConfig
+from trainers.train import checkpoint_in
 
 Row = dict[str, Any]
 
@@ -71,13 +72,14 @@ def candidate_of_run(storage: Storage, client: MlflowClient, run_id: str, work_d
 
 
 def candidate_of_folder(folder: Path) -> Candidate:
-    """Load the network in a checkpoint folder of any origin; UserError if it cannot be loaded."""
-    generator, config = checkpoint.load_generator(folder)
+    """Load the network of a run's folder or of a checkpoint's; UserError if it cannot be loaded."""
+    place = checkpoint_in(folder)
+    generator, config = checkpoint.load_generator(place)
     sweep: dict[str, Any] = {"name": folder.name, "recipe": config.recipe}
     sweep |= {"experiment": experiment_name("promotions"), "tracking_uri": ""}
     sweep |= {"command": "", "commit": "", "data": {}}
-    row = {"trial_id": str(folder), "design": folder.name, "seed": config.run.seed}
-    return Candidate(sweep, row | _steps(folder), generator, config, None)
+    row = {"trial_id": str(place), "design": folder.name, "seed": config.run.seed}
+    return Candidate(sweep, row | _steps(place), generator, config, None)
 
 
 def _steps(folder: Path) -> Row:

@@ -26,7 +26,7 @@ class CandidateSource:
     gate: str = ""
     """Gate images in place of the sweep's own, which serve 20 decisions, dry runs included."""
     checkpoint: str = ""
-    """Promote the network in this checkpoint folder instead."""
+    """Promote the network in this folder instead: a checkpoint's, or a run's, whose best one it is."""
 
     @property
     def work_dir(self) -> Path:

@@ -51,11 +51,9 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
 
         pick = find_candidate(Storage(str(folder.parent)), folder.name, folder.parent)
         return pick.generator, pick.config
-    if (folder / "checkpoints").is_dir():
-        from trainers.train import best_candidate
+    from trainers.train import checkpoint_in
 
-        folder = best_candidate(checkpoint.read_config(folder), folder)
-    return checkpoint.load_generator(folder)
+    return checkpoint.load_generator(checkpoint_in(folder))
 
 
 def _load_weight_file(path: Path) -> tuple[nn.Module, TrainConfig]:

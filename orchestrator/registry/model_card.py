@@ -1,7 +1,6 @@
 """The model card of a registered version: summary, decision, limits, use, metrics on the gate set, origin."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from datasets.pixels import PixelFormat
 from orchestrator.registry.candidate import Candidate
@@ -9,6 +8,7 @@ from orchestrator.registry.evaluate import GateResult
 from orchestrator.registry.summary import licences, limits, summarize
 from trainers import plugins
 from trainers.benchmarks.cost import InferenceCost
+from trainers.config import flatten
 
 DECISIONS = {
     "promoted": "**Promoted** by the gate.",
@@ -28,7 +28,7 @@ def model_card(
 
     `facts` are the version's tags, `run_id` is the run that holds the picture; without one there is none.
     """
-    sweep, row, pixels = candidate.sweep, candidate.row, candidate.config.data.pixels
+    pixels = candidate.config.data.pixels
     drawn = run_id and result.pictures
     shown = f"![input, bicubic, ours, target](get-artifact?path={PICTURE}&run_uuid={run_id})"
     captions = "; ".join(plain(caption) for caption in result.pictures.get("captions", ()))
@@ -53,7 +53,7 @@ def model_card(
             _table(facts),
             _list(text for name, text in facts.items() if "/protocol/" in name),
             "## Where it comes from",
-            _origin(sweep, row, facts) + "\n" + _list(licences(candidate, result)),
+            _origin(candidate, facts) + "\n" + _list(licences(candidate, result)),
         ]
     )
 
@@ -95,13 +95,14 @@ def _table(facts: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _origin(sweep: Mapping[str, Any], row: Mapping[str, Any], facts: Mapping[str, str]) -> str:
+def _origin(candidate: Candidate, facts: Mapping[str, str]) -> str:
     """Return a Markdown list; a fact that is not known has no line."""
+    sweep, row = candidate.sweep, candidate.row
     data = "; ".join(
         f"{role}: {entry['spec']} ({entry['n']} images, {entry['digest']})"
         for role, entry in sweep["data"].items()
     )
-    own = [value for value in row.get("config", {}).values() if plugins.parse(value)]
+    own = [value for value in flatten(candidate.config).values() if plugins.parse(value)]
     cost = row.get("inference")
     start = sweep.get("start")
     lines = {

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 
 from datasets.errors import UserError
 from experiments import benchmark_table, upscale
+from orchestrator.registry.candidate import candidate_of_folder
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.load_model import load_generator, load_model
 from orchestrator.registry.promote import promote
@@ -87,6 +88,8 @@ def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
     checkpoint.save(tmp_path / "run/checkpoints/gan-00000030", config, state, curve)
     (tmp_path / "run/config.json").write_text(json.dumps(flatten(config)))
     assert load_model(str(tmp_path / "run"), "")[0].tail.bias[0] == 20
+    promoted = candidate_of_folder(tmp_path / "run")
+    assert promoted.generator.tail.bias[0] == 20 and promoted.row["design"] == "run"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/sweep.json").write_text(
         json.dumps({"name": "mine", "status": "finished", "pick": "confirm-0"})

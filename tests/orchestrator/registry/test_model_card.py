@@ -14,7 +14,7 @@ from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.evaluate import GateResult
 from orchestrator.registry.gate import Check, Decision
 from orchestrator.registry.model_card import model_card, plain
-from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig
+from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, override
 from trainers.evaluate import Evaluation
 
 CONFIG = TrainConfig(objective=ObjectiveConfig(perceptual="swd"))
@@ -132,8 +132,7 @@ def test_unknown_facts_of_a_checkpoint_folder_have_no_line():
 
 
 def test_own_code_is_named_with_its_hash():
-    config = {"generator.kind": "mine.py:Net-0123456789ab", "generator.scale": 4}
-    lines = card(SWEEP, ROW | {"config": config})
+    lines = card(config=override(CONFIG, {"generator.kind": "mine.py:Net-0123456789ab"}))
     assert "- Own code: mine.py:Net-0123456789ab (each with its hash; the text is in config.json)" in lines
 
 
