@@ -65,7 +65,7 @@ def render_unfinished(results: SweepResults, state: str, refresh_s: int = 0) -> 
         f"<h1>{escape(state)}</h1><p>No result yet: designs are judged when every stage is over. "
         f"{sentences.count(len(results.rows), 'run')} ended by {sentences.moment(time.time())}. "
         f"If that is long ago, <code>upsweep sweep --status {escape(name)}</code> says what happened.</p>"
-        f"{again}</header>"
+        f"{_paragraphs(sentences.too_slow(results))}{again}</header>"
     )
     return _document(sweep["name"], header, sections, refresh_s)
 
@@ -113,8 +113,12 @@ def _answer(results: SweepResults) -> str:
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
         f"<h1>{escape(sentences.headline(results))}</h1>{_trust(results)}{_tiles(results)}"
-        f"{''.join(f'<p>{escape(text)}</p>' for text in paragraphs if text)}{_meanings(results)}</header>"
+        f"{_paragraphs(*paragraphs)}{_meanings(results)}</header>"
     )
+
+
+def _paragraphs(*texts: str) -> str:
+    return "".join(f"<p>{escape(text)}</p>" for text in texts if text)
 
 
 def _trust(results: SweepResults) -> str:

@@ -71,9 +71,9 @@ def leave_out_slow(plan: SweepPlan, resume: bool) -> list[str]:
         )
     plan.space = replace(space, excluded=tuple(design for design, _ in slow))
     plan.find_architectures(resume)
-    head = f"latency  {len(slow)} of {len(plan.costs)} architectures take more than {max_ms:g} ms"
     return [
-        head + (" and are left out:" if slow else ""),
+        f"latency  more than {max_ms:g} ms: {len(slow)} of {len(plan.costs)} architectures"
+        + (", left out:" if slow else ""),
         *(f"         {label(design)}: {cost.describe()}" for design, cost in slow),
     ]
 

@@ -7,6 +7,7 @@ from helpers.report_page import Page
 
 from orchestrator.report import build_report
 from orchestrator.report.data import read
+from orchestrator.report.page import render_unfinished
 from orchestrator.report.sentences import (
     against_sentinels,
     checkpoint_choice,
@@ -89,6 +90,7 @@ def test_architectures_that_a_limit_of_latency_left_out_are_named(tmp_path):
     said += "swinir (1,020 ms)."
     page = Page(build_report(tmp_path))
     assert too_slow(read(tmp_path)) == said and said in page.text
+    assert said in render_unfinished(read(tmp_path), "Running: screen")
     sweep["request"]["config"]["objective.max_ms"] = 0.0
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
     assert too_slow(read(tmp_path)) == ""

@@ -43,7 +43,7 @@ def plan(max_ms, costs=None):
 def test_an_architecture_above_the_limit_is_said_and_never_drawn():
     limited = plan(20.0, [5, 6, 30, 7])
     first, second = leave_out_slow(limited, False)
-    assert first == "latency  1 of 4 architectures take more than 20 ms and are left out:"
+    assert first == "latency  more than 20 ms: 1 of 4 architectures, left out:"
     assert second.endswith("30 ms and 1 MB at 64x64 on a card")
     space = limited.space
     assert len(limited.architectures) == 3 and SLOW not in limited.architectures
