@@ -90,9 +90,11 @@ class ImageSet:
             raise UserError(f"data.train={self.name} holds no images")
         self.check_format(data.pixels)
         if self.min_side < data.crop_px:
+            most = self.min_side // scale * scale
             raise UserError(
                 f"data.crop_px={data.crop_px} is larger than the smallest image of {self.name} "
-                f"({self.min_side} px); lower data.crop_px or import with --min-px {data.crop_px}"
+                f"({self.min_side} px); set --data.crop-px {most} or less, or leave small images out by "
+                f"upsweep prepare folder --min-px {data.crop_px}"
             )
         if data.crop_px % scale:
             raise UserError(

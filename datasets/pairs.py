@@ -52,7 +52,7 @@ class PairOptions:
         """Raise UserError unless the settings fit an import of dataset `name` from --source `source`."""
         if name != "pairs" and self != PairOptions():
             raise UserError(
-                "--hr, --lr, --scale, --max-shift and --keep-shifted are for pairs: prepare_data.py pairs"
+                "--hr, --lr, --scale, --max-shift and --keep-shifted are for pairs: upsweep prepare pairs"
             )
         if name == "pairs" and (source or not self.hr or not self.lr):
             raise UserError("pairs need --hr and --lr, the folders or zips of the images, and no --source")
@@ -76,8 +76,8 @@ def refuse_pairs(folder: Path, option: str) -> None:
     """Raise UserError if the plain folder that `option` names holds pairs, as HR/ and LR/."""
     if (folder / "HR").is_dir() and (folder / "LR").is_dir():
         raise UserError(
-            f"{folder} holds pairs, which are measured when they are imported: python "
-            f"experiments/prepare_data.py pairs --hr {folder}/HR --lr {folder}/LR --out OUT, then "
+            f"{folder} holds pairs, which are measured when they are imported: upsweep "
+            f"prepare pairs --hr {folder}/HR --lr {folder}/LR --out OUT, then "
             f"{option}=OUT"
         )
 

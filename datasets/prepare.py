@@ -133,7 +133,7 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
             return place
         raise UserError(
             f"{option}={spec} is not prepared in {place}; get it from {CATALOGUE[spec].get} and run "
-            f"python experiments/prepare_data.py {spec} --source FILE --out {shlex.quote(place)}{advice}"
+            f"upsweep prepare {spec} --source FILE --out {shlex.quote(place)}{advice}"
         )
     if not Path(spec).exists():
         raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, CATALOGUE)
@@ -169,7 +169,7 @@ def prepare_study_set(spec: str, split: str, work_dir: Path) -> str:
     except splits.TooFew as error:
         raise UserError(
             f"{spec} has {error.given:,} images, but this study cuts each set into {error.sizes}; use "
-            f"larger sets, or sets of equal size as shards (python experiments/prepare_data.py folder)"
+            f"larger sets, or sets of equal size as shards (upsweep prepare folder)"
         ) from None
 
 

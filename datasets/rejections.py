@@ -46,7 +46,7 @@ def check_rejected(
         raise UserError(
             f"{len(broken)} of {total} images were rejected (for instance {broken[0].name}: "
             f"{broken[0].reason}); see {listed}, leave them out, or import the others with "
-            f"python experiments/prepare_data.py folder --max-rejected SHARE"
+            f"upsweep prepare folder --max-rejected SHARE"
         )
     empty = [split for split, (members, accepted) in counts.items() if members and not accepted]
     if shifted := [r for r in rejected if r.split in empty and not r.broken]:

@@ -112,8 +112,14 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise UserError(f"no file {path}") from None
     except Exception as error:  # a broken directory raises many exceptions, such as struct.error
         with open(path, "rb") as file:
-            page = is_web_page(file.read(512))
-        hint = "it is a web page: the server refused the download" if page else "download it again"
+            head = file.read(512)
+        hint = "download it again"
+        if is_web_page(head):
+            hint = "it is a web page: the server refused the download"
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            hint = "a set is a folder or zip of photographs: name the folder that holds this one"
+        elif path.suffix.lower() != ".zip":
+            hint = "a set is a folder or zip of photographs"
         raise UserError(f"{path} is not a readable zip ({error}); {hint}") from None
 
 

@@ -4,13 +4,14 @@ A hash of the photograph's name decides, so that a set is cut in the same way on
 """
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
 
 from datasets.errors import UserError
 from datasets.sources import ArchiveMember
+from datasets.text import count
 
 Split = dict[str, list[ArchiveMember]]
 
@@ -61,7 +62,9 @@ def split_by_share(members: Sequence[ArchiveMember]) -> Split:
     """
     n = len({m.photograph for m in members})
     if n < len(SHARES):
-        raise UserError(f"{n} photographs cannot be cut into train, val, test and gate; provide at least 4")
+        raise UserError(
+            f"{count(n, 'photograph')} cannot be cut into train, val, test and gate; provide at least 4"
+        )
     return _in_sizes(members, role_sizes(n))
 
 
@@ -81,7 +84,7 @@ def role_sizes(photographs: int) -> dict[str, int]:
 
 def least_for_gate() -> int:
     """Return the number of photographs from which on a plain set has a gate that decides."""
-    return next(n for n in count(len(SHARES)) if role_sizes(n)["gate"] >= DECIDABLE)
+    return next(n for n in itertools.count(len(SHARES)) if role_sizes(n)["gate"] >= DECIDABLE)
 
 
 def split_by_sizes(members: Sequence[ArchiveMember], name: str) -> Split:

@@ -8,6 +8,11 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
+def count(number: int, word: str) -> str:
+    """Return a number with its word: "1 seed", "2 seeds"."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
+
+
 def short_number(value: float, digits: int = 3, sign: str = "") -> str:
     """Return `value` with so many significant digits and every digit before the point: 0.123, 12.3, 1,235.
 

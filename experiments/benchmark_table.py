@@ -1,10 +1,10 @@
 """One table of models and classical resizers on test sets: Markdown, CSV, LaTeX and per-image values.
 
-python experiments/benchmark_table.py runs/my/checkpoint --sets Set5=data/Set5 BSD100=data/BSD100
+upsweep benchmark runs/my/checkpoint --sets Set5=data/Set5 BSD100=data/BSD100
 
-Published networks beside one's own, after fetch_weights.py, by the convention of most papers since 2018:
+Published networks beside one's own, after upsweep weights, by the convention of most papers since 2018:
 
-python experiments/benchmark_table.py span_x4 dat_light_x4 realsr_df2k_x4 realesrgan_x4plus \
+upsweep benchmark span_x4 dat_light_x4 realsr_df2k_x4 realesrgan_x4plus \
     --sets Set5=data/Set5 --metrics psnr_y_float ssim_y_float lpips_alex dists
 """
 

@@ -1,4 +1,4 @@
-"""Machines for sweeps: python experiments/cluster.py up | wait | status | ui | down.
+"""Machines for sweeps: upsweep cluster up | wait | status | ui | down.
 
 up      ray up, then wait until the nodes are alive (plain `ray up cluster.yaml` works as well)
 wait    wait for --nodes
@@ -50,7 +50,7 @@ def main() -> int:
     cluster = known_clusters.from_file(file) if options.file else known_clusters.latest()
     if cluster is None:
         raise UserError(
-            "no cluster was started from here: start one with python experiments/cluster.py up, or name its "
+            "no cluster was started from here: start one with upsweep cluster up, or name its "
             "cluster file with --file"
         )
     if options.verb == "wait":

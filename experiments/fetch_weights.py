@@ -1,4 +1,4 @@
-"""Download published weights: python experiments/fetch_weights.py lpips_alex dists vgg16.
+"""Download published weights: upsweep weights lpips_alex dists vgg16.
 
 Without a name, or with --list, it prints what there is, from where and under which licence.
 """

@@ -37,7 +37,7 @@ class Args:
     metrics: tuple[str, ...] = ("lpips_alex", "lpips_vgg", "dists", "swd", "psnr_y", "ssim_y")
     """Metrics to test; those whose weights are missing are refused."""
     start: str = ""
-    """Network whose results are changed (as upscale.py --model); empty: bicubic."""
+    """Network whose results are changed (as upsweep upscale --model); empty: bicubic."""
     scale: int = 4
     """Magnification; a network's own must equal it."""
     count: int = 8

@@ -1,7 +1,7 @@
 """Import photographs, or pairs of HR and LR images, into WebDataset shards.
 
-python experiments/prepare_data.py NAME --source FILE_OR_FOLDER --out DIR
-python experiments/prepare_data.py pairs --hr DIR --lr DIR --out DIR
+upsweep prepare NAME --source FILE_OR_FOLDER --out DIR
+upsweep prepare pairs --hr DIR --lr DIR --out DIR
 """
 
 import sys

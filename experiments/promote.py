@@ -1,8 +1,8 @@
 """Promote the pick of a sweep to champion, if it passes the gate; or roll back, list, export.
 
-    python experiments/promote.py [NAME] [--dry-run]
-    python experiments/promote.py --checkpoint FOLDER --model upsweep-demo
-    python experiments/promote.py --model upsweep-demo --rollback
+    upsweep promote [NAME] [--dry-run]
+    upsweep promote --checkpoint FOLDER --model upsweep-demo
+    upsweep promote --model upsweep-demo --rollback
 
 Exit status: 0 done, 3 refused by the gate (the checks are printed), 2 a mistake in the command.
 """

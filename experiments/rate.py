@@ -1,8 +1,8 @@
 """Blind opinion scores: a local page where people rate pictures of several models from 1 to 5.
 
-    python experiments/rate.py --images ours=out/ours theirs=out/theirs --hr photos --out runs/ratings/mine
-    python experiments/rate.py --model pick=runs/demo --test demo --out runs/ratings/demo
-    python experiments/rate.py --out runs/ratings/demo --results --sweep demo
+    upsweep rate --images ours=out/ours theirs=out/theirs --hr photos --out runs/ratings/mine
+    upsweep rate --model pick=runs/demo --test demo --out runs/ratings/demo
+    upsweep rate --out runs/ratings/demo --results --sweep demo
 
 A study is continued by naming its --out again: its scores are kept.
 """

@@ -1,6 +1,6 @@
 """Reproduce one of the five documents: run the studies it needs, print each figure with its status.
 
-python experiments/reproduce.py srgan_training_dataset_matters --miniature --data faces=... rooms=...
+upsweep reproduce srgan_training_dataset_matters --miniature --data faces=... rooms=...
 """
 
 import dataclasses

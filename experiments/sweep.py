@@ -2,7 +2,7 @@
 
 Without options it runs the built-in demo. With your photographs:
 
-    python experiments/sweep.py --train path/to/photos --name mine --hours 8
+    upsweep sweep --train path/to/photos --name mine --hours 8
 
 Exit status: 0 done, 3 no design was confirmed, 130 stopped by Ctrl-C, 2 a mistake in the command.
 """
@@ -54,7 +54,7 @@ def main() -> int:
         from orchestrator.sweep.live_report import open_report
 
         open_report(storage, request.name, cli.say)
-    command = masked(f"python experiments/sweep.py {shlex.join(sys.argv[1:])}".strip())
+    command = masked(f"upsweep sweep {shlex.join(sys.argv[1:])}".strip())
     try:
         facts = run_sweep(request, space, command=command, resume=resumed, say=cli.say, began=BEGAN)
     except Interrupted:

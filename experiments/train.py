@@ -26,7 +26,7 @@ class TrainOptions:
     storage: str = "./runs"
     """Folder of imported images and decoded copies."""
     start: str = ""
-    """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of fetch_weights.py) whose
+    """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of upsweep weights) whose
     network is trained further. It decides the generator and replaces the PSNR phase, unless
     --run.psnr-steps is given."""
     start_licence: str = ""
@@ -59,7 +59,7 @@ def main() -> int:
         return 0
     print(f"best checkpoint: {best}")
     model = shlex.quote(str(best))
-    print(f"use it:          python experiments/upscale.py IMAGE --model {model} --out upscaled")
+    print(f"use it:          upsweep upscale IMAGE --model {model} --out upscaled")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Upscale pictures with a trained network: files, folders or globs in, PNG, JPEG, WebP or TIFF out.
 
-    python experiments/upscale.py photo.jpg holiday/
+    upsweep upscale photo.jpg holiday/
 
 Exit status: 0 all pictures done, 1 some failed (one sentence each), 2 a mistake in the command.
 """

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from datasets.address import masked
-from datasets.text import format_duration, printable
+from datasets.text import count, format_duration, printable
 
 GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
 PLAIN_EVERY_S = 20.0  # seconds between lines if the output is not a terminal
@@ -118,7 +118,7 @@ class ProgressLine:
         if not self.stage:
             return
         runs = len(self.finished.get(self.stage, ()))
-        words = f": {runs} run{'s' * (runs != 1)}" if self.stage in self.finished else ""
+        words = f": {count(runs, 'run')}" if self.stage in self.finished else ""
         passed = format_duration(time.monotonic() - self.stage_began)
         line = Text(f"{self.stage} done", "green")
         line.append(printable(f"{words} in {passed}{f' | {self.note}' if self.note else ''}"), "default")

@@ -94,9 +94,14 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
     words = [hide_word(word) for word in (sys.argv[1:] if argv is None else argv)]
     default: dict[str, Any] = {}
     if base is not None:
-        if what := _value_of("--list", words):
+        if (what := _value_of("--list", [*words, ""])) is not None:
             print(help.listing(what))
             raise SystemExit(0)
+        if words and not words[0].startswith("-"):
+            option = "--train" if hasattr(options, "train") else "--data.train"
+            raise UserError(
+                f"'{words[0]}' has no option before it; images to train on are {option} {words[0]}"
+            )
         config = base(_value_of("--recipe", words) or "demo")
         if kind := _value_of("--generator.kind", words):
             config = override(config, {"generator.kind": kind})

@@ -36,7 +36,7 @@ def listing(what: str) -> str:
         UserError: there is no such list.
     """
     if what not in LISTS:
-        raise unknown("list", what, LISTS)
+        raise unknown("list", what, LISTS, "--list")
     rows = list(LISTS[what]())
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {sentence}".rstrip() for name, sentence in rows)
@@ -66,8 +66,8 @@ def _metrics() -> Iterable[tuple[str, str]]:
 
     for name, metric in METRICS.items():
         better = "higher" if metric.direction == "max" else "lower"
-        missing = f"; first: python experiments/fetch_weights.py {name}" if metric.unavailable() else ""
-        yield name, f"{better} is better{missing}"
+        missing = f"; first: upsweep weights {name}" if metric.unavailable() else ""
+        yield name, f"{better} is better: {metric.protocol}{missing}"
 
 
 def _architectures() -> Iterable[tuple[str, str]]:

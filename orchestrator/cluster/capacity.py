@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import read_json
+from datasets.text import count
 
 CONFIG = "~/ray_bootstrap_config.yaml"
 """On a head that `ray up` started: the resolved cluster file, JSON in spite of its name."""
@@ -62,7 +63,7 @@ def maximum(config: Mapping[str, Any], nodes: Rows = ()) -> Size:
 def describe_maximum(config: Mapping[str, Any]) -> str:
     """Return the size that the declared cluster may reach, as far as its file alone says."""
     size = maximum(config)
-    return f"{size.nodes} nodes" if is_unknown(config, []) else str(size)
+    return count(size.nodes, "node") if is_unknown(config, []) else str(size)
 
 
 def declared() -> dict[str, Any] | None:

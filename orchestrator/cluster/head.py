@@ -83,7 +83,7 @@ class Head:
         """Return the error for a cluster whose head does not answer; it never means to run here unasked."""
         return UserError(
             f"cluster '{self.cluster.name}' was started from here, but its head {self.address} does not "
-            f"answer ({reason}): start it again with python experiments/cluster.py up, or use --local to run "
+            f"answer ({reason}): start it again with upsweep cluster up, or use --local to run "
             f"here"
         )
 

@@ -69,12 +69,11 @@ def _refused(head: Head, error: Exception) -> UserError:
     if any(word in text for word in ("401", "403", "Unauthorized", "authentication", "token")):
         return UserError(
             f"cluster '{head.cluster.name}' refuses the token in its head's ~/.ray/auth_token: the file was "
-            f"changed after Ray started; restart Ray with python experiments/cluster.py up"
+            f"changed after Ray started; restart Ray with upsweep cluster up"
         )
     return UserError(
-        f"Ray does not run on the head of cluster '{head.cluster.name}' ({text[:120]}): start it with python "
-        f"experiments/cluster.py up, remove it with python experiments/cluster.py down, or use --local to "
-        f"run here"
+        f"Ray does not run on the head of cluster '{head.cluster.name}' ({text[:120]}): start it with "
+        f"upsweep cluster up, remove it with upsweep cluster down, or use --local to run here"
     )
 
 
@@ -160,7 +159,7 @@ def stop(head: Head, sweep: str) -> str:
         status = next(s for _, s in _poll(client, job.id) if s in ENDED)
     if status != "STOPPED":
         return f"sweep '{sweep}' ended by itself before it could be stopped: {status.lower()}"
-    return f"sweep '{sweep}' stopped; resume it with: python experiments/sweep.py --resume {sweep}"
+    return f"sweep '{sweep}' stopped; resume it with: upsweep sweep --resume {sweep}"
 
 
 def register_job(sweep: str, folder: Path, env: Mapping[str, str]) -> None:

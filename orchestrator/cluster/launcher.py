@@ -91,7 +91,7 @@ def alive_nodes(head: Head) -> list[dict[str, Any]]:
         except urllib.error.HTTPError as error:
             raise UserError(
                 f"cluster '{head.cluster.name}' refuses the token in its head's ~/.ray/auth_token ({error}): "
-                f"restart Ray with python experiments/cluster.py up"
+                f"restart Ray with upsweep cluster up"
             ) from None
         except (OSError, ValueError, LookupError, TypeError) as error:  # or something else answers there
             raise head.unreachable(str(error)) from None
@@ -107,7 +107,7 @@ def status(cluster: KnownCluster) -> list[str]:
         f"cluster '{cluster.name}' ({cluster.provider}), head {head.address}",
         f"nodes    {capacity.now(nodes)} now; at most {capacity.describe_maximum(info.config)}",
         f"storage  {info.storage}",
-        f"MLflow   {info.tracking_uri or 'does not run'} (python experiments/cluster.py ui)",
+        f"MLflow   {info.tracking_uri or 'does not run'} (upsweep cluster ui)",
     ]
     sweeps: dict[str | None, str] = {job.id: job.sweep for job in jobs.list_jobs(head)}
     with jobs.job_client(head) as client:
@@ -123,8 +123,7 @@ def ui(cluster: KnownCluster, say: Say) -> int:
     mlflow_address = head.info.tracking_uri.removeprefix("http://")
     if not mlflow_address:
         raise UserError(
-            f"MLflow does not run on the head of cluster '{cluster.name}': start it with python "
-            f"experiments/cluster.py up"
+            f"MLflow does not run on the head of cluster '{cluster.name}': start it with upsweep cluster up"
         )
     ports = [free_port() if is_open(default) else default for default in (5000, 8265)]
     with head.tunnel(mlflow_address, DASHBOARD, ports=ports) as (mlflow, dashboard):

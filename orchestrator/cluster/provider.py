@@ -69,7 +69,7 @@ def _explain(cluster: KnownCluster, kind: str, error: str, remedy: str) -> str:
     if "not found" in error:
         return (
             f"{name} was started from here and has no head now: start it again with ray up "
-            f"{shlex.quote(cluster.file)}, remove it with python experiments/cluster.py down{LOCAL}"
+            f"{shlex.quote(cluster.file)}, remove it with upsweep cluster down{LOCAL}"
         )
     return f"the provider returned no head of {name} ({error}): check it in its console{remedy}"
 

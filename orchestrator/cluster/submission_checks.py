@@ -27,7 +27,7 @@ def check_data(images: Mapping[str, str], exists: Callable[[str], bool], storage
         target = f"{storage.rpartition('/')[0] or storage}/data/{Path(spec).name}"
         raise UserError(
             f"--{role} {spec} is a folder of this machine, which the cluster cannot read; upload it with "
-            f"python experiments/prepare_data.py folder --source {quote(spec)} --out {quote(target)} "
+            f"upsweep prepare folder --source {quote(spec)} --out {quote(target)} "
             f"and pass --{role} {quote(target)}"
         )
 

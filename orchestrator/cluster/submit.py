@@ -94,7 +94,7 @@ def _follow(head: Head, job: SubmittedJob, say: Say) -> int:
     if not code and registered is not None:
         target = Path("runs") / registered.sweep
         if all([_download(head, f"{registered.folder}/{name}", target / name) for name in REPORT_FILES]):
-            say(f"copied here: {target / REPORT_FILES[0]}; MLflow: python experiments/cluster.py ui")
+            say(f"copied here: {target / REPORT_FILES[0]}; MLflow: upsweep cluster ui")
     return code
 
 

@@ -126,7 +126,7 @@ def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bo
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
     return (
         [],
-        f"this is only the demo ({missing}); the real one: python experiments/sweep.py {shlex.join(real)}",
+        f"this is only the demo ({missing}); the real one: upsweep sweep {shlex.join(real)}",
     )
 
 

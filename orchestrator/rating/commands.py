@@ -49,7 +49,7 @@ def serve(study: RatingStudy, port: int, session_number: int, say: Say) -> None:
                 pass
     counts = [len(session.ratings) for session in read_sessions(study.folder)]
     say(f"\n{sum(counts)} scores by {sum(map(bool, counts))} raters are in {study.folder}")
-    say(f"results: python experiments/rate.py --out {shlex.quote(str(study.folder))} --results")
+    say(f"results: upsweep rate --out {shlex.quote(str(study.folder))} --results")
 
 
 def print_results(

@@ -12,6 +12,7 @@ from typing import Any
 
 from datasets.errors import UserError
 from datasets.files import atomic_json, atomic_write
+from datasets.text import count
 from orchestrator.rating.results import (
     Panel,
     Rater,
@@ -57,7 +58,7 @@ def to_markdown(results: RatingResults, names: bool = False) -> str:
 
 
 def _title(panel: Panel) -> str:
-    return f"{panel.title}: {panel.raters} raters, {panel.images} images"
+    return f"{panel.title}: {count(panel.raters, 'rater')}, {count(panel.images, 'image')}"
 
 
 def _header(results: RatingResults) -> list[str]:

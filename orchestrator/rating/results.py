@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasets.text import count
 from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_bootstrap
 from orchestrator.analysis.significance import MIN_SEEDS, NOT_ENOUGH, SEEDS_TO_BEAT, Verdict, between_designs
 from orchestrator.rating.scores import SCORES, RatingSession
@@ -200,8 +201,8 @@ def _notes(raters: Sequence[Rater], panels: Sequence[Panel], min_consistency: fl
     images = panels[0].images
     if finished < MIN_RATERS or images < MIN_IMAGES:
         notes.append(
-            f"Too little evidence for an interval or a verdict: {finished} raters and {images} images, at "
-            f"least {MIN_RATERS} and {MIN_IMAGES} are needed."
+            f"Too little evidence for an interval or a verdict: {count(finished, 'rater')} and "
+            f"{count(images, 'image')}, at least {MIN_RATERS} and {MIN_IMAGES} are needed."
         )
     elif finished < RATERS_TO_BEAT:
         notes.append(

@@ -38,5 +38,5 @@ def describe_outcome(outcome: Outcome) -> str:
     if outcome.is_champion:
         lines += [f"  {outcome.exports}"] * bool(outcome.exports)
         champion = shlex.quote(f"models:/{outcome.model}@champion")
-        lines.append(f"upscale: python experiments/upscale.py PICTURE --model {champion}")
+        lines.append(f"upscale: upsweep upscale PICTURE --model {champion}")
     return "\n".join(lines)

@@ -25,7 +25,7 @@ from trainers.weight_import import ENDINGS, import_generator
 
 
 def possible_exports(config: GeneratorConfig) -> str:
-    """Return a sentence: the files that `promote.py --export` can write of a network."""
+    """Return a sentence: the files that `upsweep promote --export` can write of a network."""
     free = GENERATORS[config.kind].free_sizes
     onnx = ".onnx (any size)" if free else f".onnx (inputs of {FIXED_SIZE[2]}x{FIXED_SIZE[3]} only)"
     if _is_public(config):

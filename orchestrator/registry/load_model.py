@@ -79,8 +79,8 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     uri = tracking_uri or mlflow.get_tracking_uri()
     if missing := missing_store(uri):
         raise UserError(
-            f"no model at {model_uri}: there is no store at {missing}; "
-            f"name another one with --tracking-uri, or a checkpoint folder instead of the model"
+            f"no model at {model_uri}: there is no store at {missing}; run upsweep sweep and upsweep "
+            f"promote first, name another store with --tracking-uri, or a folder of a sweep with --model"
         )
     try:
         client = open_client(uri)

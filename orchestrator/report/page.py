@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from datasets.text import count
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_with_references
 from orchestrator.report.data import Design, SweepResults
@@ -63,7 +64,7 @@ def render_unfinished(results: SweepResults, state: str, refresh_s: int = 0) -> 
         f'<header><p class="about">{escape(sweep["name"])} · recipe {escape(sweep["recipe"])} · begun '
         f"{sentences.moment(sweep['started'])} · {escape(sweep.get('hardware') or '')}</p>"
         f"<h1>{escape(state)}</h1><p>No result yet: designs are judged when every stage is over. "
-        f"{sentences.count(len(results.rows), 'run')} ended by {sentences.moment(time.time())}. "
+        f"{count(len(results.rows), 'run')} ended by {sentences.moment(time.time())}. "
         f"If that is long ago, <code>upsweep sweep --status {escape(name)}</code> says what happened.</p>"
         f"{_paragraphs(sentences.too_slow(results))}{again}</header>"
     )
@@ -183,7 +184,7 @@ def _reproduce(results: SweepResults) -> str:
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands.append(sweep["command"])
     if sweep.get("pick"):
-        commands.append(f"python experiments/promote.py {shlex.quote(sweep['name'])}")
+        commands.append(f"upsweep promote {shlex.quote(sweep['name'])}")
     images = [
         (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()

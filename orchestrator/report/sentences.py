@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from datasets.text import short_number
+from datasets.text import count, short_number
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import against_references
 from orchestrator.report.data import SweepResults, has_no_result, picked
@@ -80,11 +80,6 @@ def rival(results: SweepResults) -> str:
     value, name = min(means)
     values = f"{format_metric(metric, results.sign * value)} against {format_metric(metric, own)}"
     return f"On test {name} has the better {metric}, {values}: the pick was made on val, before."
-
-
-def count(number: int, word: str) -> str:
-    """Return a number with its word: "1 seed", "2 seeds"."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def share(gain: float) -> str:

@@ -79,7 +79,7 @@ _UNANSWERED = {
             "Section 2.4",
             "RRDB, relativistic loss and features before activation look better than SRGAN",
             "",
-            "needs published VGG19 weights and DIV2K: python experiments/sweep.py --recipe esrgan",
+            "needs published VGG19 weights and DIV2K: upsweep sweep --recipe esrgan",
         ),
         ("esrgan-time", "Section 3.1", "training takes nearly 30 hours on a Tesla P100", "", "another GPU"),
     ),
@@ -96,7 +96,7 @@ _UNANSWERED = {
             "Figures 8, 9",
             "SRGAN has the highest opinion score of 26 raters",
             "",
-            "needs people who rate: python experiments/rate.py",
+            "needs people who rate: upsweep rate",
         ),
     ),
     "srcnn_vs_esrgan_analysis": (
@@ -105,7 +105,7 @@ _UNANSWERED = {
             "Tables 1 and 2",
             "pre-trained ESRGAN has PSNR 26.5, 26.4 and 23.6",
             "",
-            "needs the public RRDB weights, DIV2K, FFHQ and selfie2anime: experiments/benchmark_table.py",
+            "needs the public RRDB weights, DIV2K, FFHQ and selfie2anime: upsweep benchmark",
         ),
         (
             "srcnn-figures",

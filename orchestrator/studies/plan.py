@@ -79,7 +79,7 @@ def check_equal(sets: dict[str, ImageSet], role: str) -> int:
         each = ", ".join(f"{name} {n:,}" for name, n in counts.items())
         raise UserError(
             f"the sets must have equally many {role} images, but have {each}; import each with the same "
-            f"--split (python experiments/prepare_data.py)"
+            f"--split (upsweep prepare)"
         )
     return low
 

@@ -1,6 +1,7 @@
 """The hours of one sweep: sizes are fitted at its start and before each stage, from measured times."""
 
 import json
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import mean
@@ -54,7 +55,8 @@ class SweepClock:
     """Settings of the recipe's run."""
     planned: frozenset[str]
     """Settings that may be set here: the others were given."""
-    recipe: str
+    alone: str
+    """The command that trains one network of this recipe on these images."""
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     """Stage -> the sizes that were fitted before it."""
     closed: bool = False
@@ -103,9 +105,10 @@ class SweepClock:
         work: Work,
         run: dict[str, Any],
     ) -> "SweepClock":
-        """Return a clock with the request's hours, recipe and settings that were not given."""
-        planned, recipe = frozenset(request.planned.split()), request.config.recipe
-        return cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned, recipe)
+        """Return a clock with the request's hours, command of one training, and settings not given."""
+        planned, config = frozenset(request.planned.split()), request.config
+        alone = f"upsweep train --recipe {config.recipe} --data.train {shlex.quote(config.data.train)}"
+        return cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned, alone)
 
     @property
     def seconds_left(self) -> float:
@@ -145,7 +148,7 @@ class SweepClock:
                 fixed["trials"] = latest.trials
             sizes = self.fitted(stage, fixed)
             if sizes != latest:
-                progress.say(f"{self._left()}: {_in_words(stage, sizes)}")
+                progress.say(f"{self._left()}: {hours.in_words(stage, sizes)}")
             latest = sizes
         self.apply(plan, latest)
         progress.plan = plan.stages()
@@ -202,8 +205,9 @@ class SweepClock:
             f"then minutes of {parts}; fitted again before each stage"
         ]
         if (short := sum(stages.values()) - self.seconds_left) > 0:
-            enough = self.hours + short / 3600
-            lines.append(f"short    even the least sweep takes about {short_number(enough, 2)} h here")
+            enough = short_number(self.hours + short / 3600, 2)
+            lines.append(f"short    even the least sweep takes about {enough} h here: this one will end late")
+            return lines
         twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
         lines += hours.describe(sizes, twice, self.hours)
         if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps):
@@ -211,8 +215,8 @@ class SweepClock:
             lines.append(
                 f"one      with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps "
                 f"here, and below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than "
-                f"from the choice of its design; train.py --recipe {self.recipe} --run.psnr-steps {psnr} "
-                f"--run.gan-steps {gan} takes as long"
+                f"from the choice of its design; as long takes: {self.alone} --run.psnr-steps {psnr} "
+                f"--run.gan-steps {gan}"
             )
         return lines
 
@@ -285,15 +289,6 @@ def _sizes(r: Request) -> Sizes:
 def _option(size: str) -> str:
     """Return the name of the setting that holds a size."""
     return f"run.{size}" if size.endswith("_steps") else size
-
-
-def _in_words(stage: str, sizes: Sizes) -> str:
-    confirm = f"{sizes.confirm_top} x {sizes.confirm_seeds} seeds confirmed"
-    words = [f"{sizes.repeat_top} designs repeated"] if stage != "confirm" else []
-    words = (
-        [f"{sizes.trials} designs of {sizes.gan_steps:,} GAN steps", *words] if stage == "screen" else words
-    )
-    return "; ".join([*words, confirm])
 
 
 def _keeper(storage: Storage, name: str) -> Callable[[str], Any]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
+from datasets.text import count
+
 COUNTS = ("trials", "repeat_top", "confirm_top", "confirm_seeds")
 """Options of a sweep that hours decide, as far as they are not given."""
 HOURS_DECIDE = (
@@ -217,11 +219,20 @@ def describe(sizes: Sizes, twice: Sizes, hours: float) -> list[str]:
     """Return what the hours give and what twice as many would, for the plan and the end of a sweep."""
 
     def said(s: Sizes) -> str:
-        return f"{s.trials} designs of {s.psnr_steps:,} PSNR and {s.gan_steps:,} GAN steps"
+        return f"{count(s.trials, 'design')} of {s.psnr_steps:,} PSNR and {s.gan_steps:,} GAN steps"
 
     return [
-        f"double   {2 * hours:g} h would give {said(twice)} in place of {said(sizes)}; by a model (normal "
-        f"designs, reliability {RELIABILITY:g} of one run) the pick's lead over an average design would be "
-        f"{lead(twice):.2f} in place of {lead(sizes):.2f} standard deviations of designs, to which longer "
-        f"phases add what no model here knows"
+        f"double   {2 * hours:g} h would give {said(twice)} instead of {said(sizes)}; by a model (normal "
+        f"designs, reliability {RELIABILITY:g} of one run) the pick would be {lead(twice):.2f} instead of "
+        f"{lead(sizes):.2f} standard deviations above an average design; longer training adds to that"
     ]
+
+
+def in_words(stage: str, sizes: Sizes) -> str:
+    """Return the sizes from `stage` on, as refitted before it."""
+    words = [f"{count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')} confirmed"]
+    if stage != "confirm":
+        words.insert(0, f"{count(sizes.repeat_top, 'design')} repeated")
+    if stage == "screen":
+        words.insert(0, f"{count(sizes.trials, 'design')} of {sizes.gan_steps:,} GAN steps")
+    return "; ".join(words)

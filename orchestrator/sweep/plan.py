@@ -10,6 +10,7 @@ from datasets.errors import UserError
 from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
 from datasets.splits import DECIDABLE, least_for_gate
+from datasets.text import count
 from orchestrator.console import StagePlan
 from orchestrator.results import sweep_folder
 from orchestrator.schedulers.rungs import generations, rungs
@@ -174,10 +175,9 @@ class SweepPlan:
             f"repeat   the best {r.repeat_top} under another seed, then the best {half} twice more"
             if r.repeat_top
             else "repeat   none",
-            f"confirm  {r.confirm_top} design{'s' * (r.confirm_top != 1)} x {r.confirm_seeds} "
-            f"seed{'s' * (r.confirm_seeds != 1)}, "
+            f"confirm  {count(r.confirm_top, 'design')} x {count(r.confirm_seeds, 'seed')}, "
             f"{self._confirm_warm_in_words()}",
-            f"test     {networks} network{'s' * (networks != 1)} on {len(self.images['test'])} images "
+            f"test     {count(networks, 'network')} on {count(len(self.images['test']), 'image')} "
             "that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
             + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
@@ -189,20 +189,20 @@ class SweepPlan:
         runs = self.confirm_warm_runs
         if not runs:
             return "without PSNR phases of their own"
-        return f"with at most {runs} PSNR phases of their own, a longer one for comparison included"
+        return f"with at most {count(runs, 'PSNR phase')} of their own, a longer one for comparison included"
 
     def _images_in_words(self) -> list[str]:
         """Return a line per data set whose import left files out, or left no image for the gate."""
         lines = []
         for manifest in {str(i.location): i.manifest for i in self.images.values()}.values():
             others = set(manifest.notes.get("passed_over", {}).values())
-            left_out = [f"{manifest.rejected} images left out (rejected.csv)"] if manifest.rejected else []
+            left_out = (
+                [f"{count(manifest.rejected, 'image')} left out (rejected.csv)"] if manifest.rejected else []
+            )
             if words := [*(f"passed over {text}" for text in sorted(others)), *left_out]:
                 lines.append(f"images   {manifest.name}: {'; '.join(words)}")
             if "gate" in manifest.splits and not manifest.splits["gate"].count:
-                lines.append(
-                    f"gate     {manifest.name} has no image for it: promote.py needs a set with more pictures"
-                )
+                lines.append(f"gate     {manifest.name} has no image for it: a promotion needs a larger set")
         return lines + self._gate_in_words()
 
     def _gate_in_words(self) -> list[str]:
@@ -239,10 +239,10 @@ class SweepPlan:
         if r.stopping == "pbt":
             changes = ", ".join(map(str, self.generations[:-1]))
             return (
-                f"screen   {r.trials} members of {steps} GAN steps{start}; the last "
+                f"screen   {count(r.trials, 'member')} of {steps} GAN steps{start}; the last "
                 f"quarter takes over from the first at {changes}"
             )
-        said = f"screen   {r.trials} trials of up to {steps} {run.last_phase.upper()} steps{start}"
+        said = f"screen   {count(r.trials, 'trial')} of up to {steps} {run.last_phase.upper()} steps{start}"
         return said + "".join(f"; one in {self.space.reduction} goes on at step {m}" for m in self.milestones)
 
 

@@ -87,7 +87,7 @@ class Request:
     tracking_uri: str = may_change("")
     """MLflow server or database; empty: an SQLite file in --storage."""
     start: str = ""
-    """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of fetch_weights.py) whose
+    """Public weight file (*.pth, *.safetensors, https://...#sha256=HEX, or a name of upsweep weights) whose
     network every trial trains further. It decides the generator, replaces the PSNR phase, and is what to beat
     in every stage; spaces of losses and rates fit (default: finetune)."""
     start_licence: str = ""

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 
 from datasets.errors import UserError
+from datasets.text import count
 from orchestrator.results.sweep_folder import read_facts, read_stage
 from orchestrator.storage import Storage
 from orchestrator.sweep.claim import is_running
@@ -39,9 +40,9 @@ def status(storage: Storage, name: str) -> list[str]:
             lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}")
         else:
             begun = sum(t.startswith(f"{stage}-") for t in storage.listing(f"{name}/trials"))
-            lines.append(f"  {stage:<8} {f'{begun} trials begun' if begun else 'not begun'}")
+            lines.append(f"  {stage:<8} {count(begun, 'trial') + ' ' if begun else 'not '}begun")
     if state == "running":
-        lines.append(f"  to stop it: python experiments/sweep.py --stop {name}{storage_option(storage)}")
+        lines.append(f"  to stop it: upsweep sweep --stop {name}{storage_option(storage)}")
     elif state == "finished":
         lines += results(facts, storage)
     else:

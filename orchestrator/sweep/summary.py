@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.text import format_duration
+from datasets.text import count, format_duration
 from orchestrator.results.sweep_folder import tracking_uri
 from orchestrator.storage import Storage
 
@@ -20,7 +20,7 @@ def storage_option(storage: Storage) -> str:
 
 def resume_command(storage: Storage, name: str) -> str:
     """Return the command that resumes a sweep."""
-    return f"python experiments/sweep.py --resume {name}{storage_option(storage)}"
+    return f"upsweep sweep --resume {name}{storage_option(storage)}"
 
 
 def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
@@ -61,17 +61,18 @@ def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         f"report:  {storage.root}/{name}/report.html",
         f"MLflow:  {uri + runs if uri.startswith('http') else started}",
     ]
-    promote = f"promote: python experiments/promote.py {name}{storage_option(storage)}"
+    promote = f"promote: upsweep promote {name}{storage_option(storage)}"
     return [*lines, promote] if facts["pick"] else lines
 
 
 def nothing_confirmed(facts: Mapping[str, Any], storage: Storage) -> str:
     """Return the sentence for a sweep of which no design was confirmed: why, and what to do."""
     name, screened = facts["name"], facts["counts"]["screen"]
-    why = facts["failures"][0] if facts["failures"] else f"{facts['counts']['diverged']} trials diverged"
+    diverged = f"{count(facts['counts']['diverged'], 'trial')} diverged"
+    why = facts["failures"][0] if facts["failures"] else diverged
     return (
-        f"no design was confirmed, so there is nothing to promote: {screened} designs were screened; {why}. "
-        f"Look at python experiments/sweep.py --status {name}{storage_option(storage)} and at the report, "
+        f"no design was confirmed, so there is nothing to promote: {count(screened, 'design')} screened; "
+        f"{why}. Look at upsweep sweep --status {name}{storage_option(storage)} and at the report, "
         f"change the settings (lower learning rates if trials diverged) and start under another --name"
     )
 
@@ -112,9 +113,11 @@ def _limits_and_failures(facts: Mapping[str, Any]) -> list[str]:
     lines = [f"trials {verdict}" for verdict in failures[:FEW]]
     if facts["budget_reached"]:
         reached, screened = facts["budget_reached"], counts["screen"]
-        lines.insert(0, f"{reached} were reached after {screened} designs; no more were drawn")
+        lines.insert(0, f"{reached} were reached after {count(screened, 'design')}; no more were drawn")
     if len(failures) > FEW:
-        lines.append(f"and {len(failures) - FEW} other reasons why trials failed; report.html names each")
+        lines.append(
+            f"and {count(len(failures) - FEW, 'other reason')} why trials failed; report.html names each"
+        )
     if counts["diverged"]:
-        lines.append(f"{counts['diverged']} trials diverged; report.html names step and term")
+        lines.append(f"{count(counts['diverged'], 'trial')} diverged; report.html names step and term")
     return lines

@@ -325,7 +325,7 @@ def test_a_trial_leaves_a_spot_machine_at_its_notice():
 def test_a_sweep_over_a_space_from_elsewhere_is_stopped_from_the_laptop():
     """The same sweep, on its second machine."""
     said = laptop("python experiments/sweep.py --stop spot")
-    assert "resume it with: python experiments/sweep.py --resume spot" in said, said
+    assert "resume it with: upsweep sweep --resume spot" in said, said
     process = RUNNING.pop("spot")
     text = ended(process)
     assert process.returncode and "stopped; resume it with" in text, text

@@ -45,5 +45,5 @@ def test_an_unknown_dataset_names_the_known_ones(work: Path) -> None:
 
 
 def test_a_catalogue_set_that_is_not_prepared_says_how(work: Path) -> None:
-    with pytest.raises(UserError, match="celeba is not prepared in .*prepare_data.py celeba --source"):
+    with pytest.raises(UserError, match="celeba is not prepared in .*upsweep prepare celeba --source"):
         open_images("celeba", "train", work_dir=work)

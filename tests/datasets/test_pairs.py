@@ -244,7 +244,7 @@ def test_settings_that_do_not_fit_pairs_are_refused(shards: Path, tmp_path: Path
         TrainLoader(images, DataConfig(crop_px=32), 2, device="cpu")
     with pytest.raises(UserError, match="data.input=grey is made from HR images"):
         TrainLoader(images, DataConfig(crop_px=32, input="grey"), 4, device="cpu")
-    with pytest.raises(UserError, match="prepare_data.py pairs --hr"):
+    with pytest.raises(UserError, match="upsweep prepare pairs --hr"):
         open_images(str(folders), "train", work_dir=tmp_path)
     with pytest.raises(UserError, match="are for pairs"):
         prepare("folder", str(folders), str(tmp_path / "out"), pairs=PairOptions(scale=2))

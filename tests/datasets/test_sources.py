@@ -62,6 +62,13 @@ def test_a_hostile_zip_member_is_rejected_with_a_reason(tmp_path: Path, case: st
         source.read(bad)
 
 
+@pytest.mark.parametrize(("name", "hint"), [("a.zip", "download it again"), ("a.png", "name the folder")])
+def test_a_file_that_is_no_zip_has_a_remedy_that_fits(tmp_path: Path, name: str, hint: str) -> None:
+    (tmp_path / name).write_bytes(PNG)
+    with pytest.raises(UserError, match=rf"is not a readable zip .*{hint}"):
+        open_source(tmp_path / name)
+
+
 ARCHIVES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is not a readable zip"),
     "html": (b"<html>Too many users have viewed this file", "it is a web page"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.text import format_duration, printable, short_number
+from datasets.text import count, format_duration, printable, short_number
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ def test_a_large_number_has_no_exponent(value, text):
     assert short_number(value) == text
     assert short_number(-value, sign="+") == f"-{text}" and short_number(value, sign="+") == f"+{text}"
     assert (short_number(15.2, 2), short_number(125.0, 2), short_number(0.125, 2)) == ("15", "125", "0.12")
+
+
+def test_one_is_singular():
+    assert (count(1, "seed"), count(2, "seed"), count(0, "trial")) == ("1 seed", "2 seeds", "0 trials")
 
 
 def test_characters_that_control_a_terminal_appear_as_escapes():

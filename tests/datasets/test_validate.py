@@ -43,7 +43,7 @@ def test_broken_images_are_left_out_with_a_reason_up_to_a_share(folder: Path, tm
     with pytest.raises(
         UserError,
         match=r"1 of 7 images were rejected \(for instance cut.png: cannot be decoded.*"
-        r"python experiments/prepare_data.py folder --max-rejected SHARE",
+        r"upsweep prepare folder --max-rejected SHARE",
     ):
         packed(folder, tmp_path / "a")
     out = packed(folder, tmp_path / "b", max_rejected=0.5)

@@ -22,7 +22,7 @@ def run(words, capsys, monkeypatch):
     ("words", "sentence"),
     [
         (["upp"], "no verb 'upp'; known: .*; did you mean 'up'?"),
-        (["status"], "no cluster was started from here: start one with python experiments/cluster.py up"),
+        (["status"], "no cluster was started from here: start one with upsweep cluster up"),
         (["up", "--file", "nowhere.yaml"], "--file nowhere.yaml does not exist; name a cluster file"),
         (["up"], "cluster.yaml still names the storage CHANGE-ME: set UPSWEEP_STORAGE in it first"),
         (

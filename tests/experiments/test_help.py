@@ -43,6 +43,16 @@ def test_a_list_names_every_entry_of_its_table(what, names, capsys, monkeypatch)
     assert all(len(line.split()) > 1 for line in said.splitlines()), "each with a sentence"
 
 
+def test_images_without_an_option_are_told_which():
+    with pytest.raises(UserError, match="'photos' has no option before it; .* --train photos"):
+        cli.parse(SweepOptions, recipes.build, ["photos", "--hours", "8"])
+
+
+def test_a_list_without_its_word_names_the_lists():
+    with pytest.raises(UserError, match="no list ''; known: architectures, metrics, .* .set --list"):
+        cli.parse(SweepOptions, recipes.build, ["--list"])
+
+
 def test_an_unknown_list_is_one_sentence():
     with pytest.raises(UserError, match="no list 'recipe'; known: .*did you mean 'recipes'"):
         help.listing("recipe")

@@ -77,7 +77,7 @@ MISTAKES = {
     "a folder without images": ("--train empty", "empty"),
     "images smaller than the crop": (
         "--train stamps",
-        "data.crop_px=32 is larger than the smallest image of stamps .*16 px.*lower data.crop_px",
+        "data.crop_px=32 is larger than the smallest image of stamps .*16 px.*set --data.crop-px 16 or less",
     ),
     "a file where the storage should be": (
         "--train photos --storage file",
@@ -201,7 +201,7 @@ def test_a_new_storage_folder_is_gone_again(place, capsys, monkeypatch):
     words = "--train photos --storage new/deep/runs --tracking-uri http://127.0.0.1:9"
     check(*here([*SMALL, *words.split()], capsys, monkeypatch), "no MLflow server answers")
     words = "--train stamps --storage new/deep/runs"
-    check(*here([*SMALL, *words.split()], capsys, monkeypatch), "lower data.crop_px")
+    check(*here([*SMALL, *words.split()], capsys, monkeypatch), "set --data.crop-px ")
     assert tree(place) == before
 
 

@@ -104,7 +104,7 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
         "ended": 1_763_700_720.0,
         "objective": {"distortion": "psnr_y", "perceptual": "swd", "delta_db": 1.5},
         "seed": 0,
-        "command": "python experiments/sweep.py",
+        "command": "upsweep sweep",
         "commit": "0123456789ab+",
         "hardware": "2 CPU cores",
         "versions": {"torch": "2.15.0", "python": "3.11"},

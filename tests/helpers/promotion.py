@@ -84,7 +84,7 @@ def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn"
         "pick_reason": "no design reached the floor",
         "tracking_uri": default_uri(storage),
         "experiment": "upsweep",
-        "command": "python experiments/sweep.py",
+        "command": "upsweep sweep",
         "commit": "abc",
         "gpu_hours": 0.5,
         "data": {"train": {"spec": "demo", "digest": "train0123", "n": 100}},

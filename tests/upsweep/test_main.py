@@ -1,5 +1,6 @@
 """The command `upsweep`: one word per script, its options, its exit codes."""
 
+import re
 import sys
 
 import pytest
@@ -29,6 +30,16 @@ def test_every_command_is_a_script_of_the_checkout():
     assert all(command.script(word).is_file() for word in command.COMMANDS)
 
 
+def test_help_and_messages_name_the_command_and_not_its_script():
+    """README teaches `upsweep`; a hint to run python experiments/... failed outside of the checkout."""
+    scripts = "|".join(command.COMMANDS.values())
+    named = re.compile(rf"python (?:\"\s*f?\")?experiments/({scripts})\.py|[:;`] ({scripts})\.py -")
+    packages = ("datasets", "trainers", "orchestrator", "experiments")
+    files = [file for package in packages for file in (ROOT / package).rglob("*.py")]
+    assert len(files) > 200
+    assert [f"{file}: {found[0]}" for file in files if (found := named.search(file.read_text()))] == []
+
+
 def test_a_typo_names_the_command_that_was_meant(monkeypatch, capsys):
     assert call(monkeypatch, "swep") == 2
     assert "no command 'swep'" in (said := capsys.readouterr().err) and "did you mean 'sweep'" in said
@@ -48,4 +59,4 @@ def test_help_names_the_command_and_fits_a_screen_or_two(monkeypatch, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert not end.value.code and lines[0].startswith("usage: upsweep sweep ")
     assert 10 <= len(lines) <= 60
-    assert any("sweep.py --train" in line for line in lines), "an example"
+    assert any("upsweep sweep --train" in line for line in lines), "an example"

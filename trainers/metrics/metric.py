@@ -54,6 +54,6 @@ class Metric:
             return ""
         return (
             f"metric {self.name} is unavailable: weights {' and '.join(missing)} not found; run "
-            f"python experiments/fetch_weights.py {self.name}, set {weights.VARIABLE} to a folder that holds "
+            f"upsweep weights {self.name}, set {weights.VARIABLE} to a folder that holds "
             "them, or choose objective.perceptual swd, which needs no weights"
         )

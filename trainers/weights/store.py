@@ -66,7 +66,7 @@ def find(name: str) -> Path:
     if path is None:
         raise UserError(
             f"the weights {name} were found in none of {[str(f) for f in folders()]}; "
-            f"run python experiments/fetch_weights.py {name}{_by_hand(name)}"
+            f"run upsweep weights {name}{_by_hand(name)}"
         )
     _check(path, path.stat().st_mtime_ns, name)
     return path
@@ -102,7 +102,7 @@ def _check(path: Path, _changed: int, name: str) -> None:
     if not row.tensors or own != row.tensors:
         raise UserError(
             f"{path} is damaged: neither its SHA-256 nor that of its tensors is the one known of {name}; "
-            f"delete it and run python experiments/fetch_weights.py {name}"
+            f"delete it and run upsweep weights {name}"
         )
 
 

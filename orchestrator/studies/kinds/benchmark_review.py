@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from datasets.errors import UserError
+from datasets.text import count
 from orchestrator.analysis.significance import NOT_ENOUGH
 from orchestrator.studies import figures
 from orchestrator.studies.claims import MECHANICS, NOT_REPRODUCED, ClaimResult, decide
@@ -68,7 +69,7 @@ def plan(
         for test in trainings[0].tests:
             open_test(test.data, request.work_dir)
     conditions = (
-        f"trained on {path}, x{scales.pop()}, {request.seeds} seeds; tested on "
+        f"trained on {path}, x{scales.pop()}, {count(request.seeds, 'seed')}; tested on "
         f"{', '.join(named)}; verdicts on {_verdict_set(list(named))}",
     )
     return Study(request.kind, tuple(trainings), conclude, conditions)

@@ -1,6 +1,7 @@
 """Grey to colour at scale 1: one network per domain, tested on it (Takano & Alaghband, 2019, sec. 5.1)."""
 
 from datasets.errors import UserError
+from datasets.text import count
 from orchestrator.analysis.intervals import hierarchical_bootstrap
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures
@@ -41,8 +42,8 @@ def plan(request: StudyRequest, dry: bool = False) -> Study:
     conditions = (
         f"recipe {config.recipe}, grey input at scale 1, {config.loss.pixel} as content, crop "
         f"{config.data.crop_px} px, {config.run.psnr_steps:,} PSNR and {config.run.gan_steps:,} GAN updates "
-        f"of {config.data.batch_size}; {request.seeds} seeds; the sets stand for faces, rooms, buildings in "
-        f"this order",
+        f"of {config.data.batch_size}; {count(request.seeds, 'seed')}; the sets stand for faces, rooms, "
+        f"buildings in this order",
     )
     return Study(KIND, tuple(trainings), conclude, conditions, request.split)
 

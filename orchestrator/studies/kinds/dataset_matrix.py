@@ -7,6 +7,7 @@ diagonal minus best off-diagonal, over seeds (Takano & Alaghband, 2019, charts 1
 from pathlib import Path
 
 from datasets.image_set import ImageSet, open_images
+from datasets.text import count
 from orchestrator.analysis.intervals import Comparison
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures
@@ -85,7 +86,7 @@ def _conditions(request: StudyRequest) -> tuple[str, ...]:
         f"{c.run.psnr_steps:,} PSNR and {c.run.gan_steps:,} GAN updates for every network",
         f"content weight {c.loss.content_weight:g} "
         f"{network if c.loss.content_weight else '(no perceptual network)'}"
-        f", adversarial weight {c.loss.adversarial_weight:g}; {request.seeds} seeds",
+        f", adversarial weight {c.loss.adversarial_weight:g}; {count(request.seeds, 'seed')}",
     )
 
 

@@ -8,6 +8,7 @@ training image, which ignores the input.
 from dataclasses import replace
 
 from datasets.errors import UserError
+from datasets.text import count
 from orchestrator.analysis.significance import BEATS, LOSES, NOT_ENOUGH, NOT_SEPARABLE, Verdict
 from orchestrator.studies import figures
 from orchestrator.studies.claims import (
@@ -62,7 +63,7 @@ def plan(request: StudyRequest, dry: bool = False) -> Study:
         f"recipe {config.recipe}: Canny on the grey image (sigma {data.canny_sigma}, thresholds "
         f"{data.canny_low} and {data.canny_high} of an image in [0, 1]), then bicubic down by k; crop "
         f"{data.crop_px} px; {config.run.psnr_steps:,} PSNR and {config.run.gan_steps:,} GAN updates of "
-        f"{data.batch_size}; {request.seeds} seeds",
+        f"{data.batch_size}; {count(request.seeds, 'seed')}",
         "converged: more PSNR than the mean training image",
     )
     return Study(KIND, tuple(trainings), conclude, conditions, request.split)

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from datasets.errors import UserError, unknown
+from datasets.text import count
 from orchestrator.studies.kinds import perception_distortion_results
 from orchestrator.studies.kinds.perception_distortion_results import GAN, PSNR, Alphas, read_trials
 from orchestrator.studies.plan import Study, first_set, named_sets, on_set, prepared
@@ -77,7 +78,7 @@ def _conditions(request: StudyRequest, alpha_on: str, name: str) -> tuple[str, .
     source = "the ESRGAN paper's sense" if alpha_on == "gan" else "the implementation report's sense"
     conditions: tuple[str, ...] = (
         f"recipe {c.recipe}: {c.run.psnr_steps:,} PSNR and {c.run.gan_steps:,} GAN updates, measured on "
-        f"{name}; {request.seeds} seeds",
+        f"{name}; {count(request.seeds, 'seed')}",
         f"alpha is on the {alpha_on.upper()} network ({source}); batch norm measured anew on training images",
     )
     if perceptual() == "swd":

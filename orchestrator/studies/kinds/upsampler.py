@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import torch
 
+from datasets.text import count
 from orchestrator.studies.kinds import upsampler_results
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
 from orchestrator.studies.plan import Study, first_set, on_set, prepared
@@ -128,7 +129,8 @@ def _conditions(request: StudyRequest, sensitivity: bool) -> tuple[str, ...]:
     return (
         f"recipe {c.recipe}: crop {c.data.crop_px} px x{c.generator.scale}, {c.generator.num_blocks} blocks "
         f"x {c.generator.channels}, batch {c.data.batch_size}, five epochs are {c.run.gan_steps:,} updates, "
-        f"lr {c.optim.lr_g:g}, adversarial weight {c.loss.adversarial_weight:g}; {request.seeds} seeds",
+        f"lr {c.optim.lr_g:g}, adversarial weight {c.loss.adversarial_weight:g}; "
+        f"{count(request.seeds, 'seed')}",
         f"VGG is {c.loss.content_network} {c.loss.content_layer}, weights {c.loss.content_weights}, factor "
         f"{c.loss.content_scale:.4f}"
         + ("; a row on random features shows mechanics only" if c.loss.content_weights == "random" else ""),

@@ -141,7 +141,7 @@ def test_stop_ends_the_running_job_of_that_sweep_and_no_other(monkeypatch):
     monkeypatch.setattr(jobs, "list_jobs", lambda head, sweep: [j for j in listed if j.sweep == sweep])
     monkeypatch.setattr(jobs, "job_client", lambda head: nullcontext(client))
     text = jobs.stop(head_of_own_machines(), "faces")
-    assert text == "sweep 'faces' stopped; resume it with: python experiments/sweep.py --resume faces"
+    assert text == "sweep 'faces' stopped; resume it with: upsweep sweep --resume faces"
     assert client.stopped == ["b"]
     with pytest.raises(UserError, match="no sweep 'rooms' runs on cluster 'mine'"):
         jobs.stop(head_of_own_machines(), "rooms")

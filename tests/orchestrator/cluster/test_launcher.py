@@ -125,7 +125,7 @@ def test_nodes_are_those_that_the_dashboard_counts_as_alive(monkeypatch):
     try:
         assert [row["node_id"] for row in launcher.alive_nodes(FakeHead(CLUSTER))] == ["a"]
         monkeypatch.setattr(FakeHead, "info", HeadInfo("another", "", {}, CONFIG))
-        with pytest.raises(UserError, match=r"refuses the token .*401.*restart Ray with python"):
+        with pytest.raises(UserError, match=r"refuses the token .*401.*restart Ray with upsweep"):
             launcher.alive_nodes(FakeHead(CLUSTER))
     finally:
         server.shutdown()
@@ -141,7 +141,7 @@ def test_status_lists_nodes_storage_mlflow_and_running_sweeps(head, monkeypatch)
         "cluster 'mine' (local), head 192.0.2.1",
         "nodes    2 nodes, 1 GPUs, 4 CPU cores now; at most 3 nodes",
         "storage  /shared",
-        "MLflow   http://10.0.0.1:5000 (python experiments/cluster.py ui)",
+        "MLflow   http://10.0.0.1:5000 (upsweep cluster ui)",
         "runs     faces (a)",
     ]
 

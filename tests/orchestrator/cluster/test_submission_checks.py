@@ -20,7 +20,7 @@ def test_images_of_this_machine_are_refused_with_the_command_that_uploads_them(t
     with pytest.raises(UserError) as error:
         submission_checks.check_data({"train": "./my photos; $(x)"}, lambda path: False, "s3://b/upsweep")
     words = shlex.split(str(error.value).partition("upload it with ")[2])
-    assert words[:5] == ["python", "experiments/prepare_data.py", "folder", "--source", "./my photos; $(x)"]
+    assert words[:5] == ["upsweep", "prepare", "folder", "--source", "./my photos; $(x)"]
     submission_checks.check_data(
         {"train": folder}, lambda path: True, "s3://b/upsweep"
     )  # a folder that all share

@@ -18,7 +18,7 @@ def test_a_decision_has_a_headline_and_a_line_for_each_check():
     assert describe_outcome(outcome(GOOD)).splitlines() == [
         "upsweep-demo v2: promoted to champion",
         "  ok   40 gate images",
-        "upscale: python experiments/upscale.py PICTURE --model models:/upsweep-demo@champion",
+        "upscale: upsweep upscale PICTURE --model models:/upsweep-demo@champion",
     ]
     assert describe_outcome(outcome(GOOD, BAD)).splitlines() == [
         "upsweep-demo v2: refused by the gate",

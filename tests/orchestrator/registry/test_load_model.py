@@ -111,7 +111,10 @@ def test_a_model_that_does_not_exist_is_named(store):
 
 
 def test_a_store_that_does_not_exist_is_named_and_not_created(tmp_path, capfd):
-    with pytest.raises(UserError, match="no store at .*none.db; name another one with --tracking-uri"):
+    with pytest.raises(
+        UserError,
+        match="no store at .*none.db; run upsweep sweep .*, name .*--tracking-uri",
+    ):
         load_generator("models:/upsweep-demo@champion", f"sqlite:///{tmp_path / 'none.db'}")
     assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
 

@@ -18,7 +18,7 @@ from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, overr
 from trainers.evaluate import Evaluation
 
 CONFIG = TrainConfig(objective=ObjectiveConfig(perceptual="swd"))
-SWEEP = {"name": "demo", "recipe": "demo", "command": "python experiments/sweep.py", "commit": "abc"}
+SWEEP = {"name": "demo", "recipe": "demo", "command": "upsweep sweep", "commit": "abc"}
 SWEEP |= {"gpu_hours": 0.5, "data": {"train": {"spec": "demo", "n": 100, "digest": "0123"}}}
 ROW = {"design": "b1 bn", "trial_id": "confirm-1", "seed": 3, "steps": 10, "max_steps": 20}
 ROW |= {"values": {"generator.num_blocks": 1}}

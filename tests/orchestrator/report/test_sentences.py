@@ -11,7 +11,6 @@ from orchestrator.report.page import render_unfinished
 from orchestrator.report.sentences import (
     against_sentinels,
     checkpoint_choice,
-    count,
     duration,
     headline,
     how_sure,
@@ -94,10 +93,6 @@ def test_architectures_that_a_limit_of_latency_left_out_are_named(tmp_path):
     sweep["request"]["config"]["objective.max_ms"] = 0.0
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
     assert too_slow(read(tmp_path)) == ""
-
-
-def test_one_is_singular():
-    assert (count(1, "seed"), count(2, "seed"), count(0, "trial")) == ("1 seed", "2 seeds", "0 trials")
 
 
 def test_a_shipped_checkpoint_that_is_not_the_last_one_is_named(tmp_path):

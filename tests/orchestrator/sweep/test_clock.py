@@ -83,9 +83,10 @@ def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(mad
     assert lines[0].startswith("hours    0.2 h: 0.5 of 12 minutes are over; then minutes of warm ")
     assert lines[1].startswith("double   0.4 h would give ") and "by a model (normal designs" in lines[1]
     assert lines[2].startswith("one      with this time, train one network: ")
+    assert "upsweep train --recipe photos_small --data.train " in lines[2], "a command that runs as it is"
     assert not any(line.startswith(("one ", "short ")) for line in made(hours=5.0)[1].describe())
-    short = made(hours=0.01)[1].describe()[1]
-    assert short.startswith("short    even the least sweep takes about 0.0")
+    _, short, *more = made(hours=0.01)[1].describe()
+    assert short.startswith("short    even the least sweep takes about 0.0") and not more
 
 
 def test_what_is_given_wins(made):

@@ -88,7 +88,7 @@ def test_it_says_where_it_runs_what_it_plans_and_what_comes_next(finished):
     assert "warm     1 PSNR run of 60 steps" in said
     assert "pick: " in said
     assert f"report:  {finished.storage}/tiny/report.html" in said
-    assert f"promote: python experiments/promote.py tiny --storage {finished.storage}" in said
+    assert f"promote: upsweep promote tiny --storage {finished.storage}" in said
     assert (finished.storage / "tiny" / "report.html").stat().st_size > 10_000
 
 
@@ -341,10 +341,7 @@ def test_a_stop_is_in_good_order_and_says_how_to_go_on(place, number, code):
     assert driver.wait(timeout=120) == code
     said = (place.folder / "log.txt").read_text()
     assert "Traceback" not in said
-    assert (
-        f"stopped; resume it with: python experiments/sweep.py --resume tiny --storage {place.storage}"
-        in said
-    )
+    assert f"stopped; resume it with: upsweep sweep --resume tiny --storage {place.storage}" in said
     assert place.facts("tiny")["status"] == "interrupted"
     assert ("KILLED",) in place.ask("select status from runs")
 
@@ -410,7 +407,7 @@ def test_another_shell_stops_a_sweep_of_a_users_own_space_and_it_goes_on_without
     assert "tiny: running" in place.run("sweep.py", "--status", "tiny").stdout
     stopped = place.run("sweep.py", "--stop", "tiny")
     assert stopped.returncode == 0, stopped.stderr
-    assert stopped.stdout.startswith("stopped; resume it with: python experiments/sweep.py --resume tiny")
+    assert stopped.stdout.startswith("stopped; resume it with: upsweep sweep --resume tiny")
     assert driver.wait(timeout=60) == 130
     assert "Traceback" not in (place.folder / "log.txt").read_text()
     assert "tiny: interrupted" in place.run("sweep.py", "--status", "tiny").stdout

@@ -59,7 +59,7 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
     assert lines[1] == "  warm     done: nothing to do"
     assert lines[2] == "  screen   done: 2 screened out, 1 screened to the end, 1 diverged"
     assert lines[3] == "  repeat   not begun"
-    assert lines[4] == "  confirm  1 trials begun" and lines[5] == "  test     not begun"
+    assert lines[4] == "  confirm  1 trial begun" and lines[5] == "  test     not begun"
 
 
 def test_a_finished_sweep_names_its_pick_its_report_and_the_next_command(storage):
@@ -68,15 +68,13 @@ def test_a_finished_sweep_names_its_pick_its_report_and_the_next_command(storage
     storage.write_text("s/sweep.json", json.dumps(facts))
     last = status.status(storage, "s")[6:]
     assert last[0] == "  pick: b4 bn (best of 2)"
-    assert last[1].endswith("s/report.html") and "experiments/promote.py s" in last[-1]
+    assert last[1].endswith("s/report.html") and "upsweep promote s" in last[-1]
 
 
 def test_a_sweep_that_stopped_names_the_command_that_resumes_it(storage, monkeypatch):
     beats(storage)
     monkeypatch.setattr(status, "request_stop", lambda storage, name: True)
-    assert status.stop(storage, "s").startswith(
-        "stopped; resume it with: python experiments/sweep.py --resume s"
-    )
+    assert status.stop(storage, "s").startswith("stopped; resume it with: upsweep sweep --resume s")
     monkeypatch.setattr(status, "request_stop", lambda storage, name: False)
     with pytest.raises(UserError, match="was asked to stop and still runs; see --status s"):
         status.stop(storage, "s")

@@ -56,7 +56,7 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     assert lines[-3:] == [
         f"report:  {tmp_path}/faces/report.html",
         "MLflow:  make ui   (or: mlflow ui --backend-store-uri sqlite:////x/mlflow.db)",
-        f"promote: python experiments/promote.py faces --storage {tmp_path}",
+        f"promote: upsweep promote faces --storage {tmp_path}",
     ]
 
 
@@ -88,13 +88,13 @@ def test_costs_limits_failures_and_divergences_are_lines_of_their_own(tmp_path):
 def test_a_storage_that_is_not_the_usual_one_is_part_of_the_command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert storage_option(Storage("./runs")) == ""
-    assert resume_command(Storage("./runs"), "x") == "python experiments/sweep.py --resume x"
+    assert resume_command(Storage("./runs"), "x") == "upsweep sweep --resume x"
     assert resume_command(Storage("other"), "x").endswith(f"--resume x --storage {tmp_path}/other")
 
 
 def test_printed_commands_can_be_pasted_whatever_the_storage_is_called(tmp_path):
     storage = Storage(str(tmp_path / "my runs; $(x)"))
     words = shlex.split(resume_command(storage, "faces"))
-    assert words == ["python", "experiments/sweep.py", "--resume", "faces", "--storage", storage.root]
+    assert words == ["upsweep", "sweep", "--resume", "faces", "--storage", storage.root]
     last = format_summary(FACTS | {"tracking_uri": ""}, storage)[-2:]
     assert shlex.split(last[1])[-1] == storage.root and f"'sqlite:///{storage.root}/mlflow.db'" in last[0]

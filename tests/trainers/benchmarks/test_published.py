@@ -36,7 +36,7 @@ def test_a_block_holds_the_numbers_of_its_source_at_one_scale():
 def test_a_published_network_has_its_published_numbers(tmp_path, name, weights):
     """Set5 with its shipped inputs: PSNR to 0.01 dB and SSIM to 0.0001, read from the file of a package."""
     if not (DATA / "Set5").is_dir() or store.present(weights) is None:
-        pytest.skip(f"needs {DATA / 'Set5'} and python experiments/fetch_weights.py {weights}")
+        pytest.skip(f"needs {DATA / 'Set5'} and upsweep weights {weights}")
     config, state = import_generator(store.find(weights))
     network = build_generator(config).eval()
     network.load_state_dict(state)

@@ -47,7 +47,7 @@ def test_branches_for_training_do_not_reach_the_file(tmp_path):
 @pytest.mark.slow
 def test_the_published_span_is_read_back_within_rounding(tmp_path):
     if store.present("span_x4") is None:
-        pytest.skip("no weights span_x4: run python experiments/fetch_weights.py span_x4")
+        pytest.skip("no weights span_x4: run upsweep weights span_x4")
     config, weights = import_generator(store.find("span_x4"))
     net = build_generator(config).eval()
     net.load_state_dict(weights)

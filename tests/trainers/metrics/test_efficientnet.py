@@ -28,7 +28,7 @@ def test_the_odd_pixel_of_the_padding_is_at_the_right_and_the_bottom():
 
 
 @pytest.mark.skipif(
-    bool(weights.missing(["efficientnet_lite0"])), reason="run fetch_weights.py efficientnet_lite0"
+    bool(weights.missing(["efficientnet_lite0"])), reason="run upsweep weights efficientnet_lite0"
 )
 def test_published_weights_know_a_cat_and_an_espresso():
     network = extractors.load_extractor("efficientnet", torch.device("cpu"))

@@ -53,5 +53,5 @@ def test_a_file_with_another_hash_is_refused(tmp_path, monkeypatch):
     pytest.importorskip("torch_fidelity", reason="needs the metrics extra")
     (tmp_path / WEIGHTS["inception"].file).write_bytes(b"other weights")
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(UserError, match=r"is damaged: .*fetch_weights.py inception"):
+    with pytest.raises(UserError, match=r"is damaged: .*upsweep weights inception"):
         extractors.Inception()

@@ -73,7 +73,7 @@ def test_niqe_of_the_reference_image_is_matlabs(monkeypatch):
 @pytest.mark.parametrize(("row", "weights"), [("SPAN", "span_x4"), ("DAT-light", "dat_light_x4")])
 def test_published_networks_have_their_published_numbers(row, weights):
     if store.present(weights) is None:
-        pytest.skip(f"no weights {weights}: run python experiments/fetch_weights.py {weights}")
+        pytest.skip(f"no weights {weights}: run upsweep weights {weights}")
     network = load_model(weights, "")[0]
     metrics = ("psnr_y_float", "ssim_y_float")
     pairs = open_test_set(f"Set5={DATA / 'Set5'}", 4, "matlab", DATA).pairs

@@ -84,7 +84,7 @@ PUBLISHED = {"lpips_alex": 0.3398, "lpips_vgg": 0.2798, "dists": 0.2119}
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_bicubic_on_set5_has_the_published_value(name):
     if not _real(name):
-        pytest.skip(f"no weights; run python experiments/fetch_weights.py {name}")
+        pytest.skip(f"no weights; run upsweep weights {name}")
     sr, hr = [], []
     for path in sorted((DATA / "Set5/x4/HR").iterdir()):
         with Image.open(path) as real, Image.open(DATA / "Set5/x4/LR" / path.name) as small:

@@ -75,7 +75,7 @@ def test_one_changed_byte_is_damage(folder, stored):
     data = path.read_bytes()
     place = data.index(FEATURES["features.0.weight"].numpy().tobytes()) + 40
     path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-    with pytest.raises(UserError, match=r"is damaged: .*delete it and run python experiments/fetch_weights"):
+    with pytest.raises(UserError, match=r"is damaged: .*delete it and run upsweep weights"):
         weights.load("vgg16")
 
 
@@ -88,7 +88,7 @@ def test_a_cut_file_is_damage(folder):
 
 def test_missing_weights_are_an_error_with_the_command_and_the_publisher(folder):
     with pytest.raises(
-        UserError, match=r"fetch_weights.py vgg19, or fetch https://download.pytorch.org/.*UPS"
+        UserError, match=r"upsweep weights vgg19, or fetch https://download.pytorch.org/.*UPS"
     ):
         weights.load("vgg19")
     with pytest.raises(UserError, match="no weights 'vgg1'.*did you mean 'vgg1"):
