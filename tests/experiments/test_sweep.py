@@ -239,7 +239,7 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
     assert said[0].startswith("taken: died, began 19"), "nobody beats"
     assert said[1].split() == "warm done: 2 warm start trained, 1 diverged".split()
     assert [line.split(None, 1) for line in said[2:6]] == [
-        ["screen", "1 trials begun"],
+        ["screen", "1 trial begun"],
         ["repeat", "not begun"],
         ["confirm", "not begun"],
         ["test", "not begun"],

@@ -37,7 +37,7 @@ def test_a_command_returns_its_output_or_raises_with_its_error(laptop, monkeypat
 )
 def test_a_head_that_does_not_answer_is_an_error_that_names_local(laptop, monkeypatch, script, reason):
     fake_command(laptop, monkeypatch, "ssh", f'exec sh -c "{script}"')
-    message = f"its head 192.0.2.1 does not answer .*{reason}.*upsweep cluster up, or use --local to run here$"
+    message = f"its head 192.0.2.1 does not answer .*{reason}.*upsweep cluster up, or use --local to run here"
     with pytest.raises(UserError, match=message):
         head_of_own_machines().run("true", limit_s=0.4 if "sleep" in script else 30)
 
