@@ -6,6 +6,7 @@ not know, is read here. Reading a file runs no code from it.
 
 import inspect
 import json
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,11 @@ def _read(path: Path) -> dict[str, Tensor]:
             if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
         )
+    except pickle.UnpicklingError:  # torch's own sentences advise to run what is in the file
+        raise UserError(
+            f"'{path}' cannot be read as a weight file: it is damaged, or holds more than tensors, and "
+            f"reading that would run code of the file; ask its author for .safetensors"
+        ) from None
     except Exception as error:  # torch and safetensors raise many types
         raise UserError(f"'{path}' cannot be read as a weight file: {_first_line(error)}") from None
     for key in ("params_ema", "params"):
