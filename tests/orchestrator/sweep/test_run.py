@@ -271,7 +271,7 @@ def test_own_network_loss_and_metric_are_killed_resumed_promoted_and_used_withou
 
 @pytest.mark.slow
 def test_own_code_that_only_workers_cannot_import_is_one_sentence_before_anything_is_trained(place):
-    broken = "import os\nif 'RAY_RAYLET_PID' in os.environ: import absent_here\n"
+    broken = "import os\nif {'RAY_RAYLET_PID', 'RAY_JOB_ID'} & os.environ.keys(): import absent_here\n"
     own_code.write(place.folder, broken + own_code.CODE)
     words = ("--name", "tiny", *TINY, "--generator.kind", "mine.py:Net", "--generator.norm", "batch")
     done = place.run("sweep.py", *words)
