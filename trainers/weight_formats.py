@@ -58,6 +58,16 @@ ESRGAN_OLD = RRDBLayout(
 """The names of ESRGAN's first files, which spandrel gives to every RRDB."""
 
 
+_NEEDS = {"kind": "rrdb", "upsampler": "nearest_conv", "norm": "none", "global_skip": "none", "growth": 32}
+"""Settings of the RRDB networks that other tools know."""
+
+
+def has_public_names(config: GeneratorConfig) -> bool:
+    """Return True if spandrel knows the architecture, so that `public_weights` can name its tensors."""
+    plain = all(getattr(config, field) == value for field, value in _NEEDS.items())
+    return GENERATORS[config.kind].public or (plain and config.scale & (config.scale - 1) == 0)
+
+
 def public_weights(generator: nn.Module, config: GeneratorConfig) -> dict[str, Tensor]:
     """Return the weights of `generator` in the names of its public architecture, which spandrel reads.
 
@@ -71,8 +81,7 @@ def public_weights(generator: nn.Module, config: GeneratorConfig) -> dict[str, T
 
 
 def _basicsr_names(config: GeneratorConfig) -> Names:
-    wanted = {"kind": "rrdb", "upsampler": "nearest_conv", "norm": "none", "global_skip": "none"}
-    for field, value in wanted.items():
+    for field, value in _NEEDS.items():
         if getattr(config, field) != value:
             raise UserError(
                 f"BasicSR's names need generator.{field} {value}, but got {getattr(config, field)}"

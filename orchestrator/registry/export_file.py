@@ -20,7 +20,7 @@ from trainers.config.generators import GENERATORS
 from trainers.device import pick_device
 from trainers.inference.onnx_files import FIXED_SIZE, OnnxNetwork, write_onnx
 from trainers.metrics import format_metric
-from trainers.weight_formats import public_weights
+from trainers.weight_formats import has_public_names, public_weights
 from trainers.weight_import import ENDINGS, import_generator
 
 
@@ -28,19 +28,11 @@ def possible_exports(config: GeneratorConfig) -> str:
     """Return a sentence: the files that `upsweep promote --export` can write of a network."""
     free = GENERATORS[config.kind].free_sizes
     onnx = ".onnx (any size)" if free else f".onnx (inputs of {FIXED_SIZE[2]}x{FIXED_SIZE[3]} only)"
-    if _is_public(config):
+    if has_public_names(config):
         return (
             f"exports: {onnx}, and .safetensors or .pth in the names of {config.kind}, which spandrel reads"
         )
     return f"exports: {onnx}; its weights open here only, because no public tool knows the architecture"
-
-
-def _is_public(config: GeneratorConfig) -> bool:
-    plain = config.upsampler == "nearest_conv" and config.global_skip == "none"
-    power = config.scale & (config.scale - 1) == 0
-    return GENERATORS[config.kind].public or (
-        config.kind == "rrdb" and config.growth == 32 and plain and power
-    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +74,7 @@ def write_export(export: Export, generator: nn.Module, config: TrainConfig, work
 
 
 def _write_weights(export: Export, generator: nn.Module, config: TrainConfig) -> tuple[nn.Module, str]:
-    public = _is_public(config.generator)
+    public = has_public_names(config.generator)
     if not public and export.path.suffix == ".pth":
         raise UserError(
             f"no public tool knows {config.generator.kind} with these settings, so .pth would open nowhere: "
