@@ -58,6 +58,10 @@ def main() -> int:
     if os.environ.get("RANK", "0") != "0":
         return 0
     print(f"best checkpoint: {best}")
+    if config.run.psnr_steps and config.run.gan_steps and best.name.isdigit() and not int(best.name):
+        goal = config.objective
+        near = f"a {goal.distortion} near its own"
+        print(f"that is the warm start: no GAN step had a better {goal.perceptual} at {near}")
     model = shlex.quote(str(best))
     print(f"use it:          upsweep upscale IMAGE --model {model} --out upscaled")
     return 0

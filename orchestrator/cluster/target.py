@@ -4,7 +4,6 @@ Never `address="auto"`, which joins another process's private Ray and dies with 
 """
 
 import itertools
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,10 +123,8 @@ def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bo
     if data and has_gpus():
         return real, f"recipe srgan_8 over space full on {data}/celeba"
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
-    return (
-        [],
-        f"this is only the demo ({missing}); the real one: upsweep sweep {shlex.join(real)}",
-    )
+    own = "upsweep sweep --train path/to/photos --name mine --hours 8"
+    return [], f"this is only the demo ({missing}); with photographs of your own: {own}"
 
 
 def _own_images(words: list[str]) -> str:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 HASH = "upsweep.sha256."
 """Prefix of a version's tags: the SHA-256 of each file in extra_files/."""
+REMEDY = (
+    "register one by upsweep promote after a sweep, name another store with --tracking-uri, or name the "
+    "folder of a sweep or run with --model"
+)
+"""What to do about an address that leads to no model."""
 
 
 def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
@@ -78,16 +83,13 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     if missing := missing_store(uri):
-        raise UserError(
-            f"no model at {model_uri}: there is no store at {missing}; run upsweep sweep and upsweep "
-            f"promote first, name another store with --tracking-uri, or a folder of a sweep with --model"
-        )
+        raise UserError(f"no model at {model_uri}: there is no store at {missing}; {REMEDY}")
     try:
         client = open_client(uri)
         version = _version_of(client, model_uri)
         folder = _download(client, str(version.source))
     except (MlflowException, OSError) as error:
-        raise UserError(f"no model at {model_uri} in {uri}: {error}") from None
+        raise UserError(f"no model at {model_uri} in {uri} ({error}); {REMEDY}") from None
     hashes = {k.removeprefix(HASH): v for k, v in version.tags.items() if k.startswith(HASH)}
     for name in ("config.json", "generator.safetensors"):
         # a version that was registered by other means has no hashes

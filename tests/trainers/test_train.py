@@ -70,6 +70,7 @@ def test_a_run_ends_with_its_best_checkpoint_and_says_how_to_use_it(
     assert said.startswith("bicubic       psnr_y") and "ssim_y" in said
     assert "gan       6/6" in said and "upsweep upscale IMAGE --model" in said
     best = Path(said.split("best checkpoint: ")[1].split("\n")[0])
+    assert ("that is the warm start: no GAN step" in said) == (best.name == "00000000")
     generator, config = checkpoint.load_generator(best)
     assert config.recipe == "demo" and best.parent == out / "candidates"
     assert json.loads((out / "config.json").read_text()) == flatten(config)

@@ -10,7 +10,7 @@ import sys
 from datasets.errors import UserError
 from trainers.weights.sources import fetch
 from trainers.weights.store import VARIABLE, present, weights_of
-from trainers.weights.table import NEEDS, WEIGHTS
+from trainers.weights.table import LOSSES, NEEDS, WEIGHTS
 
 
 def listing() -> str:
@@ -18,7 +18,8 @@ def listing() -> str:
     lines = []
     for name, row in WEIGHTS.items():
         package = f"package {row.package.project} ({row.package.archive})" if row.package else ""
-        uses = ", ".join(metric for metric, needed in NEEDS.items() if name in needed)
+        of_losses = [f"loss.content_network={name}"] if name in LOSSES else []
+        uses = ", ".join(of_losses + [metric for metric, needed in NEEDS.items() if name in needed])
         lines += [
             f"{name}: {row.network}",
             f"    {present(name) or 'not on this machine'}",

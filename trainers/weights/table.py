@@ -71,6 +71,8 @@ NEEDS = {
     "kd_efficientnet": ("efficientnet_lite0",),
 }
 """Metric -> the weights that it needs."""
+LOSSES = ("vgg16", "vgg19")
+"""Weights that a content loss needs; by default it is vgg19's."""
 
 WEIGHTS: dict[str, Weights] = {
     "alexnet": Weights(

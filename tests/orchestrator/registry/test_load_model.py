@@ -106,14 +106,14 @@ def test_an_alias_that_nothing_carries_is_one_sentence(store, tmp_path):
 
 
 def test_a_model_that_does_not_exist_is_named(store):
-    with pytest.raises(UserError, match="no model at models:/upsweep-none@champion"):
+    with pytest.raises(UserError, match="no model at models:/upsweep-none@champion .*upsweep promote"):
         load_generator("models:/upsweep-none@champion", store[0])
 
 
 def test_a_store_that_does_not_exist_is_named_and_not_created(tmp_path, capfd):
     with pytest.raises(
         UserError,
-        match="no store at .*none.db; run upsweep sweep .*, name .*--tracking-uri",
+        match="no store at .*none.db; register one by upsweep promote .*, name .*--tracking-uri",
     ):
         load_generator("models:/upsweep-demo@champion", f"sqlite:///{tmp_path / 'none.db'}")
     assert not list(tmp_path.iterdir()) and capfd.readouterr() == ("", "")
