@@ -32,6 +32,8 @@ class PromoteOptions(CandidateSource):
     """Measure and decide, but register nothing."""
     address: str = ""
     """HOST:PORT of a Ray cluster to measure on; if empty: RAY_ADDRESS, a cluster of ray up, this machine."""
+    jobs: str = ""
+    """https://HOST:8265 of Ray's job API on a cluster to measure on; empty: RAY_API_SERVER_ADDRESS."""
     local: bool = False
     """Measure on this machine even if there is a cluster."""
     force: str = ""

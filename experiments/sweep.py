@@ -40,7 +40,7 @@ def main() -> int:
         return 0
     resumed = bool(options.resume)
     request, space = requested(options)
-    jobs.register_job(request.name, request.work_dir / request.name, os.environ)
+    jobs.announce(request.name, request.work_dir / request.name, os.environ)
     if options.dry_run:
         from orchestrator.sweep.dry_run import describe_plan
 

@@ -246,6 +246,7 @@ JSON_READERS = {
     "orchestrator/cluster/provider.py": "the output of a command",
     "orchestrator/cluster/launcher.py": "the answer of a server",
     "orchestrator/cluster/connect.py": "a lock file that may be empty",
+    "orchestrator/cluster/job_server.py": "a variable with a secret",
     "orchestrator/trial/preemption.py": "the answer of a server",
     "orchestrator/trial/reporter.py": "Tune's checkpoint, checked by Tune",
 }

@@ -157,10 +157,13 @@ def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None 
     from orchestrator.cluster import target
 
     chosen = target.choose_target(parsed, os.environ)
-    if isinstance(chosen, target.Remote):
+    if isinstance(chosen, target.Remote | target.Jobs):
+        from orchestrator.cluster.head import Head
+        from orchestrator.cluster.job_server import JobServer
         from orchestrator.cluster.submit import submit_and_follow
 
-        sys.exit(submit_and_follow(chosen.cluster, script, parsed, words, print))
+        site = JobServer(chosen.url) if isinstance(chosen, target.Jobs) else Head(chosen.cluster)
+        sys.exit(submit_and_follow(site, script, parsed, words, print))
     address = chosen.address if isinstance(chosen, target.Address) else ""
     if base:
         more, sentence = target.defaults(words, os.environ, lambda: target.cluster_may_have_gpus(address))

@@ -33,6 +33,7 @@ class SweepOptions(Request):
         "trials",
         "detach",
         "local",
+        "jobs",
     )
     """Options that only --help-all shows."""
 
@@ -49,6 +50,9 @@ class SweepOptions(Request):
     planned: cli.NoFlag = ""
     given: cli.NoFlag = ""
     """Options of the command line, without their values."""
+    jobs: str = ""
+    """https://HOST:8265 of a cluster that others run: send the command to Ray's job API there, with the token
+    of RAY_AUTH_TOKEN; empty: RAY_API_SERVER_ADDRESS."""
     detach: bool = False
     """Submit to the cluster and return; --resume NAME follows it again."""
     config: cli.Settings = field(default_factory=recipes.demo)

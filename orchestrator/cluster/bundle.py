@@ -16,27 +16,33 @@ from orchestrator import provenance
 from orchestrator.provenance import ROOT
 
 LIMIT_BYTES = 100_000_000
-NOT_SENT = ("docs/images/", "tests/")
+EXTRA_LIMIT_BYTES = 400_000_000
+NOT_SENT = ("docs/images/", "tests/", ".gitignore")  # Ray would leave out what .gitignore names
 PACKAGES = ("datasets", "trainers", "orchestrator", "experiments", "upsweep")
 
 
 @contextmanager
 def working_tree_bundle(
-    root: Path = ROOT, extra_files: Mapping[str, str] = MappingProxyType({})
+    root: Path = ROOT, extra_files: Mapping[str, bytes] = MappingProxyType({})
 ) -> Iterator[Path]:
-    """Yield a temporary copy of the working tree, with `extra_files` (name in the copy -> text).
+    """Yield a temporary copy of the working tree, with `extra_files` (name in the copy -> content).
 
     Raises:
-        UserError: if the tree is larger than LIMIT_BYTES.
+        UserError: if the tree is larger than LIMIT_BYTES, or `extra_files` than EXTRA_LIMIT_BYTES.
     """
+    if (size := sum(map(len, extra_files.values()))) > EXTRA_LIMIT_BYTES:
+        raise UserError(
+            f"the files to send with the command have {size / 1e6:.0f} MB, and Ray takes "
+            f"{EXTRA_LIMIT_BYTES / 1e6:.0f} MB: give weights by https://...#sha256=HEX instead"
+        )
     with TemporaryDirectory(prefix="upsweep-") as temporary:
         folder = Path(temporary)
         for name in _names(root):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, folder / name)
-        for name, text in extra_files.items():
+        for name, content in extra_files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text)
+            (folder / name).write_bytes(content)
         note = {"commit": provenance.commit(root), "diff": provenance.diff(root)}
         (folder / provenance.PROVENANCE_FILE).write_text(json.dumps(note))
         yield folder

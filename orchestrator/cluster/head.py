@@ -9,13 +9,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from datasets.files import parse_json
-from orchestrator.cluster import known_clusters, provider
+from orchestrator.cluster import known_clusters, provider, ray_private
+from orchestrator.cluster.capacity import describe_maximum
 from orchestrator.cluster.known_clusters import KnownCluster, home
 
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+DASHBOARD = "127.0.0.1:8265"
 CONNECT_S = 5
 """Seconds within which a living head answers."""
 FILES = {
@@ -48,11 +53,69 @@ class HeadInfo:
 class Head:
     """The head of a known cluster; every method raises UserError within seconds if it does not answer."""
 
+    ui_hint = "; MLflow: python experiments/cluster.py ui"
+
     def __init__(self, cluster: KnownCluster, address: str = "") -> None:
         """Take the provider's address of the head unless `address` is given."""
         self.cluster = cluster
         self.address = address or provider.head_address(cluster)
         known_clusters.check_word("the address of the head", self.address)
+        self.label = f"cluster '{cluster.name}'"
+
+    @property
+    def storage(self) -> str:
+        """Folder or URL for the sweeps of this cluster; empty if its cluster file names none."""
+        return self.info.storage
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of MLflow on the head; empty if it does not run there."""
+        return self.info.tracking_uri
+
+    def describe(self) -> str:
+        """Return one line on the cluster, after its head has answered."""
+        size = describe_maximum(self.info.config)
+        known_clusters.remember(self.cluster)
+        return f"{self.label}, head {self.address}, at most {size}; --local runs here"
+
+    @contextmanager
+    def client(self) -> Iterator["JobSubmissionClient"]:
+        """Yield Ray's own client, through an ssh tunnel and with the head's token.
+
+        Raises:
+            UserError: Ray does not answer, or refuses the token.
+        """
+        from ray.exceptions import AuthenticationError
+
+        with self.tunnel(DASHBOARD) as (port,):
+            headers = {"Authorization": f"Bearer {self.info.token}"}
+            try:
+                yield ray_private.job_client(f"http://127.0.0.1:{port}", headers, True)
+            except (OSError, RuntimeError, AuthenticationError) as error:
+                raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> UserError:
+        text = " ".join(str(error).split())
+        if any(word in text for word in ("401", "403", "Unauthorized", "uthentication", "token")):
+            return UserError(
+                f"{self.label} refuses the token in its head's ~/.ray/auth_token: the file was changed after "
+                f"Ray started; restart Ray with python experiments/cluster.py up"
+            )
+        return UserError(
+            f"Ray does not run on the head of {self.label} ({text[:120]}): start it with python "
+            f"experiments/cluster.py up, remove it with python experiments/cluster.py down, or use --local "
+            f"to run here"
+        )
+
+    def exists(self, path: str, storage: str) -> bool:
+        """Return True if the head has the absolute `path`; `storage` does not matter."""
+        return self.run(f"test -e {shlex.quote(path)} && echo yes || true").strip() == "yes"
+
+    def read(self, folder: str, name: str, storage: str) -> bytes | None:
+        """Return a file of a folder of the head; None if there is none. `storage` does not matter."""
+        path = shlex.quote(f"{folder}/{name}")
+        text = self.run(f"test -f {path} && base64 -w0 {path} || true")
+        return base64.b64decode(text) if text else None
 
     def ssh(self, *options: str) -> list[str]:
         """Return an ssh command line to the head, to which a remote command may be appended."""

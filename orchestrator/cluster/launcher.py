@@ -18,8 +18,7 @@ from typing import Any
 
 from datasets.errors import UserError
 from orchestrator.cluster import capacity, jobs, known_clusters, provider
-from orchestrator.cluster.head import Head, free_port, is_open
-from orchestrator.cluster.jobs import DASHBOARD, ENDED
+from orchestrator.cluster.head import DASHBOARD, Head, free_port, is_open
 from orchestrator.cluster.known_clusters import KnownCluster
 
 POLL_S = 2.0
@@ -109,11 +108,8 @@ def status(cluster: KnownCluster) -> list[str]:
         f"storage  {info.storage}",
         f"MLflow   {info.tracking_uri or 'does not run'} (upsweep cluster ui)",
     ]
-    sweeps: dict[str | None, str] = {job.id: job.sweep for job in jobs.list_jobs(head)}
-    with jobs.job_client(head) as client:
-        for job in client.list_jobs():
-            if str(job.status.value) not in ENDED:
-                lines.append(f"runs     {sweeps.get(job.submission_id, '')} ({job.submission_id})")
+    with head.client() as client:
+        lines += [f"runs     {job.sweep or 'a command'} ({job.id})" for job in jobs.running(client)]
     return lines
 
 

@@ -32,8 +32,8 @@ def check_data(images: Mapping[str, str], exists: Callable[[str], bool], storage
         )
 
 
-def own_files(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str]]:
-    """Return a command line and the files to send (name -> text): the user's own space, networks and others.
+def own_files(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, bytes]]:
+    """Return a command line and the files to send (name -> content): the user's space, networks, weights.
 
     `spec` is the value of --space. Files are sent with the working tree, even from outside it or if
     `.gitignore` excludes them, and the returned command line names the copies. What a space names is sent to
@@ -42,7 +42,7 @@ def own_files(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str
     Raises:
         UserError: if a file does not exist or does not hold a valid space, or two files have one name.
     """
-    files: dict[str, str] = {}
+    files: dict[str, bytes] = {}
     if space_file.is_file(spec):
         file = space_file.read(spec)
         for value in file.space().own_names():  # a mistake is reported now, not minutes later by the cluster
@@ -50,23 +50,28 @@ def own_files(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, str
             if Path(path).is_absolute() or ".." in Path(path).parts:
                 raise UserError(f"--space {spec} names {path}, which must be in a folder beside or below it")
             plugins.pin("--space", value, file.read_beside)
-            files[f"{SPACES}/{path}"] = file.read_beside(path)
-    return [_sent(word, spec, files) for word in words], files
+            files[f"{SPACES}/{path}"] = file.read_beside(path).encode()
+    before = ["", *words]
+    return [_sent(word, last, spec, files) for last, word in zip(before, words, strict=False)], files
 
 
-def _sent(word: str, spec: str, files: dict[str, str]) -> str:
-    """Return a word of a command line as the cluster reads it; add the file that it names to `files`."""
+def _sent(word: str, last: str, spec: str, files: dict[str, bytes]) -> str:
+    """Return a word of a command line as the cluster reads it; add the file that it names to `files`.
+
+    `last` is the word before it.
+    """
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
     is_space = value == spec and space_file.is_file(spec)
-    if not is_space and not (plugins.is_own(value) and ".py:" in value):
+    is_weights = (option or last) == "--start" and user_path(value).is_file()
+    if not is_space and not is_weights and not (plugins.is_own(value) and ".py:" in value):
         return word
     path, colon, name = value.rpartition(":") if ".py:" in value else (value, "", "")
     copy = f"{SPACES}/{Path(path).name}"
     try:
-        text = user_path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+        content = user_path(path).read_bytes()
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    if files.setdefault(copy, text) != text:
+    if files.setdefault(copy, content) != content:
         raise UserError(f"two different files are called {Path(path).name}; rename one of them")
     return f"{option}{equals}{copy}{colon}{name}"
 
@@ -80,8 +85,9 @@ def check_storage(given: str, cluster_storage: str) -> str:
     if given == DEFAULT_STORAGE:
         if not cluster_storage or "CHANGE-ME" in cluster_storage:
             raise UserError(
-                "the cluster has no storage: name a bucket or shared folder in UPSWEEP_STORAGE of its "
-                "cluster file and run ray up again, or pass --storage s3://BUCKET/upsweep"
+                "the cluster has no storage: pass --storage s3://BUCKET/upsweep, or name a bucket or shared "
+                "folder in UPSWEEP_STORAGE: with --jobs of this shell, else of the cluster file (and run ray "
+                "up again)"
             )
         return cluster_storage
     if "://" not in given and not given.startswith("/"):
@@ -90,3 +96,17 @@ def check_storage(given: str, cluster_storage: str) -> str:
             f"that the cluster's machines share"
         )
     return given
+
+
+def check_tracking(storage: str) -> str:
+    """Return the MLflow address of a command that names none: empty, for a database in a shared folder.
+
+    Raises:
+        UserError: if the storage is a store, because a database on the head's disk would be lost with it.
+    """
+    if "://" in storage:
+        raise UserError(
+            "the cluster has no MLflow that this command knows: pass --tracking-uri http://HOST:5000, an "
+            "address that the cluster's head reaches"
+        )
+    return ""

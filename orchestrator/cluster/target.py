@@ -1,4 +1,4 @@
-"""The choice where a command runs: a Ray at an address, a cluster started from here, or this machine.
+"""The choice where a command runs: Ray's job API, a Ray at an address, a cluster started from here, or here.
 
 Never `address="auto"`, which joins another process's private Ray and dies with it.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from datasets.address import masked
 from datasets.errors import UserError
 from datasets.files import is_trusted
 from orchestrator.cluster import capacity, connect, known_clusters
@@ -38,6 +39,7 @@ class SweepCommandOptions(CommandOptions, Protocol):
     train: str
     val: str
     test: str
+    gate: str
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,29 @@ class Remote:
     cluster: KnownCluster
 
 
-Target = Local | Address | Remote
+@dataclass(frozen=True)
+class Jobs:
+    """Ray's job API at a URL: the command is sent there."""
+
+    url: str
+
+
+Target = Local | Address | Remote | Jobs
 
 
 def choose_target(options: CommandOptions, env: Mapping[str, str]) -> Target:
     """Return where a command runs; imports nothing heavy.
 
-    In this order: this machine with --local; --address or RAY_ADDRESS; this machine with UPSWEEP_LOCAL; a Ray
-    that `ray start` began on this machine; the cluster that `ray up` started last from here; this machine.
+    In this order: this machine with --local; --jobs; --address; RAY_API_SERVER_ADDRESS; RAY_ADDRESS; this
+    machine with UPSWEEP_LOCAL; a Ray that `ray start` began on this machine; the cluster that `ray up`
+    started last from here; this machine.
 
     Raises:
         UserError: if nothing listens at the address, unless the command needs no Ray (--status, --stop and
             --dry-run).
     """
+    if url := resolve_jobs(options, env):
+        return Jobs(url)
     if address := resolve_address(options, env):
         asks = isinstance(options, SweepCommandOptions) and (options.status or options.stop)
         if not options.dry_run and not asks:
@@ -87,8 +99,32 @@ def choose_target(options: CommandOptions, env: Mapping[str, str]) -> Target:
 
 
 def resolve_address(options: CommandOptions, env: Mapping[str, str]) -> str:
-    """Return HOST:PORT of the Ray that --address or RAY_ADDRESS names; empty with --local or without one."""
-    return "" if options.local else options.address or env.get("RAY_ADDRESS", "")
+    """Return HOST:PORT of the Ray that --address or RAY_ADDRESS names; empty with --local or without one.
+
+    Raises:
+        UserError: RAY_ADDRESS is the URL of a job API, which this command cannot use.
+    """
+    if options.local or options.address:
+        return "" if options.local else options.address
+    address = env.get("RAY_ADDRESS", "")
+    if address.startswith(("http://", "https://")):
+        raise UserError(
+            f"RAY_ADDRESS is {masked(address)}, and this command is not sent to a job API: unset it, pass "
+            f"--address HOST:PORT of Ray itself, or --local"
+        )
+    return address
+
+
+def resolve_jobs(options: CommandOptions, env: Mapping[str, str]) -> str:
+    """Return the URL of Ray's job API that --jobs or a variable names; empty with --local or without one.
+
+    Inside a job the variables count not, and --address comes before them.
+    """
+    given = getattr(options, "jobs", "")
+    if options.local or given or options.address or "UPSWEEP_JOB" in env:
+        return "" if options.local else given
+    url = env.get("RAY_API_SERVER_ADDRESS", "") or env.get("RAY_ADDRESS", "")
+    return url if url.startswith(("http://", "https://")) else ""
 
 
 def started_here(env: Mapping[str, str]) -> str | None:

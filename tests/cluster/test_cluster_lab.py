@@ -375,8 +375,7 @@ def test_a_detached_sweep_that_began_without_workers_is_followed_to_its_end():
     """All there will be holds one trial of two ranks: a driver with a core would keep its own waiting."""
     assert "1 node, " in laptop("python experiments/cluster.py status")
     assert "submitted as" in ended(taken_over("pair"))
-    jobs = "cat ~/upsweep/jobs/*.json 2>/dev/null"
-    until(lambda: '"sweep": "pair"' in lab.execute("h1", jobs, check=False), "the job to begin")
+    until(lambda: "runs     pair" in laptop("python experiments/cluster.py status"), "the job to begin")
     process, text = taken_over("following"), ""
     while "waiting for the first worker" not in text:
         text += process.stdout.readline() or pytest.fail(text)

@@ -176,7 +176,7 @@ def test_the_published_recipe_of_a_bare_sweep_is_named(here, monkeypatch, capsys
 
 
 def test_a_command_for_a_cluster_ends_this_process_with_its_exit_code(here, monkeypatch):
-    cluster = KnownCluster("mine", "/x/cluster.yaml", "local", "ana", "")
+    cluster = KnownCluster("mine", "/x/cluster.yaml", "local", "ana", "", "192.0.2.1")
     sent = []
     monkeypatch.setattr("orchestrator.cluster.submit.submit_and_follow", lambda *args: sent.append(args) or 3)
     here.chosen = target.Remote(cluster)
@@ -184,7 +184,12 @@ def test_a_command_for_a_cluster_ends_this_process_with_its_exit_code(here, monk
         here.parse("--trials", "3")
     assert end.value.code == 3
     ((to, script, options, words, _),) = sent
-    assert (to, script, words) == (cluster, "experiments/sweep.py", ["--trials", "3"]) and options.trials == 3
+    assert (to.cluster, script, words) == (cluster, "experiments/sweep.py", ["--trials", "3"])
+    assert options.trials == 3
+    here.chosen = target.Jobs("https://h:8265/")
+    with pytest.raises(SystemExit):
+        here.parse("--trials", "3")
+    assert sent[1][0].url == "https://h:8265"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def names_in(folder):
 
 def test_the_copy_is_the_working_tree_with_a_note_of_commit_and_changes(checkout):
     with bundle.working_tree_bundle(checkout) as folder:
-        assert names_in(folder) == [".gitignore", provenance.PROVENANCE_FILE, "a.py", "space.py"]
+        assert names_in(folder) == [provenance.PROVENANCE_FILE, "a.py", "space.py"]
         assert (folder / "a.py").read_text() == "3\n"
         commit, diff = provenance.commit(folder), provenance.diff(folder)
         assert commit == provenance.commit(checkout) and commit[-1] == "+"
@@ -41,8 +41,11 @@ def test_the_copy_is_the_working_tree_with_a_note_of_commit_and_changes(checkout
 
 
 def test_extra_files_are_in_the_copy_and_not_in_its_changes(checkout):
-    with bundle.working_tree_bundle(checkout, {"submitted/mine.py": "6\n"}) as folder:
+    with bundle.working_tree_bundle(
+        checkout, {"submitted/mine.py": b"6\n", "submitted/x.pth": b"\xff"}
+    ) as folder:
         assert (folder / "submitted" / "mine.py").read_text() == "6\n"
+        assert (folder / "submitted" / "x.pth").read_bytes() == b"\xff"
         assert "submitted" not in provenance.diff(folder)
 
 
@@ -59,4 +62,11 @@ def test_a_tree_with_data_in_it_is_refused_with_the_largest_file(checkout, monke
     (checkout / "photos.zip").write_bytes(bytes(2000))
     with pytest.raises(UserError, match=r"too large .*the largest file is photos.zip: add it to .gitignore"):
         with bundle.working_tree_bundle(checkout):
+            pass
+
+
+def test_files_that_are_larger_than_ray_takes_are_refused(checkout, monkeypatch):
+    monkeypatch.setattr(bundle, "EXTRA_LIMIT_BYTES", 1000)
+    with pytest.raises(UserError, match="give weights by https"):
+        with bundle.working_tree_bundle(checkout, {"submitted/x.pth": bytes(2000)}):
             pass

@@ -1,10 +1,13 @@
 """The head over ssh, with a shell script in place of ssh."""
 
+from contextlib import nullcontext
+
 import pytest
 from helpers.clusters import fake_command, head_of_own_machines, laptop  # noqa: F401
 
 from datasets.errors import UserError
-from orchestrator.cluster.head import Head, free_port, is_open
+from orchestrator.cluster import ray_private
+from orchestrator.cluster.head import Head, HeadInfo, free_port, is_open
 from orchestrator.cluster.known_clusters import KnownCluster
 
 RUN_HERE = 'for last; do :; done; exec sh -c "$last"'
@@ -81,4 +84,46 @@ def test_a_tunnel_that_ssh_refuses_is_an_error(laptop, monkeypatch):
     fake_command(laptop, monkeypatch, "ssh", "echo 'bind: Address already in use' >&2; exit 255")
     with pytest.raises(UserError, match=r"does not answer \(bind: Address already in use\)"):
         with head_of_own_machines().tunnel("127.0.0.1:8265"):
+            pass
+
+
+def test_the_files_of_a_head_are_found_and_read(laptop, monkeypatch):
+    fake_command(laptop, monkeypatch, "ssh", RUN_HERE)
+    (laptop / "a b").mkdir()
+    (laptop / "a b" / "x.html").write_bytes(b"\xff\x00")
+    head = head_of_own_machines()
+    assert head.exists(f"{laptop}/a b", "") and not head.exists("/no/where", "")
+    assert head.read(f"{laptop}/a b", "x.html", "") == b"\xff\x00"
+    assert head.read(f"{laptop}/a b", "y.html", "") is None
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        ("AuthenticationError", "refuses the token in its head's ~/.ray/auth_token"),
+        (
+            RuntimeError("Request failed with status code 401: Unauthorized"),
+            "refuses the token in its head's",
+        ),
+        (
+            OSError("Connection refused"),
+            "Ray does not run on the head .*Connection refused.*--local to run here",
+        ),
+    ],
+)
+def test_a_refused_connection_is_one_sentence(monkeypatch, error, sentence):
+    if error == "AuthenticationError":
+        from ray.exceptions import AuthenticationError
+
+        error = AuthenticationError("Authentication failed: Forbidden")
+
+    def client(url, headers, verify):
+        assert (url, headers) == ("http://127.0.0.1:1", {"Authorization": "Bearer a-token"})
+        raise error
+
+    monkeypatch.setattr(Head, "tunnel", lambda self, *targets: nullcontext([1]))
+    monkeypatch.setattr(Head, "info", HeadInfo("a-token", "", {}, {}))
+    monkeypatch.setattr(ray_private, "job_client", client)
+    with pytest.raises(UserError, match=sentence):
+        with head_of_own_machines().client():
             pass

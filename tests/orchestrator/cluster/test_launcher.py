@@ -29,6 +29,9 @@ class FakeHead:
     def __init__(self, cluster, address=""):
         self.cluster, self.address = cluster, address or "192.0.2.1"
 
+    def client(self):
+        return nullcontext()
+
     def run(self, command, limit_s=0):
         self.commands.append((self.address, command))
         return ""
@@ -135,26 +138,16 @@ def test_nodes_are_those_that_the_dashboard_counts_as_alive(monkeypatch):
 def test_status_lists_nodes_storage_mlflow_and_running_sweeps(head, monkeypatch):
     rows = [{"resources_total": {"CPU": 4.0, "GPU": 1.0}}, {"resources_total": {"memory": 1e9}}]
     monkeypatch.setattr(launcher, "alive_nodes", lambda head: rows)
-    monkeypatch.setattr(jobs, "list_jobs", lambda head: [jobs.SubmittedJob("a", "faces", "/x")])
-    monkeypatch.setattr(jobs, "job_client", lambda head: nullcontext(Client))
+    running = [jobs.SubmittedJob("a", "faces", "/x"), jobs.SubmittedJob("b")]
+    monkeypatch.setattr(jobs, "running", lambda client: running)
     assert launcher.status(CLUSTER) == [
         "cluster 'mine' (local), head 192.0.2.1",
         "nodes    2 nodes, 1 GPUs, 4 CPU cores now; at most 3 nodes",
         "storage  /shared",
         "MLflow   http://10.0.0.1:5000 (upsweep cluster ui)",
         "runs     faces (a)",
+        "runs     a command (b)",
     ]
-
-
-class Client:
-    """Ray's client with a running and an ended job."""
-
-    @staticmethod
-    def list_jobs():
-        def job(job_id, status):
-            return type("Job", (), {"submission_id": job_id, "status": type("Status", (), {"value": status})})
-
-        return [job("a", "RUNNING"), job("b", "SUCCEEDED")]
 
 
 def test_ui_forwards_both_pages_until_ctrl_c(head, monkeypatch):

@@ -42,9 +42,9 @@ def test_a_space_file_is_sent_from_any_folder_and_the_command_names_the_copy(tmp
         ):
             words, files = submission_checks.own_files(["--trials", "3", *given], spec)
             assert words == ["--trials", "3", *sent]
-            ((name, text),) = files.items()
+            ((name, content),) = files.items()
             (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / "copy" / name).write_text(text)
+            (tmp_path / "copy" / name).write_bytes(content)
             assert space_file.read(f"{tmp_path}/copy/{copy}").space().axes
     assert submission_checks.own_files(["--space", "full"], "full") == (["--space", "full"], {})
     assert submission_checks.own_files([], "") == ([], {})
@@ -73,6 +73,18 @@ def test_own_code_is_sent_and_both_the_command_and_the_space_find_the_copies(tmp
         submission_checks.own_files([f"{tmp_path}/mine.py:a", f"{tmp_path}/nets/mine.py:b"], "")
 
 
+def test_a_weight_file_is_sent_and_the_command_names_the_copy(tmp_path):
+    file = tmp_path / "x4.pth"
+    file.write_bytes(b"\xff\x00")
+    for given, sent in (
+        (["--start", str(file)], ["--start", "submitted/x4.pth"]),
+        ([f"--start={file}"], ["--start=submitted/x4.pth"]),
+    ):
+        assert submission_checks.own_files(given, "") == (sent, {"submitted/x4.pth": b"\xff\x00"})
+    named = ["--start", "span_x4", "--name", str(file)]
+    assert submission_checks.own_files(named, "") == (named, {})
+
+
 def test_a_wrong_space_file_is_refused_before_it_is_sent(tmp_path):
     with pytest.raises(UserError, match="--space gone.yaml: gone.yaml cannot be read"):
         submission_checks.own_files(["--space", "gone.yaml"], "gone.yaml")
@@ -85,7 +97,7 @@ def test_the_storage_of_a_remote_command():
     assert submission_checks.check_storage("./runs", "s3://b/upsweep") == "s3://b/upsweep"
     assert submission_checks.check_storage("s3://c", "s3://b/upsweep") == "s3://c"
     for of_cluster in ("", "s3://CHANGE-ME/upsweep"):
-        with pytest.raises(UserError, match="the cluster has no storage: name a bucket"):
+        with pytest.raises(UserError, match="the cluster has no storage: pass --storage"):
             submission_checks.check_storage("./runs", of_cluster)
     with pytest.raises(UserError, match="--storage elsewhere is a folder of this machine"):
         submission_checks.check_storage("elsewhere", "s3://b/upsweep")

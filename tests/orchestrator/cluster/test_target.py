@@ -9,8 +9,9 @@ from experiments import promote
 from experiments.common import study_command, sweep_options
 from orchestrator.cluster import connect, known_clusters, target
 from orchestrator.cluster.known_clusters import KnownCluster
-from orchestrator.cluster.target import Address, Local, Remote, choose_target
+from orchestrator.cluster.target import Address, Jobs, Local, Remote, choose_target
 
+JOBS, INSIDE = Jobs("https://j"), (Address("h:2"), ["h:2"])
 CLUSTER = KnownCluster("mine", "/x/cluster.yaml", "local", "ana", "", "192.0.2.1")
 
 
@@ -23,6 +24,7 @@ class Bare:
     storage: str = "./runs"
     tracking_uri: str = ""
     dry_run: bool = False
+    jobs: str = ""
 
 
 @pytest.fixture
@@ -41,6 +43,12 @@ def reached(monkeypatch):
         ({"local": True, "address": "h:1"}, {"RAY_ADDRESS": "h:2"}, Local(), []),
         ({"address": "h:1"}, {"RAY_ADDRESS": "h:2", "UPSWEEP_LOCAL": "1"}, Address("h:1"), ["h:1"]),
         ({}, {"RAY_ADDRESS": "h:2", "UPSWEEP_LOCAL": "1"}, Address("h:2"), ["h:2"]),
+        ({"jobs": "https://j"}, {"RAY_ADDRESS": "h:2", "RAY_API_SERVER_ADDRESS": "https://k"}, JOBS, []),
+        ({"jobs": "https://j", "local": True}, {}, Local(), []),
+        ({}, {"RAY_ADDRESS": "h:2", "RAY_API_SERVER_ADDRESS": "https://j"}, JOBS, []),
+        ({}, {"RAY_ADDRESS": "https://j"}, JOBS, []),
+        ({"address": "h:1"}, {"RAY_API_SERVER_ADDRESS": "https://j"}, Address("h:1"), ["h:1"]),
+        ({}, {"RAY_API_SERVER_ADDRESS": "https://j", "RAY_ADDRESS": "h:2", "UPSWEEP_JOB": "x"}, *INSIDE),
         ({"dry_run": True, "address": "h:1"}, {}, Address("h:1"), []),
         ({}, {"UPSWEEP_LOCAL": "1"}, Local(), []),
         ({}, {}, Address("127.0.0.1:6379"), []),
@@ -132,3 +140,10 @@ def test_gpus_of_the_declared_cluster_count_on_its_head(monkeypatch, gpus, may):
     assert target.cluster_may_have_gpus("10.0.0.1:6379") is may
     monkeypatch.setattr("torch.cuda.is_available", lambda: not may)
     assert target.cluster_may_have_gpus("") is not may
+
+
+def test_a_command_that_no_job_api_takes_says_so():
+    with pytest.raises(
+        UserError, match="RAY_ADDRESS is https://j, and this command is not sent to a job API"
+    ):
+        target.resolve_address(Bare(), {"RAY_ADDRESS": "https://j"})
