@@ -5,14 +5,14 @@ ARG BASE=ubuntu:noble-20250619
 FROM ${BASE}
 # NVIDIA's container runtime shows no GPU to an image that does not ask for them, although Ray would count them.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-# gcc and the headers: run.compile builds the launchers of its kernels.
+# gcc and the headers: run.compile builds the launchers of its kernels. wget: KubeRay's health checks.
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends \
-    ca-certificates curl gcc libc6-dev openssh-client procps python3-dev python3-venv rsync && rm -rf /var/lib/apt/lists/*
+    ca-certificates curl gcc libc6-dev openssh-client procps python3-dev python3-venv rsync wget && rm -rf /var/lib/apt/lists/*
 SHELL ["/bin/bash", "-ec"]
 # Not root: trials run what a space file or a plug-in says. Ubuntu's image has this user (1000).
 USER ubuntu
 WORKDIR /home/ubuntu
-ENV HOME=/home/ubuntu
+ENV HOME=/home/ubuntu PATH=/home/ubuntu/venv/bin:$PATH
 COPY --chown=ubuntu pyproject.toml constraints.txt /home/ubuntu/upsweep/
 RUN python3 -m venv ~/venv
 # The installation commands of cluster.yaml, so that a node started from this image skips them.

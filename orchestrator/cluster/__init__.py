@@ -7,6 +7,9 @@ tasks               functions as Ray tasks
 placement_groups    free the resources of dead trials
 known_clusters      clusters that `ray up` started from here
 provider            address of a head, from AWS or the cluster file
+kuberay             size that a cluster on Kubernetes may reach
+job_server          Ray's job API at a URL
+ray_private         Ray's private parts
 head                ssh commands and tunnels to a head
 launcher            up, wait, status, ui, down
 submit              run one command on a cluster

@@ -5,6 +5,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,3 +66,15 @@ def _names(root: Path) -> list[str]:
             f"what .gitignore excludes; the largest file is {largest}: add it to .gitignore or move it away"
         )
     return list(sizes)
+
+
+def write_zip(target: Path) -> Path:
+    """Write the copy as one zip file, in the form that Ray takes as a working_dir by URL; return its path."""
+    with working_tree_bundle() as folder:
+        made = shutil.make_archive(str(folder.parent / folder.name), "zip", folder.parent, folder.name)
+        shutil.move(made, target)
+    return target
+
+
+if __name__ == "__main__":
+    print(write_zip(Path(sys.argv[1])))

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import read_json
-from datasets.text import count
+from orchestrator.cluster import kuberay
 
 CONFIG = "~/ray_bootstrap_config.yaml"
 """On a head that `ray up` started: the resolved cluster file, JSON in spite of its name."""
-UNLIMITED = 64
-"""Cores and GPUs of a cluster that may grow without a limit: trials are drawn ahead for so many."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -67,9 +65,11 @@ def describe_maximum(config: Mapping[str, Any]) -> str:
 
 
 def declared() -> dict[str, Any] | None:
-    """Return the cluster file of the head that this process runs on; None on any other machine."""
-    path = Path(CONFIG).expanduser()
-    return read_json(path) or None
+    """Return the cluster file of the head that this process runs on; None on any other machine.
+
+    On Kubernetes KubeRay's description of the cluster, in that form.
+    """
+    return read_json(Path(CONFIG).expanduser()) or kuberay.declared()
 
 
 def is_unknown(config: Mapping[str, Any], nodes: Rows) -> bool:
@@ -92,17 +92,6 @@ def _is_head(node: Mapping[str, Any]) -> bool:
 def _total(nodes: Rows) -> Size:
     rows = [n["Resources"] for n in nodes]
     return Size(len(nodes), *(int(sum(r.get(k, 0) for r in rows)) for k in ("CPU", "GPU")))
-
-
-def reported_maximum() -> Size | None:
-    """Return the largest size that the cluster's manager has reported to the connected Ray; None without one.
-
-    Ray keeps no number of nodes, so `nodes` is 0. A resource without a limit counts as UNLIMITED.
-    """
-    from ray._private.state import state
-
-    most = state.get_max_resources_from_cluster_config()
-    return Size(0, *(min(most.get(k, 0), UNLIMITED) for k in ("CPU", "GPU"))) if most else None
 
 
 class LiveCapacity:

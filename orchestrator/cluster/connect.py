@@ -3,13 +3,12 @@
 import json
 import logging
 import os
-import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from datasets import stopping
 from datasets.address import split
 from datasets.errors import UserError
 from datasets.files import Held, locked, own_folder, usable_cpus
-from orchestrator.cluster import capacity
+from orchestrator.cluster import capacity, ray_private
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.provenance import ROOT
 
@@ -36,12 +35,6 @@ ENVIRONMENT = {
     "RAY_worker_register_timeout_seconds": "600",
 }
 """Settings of Ray for this process and its children; a variable that the user has set keeps its value."""
-PRIVATE = {
-    "RAY_AUTH_TOKEN": "",  # drawn for each
-    "RAY_AUTH_TOKEN_PATH": "/dev/null",  # Ray's default is a file that every user can read
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # its setting for desktops: it listens on loopback alone
-}
-"""Settings of a local sweep's own Ray; those of the user count again afterwards."""
 LONGEST_PLACE = 21
 """Bytes that the parent of Ray's folder may have: a socket's name has 103 at most, of which Ray takes 82."""
 
@@ -82,7 +75,8 @@ def connect(address: str | None) -> Iterator[Capacity]:
     settings |= {"log_to_driver": False, "logging_level": logging.ERROR}
     with ExitStack() as stack:
         if address is None:
-            stack.enter_context(_private())
+            stack.enter_context(ray_private.private_settings())
+            stack.enter_context(ray_private.sessions_of_their_own())
             settings |= {"address": "local", "num_cpus": usable_cpus(), "include_dashboard": False}
             settings |= {"object_store_memory": OBJECT_STORE_BYTES, "_temp_dir": str(_session_folder())}
         else:
@@ -99,34 +93,6 @@ def connect(address: str | None) -> Iterator[Capacity]:
             raise _no_start(error) from error
         stack.callback(ray.shutdown)
         yield _capacity(address)
-
-
-@contextmanager
-def _private() -> Iterator[None]:
-    """Make the Ray that starts in the block one that other users, and other machines, can do nothing with.
-
-    It has a token of its own, which only the environment of its processes holds, and listens on the loopback
-    interface alone.
-    """
-    import ray._raylet as raylet
-    from ray._private import ray_constants
-
-    tokens: Any = getattr(raylet, "AuthenticationTokenLoader").instance()  # noqa: B009 - unknown to mypy
-    before, listens_widely = dict(os.environ), ray_constants.ENABLE_RAY_CLUSTER
-    for name, value in PRIVATE.items():
-        os.environ[name] = value or secrets.token_hex(32)
-    os.environ.pop("RAY_AUTH_MODE", None)  # if "disabled", that is for clusters; ray.init sets it to "token"
-    ray_constants.ENABLE_RAY_CLUSTER = False  # Ray read the variable when it was imported
-    tokens.reset_cache()
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = listens_widely
-        for name in PRIVATE:
-            del os.environ[name]
-        os.environ.pop("RAY_AUTH_MODE", None)
-        os.environ.update({name: before[name] for name in ("RAY_AUTH_MODE", *PRIVATE) if name in before})
-        tokens.reset_cache()
 
 
 def _session_folder() -> Path:
@@ -152,19 +118,12 @@ def _capacity(address: str | None) -> Capacity:
     if config is not None and capacity.is_unknown(config, ray.nodes()):
         print("waiting for the first worker of the cluster", flush=True)
         capacity.wait_for_worker(ray.nodes, lambda: time.sleep(2))
-    now, live = capacity.now(ray.nodes()), capacity.LiveCapacity(ray.nodes, _maximum(config))
+    now = capacity.now(ray.nodes())
+    live = capacity.LiveCapacity(ray.nodes, partial(capacity.maximum, config) if config else None)
     most = live()
     growth = f"at most {most}" if live.most else "nodes that join are used"
     description = f"the Ray cluster at {address}: {now} now; {growth}"
     return Capacity(description, False, most.nodes, most.cpus, most.gpus, live)
-
-
-def _maximum(config: dict[str, Any] | None) -> Callable[[capacity.Rows], capacity.Size] | None:
-    """Return the function that computes the maximum from the nodes; None for a cluster that declares none."""
-    if config is not None:
-        return partial(capacity.maximum, config)
-    reported = capacity.reported_maximum()
-    return (lambda nodes: reported) if reported else None
 
 
 def reach(address: str) -> None:
@@ -187,9 +146,10 @@ def check_listening(address: str, timeout_s: float = 5.0) -> None:
 @lru_cache
 def _check_token(address: str) -> None:
     """Connect in another process, where a short limit holds; Ray's own attempt takes half a minute."""
-    code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
     env = os.environ | {"RAY_gcs_rpc_server_connect_timeout_s": "2"}
-    done = subprocess.run([sys.executable, "-c", code, address], env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", ray_private.CHECK_TOKEN, address], env=env, capture_output=True, text=True
+    )
     if done.returncode and "InvalidAuthToken" in done.stderr:
         raise UserError(
             f"the Ray cluster at {address} refuses this machine's token: set RAY_AUTH_MODE=token and put the "

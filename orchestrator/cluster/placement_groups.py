@@ -8,7 +8,8 @@ machine does not have, and does not know a group that was still waiting for reso
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+
+from orchestrator.cluster import ray_private
 
 EVERY_S = 1.0
 
@@ -48,18 +49,11 @@ def remove_orphans() -> int:
 def find_orphans() -> list[bytes]:
     """Return the ids of the groups of this job that an actor created which is dead now."""
     import ray
-    from ray._private.state import state
-    from ray.core.generated import gcs_pb2
 
-    table: Any = gcs_pb2.PlacementGroupTableData  # type: ignore[attr-defined]
     job = bytes.fromhex(ray.get_runtime_context().get_job_id())
     no_actor = ray.ActorID.nil().binary()  # the driver itself: Tune's own groups, which Tune removes
-    rows = state._connect_and_get_accessor().get_placement_group_table()
     return [
-        group.placement_group_id
-        for group in map(table.FromString, rows)
-        if group.creator_job_id == job
-        and group.creator_actor_dead
-        and group.creator_actor_id != no_actor
-        and group.state != table.REMOVED
+        group.id
+        for group in ray_private.placement_groups()
+        if group.job == job and group.creator_is_dead and group.creator != no_actor and not group.is_removed
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
+from orchestrator.cluster import ray_private
 from orchestrator.cluster.known_clusters import KnownCluster, read
 from orchestrator.provenance import ROOT
 
@@ -98,10 +99,8 @@ def _describe_aws_instances(provider: dict[str, Any]) -> None:
 
 
 def _address_from_ray(file: str) -> str:
-    from ray.autoscaler._private.commands import get_head_node_ip
-
     with contextlib.redirect_stdout(io.StringIO()):
-        return get_head_node_ip(file)
+        return ray_private.head_address(file)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ def usable_capacity(request: Request, capacity: Capacity, say: Callable[[str], A
             )
         say("no GPU is here yet: trials wait for the first, because --gpus-per-trial was given")
         return replace(capacity, gpus=math.ceil(request.gpus), cpus=max(capacity.cpus, request.ranks))
+    elif not (capacity.local or capacity.cpus or capacity.gpus):
+        say("no worker is here, nor is it known how large one is: trials will wait for CPU cores alone")
+        say("if workers have GPUs, stop this and pass --gpus-per-trial 1")
     _check_room_for_ranks(request, capacity)
     return capacity
 

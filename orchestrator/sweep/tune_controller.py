@@ -23,17 +23,19 @@ from pathlib import Path
 from typing import Any
 
 import ray
-import ray.tune.tune
-from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
 from datasets.errors import UserError
+from orchestrator.cluster import ray_private
 from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
 STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
 STATE_FILE = re.compile(rf"(?:{'|'.join(STATE_FILES)})[A-Za-z0-9_.-]+")
 """Names of the files in a snapshot; a name with / would be written elsewhere."""
+
+
+TuneController: Any = ray_private.tune_controller()
 
 
 class UpsweepTuneController(TuneController):
@@ -77,10 +79,7 @@ class UpsweepTuneController(TuneController):
 
 @contextmanager
 def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], int]) -> Iterator[None]:
-    """Make Tuner.fit use UpsweepTuneController within the block; Tune has no public way to choose one.
-
-    Nor does it then count callbacks for its usage statistics, for which it would import MLflow: that takes
-    seconds and memory of the driver, and the statistics are off.
+    """Make Tuner.fit use UpsweepTuneController within the block.
 
     Raises:
         RuntimeError: the block ended, but Ray constructed another controller: snapshots would not be whole.
@@ -91,15 +90,8 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
 
     Controller.keep = staticmethod(keep)  # type: ignore[assignment]
     Controller.slots = staticmethod(slots)  # type: ignore[assignment]
-    usage: Any = ray.tune.tune.air_usage
-    original, count = ray.tune.tune.TuneController, usage.tag_callbacks
-    ray.tune.tune.TuneController = Controller  # type: ignore[misc]
-    usage.tag_callbacks = lambda callbacks: False
-    try:
+    with ray_private.using_tune_controller(Controller):
         yield
-    finally:
-        ray.tune.tune.TuneController = original  # type: ignore[misc]
-        usage.tag_callbacks = count
     if not Controller.constructed:
         raise RuntimeError(
             f"Ray {ray.__version__} no longer takes its controller from ray.tune.tune.TuneController; "

@@ -23,8 +23,8 @@ import torch.distributed as dist
 from ray.exceptions import RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
+from orchestrator.cluster import ray_private
 from orchestrator.cluster.worker import open_device
 from orchestrator.results.trial_report import Status, status_of
 from orchestrator.trial import preemption
@@ -91,8 +91,7 @@ class Trainer(TorchTrainer):
     """Ray's TorchTrainer without its cleaner process: cluster/placement_groups.py removes orphans."""
 
     def _create_default_callbacks(self) -> list[Any]:
-        made = super()._create_default_callbacks()  # type: ignore[misc]
-        return [c for c in made if not isinstance(c, PlacementGroupCleanerCallback)]
+        return ray_private.without_cleaner(super()._create_default_callbacks())  # type: ignore[misc]
 
 
 def _run_rank(settings: dict[str, Any]) -> None:

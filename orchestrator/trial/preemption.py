@@ -14,9 +14,10 @@ import urllib.request
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from ray.exceptions import RayActorError
+
+from orchestrator.cluster import ray_private
 
 ADDRESS = "UPSWEEP_METADATA"
 """Environment variable with the address of another metadata service than EC2's."""
@@ -95,15 +96,4 @@ def preemption_flag() -> Callable[[], bool]:
 
 def drain_this_node() -> None:
     """Drain this node in Ray, so that it gets no more work, as Ray's autoscaler would."""
-    import ray
-    from ray import _raylet
-    from ray.core.generated import autoscaler_pb2
-
-    here = ray.get_runtime_context()
-    deadline_ms = int((time.time() + GRACE_S) * 1000)
-    protocol: Any = autoscaler_pb2
-    reason = protocol.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
-    client: Any = _raylet
-    client.GcsClient(address=here.gcs_address).drain_node(
-        here.get_node_id(), reason, "spot notice", deadline_ms
-    )
+    ray_private.drain_this_node("spot notice", int((time.time() + GRACE_S) * 1000))

@@ -1,4 +1,4 @@
-"""A sweep through Ray's real job API, over TLS and with a token: detached, stopped, resumed, its report here."""
+"""A sweep through Ray's job API, over TLS with a token: detached, stopped, resumed, its report copied."""
 
 import json
 import os
@@ -18,8 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 
 SMALL = """
 --recipe demo --space balance --sampler random --stopping none --trials 2 --repeat-top 0 --confirm-top 1
---confirm-seeds 1 --run.psnr-steps 40 --run.gan-steps 8 --run.psnr-eval-every-steps 20 --run.eval-every-steps 4
---run.log-every-steps 4 --run.checkpoint-every-steps 2 --optim.lr-psnr 3e-3 --optim.lr-g 1e-5
+--confirm-seeds 1 --run.psnr-steps 40 --run.gan-steps 8 --run.psnr-eval-every-steps 20
+--run.eval-every-steps 4 --run.log-every-steps 4 --run.checkpoint-every-steps 2 --optim.lr-psnr 3e-3
+--optim.lr-g 1e-5
 --generator.channels 24 --generator.num-blocks 1 --discriminator.base-channels 8 --discriminator.num-layers 4
 --data.crop-px 48 --data.batch-size 4 --data.eval-images 4
 """.split()

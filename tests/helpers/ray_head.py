@@ -1,4 +1,4 @@
-"""A Ray head of this machine with its dashboard in token mode, and a reverse proxy that speaks TLS before it."""
+"""A Ray head of this machine, its dashboard in token mode, and a reverse proxy that speaks TLS before it."""
 
 import os
 import signal

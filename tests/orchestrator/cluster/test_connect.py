@@ -13,7 +13,6 @@ import datasets
 from datasets.errors import UserError
 from datasets.files import Held
 from orchestrator import provenance
-from orchestrator.cluster import capacity
 from orchestrator.cluster import connect as connection
 from orchestrator.cluster.connect import check_datasets_package, connect, local_lock
 
@@ -130,12 +129,8 @@ def test_a_cluster_s_capacity_is_the_declared_one_after_a_first_worker(monkeypat
     now, most = "2 nodes, 1 GPUs, 4 CPU cores now", "at most 3 nodes, 2 GPUs, 8 CPU cores"
     assert place.description == f"the Ray cluster at 10.0.0.1:6379: {now}; {most}"
     assert (place.local, place.nodes, place.cpus, place.gpus) == (False, 3, 8, 2)
-    monkeypatch.setattr(connection.capacity, "reported_maximum", lambda: None)
     other = connection._capacity("10.0.0.9:6379")
     assert other.description == f"the Ray cluster at 10.0.0.9:6379: {now}; nodes that join are used"
-    monkeypatch.setattr(connection.capacity, "reported_maximum", lambda: capacity.Size(0, 32, 4))
-    reported = connection._capacity("10.0.0.9:6379")
-    assert reported.description.endswith("; at most 2 nodes, 4 GPUs, 32 CPU cores")
 
 
 def test_a_long_folder_of_temporary_files_is_none_for_the_sockets_of_ray(monkeypatch, tmp_path):

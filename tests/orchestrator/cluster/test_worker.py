@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from orchestrator.cluster import worker
-from orchestrator.cluster.capacity import reported_maximum
 from orchestrator.cluster.connect import connect
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import open_device, worker_device
@@ -70,9 +69,6 @@ def test_a_device_is_opened_with_its_share_of_memory_and_its_precision(inside, m
 @pytest.mark.ray
 def test_ray_with_two_declared_gpus(monkeypatch):
     """What workers hold and see, how many trials run, and a trial whose GPU torch cannot see."""
-    import ray
-    from ray._raylet import GcsClient
-    from ray.core.generated import autoscaler_pb2
 
     def look():
         import os
@@ -100,17 +96,6 @@ def test_ray_with_two_declared_gpus(monkeypatch):
 
         for share in (0.3, 0.4, 0.5, 0.6, 1.0):
             assert run_at_once(place.slots(share, 1), share), share
-
-        assert reported_maximum() is None
-        reported = autoscaler_pb2.ClusterConfig()
-        group = reported.node_group_configs.add(name="gpu", max_count=4)
-        group.resources["GPU"], group.resources["CPU"] = 1, 8
-        client = GcsClient(address=ray.get_runtime_context().gcs_address)
-        client.report_cluster_config(reported.SerializeToString())
-        assert (reported_maximum().gpus, reported_maximum().cpus) == (4, 32)
-        group.max_count = -1
-        client.report_cluster_config(reported.SerializeToString())
-        assert reported_maximum().gpus == 64, "no limit is counted as a large one"
 
 
 def run_at_once(count, share):

@@ -71,3 +71,9 @@ def test_a_machine_without_a_gpu_refuses_the_option():
 def test_ranks_without_room_are_refused(place, option, words):
     with pytest.raises(UserError, match=words):
         use(place, **option)
+
+
+def test_an_empty_cluster_of_unknown_size_is_remarked():
+    _, said = use(cluster(Size(1, 0, 0)))
+    assert said[-1] == "if workers have GPUs, stop this and pass --gpus-per-trial 1"
+    assert use(cluster(Size(9, 64, 8)))[1] == [], "what the autoscaler may reach is known"

@@ -49,7 +49,12 @@ class Place:
         log = open(self.folder / "log.txt", "a")
         with log:
             return subprocess.Popen(
-                self.command(script, *words), env=self.env, cwd=self.folder, stdout=log, stderr=log
+                self.command(script, *words),
+                env=self.env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def rows(self, name):
@@ -334,10 +339,11 @@ def test_a_population_whose_members_span_two_ranks_decides_as_one_of_single_proc
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_is_in_good_order_and_says_how_to_go_on(place, number, code):
+    """The signal goes to the whole process group, as from timeout(1), a scheduler or a terminal."""
     driver = place.start("sweep.py", "--name", "tiny", *TINY, "--run.gan-steps", "400")
     trials = place.storage / "tiny" / "trials"
     wait_for(lambda: list(trials.glob("screen-*/attempt-*/*/manifest.json")), driver)
-    driver.send_signal(number)
+    os.killpg(driver.pid, number)
     assert driver.wait(timeout=120) == code
     said = (place.folder / "log.txt").read_text()
     assert "Traceback" not in said
