@@ -5,7 +5,6 @@ time and only the new part is printed, so that a broken connection loses nothing
 sweep of a job, which Ray does not know.
 """
 
-import logging
 import re
 import shlex
 import time
@@ -62,7 +61,6 @@ def submit(site: JobSite, command: Sequence[str], extra_files: Mapping[str, byte
     job_id = f"upsweep-{uuid.uuid4().hex[:8]}"
     # a Ctrl-C to the job, and time to save: Ray's own default is a TERM and three seconds
     env = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), JOB_VARIABLE: job_id}
-    logging.getLogger("ray").setLevel(logging.ERROR)  # it would announce the upload
     with bundle.working_tree_bundle(extra_files=extra_files) as folder, site.client() as client:
         client.submit_job(
             entrypoint=shlex.join(command),

@@ -5,6 +5,7 @@ tests/test_layout.py refuses such names in other files, and
 tests/orchestrator/cluster/test_ray_private.py tells which of them a new release of Ray has changed.
 """
 
+import logging
 import os
 import secrets
 import subprocess
@@ -42,6 +43,9 @@ def job_client(url: str, headers: Mapping[str, str], verify: bool | str) -> "Job
         OSError, RuntimeError, AuthenticationError: Ray does not answer, or refuses the headers.
     """
     from ray.job_submission import JobSubmissionClient
+
+    for name in ("ray", "ray.dashboard.modules.dashboard_sdk"):  # they would announce each upload
+        logging.getLogger(name).setLevel(logging.ERROR)
 
     class Client(JobSubmissionClient):
         def _do_request(self, method: str, endpoint: str, **more: Any) -> Any:
