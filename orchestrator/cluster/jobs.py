@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 JOB_VARIABLE = "UPSWEEP_JOB"
 """Environment variable of a job on a cluster: the job begins its output with the name of its sweep."""
 NOTE = "sweep {sweep} has its files in {folder}"
+_LACKING = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
 _NOTE = re.compile(r"^sweep (\S+) has its files in (.+)$", re.MULTILINE)
 POLL_S = 1.0
 PATIENCE_S = 30.0
@@ -87,14 +88,28 @@ def follow(site: JobSite, job: SubmittedJob, say: Callable[[str], None]) -> tupl
                         say(text[shown:])
                         shown = len(text)
                     if status in ENDED:
-                        code = client.get_job_info(job.id).driver_exit_code
-                        return (0 if status == "SUCCEEDED" else code or FAILED), job
+                        info = client.get_job_info(job.id)
+                        if advice := _advice(status, text, info):
+                            say(advice)
+                        return (0 if status == "SUCCEEDED" else info.driver_exit_code or FAILED), job
         except UserError:
             if time.monotonic() - answered > PATIENCE_S:
                 raise
             time.sleep(POLL_S)
         except KeyboardInterrupt:
             raise Unfollowed(job) from None
+
+
+def _advice(status: str, output: str, info: Any) -> str:
+    """Return what to do about a job that could not run as submitted; empty if its output says enough."""
+    if status != "FAILED":
+        return ""
+    if lacking := _LACKING.search(output):
+        return (
+            f"error: the cluster's Python lacks {lacking[1]}: give its nodes Upsweep's dependencies, for "
+            f"example by the image of make image\n"
+        )
+    return f"error: the job did not start: {info.message}\n" if info.driver_exit_code is None else ""
 
 
 class Unfollowed(Exception):

@@ -93,7 +93,7 @@ def _submit(
     if options.storage == DEFAULT_STORAGE:
         command += ["--storage", storage]
     if not options.tracking_uri:
-        begins = not (sweep and (sweep.status or sweep.resume))
+        begins = sweep and not (sweep.status or sweep.resume or sweep.dry_run)
         uri = site.tracking_uri or (check_tracking(storage) if begins else "")
         command += ["--tracking-uri", uri] if uri else []
     return jobs.submit(site, ["python", script, *command], extra_files)

@@ -56,7 +56,7 @@ class Client:
         return text
 
     def get_job_info(self, job_id):
-        return type("Info", (), {"driver_exit_code": self.code})
+        return type("Info", (), {"driver_exit_code": self.code, "message": "no disk for its files"})
 
 
 @pytest.mark.parametrize("code", [0, 2])
@@ -65,6 +65,25 @@ def test_output_is_printed_once_over_a_broken_connection(monkeypatch, code):
     monkeypatch.setattr(jobs.time, "sleep", lambda s: None)
     assert jobs.follow(Site(client), SubmittedJob("j"), shown.append) == (code, NAMED)
     assert shown == ["one\n", NOTE, "three\n"]
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "advice"),
+    [
+        (
+            "Traceback\nModuleNotFoundError: No module named 'tyro'\n",
+            1,
+            "error: the cluster's Python lacks tyro: ",
+        ),
+        ("", None, "error: the job did not start: no disk for its files\n"),
+        ("error: --trials must be 0 or more\n", 2, ""),
+    ],
+)
+def test_a_job_that_could_not_run_ends_with_advice(output, code, advice):
+    shown, client = [], Client([output], code)
+    client.get_job_status = lambda job_id: type("Status", (), {"value": "FAILED"})
+    assert jobs.follow(Site(client), SubmittedJob("j"), shown.append)[0] == (code or jobs.FAILED)
+    assert "".join(shown).removeprefix(output).startswith(advice) and (advice or "".join(shown) == output)
 
 
 def test_ctrl_c_while_following_tells_the_sweep():

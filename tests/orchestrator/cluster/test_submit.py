@@ -7,6 +7,7 @@ import pytest
 
 from datasets.errors import UserError
 from experiments.common.sweep_options import SweepOptions
+from experiments.promote import PromoteOptions
 from orchestrator.cluster import jobs, submit
 from orchestrator.cluster.jobs import SubmittedJob
 
@@ -105,7 +106,8 @@ def test_a_cluster_without_mlflow_asks_for_its_address_but_not_to_resume(cluster
     with pytest.raises(UserError, match="pass --tracking-uri http://HOST:5000, an address that the cluster"):
         cluster.run(SweepOptions(), [])
     monkeypatch.setattr(jobs, "newest_running", lambda client, sweep: None)
-    for options in (SweepOptions(resume="faces"), SweepOptions(status="faces"), SweepOptions(storage="/nfs")):
+    without = ({"resume": "faces"}, {"status": "faces"}, {"storage": "/nfs"}, {"dry_run": True})
+    for options in [SweepOptions(**changes) for changes in without] + [PromoteOptions()]:
         assert cluster.run(options, ["--x"]) == 0
     assert not any("--tracking-uri" in command for command, _ in cluster.submitted)
 
