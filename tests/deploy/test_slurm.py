@@ -10,7 +10,7 @@ from helpers.paths import ROOT
 from helpers.slurm import Slurm
 
 RAY = """
-echo "token ${#RAY_AUTH_TOKEN} $RAY_AUTH_MODE" >> "$CALLS"
+echo "token ${#RAY_AUTH_TOKEN} $RAY_AUTH_MODE $SRUN_CPUS_PER_TASK" >> "$CALLS"
 port=$(tr ' ' '\\n' <<< "$*" | sed -n 's/^--port=//p')
 trap 'kill %1; exit 0' TERM
 if test -n "$port"; then
@@ -51,7 +51,7 @@ def until(true):
 
 def test_a_sweep_runs_on_all_nodes_of_a_job_with_a_token_that_no_command_line_shows(slurm, tmp_path):
     job = slurm.start("faces", "/store", "--trials", "3")
-    until(lambda: slurm.said().count("token 64 token") == 2 and (tmp_path / "runs").exists())
+    until(lambda: slurm.said().count("token 64 token 1") == 2 and (tmp_path / "runs").exists())
     (tmp_path / "done").touch()
     assert job.wait(60) == 0
     head, worker = [line for line in slurm.said() if line.startswith("ray start")]
