@@ -84,12 +84,13 @@ def _submit(
 ) -> SubmittedJob:
     """Submit a command that names the cluster's storage and MLflow, with the user's own files."""
     sweep = options if isinstance(options, SweepCommandOptions) else None
-    if hidden := next((word for word in words if MASK in word), ""):
+    command = _here_only(words)
+    if hidden := next((word for word in command if MASK in word), ""):
         raise UserError(
             f"{hidden} holds a password, which the cluster's list of jobs would show: leave it out and "
             f"put it into ~/.pgpass or ~/.aws/credentials of the head (file_mounts of the cluster file)"
         )
-    command, extra_files = own_files(_here_only(words), sweep.space if sweep else "")
+    command, extra_files = own_files(command, sweep.space if sweep else "")
     if options.storage == DEFAULT_STORAGE:
         command += ["--storage", storage]
     if not options.tracking_uri:

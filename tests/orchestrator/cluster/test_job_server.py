@@ -173,6 +173,12 @@ def test_a_token_in_clear_is_remarked_unless_it_stays_on_this_machine():
     assert not JobServer(urls[0], {}).in_clear
 
 
+def test_a_login_in_the_url_is_a_header_and_in_no_message():
+    site = JobServer("https://ana:secret@h:8265/ray/", {})
+    assert (site.url, site.headers) == ("https://h:8265/ray", {"Authorization": "Basic YW5hOnNlY3JldA=="})
+    assert "secret" not in site.label
+
+
 @pytest.mark.parametrize("url", ["h:8265", "ray://h:10001", "https://", "file:///etc/passwd"])
 def test_what_is_no_url_of_a_job_api_is_refused(url):
     with pytest.raises(UserError, match="--jobs must be https://HOST:PORT of Ray's dashboard, but got"):

@@ -101,6 +101,12 @@ def test_resume_follows_a_running_sweep_and_submits_another_job_otherwise(cluste
     assert ("sweep 'faces' runs already as upsweep-1; following it" in cluster.lines) is is_running
 
 
+def test_a_password_in_the_command_is_refused(cluster):
+    with pytest.raises(UserError, match="list of jobs would show"):
+        cluster.run(SweepOptions(tracking_uri="http://***@m"), ["--tracking-uri", "http://***@m"])
+    assert cluster.submitted == []
+
+
 def test_a_cluster_without_mlflow_asks_for_its_address_but_not_to_resume(cluster, monkeypatch):
     monkeypatch.setattr(Site, "tracking_uri", "")
     with pytest.raises(UserError, match="pass --tracking-uri http://HOST:5000, an address that the cluster"):
@@ -112,7 +118,7 @@ def test_a_cluster_without_mlflow_asks_for_its_address_but_not_to_resume(cluster
     assert not any("--tracking-uri" in command for command, _ in cluster.submitted)
 
 
-@pytest.mark.parametrize("words", [["--jobs", "https://h", "--detach"], ["--jobs=https://h"]])
+@pytest.mark.parametrize("words", [["--jobs", "https://***@h", "--detach"], ["--jobs=https://***@h"]])
 def test_what_concerns_the_laptop_alone_is_not_sent(cluster, words):
     cluster.run(SweepOptions(detach=True), [*words, "--trials", "3"])
     command = "python experiments/sweep.py --trials 3 --storage s3://b/upsweep".split()
