@@ -6,7 +6,8 @@ hold values that are not finite, to the next trial. Here such a worker is ended 
 
 Snapshots: Tune copies a snapshot's files to the storage one after the other, and first some seconds after a
 trial began. A driver killed at the wrong moment finds half a snapshot, or one without a trial that it
-started. Here all files are one, written at once, and before any trial starts that it does not hold.
+started. Here all files are one, written at once, and before any trial starts that it does not hold. A
+snapshot grows with the number of trials, so on many GPUs designs are drawn ahead, several with one snapshot.
 
 Slots: Tune fixes at the start how many trials it draws ahead and runs at once. Nodes join and leave: too low
 a number leaves new nodes idle; too high a number draws designs that wait while the sampler could learn. Here
@@ -31,10 +32,11 @@ from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
 STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
+SLOTS_PER_SPARE = 16
+"""One spare design is drawn ahead for so many slots: with 800 there is a snapshot per 50 trials, and the
+sampler lacks the results of at most 50. Fewer slots than this have no spare design."""
 STATE_FILE = re.compile(rf"(?:{'|'.join(STATE_FILES)})[A-Za-z0-9_.-]+")
 """Names of the files in a snapshot; a name with / would be written elsewhere."""
-
-
 TuneController: Any = ray_private.tune_controller()
 
 
@@ -56,20 +58,24 @@ class UpsweepTuneController(TuneController):
         super().step()
 
     def _set_slots(self, slots: int) -> None:
-        self._max_pending_trials = slots
+        self._slots = self._max_pending_trials = slots
         # a sampler is wrapped in SearchGenerator(ConcurrencyLimiter(...)); a list of designs limits itself
         limiter: Any = getattr(self._search_alg, "searcher", self._search_alg)
-        limiter.max_concurrent = slots
+        limiter.max_concurrent = slots + slots // SLOTS_PER_SPARE
 
     def _maybe_cache_trial_actor(self, trial: Trial) -> bool:
         diverged = status_of(trial.last_result) is Status.DIVERGED
         return not diverged and super()._maybe_cache_trial_actor(trial)
 
-    def _update_trial_queue(self, blocking: bool = False, timeout: int = 600) -> bool:
-        added = super()._update_trial_queue(blocking, timeout)
-        if added:  # without a snapshot of it, a resumed driver would draw and pay for it again
+    def _maybe_update_trial_queue(self) -> None:
+        unfinished = len(self._pending_trials) + len(self._running_trials) + len(self._paused_trials)
+        if unfinished > self._slots:
+            return  # a spare design waits
+        before = len(self._trials)
+        super()._maybe_update_trial_queue()
+        # without a snapshot of them, a resumed driver would draw and pay for them again
+        if len(self._trials) > before:
             self.save_to_dir()
-        return added
 
     def save_to_dir(self) -> None:
         super().save_to_dir()

@@ -30,7 +30,7 @@ from orchestrator.cluster import ray_private
         "ray.train.torch.TorchTrainer._create_default_callbacks",
         "ray.train.v2._internal.callbacks.placement_group_callback.PlacementGroupCleanerCallback",
         "ray.tune.execution.tune_controller.TuneController._maybe_cache_trial_actor",
-        "ray.tune.execution.tune_controller.TuneController._update_trial_queue",
+        "ray.tune.execution.tune_controller.TuneController._maybe_update_trial_queue",
         "ray.tune.tune.TuneController",
         "ray.tune.tune.air_usage.tag_callbacks",
     ],

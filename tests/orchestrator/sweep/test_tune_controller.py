@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import pytest
@@ -161,6 +162,38 @@ def test_a_list_of_designs_follows_the_room_too():
     assert [bool(designs.next_trial()) for _ in range(2)] == [True, False]
     controller._set_slots(3)
     assert [bool(designs.next_trial()) for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("slots", "snapshots", "most"), [(4, 1 + 60, 4), (32, 1 + 60 // 2, 32 + 2), (160, 1 + 60 // 10, 160 + 10)]
+)
+def test_designs_that_are_drawn_at_once_have_one_snapshot(slots, snapshots, most):
+    """Designs end one after the other; with many slots the next ones wait already, with one snapshot."""
+    controller, saved, live = UpsweepTuneController.__new__(UpsweepTuneController), [], []
+    drawn = iter(range(1, slots + 61))
+    vars(controller).update(_trials=live, _pending_trials=set(), _running_trials=set(), _paused_trials=set())
+    limiter = SimpleNamespace(max_concurrent=0)
+
+    def next_trial():
+        running = controller._pending_trials | controller._running_trials
+        return next(drawn, None) if len(running) < limiter.max_concurrent else None
+
+    def add(trial):
+        live.append(trial)
+        controller._pending_trials.add(trial)
+
+    controller._search_alg = SimpleNamespace(
+        is_finished=lambda: False, next_trial=next_trial, searcher=limiter
+    )
+    controller.add_trial, controller.save_to_dir = add, lambda: saved.append(len(live))
+    controller._set_slots(slots)
+    for _ in range(61):
+        controller._maybe_update_trial_queue()
+        assert len(controller._pending_trials | controller._running_trials) <= most
+        while controller._pending_trials and len(controller._running_trials) < slots:
+            controller._running_trials.add(controller._pending_trials.pop())
+        controller._running_trials.discard(min(controller._running_trials))
+    assert len(saved) == snapshots
 
 
 @pytest.mark.slow
