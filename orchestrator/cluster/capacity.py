@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import read_json
+from datasets.text import count
 from orchestrator.cluster import kuberay
 
 CONFIG = "~/ray_bootstrap_config.yaml"

@@ -53,7 +53,7 @@ class HeadInfo:
 class Head:
     """The head of a known cluster; every method raises UserError within seconds if it does not answer."""
 
-    ui_hint = "; MLflow: python experiments/cluster.py ui"
+    ui_hint = "; MLflow: upsweep cluster ui"
 
     def __init__(self, cluster: KnownCluster, address: str = "") -> None:
         """Take the provider's address of the head unless `address` is given."""
@@ -99,12 +99,11 @@ class Head:
         if any(word in text for word in ("401", "403", "Unauthorized", "uthentication", "token")):
             return UserError(
                 f"{self.label} refuses the token in its head's ~/.ray/auth_token: the file was changed after "
-                f"Ray started; restart Ray with python experiments/cluster.py up"
+                f"Ray started; restart Ray with upsweep cluster up"
             )
         return UserError(
-            f"Ray does not run on the head of {self.label} ({text[:120]}): start it with python "
-            f"experiments/cluster.py up, remove it with python experiments/cluster.py down, or use --local "
-            f"to run here"
+            f"Ray does not run on the head of {self.label} ({text[:120]}): start it with upsweep "
+            f"cluster up, remove it with upsweep cluster down, or use --local to run here"
         )
 
     def exists(self, path: str, storage: str) -> bool:

@@ -135,7 +135,7 @@ def test_stop_ends_the_newest_running_job_of_that_sweep_and_no_other():
     client = RunningClient()
     assert [job.id for job in jobs.running(client)] == ["e", "a", "b"]
     text = jobs.stop(Site(client), "faces")
-    assert text == "sweep 'faces' stopped; resume it with: python experiments/sweep.py --resume faces"
+    assert text == "sweep 'faces' stopped; resume it with: upsweep sweep --resume faces"
     assert client.stopped == ["b"]
     with pytest.raises(UserError, match="no sweep 'rooms' runs on cluster 'mine'"):
         jobs.stop(Site(client), "rooms")

@@ -17,7 +17,7 @@ REGISTERED = SubmittedJob("upsweep-1", "faces", "/srv/runs/faces")
 class Site:
     """A cluster that has the files of `files` (path -> content) and no other."""
 
-    label, ui_hint = "cluster 'mine'", "; MLflow: python experiments/cluster.py ui"
+    label, ui_hint = "cluster 'mine'", "; MLflow: upsweep cluster ui"
     storage, tracking_uri = "s3://b/upsweep", "http://10.0.0.1:5000"
     files: dict[str, bytes] = {}
 
