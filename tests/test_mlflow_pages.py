@@ -1,0 +1,19 @@
+"""`make ui` prints the address of each sweep's runs: MLflow's own start page leads to a page for agents."""
+
+import runpy
+
+import mlflow
+from helpers.paths import ROOT
+
+
+def test_each_experiment_with_runs_has_the_address_of_its_runs_latest_first(tmp_path):
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    first, second = (client.create_experiment(name) for name in ("upsweep/faces", "upsweep/rooms"))
+    client.create_experiment("upsweep/empty")
+    for number in (first, second):
+        client.create_run(number)
+    pages = runpy.run_path(str(ROOT / "tools" / "mlflow_pages.py"))["pages"]
+    assert pages(str(tmp_path / "mlflow.db"), "5001") == [
+        f"{name}: http://127.0.0.1:5001/#/experiments/{number}/runs?workflowType=machine_learning"
+        for name, number in [("upsweep/rooms", second), ("upsweep/faces", first)]
+    ]
