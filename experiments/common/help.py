@@ -26,7 +26,8 @@ def shortened(options: type, default: Any) -> tuple[type, Any]:
 
 def description(script: Any) -> str:
     """Return the text above the options: what the script's module says, and how to see the rest."""
-    return f"{inspect.getdoc(script)}\n\nEvery setting of a run: --help-all. Names: --list {'|'.join(LISTS)}."
+    rest = "Every setting of a run, such as --recipe or --run.gan-steps: --help-all"
+    return f"{inspect.getdoc(script)}\n\n{rest}. Names: --list {'|'.join(LISTS)}."
 
 
 def listing(what: str) -> str:
