@@ -27,6 +27,7 @@ JOB_VARIABLE = "UPSWEEP_JOB"
 NOTE = "sweep {sweep} has its files in {folder}"
 _LACKING = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
 _NOTE = re.compile(r"^sweep (\S+) has its files in (.+)$", re.MULTILINE)
+NO_AGENT = "No available agent"
 POLL_S = 1.0
 PATIENCE_S = 30.0
 """Time without an answer from the head, after which following ends with an error."""
@@ -62,13 +63,21 @@ def submit(site: JobSite, command: Sequence[str], extra_files: Mapping[str, byte
     job_id = f"upsweep-{uuid.uuid4().hex[:8]}"
     # a Ctrl-C to the job, and time to save: Ray's own default is a TERM and three seconds
     env = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), JOB_VARIABLE: job_id}
-    with bundle.working_tree_bundle(extra_files=extra_files) as folder, site.client() as client:
-        client.submit_job(
-            entrypoint=shlex.join(command),
-            submission_id=job_id,
-            runtime_env={"working_dir": str(folder), "env_vars": env},
-        )
-    return SubmittedJob(job_id)
+    end = time.monotonic() + PATIENCE_S
+    with bundle.working_tree_bundle(extra_files=extra_files) as folder:
+        while True:
+            try:
+                with site.client() as client:
+                    client.submit_job(
+                        entrypoint=shlex.join(command),
+                        submission_id=job_id,
+                        runtime_env={"working_dir": str(folder), "env_vars": env},
+                    )
+                return SubmittedJob(job_id)
+            except UserError as error:  # a head that has just started has no agent for jobs yet
+                if NO_AGENT not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(POLL_S)
 
 
 def follow(site: JobSite, job: SubmittedJob, say: Callable[[str], None]) -> tuple[int, SubmittedJob]:

@@ -166,3 +166,18 @@ def test_a_submitted_job_is_the_command_with_the_working_tree_and_ctrl_c_as_its_
     assert client.job["entrypoint"] == "python x.py --name 'a b'" and client.job["submission_id"] == job.id
     env = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "90", "UPSWEEP_JOB": job.id}
     assert client.job["runtime_env"] == {"working_dir": str(tmp_path), "env_vars": env}
+
+
+def test_a_head_that_has_just_started_is_asked_again(monkeypatch, tmp_path):
+    answers = [UserError("HTTP 500: No available agent to submit job"), None, UserError("no disk")]
+
+    class Starting:
+        def submit_job(self, **job):
+            if (answer := answers.pop(0)) is not None:
+                raise answer
+
+    monkeypatch.setattr(jobs.bundle, "working_tree_bundle", lambda extra_files: nullcontext(tmp_path))
+    monkeypatch.setattr(jobs.time, "sleep", lambda s: None)
+    assert jobs.submit(Site(Starting()), ["python", "x.py"], {}).id
+    with pytest.raises(UserError, match="no disk"):
+        jobs.submit(Site(Starting()), ["python", "x.py"], {})
