@@ -206,7 +206,7 @@ def test_a_sweep_from_the_laptop_runs_on_several_hosts_and_brings_its_report_bac
         assert f"upsweep/first/{part}" in found
     assert any(key.startswith("upsweep/warm/") for key in found)
     assert any(key.startswith("upsweep/mlartifacts/") for key in found)
-    assert {r["stage"] for r in rows("first")} == {"warm", "screen", "confirm", "test"}
+    assert {r["stage"] for r in rows("first")} == {"warm", "screen", "repeat", "confirm", "test"}
     for setting in ("generator.kind", "loss.extra"):
         assert all(r["config"][setting].startswith("own.py:") for r in rows("first"))
     assert all(r["finished"] and any("own.py:score-" in m for m in r["metrics"]) for r in rows("first"))
