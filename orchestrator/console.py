@@ -173,14 +173,14 @@ class ProgressLine:
             self.say(text)
 
     def line(self) -> str:
-        """Return the progress line: stage, trials done, note, time so far and time left."""
+        """Return the progress line: stage, trials done, time so far and time left, note."""
         p = next((p for p in self.plan if p.name == self.stage), None)
         count = f" {len(self.finished[p.name])}/{p.runs} done" if p else ""
         left = self.seconds_left()
         time_left = f"about {format_duration(left)} left" if left is not None else "estimating the time left"
         note = f" | {self.note}" if self.note else ""
         passed = format_duration(time.monotonic() - self.began)
-        return f"{self.stage}{count}{note} | {passed} so far, {time_left}"
+        return f"{self.stage}{count} | {passed} so far, {time_left}{note}"  # a narrow terminal cuts the end
 
     def in_words(self) -> str:
         """Return how far the sweep has come as a phrase: "screen 3 of 8 done, about 2 min left"."""
