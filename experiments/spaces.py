@@ -112,7 +112,7 @@ ARCHITECTURE = Space(name="architecture", axes=NETWORKS, trials=18, sampler="gri
 
 KIND, SIZE = "generator.kind", "generator.size"
 
-PUBLIC = Space(
+LIGHT_NETWORKS = Space(
     name="networks",
     axes={
         KIND: Choice(("srresnet", "compact", "span", "plksr", "swinir")),
@@ -199,7 +199,7 @@ SPACES = {
         BALANCE,
         FINETUNE,
         ARCHITECTURE,
-        PUBLIC,
+        LIGHT_NETWORKS,
         OPTIMIZER,
         ABLATION,
         DEGRADATION,

@@ -1,7 +1,6 @@
 """A Ray head of this machine, its dashboard in token mode, and a reverse proxy that speaks TLS before it."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from helpers.job_api import TOKEN, serving
-from helpers.two_nodes import SETTINGS, below, wait_until_gone
+from helpers.two_nodes import SETTINGS, kill_with_descendants
 
 BIN = Path(sys.executable).parent
 OTHER = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "UPSWEEP_LOCAL", "PYTHONPATH")
@@ -67,15 +66,7 @@ class RayHead:
 
     def close(self):
         """End the head, and what it started."""
-        everything = below(self.process.pid)
-        self.process.kill()
-        self.process.wait()
-        for pid in everything:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        wait_until_gone(everything)
+        kill_with_descendants([self.process])
 
 
 class Proxy(BaseHTTPRequestHandler):

@@ -113,16 +113,21 @@ class TwoNodes:
     def close(self):
         """End both nodes."""
         nodes = [node for node in (self.second, self.head) if node is not None]
-        everything = [pid for node in nodes for pid in below(node.pid)]
-        for node in nodes:
-            node.kill()
-            node.wait()
-        for pid in everything:  # what a killed head leaves
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        wait_until_gone(everything)
+        kill_with_descendants(nodes)
+
+
+def kill_with_descendants(processes):
+    """Kill processes and all that they started, and wait until they are gone."""
+    everything = [pid for process in processes for pid in below(process.pid)]
+    for process in processes:
+        process.kill()
+        process.wait()
+    for pid in everything:  # what a killed head leaves
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    wait_until_gone(everything)
 
 
 def below(pid):

@@ -13,7 +13,7 @@ from experiments.common.sweep_options import SweepOptions
 from orchestrator.cluster import job_server, jobs, submit
 from orchestrator.cluster.job_server import JobServer
 
-NOTE = "sweep faces has its files in /work/faces\n"
+NOTE = "sweep faces has its files in /data/faces\n"
 
 
 @pytest.fixture(scope="module")
@@ -189,4 +189,4 @@ def test_a_folder_of_this_machine_is_not_the_cluster_s_unless_the_storage_is_sha
     site = JobServer("http://10.0.0.1", {})
     assert not site.exists(str(tmp_path), "s3://b/upsweep")
     assert site.exists(str(tmp_path), "/nfs/upsweep") and site.exists("/nfs/faces", "s3://b/upsweep")
-    assert site.read("/work/faces", "report.html", str(tmp_path)) is None
+    assert site.read("/data/faces", "report.html", str(tmp_path)) is None
