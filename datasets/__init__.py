@@ -13,7 +13,8 @@ Reading, in the order of use:
     cache             decoded images of a machine, memory-mapped; cache_eviction: its size limit
     shard_reader      shards as samples; manifest: their table of contents; remote_shards: shards at a URL
 Importing:
-    prepare           import of a dataset by name, of plain photographs, of a study's sets
+    prepare           import of a dataset by name, of plain photographs, of a study's sets; preparers: the
+                      reader, split and transform of each
     catalogue         table of known datasets; demo: photographs of installed packages
     pairs             pairs of HR and LR images, matched by name; alignment: their measured shift
     sources           safe reading of folders and zips; lsun: LMDB; tiles: large photographs in squares

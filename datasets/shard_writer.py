@@ -142,7 +142,7 @@ def _import(
         "images_sha256": _content(accepted),
         "settings": json.dumps(settings.identity(), sort_keys=True),
     }
-    accepted, doubles = settle_duplicates(accepted)
+    accepted, doubles = settle_duplicates(accepted, parts)
     names = dict.fromkeys(name for part in parts.values() for name in passed_over(part.source))
     others_listed = [Rejection("", name, f"not read: {kind}", False) for name, kind in names]
     write_csv(out / "rejected.csv", ("split", "name", "reason"), [*rejected, *doubles, *others_listed])

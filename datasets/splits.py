@@ -98,10 +98,10 @@ def split_by_sizes(members: Sequence[ArchiveMember], name: str) -> Split:
     if len(members) < sum(sizes.values()):
         raise TooFew(name, len(members))
     images_per_photograph = Counter(m.photograph for m in members)
-    left = _by_hash(images_per_photograph)
+    left = by_hash(images_per_photograph)
     role_of: dict[str, str] = {}
     for role, size in sizes.items():
-        chosen = _fill(size, left, images_per_photograph)
+        chosen = fill(size, left, images_per_photograph)
         if sum(images_per_photograph[p] for p in chosen) < size:
             raise UserError(
                 f"--split {name}: no whole groups make {size:,} images of {role}; use --split cut"
@@ -111,7 +111,7 @@ def split_by_sizes(members: Sequence[ArchiveMember], name: str) -> Split:
     return _by_role(members, role_of, sizes)
 
 
-def _fill(size: int, photographs: Sequence[str], images_per_photograph: Mapping[str, int]) -> list[str]:
+def fill(size: int, photographs: Sequence[str], images_per_photograph: Mapping[str, int]) -> list[str]:
     """Choose photographs, in order, until they have `size` images; skip those with more than are missing."""
     chosen = []
     for photograph in photographs:
@@ -125,7 +125,7 @@ def _fill(size: int, photographs: Sequence[str], images_per_photograph: Mapping[
 
 def hold_out(train: Sequence[ArchiveMember], test: Sequence[ArchiveMember]) -> Split:
     """Use an official training and test set: val and gate are cut from train, test stays as it is."""
-    order = _by_hash(m.photograph for m in train)
+    order = by_hash(m.photograph for m in train)
     size = max(1, len(order) // HELD_OUT_ONE_IN)
     if len(order) < 3:
         raise UserError(
@@ -137,7 +137,7 @@ def hold_out(train: Sequence[ArchiveMember], test: Sequence[ArchiveMember]) -> S
 
 def _in_sizes(members: Sequence[ArchiveMember], sizes: Mapping[str, int]) -> Split:
     """Give the first photographs by hash to the first role, and so on; leave out the rest."""
-    photographs = _by_hash(m.photograph for m in members)
+    photographs = by_hash(m.photograph for m in members)
     role_of: dict[str, str] = {}
     for role, size in sizes.items():
         start = len(role_of)
@@ -153,7 +153,8 @@ def _by_role(members: Sequence[ArchiveMember], role_of: Mapping[str, str], roles
     return found
 
 
-def _by_hash(photographs: Iterable[str]) -> list[str]:
+def by_hash(photographs: Iterable[str]) -> list[str]:
+    """Return the names, each once, in the order of their SHA-256."""
     return sorted(set(photographs), key=_hash)
 
 

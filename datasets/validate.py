@@ -6,7 +6,8 @@ shard_writer.py.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from datasets.pairs import PairSource, fits
 from datasets.pixels import RGB8, PixelFormat, preview
 from datasets.rejections import Rejection
 from datasets.sources import ArchiveMember, Source
+from datasets.splits import by_hash, fill
 
 PRIORITY = ("test", "gate", "val", "train", "all")
 """A picture that is in two splits stays in the first of these and is dropped from the other."""
@@ -41,6 +43,8 @@ class SplitSource:
 
     source: Source
     members: Sequence[ArchiveMember]
+    at_least: int = 0
+    """Images that the split should keep: photographs of train replace those that are left out below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +195,34 @@ def _pair(member: ArchiveMember, source: PairSource, wanted: Examination) -> Ind
     return dataclasses.replace(row, lr_image=lr_row)
 
 
-def settle_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
+def settle_duplicates(
+    accepted: Accepted, parts: Mapping[str, SplitSource]
+) -> tuple[Accepted, list[Rejection]]:
+    """Drop duplicates, and move photographs from train to splits that lost too many images.
+
+    A split is filled up to its `at_least`, but not above the size that was planned for it. Train gives its
+    photographs in the order of their hashes, and none from its last half.
+    """
+    kept, rejected = _without_duplicates(accepted)
+    least = {split: min(part.at_least, len(part.members)) for split, part in parts.items()}
+    spare = len(kept.get("train", ())) // 2
+    while missing := {s: n - len(kept[s]) for s, n in least.items() if s != "train" and n > len(kept[s])}:
+        split, size = next(iter(missing.items()))
+        per_photograph = Counter(member.photograph for member, _ in kept.get("train", ()))
+        moved = set(fill(min(size, spare), by_hash(per_photograph), per_photograph))
+        if not moved:
+            break
+        spare -= sum(per_photograph[p] for p in moved)
+        pairs = kept["train"]
+        kept[split] += [pair for pair in pairs if pair[0].photograph in moved]
+        kept[split].sort(key=lambda pair: pair[0].key)
+        kept["train"] = [pair for pair in pairs if pair[0].photograph not in moved]
+        kept, more = _without_duplicates(kept)  # what was moved may be alike to what stays in train
+        rejected += more
+    return kept, rejected
+
+
+def _without_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
     """Drop copies of a picture, and near duplicates in two splits; the split of higher PRIORITY keeps it."""
     seen: dict[tuple[str, str], str] = {}
     kept: Accepted = {}

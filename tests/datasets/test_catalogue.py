@@ -1,7 +1,7 @@
 """The table of known datasets."""
 
 from datasets.catalogue import CATALOGUE
-from datasets.prepare import PREPARERS
+from datasets.preparers import PREPARERS
 from datasets.splits import STUDIES
 
 

@@ -1,5 +1,6 @@
 """Validation: broken images and duplicates are dropped with a reason, finished work is not repeated."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from datasets import validate
 from datasets.errors import UserError
+from datasets.prepare import prepare
 from datasets.shard_reader import read_manifest
 from datasets.shard_writer import PackSettings, pack
 from datasets.sources import ArchiveMember, FolderSource
@@ -85,3 +87,28 @@ def test_duplicates_that_leave_nothing_to_train_on_are_the_reason_given(tmp_path
     parts = {r: SplitSource(source, m) for r, m in split_by_share(source.members()).items()}
     with pytest.raises(UserError, match="11 of 12 images show the same picture .* none is left for"):
         pack(tmp_path / "out", "x", parts, PackSettings())
+
+
+def test_a_gate_that_loses_a_copy_is_filled_up_from_train(tmp_path: Path) -> None:
+    # Found with 190 scans, one of them there twice: 29 images were left in the gate, and it needs 30.
+    scans, out = tmp_path / "in", tmp_path / "out"
+    scans.mkdir()
+    for i in range(90):
+        (scans / f"{i}.png").write_bytes(png(i))
+    roles = split_by_share(FolderSource(scans).members())
+    first = {role: members[0].name for role, members in roles.items()}
+    (scans / first["gate"]).write_bytes((scans / first["test"]).read_bytes())  # dropped from the gate
+    manifest = prepare("folder", str(scans), str(out))
+    assert {role: split.count for role, split in manifest.splits.items()} == {
+        "train": len(roles["train"]) - 1, "val": 7, "test": 7, "gate": 30,
+    }  # fmt: skip
+    keys = [key for role in manifest.splits for key in index_keys(out, role)]
+    assert len(keys) == len(set(keys)) == 89
+    planned = {m.key for m in roles["gate"]} - {Path(first["gate"]).stem}
+    (moved,) = set(index_keys(out, "gate")) - planned
+    assert moved in {m.key for m in roles["train"]}
+
+
+def index_keys(out: Path, role: str) -> list[str]:
+    with (out / f"index-{role}.csv").open(newline="") as file:
+        return [row["key"] for row in csv.DictReader(file)]
