@@ -86,7 +86,8 @@ def shipped(
     """Return the network that ships, and the GAN that was picked, with what it does not better on test.
 
     The pick ships if its network betters every sentinel by an interval over the test images that excludes 0.
-    Otherwise the best PSNR network ships: the largest distortion metric on val.
+    Otherwise the best PSNR network ships: the largest distortion metric on val. A sweep that trained none
+    (from a file, or without a PSNR phase) then ships nothing.
     """
     gan = best and _best_seed(best, rows, objectives)
     tested = next((r for r in rows if r["stage"] == "test" and r["of"] == gan), None)
@@ -100,7 +101,8 @@ def shipped(
         told = f"{reason}; so the PSNR network that is best on val ships"
         return facts | {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
     if unbeaten:
-        reason += ", and the sweep has no PSNR network to ship instead"
+        told = f"{reason}; so nothing ships, as the sweep trained no PSNR network"
+        return facts | {"pick": None, "pick_design": None, "pick_reason": told}
     return facts | {"pick": gan, "pick_design": best and best["design"], "pick_reason": reason}
 
 

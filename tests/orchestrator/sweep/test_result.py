@@ -170,13 +170,13 @@ def test_where_no_gan_betters_an_unsharp_mask_the_best_psnr_network_ships():
     )
 
 
-def test_a_sweep_without_psnr_networks_says_that_it_has_none_to_ship():
+def test_a_sweep_without_psnr_networks_ships_nothing_that_an_unsharp_mask_equals():
     given = with_sentinels(rows("a", 4, (30.0, 100.0)), sharpened=False)
     found = answer([row for row in given if not row["trial_id"].startswith("psnr-")])
-    assert found["pick"] == found["gan_pick"] == "a-s1"
+    assert (found["pick"], found["pick_design"], found["gan_pick"]) == (None, None, "a-s1")
     assert found["pick_reason"] == (
-        "a is no better than its warm start under an unsharp mask, and the sweep has no PSNR network to ship "
-        "instead"
+        "a is no better than its warm start under an unsharp mask; so nothing ships, as the sweep trained no "
+        "PSNR network"
     )
 
 
