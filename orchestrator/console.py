@@ -111,11 +111,12 @@ class ProgressLine:
         if stage != self.stage:
             self._end_stage()
             self.stage, self.note, self.stage_began = stage, "", time.monotonic()
-        self.show()
+        if not self._has_nothing_to_do():
+            self.show()
 
     def _end_stage(self) -> None:
         """Print the line that a stage leaves: its runs, its time and the best of it."""
-        if not self.stage:
+        if not self.stage or self._has_nothing_to_do():
             return
         runs = len(self.finished.get(self.stage, ()))
         words = f": {count(runs, 'run')}" if self.stage in self.finished else ""
@@ -124,6 +125,13 @@ class ProgressLine:
         line.append(printable(f"{words} in {passed}{f' | {self.note}' if self.note else ''}"), "default")
         self.console.print(line, soft_wrap=True)
         sys.stdout.flush()
+
+    def _planned(self) -> StagePlan | None:
+        return next((p for p in self.plan if p.name == self.stage), None)
+
+    def _has_nothing_to_do(self) -> bool:
+        """Return True if no run is planned for this stage and none ended, so that nobody need read of it."""
+        return (p := self._planned()) is not None and not (p.runs or self.finished[p.name])
 
     def step(self, trial: str, phase: str, step: int, seconds: float) -> None:
         """Record that a trial of this stage has done `step` steps of `phase` after `seconds` of its life."""
@@ -174,7 +182,7 @@ class ProgressLine:
 
     def line(self) -> str:
         """Return the progress line: stage, trials done, time so far and time left, note."""
-        p = next((p for p in self.plan if p.name == self.stage), None)
+        p = self._planned()
         count = f" {len(self.finished[p.name])}/{p.runs} done" if p else ""
         left = self.seconds_left()
         time_left = f"about {format_duration(left)} left" if left is not None else "estimating the time left"
@@ -184,7 +192,7 @@ class ProgressLine:
 
     def in_words(self) -> str:
         """Return how far the sweep has come as a phrase: "screen 3 of 8 done, about 2 min left"."""
-        p = next((p for p in self.plan if p.name == self.stage), None)
+        p = self._planned()
         count = f"{self.stage} {len(self.finished[p.name])} of {p.runs} done" if p else self.stage
         left = self.seconds_left()
         if left is None:

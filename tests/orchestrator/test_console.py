@@ -167,6 +167,20 @@ def test_a_stage_that_is_over_leaves_a_line_and_one_that_failed_leaves_none():
     assert out.getvalue().splitlines()[-1].startswith("test done in 0:0")
 
 
+def test_a_stage_without_planned_runs_is_not_spoken_of():
+    """A fidelity sweep has no warm starts and no repeats."""
+    out = io.StringIO()
+    plan = [StagePlan("warm", 0, 0, 0), StagePlan("screen", 1, 100, 0), StagePlan("repeat", 0, 0, 0)]
+    with ProgressLine(plan, 1, Console(file=out, force_terminal=False)) as p:
+        p.begin("warm")
+        p.begin("screen")
+        p.step("a", "psnr", 100, 10.0)
+        p.end("a")
+        p.begin("repeat")
+    assert "screen done: 1 run" in out.getvalue()
+    assert "warm" not in out.getvalue() and "repeat" not in out.getvalue()
+
+
 def test_colours_are_for_terminals_alone():
     for terminal in (True, False):
         out = io.StringIO()
