@@ -171,13 +171,18 @@ class SweepClock:
         options = {n: v for n, v in counts.items() if not n.endswith("_steps")}
         plan.request = replace(request, config=override(request.config, settings), **options)
 
-    def is_spent(self) -> bool:
-        """Return True if another design would leave too little time for the stages after screening."""
+    def is_spent(self, drawn: int) -> bool:
+        """Return True if another design would leave too little time for the stages after screening.
+
+        They need the sizes of a sweep of one design more than the `drawn` ones. So where screening is slower
+        than planned, all stages become smaller, and none is given up for the others.
+        """
         if not self.closed:
             sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
-            after = hours.stage_seconds(sizes, pace, self.work)
-            later = sum(after[stage] for stage in ("repeat", "confirm", "test"))
-            self.closed = self.seconds_left < later + pace.gan_phase(sizes.gan_steps)
+            fixed = {n: v for n, v in vars(sizes).items() if n.endswith("_steps")} | self.fixed
+            seconds = self.seconds_left - pace.gan_phase(sizes.gan_steps)
+            fits = hours.designs_that_fit(seconds, pace, self.full, fixed, self.work, "repeat")
+            self.closed = fits < drawn + 1
             if self.closed:
                 self._keep()
         return self.closed

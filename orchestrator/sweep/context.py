@@ -108,8 +108,11 @@ class SweepContext:
         if self.clock:
             self.clock.replan(self.plan, stage, self.progress)
 
-    def is_budget_spent(self, running: list[dict[str, Any]]) -> bool:
-        """Return True if no more designs may be drawn; `running` are costs of the present stage's trials."""
+    def is_budget_spent(self, running: list[dict[str, Any]], drawn: int) -> bool:
+        """Return True if no more designs may be drawn in the present stage.
+
+        `running` are the costs of its trials so far, `drawn` is their number.
+        """
         spent = self.budget.gpu_hours + sum(cost["gpu_hours"] for cost in running)
         self.budget.reached = self.budget.reached or self.request.limit_reached(spent)
-        return bool(self.budget.reached) or self.clock is not None and self.clock.is_spent()
+        return bool(self.budget.reached) or self.clock is not None and self.clock.is_spent(drawn)

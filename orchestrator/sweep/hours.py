@@ -169,6 +169,17 @@ def fit(
     seconds: float, pace: Pace, full: Sizes, fixed: Mapping[str, int], work: Work, first: str = "warm"
 ) -> Sizes:
     """Return the largest sizes whose stages from `first` on take at most `seconds`, else the least sizes."""
+    designs = designs_that_fit(seconds, pace, full, fixed, work, first)
+    return sizes_at(max(designs, LEAST_DESIGNS), full, fixed)
+
+
+def designs_that_fit(
+    seconds: float, pace: Pace, full: Sizes, fixed: Mapping[str, int], work: Work, first: str
+) -> float:
+    """Return the number of designs of the largest sweep whose stages from `first` on take at most `seconds`.
+
+    0 if even those of the least sweep take longer.
+    """
 
     def left(designs: float) -> float:
         stages = stage_seconds(sizes_at(designs, full, fixed), pace, work)
@@ -176,11 +187,11 @@ def fit(
 
     low, high = LEAST_DESIGNS, MOST_DESIGNS
     if left(low) > seconds:
-        return sizes_at(low, full, fixed)
+        return 0.0
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if left(middle) <= seconds else (low, middle)
-    return sizes_at(low, full, fixed)
+    return low
 
 
 def run_settings(sizes: Sizes, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ class StageObserver:
     def is_budget_spent(self) -> bool:
         """Return True if no more designs may be drawn."""
         running = [cost_of(report, self.context.gpus, 0.0) for report in self.callback.reports.values()]
-        return self.context.is_budget_spent(running)
+        return self.context.is_budget_spent(running, len(self.callback.params))
 
 
 def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:

@@ -137,11 +137,22 @@ def test_screening_draws_while_there_is_time_for_the_later_stages(made):
     plan, clock, time, _ = made()
     clock.replan(plan, "screen", Progress())
     assert plan.request.trials == 2 * clock.sizes["screen"]["trials"]
-    assert not clock.is_spent()
+    assert not clock.is_spent(1)
     time.now = 600.0
-    assert clock.is_spent()
+    assert clock.is_spent(1)
     time.now = 30.0
-    assert clock.is_spent(), "what has ended stays so"
+    assert clock.is_spent(1), "what has ended stays so"
+
+
+def test_slow_screening_gives_up_no_designs_for_later_stages_that_shrink_as_well(made):
+    """Two of six planned designs were screened, and the time of the four others went to repeats and seeds."""
+    plan, clock, time, _ = made()
+    clock.replan(plan, "screen", Progress())
+    planned = clock.sizes["screen"]["trials"]
+    clock.learn(rows("screen", 2, gan := clock.sizes["screen"]["gan_steps"], 1.4 * PACE.gan_phase(gan)))
+    time.now = 60.0 + 4 * PACE.psnr_phase(100) + PACE.start + 1.4 * PACE.gan_phase(gan)
+    spent = [n for n in range(1, 2 * planned) if replace(clock).is_spent(n)]
+    assert 2 < spent[0] < planned, "smaller than planned, but not at once"
 
 
 def test_a_design_whose_architecture_has_no_warm_start_is_never_drawn(made):
@@ -218,7 +229,7 @@ def simulated(plan, clock, time, slowness):
     while drawn < plan.request.trials:
         slot = free.index(min(free))
         time.now = begin + free[slot]
-        if drawn and clock.is_spent():
+        if drawn and clock.is_spent(drawn):
             break
         (seconds,) = phases("screen", 1, gan)
         free[slot] += seconds
