@@ -4,6 +4,7 @@ import shlex
 
 from orchestrator.registry.promote import Outcome
 from orchestrator.registry.registry import Registry
+from orchestrator.tracking.server import default_uri
 
 
 def history(registry: Registry) -> str:
@@ -37,6 +38,9 @@ def describe_outcome(outcome: Outcome) -> str:
     lines = [headline, *checks]
     if outcome.is_champion:
         lines += [f"  {outcome.exports}"] * bool(outcome.exports)
-        champion = shlex.quote(f"models:/{outcome.model}@champion")
-        lines.append(f"upscale: upsweep upscale PICTURE --model {champion}")
+    if outcome.is_champion and outcome.version is not None:
+        command = f"upsweep upscale PICTURE --model {shlex.quote(f'models:/{outcome.model}@champion')}"
+        if outcome.tracking_uri != default_uri("runs"):
+            command += f" --tracking-uri {shlex.quote(outcome.tracking_uri)}"
+        lines.append(f"upscale: {command}")
     return "\n".join(lines)

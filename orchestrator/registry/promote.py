@@ -54,6 +54,8 @@ class Outcome:
     """The reason for overruling the gate; empty if it was not overruled."""
     exports: str = ""
     """The files that can be written of the network, as a sentence."""
+    tracking_uri: str = ""
+    """Where the model is registered."""
 
     @property
     def is_champion(self) -> bool:
@@ -101,7 +103,7 @@ def promote(
         registry.promote(version, number, how)
     else:
         registry.note(version, f"refused by the gate: {result.decision.reason}")
-    return Outcome(result.decision, registry.model, version, card, force, exports)
+    return Outcome(result.decision, registry.model, version, card, force, exports, registry.tracking_uri)
 
 
 def load_candidate(source: CandidateSource) -> Candidate:

@@ -6,12 +6,14 @@ from orchestrator.registry.describe import describe_outcome, history
 from orchestrator.registry.gate import Check, Decision
 from orchestrator.registry.promote import Outcome
 from orchestrator.registry.registry import Version
+from orchestrator.tracking.server import default_uri
 
 GOOD, BAD = Check("a", True, "40 gate images"), Check("b", False, "mean tint of 3.00 grey levels (at most 2)")
 
 
-def outcome(*checks, version=2, forced=""):
-    return Outcome(Decision(checks), "upsweep-demo", version, "card", forced)
+def outcome(*checks, version=2, forced="", uri=None):
+    uri = default_uri("runs") if uri is None else uri
+    return Outcome(Decision(checks), "upsweep-demo", version, "card", forced, tracking_uri=uri)
 
 
 def test_a_decision_has_a_headline_and_a_line_for_each_check():
@@ -27,8 +29,14 @@ def test_a_decision_has_a_headline_and_a_line_for_each_check():
     ]
 
 
+def test_the_printed_command_finds_a_registry_that_is_not_in_runs():
+    command = describe_outcome(outcome(GOOD, uri="sqlite:////my disk/mlflow.db")).splitlines()[-1]
+    assert command.endswith("@champion --tracking-uri 'sqlite:////my disk/mlflow.db'")
+
+
 def test_a_dry_run_and_an_overruled_gate_are_named():
     assert describe_outcome(outcome(BAD, version=None)).startswith("upsweep-demo (dry run): would be refused")
+    assert "upscale" not in describe_outcome(outcome(GOOD, version=None)), "there is no champion to use"
     forced = describe_outcome(outcome(BAD, forced="skin looks right"))
     assert forced.startswith("upsweep-demo v2: promoted to champion against the gate (skin looks right)")
 
