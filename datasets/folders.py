@@ -1,5 +1,6 @@
 """Pictures in a folder or archive, by one rule for importing and upscaling; other files are counted."""
 
+import difflib
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -29,6 +30,15 @@ class FoundPictures:
     def describe(self) -> str:
         """Return the kinds of `passed_over` in words, as `count_kinds`."""
         return count_kinds(self.passed_over)
+
+
+def names_beside(path: Path) -> list[str]:
+    """Return at most two paths that exist beside the missing `path` and have a similar name."""
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return []
+    return [str(path.parent / name) for name in difflib.get_close_matches(path.name, names, n=2)]
 
 
 def count_kinds(passed_over: Iterable[PassedOver]) -> str:

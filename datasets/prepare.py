@@ -15,6 +15,7 @@ from datasets.catalogue import CATALOGUE
 from datasets.demo import demo_sources
 from datasets.errors import UserError, unknown
 from datasets.files import own_folder
+from datasets.folders import names_beside
 from datasets.manifest import MANIFEST, Manifest
 from datasets.pairs import PairOptions, refuse_pairs
 from datasets.preparers import PREPARERS, ImportRequest, Parts, divided
@@ -104,7 +105,8 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
             f"upsweep prepare {spec} --source FILE --out {shlex.quote(place)}{advice}"
         )
     if not Path(spec).exists():
-        raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, CATALOGUE)
+        known = [*CATALOGUE, *names_beside(Path(spec))]
+        raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, known)
     refuse_pairs(Path(spec), option)
     plain = open_source(Path(spec))
     out = folder / f"{_short(plain.fingerprint())}-{split}"

@@ -8,7 +8,15 @@ from itertools import dropwhile
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from datasets.address import masked
@@ -28,6 +36,15 @@ class StagePlan:
     gan_steps: int
     share: float = 1.0
     """Expected share of the steps that remain after early stopping, in (0, 1]."""
+
+
+def waiting(text: str, console: Console | None = None) -> Progress:
+    """Return a context that shows `text` and the time it has lasted; nothing if the output is no terminal."""
+    console = console or Console()
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    line = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    line.add_task(escape(text))
+    return line
 
 
 class BatchProgress:

@@ -253,7 +253,7 @@ def open_clock(
         return None
     if resume:
         return SweepClock.resume(plan, heartbeat.seconds, plan.storage)
-    say(f"timing steps for --hours {plan.request.hours:g}")
+    say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
     clock = SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
     for line in clock.describe():

@@ -15,7 +15,7 @@ from orchestrator import provenance
 from orchestrator.cluster import connect
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.placement_groups import removing_orphans
-from orchestrator.console import ProgressLine
+from orchestrator.console import ProgressLine, waiting
 from orchestrator.report import build_report
 from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import (
@@ -99,14 +99,15 @@ def run_sweep(
             say("closing this terminal stops the sweep in good order; to keep it, use tmux or nohup")
         if request.max_gpu_hours and not capacity.gpus:
             say("--max-gpu-hours counts nothing while no GPU is here; --hours would")
-        if capacity.gpus:
-            say("checking the largest training step on a GPU")
-        check = check_worker(plan, capacity)
-        if check.total_bytes:
-            say(check.describe())
-        plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
-        slow = leave_out_slow(plan, resume)
-        clock = open_clock(plan, capacity, heartbeat, resume, say)
+        with waiting("measuring this machine"):
+            if capacity.gpus:
+                say("checking the largest training step on a GPU")
+            check = check_worker(plan, capacity)
+            if check.total_bytes:
+                say(check.describe())
+            plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
+            slow = leave_out_slow(plan, resume)
+            clock = open_clock(plan, capacity, heartbeat, resume, say)
         for line in [plan.heading, *plan.describe(), *slow]:
             say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)

@@ -159,6 +159,14 @@ def test_an_old_import_is_found_and_not_repeated(tmp_path: Path) -> None:
     assert manifest.to_json() == old_import.MANIFEST, "an import with an old import.json counts as finished"
 
 
+def test_a_misspelt_folder_is_told_what_stands_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(UserError, match=r"no folder, zip, .* for --train .*; did you mean '.*/photos'\?$"):
+        import_once(str(tmp_path / "phtos"), "cut", tmp_path, "--train")
+    with pytest.raises(UserError, match=r"no folder, zip, .*selfie2anime, set14, set5, t91, urban100$"):
+        import_once(str(tmp_path / "nowhere" / "phtos"), "cut", tmp_path, "--train")
+
+
 def test_a_study_set_is_cut_to_exact_sizes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(splits.STUDIES, "miniature", {"test": 2, "val": 1, "train": 3})
     photos = photographs(tmp_path / "photos", 8)

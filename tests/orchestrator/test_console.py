@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from orchestrator.console import ProgressLine, StagePlan
+from orchestrator.console import ProgressLine, StagePlan, waiting
 
 PLAN = [StagePlan("warm", 2, 100, 0), StagePlan("screen", 4, 0, 50, 0.5), StagePlan("confirm", 2, 100, 50)]
 
@@ -179,6 +179,15 @@ def test_a_stage_without_planned_runs_is_not_spoken_of():
         p.begin("repeat")
     assert "screen done: 1 run" in out.getvalue()
     assert "warm" not in out.getvalue() and "repeat" not in out.getvalue()
+
+
+def test_a_wait_shows_its_time_on_a_terminal_and_nothing_in_a_file():
+    for terminal in (True, False):
+        out = io.StringIO()
+        with waiting("measuring [this] machine", Console(file=out, force_terminal=terminal, width=60)):
+            pass
+        assert ("measuring [this] machine" in out.getvalue() and "0:00:0" in out.getvalue()) == terminal
+        assert terminal or not out.getvalue()
 
 
 def test_colours_are_for_terminals_alone():
