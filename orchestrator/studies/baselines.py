@@ -13,6 +13,10 @@ from datasets.config import DataConfig
 from datasets.image_set import open_images
 from datasets.loader import Pair, eval_pairs
 from trainers.evaluate import resize_up
+from trainers.sentinels import edit
+
+SHARPENED = 1.0
+"""Factor of the unsharp mask on the detail finer than its radius."""
 
 Baseline = Callable[[Sequence[Pair], int, DataConfig, Path], list[np.ndarray]]
 
@@ -22,6 +26,11 @@ def _resized(method: str) -> Baseline:
         return [resize_up(p.lr_image, scale, method, data.degradation) for p in pairs]
 
     return enlarge
+
+
+def _sharpened(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
+    """Return bicubic enlargements under an unsharp mask, which restores nothing: a GAN must better them."""
+    return edit("sharpened", SHARPENED, BASELINES["bicubic"](pairs, scale, data, work_dir))
 
 
 def _mean_image(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
@@ -48,6 +57,7 @@ def mean_training_image(data: DataConfig, work_dir: Path) -> np.ndarray:
 
 BASELINES: dict[str, Baseline] = {
     "bicubic": _resized("bicubic"),
+    "bicubic, sharpened": _sharpened,
     "nearest": _resized("nearest"),
     "grey": _resized("bicubic"),  # at scale 1 the input itself
     "tint": _tint,

@@ -17,7 +17,7 @@ from orchestrator.studies.evaluation import evaluate_baseline
 from orchestrator.studies.plan import Study, check_names, summary
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.results import Answer, FinishedTraining, StudyResults
-from orchestrator.studies.spec import Training, open_test
+from orchestrator.studies.spec import Training, open_test, slug
 from orchestrator.studies.training import TrainingJob, is_done, read_result
 from orchestrator.tracking.journal import read_entries
 from orchestrator.tracking.sweep_record import SweepRecord
@@ -265,7 +265,7 @@ def collect_results(
     tests = {test.name: (t, test) for t in reversed(study.trainings) for test in t.tests}
     measured: dict[str, dict[str, Any]] = {}
     for kind in baselines:
-        path = request.folder / f"baseline-{kind.replace(' ', '-')}.json"
+        path = request.folder / f"baseline-{slug(kind)}.json"
         measured[kind] = read_json(path)
         if not measured[kind]:
             say(f"measuring {kind} on {', '.join(tests)}")

@@ -8,6 +8,7 @@ from datasets.config import DataConfig
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
 from trainers.config import TrainConfig
+from trainers.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,22 @@ class Training:
     @property
     def name(self) -> str:
         """The name of its folder and of its run in MLflow."""
-        return f"{re.sub(r'[^a-z0-9]+', '-', self.arm.lower()).strip('-')}-s{self.seed}"
+        return f"{slug(self.arm)}-s{self.seed}"
 
     @property
     def steps(self) -> int:
         """Updates of the generator in both phases."""
         return self.config.run.psnr_steps + self.config.run.gan_steps
+
+
+def slug(name: str) -> str:
+    """Return `name` as part of a file's name: small letters and digits between hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def installed(*metrics: str) -> tuple[str, ...]:
+    """Return those of `metrics` whose published weights and packages are on this machine."""
+    return tuple(m for m in metrics if not METRICS[m].unavailable())
 
 
 def seeded(config: TrainConfig, seed: int) -> TrainConfig:

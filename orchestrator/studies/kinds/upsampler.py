@@ -16,16 +16,18 @@ from orchestrator.studies.kinds import upsampler_results
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
 from orchestrator.studies.plan import Study, first_set, on_set, prepared
 from orchestrator.studies.request import StudyRequest
-from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
+from orchestrator.studies.spec import StudyTestSet, Training, installed, open_test, seeded
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig
 from trainers.models import build_generator
 
 KIND = "upsampler_study"
-BASELINES = ("bicubic",)
+BASELINES = ("bicubic", "bicubic, sharpened")
 DEFAULTS = ("celeba=img_align_celeba.zip",)
 SPLIT = "upsampling"
 METRICS = ("psnr_y", "ssim_y", "swd", "checkerboard")
+PERCEPTUAL = ("lpips_alex",)
+"""Measured as well if its weights are installed; VGG16, a loss of this study, has no part in it."""
 LEARNING_RATES, BATCHES = (0.3, 1.0, 3.0), (0.5, 1.0, 2.0)
 """Factors of the base's learning rates and batch, which the document leaves open."""
 KERNELS = {2: "transposed_conv_2", 3: "transposed_conv_3"}
@@ -39,13 +41,13 @@ def plan(request: StudyRequest, dry: bool = False, sensitivity: bool = True) -> 
     if not dry:
         open_test(base.data, request.work_dir)
     test = StudyTestSet(name, base.data)
-    whole = arms(base, sensitivity)
+    whole, metrics = arms(base, sensitivity), METRICS + installed(*PERCEPTUAL)
     trainings = []
     for seed in range(request.seeds):
         for arm, config in whole.items():
-            trainings.append(Training(arm, seed, seeded(config, seed), (test,), METRICS))
-        stages = _stages(base, seed, test)
-        trainings += [*stages, *_stages(base, seed, test, kept_after=stages[0].name)]
+            trainings.append(Training(arm, seed, seeded(config, seed), (test,), metrics))
+        stages = _stages(base, seed, test, metrics)
+        trainings += [*stages, *_stages(base, seed, test, metrics, kept_after=stages[0].name)]
     return Study(KIND, tuple(trainings), upsampler_results.conclude, _conditions(request, sensitivity), SPLIT)
 
 
@@ -78,7 +80,9 @@ def _sensitivity(configs: dict[str, TrainConfig]) -> dict[str, TrainConfig]:
     return more
 
 
-def _stages(base: TrainConfig, seed: int, test: StudyTestSet, kept_after: str = "") -> list[Training]:
+def _stages(
+    base: TrainConfig, seed: int, test: StudyTestSet, metrics: tuple[str, ...], kept_after: str = ""
+) -> list[Training]:
     """Return the three stages of the schedule.
 
     With `kept_after`, the name of a stage 1, return stages 2 and 3 that continue it with Adam's moments and
@@ -94,7 +98,7 @@ def _stages(base: TrainConfig, seed: int, test: StudyTestSet, kept_after: str = 
         after = stages[-1].name if stages else kept_after
         config = replace(config, run=replace(config.run, start_keeps_all=bool(kept_after)))
         name = arm + KEPT if kept_after else arm
-        stages.append(Training(name, seed, seeded(config, seed), (test,), METRICS, after))
+        stages.append(Training(name, seed, seeded(config, seed), (test,), metrics, after))
     return stages
 
 

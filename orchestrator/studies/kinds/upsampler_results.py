@@ -34,7 +34,7 @@ def conclude(results: StudyResults) -> Answer:
     first = results.done[0].training
     test, metrics = first.tests[0].name, first.metrics
     losses = losses_in_each_unit(results)
-    tables = [_values(results, test, metrics), _pairs(results, test), _units_table(losses)]
+    tables = [_values(results, test, metrics), _pairs(results, test, metrics), _units_table(losses)]
     return Answer(tables, _figures(results, test), _claims(results, test, losses))
 
 
@@ -46,7 +46,7 @@ def _values(results: StudyResults, test: str, metrics: tuple[str, ...]) -> Table
             speed = float(np.median([d.measured["latency_ms"] for d in done]))
             count = f"{done[0].measured['parameters']:,}"
             rows.append([_labelled(arm, done[0]), *cells, count, f"{speed:.1f}"])
-    rows.append(["bicubic", *results.cells("bicubic", test, metrics), "", ""])
+    rows += [[name, *results.cells(name, test, metrics), "", ""] for name in results.baselines]
     notes = results.protocols(test, metrics) + [f"diverged: {line}" for line in results.diverged()]
     columns = ["arm", *metrics, "parameters", "ms at 256x256"]
     return Table("upsamplers", "Mean over seeds ± half the range", columns, rows, notes)
@@ -57,11 +57,11 @@ def _labelled(arm: str, done: FinishedTraining) -> str:
     return f"{arm} ({loss.content_network}-{loss.content_weights})" if loss.content_weight else arm
 
 
-def _pairs(results: StudyResults, test: str) -> Table:
-    others = [a for a in results.arms if a != SHUFFLE and results.of(a)]
+def _pairs(results: StudyResults, test: str, metrics: tuple[str, ...]) -> Table:
+    others = [a for a in results.arms if a != SHUFFLE and results.of(a)] + list(results.baselines)
     rows = [
         [metric, arm, v.word, format_verdict(v)]
-        for metric in ("psnr_y", "swd", "checkerboard")
+        for metric in ("psnr_y", *(m for m in metrics if m in ("swd", "lpips_alex", "checkerboard")))
         for arm, v in results.verdicts(SHUFFLE, others, test, metric).items()
     ]
     title = f"{SHUFFLE} minus each arm, 95 % interval, Holm"
