@@ -1,5 +1,6 @@
 """Reproduce one of the five documents: run the studies it needs, print each figure with its status.
 
+upsweep reproduce                    (every claim of the five documents with its recorded answer)
 upsweep reproduce srgan_training_dataset_matters --miniature --data faces=... rooms=...
 """
 
@@ -19,9 +20,9 @@ from experiments.common import cli, study_command
 
 @dataclass
 class ReproduceOptions:
-    """Reproduce one document; its studies use their own recipes."""
+    """Reproduce one document; its studies use their own recipes. Without one, list the recorded answers."""
 
-    document: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DOCUMENT")]
+    document: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="[DOCUMENT]")] = ""
     """srgan_training_dataset_matters, srgan_upsampling_lab_report, esrgan_implementation_report,
     srresnet_srgan_review or srcnn_vs_esrgan_analysis."""
     miniature: bool = False
@@ -43,10 +44,13 @@ class ReproduceOptions:
 
 
 def main() -> int:
-    """Run the studies that are not finished, then print the table of claims."""
+    """Run the studies that are not finished, then print the table of claims; list all without a document."""
     options = cli.parse(ReproduceOptions)
-    from orchestrator.studies import reproduce
+    from orchestrator.studies import record, reproduce
 
+    if not options.document:
+        print("\n".join(record.lines()))
+        return 0
     names = {f.name for f in dataclasses.fields(study_command.StudyOptions)}
     shared = study_command.StudyOptions(**{n: v for n, v in vars(options).items() if n in names})
     folders = {}

@@ -17,7 +17,8 @@ class UpsamplerStudyOptions(study_command.StudyOptions):
     """Options of the upsampler study; every setting of its trainings follows under its dotted name."""
 
     sensitivity: bool = True
-    """Also train with three learning rates, batches and kernels; --no-sensitivity leaves them out."""
+    """Also train with three learning rates, batches and kernels, at equal parameters, and with Adam's moments
+    kept at a swap; --no-sensitivity leaves these arms out."""
 
 
 if __name__ == "__main__":

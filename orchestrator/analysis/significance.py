@@ -29,6 +29,8 @@ class Verdict:
     """None if there is not enough evidence."""
     p: float | None
     """p-value corrected for the number of arms; None between checkpoints or without enough evidence."""
+    least: float = 0.0
+    """The smallest difference that would matter, with the sign of "beats"; 0: none is stated."""
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -46,21 +48,24 @@ def between_designs(
     *,
     level: float = 0.95,
     min_images: int = MIN_IMAGES,
+    least: float = 0.0,
 ) -> dict[str, Verdict]:
     """Return the verdict on each arm's difference from one reference.
 
-    `direction` is the metric's, max or min. The correction counts only arms with enough evidence.
+    `direction` is the metric's, max or min; `least` is the size of the smallest difference that would matter,
+    0 if none is stated. The correction counts only arms with enough evidence.
     """
+    least = abs(least) if direction == "max" else -abs(least)
     judged = {name: c for name, c in comparisons.items() if c.seeds >= MIN_SEEDS and c.images >= min_images}
     p_values = holm({name: c.p for name, c in judged.items()})
     out = {}
     for name, c in comparisons.items():
         if name not in judged:
-            out[name] = Verdict(NOT_ENOUGH, c.interval.estimate, None, None)
+            out[name] = Verdict(NOT_ENOUGH, c.interval.estimate, None, None, least)
             continue
         clear = c.seeds >= SEEDS_TO_BEAT and c.interval.excludes_zero and p_values[name] < 1 - level
         word = _word(c.interval.estimate, direction) if clear else NOT_SEPARABLE
-        out[name] = Verdict(word, c.interval.estimate, c.interval, p_values[name])
+        out[name] = Verdict(word, c.interval.estimate, c.interval, p_values[name], least)
     return out
 
 

@@ -1,13 +1,31 @@
-"""Statuses of claims: from the verdicts on differences to reproduced, not reproduced, or undecided."""
+"""Statuses of claims: from the verdicts on differences to reproduced, not reproduced, or undecided.
+
+A claim is reproduced if its intervals exclude 0 on the claimed side, and not reproduced if one excludes 0 on
+the other side or the smallest difference that would matter. Otherwise there is not enough evidence, and the
+reason gives the difference that the study would have seen with a power of 0.8.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestrator.analysis.significance import BEATS, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT, Verdict
+from scipy.special import stdtrit
+
+from orchestrator.analysis.significance import BEATS, LOSES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT, Verdict
 
 REPRODUCED, NOT_REPRODUCED, UNTESTED = "reproduced", "not reproduced", "untested"
 MECHANICS = "mechanics shown with random VGG features, claim untested"
+POWER = 0.8
 NO_VERDICTS: Mapping[str, Verdict] = {}
+LEAST: Mapping[str, float] = {
+    "psnr_y": 0.1,
+    "psnr_rgb": 0.1,
+    "ssim_y": 0.005,
+    "rmse_y": 0.1,
+    "lpips_alex": 0.01,
+    "chroma_error": 0.1,
+    "chroma_centre": 0.1,
+}
+"""Metric -> the smallest difference that would matter; metrics without an entry have none stated."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +62,28 @@ def status_of(verdict: Verdict) -> str:
     """Return the status of the claim "a beats b" whose verdict is given."""
     if verdict.word == BEATS:
         return REPRODUCED
-    few = verdict.interval is None or verdict.interval.n < SEEDS_TO_BEAT
-    undecided = verdict.word == NOT_SEPARABLE and few
-    return NOT_ENOUGH if verdict.word == NOT_ENOUGH or undecided else NOT_REPRODUCED
+    if verdict.interval is None or verdict.interval.n < SEEDS_TO_BEAT:
+        return NOT_ENOUGH
+    return NOT_REPRODUCED if verdict.word == LOSES or _too_small(verdict) else NOT_ENOUGH
+
+
+def _too_small(verdict: Verdict) -> bool:
+    """Return True if the interval excludes the smallest difference that would matter."""
+    least, interval = verdict.least, verdict.interval
+    if not least or interval is None:
+        return False
+    return interval.high < least if least > 0 else interval.low > least
+
+
+def seen_with_power(verdict: Verdict) -> float:
+    """Return the size of difference that the study would see with a power of POWER; inf without interval.
+
+    It is (t(0.975) + t(POWER)) standard errors: the interval's, with Student's t for one seed fewer.
+    """
+    if verdict.interval is None or verdict.interval.n < 2:
+        return float("inf")
+    level, power = (float(stdtrit(verdict.interval.n - 1, q)) for q in (0.975, POWER))
+    return (verdict.interval.high - verdict.interval.low) / 2 * (level + power) / level
 
 
 def combined_status(verdicts: Mapping[str, Verdict]) -> str:
@@ -56,11 +93,15 @@ def combined_status(verdicts: Mapping[str, Verdict]) -> str:
 
 
 def format_verdict(verdict: Verdict, decimals: int = 3) -> str:
-    """Return the difference with its interval, followed by the word if it is undecided."""
+    """Return the difference with its interval, followed by the word and the power if it is undecided."""
     text = f"{verdict.estimate:+.{decimals}f}"
     if verdict.interval is not None:
         text += f" [{verdict.interval.low:+.{decimals}f}, {verdict.interval.high:+.{decimals}f}]"
-    return text + (f" ({verdict.word})" if verdict.word in (NOT_SEPARABLE, NOT_ENOUGH) else "")
+    if verdict.word not in (NOT_SEPARABLE, NOT_ENOUGH):
+        return text
+    seen = seen_with_power(verdict)
+    power = f"; {seen:.{decimals}f} would be seen with power {POWER:g}" if seen < float("inf") else ""
+    return f"{text} ({verdict.word}{power})"
 
 
 def format_verdicts(verdicts: Mapping[str, Verdict], decimals: int = 3, unit: str = "") -> str:

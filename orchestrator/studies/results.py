@@ -8,7 +8,7 @@ from typing import Any
 from datasets.errors import UserError
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
 from orchestrator.analysis.significance import Verdict, between_designs
-from orchestrator.studies.claims import ClaimResult
+from orchestrator.studies.claims import LEAST, ClaimResult
 from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import Training
 from trainers.metrics import METRICS, format_metric
@@ -131,7 +131,7 @@ class StudyResults:
     def verdicts(self, a: str, others: Sequence[str], test: str, metric: str) -> dict[str, Verdict]:
         """Return the verdict on a - b for each b of `others`, corrected for their number."""
         comparisons = {b: self.compare(a, b, test, metric) for b in others}
-        return between_designs(comparisons, direction(metric))
+        return between_designs(comparisons, direction(metric), least=LEAST.get(metric, 0.0))
 
     def compare(self, a: str, b: str, test: str, metric: str) -> Comparison:
         """Return a - b over seeds and images; b may be a baseline. UserError if the protocols differ."""

@@ -25,6 +25,7 @@ TINY = {
     "generator.channels": 4,
     "discriminator.base_channels": 4,
     "discriminator.num_layers": 3,
+    "loss.content_weights": "random",
     "run.psnr_steps": 2,
     "run.gan_steps": 2,
     "run.psnr_eval_every_steps": 2,

@@ -29,6 +29,8 @@ METRICS = ("psnr_y", "ssim_y", "psnr_rgb")
 EXTRAS = ("ssim_rgb", "ssim_misread")
 SRRESNET, SRCNN = "SRResNet-MSE", "SRCNN"
 ESRGAN = "ESRGAN"
+TABLE_1_DB = 0.4
+"""Difference of ESRGAN and SRCNN in the document's Table 1, DIV2K."""
 MISREAD_GAIN = 0.02
 """Gain of SSIM by misreading alone that explains the document's Table 2."""
 
@@ -136,7 +138,7 @@ def _srgan_claims(results: StudyResults, arms: list[str], test: str) -> list[Cla
 
 def _esrgan_claims(results: StudyResults, test: str) -> list[ClaimResult]:
     label = f"PSNR (RGB) of ESRGAN minus SRCNN on {test}:"
-    verdict = results.verdict(ESRGAN, SRCNN, test, "psnr_rgb")
+    verdict = replace(results.verdict(ESRGAN, SRCNN, test, "psnr_rgb"), least=TABLE_1_DB)
     loss = results.of(ESRGAN)[0].training.config.loss
     untested = MECHANICS if loss.content_weight and loss.content_weights == "random" else ""
     right, wrong = (results.mean(ESRGAN, test, m) for m in EXTRAS)

@@ -11,7 +11,7 @@ from datasets.text import count
 from orchestrator.analysis.intervals import Comparison
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.studies import figures
-from orchestrator.studies.claims import UNTESTED, ClaimResult, combined_status, decide, format_verdict
+from orchestrator.studies.claims import LEAST, UNTESTED, ClaimResult, combined_status, decide, format_verdict
 from orchestrator.studies.plan import Study, check_equal, named_sets, on_set, prepared
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.results import Answer, Column, StudyResults, Table, direction, format_value
@@ -108,7 +108,7 @@ def diagonal(results: StudyResults, arms: list[str], metric: str) -> dict[str, V
         rivals = [a for a in arms if a != test]
         rival = better(rivals, key=lambda a: results.mean(a, test, metric))
         comparisons[test] = results.compare(test, rival, test, metric)
-    return between_designs(comparisons, direction(metric))
+    return between_designs(comparisons, direction(metric), least=LEAST.get(metric, 0.0))
 
 
 def _values(results: StudyResults, arms: list[str], metrics: list[str]) -> Table:

@@ -17,7 +17,7 @@ from orchestrator.analysis.intervals import Comparison, Interval, hierarchical_b
 from orchestrator.analysis.significance import Verdict, between_designs
 from orchestrator.report.svg import Mark
 from orchestrator.studies import figures
-from orchestrator.studies.claims import ClaimResult, decide
+from orchestrator.studies.claims import LEAST, ClaimResult, decide
 from orchestrator.studies.results import Answer, StudyResults, Table, format_value
 from trainers.objectives import front as front_of
 
@@ -168,7 +168,7 @@ def _strip(results: StudyResults, test: str, alphas: Alphas) -> bytes:
 def _claims(by_alpha: dict[float, Values], perceptual: str, images: int) -> list[ClaimResult]:
     def less(a: float, b: float, metric: str) -> Verdict:
         difference = _difference(by_alpha[a], by_alpha[b], metric, images)
-        return between_designs({metric: difference}, "min")[metric]
+        return between_designs({metric: difference}, "min", least=LEAST.get(metric, 0.0))[metric]
 
     middle = min(by_alpha, key=lambda a: abs(a - 0.5))
     ends = {
@@ -193,6 +193,9 @@ def _opposed(by_alpha: dict[float, Values], perceptual: str, images: int) -> Cla
         x, y = ([np.mean(v[m][k]) for v in by_alpha.values()] for m in ("rmse_y", perceptual))
         correlations.append(float(spearmanr(x, y).statistic))
     comparison = welch_difference(correlations, [0.0] * len(correlations), images)
+    whole = comparison.interval
+    inside = replace(whole, low=max(-1.0, whole.low), high=min(1.0, whole.high))
+    comparison = replace(comparison, interval=inside)
     verdicts = between_designs({"rank correlation along alpha:": comparison}, "min")
     return decide("plane", verdicts, decimals=2)
 

@@ -47,7 +47,8 @@ def plan(request: StudyRequest, dry: bool = False, sensitivity: bool = True) -> 
         for arm, config in whole.items():
             trainings.append(Training(arm, seed, seeded(config, seed), (test,), metrics))
         stages = _stages(base, seed, test, metrics)
-        trainings += [*stages, *_stages(base, seed, test, metrics, kept_after=stages[0].name)]
+        kept = _stages(base, seed, test, metrics, kept_after=stages[0].name) if sensitivity else []
+        trainings += [*stages, *kept]
     return Study(KIND, tuple(trainings), upsampler_results.conclude, _conditions(request, sensitivity), SPLIT)
 
 
@@ -58,7 +59,8 @@ def arms(base: TrainConfig, sensitivity: bool) -> dict[str, TrainConfig]:
     target = _parameters(configs[SHUFFLE])
     for name, upsampler in ((INTERP, "interp_transposed"), (TRANSPOSED, "transposed_conv")):
         configs[name] = _with(whole, upsampler)
-        configs[name + EQUAL] = _equal(configs[name], target)
+        if sensitivity:
+            configs[name + EQUAL] = _equal(configs[name], target)
     configs[VGG] = _on_vgg(configs[TRANSPOSED])
     return configs | (_sensitivity(configs) if sensitivity else {})
 
@@ -139,5 +141,5 @@ def _conditions(request: StudyRequest, sensitivity: bool) -> tuple[str, ...]:
         f"{c.loss.content_scale:.4f}"
         + ("; a row on random features shows mechanics only" if c.loss.content_weights == "random" else ""),
         "the discriminator and Adam's moments start anew at each swap, except in arms with 'moments kept'"
-        + ("" if sensitivity else "; learning rate, batch and kernel as given (--sensitivity varies them)"),
+        + ("" if sensitivity else "; --sensitivity varies learning rate, batch, kernel, width and moments"),
     )

@@ -8,7 +8,7 @@ import torch
 from datasets.loader import eval_pairs
 from datasets.text import short_number
 from orchestrator.analysis.intervals import welch_difference
-from orchestrator.analysis.significance import between_designs
+from orchestrator.analysis.significance import MIN_IMAGES, between_designs
 from orchestrator.studies import figures
 from orchestrator.studies.claims import MECHANICS, NO_VERDICTS, ClaimResult, decide, format_verdict
 from orchestrator.studies.results import Answer, Column, FinishedTraining, StudyResults, Table
@@ -26,6 +26,10 @@ SHUFFLE, INTERP, TRANSPOSED, VGG = (
 STAGES = ("5+5+5 stage 1", "5+5+5 stage 2", "5+5+5 stage 3")
 EQUAL, KEPT = ", equal parameters", ", moments kept"
 FACTOR_IMAGES = 16
+LAYERS = {"vgg16": ("conv3_3", "conv5_3"), "vgg19": ("conv3_4", "conv5_4")}
+"""Further layers whose unit is measured, since the document does not name its layer."""
+HUNDREDS = 100.0
+"""Least factor that "hundreds of times" means."""
 Points = list[tuple[float, float]]
 
 
@@ -33,7 +37,7 @@ def conclude(results: StudyResults) -> Answer:
     """Return tables, figures and claims."""
     first = results.done[0].training
     test, metrics = first.tests[0].name, first.metrics
-    losses = losses_in_each_unit(results)
+    losses = losses_at_the_swap(results)
     tables = [_values(results, test, metrics), _pairs(results, test, metrics), _units_table(losses)]
     return Answer(tables, _figures(results, test), _claims(results, test, losses))
 
@@ -68,35 +72,57 @@ def _pairs(results: StudyResults, test: str, metrics: tuple[str, ...]) -> Table:
     return Table("pairs", title, ["metric", "arm", "it", "by"], rows)
 
 
-def losses_in_each_unit(results: StudyResults) -> dict[str, float]:
-    """Return the losses of the first seed's stage-2 network on test images: pixel, and VGG in two scales."""
-    done = results.of(STAGES[1])[0]
-    training = done.training
-    network, config = load_generator(Path(done.measured["checkpoint"]))
-    data = training.tests[0].data
-    pairs = eval_pairs(open_test(data, results.work_dir), data, config.generator.scale, limit=FACTOR_IMAGES)
+def losses_at_the_swap(results: StudyResults) -> dict[str, np.ndarray]:
+    """Return for each VGG layer the losses of every seed, (seeds, 3), on the first test images.
+
+    They are the MSE of the network of stage 2, and the loss on VGG's features, unscaled, of the networks of
+    stages 2 and 3: the swap to VGG multiplies the printed loss by the second over the first.
+    """
+    seeds = [pair for pair in zip(*(results.of(stage) for stage in STAGES[1:]), strict=True)]
+    training = seeds[0][0].training
+    data, loss = training.tests[0].data, training.config.loss
+    scale = training.config.generator.scale
+    pairs = eval_pairs(open_test(data, results.work_dir), data, scale, limit=FACTOR_IMAGES)
     hr, lr_image = (_batch([getattr(p, part) for p in pairs]) for part in ("hr", "lr_image"))
-    loss = training.config.loss
-    vgg = VGGFeatures(loss.content_network, loss.content_layer, loss.content_activation, loss.content_weights)
+    layers = dict.fromkeys((loss.content_layer, *LAYERS[loss.content_network]))
     with torch.inference_mode():
-        sr = network(lr_image)
-        features = vgg(sr), vgg(hr)
-        return {
-            "pixel": float(pixel_loss("l2", sr, hr)),
-            "vgg_scaled": float(content_loss(*features, 1 / 12.75, loss.content_criterion)),
-            "vgg": float(content_loss(*features, 1.0, loss.content_criterion)),
-        }
+        outputs = [
+            [load_generator(Path(done.measured["checkpoint"]))[0](lr_image) for done in pair]
+            for pair in seeds
+        ]
+        found = {}
+        for layer in layers:
+            vgg = VGGFeatures(loss.content_network, layer, loss.content_activation, loss.content_weights)
+            target = vgg(hr)
+            found[layer] = np.array(
+                [
+                    [
+                        float(pixel_loss("l2", before, hr)),
+                        *(float(content_loss(vgg(x), target, 1.0, "l2")) for x in (before, after)),
+                    ]
+                    for before, after in outputs
+                ]
+            )
+    return found
 
 
 def _batch(images: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def _units_table(losses: dict[str, float]) -> Table:
-    names = {"pixel": "MSE on [-1, 1]", "vgg_scaled": "VGG features x 1/12.75", "vgg": "VGG features"}
-    rows = [[n, f"{losses[k]:.5f}", short_number(losses[k] / losses["pixel"])] for k, n in names.items()]
-    title = f"One network (stage 2, seed 0), {FACTOR_IMAGES} test images, three units of loss"
-    return Table("units", title, ["loss", "value", "times the MSE"], rows)
+def _units_table(losses: dict[str, np.ndarray]) -> Table:
+    rows = []
+    for layer, values in losses.items():
+        pixel, before, after = values.T
+        factors = (before / pixel, before / pixel / 12.75**2, after / before)
+        rows.append([layer, *(short_number(float(_geometric(f))) for f in factors)])
+    columns = ["features", "VGG loss over MSE", "with 1/12.75", "VGG loss after stage 3 over before"]
+    title = f"The swap to VGG on {FACTOR_IMAGES} test images: what the unit multiplies, what training changes"
+    return Table("units", title, columns, rows)
+
+
+def _geometric(factors: np.ndarray) -> float:
+    return float(np.exp(np.log(factors).mean()))
 
 
 def _figures(results: StudyResults, test: str) -> dict[str, bytes]:
@@ -134,7 +160,6 @@ def _strip(results: StudyResults, test: str) -> bytes:
 
 
 PSNR_CLAIMS = (
-    ("staged-loss", STAGES[2], STAGES[1], True),
     ("staged-worse", SHUFFLE, STAGES[2], True),
     ("shuffle-bicubic", SHUFFLE, "bicubic", False),
     ("interp-better", INTERP, STAGES[2], True),
@@ -144,29 +169,40 @@ PSNR_CLAIMS = (
 """Claim, the arm with more PSNR, the arm with less, and whether one of them is trained on VGG features."""
 
 
-def _claims(results: StudyResults, test: str, losses: dict[str, float]) -> list[ClaimResult]:
-    random = results.done[0].training.config.loss.content_weights == "random"
-    factor, scaled = (short_number(losses[name] / losses["pixel"]) for name in ("vgg", "vgg_scaled"))
-    change_of_unit = (
-        f"the change of unit alone multiplies the loss of one network by {factor} "
-        f"(by {scaled} with 1/12.75); "
-    )
-    equal = {"at equal parameters": results.verdict(SHUFFLE, TRANSPOSED + EQUAL, test, "psnr_y")}
-    answers = []
+def _claims(results: StudyResults, test: str, losses: dict[str, np.ndarray]) -> list[ClaimResult]:
+    loss = results.done[0].training.config.loss
+    untested = MECHANICS if loss.content_weights == "random" else ""
+    equal = NO_VERDICTS
+    if TRANSPOSED + EQUAL in results.arms:
+        equal = {"at equal parameters": results.verdict(SHUFFLE, TRANSPOSED + EQUAL, test, "psnr_y")}
+    answers = [_growth(losses[loss.content_layer], f"{loss.content_network} {loss.content_layer}", untested)]
     for name, a, b, uses_vgg in PSNR_CLAIMS:
-        words = "stage 3 minus stage 2" if name == "staged-loss" else f"{a} minus {b}"
         answers.append(
             decide(
                 name,
-                {f"PSNR of {words}:": results.verdict(a, b, test, "psnr_y")},
-                before=change_of_unit if name == "staged-loss" else "",
+                {f"PSNR of {a} minus {b}:": results.verdict(a, b, test, "psnr_y")},
                 unit=" dB",
                 decimals=2,
                 also=equal if name == "transposed-blurred" else NO_VERDICTS,
-                untested=MECHANICS if random and uses_vgg else "",
+                untested=untested if uses_vgg else "",
             )
         )
     return [*answers, _converges(results)]
+
+
+def _growth(losses: np.ndarray, features: str, untested: str) -> ClaimResult:
+    """Answer "the loss grows hundreds of times" by the factor of the swap, in decades above HUNDREDS."""
+    pixel, before, after = losses.T
+    decades = np.log10(before / pixel / HUNDREDS)
+    comparison = welch_difference(list(decades), [0.0] * len(decades), MIN_IMAGES)
+    label = f"decades above {HUNDREDS:g} times:"
+    unit, network = (short_number(_geometric(f)) for f in (before / pixel, after / before))
+    before_words = (
+        f"the swap from MSE to unscaled {features} multiplies the loss of one network by {unit}, training "
+        f"then multiplies it by {network}: the growth is the unit's; "
+    )
+    verdicts = between_designs({label: comparison}, "max")
+    return decide("staged-loss", verdicts, before=before_words, decimals=2, untested=untested)
 
 
 def _converges(results: StudyResults) -> ClaimResult:
@@ -175,7 +211,7 @@ def _converges(results: StudyResults) -> ClaimResult:
     third = curves[0][-1][0] / 3
     early = [min(c, key=lambda p: abs(p[0] - third))[1] for c in curves]
     images = results.done[0].training.config.data.eval_images
-    comparison = welch_difference([c[-1][1] for c in curves], early, max(images, 30))
+    comparison = welch_difference([c[-1][1] for c in curves], early, max(images, MIN_IMAGES))
     label = "PSNR on val at the end minus after five epochs:"
     verdicts = between_designs({label: comparison}, "max")
     return decide("shuffle-converges", verdicts, unit=" dB", decimals=2)

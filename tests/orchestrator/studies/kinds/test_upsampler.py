@@ -9,7 +9,7 @@ from orchestrator.studies.kinds import upsampler
 
 def test_stages_follow_each_other_and_kept_ones_take_everything_over(tmp_path, sets):
     asked = request(tmp_path, "u", "miniature_upsampler", sets[:1])
-    trainings = {t.arm: t for t in upsampler.plan(asked, sensitivity=False).trainings}
+    trainings = {t.arm: t for t in upsampler.plan(asked).trainings}
     assert trainings["5+5+5 stage 3"].after == trainings["5+5+5 stage 2"].name
     kept = trainings["5+5+5 stage 2, moments kept"]
     assert kept.after == trainings["5+5+5 stage 1"].name and kept.config.run.start_keeps_all

@@ -1,0 +1,113 @@
+"""The recorded answers: what the studies in miniature found for each claim, as docs/results.md tells it.
+
+The table at the top of that page is made from these rows (`table`), and `upsweep reproduce` without a
+document prints them (`lines`); a test keeps page and rows equal.
+"""
+
+from collections.abc import Sequence
+
+from orchestrator.analysis.significance import NOT_ENOUGH
+from orchestrator.studies.claims import NOT_REPRODUCED, REPRODUCED, UNTESTED
+from orchestrator.studies.documents import DOCUMENTS, Claim
+from trainers.benchmarks.formats import markdown
+
+ANSWERS = {
+    "matrix-psnr": (
+        NOT_REPRODUCED,
+        "faces +0.74 dB, rooms -0.24 [-0.47, -0.02]: the network trained on faces is best there too",
+    ),
+    "matrix-ssim": (NOT_REPRODUCED, "faces +0.031, rooms -0.008 [-0.016, -0.001]"),
+    "matrix-fid": (
+        NOT_ENOUGH,
+        "FD-domains in place of FID: faces -0.08 [-0.22, +0.05]; seeds differ more than networks",
+    ),
+    "matrix-strip": (UNTESTED, "an image strip must be judged by eye"),
+    "colour-faces": (
+        REPRODUCED,
+        "chroma error at the centre 11.90 less than grey, 2.25 [1.58, 2.92] less than one tint",
+    ),
+    "colour-background": (
+        REPRODUCED,
+        "weakly: the error falls 7.49 [6.41, 8.57] more at the centre, but one tint does so, too",
+    ),
+    "colour-rooms": (
+        REPRODUCED,
+        "by a mean: error 0.27 [0.04, 0.50] less than one tint; to the eye rooms are sepia",
+    ),
+    "colour-towers": (
+        REPRODUCED,
+        "by a mean: error 0.23 [0.04, 0.41] less than grey; to the eye skies stay grey",
+    ),
+    "edges-faces": (NOT_REPRODUCED, "PSNR is 0.13 to 0.66 dB below the mean image, which ignores the edges"),
+    "edges-artefacts": (UNTESTED, "artefacts must be judged by eye; by mean gradient x1 is the sharper"),
+    "edges-l1-l2": (NOT_ENOUGH, "-0.09 to 0.00 dB, not separable at any scale"),
+    "edges-rooms": (
+        NOT_ENOUGH,
+        "rooms -0.13 [-0.27, +0.00], fronts +0.19 [-0.17, +0.56] dB against the mean image",
+    ),
+    "staged-loss": (UNTESTED, "VGG's features were random"),
+    "staged-worse": (UNTESTED, "VGG's features were random"),
+    "shuffle-converges": (REPRODUCED, "1.91 [1.47, 2.34] dB more on val than after five epochs"),
+    "shuffle-bicubic": (REPRODUCED, "+0.17 [+0.08, +0.26] dB"),
+    "interp-better": (UNTESTED, "VGG's features were random"),
+    "transposed-blurred": (NOT_ENOUGH, "0.19 [-0.17, +0.56] dB; -0.02 [-0.21, +0.17] at equal parameters"),
+    "vgg-blurred": (UNTESTED, "VGG's features were random"),
+    "plane": (NOT_ENOUGH, "rank correlation along alpha -0.38 [-1, +0.68]; all points are in region 3"),
+    "gan-perception": (NOT_ENOUGH, "NIQE -0.02 [-0.41, +0.38]; RMSE 0.28 [0.12, 0.45] worse"),
+    "interpolation": (NOT_ENOUGH, "RMSE 0.16 [-0.01, 0.34] less at 0.5 than at 1; NIQE does not move"),
+    "review-psnr": (
+        NOT_REPRODUCED,
+        "SRGAN-MSE has 0.03 [-0.01, 0.06] dB more: its 120 updates still train the pixel loss",
+    ),
+    "review-srcnn": (
+        REPRODUCED,
+        "on BSD100 by 0.20 [0.17, 0.24], 0.55 [0.49, 0.60] and 1.47 [1.34, 1.60] dB",
+    ),
+    "srcnn-table1": (NOT_REPRODUCED, "+0.02 [-0.06, +0.10] dB, which excludes 0.4"),
+    "srcnn-table2": (
+        NOT_REPRODUCED,
+        "an artefact: the same images have SSIM 87.2, and 98.5 with rows read as channels",
+    ),
+}
+"""Claim -> status and evidence, for every claim that has a study."""
+
+
+def recorded(claim: Claim) -> tuple[str, str]:
+    """Return the recorded status of a claim and its reason; untested if no study can answer it."""
+    return ANSWERS[claim.id] if claim.study else (UNTESTED, claim.why)
+
+
+def count(statuses: Sequence[str]) -> str:
+    """Return the number of claims of each status, the clearest first."""
+    order = (REPRODUCED, NOT_REPRODUCED, NOT_ENOUGH, UNTESTED)
+    return ", ".join(f"{statuses.count(s)} {s}" for s in order if s in statuses)
+
+
+def table() -> list[str]:
+    """Return every claim with its recorded answer as Markdown, and the count of statuses."""
+    rows, statuses = [], []
+    for document, claims in DOCUMENTS.items():
+        for index, claim in enumerate(claims):
+            status, why = recorded(claim)
+            statuses.append(status)
+            rows.append(["" if index else document, f"{claim.where}: {claim.says}", f"**{status}**", why])
+    columns = ["document", "what it says", "here", "by what"]
+    return [markdown(columns, rows), "", f"{len(rows)} claims: {count(statuses)}."]
+
+
+def lines() -> list[str]:
+    """Return every claim with its recorded answer for a terminal, and the command that runs the studies."""
+    text, statuses = [], []
+    for document, claims in DOCUMENTS.items():
+        text += ["", document]
+        for claim in claims:
+            status, why = recorded(claim)
+            statuses.append(status)
+            text += [f"  {status:<20} {claim.where}: {claim.says}", f"  {'':<20} {why}"]
+    studies = "upsweep reproduce DOCUMENT --miniature --data NAME=SPEC runs a document's studies again"
+    return [
+        *text[1:],
+        "",
+        f"{len(statuses)} claims: {count(statuses)} (in miniature, docs/results.md)",
+        studies,
+    ]
