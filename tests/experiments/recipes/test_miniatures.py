@@ -17,6 +17,10 @@ def test_a_miniature_has_the_task_of_its_study_and_fewer_steps(full, small):
 
 
 @pytest.mark.parametrize("name", [n for n in recipes.RECIPES if n.startswith("miniature_")])
-def test_a_miniature_needs_no_published_weights(name):
+def test_a_miniature_uses_published_weights_only_where_they_are_installed(name, monkeypatch):
+    monkeypatch.setattr("trainers.weights.missing", list)  # all that are asked for
     loss = recipes.build(name).loss
     assert loss.content_weight == 0 or loss.content_weights == "random"
+    monkeypatch.setattr("trainers.weights.missing", lambda names: [])
+    loss = recipes.build(name).loss
+    assert loss.content_weight == 0 or (loss.content_network, loss.content_weights) == ("vgg16", "imagenet")
