@@ -39,7 +39,7 @@ DIGESTS = {
     "miniature_matrix": "b4e949125fecc913",
     "miniature_colorize": "d1014bf67d0f5aab",
     "miniature_edges": "e3cc3afcfbccdfab",
-    "miniature_upsampler": "e950b7eb05174a8d",
+    "miniature_upsampler": "da88c15e9757fe4b",
     "miniature_plane": "8ea88ae8925b0804",
     "miniature_review": "dbb39f569da0acbe",
 }
@@ -54,7 +54,8 @@ def own_settings(config):
     return {name: value for name, value in flatten(config).items() if value != default[name]}
 
 
-def test_no_number_of_any_recipe_changes():
+def test_no_number_of_any_recipe_changes(monkeypatch):
+    monkeypatch.setattr("trainers.weights.missing", list)  # miniatures have random features without weights
     fixed = {name: build for name, build in recipes.RECIPES.items() if not name.startswith("photos")}
     assert {name: digest(own_settings(build())) for name, build in fixed.items()} == DIGESTS
     sections = ("generator.", "discriminator.", "loss.", "optim.")
