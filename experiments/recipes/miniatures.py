@@ -11,7 +11,7 @@ from experiments.recipes.derive import derived
 from trainers.config import TrainConfig
 
 
-def _vgg16(layer: str) -> dict[str, Any]:
+def vgg16(layer: str) -> dict[str, Any]:
     """Return a content loss on features of VGG16, for which the documents have VGG19.
 
     A package carries the published weights of VGG16 and none those of VGG19 (`upsweep weights vgg16`). Where
@@ -24,6 +24,14 @@ def _vgg16(layer: str) -> dict[str, Any]:
         "loss.content_layer": layer,
         "loss.content_weights": "random" if weights.missing(["vgg16"]) else "imagenet",
     }
+
+
+def judged_by_lpips() -> dict[str, Any]:
+    """Return LPIPS as the perceptual objective, within 1.5 dB, where its weights are installed."""
+    from trainers import weights
+
+    lpips = not weights.missing(weights.NEEDS["lpips_alex"])
+    return {"objective.perceptual": "lpips_alex" if lpips else "swd", "objective.delta_db": 1.5}
 
 
 def miniature_matrix() -> TrainConfig:
@@ -118,7 +126,7 @@ def miniature_upsampler() -> TrainConfig:
             "data.eval_images": 24,
             "loss.pixel": "l2",
             "loss.adversarial_weight": 1e-3,
-            **_vgg16("conv2_2"),
+            **vgg16("conv2_2"),
             "optim.lr_g": 3e-3,
             "optim.lr_d": 1e-3,
             "run.psnr_steps": 0,
@@ -165,5 +173,6 @@ def miniature_review() -> TrainConfig:
         miniature_matrix,
         "miniature_review",
         {"data.crop_px": 64, "data.eval_crop_px": 0, "data.eval_crop_at": "centre", "loss.pixel": "l2"}
-        | {"run.gan_steps": 0},
+        | {"run.gan_steps": 0}
+        | judged_by_lpips(),
     )

@@ -3,7 +3,17 @@
 from typing import Any
 
 from experiments import recipes
-from orchestrator.studies.kinds.benchmark_review import ESRGAN, SRCNN, SRRESNET, Arm
+from experiments.recipes.miniatures import vgg16
+from orchestrator.studies.kinds.benchmark_review import (
+    ESRGAN,
+    MSE,
+    SHARPENED,
+    SRCNN,
+    SRRESNET,
+    VGG22,
+    VGG54,
+    Arm,
+)
 from trainers.config import TrainConfig, override
 
 _SRCNN = {
@@ -47,13 +57,24 @@ def _review(config: TrainConfig) -> dict[str, Arm]:
 
 
 def _small_review(config: TrainConfig) -> dict[str, Arm]:
-    """Return three of these arms, small enough for a CPU."""
-    gan: dict[str, Any] = {"run.psnr_steps": 0, "run.gan_steps": 120, "loss.adversarial_weight": 1e-2}
-    return {
+    """Return these arms without SRResNet-VGG22, small enough for a CPU, and a sharpened SRResNet.
+
+    The two on VGG compare layers of VGG16 for VGG19's, conv5_3 for VGG54. Without its weights they are left
+    out.
+    """
+    gan: dict[str, Any] = {"run.psnr_steps": 0, "run.gan_steps": 80, "loss.adversarial_weight": 1e-2}
+    rows = {
         SRCNN: Arm(override(config, _SRCNN)),
         SRRESNET: Arm(config),
-        "SRGAN-MSE": Arm(override(config, gan), SRRESNET),
+        SRRESNET + SHARPENED: Arm(config, SRRESNET, "sharpened"),
+        MSE: Arm(override(config, gan), SRRESNET),
     }
+    for name, layer in ((VGG22, "conv2_2"), (VGG54, "conv5_3")):
+        loss = vgg16(layer)
+        if loss["loss.content_weights"] != "random":
+            more = {"loss.content_weight": 1.0, "loss.pixel_weight": 0.0, "loss.adversarial_weight": 1e-3}
+            rows[name] = Arm(override(config, gan | loss | more), SRRESNET)
+    return rows
 
 
 def _versus(config: TrainConfig) -> dict[str, Arm]:
@@ -64,7 +85,12 @@ def _versus(config: TrainConfig) -> dict[str, Arm]:
 def _small_versus(config: TrainConfig) -> dict[str, Arm]:
     two = override(config, {"generator.scale": 2})
     rgb = {**_SRCNN, "generator.kind": "srcnn_955", "generator.colors": "rgb", "loss.pixel_colors": "rgb"}
-    return {SRCNN: Arm(override(two, rgb)), ESRGAN: Arm(override(two, _RRDB | {"run.gan_steps": 60}))}
+    srcnn = override(two, rgb)
+    return {
+        SRCNN: Arm(srcnn),
+        SRCNN + SHARPENED: Arm(srcnn, SRCNN, "sharpened"),
+        ESRGAN: Arm(override(two, _RRDB | {"run.gan_steps": 60})),
+    }
 
 
 ARMS = {"srgan_review": (_review, _small_review), "srcnn_vs_esrgan": (_versus, _small_versus)}

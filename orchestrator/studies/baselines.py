@@ -1,4 +1,4 @@
-"""Baselines without a network: classical resizing, the mean training image, and one tint for all images.
+"""Baselines that no study trains: resizing, a public network, the mean training image, one tint for all.
 
 Each is a function (pairs, scale, data, work_dir) -> outputs as uint8 (H, W, 3), one per pair.
 """
@@ -8,13 +8,21 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from datasets.config import DataConfig
+from datasets.degrade import down
 from datasets.image_set import open_images
 from datasets.loader import Pair, eval_pairs
-from trainers.evaluate import resize_up
+from trainers.evaluate import resize_up, to_pixels, to_tensor
+from trainers.models import build_generator
 from trainers.sentinels import edit
+from trainers.start import read_start
+from trainers.weights import missing
 
+PUBLIC = "RealSR-DF2K"
+"""An RRDB of ESRGAN's size, trained as a GAN on DIV2K and Flickr2K (Ji et al., 2020): the public weights that
+packages carry; those of ESRGAN's authors are in none."""
 SHARPENED = 1.0
 """Factor of the unsharp mask on the detail finer than its radius."""
 
@@ -31,6 +39,25 @@ def _resized(method: str) -> Baseline:
 def _sharpened(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
     """Return bicubic enlargements under an unsharp mask, which restores nothing: a GAN must better them."""
     return edit("sharpened", SHARPENED, BASELINES["bicubic"](pairs, scale, data, work_dir))
+
+
+def _public(name: str) -> Baseline:
+    """Return the baseline of a published network for x4, reduced to the study's scale by MATLAB's bicubic."""
+
+    def enlarge(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
+        start = read_start(name, work_dir)
+        network = build_generator(start.generator)
+        network.load_state_dict(start.weights)
+        images = []
+        with torch.inference_mode():
+            for pair in pairs:
+                large = to_pixels(network.eval()(to_tensor([pair.lr_image], "cpu")))
+                pixels = torch.from_numpy(large).permute(0, 3, 1, 2)
+                small = down(pixels, start.generator.scale // scale)
+                images.append(small[0].permute(1, 2, 0).contiguous().numpy())
+        return images
+
+    return enlarge
 
 
 def _mean_image(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
@@ -59,7 +86,18 @@ BASELINES: dict[str, Baseline] = {
     "bicubic": _resized("bicubic"),
     "bicubic, sharpened": _sharpened,
     "nearest": _resized("nearest"),
+    PUBLIC: _public("realsr_df2k_x4"),
     "grey": _resized("bicubic"),  # at scale 1 the input itself
     "tint": _tint,
     "mean image": _mean_image,
 }
+
+NEEDS = {PUBLIC: "realsr_df2k_x4"}
+"""Baseline -> the published weights that it needs."""
+
+
+def lacking(kind: str) -> str:
+    """Return how to get the weights that baseline `kind` lacks; empty if it can be measured."""
+    if kind not in NEEDS or not missing([NEEDS[kind]]):
+        return ""
+    return f"{kind} is left out: its weights are not installed (upsweep weights {NEEDS[kind]})"

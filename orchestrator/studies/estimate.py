@@ -45,6 +45,8 @@ def hours_by_arm(study: Study) -> dict[str, float]:
     seconds: dict[str, dict[str, float]] = {}
     hours: dict[str, float] = defaultdict(float)
     for t in study.trainings:
+        if t.edit:
+            continue  # nothing is trained
         steps = _steps(t.config)
         costly = [v for k, v in flatten(t.config).items() if k not in SAME_COST]
         key = digest([[n > 0 for n in steps.values()], costly])

@@ -16,6 +16,7 @@ from orchestrator.studies.extra_metrics import EXTRAS
 from orchestrator.studies.spec import StudyTestSet, Training, open_test
 from trainers.evaluate import Evaluator
 from trainers.metrics import domains
+from trainers.sentinels import edit
 
 CPU = torch.device("cpu")
 PICTURES = 4
@@ -32,12 +33,18 @@ def evaluate_network(
     folder: Path,
     work_dir: Path,
     device: torch.device,
+    strength: float = 0.0,
 ) -> Measured:
-    """Measure `network` on a test set; save its first outputs as `folder`/TEST-INDEX.png."""
+    """Measure `network` on a test set; save its first outputs as `folder`/TEST-INDEX.png.
+
+    The outputs of a sentinel are edited with `strength` before.
+    """
     evaluator, pairs = open_evaluator(
         test, training.config.generator.scale, training.metrics, work_dir, device
     )
     images = evaluator.upscale(network)
+    if training.edit:
+        images = edit(training.edit, strength, images)
     for i, image in enumerate(images[:PICTURES]):
         save_picture(image, folder / f"{test.name}-{i}.png")
     return _measure(evaluator, images, pairs, training)

@@ -136,6 +136,8 @@ class StudyResults:
     def compare(self, a: str, b: str, test: str, metric: str) -> Comparison:
         """Return a - b over seeds and images; b may be a baseline. UserError if the protocols differ."""
         left, right = self._tests(a, test), self._tests(b, test)
+        if a in self.baselines:
+            left = left * len(right)
         if len({t["protocol"][metric] for t in (*left, *right)}) > 1:
             raise UserError(f"{metric} of '{a}' and '{b}' was measured in two ways that do not compare")
         if b in self.baselines:  # a baseline has no seeds: repeat it, so that only a's seeds vary

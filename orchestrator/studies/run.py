@@ -13,6 +13,7 @@ from orchestrator import provenance
 from orchestrator.cluster import capacity, connect
 from orchestrator.console import ProgressLine, StagePlan
 from orchestrator.studies import executor, export
+from orchestrator.studies.baselines import lacking
 from orchestrator.studies.evaluation import evaluate_baseline
 from orchestrator.studies.plan import Study, check_names, summary
 from orchestrator.studies.request import StudyRequest
@@ -265,14 +266,17 @@ def collect_results(
     tests = {test.name: (t, test) for t in reversed(study.trainings) for test in t.tests}
     measured: dict[str, dict[str, Any]] = {}
     for kind in baselines:
+        if reason := lacking(kind):
+            say(reason)
+            continue
         path = request.folder / f"baseline-{slug(kind)}.json"
         measured[kind] = read_json(path)
-        if not measured[kind]:
-            say(f"measuring {kind} on {', '.join(tests)}")
-            pictures = request.folder / "pictures"
-            for name, (training, test) in tests.items():
+        for name, (training, test) in tests.items():
+            if name not in measured[kind]:
+                say(f"measuring {kind} on {name}")
+                pictures = request.folder / "pictures"
                 measured[kind][name] = evaluate_baseline(kind, training, test, pictures, request.work_dir)
-            atomic_json(path, measured[kind])
+                atomic_json(path, measured[kind])
     return StudyResults(done, measured, request.folder, request.work_dir)
 
 

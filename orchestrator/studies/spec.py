@@ -40,6 +40,8 @@ class Training:
     """Weights of interpolations that are measured too, from the network it starts from (0) to its own (1)."""
     candidates: bool = False
     """Also measure every checkpoint on the training's own Pareto front."""
+    edit: str = ""
+    """Sentinel (trainers/sentinels.py): not trained; the outputs of `after` are edited and measured."""
     extractor: str = ""
     """File of a classifier of domains, for fd_domains and kd_domains."""
 
@@ -51,7 +53,7 @@ class Training:
     @property
     def steps(self) -> int:
         """Updates of the generator in both phases."""
-        return self.config.run.psnr_steps + self.config.run.gan_steps
+        return 0 if self.edit else self.config.run.psnr_steps + self.config.run.gan_steps
 
 
 def slug(name: str) -> str:

@@ -27,6 +27,8 @@ from trainers.config import TrainConfig
 from trainers.inference.interpolation import interpolate
 from trainers.monitor import FolderMonitor
 from trainers.numerics import use_threads
+from trainers.objectives import Objectives
+from trainers.sentinels import strongest
 from trainers.state import Diverged, History, TrainState
 from trainers.training import TrainingRun
 
@@ -113,6 +115,8 @@ def _train_and_measure(job: TrainingJob) -> dict[str, Any]:
     if job.after_folder:
         if read_result(after)["diverged"]:
             return {"diverged": f"it starts from {after.name}, which diverged", "tests": {}}
+        if job.training.edit:
+            return _edited(job, worker_device(config.run.device))
         source = str(last_checkpoint(after, config))
         config = replace(config, run=replace(config.run, start_from=source))
     device = worker_device(config.run.device)
@@ -125,6 +129,31 @@ def _train_and_measure(job: TrainingJob) -> dict[str, Any]:
         monitor.journal.metrics(0, {f"test/{name}/{k}": v for k, v in test["summary"].items()})
     monitor.journal.close()
     return result
+
+
+def _edited(job: TrainingJob, device: torch.device) -> dict[str, Any]:
+    """Return the measurements of a sentinel: the edited outputs of the network that the job starts from.
+
+    The edit's strength is the best on val by the objectives, feasible ones first, as in a sweep.
+    """
+    training, source = job.training, last_checkpoint(Path(job.after_folder), job.training.config)
+    network = checkpoint.load_generator(source)[0].to(device)
+    evaluator = _inputs(training.config, job, device).evaluator
+    images = evaluator.upscale(network)
+    objectives = Objectives.of(training.config.objective)
+    strength = strongest(training.edit, images, evaluator.measure_images(images), evaluator, objectives)
+    folder, work_dir = Path(job.folder) / "pictures", Path(job.work_dir)
+    tests = {
+        test.name: evaluate_network(network, training, test, folder, work_dir, device, strength)
+        for test in training.tests
+    }
+    return {
+        "diverged": "",
+        "tests": tests,
+        "strength": strength,
+        "parameters": parameters(network),
+        "log": [],
+    }
 
 
 def _train(config: TrainConfig, job: TrainingJob, monitor: StudyMonitor, device: torch.device) -> str:

@@ -35,6 +35,6 @@ STUDIES = {
     "upsampler_study": StudyKind(upsampler.plan, upsampler.BASELINES),
     "perception_distortion": StudyKind(perception_distortion.plan, perception_distortion.BASELINES),
     "srgan_review": StudyKind(benchmark_review.plan, benchmark_review.BASELINES),
-    "srcnn_vs_esrgan": StudyKind(benchmark_review.plan, benchmark_review.BASELINES),
+    "srcnn_vs_esrgan": StudyKind(benchmark_review.plan, benchmark_review.VERSUS_BASELINES),
 }
 """Studies by name; to add one, write a module in this package and add a line here."""

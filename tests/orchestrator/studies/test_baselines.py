@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from datasets.config import DataConfig
 from orchestrator.studies import baselines
@@ -20,6 +21,34 @@ def made(kind, scale, tmp_path):
 def test_resizing_keeps_a_constant_image(kind, tmp_path):
     image = made(kind, 4, tmp_path)[1]
     assert image.shape == (16, 16, 3) and (image == 100).all()
+
+
+def test_a_sharpened_enlargement_has_more_detail_and_the_same_mean(tmp_path):
+    step = np.repeat(np.array([60, 180], np.uint8), 4)[None, :, None].repeat(8, 0).repeat(3, 2)
+    pairs = [SimpleNamespace(lr_image=step, hr=None)]
+    plain, masked = (
+        baselines.BASELINES[kind](pairs, 2, DataConfig(), tmp_path)[0].astype(float)
+        for kind in ("bicubic", "bicubic, sharpened")
+    )
+    assert masked.std() > 1.05 * plain.std() and masked.mean() == pytest.approx(plain.mean(), abs=1)
+
+
+def test_a_public_network_for_x4_is_halved_for_x2(tmp_path, monkeypatch):
+    class Enlarge(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.interpolate(x, scale_factor=4)
+
+    start = SimpleNamespace(generator=SimpleNamespace(scale=4), weights={})
+    monkeypatch.setattr(baselines, "read_start", lambda name, folder: start)
+    monkeypatch.setattr(baselines, "build_generator", lambda config: Enlarge())
+    image = made(baselines.PUBLIC, 2, tmp_path)[0]
+    assert image.shape == (8, 8, 3) and (image == 100).all()
+
+
+def test_weights_that_are_missing_are_named_with_their_command(monkeypatch):
+    monkeypatch.setattr(baselines, "missing", list)
+    assert "upsweep weights realsr_df2k_x4" in baselines.lacking(baselines.PUBLIC)
+    assert baselines.lacking("bicubic") == ""
 
 
 def test_grey_is_the_input_itself(tmp_path):

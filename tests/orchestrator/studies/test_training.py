@@ -1,12 +1,15 @@
 """One training in its folder: an interrupted one, a finished one, and its log."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from helpers.studies import request, run_tiny, sets  # noqa: F401  (a fixture)
 
-from orchestrator.studies import training
+from orchestrator.studies import run, training
 from orchestrator.studies.kinds import dataset_matrix
+from orchestrator.studies.results import Answer
+from trainers.sentinels import STRENGTHS
 
 KIND, RECIPE = "dataset_matrix", "miniature_matrix"
 
@@ -26,6 +29,20 @@ def test_a_killed_training_ends_as_an_undisturbed_one(tmp_path, sets, monkeypatc
         run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, name="shaken"))
     shaken = run_tiny(dataset_matrix, request(tmp_path, KIND, RECIPE, sets, name="shaken", resume=True))
     assert shaken.tables[0].rows == calm.tables[0].rows
+
+
+def test_a_sentinel_is_measured_on_the_edited_outputs_of_another_training(tmp_path, sets):
+    asked = request(tmp_path, KIND, RECIPE, sets, run__gan_steps=0)
+    study = dataset_matrix.plan(asked)
+    network = study.trainings[0]
+    sentinel = replace(network, arm="sharpened", after=network.name, edit="sharpened", extractor="")
+    assert sentinel.steps == 0
+    few = replace(study, trainings=(network, sentinel), conclude=lambda results: Answer([], {}, []))
+    run.run_study(few, asked, (), say=lambda text: None)
+    plain, masked = (training.read_result(asked.folder / t.name) for t in (network, sentinel))
+    assert masked["strength"] in STRENGTHS["sharpened"] and not masked["log"]
+    assert masked["tests"]["warm"]["keys"] == plain["tests"]["warm"]["keys"]
+    assert masked["tests"]["warm"]["summary"]["psnr_y"] != plain["tests"]["warm"]["summary"]["psnr_y"]
 
 
 def test_a_finished_training_is_not_repeated(tmp_path):
