@@ -19,6 +19,8 @@ class UpsamplerStudyOptions(study_command.StudyOptions):
     sensitivity: bool = True
     """Also train with three learning rates, batches and kernels, at equal parameters, and with Adam's moments
     kept at a swap; --no-sensitivity leaves these arms out."""
+    only: tuple[str, ...] = ()
+    """Only the arms whose names begin so, "pixel shuffle 15" and the schedule "5+5+5" too; empty: all."""
 
 
 if __name__ == "__main__":

@@ -63,6 +63,9 @@ ANSWERS = {
         REPRODUCED,
         "on BSD100 by 0.20 [0.17, 0.24], 0.55 [0.49, 0.60] and 1.47 [1.34, 1.60] dB",
     ),
+    "review-vgg": (UNTESTED, "its row with VGG16's published weights has not been trained yet"),
+    "srcnn-pretrained": (UNTESTED, "its row, RealSR-DF2K halved, has not been measured yet"),
+    "srcnn-figures": (UNTESTED, "its row, RealSR-DF2K halved, has not been measured yet"),
     "srcnn-table1": (NOT_REPRODUCED, "+0.02 [-0.06, +0.10] dB, which excludes 0.4"),
     "srcnn-table2": (
         NOT_REPRODUCED,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import torch
 
+from datasets.errors import unknown
 from datasets.text import count
 from orchestrator.studies.kinds import upsampler_results
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
@@ -34,8 +35,13 @@ KERNELS = {2: "transposed_conv_2", 3: "transposed_conv_3"}
 """Kernels beside 4, the kernel of the base arm."""
 
 
-def plan(request: StudyRequest, dry: bool = False, sensitivity: bool = True) -> Study:
-    """Return all arms on one set. UserError for a scale the schedule cannot do, or without a test part."""
+def plan(
+    request: StudyRequest, dry: bool = False, sensitivity: bool = True, only: tuple[str, ...] = ()
+) -> Study:
+    """Return all arms on one set, or those whose names begin with a word of `only`.
+
+    UserError for a scale the schedule cannot do, a set without a test part, or a word that begins no arm.
+    """
     name, spec = first_set(request.data, DEFAULTS)
     base = on_set(request.config, prepared(spec, SPLIT, request, dry))
     if not dry:
@@ -49,7 +55,11 @@ def plan(request: StudyRequest, dry: bool = False, sensitivity: bool = True) -> 
         stages = _stages(base, seed, test, metrics)
         kept = _stages(base, seed, test, metrics, kept_after=stages[0].name) if sensitivity else []
         trainings += [*stages, *kept]
-    return Study(KIND, tuple(trainings), upsampler_results.conclude, _conditions(request, sensitivity), SPLIT)
+    for word in only:
+        if not any(t.arm.startswith(word) for t in trainings):
+            raise unknown("arm", word, dict.fromkeys(t.arm for t in trainings), "--only")
+    chosen = tuple(t for t in trainings if t.arm.startswith(only or ("",)))
+    return Study(KIND, chosen, upsampler_results.conclude, _conditions(request, sensitivity), SPLIT)
 
 
 def arms(base: TrainConfig, sensitivity: bool) -> dict[str, TrainConfig]:

@@ -10,7 +10,7 @@ from datasets.text import short_number
 from orchestrator.analysis.intervals import welch_difference
 from orchestrator.analysis.significance import MIN_IMAGES, between_designs
 from orchestrator.studies import figures
-from orchestrator.studies.claims import MECHANICS, NO_VERDICTS, ClaimResult, decide, format_verdict
+from orchestrator.studies.claims import MECHANICS, NO_VERDICTS, UNTESTED, ClaimResult, decide, format_verdict
 from orchestrator.studies.results import Answer, Column, FinishedTraining, StudyResults, Table
 from orchestrator.studies.spec import open_test
 from trainers.checkpoint import load_generator
@@ -132,6 +132,7 @@ def _figures(results: StudyResults, test: str) -> dict[str, bytes]:
         arm: _mean([d.curve("psnr_y") for d in results.of(arm)])
         for arm in (SHUFFLE, INTERP, TRANSPOSED, VGG, *STAGES)
     }
+    psnr = {arm: curve for arm, curve in psnr.items() if curve}
     psnr["5+5+5"] = [(k * third + s, v) for k, stage in enumerate(STAGES) for s, v in psnr.pop(stage)]
     own = {}
     for k, (stage, term) in enumerate(zip(STAGES, ("pixel", "pixel", "content"), strict=True)):
@@ -177,6 +178,9 @@ def _claims(results: StudyResults, test: str, losses: dict[str, np.ndarray]) -> 
         equal = {"at equal parameters": results.verdict(SHUFFLE, TRANSPOSED + EQUAL, test, "psnr_y")}
     answers = [_growth(losses[loss.content_layer], f"{loss.content_network} {loss.content_layer}", untested)]
     for name, a, b, uses_vgg in PSNR_CLAIMS:
+        if not {a, b} <= {*results.arms, *results.baselines}:
+            answers.append(ClaimResult(name, UNTESTED, "its arms were left out (--only)"))
+            continue
         answers.append(
             decide(
                 name,

@@ -29,6 +29,14 @@ def test_settings_that_the_document_leaves_open_get_three_values(tmp_path, sets)
     assert {"transposed_conv", "transposed_conv_2", "transposed_conv_3"} <= kinds
 
 
+def test_only_some_arms_are_trained_and_a_word_that_names_none_is_refused(tmp_path, sets):
+    asked = request(tmp_path, "u", "miniature_upsampler", sets[:1])
+    few = upsampler.plan(asked, sensitivity=False, only=("pixel shuffle 15", "5+5+5"))
+    assert [t.arm for t in few.trainings] == ["pixel shuffle 15", *upsampler.STAGES]
+    with pytest.raises(UserError, match="no arm 'pixel shufle'"):
+        upsampler.plan(asked, only=("pixel shufle",))
+
+
 def test_a_scale_without_two_doublings_is_refused(tmp_path, sets):
     with pytest.raises(UserError, match="interp_transposed needs two doublings"):
         upsampler.plan(request(tmp_path, "u", "miniature_upsampler", sets, generator__scale=2))
