@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import tyro
 
+from datasets.errors import unknown
 from experiments import recipes
 from experiments.common import cli, study_command
 
@@ -31,6 +32,8 @@ class ReproduceOptions:
     """Sets as NAME=SPEC for the studies that compare sets; others use the first, or their own."""
     test: tuple[str, ...] = ()
     """Test sets as NAME=SPEC for the two documents that are one table; empty: set5 set14 bsd100."""
+    only: tuple[str, ...] = ()
+    """Only the arms whose names begin so, in the upsampler study and the two documents that are one table."""
     seeds: int = 5
     """Trainings of each arm."""
     storage: str = "./runs"
@@ -62,20 +65,25 @@ def main() -> int:
             continue
         config = recipes.build(study_command.RECIPES[kind][options.miniature])
         own = dataclasses.replace(request, resume=state == "begun", config=config)
-        if code := study_command.run(kind, own, again="", **_arms_and_tests(kind, own, options.test)):
+        if code := study_command.run(kind, own, again="", **_choice(kind, own, options)):
             return code
     if not options.dry_run:
         print("\n" + "\n".join(reproduce.lines(options.document, folders)))
     return 0
 
 
-def _arms_and_tests(kind: str, own: study_command.StudyOptions, tests: tuple[str, ...]) -> dict[str, Any]:
-    """Return the further settings of a study that is one table; nothing for other studies."""
+def _choice(kind: str, own: study_command.StudyOptions, options: ReproduceOptions) -> dict[str, Any]:
+    """Return the arms and test sets of a study that lets them be chosen; nothing for other studies."""
     from experiments.recipes import review
 
     if kind not in review.STUDIES:
-        return {}
-    return {"arms": review.arms(kind, own.config, own.miniature), "tests": tests}
+        return {"only": options.only} if options.only and kind == "upsampler_study" else {}
+    arms = review.arms(kind, own.config, own.miniature)
+    for word in options.only:
+        if not any(name.startswith(word) for name in arms):
+            raise unknown("arm", word, arms, "--only")
+    wanted = (*options.only, *review.REFERENCES) if options.only else ("",)
+    return {"arms": {n: a for n, a in arms.items() if n.startswith(wanted)}, "tests": options.test}
 
 
 if __name__ == "__main__":

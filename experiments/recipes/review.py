@@ -96,3 +96,5 @@ def _small_versus(config: TrainConfig) -> dict[str, Arm]:
 ARMS = {"srgan_review": (_review, _small_review), "srcnn_vs_esrgan": (_versus, _small_versus)}
 """Arms of each study that is one table: at full scale, and in miniature."""
 STUDIES = tuple(ARMS)
+REFERENCES = (SRCNN, SRRESNET)
+"""Arms that others are compared with or start from, and their sentinels."""

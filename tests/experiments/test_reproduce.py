@@ -1,9 +1,12 @@
 """A document reproduced from its studies: finished ones are read, others run or resumed."""
 
 import json
+from dataclasses import replace
 
+import pytest
 from helpers.studies import TINY, sets  # noqa: F401  (a fixture)
 
+from datasets.errors import UserError
 from experiments import recipes, reproduce
 from experiments.common import study_command
 from trainers.config import override
@@ -14,6 +17,15 @@ def test_without_a_document_the_command_lists_every_claim_with_its_recorded_answ
     assert reproduce.main() == 0
     said = capsys.readouterr().out
     assert "esrgan_implementation_report\n" in said and "untested" in said and "DOCUMENT --miniature" in said
+
+
+def test_some_arms_of_a_table_are_trained_beside_those_they_are_compared_with():
+    options = reproduce.ReproduceOptions("srcnn_vs_esrgan_analysis", miniature=True, only=("SRCNN",))
+    own = study_command.StudyOptions(config=recipes.build("miniature_review"), miniature=True)
+    chosen = reproduce._choice("srcnn_vs_esrgan", own, options)["arms"]
+    assert list(chosen) == ["SRCNN", "SRCNN, sharpened"]
+    with pytest.raises(UserError, match="no arm 'SRCNX'"):
+        reproduce._choice("srcnn_vs_esrgan", own, replace(options, only=("SRCNX",)))
 
 
 def test_a_document_is_reproduced_from_finished_studies_and_says_what_stays_untested(

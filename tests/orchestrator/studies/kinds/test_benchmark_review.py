@@ -23,9 +23,9 @@ def small(monkeypatch):
     monkeypatch.setattr(benchmark_review, "MINIATURE_TEST", (32, 0))
 
 
-def run_table(tmp_path, sets, kind, tests=()):
+def run_table(tmp_path, sets, kind, tests=(), without=()):
     asked = request(tmp_path, kind, "miniature_review", sets[:1], run__gan_steps=0, data__eval_crop_px=0)
-    arms = review.arms(kind, asked.config, True)
+    arms = {n: a for n, a in review.arms(kind, asked.config, True).items() if n not in without}
     for name, arm in arms.items():
         lengths = {"run.gan_steps": arm.config.run.gan_steps, "run.psnr_steps": arm.config.run.psnr_steps}
         one_step = {k: 1 for k, steps in lengths.items() if steps}
@@ -74,6 +74,15 @@ def test_a_public_network_is_a_row_and_is_judged_against_srcnn(tmp_path, sets, m
     found = {c.id: c for c in answer.claims}
     assert found["srcnn-table2"].why.startswith("RealSR-DF2K has SSIM ")
     assert found["srcnn-pretrained"].status == NOT_ENOUGH, "one seed"
+
+
+def test_without_esrgan_the_public_network_is_still_compared_with_srcnn(tmp_path, sets, monkeypatch):
+    monkeypatch.setattr(baselines, "missing", lambda names: [])
+    monkeypatch.setitem(baselines.BASELINES, baselines.PUBLIC, baselines.BASELINES["bicubic"])
+    answer = run_table(tmp_path, sets, "srcnn_vs_esrgan", without=("ESRGAN",))
+    found = {c.id: c for c in answer.claims}
+    assert found["srcnn-table1"].why == "ESRGAN was left out (--only)"
+    assert "minus SRCNN on cold" in found["srcnn-table2"].why
 
 
 def test_arms_of_two_scales_are_refused(tmp_path, sets):
