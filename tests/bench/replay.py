@@ -32,6 +32,8 @@ class Curve:
     """The evaluations of those steps, on their own axis."""
     plain: "Curve | None" = None
     """The GAN phase of a trial that reports its newest values over both phases: the curve it is valued by."""
+    known: dict[tuple[Objectives, int], tuple[float, float]] = field(default_factory=dict, compare=False)
+    """Values of `ranked` so far; each follows from the one before."""
 
     def smoothed(self, index: int) -> tuple[float, float]:
         """Return the median of the last evaluations up to that index."""
@@ -42,20 +44,24 @@ class Curve:
         """Return what the trial is ranked by there: its best so far by the product's rule, or its newest."""
         if self.plain is not None:
             return self.smoothed(index)
-        return self._best(range(index + 1), objectives)
+        if (objectives, index) not in self.known:
+            before = [self.ranked(index - 1, objectives)] if index else []
+            best = min((*before, self.smoothed(index)), key=self._order(objectives))
+            self.known[objectives, index] = best
+        return self.known[objectives, index]
 
     def later(self, index: int, objectives: Objectives) -> tuple[float, float]:
         """Return the best of the evaluations after `index`, of which none contains one up to there."""
-        return self._best(range(index + WINDOW, len(self.points)), objectives)
+        after = range(index + WINDOW, len(self.points))
+        return min((self.smoothed(i) for i in after), key=self._order(objectives))
 
-    def _best(self, indices: Iterable[int], objectives: Objectives) -> tuple[float, float]:
+    def _order(self, objectives: Objectives) -> Callable[[tuple[float, float]], tuple[bool, float, float]]:
+        """Return the sort key of smoothed values by the product's rule, smaller is better."""
         names = objectives.distortion, objectives.perceptual
-        floor = objectives.point(dict(zip(names, self.points[0][1:], strict=True)))[0] - objectives.delta_db
-
-        def order(values: tuple[float, float]) -> tuple[bool, float, float]:
-            return order_feasible_first(objectives.point(dict(zip(names, values, strict=True))), floor)
-
-        return min((self.smoothed(i) for i in indices), key=order)
+        floor = objectives.floor(dict(zip(names, self.points[0][1:], strict=True)))
+        return lambda values: order_feasible_first(
+            objectives.point(dict(zip(names, values, strict=True))), floor
+        )
 
     def final(self, objectives: Objectives) -> tuple[float, float]:
         """Return the value of the trial when it ran to its end."""
@@ -170,8 +176,16 @@ def whole_trials(curve: Curve) -> Curve:
     return Curve([[0, *curve.early[0][1:]], *curve.early, *later], curve.share, plain=curve)
 
 
-def ray_asha(objectives: Objectives, metric: str, mode: str, most: int, grace: int, reduction: int) -> Decide:
-    """Return the decisions of Ray Tune's own ASHA on one metric of whole trials."""
+def ray_asha(
+    objectives: Objectives,
+    metric: str,
+    mode: str,
+    most: int,
+    grace: int,
+    reduction: int,
+    brackets: int = 1,
+) -> Decide:
+    """Return the decisions of Ray Tune's own ASHA on one metric; with several brackets, of its Hyperband."""
     from ray.tune.schedulers import AsyncHyperBandScheduler
 
     scheduler = AsyncHyperBandScheduler(
@@ -181,6 +195,7 @@ def ray_asha(objectives: Objectives, metric: str, mode: str, most: int, grace: i
         max_t=most,
         grace_period=grace,
         reduction_factor=reduction,
+        brackets=brackets,
     )
     trials: dict[str, Any] = {}
 
@@ -188,7 +203,7 @@ def ray_asha(objectives: Objectives, metric: str, mode: str, most: int, grace: i
         if trial_id not in trials:
             trials[trial_id] = SimpleNamespace(trial_id=trial_id)
             scheduler.on_trial_add(None, trials[trial_id])
-        result = report.to_result() | {"step": report.step}
+        result = {RANKED + name: value for name, value in report.ranked.items()} | {"step": report.step}
         return scheduler.on_trial_result(None, trials[trial_id], result)
 
     return decide
