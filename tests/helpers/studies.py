@@ -10,6 +10,7 @@ from PIL import Image
 from datasets import splits
 from experiments import recipes
 from orchestrator.studies import estimate, run
+from orchestrator.studies.kinds import dataset_matrix
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.results import FinishedTraining
 from orchestrator.studies.spec import Training
@@ -41,6 +42,9 @@ def sets(tmp_path, monkeypatch):
     """Two folders of 52 x 56 px pictures, smooth and coloured differently, and a split that they fill."""
     for name in ("miniature", "upsampling"):
         monkeypatch.setitem(splits.STUDIES, name, SIZES)
+    monkeypatch.setattr(
+        dataset_matrix, "installed", lambda *metrics: ()
+    )  # equal tables with or without weights
     return [f"{name}={pictures(tmp_path / name, k)}" for k, name in enumerate(("warm", "cold"))]
 
 

@@ -15,7 +15,7 @@ from orchestrator.studies.claims import LEAST, UNTESTED, ClaimResult, combined_s
 from orchestrator.studies.plan import Study, check_equal, named_sets, on_set, prepared
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.results import Answer, Column, StudyResults, Table, direction, format_value
-from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
+from orchestrator.studies.spec import StudyTestSet, Training, installed, open_test, seeded
 from trainers.config import TrainConfig
 from trainers.metrics import METRICS
 from trainers.metrics.domains import train_classifier
@@ -25,16 +25,18 @@ DEFAULTS = ("celeba", "lsun_dining_room", "lsun_tower")
 BASELINES = ("bicubic",)
 PIXEL_METRICS = ("psnr_y", "ssim_y", "swd", "fd_random")
 INCEPTION = ("fid", "kid")
+EFFICIENTNET = ("fd_efficientnet", "kd_efficientnet")
+"""For test sets of a few hundred images: 64 projections of 1280 features, and a kernel over all of them."""
 DOMAINS = ("fd_domains", "kd_domains")
-NO_LEVEL = ("fd_random", *INCEPTION)
+NO_LEVEL = ("fd_random", *INCEPTION, *EFFICIENTNET)
 """Metrics whose value for bicubic is so far off that it would flatten the bars."""
 CLASSIFIER_IMAGES = 400
 """Training images of each set for the classifier of domains: plenty for a few classes."""
 
 
 def measured() -> tuple[str, ...]:
-    """Return the metrics of the table, with FID and KID if Inception's weights are installed."""
-    return (*PIXEL_METRICS, *(m for m in INCEPTION if not METRICS[m].unavailable()))
+    """Return the metrics of the table, with LPIPS and those distances whose weights are installed."""
+    return PIXEL_METRICS + installed("lpips_alex", *EFFICIENTNET, *INCEPTION)
 
 
 def plan(request: StudyRequest, dry: bool = False) -> Study:
@@ -157,8 +159,9 @@ def _strip(results: StudyResults, arms: list[str]) -> bytes:
 
 
 def _claims(verdicts: dict[str, dict[str, Verdict]]) -> list[ClaimResult]:
-    """Answer each chart by its own metric, FID by FD-domains if Inception's weights are not installed."""
-    fid = ("fid", "") if "fid" in verdicts else ("fd_domains", "FD-domains in place of FID (no Inception): ")
+    """Answer each chart by its own metric, FID by the first distance in its place that was measured."""
+    distance = next(m for m in ("fid", "fd_efficientnet", "fd_domains") if m in verdicts)
+    fid = (distance, "" if distance == "fid" else f"{distance} in place of FID (no Inception): ")
     answers = []
     for name, metric, before in (("psnr", "psnr_y", ""), ("ssim", "ssim_y", ""), ("fid", *fid)):
         labelled = {f"{test} {metric}": v for test, v in verdicts[metric].items()}

@@ -7,10 +7,31 @@ from helpers.studies import SIZES, finished, pictures, request, run_tiny, sets  
 from datasets import splits
 from datasets.errors import UserError
 from datasets.prepare import prepare, prepare_study_set
+from orchestrator.analysis.significance import Verdict
 from orchestrator.studies.kinds import colorize, dataset_matrix
 from orchestrator.studies.results import StudyResults
 
 KIND, RECIPE = "dataset_matrix", "miniature_matrix"
+
+
+def test_metrics_that_need_weights_are_measured_where_these_are_installed(monkeypatch):
+    monkeypatch.setattr(dataset_matrix, "installed", lambda *metrics: metrics)
+    found = dataset_matrix.measured()
+    assert {"lpips_alex", "fd_efficientnet", "kd_efficientnet", "fid", "kid"} < set(found)
+
+
+@pytest.mark.parametrize(
+    ("distances", "words"),
+    [
+        (("fd_domains", "fd_efficientnet", "fid"), ""),
+        (("fd_domains", "fd_efficientnet"), "fd_efficientnet in place of FID (no Inception): "),
+        (("fd_domains",), "fd_domains in place of FID (no Inception): "),
+    ],
+)
+def test_the_chart_of_fid_is_answered_by_the_best_distance_there_is(distances, words):
+    undecided = {"faces": Verdict("not enough evidence", 0.5, None, None)}
+    claims = dataset_matrix._claims(dict.fromkeys(("psnr_y", "ssim_y", *distances), undecided))
+    assert {c.id: c.why for c in claims}["matrix-fid"].startswith(f"{words}the diagonal wins where")
 
 
 def test_sets_of_different_size_are_refused(tmp_path, sets, monkeypatch):
