@@ -28,6 +28,8 @@ NOTE = "sweep {sweep} has its files in {folder}"
 _LACKING = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
 _NOTE = re.compile(r"^sweep (\S+) has its files in (.+)$", re.MULTILINE)
 NO_AGENT = "No available agent"
+AGENT_S = 120.0
+"""Time that a head that has just started gets until its agent takes jobs."""
 POLL_S = 1.0
 PATIENCE_S = 30.0
 """Time without an answer from the head, after which following ends with an error."""
@@ -63,7 +65,7 @@ def submit(site: JobSite, command: Sequence[str], extra_files: Mapping[str, byte
     job_id = f"upsweep-{uuid.uuid4().hex[:8]}"
     # a Ctrl-C to the job, and time to save: Ray's own default is a TERM and three seconds
     env = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_S), JOB_VARIABLE: job_id}
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + AGENT_S
     with bundle.working_tree_bundle(extra_files=extra_files) as folder:
         while True:
             try:
