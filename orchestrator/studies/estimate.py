@@ -20,6 +20,7 @@ from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.spec import Training, open_test
 from trainers.config import TrainConfig, digest, flatten, override
 from trainers.device import describe_hardware, pick_device
+from trainers.numerics import use_threads
 from trainers.step_timing import time_step, timed
 
 SAME_COST = ("run.seed", "data.order_seed", "data.train", "run.psnr_steps", "run.gan_steps", "recipe")
@@ -97,6 +98,7 @@ def seconds_per_step(training: Training) -> dict[str, float]:
     device = pick_device(config.run.device)
     timed_config = override(config, {"loss.content_weights": "random"})
     if device.type == "cpu":
+        use_threads(config.run.threads or 1)  # idle threads that wait for each other count as CPU time
         timed_config = override(timed_config, {"data.batch_size": 2, "optim.micro_batches": 1})
     count, side = timed_config.data.batch_size, config.data.crop_px
     hr, lr_image = (torch.rand(count, 3, s, s, device=device) for s in (side, side // config.generator.scale))

@@ -78,3 +78,12 @@ def test_a_gpu_is_timed_with_the_whole_batch_and_a_cpu_with_two_crops(monkeypatc
     monkeypatch.setattr(estimate, "pick_device", lambda name: torch.device("meta"))  # any but a CPU
     assert estimate.seconds_per_step(Training("a", 0, config, (), ())) == {"psnr": 1.0, "gan": 1.0}
     assert seen == [(2, 1, 2), (8, 2, 8)]
+
+
+def test_a_cpu_step_is_timed_with_the_one_thread_of_a_training(monkeypatch):
+    threads = []
+    monkeypatch.setattr(estimate, "use_threads", threads.append)
+    monkeypatch.setattr(estimate, "time_step", lambda *_: {"psnr": 1.0})
+    config = override(recipes.build("miniature_matrix"), TINY)
+    assert estimate.seconds_per_step(Training("a", 0, config, (), ())) == {"psnr": 1.0}
+    assert threads == [1]
