@@ -57,7 +57,8 @@ def name(values: dict[str, Any]) -> str:
 class Recorder:
     """A monitor that keeps the evaluations and the logged shares of the adversarial gradient."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: tuple[str, ...] = METRICS) -> None:
+        self.metrics = metrics
         self.points: list[list[float]] = []
         self.shares: list[float] = []
 
@@ -66,7 +67,7 @@ class Recorder:
 
     def report(self, state: Any, progress: Any) -> None:
         latest = progress.latest()
-        self.points.append([state.step, *(round(latest[m], 4) for m in METRICS)])
+        self.points.append([state.step, *(round(latest[m], 4) for m in self.metrics)])
 
     def save(self, *_: Any) -> None: ...
     def keep_candidate(self, *_: Any) -> None: ...

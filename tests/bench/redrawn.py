@@ -79,7 +79,7 @@ class Problem:
         row: Any = {"metrics": warm_start(curve), "candidates": candidates}
         return {m: use_best_checkpoint(row, OBJECTIVES)["metrics"][m] for m in METRICS}
 
-    def redraws(self, seed: int) -> np.ndarray:
+    def redraws(self, seed: int | Sequence[int]) -> np.ndarray:
         """Return, for each design and run of it in sweep `seed`, the design that lends its residual."""
         places = np.random.default_rng(seed).integers(len(self.alike[0]), size=(len(self.names), DRAWS))
         return np.take_along_axis(np.array(self.alike), places, axis=1)

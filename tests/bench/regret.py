@@ -21,7 +21,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -100,13 +100,14 @@ class Sweep:
 
     problem: Problem
     seed: int
-    same: bool = False
-    """A design that is drawn twice is the same run; otherwise another run, as a neighbour's would be."""
+    twice: str = "mean"
+    """A design that is drawn twice is another run of it (mean), or another design, as a neighbour would be if
+    the axes were continuous (apart), or the run that is there, as in a space of lists (same)."""
     rows: list[Row] = field(default_factory=list)
     steps: float = 0.0
 
     def __post_init__(self) -> None:
-        self.redraws = self.problem.redraws(self.seed)
+        self.redraws = cache(lambda draw: self.problem.redraws([self.seed, draw] if draw else self.seed))
 
     def screen(
         self, sampler: str, trials: int, decide: Decide | None = None, most: float = math.inf
@@ -114,14 +115,17 @@ class Sweep:
         """Screen designs of the sampler; with early stopping, as many as `most` steps allow."""
         search = search_of(sampler, self.seed, trials)
         runs: list[tuple[int, int]] = []
+        values: list[dict[str, Any]] = []
         drawn: Counter[int] = Counter()
 
         def draw() -> Iterator[Curve]:
             for number in range(trials):
                 design = self.problem.place[curves.name(settings_of(search.suggest(f"t{number}")))]
-                place = 0 if self.same else drawn[design] % REPEATED
+                draw = drawn[design] if self.twice == "apart" else 0
+                place = drawn[design] % REPEATED if self.twice == "mean" else 0
                 drawn[design] += 1
-                runs.append((design, int(self.redraws[design, place])))
+                values.append(json.loads(self.problem.names[design]) | ({"draw": draw} if draw else {}))
+                runs.append((design, int(self.redraws(draw)[design, place])))
                 yield self.problem.curve(*runs[-1])
 
         def ended(number: int, curve: Curve, step: int) -> None:
@@ -129,7 +133,7 @@ class Sweep:
             if step < WHOLE:
                 index = next(i for i, p in enumerate(curve.points) if p[0] == step)
                 ranked = dict(zip(METRICS, curve.ranked(index, OBJECTIVES), strict=True))
-            self._add("screen", run, ranked, step)
+            self._add("screen", run, values[number], ranked, step)
             warm = dict(zip(METRICS, curve.points[0][1:], strict=True))
             report = TrialReport(phase="gan", step=step, max_steps=WHOLE, ranked=ranked, warm_start=warm)
             search.on_trial_complete(f"t{number}", flatten_dict(report.to_result()))
@@ -149,7 +153,7 @@ class Sweep:
         for part in range(len(repeats)):
             for design in stages.repeat_designs(context, self.rows, part):
                 run = self._run(design, REPEATED - stages.FIRST_REPEATED_SEED)
-                self._add("repeat", run, self.problem.ranked(*run), WHOLE)
+                self._add("repeat", run, design, self.problem.ranked(*run), WHOLE)
         stages.REPEATS = own
         return self
 
@@ -173,8 +177,8 @@ class Sweep:
 
     def pick_of(self, designs: Sequence[dict[str, Any]]) -> float:
         """Return the regret of the pick after these runs of the confirmation."""
-        runs = [self._run(design, CONFIRMED - 1) for design in designs]
-        rows = [self._add("confirm", run, self.problem.shipped(*run), WHOLE) for run in runs]
+        runs = [(self._run(design, CONFIRMED - 1), design) for design in designs]
+        rows = [self._add("confirm", run, d, self.problem.shipped(*run), WHOLE) for run, d in runs]
         best, _ = pick(confirmed_designs(rows), OBJECTIVES)
         assert best is not None  # its warm start is a candidate of every run, and feasible
         return self.problem.regret(next(r["values"] for r in rows if r["trial_id"] in best["trial_ids"]))
@@ -182,14 +186,16 @@ class Sweep:
     def _run(self, design: dict[str, Any], first: int) -> tuple[int, int]:
         """Return a design's number, and the redraw of its run under its seed."""
         place = self.problem.place[curves.name(design_of(design))]
-        return place, int(self.redraws[place, first + design["run.seed"]])
+        return place, int(self.redraws(design.get("draw", 0))[place, first + design["run.seed"]])
 
-    def _add(self, stage: str, run: tuple[int, int], metrics: dict[str, float], steps: int) -> Row:
+    def _add(
+        self, stage: str, run: tuple[int, int], values: dict[str, Any], metrics: dict[str, float], steps: int
+    ) -> Row:
         row: Row = {
             "trial_id": f"{stage}-{len(self.rows)}",
             "stage": stage,
             "design": "",
-            "values": json.loads(self.problem.names[run[0]]),
+            "values": {k: v for k, v in values.items() if k != "trial_id"},
             "metrics": metrics | warm_start(self.problem.curve(*run)),
             "steps": steps,
             "diverged": False,
@@ -213,9 +219,9 @@ Arms = dict[str, tuple[float, float]]
 LABELS = {"pick": "tpe on the pick's criterion"}
 
 
-def present(sampler: str, problem: Problem, seed: int, same: bool) -> Arms:
+def present(sampler: str, problem: Problem, seed: int, twice: str) -> Arms:
     """Return the arms of the product's stages with a sampler."""
-    screened, arms, name = Sweep(problem, seed, same).screen(sampler, WITH), {}, LABELS.get(sampler, sampler)
+    screened, arms, name = Sweep(problem, seed, twice).screen(sampler, WITH), {}, LABELS.get(sampler, sampler)
     for trials in (BEFORE, WITH):
         sweep = screened.copy(trials)
         arms[f"{name}: {trials} designs"] = sweep.best(), sweep.steps
@@ -225,9 +231,9 @@ def present(sampler: str, problem: Problem, seed: int, same: bool) -> Arms:
     return arms
 
 
-def fba4cc1(problem: Problem, seed: int, same: bool) -> Arms:
+def fba4cc1(problem: Problem, seed: int, twice: str) -> Arms:
     """Return the arms of that commit's stages: early stopping, then five designs with five seeds each."""
-    old, arms = Sweep(problem, seed, same).screen("tpe", 64, halving(problem.recorded)), {}
+    old, arms = Sweep(problem, seed, twice).screen("tpe", 64, halving(problem.recorded)), {}
     whole = best_designs([r for r in old.rows if r["steps"] == WHOLE], OBJECTIVES, 64)
     for name, chosen in (("best five", whole[:5]), ("spread over the front", spread(problem, whole))):
         sweep = old.copy(64)
@@ -235,14 +241,14 @@ def fba4cc1(problem: Problem, seed: int, same: bool) -> Arms:
     return arms
 
 
-def ray(problem: Problem, seed: int, same: bool) -> Arms:
+def ray(problem: Problem, seed: int, twice: str) -> Arms:
     """Return the arms of Ray's own rules at the steps of `present`, from its warm starts."""
     arms: Arms = {}
     repeats = (DOZEN + 2 * -(-DOZEN // 2)) * WHOLE
     for name, grace, brackets in (("ASHA", problem.recorded.milestones[0], 1), ("Hyperband", 20, 3)):
         np.random.seed(seed)  # Ray draws the bracket of a trial from the global state
         rule = ray_asha(OBJECTIVES, "swd", "min", WHOLE, grace, 3, brackets)
-        sweep = Sweep(problem, seed, same).screen("random", 400, rule, WITH * WHOLE + repeats)
+        sweep = Sweep(problem, seed, twice).screen("random", 400, rule, WITH * WHOLE + repeats)
         spent = list(itertools.accumulate(r["steps"] for r in sweep.rows))
         early = sweep.copy(bisect.bisect_right(spent, BEFORE * WHOLE + repeats))
         arms[f"Ray's {name}, random designs"] = early.best(), early.steps
@@ -262,9 +268,9 @@ def spread(problem: Problem, left: list[Row]) -> list[Row]:
     return chosen
 
 
-def sizes(problem: Problem, seed: int, same: bool) -> Arms:
+def sizes(problem: Problem, seed: int, twice: str) -> Arms:
     """Return arms of other sizes of the stages, with random designs, at up to 15,000 and 30,000 steps."""
-    screened, arms = Sweep(problem, seed, same).screen("random", 150), {}
+    screened, arms = Sweep(problem, seed, twice).screen("random", 150), {}
     half = [(0, (0, 0)), (6, (1, 2)), (12, (1, 1)), (12, (1, 2)), (12, (2, 4)), (24, (1, 2))]
     plans = [(15_000, top, repeats, 0, 0) for top, repeats in half]
     plans += [
@@ -284,7 +290,7 @@ def sizes(problem: Problem, seed: int, same: bool) -> Arms:
     return arms
 
 
-PARTS: dict[str, Callable[[Problem, int, bool], Arms]] = {
+PARTS: dict[str, Callable[[Problem, int, str], Arms]] = {
     **{sampler: partial(present, sampler) for sampler in ("random", "tpe", "pick", "nsga2")},
     "fba4cc1": fba4cc1,
     "ray": ray,
@@ -297,7 +303,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--sweeps", type=int, default=200)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--same", action="store_true", help="a design that is drawn twice is the same run")
+    parser.add_argument(
+        "--twice", choices=("mean", "apart", "same"), default="mean", help="what a design drawn again is"
+    )
     parser.add_argument("--save", type=Path, help="file of finished sweeps (JSON lines)")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -307,7 +315,7 @@ def main() -> None:
     problem = Problem()
     for seed, part in itertools.product(range(options.sweeps), options.only):
         if (part, seed) not in found:
-            found[part, seed] = PARTS[part](problem, seed, options.same)
+            found[part, seed] = PARTS[part](problem, seed, options.twice)
             if options.save:
                 with options.save.open("a") as file:
                     file.write(json.dumps([part, seed, found[part, seed]]) + "\n")
