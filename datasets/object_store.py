@@ -1,7 +1,9 @@
-"""File systems of object stores (s3://, gs://) through pyarrow, which finds the credentials itself.
+"""File systems of object stores (s3://, gs://, az://) through pyarrow, which finds the credentials itself.
 
 For s3:// it uses AWS's default chain, in this order: environment variables (AWS_ACCESS_KEY_ID, ...), the
-files in ~/.aws, the role of the instance. For gs:// it uses Google's application default credentials.
+files in ~/.aws, the role of the instance. For gs:// it uses Google's application default credentials. For
+az:// the account is in AZURE_STORAGE_ACCOUNT, and the key in AZURE_STORAGE_KEY or the SAS token in
+AZURE_STORAGE_SAS_TOKEN, the variables of Azure's own command line; without both, Azure's default chain.
 """
 
 import os
@@ -18,10 +20,11 @@ GCS_RETRY_S = 60.0
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """Return (pyarrow file system, path in it) of an s3:// or gs:// URL; pyarrow decides on other schemes.
+    """Return (pyarrow file system, path in it) of an s3://, gs:// or az:// URL; pyarrow decides on others.
 
     S3 servers other than Amazon's are named by AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, a stand-in for
-    Google's store by STORAGE_EMULATOR_HOST. ValueError or OSError if pyarrow cannot open the URL.
+    Google's store by STORAGE_EMULATOR_HOST, one for Azure's by AZURE_STORAGE_BLOB_ENDPOINT. ValueError or
+    OSError if pyarrow cannot open the URL.
     """
     parts = split(reveal(url), "the URL")
     if parts.scheme == "gs":
@@ -31,6 +34,14 @@ def file_system(url: str) -> tuple[Any, str]:
     if parts.scheme == "s3":
         system, bucket = _amazon(parts.netloc, *_endpoint_and_region())
         return system, f"{bucket}{parts.path}"
+    if parts.scheme == "az":
+        system = _azure(
+            os.environ.get("AZURE_STORAGE_ACCOUNT", ""),
+            os.environ.get("AZURE_STORAGE_KEY", ""),
+            os.environ.get("AZURE_STORAGE_SAS_TOKEN", ""),
+            os.environ.get("AZURE_STORAGE_BLOB_ENDPOINT", ""),
+        )
+        return system, f"{parts.netloc}{parts.path}"
     from pyarrow import fs
 
     return fs.FileSystem.from_uri(reveal(url))
@@ -148,6 +159,23 @@ def _google(emulator: str, retry_s: float) -> Any:
     return fs.GcsFileSystem(
         anonymous=True, endpoint_override=address.netloc, scheme=address.scheme, retry_time_limit=limit
     )
+
+
+@lru_cache(maxsize=4)
+def _azure(account: str, key: str, token: str, endpoint: str) -> Any:
+    from pyarrow import fs
+
+    if not account:
+        raise ValueError("az:// needs the name of the storage account in AZURE_STORAGE_ACCOUNT")
+    options: dict[str, str] = {"account_key": key} if key else {"sas_token": token} if token else {}
+    if endpoint:
+        address = urlsplit(endpoint)
+        for service in ("blob", "dfs"):
+            options |= {
+                f"{service}_storage_authority": address.netloc,
+                f"{service}_storage_scheme": address.scheme,
+            }
+    return fs.AzureFileSystem(account, **options)
 
 
 def reason(error: Exception) -> str:

@@ -40,7 +40,7 @@ def prepare(
     pairs: PairOptions | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
-    """Import the dataset `name` from `source` into `out`, a folder or an s3:// or gs:// URL.
+    """Import the dataset `name` from `source` into `out`, a folder or an s3://, gs:// or az:// URL.
 
     `bands` and `peak` are as in PackSettings. An import that was interrupted is resumed. UserError for an
     unknown name or split, a missing or wrong source, or too many broken images.

@@ -1,4 +1,4 @@
-"""Shard folders behind s3://, gs:// and https://: files are downloaded once per machine, checked and cached.
+"""Shard folders behind s3://, gs://, az:// and https://: files are fetched once per machine, checked, cached.
 
 A file is cached under its SHA-256, so files of two datasets with equal names do not collide. Other schemes
 are refused, and nothing is passed to a shell.
@@ -23,7 +23,8 @@ from datasets.files import atomic_file, is_web_page, locked, remove_leftovers
 from datasets.manifest import MAX_MANIFEST_BYTES, IndexFile, Shard
 from datasets.object_store import file_system, reason
 
-SCHEMES = ("s3", "gs", "https")
+STORES = ("s3", "gs", "az")
+SCHEMES = (*STORES, "https")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ATTEMPTS = 5
 BLOCK = 1 << 20
@@ -153,8 +154,8 @@ def upload(folder: Path, url: str, first: str, last: str) -> None:
     `first` says which import the folder belongs to, `last` is the manifest that completes it. UserError if
     the store refuses, or if another dataset is stored at `url`.
     """
-    if urlsplit(url).scheme not in ("s3", "gs"):
-        raise UserError(f"--out {url} is not supported; use a folder, s3:// or gs://")
+    if urlsplit(url).scheme not in STORES:
+        raise UserError(f"--out {url} is not supported; use a folder, s3://, gs:// or az://")
     system, root = file_system(url.rstrip("/"))
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     try:

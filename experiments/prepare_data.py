@@ -32,7 +32,7 @@ class PrepareOptions:
     source: str = ""
     """The archive or folder as downloaded."""
     out: str = ""
-    """Folder, or s3:// or gs:// URL, of the shards."""
+    """Folder, or s3://, gs:// or az:// URL, of the shards."""
     split: str = ""
     """Name of the split into train, val and test (see --list); empty: the first one listed."""
     limit: int = 0

@@ -24,6 +24,8 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 
 STATUS = pytest.StashKey[int]()
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The published key of the emulator's one account; it opens nothing else."""
 GCS_SERVER = Path(__file__).parent / "helpers" / "gcs_server.py"
 
 
@@ -116,6 +118,40 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.kill()
     server.wait()
     server.stdout.close()
+
+
+@pytest.fixture
+def az(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty container on Azurite, Microsoft's own double of Azure's store, if it is here."""
+    program = shutil.which("azurite-blob")
+    if program is None:
+        pytest.skip("azurite-blob is not on PATH; npm install -g azurite")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [
+        program,
+        "--silent",
+        "--skipApiVersionCheck",
+        "--blobPort",
+        str(port),
+        "--location",
+        str(tmp_path),
+    ]
+    with open(tmp_path / "azurite.log", "w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "devstoreaccount1")
+    monkeypatch.setenv("AZURE_STORAGE_KEY", AZURITE_KEY)
+    monkeypatch.setenv("AZURE_STORAGE_BLOB_ENDPOINT", f"http://127.0.0.1:{port}")
+    try:
+        _wait_for(port)
+        from datasets.object_store import file_system
+
+        file_system("az://photos")[0].create_dir("photos")
+        yield "az://photos"
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.fixture

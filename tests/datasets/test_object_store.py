@@ -32,6 +32,16 @@ def test_other_schemes_are_left_to_pyarrow(tmp_path: Path) -> None:
         file_system("nonsense://bucket")
 
 
+def test_azure_s_store_needs_the_name_of_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="the storage account in AZURE_STORAGE_ACCOUNT"):
+        file_system("az://photos/set")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mine")
+    system, path = file_system("az://photos/set one")
+    assert path == "photos/set one" and isinstance(system, fs.AzureFileSystem)
+
+
 def test_a_small_file_on_s3_takes_one_request_each_way(s3: str, tmp_path: Path) -> None:
     system, path = file_system(f"{s3}/runs/a b")
     with system.open_output_stream(path) as file:

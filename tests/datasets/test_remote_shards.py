@@ -205,7 +205,7 @@ def test_the_next_shard_is_fetched_while_this_one_is_used(
 
 @pytest.mark.parametrize("spec", ["pipe:cat x", "http://example.org/a", "ftp://h/a", "hf://d/a", "s3:/a"])
 def test_other_schemes_are_refused(spec: str) -> None:
-    with pytest.raises(UserError, match="shards are read from folders, s3, gs, https"):
+    with pytest.raises(UserError, match="shards are read from folders, s3, gs, az, https"):
         is_url(spec)
 
 
@@ -214,7 +214,7 @@ def test_paths_and_names_are_no_urls(spec: str) -> None:
     assert not is_url(spec)
 
 
-@pytest.fixture(params=["s3", "gs"])
+@pytest.fixture(params=["s3", "gs", "az"])
 def store(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(request.param)
 
