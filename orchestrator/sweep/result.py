@@ -83,7 +83,7 @@ def pick(
 def shipped(
     best: Mapping[str, Any] | None, reason: str, rows: list[Row], objectives: Objectives
 ) -> dict[str, Any]:
-    """Return the network that ships, and the GAN that was picked, with what it does not better on test.
+    """Return the network that ships, and the GAN that was picked, with what it is not better than on test.
 
     The pick ships if its network betters every sentinel by an interval over the test images that excludes 0.
     Otherwise the best PSNR network ships: the largest distortion metric on val. A sweep that trained none
