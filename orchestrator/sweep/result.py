@@ -85,7 +85,7 @@ def shipped(
 ) -> dict[str, Any]:
     """Return the network that ships, and the GAN that was picked, with what it is not better than on test.
 
-    The pick ships if its network betters every sentinel by an interval over the test images that excludes 0.
+    The pick ships if its network is better than every sentinel by an interval over test images without 0.
     Otherwise the best PSNR network ships: the largest distortion metric on val. A sweep that trained none
     (from a file, or without a PSNR phase) then ships nothing.
     """
