@@ -51,6 +51,10 @@ def find_candidate(storage: Storage, name: str, work_dir: Path) -> Candidate:
     """Load the pick of sweep `name`; UserError if there is no such sweep or it picked no model."""
     sweep = read_facts(storage, name)
     if not sweep.get("pick"):
+        if sweep.get("status") == "running":
+            raise UserError(
+                f"sweep {name} has no pick before its end; upsweep sweep --status {name} tells more"
+            )
         reason = sweep.get("pick_reason") or sweep["status"]
         advice = "; to have the gate judge a trial all the same, use --run" if sweep.get("gan_pick") else ""
         raise UserError(f"sweep {name} picked no model ({reason}){advice}")

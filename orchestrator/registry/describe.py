@@ -35,7 +35,7 @@ def describe_outcome(outcome: Outcome) -> str:
         headline = f"{outcome.model} v{outcome.version}: {verdict}{against}"
     marks = {True: "ok  ", False: "FAIL"}
     checks = [f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks]
-    lines = [headline, *checks]
+    lines = [headline, *([f"  {outcome.design}"] if outcome.design else []), *checks]
     if outcome.is_champion:
         lines += [f"  {outcome.exports}"] * bool(outcome.exports)
     if outcome.is_champion and outcome.version is not None:

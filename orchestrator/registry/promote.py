@@ -56,6 +56,8 @@ class Outcome:
     """The files that can be written of the network, as a sentence."""
     tracking_uri: str = ""
     """Where the model is registered."""
+    design: str = ""
+    """The candidate's design, in short."""
 
     @property
     def is_champion(self) -> bool:
@@ -93,17 +95,18 @@ def promote(
             f"decisions on {registry.model}, so nothing more can be concluded from them; set --gate to "
             f"images that no decision has used"
         )
-    tags = _version_tags(candidate, result, force, uses)
+    tags, design = _version_tags(candidate, result, force, uses), candidate.row["design"]
     if dry_run:
         card = model_card(registry.model, candidate, result, tags)
-        return Outcome(result.decision, registry.model, None, card, exports=exports)
+        return Outcome(result.decision, registry.model, None, card, exports=exports, design=design)
     version, card = _register(registry, candidate, result, source.work_dir, tags)
     if result.decision.passed or force:
         how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
         registry.promote(version, number, how)
     else:
         registry.note(version, f"refused by the gate: {result.decision.reason}")
-    return Outcome(result.decision, registry.model, version, card, force, exports, registry.tracking_uri)
+    uri = registry.tracking_uri
+    return Outcome(result.decision, registry.model, version, card, force, exports, uri, design)
 
 
 def load_candidate(source: CandidateSource) -> Candidate:

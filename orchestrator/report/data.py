@@ -87,6 +87,15 @@ class SweepResults:
         """The recommended design, if there is one."""
         return next((design for design in self.designs if design.is_pick), None)
 
+    @property
+    def shipped(self) -> Design | None:
+        """The PSNR network that ships in place of the pick; None if the pick ships, or nothing does."""
+        ships = self.sweep.get("pick")
+        if not ships or ships == self.sweep.get("gan_pick", ships):
+            return None
+        row = next((row for row in self.rows if row["trial_id"] == ships), None)
+        return None if row is None else Design(row["design"], [row], [row], on_front=False, is_pick=False)
+
     def of_stage(self, *stages: str) -> list[Row]:
         """Return the rows of `stages`, diverged and failed ones included."""
         return [row for row in self.rows if row["stage"] in stages]
@@ -115,8 +124,11 @@ def from_parts(folder: Path, sweep: dict[str, Any], rows: list[Row]) -> SweepRes
     """Return the results of a sweep from the content of its files, of which `folder` may hold none yet."""
     with reading(folder / "sweep.json"):
         names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
-        if not _has_warm_starts(sweep):  # bicubic took their place, and is there under its own name
-            rows = [{**row, "metrics": _without(row["metrics"], "warm/")} for row in rows]
+        warm = _has_warm_starts(sweep)  # elsewhere bicubic took their place, and has its own name
+        rows = [
+            row if warm and "val" not in row else {**row, "metrics": _without(row["metrics"], "warm/")}
+            for row in rows
+        ]
         return SweepResults(folder, sweep, rows, names["distortion"], names["perceptual"])
 
 

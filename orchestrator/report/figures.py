@@ -114,9 +114,13 @@ def _val(results: SweepResults, design: Design) -> tuple[float, float] | None:
 
 
 def pictures(results: SweepResults) -> str:
-    """Return image strips, the pick's on test first; page.js adds a zoom and a slider against bicubic."""
+    """Return image strips, those of what ships and of the pick on test first.
+
+    page.js adds a zoom and a slider against bicubic.
+    """
     own = picked(results.sweep)
-    chosen = [row for row in results.of_stage("test") if row.get("of") == own and row.get("captions")]
+    chosen = results.shipped.tests if results.shipped else []
+    chosen += [row for row in results.of_stage("test") if row.get("of") == own and row.get("captions")]
     chosen += [row for row in results.of_stage("confirm") if row["trial_id"] == own]
     rows = chosen + [row for design in results.designs for row in design.rows] + results.of_stage("screen")
     figures: dict[str, str] = {}

@@ -103,6 +103,7 @@ def _answer(results: SweepResults) -> str:
     )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
     paragraphs = (
+        sentences.what_ships(results),
         sentences.how_sure(results),
         sentences.rival(results),
         sentences.against_sentinels(results),
@@ -148,7 +149,7 @@ def _contents(sections: Sequence[str]) -> str:
 
 
 def _tiles(results: SweepResults) -> str:
-    pick = results.pick
+    pick = results.shipped or results.pick
     if pick is None:
         return ""
     tiles = [_tile(results, pick, metric) for metric in (results.perceptual, results.distortion)]

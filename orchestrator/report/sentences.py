@@ -88,6 +88,19 @@ def share(gain: float) -> str:
     return f"{abs(gain):.{digits}%} {'better' if gain >= 0 else 'worse'}"
 
 
+def what_ships(results: SweepResults) -> str:
+    """Name the PSNR network that ships in place of a GAN, with its metrics; empty if the pick ships."""
+    network = results.shipped
+    if network is None:
+        return ""
+    values = [
+        f"{m} {format_metric(m, network.mean(m))} (bicubic {format_metric(m, network.mean(f'bicubic/{m}'))})"
+        for m in (results.perceptual, results.distortion)
+    ]
+    best = "; what follows is said of the best GAN" if results.pick else ""
+    return f"What ships is the {network.name}: {' and '.join(values)} on test{best}."
+
+
 def how_sure(results: SweepResults) -> str:
     """State the numbers of seeds and images, and how many seeds beat the references."""
     pick = results.pick

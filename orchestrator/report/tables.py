@@ -28,8 +28,12 @@ def designs_table(results: SweepResults) -> str:
     head += ["ms", "MB"] if any(costs) else []
     head += [f"against the pick, {compared}"] if verdicts else []
     body = []
+    shipped = results.shipped
+    picked_word = " – the best GAN, which does not ship" if shipped else " – the pick"
+    if shipped:
+        body.append([f"{shipped.name} – ships", "1", *(_mean_and_range(shipped, m) for m in metrics)])
     for d, cost in zip(designs, costs, strict=True):
-        name = f"{d.name}{' – the pick' if d.is_pick else ' – on the front' if d.on_front else ''}"
+        name = f"{d.name}{picked_word if d.is_pick else ' – on the front' if d.on_front else ''}"
         row = [name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)]
         if any(costs):
             row += [short_number(cost[key]) if cost else "–" for key in ("ms", "memory_mb")]
@@ -110,7 +114,8 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
         for text, value in columns
     )
     tds += f"<td>{_promotion(results, row)}</td>"
-    marked = ' class="picked"' if row["trial_id"] == picked(results.sweep) else ""
+    chosen = row["trial_id"] in (picked(results.sweep), results.sweep.get("pick"))
+    marked = ' class="picked"' if chosen else ""
     return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{marked}>{tds}</tr>'
 
 

@@ -190,11 +190,12 @@ class PsnrNetwork:
 def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) -> Row:
     """Return the test stage's row of a PSNR network, which ships where no GAN deserves to."""
     steps, label = network.config.run.psnr_steps, network.config.generator
+    norm = "no norm" if label.norm == "none" else f"{label.norm} norm"
     row: Row = {
         "trial_id": f"psnr-{network.warm_key}",
         "stage": "test",
         "of": f"warm-{network.warm_key}",
-        "design": f"PSNR network of {label.num_blocks} blocks, {label.norm} norm, {label.upsampler}",
+        "design": f"PSNR network of {label.num_blocks} blocks, {norm}, {label.upsampler}",
         "config": flatten(network.config),
         "values": dict(network.values),
         "seed": network.config.run.seed,

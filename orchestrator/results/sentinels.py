@@ -11,5 +11,7 @@ SENTINELS = {
 
 
 def in_words(names: Sequence[str]) -> str:
-    """Return the names of sentinels as one phrase."""
+    """Return the names of sentinels as one phrase; of more than two the first is named."""
+    if len(names) > 2:
+        return f"{SENTINELS[names[0]]} and {len(names) - 1} other sentinels"
     return " or ".join(SENTINELS[name] for name in names)

@@ -125,11 +125,11 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
     if held_out.objectives is not None and "warm" in images:
         sentinels["grid"] = _grid(images[""], images["warm"], config.generator.scale)
     pictures = None
-    if held_out.objectives is not None and "warm" in networks and pairs[0].hr.ndim == 3:
-        chosen = gain_pictures.choose(per_image, own.keys, held_out.objectives)
-        scale = config.generator.scale
-        shown = {"warm start": images["warm"], "ours": images[""]}
-        pictures = gain_pictures.draw(pairs, shown, chosen, scale)
+    if held_out.objectives is not None and pairs[0].hr.ndim == 3:
+        reference = gain_pictures.WARM if "warm" in networks else gain_pictures.BICUBIC
+        chosen = gain_pictures.choose(per_image, own.keys, held_out.objectives, reference)
+        shown = {"warm start": images["warm"]} if "warm" in networks else {}
+        pictures = gain_pictures.draw(pairs, shown | {"ours": images[""]}, chosen, config.generator.scale)
     seconds = time.monotonic() - began
     return {
         "summary": summary,

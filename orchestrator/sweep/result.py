@@ -95,11 +95,12 @@ def shipped(
     facts = {"gan_pick": gan, "unbeaten": unbeaten}
     networks = [r for r in rows if r["stage"] == "test" and "val" in r]
     if best and unbeaten:
-        reason = f"{best['design']} is no better than {in_words(unbeaten)}"
+        reason = f"{best['design']} is no better on test than {in_words(unbeaten)}"
     if networks and (gan is None or unbeaten):
         network = max(networks, key=lambda r: objectives.point(r["val"])[0])
-        told = f"{reason}; so the PSNR network that is best on val ships"
-        return facts | {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
+        told = f"{reason}; so {network['design']}, best on val, ships"
+        names = {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
+        return facts | names | {"pick_test": network["metrics"]}
     if unbeaten:
         told = f"{reason}; so nothing ships, as the sweep trained no PSNR network"
         return facts | {"pick": None, "pick_design": None, "pick_reason": told}
@@ -125,7 +126,12 @@ def _counts(rows: list[Row]) -> dict[str, int]:
 
 
 def pick_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
-    """Return the means of the picked design over its seeds, on test if that was opened, else on val."""
+    """Return the metrics of what ships: of a PSNR network on test, else the means of the picked design.
+
+    Those are over its seeds, on test if that was opened, else on val.
+    """
+    if "pick_test" in facts:
+        return {name: value for name, value in facts["pick_test"].items() if "/" not in name}
     designs = facts.get("designs", ())  # absent in sweeps of before
     design = next((d for d in designs if facts["pick"] in d["trial_ids"]), None)
     values = (design["test"] or design["val"]) if design else {}

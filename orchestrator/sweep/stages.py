@@ -191,7 +191,7 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
         context.record.test("confirm", row["trial_id"], evaluation)
     own_runs = {r["trial_id"] for r in rows if r["stage"] == "warm"}
     for network, evaluation in zip(networks, evaluations[len(confirmed) :], strict=True):
-        tests.append(row := psnr_row(network, evaluation, price))
+        tests.append(row := _with_pictures(context, psnr_row(network, evaluation, price), evaluation))
         if row["of"] in own_runs:  # an earlier sweep may have trained it
             context.record.test("warm", row["of"], evaluation)
     write_stage(storage, request.name, "test", tests)

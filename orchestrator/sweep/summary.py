@@ -96,6 +96,8 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         has_start = warm != facts["bicubic"]["test"].get(perceptual)
         more = f" (its warm start {warm:.4g}{shares})" if has_start else ""
         lines.append(line(mark, d["design"], d["test"], more))
+    if "pick_test" in facts:
+        lines.append(line("*", facts["pick_design"], facts["pick_test"]))
     return lines
 
 

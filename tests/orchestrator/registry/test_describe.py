@@ -29,6 +29,11 @@ def test_a_decision_has_a_headline_and_a_line_for_each_check():
     ]
 
 
+def test_the_design_that_is_promoted_is_named():
+    found = Outcome(Decision((GOOD,)), "upsweep-demo", 1, "card", design="PSNR network of 8 blocks")
+    assert describe_outcome(found).splitlines()[1] == "  PSNR network of 8 blocks"
+
+
 def test_the_printed_command_finds_a_registry_that_is_not_in_runs():
     command = describe_outcome(outcome(GOOD, uri="sqlite:////my disk/mlflow.db")).splitlines()[-1]
     assert command.endswith("@champion --tracking-uri 'sqlite:////my disk/mlflow.db'")

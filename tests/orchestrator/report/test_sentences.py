@@ -22,6 +22,7 @@ from orchestrator.report.sentences import (
     too_slow,
     tooltip,
     trust,
+    what_ships,
 )
 
 
@@ -152,6 +153,34 @@ def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
         "better than a longer PSNR phase of equal cost, -3 [-4, -2]."
     )
     assert "its warm start under an unsharp mask" in Page(build_report(tmp_path)).text
+
+
+def test_the_psnr_network_that_ships_is_what_the_report_shows_first(tmp_path):
+    """The tiles, the picture and the row called the pick were those of the GAN that does not ship."""
+    sweep, rows = fake_sweep(tmp_path)
+    network = next(r for r in rows if r["stage"] == "test")
+    network = network | {
+        "trial_id": "psnr-1",
+        "of": "warm-1",
+        "design": "PSNR network of 4 blocks",
+        "val": {},
+    }
+    network["metrics"] = network["metrics"] | {"psnr_y": 27.5, "swd": 44.0, "warm/swd": 50.0}
+    sweep |= {"gan_pick": sweep["pick"], "pick": "psnr-1", "unbeaten": ["sharpened"], "pick_reason": "r"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    (tmp_path / "leaderboard.json").write_text(json.dumps([*rows, network]))
+    results = read(tmp_path)
+    assert what_ships(results) == (
+        "What ships is the PSNR network of 4 blocks: swd 44.0 (bicubic 50.0) and psnr_y 27.50 (bicubic 24.90) on "
+        "test; what follows is said of the best GAN."
+    )
+    assert results.shipped.values("warm/swd") == [], "it has no warm start"
+    page = Page(build_report(tmp_path)).text
+    assert "PSNR network of 4 blocks – ships" in page and "– the pick" not in page
+    assert "b4 bn shuffle adv=0.1 – the best GAN, which does not ship" in page
+    assert page.index("44") < page.index("on CPU cores"), "the tile"
+    fake_sweep(tmp_path)
+    assert read(tmp_path).shipped is None and what_ships(read(tmp_path)) == ""
 
 
 def test_outcomes_that_differ_by_a_number_are_one_group(tmp_path):

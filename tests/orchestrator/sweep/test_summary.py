@@ -60,6 +60,13 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     ]
 
 
+def test_a_psnr_network_that_ships_has_its_own_line(tmp_path):
+    shipped = {"pick": "psnr-1", "pick_design": "PSNR b4", "pick_test": {"psnr_y": 33.0, "swd": 115.0}}
+    lines = format_summary(FACTS | shipped, Storage(str(tmp_path)))
+    assert lines[5] == f"* {'PSNR b4':<44}   33.00 dB  swd      115"
+    assert [line[0] for line in lines[2:5]] == [" ", "-", "-"], "no design is starred"
+
+
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
