@@ -1,7 +1,7 @@
 """Make docs/images/front.png: a portrait enlarged four times by bicubic and by networks of runs.
 
     python tools/front_picture.py "ours, warm start=runs/train/faces/candidates/00000000" \
-        "ours, GAN=runs/train/faces/candidates/00000800"
+        "ours, GAN=runs/train/faces/candidates/00000500"
 
 The portrait is scikit-image's `astronaut` (NASA, public domain), on which no network was trained.
 """
