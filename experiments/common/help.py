@@ -31,13 +31,15 @@ def description(script: Any) -> str:
 
 
 def listing(what: str) -> str:
-    """Return the names that `--list WHAT` asks for, each with a sentence.
+    """Return the names that `--list WHAT` asks for, each with a sentence; those of all lists for "".
 
     Raises:
         UserError: there is no such list.
     """
+    if not what:
+        return "\n\n".join(f"{name}:\n{listing(name)}" for name in LISTS)
     if what not in LISTS:
-        raise unknown("list", what, LISTS, "--list")
+        raise unknown("list", what, LISTS)
     rows = list(LISTS[what]())
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {sentence}".rstrip() for name, sentence in rows)

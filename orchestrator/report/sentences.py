@@ -61,7 +61,7 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     beaten = [found["beaten"] for found in _sentinels(results).values()]
     needs = [
         (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
-        (isinstance(images, int) and images >= MIN_IMAGES, f"{images} of {MIN_IMAGES} test images"),
+        (isinstance(images, int) and images >= MIN_IMAGES, f"{images} test images of at least {MIN_IMAGES}"),
         (is_claim(results), f"against {results.opponent[1]}: {word}"),
     ]
     if not results.is_fidelity:  # which has no sentinels
@@ -125,7 +125,8 @@ def against_sentinels(results: SweepResults) -> str:
     parts = []
     for name, found in _sentinels(results).items():
         gain, *ends = ("–" if v is None else short_number(v, sign="+") for v in found["interval"])
-        strength = f" ({found['strength']:g})" if found.get("strength") else ""
+        strength = f" of strength {found['strength']:g}" if found.get("strength") else ""
+        gain = f"grid_detail {gain}" if name == "grid" else gain
         verdict = "better" if found["beaten"] else "not better"
         parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {gain} [{', '.join(ends)}]")
     return f"Sentinels, {results.perceptual} on test: {'; '.join(parts)}." if parts else ""

@@ -212,11 +212,11 @@ class SweepClock:
         if (short := sum(stages.values()) - self.seconds_left) > 0:
             enough = short_number(self.hours + short / 3600, 2)
             lines.append(f"short    even the least sweep takes about {enough} h here: this one will end late")
-            return lines
-        twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
-        lines += hours.describe(sizes, twice, self.hours)
-        if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps):
-            psnr, gan = self._alone(pace)
+        else:
+            twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
+            lines += hours.describe(sizes, twice, self.hours)
+        psnr, gan = self._alone(pace)
+        if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps, psnr):
             lines.append(
                 f"one      with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps "
                 f"here, and below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than "

@@ -8,7 +8,7 @@ from collections import Counter
 
 from datasets.errors import UserError
 from datasets.text import count
-from orchestrator.results.sweep_folder import read_facts, read_stage
+from orchestrator.results.sweep_folder import NAME, exists, read_facts, read_stage
 from orchestrator.storage import Storage
 from orchestrator.sweep.claim import is_running
 from orchestrator.sweep.heartbeat import request_stop
@@ -26,6 +26,8 @@ STAGES = {
 
 def status(storage: Storage, name: str) -> list[str]:
     """Return lines on how far a sweep has come, read from its files; a running sweep is not asked."""
+    if _is_starting(storage, name):
+        return [f"{name}: starting; it has no plan yet"]
     facts = read_facts(storage, name)
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"]))
     died = facts["status"] == "running" and not is_running(storage, name)
@@ -52,6 +54,8 @@ def status(storage: Storage, name: str) -> list[str]:
 
 def stop(storage: Storage, name: str) -> str:
     """Ask a running sweep to stop in good order, and return what came of it; UserError if none runs."""
+    if _is_starting(storage, name):
+        raise UserError(f"sweep '{name}' is starting and cannot be asked yet; try again in a minute")
     facts = read_facts(storage, name)
     if facts["status"] == "running" and not is_running(storage, name):
         raise UserError(
@@ -63,6 +67,12 @@ def stop(storage: Storage, name: str) -> str:
     if read_facts(storage, name)["status"] == "finished":
         return f"sweep '{name}' finished before it could stop"
     return f"stopped; resume it with: {resume_command(storage, name)}"
+
+
+def _is_starting(storage: Storage, name: str) -> bool:
+    """Return True if a process has claimed the name, and has not written sweep.json yet."""
+    known = NAME.fullmatch(name) is not None
+    return known and not exists(storage, name) and is_running(storage, name)
 
 
 def _kind_of(verdict: str) -> str:

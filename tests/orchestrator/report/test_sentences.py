@@ -149,8 +149,8 @@ def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
     results = read(tmp_path)
     assert headline(results) == f"No GAN deserves to ship: {reason}."
     assert against_sentinels(results) == (
-        "Sentinels, swd on test: not better than its warm start under an unsharp mask (0.5), +1.25 [–, +2]; "
-        "better than a longer PSNR phase of equal cost, -3 [-4, -2]."
+        "Sentinels, swd on test: not better than its warm start under an unsharp mask of strength 0.5, "
+        "+1.25 [–, +2]; better than a longer PSNR phase of equal cost, -3 [-4, -2]."
     )
     assert "its warm start under an unsharp mask" in Page(build_report(tmp_path)).text
 
@@ -171,8 +171,8 @@ def test_the_psnr_network_that_ships_is_what_the_report_shows_first(tmp_path):
     (tmp_path / "leaderboard.json").write_text(json.dumps([*rows, network]))
     results = read(tmp_path)
     assert what_ships(results) == (
-        "What ships is the PSNR network of 4 blocks: swd 44.0 (bicubic 50.0) and psnr_y 27.50 (bicubic 24.90) on "
-        "test; what follows is said of the best GAN."
+        "What ships is the PSNR network of 4 blocks: swd 44.0 (bicubic 50.0) and psnr_y 27.50 (bicubic "
+        "24.90) on test; what follows is said of the best GAN."
     )
     assert results.shipped.values("warm/swd") == [], "it has no warm start"
     page = Page(build_report(tmp_path)).text

@@ -85,8 +85,10 @@ def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(mad
     assert lines[2].startswith("one      with this time, train one network: ")
     assert "upsweep train --recipe photos_small --data.train " in lines[2], "a command that runs as it is"
     assert not any(line.startswith(("one ", "short ")) for line in made(hours=5.0)[1].describe())
+    _, short, one = made(hours=0.03)[1].describe()
+    assert short.startswith("short    even the least sweep takes about 0.") and one.startswith("one ")
     _, short, *more = made(hours=0.01)[1].describe()
-    assert short.startswith("short    even the least sweep takes about 0.0") and not more
+    assert short.startswith("short    ") and not more, "no time for one training either"
 
 
 def test_what_is_given_wins(made):

@@ -31,6 +31,15 @@ def test_status_tells_the_running_from_the_dead(storage):
     assert "--stop s" in status.status(storage, "s")[-1]
 
 
+def test_a_sweep_that_has_no_plan_yet_is_starting(tmp_path):
+    """It was said not to exist for the first minute or two, while images and Ray were opened."""
+    storage = Storage(str(tmp_path / "new"))
+    beats(storage)
+    assert status.status(storage, "s") == ["s: starting; it has no plan yet"]
+    with pytest.raises(UserError, match="sweep 's' is starting and cannot be asked yet"):
+        status.stop(storage, "s")
+
+
 def test_what_cannot_be_stopped_is_said_in_a_sentence(storage):
     with pytest.raises(UserError, match="no sweep 'gone' in"):
         status.stop(storage, "gone")
