@@ -22,7 +22,7 @@ class DataConfig:
     """Sources of images, training crops, and how the network input is made."""
 
     train: str = "demo"
-    """Training images: a folder or zip of photographs, a shard folder or URL, or a catalogue name."""
+    """Training images: a folder or zip, a shard folder or URL, or a catalogue name."""
     val: str = ""
     """Images to evaluate during training and to choose checkpoints; empty: the val split of data.train."""
     test: str = ""

@@ -75,7 +75,7 @@ class Request:
     name: str = ""
     """Name of the sweep; empty: the recipe's name, numbered if that exists."""
     train: str = ""
-    """Training images: a folder or zip of photographs, a shard folder or URL, or a catalogue name."""
+    """Training images: a folder or zip, a shard folder or URL, or a catalogue name."""
     val: str = ""
     """Images that choose checkpoints and designs; empty: cut from --train."""
     test: str = ""
