@@ -166,7 +166,7 @@ def test_where_no_gan_betters_an_unsharp_mask_the_best_psnr_network_ships():
     assert found["unbeaten"] == ["sharpened", "longer"] and found["pick_design"] == "PSNR b"
     assert found["pick_reason"] == (
         "a is no better on test than its warm start under an unsharp mask or a longer PSNR phase of equal "
-        "cost; so PSNR b, best on val, ships"
+        "cost; so the PSNR b, best on val, ships"
     )
     shown = result.pick_metrics(found)
     assert shown == {"psnr_y": 31.0, "swd": 101.0}, "those of the network, which ships, not of the GAN"
