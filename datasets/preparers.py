@@ -117,7 +117,7 @@ def _div2k(request: ImportRequest) -> Prepared:
     keep = {m.photograph for m in request.first(train.members())}
     members = [m for m in tiles.members() if m.photograph in keep]
     if request.split == "cut":
-        return _parts(tiles, splits.split_by_share(members)), request.settings, "div2k"
+        return divided(tiles, members, "cut"), request.settings, "div2k"
     test = _div2k_half(request.source, "valid")
     chosen = request.first(test.members())
     parts = _parts(tiles, splits.hold_out(members, []))

@@ -211,7 +211,8 @@ def settle_duplicates(
         per_photograph = Counter(member.photograph for member, _ in kept.get("train", ()))
         moved = set(fill(min(size, spare), by_hash(per_photograph), per_photograph))
         if not moved:
-            break
+            del least[split]  # what train has to give is too large for it
+            continue
         spare -= sum(per_photograph[p] for p in moved)
         pairs = kept["train"]
         kept[split] += [pair for pair in pairs if pair[0].photograph in moved]

@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import tyro
 
-from datasets.errors import unknown
 from experiments import recipes
 from experiments.common import cli, study_command
 
@@ -75,15 +74,14 @@ def main() -> int:
 def _choice(kind: str, own: study_command.StudyOptions, options: ReproduceOptions) -> dict[str, Any]:
     """Return the arms and test sets of a study that lets them be chosen; nothing for other studies."""
     from experiments.recipes import review
+    from orchestrator.studies.spec import arms_that_begin
 
     if kind not in review.STUDIES:
         return {"only": options.only} if options.only and kind == "upsampler_study" else {}
     arms = review.arms(kind, own.config, own.miniature)
-    for word in options.only:
-        if not any(name.startswith(word) for name in arms):
-            raise unknown("arm", word, arms, "--only")
-    wanted = (*options.only, *review.REFERENCES) if options.only else ("",)
-    return {"arms": {n: a for n, a in arms.items() if n.startswith(wanted)}, "tests": options.test}
+    wanted = arms_that_begin(options.only, arms)
+    wanted |= {name for name in arms if name.startswith(review.REFERENCES)}
+    return {"arms": {n: a for n, a in arms.items() if n in wanted}, "tests": options.test}
 
 
 if __name__ == "__main__":

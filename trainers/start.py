@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from datasets.errors import UserError
 from datasets.files import user_path
@@ -38,6 +38,12 @@ class StartNetwork:
     """The path or address that was given."""
     licence: str
     """The licence that the file or the user states, else "not stated"."""
+
+    def build(self) -> nn.Module:
+        """Return the network with its weights, in eval mode on the CPU."""
+        network = build_generator(self.generator)
+        network.load_state_dict(self.weights)
+        return network.eval()
 
     @property
     def sentence(self) -> str:
@@ -104,10 +110,8 @@ def write_start(start: StartNetwork, config: TrainConfig, folder: Path) -> Path:
         checkpoint.verify(folder)
         if checkpoint.read_extra(folder).get("start", {}).get("key") == start.key:
             return folder
-    network = build_generator(start.generator)
-    network.load_state_dict(start.weights)
     config = replace(config, generator=start.generator)
-    return checkpoint.save_generator(folder, config, network, {"start": start.record, "step": 0})
+    return checkpoint.save_generator(folder, config, start.build(), {"start": start.record, "step": 0})
 
 
 def start_in(

@@ -119,7 +119,7 @@ def pictures(results: SweepResults) -> str:
     page.js adds a zoom and a slider against bicubic.
     """
     own = picked(results.sweep)
-    chosen = results.shipped.tests if results.shipped else []
+    chosen = [*results.shipped.tests] if results.shipped else []
     chosen += [row for row in results.of_stage("test") if row.get("of") == own and row.get("captions")]
     chosen += [row for row in results.of_stage("confirm") if row["trial_id"] == own]
     rows = chosen + [row for design in results.designs for row in design.rows] + results.of_stage("screen")

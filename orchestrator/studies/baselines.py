@@ -14,8 +14,8 @@ from datasets.config import DataConfig
 from datasets.degrade import down
 from datasets.image_set import open_images
 from datasets.loader import Pair, eval_pairs
-from trainers.evaluate import resize_up, to_pixels, to_tensor
-from trainers.models import build_generator
+from trainers.evaluate import resize_up
+from trainers.inference.tiling import upscale
 from trainers.sentinels import edit
 from trainers.start import read_start
 from trainers.weights import missing
@@ -46,15 +46,11 @@ def _public(name: str) -> Baseline:
 
     def enlarge(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
         start = read_start(name, work_dir)
-        network = build_generator(start.generator)
-        network.load_state_dict(start.weights)
+        network, own_scale = start.build(), start.generator.scale
         images = []
-        with torch.inference_mode():
-            for pair in pairs:
-                large = to_pixels(network.eval()(to_tensor([pair.lr_image], "cpu")))
-                pixels = torch.from_numpy(large).permute(0, 3, 1, 2)
-                small = down(pixels, start.generator.scale // scale)
-                images.append(small[0].permute(1, 2, 0).contiguous().numpy())
+        for pair in pairs:
+            large = torch.from_numpy(upscale(network, pair.lr_image, scale=own_scale)).permute(2, 0, 1)
+            images.append(down(large[None], own_scale // scale)[0].permute(1, 2, 0).contiguous().numpy())
         return images
 
     return enlarge

@@ -4,7 +4,7 @@ The table at the top of that page is made from these rows (`table`), and `upswee
 document prints them (`lines`); a test keeps page and rows equal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestrator.analysis.significance import NOT_ENOUGH
 from orchestrator.studies.claims import NOT_REPRODUCED, REPRODUCED, UNTESTED
@@ -104,31 +104,28 @@ def count(statuses: Sequence[str]) -> str:
     return ", ".join(f"{statuses.count(s)} {s}" for s in order if s in statuses)
 
 
-def table() -> list[str]:
-    """Return every claim with its recorded answer as Markdown, and the count of statuses."""
-    rows, statuses = [], []
+def _answers() -> Iterator[tuple[str, Claim, str, str]]:
+    """Yield document, claim, status and evidence of every claim; the document with its first claim alone."""
     for document, claims in DOCUMENTS.items():
         for index, claim in enumerate(claims):
-            status, why = recorded(claim)
-            statuses.append(status)
-            rows.append(["" if index else document, f"{claim.where}: {claim.says}", f"**{status}**", why])
+            yield "" if index else document, claim, *recorded(claim)
+
+
+def table() -> list[str]:
+    """Return every claim with its recorded answer as Markdown, and the count of statuses."""
+    answers = list(_answers())
+    rows = [[document, f"{c.where}: {c.says}", f"**{status}**", why] for document, c, status, why in answers]
     columns = ["document", "what it says", "here", "by what"]
-    return [markdown(columns, rows), "", f"{len(rows)} claims: {count(statuses)}."]
+    return [markdown(columns, rows), "", f"{len(rows)} claims: {count([a[2] for a in answers])}."]
 
 
 def lines() -> list[str]:
     """Return every claim with its recorded answer for a terminal, and the command that runs the studies."""
     text, statuses = [], []
-    for document, claims in DOCUMENTS.items():
-        text += ["", document]
-        for claim in claims:
-            status, why = recorded(claim)
-            statuses.append(status)
-            text += [f"  {status:<20} {claim.where}: {claim.says}", f"  {'':<20} {why}"]
+    for document, claim, status, why in _answers():
+        text += ["", document] if document else []
+        text += [f"  {status:<20} {claim.where}: {claim.says}", f"  {'':<20} {why}"]
+        statuses.append(status)
     studies = "upsweep reproduce DOCUMENT --miniature --data NAME=SPEC runs a document's studies again"
-    return [
-        *text[1:],
-        "",
-        f"{len(statuses)} claims: {count(statuses)} (in miniature, docs/results.md)",
-        studies,
-    ]
+    told = f"{len(statuses)} claims: {count(statuses)} (in miniature, docs/results.md)"
+    return [*text[1:], "", told, studies]

@@ -1,11 +1,12 @@
 """The specification of one training of a study and of its test sets, as plain data."""
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets.config import DataConfig
-from datasets.errors import UserError
+from datasets.errors import UserError, unknown
 from datasets.image_set import ImageSet, open_images
 from trainers.config import TrainConfig
 from trainers.metrics import METRICS
@@ -59,6 +60,18 @@ class Training:
 def slug(name: str) -> str:
     """Return `name` as part of a file's name: small letters and digits between hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def arms_that_begin(words: Sequence[str], arms: Iterable[str]) -> set[str]:
+    """Return those of `arms` whose names begin with one of `words`; all if there are none.
+
+    UserError if no name begins with one of the words.
+    """
+    known = dict.fromkeys(arms)
+    for word in words:
+        if not any(arm.startswith(word) for arm in known):
+            raise unknown("arm", word, known, "--only")
+    return {arm for arm in known if arm.startswith(tuple(words) or ("",))}
 
 
 def installed(*metrics: str) -> tuple[str, ...]:

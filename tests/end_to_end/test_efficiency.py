@@ -4,22 +4,17 @@ Steps are counted, not timed, so a rule that saves less or finds less fails here
 is measured on: tests/bench/sweep.py.
 """
 
-import importlib.util
 import statistics
-from pathlib import Path
 
 import pytest
+from helpers import benches
 
-BENCH = Path(__file__).parents[1] / "bench" / "sweep.py"
 TRIALS, SEEDS = 64, 10
 
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("sweep_bench", BENCH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benches.load("sweep")
 
 
 @pytest.fixture(scope="module")

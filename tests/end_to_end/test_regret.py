@@ -1,20 +1,14 @@
 """Simulated sweeps on recorded curves give known regrets; the whole tables: tests/bench/regret.py."""
 
-import importlib.util
 import statistics
-from pathlib import Path
 
 import pytest
-
-BENCH = Path(__file__).parents[1] / "bench" / "regret.py"
+from helpers import benches
 
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("regret_bench", BENCH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benches.load("regret")
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,12 @@ from dataclasses import replace
 
 import torch
 
-from datasets.errors import unknown
 from datasets.text import count
 from orchestrator.studies.kinds import upsampler_results
 from orchestrator.studies.kinds.upsampler_results import EQUAL, INTERP, KEPT, SHUFFLE, STAGES, TRANSPOSED, VGG
 from orchestrator.studies.plan import Study, first_set, on_set, prepared
 from orchestrator.studies.request import StudyRequest
-from orchestrator.studies.spec import StudyTestSet, Training, installed, open_test, seeded
+from orchestrator.studies.spec import StudyTestSet, Training, arms_that_begin, installed, open_test, seeded
 from trainers.benchmarks.cost import parameters
 from trainers.config import TrainConfig
 from trainers.models import build_generator
@@ -55,10 +54,8 @@ def plan(
         stages = _stages(base, seed, test, metrics)
         kept = _stages(base, seed, test, metrics, kept_after=stages[0].name) if sensitivity else []
         trainings += [*stages, *kept]
-    for word in only:
-        if not any(t.arm.startswith(word) for t in trainings):
-            raise unknown("arm", word, dict.fromkeys(t.arm for t in trainings), "--only")
-    chosen = tuple(t for t in trainings if t.arm.startswith(only or ("",)))
+    wanted = arms_that_begin(only, (t.arm for t in trainings))
+    chosen = tuple(t for t in trainings if t.arm in wanted)
     return Study(KIND, chosen, upsampler_results.conclude, _conditions(request, sensitivity), SPLIT)
 
 
