@@ -102,8 +102,13 @@ def run_at_once(count, share):
     """Return True if Ray grants `count` placements of such a share at once, and not one more."""
     from ray.util.placement_group import placement_group, remove_placement_group
 
-    *groups, last = [placement_group([{"CPU": 0.1, "GPU": share}]) for _ in range(count + 1)]
-    granted = all(group.wait(60) for group in groups) and not last.wait(0.5)
-    for group in (last, *groups):
+    def ask():
+        return placement_group([{"CPU": 0.1, "GPU": share}])
+
+    groups = [ask() for _ in range(count)]
+    granted = all(group.wait(60) for group in groups)
+    groups.append(ask())  # only now: while GPUs of an earlier call are being freed, Ray grants in any order
+    granted = granted and not groups[-1].wait(0.5)
+    for group in groups:
         remove_placement_group(group)
     return granted
