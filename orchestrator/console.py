@@ -87,7 +87,7 @@ class ProgressLine:
         self.seconds = {"psnr": 0.0, "gan": 0.0}
         self.steps = {"psnr": 0, "gan": 0}
         self.done: dict[str, dict[str, float]] = {p.name: {} for p in plan}
-        """Stage -> trial -> steps done, in PSNR steps."""
+        """Stage -> trial that has not ended -> steps done, in PSNR steps."""
         self.finished: dict[str, set[str]] = {p.name: set() for p in plan}
         self.last: dict[str, tuple[str, int, float]] = {}
         """Trial -> phase, step and seconds of its last report."""
@@ -100,7 +100,9 @@ class ProgressLine:
 
     def __enter__(self) -> "ProgressLine":
         if self.console.is_terminal:
-            self.live = Live(Text(""), console=self.console, refresh_per_second=2, transient=True)
+            self.live = Live(
+                get_renderable=self._one_row, console=self.console, refresh_per_second=2, transient=True
+            )
             self.live.__enter__()
         return self
 
@@ -167,6 +169,7 @@ class ProgressLine:
         """Record the end of a trial of this stage, after `seconds` of its life if that is known."""
         if self.stage in self.finished:
             self.finished[self.stage].add(trial)
+            self.done[self.stage].pop(trial, None)
         if seconds is not None and trial in self.last:
             self.tail_seconds.append(max(0.0, seconds - self.last[trial][2]))
         self.show()
@@ -187,15 +190,16 @@ class ProgressLine:
         return (steps * self._seconds_per_psnr_step() + runs * tail) / self.slots
 
     def show(self) -> None:
-        """Redraw the line; without a terminal, print it every PLAIN_EVERY_S seconds."""
-        text = self.line()
-        if self.live is not None:
-            line = Text(text, no_wrap=True, overflow="ellipsis")  # a second row would stay when it is redrawn
-            line.stylize("bold cyan", 0, len(self.stage))
-            self.live.update(line)
-        elif time.monotonic() - self.plain_at > PLAIN_EVERY_S:
+        """Without a terminal, print the line every PLAIN_EVERY_S seconds; a terminal redraws it by itself."""
+        if self.live is None and time.monotonic() - self.plain_at > PLAIN_EVERY_S:
             self.plain_at = time.monotonic()
-            self.say(text)
+            self.say(self.line())
+
+    def _one_row(self) -> Text:
+        """Return the line in colour, cut at the width: a second row would stay when it is redrawn."""
+        row = Text(self.line(), no_wrap=True, overflow="ellipsis")
+        row.stylize("bold cyan", 0, len(self.stage))
+        return row
 
     def line(self) -> str:
         """Return the progress line: stage, trials done, time so far and time left, note."""

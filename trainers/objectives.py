@@ -1,6 +1,7 @@
 """Two opposed objectives, distortion and perception: dominance, Pareto front, feasible-first order."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -75,6 +76,21 @@ def dominates(a: Point, b: Point) -> bool:
 def front(points: Sequence[Point]) -> list[int]:
     """Return the indices of the points that no other dominates: the Pareto front, in their order."""
     return [i for i, p in enumerate(points) if not any(dominates(q, p) for q in points)]
+
+
+def front_ranks(points: Sequence[Point]) -> list[int]:
+    """Return the front of each of these distinct points (0: no other dominates it), in O(n log n).
+
+    `points` are sorted, largest first: a front dominates the next one exactly if it already holds as large a
+    second coordinate.
+    """
+    heights: list[float] = []  # minus the largest second coordinate of each front, which grows with the front
+    ranks = []
+    for _, second in points:
+        rank = bisect_right(heights, -second)
+        heights[rank : rank + 1] = [-second]
+        ranks.append(rank)
+    return ranks
 
 
 def order_feasible_first(point: Point, floor: float) -> tuple[bool, float, float]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from trainers.objectives import Point, dominates, order_feasible_first
+from trainers.objectives import Point, dominates, front_ranks, order_feasible_first
 
 
 @dataclass(frozen=True)
@@ -107,21 +107,6 @@ RULES = {
     "front": Rule(nondominated_sorting),
     "asha": Rule(single_objective),
 }
-
-
-def front_ranks(points: Sequence[Point]) -> list[int]:
-    """Return the front of each of these distinct points (0: no other dominates it), in O(n log n).
-
-    `points` are sorted, largest first: a front dominates the next one exactly if it already holds as large a
-    second coordinate.
-    """
-    heights: list[float] = []  # minus the largest second coordinate of each front, which grows with the front
-    ranks = []
-    for _, second in points:
-        rank = bisect_right(heights, -second)
-        heights[rank : rank + 1] = [-second]
-        ranks.append(rank)
-    return ranks
 
 
 def epsilon_net(points: Sequence[Point]) -> list[Point]:

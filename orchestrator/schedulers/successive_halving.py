@@ -4,7 +4,7 @@ Trials are ranked at rungs of a geometric budget (Li et al., 2020, ASHA) by a ru
 before a GAN phase is never ranked: loss weights have no effect there, so its rungs would rank noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -104,19 +104,18 @@ class SuccessiveHalving(FIFOScheduler):
         return now - start >= MIN_GAIN * abs(start)
 
     def get_state(self) -> dict[str, Any]:
-        """Return plain data; it is saved with the sweep's callback, because Tune does not save schedulers."""
+        """Return plain data: the rungs, the trials that were stopped, and the events that led there."""
         table = {
             m: {t: [*e.point, e.floor] for t, e in rung.entries.items()} for m, rung in self.recorded.items()
         }
         return {"recorded": table, "stopped": dict(self.stopped), "events": list(self.events)}
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Set the inverse of `get_state`."""
-        self.recorded = {m: Rung() for m in state["recorded"]}
-        for m, entries in state["recorded"].items():
-            for trial, (a, b, floor) in entries.items():
-                self.recorded[m].add(trial, RungEntry((a, b), floor))
-        self.stopped, self.events = dict(state["stopped"]), list(state["events"])
+    def replay(self, events: Iterable[dict[str, Any]]) -> None:
+        """Return to the state after these events of another scheduler; Tune does not save schedulers."""
+        self.recorded, self.stopped, self.events = {m: Rung() for m in self.milestones}, {}, []
+        for event in events:
+            self.decide(event["trial"], TrialReport(**event["report"]))
+        self.events = list(events)  # the very objects, which a snapshot may know as final
 
 
 def _ranked_part(report: TrialReport) -> dict[str, Any]:

@@ -29,6 +29,12 @@ class StageHooks(Protocol):
     def on_search_saved(self, study: Any) -> None:
         """Tune saved the sampler's Optuna study."""
 
+    def write_page(self, name: str, content: bytes) -> None:
+        """A part of the stage's state is final; it is to be stored beside the snapshots."""
+
+    def read_page(self, name: str) -> bytes:
+        """Return such a part; FileNotFoundError if there is none."""
+
     def is_budget_spent(self) -> bool:
         """Return True if no more designs may be drawn."""
 

@@ -2,17 +2,20 @@
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from orchestrator.results.pages import PagedPickle
 from orchestrator.results.trial_report import RANKED, Status, TrialReport
 from orchestrator.search.hooks import hooks_of
 from orchestrator.search.space import Space
+from orchestrator.search.windowed_tpe import WindowedTPESampler
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 
@@ -25,7 +28,7 @@ def _tpe(seed: int, trials: int) -> BaseSampler:
     """Return a multivariate, grouped TPE sampler, as conditional spaces need (Bergstra et al., 2011)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group
-        return TPESampler(
+        return WindowedTPESampler(
             multivariate=True,
             group=True,
             constant_liar=True,
@@ -54,16 +57,22 @@ class ConstrainedOptunaSearch(OptunaSearch):
     half-trained point would be on the sampler's front.
     """
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.pages = PagedPickle("search")
+
     def suggest(self, trial_id: str) -> Any:
         """Return the next design; finished once the budget is spent, but one is always drawn."""
         hooks = hooks_of(self._study_name)
-        if self._ot_trials and hooks is not None and hooks.is_budget_spent():
+        has_drawn = self._ot_trials or self._completed_trials
+        if has_drawn and hooks is not None and hooks.is_budget_spent():
             return Searcher.FINISHED
         values = super().suggest(trial_id)
         assert self._ot_study is not None  # suggest has created it
         while isinstance(self._space, Space) and values and not self._space.allows(values):
             # Optuna learns nothing from a trial that failed
-            self._ot_study.tell(self._ot_trials.pop(trial_id), state=TrialState.FAIL)
+            self._ot_study.tell(self._ot_trials[trial_id], state=TrialState.FAIL)
+            self._forget(trial_id)
             values = super().suggest(trial_id)
         self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
         self._ot_study.set_user_attr(METRICS_OF, [name.removeprefix(RANKED) for name in self.metric])
@@ -71,10 +80,16 @@ class ConstrainedOptunaSearch(OptunaSearch):
 
     def save(self, checkpoint_path: str) -> None:
         """Write Tune's snapshot and show the study to the stage's hooks."""
-        super().save(checkpoint_path)
-        hooks = hooks_of(self._study_name)
+        hooks, state = hooks_of(self._study_name), vars(self).copy()
+        content = state.pop("pages").dumps(state, hooks.write_page if hooks else None)
+        Path(checkpoint_path).write_bytes(content)
         if hooks is not None and self._ot_study is not None:
             hooks.on_search_saved(self._ot_study)
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Return to the state of a snapshot."""
+        hooks, content = hooks_of(self._study_name), Path(checkpoint_path).read_bytes()
+        vars(self).update(self.pages.loads(content, hooks.read_page if hooks else None))
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell Optuna."""
@@ -86,6 +101,15 @@ class ConstrainedOptunaSearch(OptunaSearch):
             missing = 2.0 if report.status is Status.DIVERGED else 1.0 - share
             self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
         super().on_trial_complete(trial_id, result, error)
+        if trial_id in self._ot_trials:  # Tune may say it twice
+            self._forget(trial_id)
+
+    def _forget(self, trial_id: str) -> None:
+        """Leave an ended trial to the study alone, where it is final."""
+        assert self._ot_study is not None
+        final = self._ot_study.get_trials(deepcopy=False)[self._ot_trials.pop(trial_id).number]
+        if final.state.is_finished():
+            self.pages.add(final)
 
 
 def build_search(

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.console import ProgressLine
@@ -108,11 +107,11 @@ class SweepContext:
         if self.clock:
             self.clock.replan(self.plan, stage, self.progress)
 
-    def is_budget_spent(self, running: list[dict[str, Any]], drawn: int) -> bool:
+    def is_budget_spent(self, running: float, drawn: int) -> bool:
         """Return True if no more designs may be drawn in the present stage.
 
-        `running` are the costs of its trials so far, `drawn` is their number.
+        `running` are the GPU-hours of its trials so far, `drawn` is their number.
         """
-        spent = self.budget.gpu_hours + sum(cost["gpu_hours"] for cost in running)
+        spent = self.budget.gpu_hours + running
         self.budget.reached = self.budget.reached or self.request.limit_reached(spent)
         return bool(self.budget.reached) or self.clock is not None and self.clock.is_spent(drawn)

@@ -59,8 +59,12 @@ class LiveReport:
             self._write(f"Stopped: {self.progress()}", 0)
 
     def _repeat(self) -> None:
-        while self._write(f"Running: {self.progress()}", EVERY_S) and not self.over.wait(self.every_s):
-            pass
+        began = time.monotonic()
+        while self._write(f"Running: {self.progress()}", EVERY_S):
+            took = time.monotonic() - began  # of thousands of trials seconds, in which the driver waits
+            if self.over.wait(max(self.every_s, 19 * took)):
+                return
+            began = time.monotonic()
 
     def _write(self, state: str, refresh_s: int) -> bool:
         """Write the page; return False if it cannot be written by this driver any more."""

@@ -9,6 +9,7 @@ from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import in_words
 from orchestrator.sweep.context import SweepContext
+from orchestrator.tracking.run_key import run_key
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB, Objectives, front
 
@@ -140,9 +141,10 @@ def pick_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
 
 def add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> None:
     """Enter the ids of MLflow's runs, as far as they are known; an id that was entered before stays."""
+    run_ids = record.writer.run_ids()
     for row in rows:
         of = row["of"] if row["stage"] == "test" else ""  # its run is that of the network that was measured
         stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
-        row["mlflow_run_id"] = record.run_id(stage, trial_id) or row.get("mlflow_run_id")
+        row["mlflow_run_id"] = run_ids.get(run_key(record.sweep, stage, trial_id)) or row.get("mlflow_run_id")
     facts["experiment_id"] = record.writer.experiment_id() or facts.get("experiment_id")
-    facts["parent_run_id"] = record.writer.run_ids().get(facts["name"]) or facts.get("parent_run_id")
+    facts["parent_run_id"] = run_ids.get(facts["name"]) or facts.get("parent_run_id")

@@ -6,7 +6,7 @@ from typing import Any
 from datasets.errors import UserError, disk_trouble
 from orchestrator.results.leaderboard import use_best_checkpoint
 from orchestrator.results.outcome import reached_at
-from orchestrator.results.row import EndedTrial, Row, cost_of, make_row
+from orchestrator.results.row import EndedTrial, Row, make_row
 from orchestrator.results.trial_report import Status, TrialReport
 from orchestrator.search.labels import design_of, label, settings_of
 from orchestrator.search.study_export import StudyExport
@@ -122,10 +122,21 @@ class StageObserver:
         """Export the study for optuna-dashboard, now and then."""
         self.study_export(study)
 
+    def write_page(self, name: str, content: bytes) -> None:
+        """Store a part of the stage's state that is final."""
+        self.context.storage.write_bytes(self._page(name), content)
+
+    def read_page(self, name: str) -> bytes:
+        """Return such a part; FileNotFoundError if there is none."""
+        return self.context.storage.read_bytes(self._page(name))
+
+    def _page(self, name: str) -> str:
+        return self.context.path(f"tune/{self.stage.key}.pages/{name}")
+
     def is_budget_spent(self) -> bool:
         """Return True if no more designs may be drawn."""
-        running = [cost_of(report, self.context.gpus, 0.0) for report in self.callback.reports.values()]
-        return self.context.is_budget_spent(running, len(self.callback.params))
+        gpu_hours = self.callback.cuda_seconds / 3600 * self.context.gpus
+        return self.context.is_budget_spent(gpu_hours, len(self.callback.params))
 
 
 def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:

@@ -11,12 +11,14 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from datasets.errors import UserError, disk_trouble
+from orchestrator.results.pages import PagedPickle
 from orchestrator.results.row import Row
 from orchestrator.results.trial_report import TrialReport, Usage, curve_point
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
 from orchestrator.search.hooks import StageHooks, hooks_of
 
-STATE = ("reports", "curves", "errors", "params", "attempts", "rows")
+OF_A_TRIAL = ("reports", "curves", "params", "attempts", "rows")
+STATE = (*OF_A_TRIAL, "errors")
 
 
 class StageCallback(Callback):
@@ -34,6 +36,11 @@ class StageCallback(Callback):
         """Tune's trial id -> attempt -> time it had taken at its last report."""
         self.rows: dict[str, Row] = {}
         """Tune's trial id -> its row of the leaderboard, once it has ended."""
+        self.cuda_seconds = 0.0
+        """Seconds of all trials on GPUs so far."""
+        self.pages = PagedPickle("trials")
+        self.paged_events = 0
+        """Events of the scheduler that are final in `pages`: all that were there at the last snapshot."""
         self.restored = self.must_restore = False
 
     @property
@@ -86,7 +93,10 @@ class StageCallback(Callback):
         report, tune_id = TrialReport.from_result(result), trial.trial_id
         attempts = self.attempts.setdefault(tune_id, {})
         attempts[report.attempt] = report.attempt_usage  # a retry repeats work that was paid for already
-        self.reports[tune_id] = replace(report, journal=(), usage=sum(attempts.values(), Usage()))
+        before = self.reports.get(tune_id, TrialReport())
+        report = replace(report, journal=(), usage=sum(attempts.values(), Usage()))
+        self.reports[tune_id] = report
+        self.cuda_seconds += _cuda_seconds(report) - _cuda_seconds(before)
         curve = self.curves.setdefault(tune_id, [])
         if report.latest and (report.phase, report.step) not in [(c["phase"], c["step"]) for c in curve]:
             curve.append(curve_point(report))
@@ -97,6 +107,9 @@ class StageCallback(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Make the row of a trial that finished or was stopped at a rung."""
         self.rows[trial.trial_id] = self.hooks.on_end(trial.trial_id)
+        for name in OF_A_TRIAL:
+            if (final := getattr(self, name).get(trial.trial_id)) is not None:
+                self.pages.add(final)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Make the row of a trial that failed too often without a new evaluation in between."""
@@ -106,13 +119,26 @@ class StageCallback(Callback):
 
     def get_state(self) -> dict[str, Any]:
         """Return what a resumed driver needs beside Tune's own snapshot."""
-        state = {name: getattr(self, name) for name in STATE}
-        return state | {"scheduler": self.scheduler.get_state() if self.scheduler else None}
+        events = self.scheduler.events if self.scheduler else []
+        for event in events[self.paged_events :]:
+            self.pages.add(event)
+        self.paged_events = len(events)
+        hooks = hooks_of(self.key)
+        state = {name: getattr(self, name) for name in STATE} | {"events": events}
+        return {"paged": self.pages.dumps(state, hooks.write_page if hooks else None)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore the state. Tune calls this before it adds any trial; nothing may reset it afterwards."""
+        hooks = hooks_of(self.key)
+        state = self.pages.loads(state["paged"], hooks.read_page if hooks else None)
         for name in STATE:
             setattr(self, name, state[name])
-        if self.scheduler is not None and state["scheduler"] is not None:
-            self.scheduler.set_state(state["scheduler"])
+        self.cuda_seconds = sum(map(_cuda_seconds, self.reports.values()))
+        if self.scheduler is not None:
+            self.scheduler.replay(state["events"])
+            self.paged_events = len(state["events"])
         self.restored = True
+
+
+def _cuda_seconds(report: TrialReport) -> float:
+    return report.usage.seconds if report.device == "cuda" else 0.0

@@ -6,8 +6,9 @@ hold values that are not finite, to the next trial. Here such a worker is ended 
 
 Snapshots: Tune copies a snapshot's files to the storage one after the other, and first some seconds after a
 trial began. A driver killed at the wrong moment finds half a snapshot, or one without a trial that it
-started. Here all files are one, written at once, and before any trial starts that it does not hold. A
-snapshot grows with the number of trials, so on many GPUs designs are drawn ahead, several with one snapshot.
+started. Here all files are one, written at once, and before any trial starts that it does not hold. On many
+GPUs designs are drawn ahead, several with one snapshot. Tune keeps every trial that it ever ran and writes
+all of them each time; here it forgets those that are over, whose rows are the stage's callback's.
 
 Slots: Tune fixes at the start how many trials it draws ahead and runs at once. Nodes join and leave: too low
 a number leaves new nodes idle; too high a number draws designs that wait while the sampler could learn. Here
@@ -16,8 +17,10 @@ the number is set again at each step.
 
 import hashlib
 import io
+import os
 import re
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +38,11 @@ STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "cal
 SLOTS_PER_SPARE = 16
 """One spare design is drawn ahead for so many slots: with 800 there is a snapshot per 50 trials, and the
 sampler lacks the results of at most 50. Fewer slots than this have no spare design."""
+ENDED = 64
+"""Trials that are over and not forgotten yet."""
+SNAPSHOT_EVERY_S = 5.0
+"""Seconds between snapshots, unless TUNE_GLOBAL_CHECKPOINT_S says otherwise: the most that a dead driver
+loses; more if snapshots would take above a twentieth of the time."""
 STATE_FILE = re.compile(rf"(?:{'|'.join(STATE_FILES)})[A-Za-z0-9_.-]+")
 """Names of the files in a snapshot; a name with / would be written elsewhere."""
 TuneController: Any = ray_private.tune_controller()
@@ -48,6 +56,7 @@ class UpsweepTuneController(TuneController):
     slots: Callable[[], int]
     """Returns how many trials may run at once now."""
     constructed = False
+    _next_snapshot = 0.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,10 +86,31 @@ class UpsweepTuneController(TuneController):
         if len(self._trials) > before:
             self.save_to_dir()
 
+    def checkpoint(self, force: bool = False, wait: bool = False) -> None:
+        """Keep a snapshot if it is time; Tune would also copy its folders, one for each trial ever begun."""
+        if force or time.monotonic() >= self._next_snapshot:
+            self.save_to_dir()
+
     def save_to_dir(self) -> None:
+        began = time.monotonic()
+        self._forget_ended()
         super().save_to_dir()
         assert self._storage is not None  # set by its constructor
         type(self).keep(pack_snapshot(Path(self._storage.experiment_driver_staging_path)))
+        period = float(os.environ.get("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_EVERY_S))
+        self._next_snapshot = time.monotonic() + max(period, 19 * (time.monotonic() - began))
+
+    def _forget_ended(self) -> None:
+        """Remove the trials that are over from Tune's lists, but for the newest few."""
+        if len(self._stopped_trials) <= 2 * ENDED:
+            return
+        ended = [trial for trial in self._trials if trial in self._stopped_trials][:-ENDED]
+        self._stopped_trials.difference_update(ended)
+        self._trials_to_cache.difference_update(ended)
+        for trial in ended:
+            self._trial_metadata.pop(trial.trial_id, None)
+        forgotten = set(ended)
+        self._trials[:] = [trial for trial in self._trials if trial not in forgotten]
 
 
 @contextmanager

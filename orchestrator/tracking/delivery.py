@@ -63,7 +63,12 @@ class Delivery:
             token = page.token
             if not token:
                 break
+        self._note_runs()
+
+    def _note_runs(self) -> None:
+        """Write the ids of all runs: once a block, because the file grows with the number of trials."""
         atomic_json(self.spool_dir / "runs.json", self.run_ids, durable=False)
+        self._noted = len(self.run_ids)
 
     def _load_history(self, key: str, run: Any) -> None:
         """Mark the params and metric steps that the server has of a run whose spool may be lost."""
@@ -90,6 +95,8 @@ class Delivery:
             return False
         entries, offset = self._pending
         self._send(entries)
+        if len(self.run_ids) > self._noted:
+            self._note_runs()
         self.offset, self._pending = offset, None
         return True
 
@@ -148,7 +155,6 @@ class Delivery:
             run = self.client.create_run(self.experiment_id, start_ms, tags, clean_text(name, 250))
             self._unsure = False
             self.run_ids[key] = run.info.run_id
-            atomic_json(self.spool_dir / "runs.json", self.run_ids, durable=False)
         return self.run_ids[key]
 
     def _start(self, entry: Entry) -> None:

@@ -33,6 +33,9 @@ class SweepRecord:
         self.experiment = experiment_name(sweep)
         self.writer = Writer(folder / "spool", tracking_uri, self.experiment)
         self.journals: dict[str, Journal] = {}
+        """Run key -> its open journal."""
+        self.ended: set[str] = set()
+        """Keys of runs whose journals were passed on and closed."""
 
     def start(self, params: Mapping[str, Any], tags: Mapping[str, Any], images: Mapping[str, Any]) -> None:
         """Start the writer process and the parent run; `images` maps roles to image sets."""
@@ -92,6 +95,10 @@ class SweepRecord:
             journal.artifact(strip, "images")
         journal.end("FAILED" if failed else "FINISHED")
         self.writer.append(journal.drain())
+        self.journals.pop(
+            journal.run_key
+        ).close()  # a process may have a thousand open files, not one a trial
+        self.ended.add(journal.run_key)
 
     def test(self, stage: str, trial_id: str, evaluation: Mapping[str, Any]) -> None:
         """Log test metrics, and a table of them per image, to the run of the network that was measured."""
@@ -133,14 +140,12 @@ class SweepRecord:
             journal.close()
         return self.writer.close(timeout_s)
 
-    def run_id(self, stage: str, trial_id: str) -> str | None:
-        """Return the MLflow run id of a trial, or None if the writer process has not created the run yet."""
-        return self.writer.run_ids().get(run_key(self.sweep, stage, trial_id))
-
     def _journal(self, key: str) -> Journal:
         if key not in self.journals:
             name = key.replace("/", "--")
             self.journals[key] = Journal(self.folder / "driver" / f"{name}.jsonl", key)
+            if key in self.ended:
+                self.journals[key].drain()
         return self.journals[key]
 
 

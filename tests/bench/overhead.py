@@ -206,6 +206,8 @@ class RecordingHooks:
 
     def on_search_saved(self, study: Any) -> None: ...
 
+    def write_page(self, name: str, content: bytes) -> None: ...
+
     def is_budget_spent(self) -> bool:
         return False
 

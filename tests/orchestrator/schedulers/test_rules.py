@@ -10,11 +10,10 @@ from orchestrator.schedulers.rules import (
     RungEntry,
     epsilon_net,
     feasible_first,
-    front_ranks,
     nondominated_sorting,
     single_objective,
 )
-from trainers.objectives import dominates
+from trainers.objectives import dominates, front_ranks
 
 
 def rung_of(entries):

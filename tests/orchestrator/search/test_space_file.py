@@ -146,7 +146,9 @@ def test_a_users_class_is_found_by_whoever_reads_the_search_again(write, tmp_pat
     code = (
         "import sys; from orchestrator.search import sampler, space_file\n"
         "space_file.read(sys.argv[1]).space()\n"
-        "import pickle; print(pickle.load(open(sys.argv[2], 'rb'))['_ot_study'].trials[0].params)"
+        "from pathlib import Path; from orchestrator.results.pages import PagedPickle\n"
+        "state = PagedPickle('search').loads(Path(sys.argv[2]).read_bytes(), None)\n"
+        "print(state['_ot_study'].trials[0].params)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, spec, str(tmp_path / "state")], capture_output=True, text=True

@@ -20,7 +20,7 @@ def test_every_snapshot_exports_the_trials_that_finished(tmp_path, capfd):
     s.on_trial_complete("full", result(28.0, 150.0))
     s.on_trial_complete("stopped", result(29.0, 140.0, step=30))
     s.on_trial_complete("crashed", None, error=True)
-    with active("sweep-screen", SimpleNamespace(on_search_saved=export)):
+    with active("sweep-screen", SimpleNamespace(on_search_saved=export, write_page=None)):
         s.save(str(tmp_path / "state"))
 
     path = tmp_path / "runs" / "sweep" / "study.db"
@@ -43,10 +43,10 @@ def test_the_export_waits_between_snapshots_but_not_at_the_end(tmp_path):
         s.suggest(f"t{k}")
         s.on_trial_complete(f"t{k}", result(28.0 + k, 150.0))
         export(s._ot_study)
-        written.append(export.finished)
+        written.append(len(export.exported))
     assert written == [1, 1, 1]
     export.write()
-    assert export.finished == 3
+    assert len(export.exported) == 3
     assert [p.name for p in (tmp_path / "runs" / "sweep").iterdir()] == ["study.db"]
 
 

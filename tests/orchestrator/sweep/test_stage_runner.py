@@ -52,17 +52,17 @@ def test_a_screen_is_complete_with_fewer_designs_only_if_the_budget_is_spent(
 
 def test_a_budget_that_was_reached_stays_reached(tmp_path):
     sweep = context(tmp_path, max_gpu_hours=2.0)
-    assert not sweep.is_budget_spent([{"gpu_hours": 1.0}], 2)
-    assert sweep.is_budget_spent([{"gpu_hours": 3.0}], 2)
-    assert sweep.is_budget_spent([], 2) and sweep.budget.reached == "the 2 GPU-hours of --max-gpu-hours"
+    assert not sweep.is_budget_spent(1.0, 2)
+    assert sweep.is_budget_spent(3.0, 2)
+    assert sweep.is_budget_spent(0.0, 2) and sweep.budget.reached == "the 2 GPU-hours of --max-gpu-hours"
 
 
 def test_gpu_hours_of_finished_stages_and_running_trials_add_up(tmp_path):
     sweep = context(tmp_path, max_gpu_hours=3.0)
     sweep.count([{"trial_id": "a", "gpu_hours": 1.0}, {"trial_id": "b", "gpu_hours": 1.5}])
     assert sweep.budget == BudgetWatch(gpu_hours=2.5)
-    assert not sweep.is_budget_spent([{"gpu_hours": 0.4}], 2)
-    assert sweep.is_budget_spent([{"gpu_hours": 0.4}, {"gpu_hours": 0.1}], 2)
+    assert not sweep.is_budget_spent(0.4, 2)
+    assert sweep.is_budget_spent(0.4 + 0.1, 2)
 
 
 def test_a_stage_that_was_done_before_is_read_back(tmp_path):

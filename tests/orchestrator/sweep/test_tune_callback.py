@@ -38,6 +38,8 @@ class Driver:
 
     def __init__(self):
         self.events = []
+        self.pages = {}
+        self.write_page, self.read_page = self.pages.__setitem__, self.pages.__getitem__
 
     def on_resume(self, ended):
         self.events.append(("resume", ended))
@@ -51,6 +53,10 @@ class Driver:
     def on_end(self, tune_id):
         self.events.append(("end", tune_id))
         return {"trial_id": tune_id}
+
+    @property
+    def rows(self):
+        return [name for kind, name in self.events if kind == "end"]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -71,6 +77,44 @@ def test_state_survives_with_the_callback_that_carries_it(rule):
     assert s.stopped and again.scheduler.get_state() == s.get_state()
     new = [x.decide("new", report(30, 29.0, 152.5)) for x in (s, again.scheduler)]
     assert new[0] == new[1]
+
+
+def test_a_snapshot_holds_what_is_known_of_ended_trials_in_pages_that_are_written_once(monkeypatch):
+    """Its size follows the trials that run, whatever the number of those that are over."""
+    monkeypatch.setattr("orchestrator.results.pages.PAGE", 10)
+    driver, s = Driver(), scheduler()
+    callback, sizes, written = StageCallback(KEY, s), [], []
+    usage = {"attempt_usage": Usage(7.0), "device": "cuda"}
+    with active(KEY, driver):
+        for k in range(60):
+            trial = FakeTrial(f"t{k}")
+            trial.config = {"loss.adversarial_weight": k / 100}
+            callback.on_trial_start(0, [], trial)
+            sent = report(60, 29.0, 150.0 + k % 7, latest={"swd": 1.0}, **usage)
+            s.decide(f"t{k}", sent)
+            callback.on_trial_result(0, [], trial, sent.to_result())
+            if k != 50:  # it runs still
+                callback.on_trial_complete(0, [], trial)
+            before = dict(driver.pages)
+            sizes.append(len(callback.get_state()["paged"]))
+            written.append(len(driver.pages) - len(before))
+            assert driver.pages.items() >= before.items(), "no page is written a second time"
+        again = pickle.loads(pickle.dumps(StageCallback(KEY, scheduler())))
+        again.set_state(pickle.loads(pickle.dumps(callback.get_state())))
+    per_trial = sum(map(len, driver.pages.values())) / len(driver.rows)
+    assert (sizes[59] - sizes[19]) / 40 < per_trial / 4, "a number for each object that is final"
+    assert sum(written) == len(driver.pages) > 30
+    for name in ("reports", "curves", "params", "attempts", "rows", "errors"):
+        assert getattr(again, name) == getattr(callback, name)
+    assert list(again.params) == list(callback.params), "in the order in which they were drawn"
+    assert again.scheduler.get_state() == s.get_state() and again.cuda_seconds == callback.cuda_seconds == 420
+    with active(KEY, driver):
+        before = dict(driver.pages)
+        assert again.get_state() and again.pages.digests == callback.pages.digests
+        assert driver.pages == before, "it goes on where the other stopped"
+        driver.pages["trials-000003"] = driver.pages["trials-000003"][:-1]
+        with pytest.raises(UserError, match="page trials-000003 of a snapshot is missing or damaged"):
+            again.set_state(callback.get_state())
 
 
 def test_a_pickled_tuner_keeps_scheduler_and_callback_one():

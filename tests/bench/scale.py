@@ -1,0 +1,415 @@
+"""The driver alone, fed with reports that no worker sent: what a trial costs it as trials add up.
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/scale.py [--trials 5000] [--reports 10] [--slots 800]
+
+The product's controller, sampler, scheduler, callback, observer, record and snapshots are real, with MLflow's
+writer process behind them; only Ray's workers are not: a double of Tune's actors answers with the next report
+of a stream that depends on the number of the trial and its design alone. Time is virtual: a trial takes about
+ten minutes, and snapshots are as far apart in that time as in a sweep. Designs are drawn until all measured
+trials have ended, so that each tenth of them has as many draws. With --quick that is so in the second and the
+last tenth; in the others designs are drawn at random, with few snapshots. Prints CPU seconds of the driver
+per report and per trial (draw, start, end, snapshots) for each tenth, the last one over the second, the
+driver's growth in memory, the snapshots, and what the writer, the leaderboard and the report take. Asserts
+nothing.
+"""
+
+import argparse
+import cProfile
+import heapq
+import itertools
+import os
+import pstats
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import ray.train._internal.storage as ray_storage  # noqa: E402
+from helpers.fake_sweep import fake_sweep  # noqa: E402
+from optuna.samplers import RandomSampler  # noqa: E402
+from ray.tune import ResumeConfig  # noqa: E402
+from ray.tune.experiment import Experiment  # noqa: E402
+from ray.tune.search import ConcurrencyLimiter, SearchGenerator  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from experiments.recipes import RECIPES  # noqa: E402
+from experiments.spaces import SPACES  # noqa: E402
+from orchestrator.cluster.connect import ENVIRONMENT  # noqa: E402
+from orchestrator.console import ProgressLine, StagePlan  # noqa: E402
+from orchestrator.report.data import from_parts  # noqa: E402
+from orchestrator.report.page import render_unfinished  # noqa: E402
+from orchestrator.results.sweep_folder import write_rows  # noqa: E402
+from orchestrator.results.trial_report import Status, TrialReport, Usage  # noqa: E402
+from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
+from orchestrator.search.hooks import active  # noqa: E402
+from orchestrator.search.sampler import build_search  # noqa: E402
+from orchestrator.storage import Storage  # noqa: E402
+from orchestrator.sweep.context import SweepContext  # noqa: E402
+from orchestrator.sweep.request import Request  # noqa: E402
+from orchestrator.sweep.stage import Stage  # noqa: E402
+from orchestrator.sweep.stage_observer import StageObserver  # noqa: E402
+from orchestrator.sweep.tune_callback import StageCallback  # noqa: E402
+from orchestrator.sweep.tune_controller import UpsweepTuneController, restore_snapshot  # noqa: E402
+from orchestrator.tracking.sweep_record import SweepRecord  # noqa: E402
+
+TRIAL_S = 600.0  # virtual seconds of a trial
+SNAPSHOT_S = 5.0  # virtual seconds between snapshots
+STEPS = 1000  # of a trial
+NAME = "scale"
+METRICS = ("psnr_y", "lpips_alex", "ssim_y")
+
+
+class Actor:
+    """A worker that is none: Tune knows it by its identity."""
+
+    removed = False
+
+    def set_on_stop(self, call: Any) -> None: ...
+
+    set_on_error = set_on_stop
+
+
+class ReplayedActors:
+    """A double of Tune's actors: every task is answered at its virtual time, in one process."""
+
+    def __init__(self, results: Callable[[Any, int], dict[str, Any]], reports: int) -> None:
+        self.results, self.reports = results, reports
+        self.now, self.events = 0.0, itertools.count()
+        self.queue: list[tuple[float, int, Any, Callable[[], None]]] = []
+        self.waiting: set[Any] = set()
+        self.live: dict[Any, Any] = {}
+        self.done: dict[str, int] = {}
+        """Trial id -> how many reports it has sent."""
+        self.trial_of: Callable[[Any], Any] = lambda actor: None
+        self._live_actors_to_ray_actors_resources = self.live
+
+    def _at(self, seconds: float, actor: Any, call: Callable[[], None]) -> None:
+        heapq.heappush(self.queue, (self.now + seconds, next(self.events), actor, call))
+
+    def next(self, timeout: float | None = None) -> bool:
+        """Let the next event happen; False if there is none."""
+        if not self.queue:
+            return False
+        self.now, _, actor, call = heapq.heappop(self.queue)
+        if actor is None or not actor.removed:
+            call()
+        return True
+
+    def add_actor(self, cls: Any, resource_request: Any, kwargs: Any, on_start: Any, **_: Any) -> Any:
+        actor = Actor()
+        self.waiting.add(actor)
+
+        def start() -> None:
+            self.waiting.discard(actor)
+            self.live[actor] = (None, None)
+            on_start(actor)
+
+        # workers come one after the other while the first trials run, so later ones do not end all at once
+        self._at(TRIAL_S * random.Random(next(self.events)).random(), actor, start)
+        return actor
+
+    def remove_actor(self, tracked_actor: Any, kill: bool = False, stop_future: Any = None) -> bool:
+        tracked_actor.removed = True
+        self.waiting.discard(tracked_actor)
+        self.live.pop(tracked_actor, None)
+        return False
+
+    def schedule_actor_task(
+        self, tracked_actor: Any, method_name: str, args: Any = (), on_result: Any = None, **_: Any
+    ) -> None:
+        if method_name == "reset":
+            self._at(1.0, tracked_actor, lambda: on_result(tracked_actor, True))
+        elif method_name == "train":
+            trial = self.trial_of(tracked_actor)
+            sent = self.done[trial.trial_id] = self.done.get(trial.trial_id, 0) + 1
+            pause = TRIAL_S / self.reports * random.Random(f"{trial.trial_id} {sent}").uniform(0.8, 1.2)
+            result = self.results(trial, sent)
+            self._at(pause, tracked_actor, lambda: on_result(tracked_actor, result))
+
+    def is_actor_started(self, tracked_actor: Any) -> bool:
+        return tracked_actor in self.live
+
+    def is_actor_failed(self, tracked_actor: Any) -> bool:
+        return False
+
+    def clear_actor_task_futures(self, tracked_actor: Any) -> None: ...
+
+    @property
+    def num_pending_actors(self) -> int:
+        return len(self.waiting)
+
+    @property
+    def num_live_actors(self) -> int:
+        return len(self.live)
+
+    @property
+    def num_actor_tasks(self) -> int:
+        return len(self.queue)
+
+
+def report_of(trial: Any, sent: int, reports: int, number: int) -> dict[str, Any]:
+    """Return the result of a trial's report `sent`: a curve that its design decides, and noise."""
+    weight, done = trial.config.get("loss.adversarial_weight", 0.01), sent / reports
+    noise = random.Random(f"{number} {sent}").gauss(0, 0.1)
+    values = {
+        "psnr_y": 29.0 - 2 * weight**0.5 * done + noise,
+        "lpips_alex": 0.3 - 0.1 * weight**0.25 * done + noise / 100,
+        "ssim_y": 0.8 + noise / 100,
+    }
+    step, seconds = round(STEPS * done), TRIAL_S * done
+    key = f"{NAME}/screen/screen-{trial.trial_id}"
+    entry = {
+        "run_key": key,
+        "kind": "metrics",
+        "time_ms": 1_790_000_000_000 + number * 1000 + sent,
+        "step": step,
+        "values": {f"val/{name}": value for name, value in values.items()}
+        | {f"loss/{term}": abs(noise) for term in ("pixel", "content", "adversarial", "discriminator")},
+    }
+    return TrialReport(
+        status=Status.COMPLETE if sent == reports else Status.RUNNING,
+        phase="gan",
+        step=step,
+        max_steps=STEPS,
+        ranked=values,
+        latest=values,
+        warm_start={"psnr_y": 29.0, "lpips_alex": 0.3, "ssim_y": 0.8},
+        gradient_shares={"pixel": 0.3, "content": 0.5, "adversarial": 0.2},
+        diagnostics={"data_wait_share": 0.01, "d_accuracy": 0.8},
+        usage=Usage(seconds, seconds),
+        attempt="attempt-1",
+        attempt_usage=Usage(seconds, seconds),
+        device="cuda",
+        hardware="NVIDIA H100 80GB HBM3, driver 580.65, torch 2.15.0, CUDA 13.2, cuDNN 9.15",
+        candidates=tuple(
+            {"step": step - 100 * k, "metrics": values, "checkpoint": f"s3://bucket/{NAME}/trials/{key}/c{k}"}
+            for k in range(4)
+        )
+        if sent == reports
+        else (),
+        journal=(entry,),
+    ).to_result() | {"done": sent == reports, "time_this_iter_s": TRIAL_S / reports}
+
+
+@dataclass
+class Driver:
+    """The product's driver of a screening stage, without Ray, and what it has cost so far."""
+
+    controller: Any
+    actors: ReplayedActors
+    context: SweepContext
+    callback: "CountingCallback"
+    search: Any
+    due: float = SNAPSHOT_S
+    """When the next snapshot is due."""
+    report_s: list[tuple[int, float]] = field(default_factory=list)
+    """(trials that had ended, CPU seconds) of each step in which a trial reported and went on."""
+    other_s: list[tuple[int, float]] = field(default_factory=list)
+    """The same of all other steps: draws, starts, ends, snapshots."""
+    snapshots: list[tuple[float, int]] = field(default_factory=list)
+    """CPU seconds and bytes of each snapshot."""
+
+    def hurry(self, hurries: bool) -> None:
+        """Draw designs at random and keep no snapshot but those before trials start, or no longer so."""
+        self.due = float("inf") if hurries else self.actors.now
+        study = self.search._ot_study
+        study.sampler = RandomSampler(seed=1) if hurries else self.search._sampler
+
+    def run(self, trials: int) -> None:
+        """Step until `trials` have ended."""
+        while (ended := len(self.callback.rows)) < trials:
+            began, sent = time.thread_time(), self.callback.seen
+            if self.actors.now >= self.due:
+                self.controller.save_to_dir()
+                self.due = self.actors.now + SNAPSHOT_S
+                sent = -1  # what this step takes is none of the report's
+            self.controller.step()
+            spent, more = time.thread_time() - began, len(self.callback.rows) - ended
+            if not more and self.callback.seen == sent + 1:
+                self.report_s.append((ended, spent))
+            else:
+                self.other_s.append((ended, spent))
+
+
+class CountingCallback(StageCallback):
+    """The product's callback, which also counts reports."""
+
+    seen = 0
+
+    def on_trial_result(self, *words: Any, **info: Any) -> None:
+        super().on_trial_result(*words, **info)
+        self.seen += 1
+
+
+@contextmanager
+def open_driver(
+    folder: Path, trials: int, reports: int, slots: int, stopping: str = "none", resume: bool = False
+) -> Iterator[Driver]:
+    """Yield the driver of a stage that draws `trials` designs of the space `full` and runs `slots` at once.
+
+    With `resume` it goes on from the snapshot that another one left in `folder`.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "inf"  # the driver saves by its virtual clock
+    ray_storage._get_ray_train_session_dir = lambda: str(folder / "session")  # a folder of the running Ray's
+    config, space = RECIPES["srgan_8"](), SPACES["full"]
+    request = Request(config=config, name=NAME, storage=str(folder), trials=trials, space="full")
+    storage = Storage(str(folder))
+    plan = SimpleNamespace(request=request, storage=storage, digests={"train": "d" * 16}, ancestor=None)
+    plan.inference_of, plan.space = lambda values: None, space
+    capacity = SimpleNamespace(gpus=slots, current=lambda: SimpleNamespace(slots=lambda *_: slots))
+    record = SweepRecord(folder / NAME / "record", NAME, f"sqlite:///{folder}/mlflow.db")
+    progress = ProgressLine(
+        [StagePlan("screen", trials, 0, STEPS)], slots, Console(file=open(os.devnull, "w"))
+    )
+    progress.begin("screen")
+    bicubic = {"psnr_y": 27.0, "lpips_alex": 0.4, "ssim_y": 0.75}
+    protocol = {"psnr_y": "BT.601 Y, border of scale px", "lpips_alex": "AlexNet 0.1", "ssim_y": "as psnr_y"}
+    context = SweepContext(plan, capacity, record, progress, None, bicubic, protocol)
+    stage = Stage("screen", draws=True)
+    milestones = [] if stopping == "none" else [round(STEPS * 0.3), round(STEPS * 0.6)]
+    rule = "feasible_first" if stopping == "none" else stopping
+    scheduler = SuccessiveHalving(context.objectives, milestones, 2, rule)
+    callback = CountingCallback(stage.study_name(NAME), scheduler)
+    search = build_search(space, config.objective, callback.key, 0, list(space.points), trials)
+    experiment = Experiment(
+        "screen",
+        lambda config: None,
+        storage_path=str(folder / NAME / "tune"),
+        num_samples=trials,
+        resources_per_trial={"cpu": 1, "gpu": 1},
+        max_failures=3,
+    )
+    generator = SearchGenerator(ConcurrencyLimiter(search, max_concurrent=slots))
+    observer = StageObserver(context, stage, callback)
+    driver: Driver
+
+    class Controller(UpsweepTuneController):
+        slots = staticmethod(observer.slots)
+
+        @staticmethod
+        def keep(content: bytes) -> None:
+            storage.write_bytes(f"{NAME}/tune/screen.snapshot", content)
+
+        def save_to_dir(self) -> None:
+            began = time.thread_time()
+            super().save_to_dir()
+            size = (folder / NAME / "tune" / "screen.snapshot").stat().st_size
+            driver.snapshots.append((time.thread_time() - began, size))
+
+    numbers: dict[str, int] = {}
+
+    def result(trial: Any, sent: int) -> dict[str, Any]:
+        number = numbers.setdefault(trial.trial_id, len(numbers))
+        return report_of(trial, sent, reports, number)
+
+    actors, tune_folder = ReplayedActors(result, reports), f"{NAME}/tune/screen"
+    everything = {"search_alg": generator, "scheduler": scheduler, "callbacks": [callback]}
+    everything |= {
+        "storage": experiment.storage,
+        "reuse_actors": True,
+        "resource_manager_factory": lambda: None,
+    }
+    if resume:
+        assert restore_snapshot(storage, f"{tune_folder}.snapshot", tune_folder)
+        everything |= {"resume_config": ResumeConfig()}
+    with active(callback.key, observer):
+        controller = Controller(**everything)
+        controller._actor_manager = actors
+        actors.trial_of = controller._actor_to_trial.__getitem__
+        controller._resource_updater = SimpleNamespace(update_avail_resources=lambda: None)
+        if not resume:
+            generator.add_configurations([experiment])
+        driver = Driver(controller, actors, context, callback, search)
+        yield driver
+
+
+def tenths(values: list[tuple[int, float]], trials: int, each: bool) -> list[float]:
+    """Return milliseconds in each tenth of the trials: the mean, or (not `each`) the sum over its trials."""
+    parts = [[v for place, v in values if 10 * place // trials == k] for k in range(10)]
+    return [1000 * sum(part) / ((len(part) or 1) if each else trials / 10) for part in parts]
+
+
+def resident_mb() -> float:
+    """Return the memory of this process now, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+def measure(
+    trials: int, reports: int, slots: int, folder: Path, stopping: str, profile: str, quick: bool
+) -> None:
+    """Print what the driver costs."""
+    profiler, spare = cProfile.Profile(), 2 * slots
+    with open_driver(folder, trials + spare, reports, slots, stopping) as driver:
+        record = driver.context.record
+        record.start({}, {}, {})
+        before, began = resident_mb(), time.monotonic()
+        if profile:
+            profiler.enable()
+        for tenth in range(10):
+            driver.hurry(quick and tenth not in (1, 9))
+            driver.run(trials * (tenth + 1) // 10)
+            took, size = driver.snapshots[-1]
+            print(
+                f"{len(driver.callback.rows)} trials in {time.monotonic() - began:.0f} s, growth "
+                f"{resident_mb() - before:.0f} MB, newest snapshot {size / 2**20:.2f} MB in "
+                f"{1000 * took:.0f} ms; CPU ms per report "
+                f"{tenths(driver.report_s, trials, True)[tenth]:.2f}, per trial "
+                f"{tenths(driver.other_s, trials, False)[tenth]:.2f}",
+                flush=True,
+            )
+        profiler.disable()
+    if profile:
+        pstats.Stats(profiler).dump_stats(profile)
+    for words, values, each in (("report", driver.report_s, True), ("trial", driver.other_s, False)):
+        costs = tenths(values, trials, each)
+        print(f"CPU per {words}, last tenth over second: {costs[9] / (costs[1] or 1):.2f}")
+    began = time.monotonic()
+    behind = record.writer._spool.path.stat().st_size - record.writer.progress().delivered_bytes
+    delivered = record.close(600)
+    print(f"MLflow: {behind / 2**20:.1f} MB behind, whole {delivered} {time.monotonic() - began:.0f} s later")
+    began, rows = time.monotonic(), list(driver.callback.rows.values())
+    write_rows(driver.context.storage, NAME, rows)
+    print(f"leaderboard.json of {len(rows)} rows written in {time.monotonic() - began:.1f} s")
+    facts, _ = fake_sweep(folder / "facts")
+    facts |= {
+        "name": NAME,
+        "objective": {"distortion": "psnr_y", "perceptual": "lpips_alex", "delta_db": 1.5},
+    }
+    began = time.monotonic()
+    page = render_unfinished(from_parts(folder, facts, rows), "screen")
+    print(f"report of {len(rows)} trials, {len(page) / 2**20:.1f} MB, in {time.monotonic() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--reports", type=int, default=10)
+    parser.add_argument("--slots", type=int, default=800)
+    parser.add_argument("--stopping", default="none")
+    parser.add_argument("--profile", default="")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        measure(
+            options.trials,
+            options.reports,
+            options.slots,
+            place,
+            options.stopping,
+            options.profile,
+            options.quick,
+        )
