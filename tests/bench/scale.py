@@ -7,10 +7,10 @@ writer process behind them; only Ray's workers are not: a double of Tune's actor
 of a stream that depends on the number of the trial and its design alone. Time is virtual: a trial takes about
 ten minutes, and snapshots are as far apart in that time as in a sweep. Designs are drawn until all measured
 trials have ended, so that each tenth of them has as many draws. With --quick that is so in the second and the
-last tenth; in the others designs are drawn at random, with few snapshots. Prints CPU seconds of the driver
-per report and per trial (draw, start, end, snapshots) for each tenth, the last one over the second, the
-driver's growth in memory, the snapshots, and what the writer, the leaderboard and the report take. Asserts
-nothing.
+last tenth; in the others designs are drawn at random, with few snapshots and two reports, and MLflow's writer
+does not run. Prints CPU seconds of the driver per report and per trial (draw, start, end, snapshots) for each
+tenth, the last one over the second, the driver's growth in memory, the snapshots, and what the writer, the
+leaderboard and the report take. Asserts nothing.
 """
 
 import argparse
@@ -220,7 +220,7 @@ class Driver:
     """CPU seconds and bytes of each snapshot."""
 
     def hurry(self, hurries: bool) -> None:
-        """Draw designs at random and keep no snapshot but those before trials start, or no longer so."""
+        """Draw designs at random, of trials of two reports, and keep snapshots only before trials start."""
         self.due = float("inf") if hurries else self.actors.now
         study = self.search._ot_study
         study.sampler = RandomSampler(seed=1) if hurries else self.search._sampler
@@ -308,11 +308,12 @@ def open_driver(
             size = (folder / NAME / "tune" / "screen.snapshot").stat().st_size
             driver.snapshots.append((time.thread_time() - began, size))
 
-    numbers: dict[str, int] = {}
+    numbers: dict[str, tuple[int, int]] = {}
 
     def result(trial: Any, sent: int) -> dict[str, Any]:
-        number = numbers.setdefault(trial.trial_id, len(numbers))
-        return report_of(trial, sent, reports, number)
+        mine = 2 if driver.due == float("inf") else reports
+        number, mine = numbers.setdefault(trial.trial_id, (len(numbers), mine))
+        return report_of(trial, sent, mine, number)
 
     actors, tune_folder = ReplayedActors(result, reports), f"{NAME}/tune/screen"
     everything = {"search_alg": generator, "scheduler": scheduler, "callbacks": [callback]}
@@ -354,7 +355,8 @@ def measure(
     profiler, spare = cProfile.Profile(), 2 * slots
     with open_driver(folder, trials + spare, reports, slots, stopping) as driver:
         record = driver.context.record
-        record.start({}, {}, {})
+        if not quick:
+            record.start({}, {}, {})
         before, began = resident_mb(), time.monotonic()
         if profile:
             profiler.enable()
@@ -376,10 +378,12 @@ def measure(
     for words, values, each in (("report", driver.report_s, True), ("trial", driver.other_s, False)):
         costs = tenths(values, trials, each)
         print(f"CPU per {words}, last tenth over second: {costs[9] / (costs[1] or 1):.2f}")
-    began = time.monotonic()
-    behind = record.writer._spool.path.stat().st_size - record.writer.progress().delivered_bytes
-    delivered = record.close(600)
-    print(f"MLflow: {behind / 2**20:.1f} MB behind, whole {delivered} {time.monotonic() - began:.0f} s later")
+    if not quick:
+        began = time.monotonic()
+        behind = record.writer._spool.path.stat().st_size - record.writer.progress().delivered_bytes
+        delivered = record.close(600)
+        took = time.monotonic() - began
+        print(f"MLflow: {behind / 2**20:.1f} MB behind, whole {delivered} {took:.0f} s later")
     began, rows = time.monotonic(), list(driver.callback.rows.values())
     write_rows(driver.context.storage, NAME, rows)
     print(f"leaderboard.json of {len(rows)} rows written in {time.monotonic() - began:.1f} s")
