@@ -87,8 +87,13 @@ class UpsweepTuneController(TuneController):
             self.save_to_dir()
 
     def checkpoint(self, force: bool = False, wait: bool = False) -> None:
-        """Keep a snapshot if it is time; Tune would also copy its folders, one for each trial ever begun."""
-        if force or time.monotonic() >= self._next_snapshot:
+        """Keep a snapshot if it is time; Tune would also copy its folders, one for each trial ever begun.
+
+        At the end, when it is forced, Tune does so once: its results are read from there.
+        """
+        if force:
+            super().checkpoint(force, wait)
+        elif time.monotonic() >= self._next_snapshot:
             self.save_to_dir()
 
     def save_to_dir(self) -> None:

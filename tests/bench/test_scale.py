@@ -64,6 +64,10 @@ def test_what_a_trial_costs_does_not_grow_with_the_trials_before_it(tmp_path, mo
         assert max(sizes[-20:]) < 1.25 * max(sizes[len(sizes) // 4 : len(sizes) // 2]), "bytes of a snapshot"
         assert max(files) - min(files) < 20, "open files: a journal is closed with its trial"
         assert len(driver.callback.rows) >= 120
+        copies = tmp_path / scale.NAME / "tune" / "screen"
+        assert not list(copies.glob("experiment_state-*")), "no copy of Tune's folders while trials run"
+        driver.controller.checkpoint(force=True, wait=True)
+        assert list(copies.glob("experiment_state-*.json")), "Tune reads its results from there at the end"
 
 
 def test_a_driver_that_died_goes_on_with_all_that_was_known(tmp_path):
