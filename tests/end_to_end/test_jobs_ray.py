@@ -34,9 +34,11 @@ SMALL = """
 
 
 def measured(storage):
-    """Return what a sweep measured: settings, seed and metrics of each row, by stage and design."""
+    """Return settings, seed and metrics of each row, without those of the clock, by stage and design."""
     rows = json.loads((storage / "small" / "leaderboard.json").read_text())
     rows.sort(key=lambda r: (r["stage"], r["seed"], r["design"], r["trial_id"]))
+    for row in rows:
+        row["metrics"].pop("data_wait_share", None)
     return [{"stage": r["stage"], "seed": r["seed"]} | r["config"] | r["metrics"] for r in rows]
 
 
