@@ -76,7 +76,7 @@ class Driver:
     due: float = SNAPSHOT_S
     """When the next snapshot is due."""
     report_s: list[tuple[int, float]] = field(default_factory=list)
-    """(trials that had ended, CPU seconds) of each step in which a trial reported and went on."""
+    """(trials that had ended, CPU seconds) of each step in which a trial reported and no more."""
     other_s: list[tuple[int, float]] = field(default_factory=list)
     """The same of all other steps: draws, starts, ends, snapshots."""
     snapshots: list[tuple[float, int]] = field(default_factory=list)
@@ -88,17 +88,23 @@ class Driver:
         study = self.search._ot_study
         study.sampler = RandomSampler(seed=1) if hurries else self.search._sampler
 
+    def _of_trials(self) -> tuple[int, int, int]:
+        """Return how many trials were drawn and have ended, and how many snapshots were taken."""
+        study = self.search._ot_study
+        drawn = study._storage.get_n_trials(study._study_id)
+        return drawn, len(self.callback.rows), len(self.snapshots)
+
     def run(self, trials: int) -> None:
         """Step until `trials` have ended."""
         while (ended := len(self.callback.rows)) < trials:
-            began, sent = time.thread_time(), self.callback.seen
+            seen, others = self.callback.seen, self._of_trials()
+            began = time.thread_time()
             if self.actors.now >= self.due:
                 self.controller.save_to_dir()
                 self.due = self.actors.now + SNAPSHOT_S
-                sent = -1  # what this step takes is none of the report's
             self.controller.step()
-            spent, more = time.thread_time() - began, len(self.callback.rows) - ended
-            if not more and self.callback.seen == sent + 1:
+            spent = time.thread_time() - began
+            if self._of_trials() == others and self.callback.seen == seen + 1:
                 self.report_s.append((ended, spent))
             else:
                 self.other_s.append((ended, spent))
