@@ -27,6 +27,7 @@ Shared:
     array_images      TIFF, .npy and, with png16, PNG: 16 bit or any number of bands
     pixels            PixelFormat: bands and range of a set's images
     files             atomic files and folders, locks, number of CPUs
+    object_creation   objects that are created only once
     object_store      file systems of s3://, gs:// and az://
     errors            UserError
 """

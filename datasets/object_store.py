@@ -10,7 +10,7 @@ import os
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from datasets.address import masked, reveal, split
 
@@ -32,22 +32,16 @@ def file_system(url: str) -> tuple[Any, str]:
             os.environ.get("STORAGE_EMULATOR_HOST", ""), GCS_RETRY_S
         ), f"{parts.netloc}{parts.path}"
     if parts.scheme == "s3":
-        system, bucket = _amazon(parts.netloc, *_endpoint_and_region())
+        system, bucket = _amazon(parts.netloc, *s3_endpoint_and_region())
         return system, f"{bucket}{parts.path}"
     if parts.scheme == "az":
-        system = _azure(
-            os.environ.get("AZURE_STORAGE_ACCOUNT", ""),
-            os.environ.get("AZURE_STORAGE_KEY", ""),
-            os.environ.get("AZURE_STORAGE_SAS_TOKEN", ""),
-            os.environ.get("AZURE_STORAGE_BLOB_ENDPOINT", ""),
-        )
-        return system, f"{parts.netloc}{parts.path}"
+        return _azure(*azure_account()), f"{parts.netloc}{parts.path}"
     from pyarrow import fs
 
     return fs.FileSystem.from_uri(reveal(url))
 
 
-def _endpoint_and_region() -> tuple[str, str]:
+def s3_endpoint_and_region() -> tuple[str, str]:
     """Return the address of an S3 server other than Amazon's, or "", and the region.
 
     ValueError for an address without http:// or https://.
@@ -60,80 +54,20 @@ def _endpoint_and_region() -> tuple[str, str]:
     return endpoint, os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
 
 
-def create_object(url: str, content: bytes) -> bool:
-    """Write an object unless there is one of that name; return True if it was written.
+def azure_account() -> tuple[str, str, str, str]:
+    """Return the account of az://, its key, its SAS token and the address of a stand-in; each may be "".
 
-    The store decides, in one request (If-None-Match on s3://, ifGenerationMatch=0 on gs://), so that of
-    several callers one succeeds. pyarrow has no such request. If the answer to an earlier attempt was lost,
-    the store refuses the object that is already this caller's: compare its content.
-
-    Raises:
-        OSError: the store cannot be reached or refuses the request for another reason.
-        ValueError: the scheme is neither s3 nor gs.
+    ValueError without an account.
     """
-    parts = split(reveal(url), "the URL")
-    key = parts.path.lstrip("/")
-    if parts.scheme == "s3":
-        return _create_on_s3(parts, key, content)
-    if parts.scheme == "gs":
-        return _create_on_google(parts.netloc, key, content)
-    raise ValueError(f"{parts.scheme}:// has no way to create an object only once; use s3:// or gs://")
-
-
-def _create_on_s3(parts: SplitResult, key: str, content: bytes) -> bool:
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    endpoint, region = _endpoint_and_region()
-    style = {"addressing_style": "path" if endpoint else "auto"}
-    # servers other than Amazon's may not know the checksums that newer clients add
-    config = Config(s3=style, request_checksum_calculation="when_required", retries={"mode": "standard"})
-    own = {}
-    if parts.username and parts.password:  # s3://KEY:SECRET@bucket, as pyarrow takes it
-        own = {
-            "aws_access_key_id": unquote(parts.username),
-            "aws_secret_access_key": unquote(parts.password),
-        }
-    client = boto3.client("s3", region_name=region, endpoint_url=endpoint or None, config=config, **own)
-    try:
-        client.put_object(Bucket=parts.netloc.rpartition("@")[2], Key=key, Body=content, IfNoneMatch="*")
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (409, 412):
-            return False  # 409: another request for the name is under way
-        raise OSError(masked(str(error))) from None
-    except BotoCoreError as error:
-        raise OSError(masked(str(error))) from None
-    return True
-
-
-def _create_on_google(bucket: str, key: str, content: bytes) -> bool:
-    import requests
-
-    emulator = os.environ.get("STORAGE_EMULATOR_HOST", "")
-    session: requests.Session = requests.Session() if emulator else _google_session()
-    address = emulator if "://" in emulator else f"http://{emulator}" if emulator else GOOGLE
-    query = {"uploadType": "media", "name": key, "ifGenerationMatch": "0"}
-    try:
-        answer = session.post(
-            f"{address}/upload/storage/v1/b/{bucket}/o", params=query, data=content, timeout=GCS_RETRY_S
-        )
-    except requests.RequestException as error:
-        raise OSError(str(error)) from None
-    if answer.status_code == 412:
-        return False
-    if not answer.ok:
-        raise OSError(f"Google's store answers {answer.status_code} to a request for {key}")
-    return True
-
-
-def _google_session() -> Any:
-    """Return a session with the application default credentials, as pyarrow finds them."""
-    import google.auth
-    from google.auth.transport.requests import AuthorizedSession
-
-    scope = "https://www.googleapis.com/auth/devstorage.read_write"
-    return AuthorizedSession(google.auth.default(scopes=[scope])[0])
+    account = os.environ.get("AZURE_STORAGE_ACCOUNT", "")
+    if not account:
+        raise ValueError("az:// needs the name of the storage account in AZURE_STORAGE_ACCOUNT")
+    return (
+        account,
+        os.environ.get("AZURE_STORAGE_KEY", ""),
+        os.environ.get("AZURE_STORAGE_SAS_TOKEN", ""),
+        os.environ.get("AZURE_STORAGE_BLOB_ENDPOINT", ""),
+    )
 
 
 @lru_cache(maxsize=4)
@@ -165,8 +99,6 @@ def _google(emulator: str, retry_s: float) -> Any:
 def _azure(account: str, key: str, token: str, endpoint: str) -> Any:
     from pyarrow import fs
 
-    if not account:
-        raise ValueError("az:// needs the name of the storage account in AZURE_STORAGE_ACCOUNT")
     options: dict[str, str] = {"account_key": key} if key else {"sas_token": token} if token else {}
     if endpoint:
         address = urlsplit(endpoint)

@@ -1,10 +1,11 @@
-"""Files of a sweep in a local or shared folder, or in an object store (s3://, gs://).
+"""Files of a sweep in a local or shared folder, or in an object store (s3://, gs://, az://).
 
 Folders are published with their manifest.json last, so a reader never takes an incomplete one for complete.
 """
 
 import contextlib
 import re
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from pyarrow import fs
 from datasets.address import hide
 from datasets.errors import UserError
 from datasets.files import atomic_folder, atomic_write, create_file, first_missing, parse_json, user_path
-from datasets.object_store import create_object, file_system, reason
+from datasets.object_creation import create_object
+from datasets.object_store import file_system, reason
 
 MARKER = "manifest.json"
 
@@ -30,9 +32,9 @@ class Storage:
             self.root = self.base = str(user_path(root).resolve())
             return
         self.root = hide(root.rstrip("/"))
-        if not re.match(r"(s3|gs)://[^/?#]", self.root):
+        if not re.match(r"(s3|gs|az)://[^/?#]", self.root):
             raise UserError(
-                f"--storage must be a folder, s3://BUCKET/PATH or gs://BUCKET/PATH, but got '{self.root}'"
+                f"--storage must be a folder or s3://, gs:// or az://BUCKET/PATH, but got '{self.root}'"
             )
         try:
             self.files, self.base = file_system(self.root)
@@ -170,10 +172,11 @@ class Storage:
         """Write, read and delete a small file. UserError with the reason if that fails."""
         created = first_missing(Path(self.root)) if self.is_local else None
         try:
-            self.write_text(".probe", "upsweep")
-            if self.read_text(".probe") != "upsweep":
+            probe = f".probe-{secrets.token_hex(4)}"
+            self.create(probe, probe.encode())  # as a driver claims its sweep
+            if self.read_text(probe) != probe:
                 raise OSError("the text read back differs from the text written")
-            self.remove_file(".probe")
+            self.remove_file(probe)
         except OSError as error:
             raise UserError(f"--storage {self.root} cannot be written: {reason(error)}") from None
         finally:

@@ -121,7 +121,7 @@ def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def az(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+def az(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an empty container on Azurite, Microsoft's own double of Azure's store, if it is here."""
     program = shutil.which("azurite-blob")
     if program is None:
@@ -129,16 +129,10 @@ def az(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [
-        program,
-        "--silent",
-        "--skipApiVersionCheck",
-        "--blobPort",
-        str(port),
-        "--location",
-        str(tmp_path),
-    ]
-    with open(tmp_path / "azurite.log", "w") as log:
+    folder = tmp_path_factory.mktemp("azurite")
+    command = [program, "--silent", "--skipApiVersionCheck"]
+    command += ["--blobPort", str(port), "--location", str(folder)]
+    with open(folder / "azurite.log", "w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "devstoreaccount1")
     monkeypatch.setenv("AZURE_STORAGE_KEY", AZURITE_KEY)

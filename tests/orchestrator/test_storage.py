@@ -1,6 +1,7 @@
 """Files of a sweep on a folder and on an object store: whole or not there, and nothing left behind."""
 
 import re
+import sys
 import time
 from types import SimpleNamespace
 
@@ -18,13 +19,14 @@ def remote(tmp_path):
     storage = Storage(str(tmp_path))
     storage.is_local, storage.root, storage.base = False, "mock://bucket", str(tmp_path / "bucket")
     storage.files = fs.PyFileSystem(fs.FSSpecHandler(LocalFileSystem(auto_mkdir=True)))  # no folders needed
+    storage.create = lambda name, content: storage.write_bytes(name, content) or True
     return storage
 
 
-@pytest.fixture(params=["local", "remote", "gs"])
+@pytest.fixture(params=["local", "remote", "gs", "az"])
 def storage(request, tmp_path):
-    if request.param == "gs":
-        return Storage(f"{request.getfixturevalue('gs')}/runs")
+    if request.param in ("gs", "az"):
+        return Storage(f"{request.getfixturevalue(request.param)}/runs")
     return Storage(str(tmp_path / "runs")) if request.param == "local" else remote(tmp_path / "far")
 
 
@@ -116,6 +118,13 @@ def test_the_probe_leaves_nothing(storage, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_azure_without_its_client_is_one_sentence_before_anything_is_written(monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mine")
+    monkeypatch.setitem(sys.modules, "azure.storage.blob", None)
+    with pytest.raises(UserError, match=r"az://photos/runs cannot be written: .*pip install azure-storage"):
+        Storage("az://photos/runs").check_writable()
+
+
 @pytest.mark.parametrize("below", ["", "deep/er"])
 def test_a_file_in_the_way_is_one_sentence(tmp_path, below):
     (tmp_path / "file").write_text("precious")
@@ -128,7 +137,7 @@ def test_a_file_in_the_way_is_one_sentence(tmp_path, below):
 
 def test_an_address_that_no_store_has_is_one_sentence():
     for address in ("nonsense://bucket", "file:///tmp/x", "s3://", "gs:///x"):
-        with pytest.raises(UserError, match="--storage must be a folder, s3://BUCKET/PATH or gs://BUCKET"):
+        with pytest.raises(UserError, match="--storage must be a folder or s3://, gs:// or az://BUCKET/PATH"):
             Storage(address)
     with pytest.raises(UserError, match="--storage s3://a b cannot be opened"):
         Storage("s3://a b")

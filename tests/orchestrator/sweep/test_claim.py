@@ -19,7 +19,7 @@ from orchestrator.sweep.claim import OwnedStorage, Superseded, claim_sweep, is_r
 from orchestrator.sweep.heartbeat import Heartbeat
 
 
-@pytest.fixture(params=["local", "s3", "gs"])
+@pytest.fixture(params=["local", "s3", "gs", "az"])
 def storage(request, tmp_path):
     if request.param == "local":
         return Storage(str(tmp_path / "runs"))
