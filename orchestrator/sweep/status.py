@@ -33,6 +33,7 @@ def status(storage: Storage, name: str) -> list[str]:
     died = facts["status"] == "running" and not is_running(storage, name)
     state = "died" if died else facts["status"]
     lines = [f"{name}: {state}, began {began} ({facts['recipe']} over space {facts['space']})"]
+    is_next = state == "running"
     for stage, parts in STAGES.items():
         done = [read_stage(storage, name, part) for part in parts]
         if done[-1] is not None:
@@ -42,7 +43,10 @@ def status(storage: Storage, name: str) -> list[str]:
             lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}")
         else:
             begun = sum(t.startswith(f"{stage}-") for t in storage.listing(f"{name}/trials"))
-            lines.append(f"  {stage:<8} {count(begun, 'trial') + ' ' if begun else 'not '}begun")
+            preparing = "begun, with PSNR phases of its own" if stage == "confirm" else "begun"
+            state_of = f"{count(begun, 'trial')} begun" if begun else preparing if is_next else "not begun"
+            lines.append(f"  {stage:<8} {state_of}")
+            is_next = False
     if state == "running":
         lines.append(f"  to stop it: upsweep sweep --stop {name}{storage_option(storage)}")
     elif state == "finished":

@@ -71,6 +71,15 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
     assert lines[4] == "  confirm  1 trial begun" and lines[5] == "  test     not begun"
 
 
+def test_the_stage_that_a_running_sweep_is_in_has_begun_before_its_trials_have(storage):
+    """The PSNR phases of the confirmation take minutes, in which it was said not to have begun."""
+    beats(storage)
+    for part in ("warm", "screen", "repeat-0", "repeat-1"):
+        storage.write_text(f"s/stages/{part}.json", "[]")
+    *_, confirm, test, _ = status.status(storage, "s")
+    assert confirm == "  confirm  begun, with PSNR phases of its own" and test == "  test     not begun"
+
+
 def test_a_finished_sweep_names_its_pick_its_report_and_the_next_command(storage):
     facts = {"space": "d", "recipe": "d", "status": "finished", "started": 0, "name": "s"}
     facts |= {"pick_design": "b4 bn", "pick_reason": "best of 2", "tracking_uri": "", "pick": "test-0"}
