@@ -1,0 +1,61 @@
+"""A sweep whose state is in an object store: its driver is killed, and another one goes on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from helpers.paths import ROOT
+from helpers.ray_head import OTHER
+
+from orchestrator.results.sweep_folder import read_facts, read_rows
+from orchestrator.storage import Storage
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
+
+SMALL = """
+--recipe demo --space balance --trials 2 --repeat-top 0 --confirm-top 1 --confirm-seeds 1 --local
+--run.psnr-steps 40 --run.gan-steps 8 --run.psnr-eval-every-steps 20 --run.eval-every-steps 4
+--run.log-every-steps 4 --run.checkpoint-every-steps 2 --optim.lr-psnr 3e-3 --optim.lr-g 1e-5
+--generator.channels 24 --generator.num-blocks 1 --discriminator.base-channels 8 --discriminator.num-layers 4
+--data.crop-px 48 --data.batch-size 4 --data.eval-images 4
+""".split()
+
+
+@pytest.mark.parametrize("kind", ["s3", "gs", "az"])
+def test_a_killed_driver_resumes_from_the_store(kind, request):
+    storage = Storage(f"{request.getfixturevalue(kind)}/runs")
+    folder = Path(tempfile.mkdtemp(prefix="up"))  # short enough for Ray's sockets
+    env = {name: value for name, value in os.environ.items() if name not in OTHER}
+    env |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TMPDIR": str(folder)}
+    words = [sys.executable, str(ROOT / "experiments" / "sweep.py"), "--storage", storage.root]
+    words += ["--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
+    try:
+        with open(folder / "log.txt", "w") as log:
+            driver = subprocess.Popen(
+                [*words, "--name", "small", *SMALL], env=env, cwd=folder, stdout=log, stderr=log
+            )
+        end = time.monotonic() + 400
+        while not any(name.startswith("screen-") for name in storage.listing("small/trials")):
+            assert driver.poll() is None and time.monotonic() < end, (folder / "log.txt").read_text()
+            time.sleep(0.5)
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        shutil.rmtree(
+            folder / "runs", ignore_errors=True
+        )  # nothing of the first driver but the store is left
+        done = subprocess.run(
+            [*words, "--resume", "small"], env=env, cwd=folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert read_facts(storage, "small")["status"] == "finished"
+        stages = [row["stage"] for row in read_rows(storage, "small")]
+        assert [stages.count(stage) for stage in ("screen", "confirm")] == [2, 1]
+        assert storage.exists("small/report.html") and storage.listing("small/claims")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
