@@ -35,7 +35,7 @@ def file_system(url: str) -> tuple[Any, str]:
         system, bucket = _amazon(parts.netloc, *s3_endpoint_and_region())
         return system, f"{bucket}{parts.path}"
     if parts.scheme == "az":
-        return _azure(*azure_account()), f"{parts.netloc}{parts.path}"
+        return open_azure(), f"{parts.netloc}{parts.path}"
     from pyarrow import fs
 
     return fs.FileSystem.from_uri(reveal(url))
@@ -68,6 +68,11 @@ def azure_account() -> tuple[str, str, str, str]:
         os.environ.get("AZURE_STORAGE_SAS_TOKEN", ""),
         os.environ.get("AZURE_STORAGE_BLOB_ENDPOINT", ""),
     )
+
+
+def open_azure() -> Any:
+    """Return the file system of az:// for the account that the environment names."""
+    return _azure(*azure_account())
 
 
 @lru_cache(maxsize=4)
@@ -107,7 +112,14 @@ def _azure(account: str, key: str, token: str, endpoint: str) -> Any:
                 f"{service}_storage_authority": address.netloc,
                 f"{service}_storage_scheme": address.scheme,
             }
-    return fs.AzureFileSystem(account, **options)
+
+    class AzureFiles(fs.AzureFileSystem):  # type: ignore[misc]
+        """Pickled without the key, which Tune would write into its state: who opens it reads their own."""
+
+        def __reduce__(self) -> Any:
+            return open_azure, ()
+
+    return AzureFiles(account, **options)
 
 
 def reason(error: Exception) -> str:

@@ -49,6 +49,10 @@ class Storage:
         """Return the name of a full path or URL, the inverse of `url`."""
         return url.removeprefix(f"{self.root}/")
 
+    def tune_place(self, name: str) -> tuple[str, Any]:
+        """Return (path, file system) of `name` for Ray Tune; None where pyarrow opens the URL by itself."""
+        return (self._path(name), self.files) if self.root.startswith("az://") else (self.url(name), None)
+
     def _path(self, name: str) -> str:
         return f"{self.base}/{name}"
 

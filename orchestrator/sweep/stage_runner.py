@@ -102,13 +102,15 @@ def _snapshot(context: SweepContext, stage: Stage) -> str:
 def _tuner(context: SweepContext, stage: Stage) -> tuple[tune.Tuner, StageCallback]:
     """Return a tuner, restored from the stage's snapshot if there is one, and its callback."""
     folder = context.path(f"tune/{stage.key}")
-    url = context.storage.url(folder)
+    path, files = context.storage.tune_place(folder)
     function, resources = _function_and_resources(context)
     trainable = tune.with_resources(tune.with_parameters(function, spec=_spec(context, stage)), resources)
     if restore_snapshot(context.storage, _snapshot(context, stage), folder):
-        if not tune.Tuner.can_restore(url):
-            raise _lost(context, stage, f"{url}/tuner.pkl")
-        tuner = tune.Tuner.restore(url, trainable=trainable, resume_unfinished=True, resume_errored=True)
+        if not tune.Tuner.can_restore(path, storage_filesystem=files):
+            raise _lost(context, stage, f"{context.storage.url(folder)}/tuner.pkl")
+        tuner = tune.Tuner.restore(
+            path, trainable, resume_unfinished=True, resume_errored=True, storage_filesystem=files
+        )
         callback = _callback_of(tuner)
         callback.must_restore = True
         return tuner, callback
@@ -117,7 +119,7 @@ def _tuner(context: SweepContext, stage: Stage) -> tuple[tune.Tuner, StageCallba
         raise _lost(context, stage, context.storage.url(_snapshot(context, stage)))
     context.storage.remove(folder)  # left by a driver that was killed before its first trial
     callback = StageCallback(stage.study_name(context.request.name), _scheduler(context, stage))
-    return _new_tuner(context, stage, trainable, callback, url), callback
+    return _new_tuner(context, stage, trainable, callback, (path, files)), callback
 
 
 def _lost(context: SweepContext, stage: Stage, place: str) -> UserError:
@@ -146,10 +148,10 @@ def _scheduler(context: SweepContext, stage: Stage) -> SuccessiveHalving | None:
 
 
 def _new_tuner(
-    context: SweepContext, stage: Stage, trainable: Any, callback: StageCallback, url: str
+    context: SweepContext, stage: Stage, trainable: Any, callback: StageCallback, place: tuple[str, Any]
 ) -> tune.Tuner:
     request, search = context.request, _search(context, stage, callback)
-    folder, _, name = url.rpartition("/")
+    folder, _, name = place[0].rpartition("/")
     return tune.Tuner(
         trainable,
         param_space={} if stage.draws else {"index": tune.grid_search(list(range(len(stage.designs))))},
@@ -161,6 +163,7 @@ def _new_tuner(
         run_config=tune.RunConfig(
             name=name,
             storage_path=folder,
+            storage_filesystem=place[1],
             verbose=0,
             callbacks=[callback],
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),

@@ -1,5 +1,6 @@
 """Object stores: the address and the limits come from the environment, and a small file is one request."""
 
+import pickle
 import re
 import time
 from pathlib import Path
@@ -40,6 +41,10 @@ def test_azure_s_store_needs_the_name_of_an_account(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mine")
     system, path = file_system("az://photos/set one")
     assert path == "photos/set one" and isinstance(system, fs.AzureFileSystem)
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "c2VjcmV0")
+    pickled = pickle.dumps(file_system("az://photos/set one")[0])
+    assert b"c2VjcmV0" not in pickled, "Tune pickles the file system of its storage into that storage"
+    assert isinstance(pickle.loads(pickled), fs.AzureFileSystem)
 
 
 def test_a_small_file_on_s3_takes_one_request_each_way(s3: str, tmp_path: Path) -> None:
