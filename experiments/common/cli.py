@@ -112,6 +112,8 @@ def parse(options: type[T], base: Callable[[str], Any] | None = None, argv: list
             short, values = help.shortened(options, default["default"])
             default = {"default": values, "description": help.description(sys.modules["__main__"])}
             options = short
+    elif "--help" in words or "-h" in words:
+        options = help.for_help(options)
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):

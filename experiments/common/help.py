@@ -2,25 +2,38 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, get_type_hints
 
 import tyro
+from docstring_parser import parse_from_object
 
 from datasets.errors import unknown
 
 
-def shortened(options: type, default: Any) -> tuple[type, Any]:
-    """Return `options` and its default for --help: without a run's settings and what `options.RARE` names."""
+def for_help(options: type, hidden: Sequence[str] = ()) -> type:
+    """Return `options` as --help shows them: without the fields `hidden`, each text as one paragraph.
+
+    tyro keeps the line breaks of docstrings that go on over indented lines.
+    """
     hints = get_type_hints(options, include_extras=True)
-    rare = ("config", *getattr(options, "RARE", ()))
-    hidden = [f for f in dataclasses.fields(options) if f.name in rare]
-    fields = [(f.name, Annotated[hints[f.name], tyro.conf.Suppress], f) for f in hidden]
+    classes = [c for c in reversed(options.__mro__) if dataclasses.is_dataclass(c)]
+    docs = {p.arg_name: p.description for c in classes for p in parse_from_object(c).params}
+    fields = []
+    for field in dataclasses.fields(options):
+        text = " ".join((docs.get(field.name) or "").split())
+        shown = tyro.conf.Suppress if field.name in hidden else tyro.conf.arg(help=text or None)
+        fields.append((field.name, Annotated[hints[field.name], shown], field))
     own = {"__module__": options.__module__, "__doc__": options.__doc__}
     frozen = options.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    short = dataclasses.make_dataclass(
+    return dataclasses.make_dataclass(
         options.__name__, fields, bases=(options,), namespace=own, frozen=frozen, kw_only=True
     )
+
+
+def shortened(options: type, default: Any) -> tuple[type, Any]:
+    """Return `options` and its default for --help: without a run's settings and what `options.RARE` names."""
+    short = for_help(options, ("config", *getattr(options, "RARE", ())))
     return short, short(config=default.config)
 
 

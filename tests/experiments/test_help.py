@@ -9,6 +9,7 @@ from datasets.errors import UserError
 from experiments import recipes, spaces
 from experiments.common import cli, help
 from experiments.common.sweep_options import SweepOptions
+from experiments.upscale import Args
 from trainers.config.generators import GENERATORS
 from trainers.metrics import METRICS
 
@@ -26,6 +27,18 @@ def test_help_shows_options_and_help_all_every_setting(capsys, monkeypatch):
     assert "Find networks." in short and "--train" in short and "--help-all" in short
     assert "--generator.num-blocks" in whole and "--generator.num-blocks" not in short
     assert "Training images: a folder or zip" in short, "a field keeps its help"
+
+
+@pytest.mark.parametrize("base", [recipes.build, None])
+def test_a_help_of_several_lines_in_the_source_is_one_paragraph(base, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setitem(sys.modules, "__main__", SimpleNamespace(__doc__="Find networks."))
+    options, text = (
+        (SweepOptions, "weights) whose network every") if base else (Args, "*.onnx, or a weight file")
+    )
+    with pytest.raises(SystemExit):
+        cli.parse(options, base, ["--help"])
+    assert text in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
