@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from datasets.text import count
 from orchestrator.results.outcome import describe_outcome, remarks
 from orchestrator.results.trial_report import Curve, Status, TrialReport
-from trainers.config import TrainConfig, digest, flatten
+from trainers.config import GeneratorConfig, TrainConfig, digest, flatten
+from trainers.config.generators import GENERATORS
 from trainers.objectives import Objectives
 
 SEEDS = ("run.seed", "data.order_seed")
@@ -187,15 +189,28 @@ class PsnrNetwork:
     """Metrics on val."""
 
 
+def in_words(generator: GeneratorConfig) -> str:
+    """Return a generator's kind and the settings that the kind reads: "plksr tiny"."""
+    kind = GENERATORS[generator.kind]
+    size = generator.size or next(iter(kind.sizes), "")
+    norm = "no norm" if generator.norm == "none" else f"{generator.norm} norm"
+    settings = {
+        "num_blocks": count(generator.num_blocks, "block"),
+        "norm": norm,
+        "upsampler": generator.upsampler,
+    }
+    name = " ".join((generator.kind, *([size] if size and not size.startswith("{") else [])))
+    return ", ".join((name, *(words for setting, words in settings.items() if setting in kind.reads)))
+
+
 def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) -> Row:
     """Return the test stage's row of a PSNR network, which ships where no GAN deserves to."""
-    steps, label = network.config.run.psnr_steps, network.config.generator
-    norm = "no norm" if label.norm == "none" else f"{label.norm} norm"
+    steps = network.config.run.psnr_steps
     row: Row = {
         "trial_id": f"psnr-{network.warm_key}",
         "stage": "test",
         "of": f"warm-{network.warm_key}",
-        "design": f"PSNR network of {label.num_blocks} blocks, {norm}, {label.upsampler}",
+        "design": f"PSNR network ({in_words(network.config.generator)})",
         "config": flatten(network.config),
         "values": dict(network.values),
         "seed": network.config.run.seed,

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from helpers.rows import BICUBIC, CONTEXT, MEASURED, ended_trial, report_of, row
 
-from orchestrator.results.row import cost_of, design_key, make_row, metrics_of, prefixed
+from orchestrator.results.row import cost_of, design_key, in_words, make_row, metrics_of, prefixed
 from orchestrator.results.row import test_row as row_of_test
 from orchestrator.results.trial_report import Status, Usage
+from trainers.config import GeneratorConfig
 
 GOLDEN = {
     "trial_id": "screen-1",
@@ -126,3 +127,20 @@ def test_the_test_stage_measures_a_confirmed_row_again():
     assert made["curve"] == made["candidates"] == [] and made["keys"] == ["a", "b"]
     assert made["protocol"] == {"psnr_y": "Y, test"} and made["per_image"] == {"psnr_y": [27.0, 29.0]}
     assert confirmed["stage"] == "confirm", "the row it comes from is unchanged"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"num_blocks": 1, "norm": "none"}, "srresnet, 1 block, no norm, pixel_shuffle"),
+        ({"num_blocks": 8, "norm": "batch"}, "srresnet, 8 blocks, batch norm, pixel_shuffle"),
+        ({"kind": "rrdb", "num_blocks": 4, "norm": "none"}, "rrdb, 4 blocks, pixel_shuffle"),
+        ({"kind": "plksr", "size": "tiny"}, "plksr tiny"),
+        ({"kind": "swinir"}, "swinir light"),
+        ({"kind": "span", "size": '{"feature_channels": 40}'}, "span"),
+        ({"kind": "mine.py:Net-0123456789ab"}, "mine.py:Net-0123456789ab"),
+    ],
+)
+def test_a_network_is_named_by_the_settings_that_its_kind_reads(settings, words):
+    """A PLKSR network was said to have 16 blocks and batch norm: settings of another kind."""
+    assert in_words(GeneratorConfig(**settings)) == words
