@@ -138,6 +138,8 @@ def _trust(results: SweepResults) -> str:
 
 def _meanings(results: SweepResults) -> str:
     said = meanings(results.perceptual, results.distortion)
+    if results.sweep.get("request", {}).get("config", {}).get("generator.scale") == 1:
+        said = f"{said}. At scale 1, bicubic is the input itself"
     return f'<p class="small">{escape(said)}.</p>' if said else ""
 
 

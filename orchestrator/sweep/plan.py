@@ -222,7 +222,8 @@ class SweepPlan:
     def _warm_in_words(self) -> str:
         run, kept = self.request.config.run, len(self.warm_keys) - len(self.missing)
         if not self.warm_keys:
-            return "warm     none: networks start from random weights, and bicubic is what to beat"
+            beaten = "bicubic" if self.request.config.generator.scale > 1 else "the input"
+            return f"warm     none: networks start from random weights, and {beaten} is what to beat"
         if not (run.psnr_steps and run.gan_steps):
             source = self.request.start or run.start_from
             return f"warm     {source} is the warm start of every trial, and what to beat"

@@ -132,6 +132,10 @@ def test_a_fidelity_sweep_knows_no_warm_start_and_no_gan(tmp_path):
     assert how_sure(results).startswith("2 seeds, 31 test images: 2 of 2 beat bicubic.")
     text = Page(build_report(tmp_path)).text
     assert "psnr_y against swd" in text and "GAN" not in text and "warm starts trained" not in text
+    assert "bicubic is the input" not in text
+    sweep["request"]["config"]["generator.scale"] = 1
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert "At scale 1, bicubic is the input itself." in Page(build_report(tmp_path)).text
 
 
 def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
