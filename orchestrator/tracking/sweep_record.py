@@ -97,7 +97,7 @@ class SweepRecord:
         self.writer.append(journal.drain())
         self.journals.pop(
             journal.run_key
-        ).close()  # a process may have a thousand open files, not one a trial
+        ).close()  # of a thousand trials, a process cannot hold all files open
         self.ended.add(journal.run_key)
 
     def test(self, stage: str, trial_id: str, evaluation: Mapping[str, Any]) -> None:
