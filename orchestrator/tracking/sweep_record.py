@@ -95,9 +95,7 @@ class SweepRecord:
             journal.artifact(strip, "images")
         journal.end("FAILED" if failed else "FINISHED")
         self.writer.append(journal.drain())
-        self.journals.pop(
-            journal.run_key
-        ).close()  # of a thousand trials, a process cannot hold all files open
+        self.journals.pop(journal.run_key).close()  # thousands of open files are too many
         self.ended.add(journal.run_key)
 
     def test(self, stage: str, trial_id: str, evaluation: Mapping[str, Any]) -> None:
