@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -25,6 +27,8 @@ SETTINGS = ("generator.kind", "loss.extra", "objective.perceptual", "objective.d
 CODE = "code."
 """Prefix of the texts among written settings: code.HASH."""
 _PINNED = re.compile(r"(?P<file>[^/:]+\.py):(?P<name>\w+)-(?P<hash>[0-9a-f]{12})")
+MODULE = "upsweep_own_"
+"""Prefix of the names of modules made from held texts: upsweep_own_HASH."""
 _TEXTS: dict[str, str] = {}
 
 
@@ -136,7 +140,24 @@ def describe(error: BaseException) -> str:
 
 @cache
 def _module(file: str, digest: str) -> ModuleType:
-    return execute(_TEXTS[digest], file, f"upsweep_own_{digest}")
+    return sys.modules.get(MODULE + digest) or execute(_TEXTS[digest], file, MODULE + digest)
+
+
+class _HeldTexts(MetaPathFinder, Loader):
+    """Imports the module of a held text by its name, as pickle does to read an object of a user's class."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        digest = name.removeprefix(MODULE)
+        return ModuleSpec(name, self) if digest != name and digest in _TEXTS else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return execute(_TEXTS[spec.name.removeprefix(MODULE)], f"{spec.name}.py", spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: the module was executed when it was made."""
+
+
+sys.meta_path.append(_HeldTexts())
 
 
 def execute(text: str, path: str, module_name: str) -> ModuleType:
@@ -150,9 +171,10 @@ def execute(text: str, path: str, module_name: str) -> ModuleType:
     sys.modules[module_name] = module
     try:
         exec(compile(text, path, "exec"), module.__dict__)
-    except UserError:
-        raise
     except Exception as error:  # whatever a user's file may raise
+        del sys.modules[module_name]
+        if isinstance(error, UserError):
+            raise
         raise UserError(describe(error)) from None
     return module
 

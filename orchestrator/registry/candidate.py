@@ -36,8 +36,9 @@ class Candidate:
     """sweep.json; of a checkpoint folder only what is known."""
     row: Row
     """The network's row of the leaderboard; of a checkpoint folder only what is known."""
-    generator: nn.Module
     config: TrainConfig
+    """Before the networks, because it is pickled with the file of the user that may define their class."""
+    generator: nn.Module
     warm_generator: nn.Module | None
     """The network that its GAN phase started from, if it was stored."""
 
@@ -85,7 +86,7 @@ def candidate_of_folder(folder: Path) -> Candidate:
     sweep |= {"experiment": experiment_name("promotions"), "tracking_uri": ""}
     sweep |= {"command": "", "commit": "", "data": {}}
     row = {"trial_id": str(place), "design": folder.name, "seed": config.run.seed}
-    return Candidate(sweep, row | _steps(place), generator, config, None)
+    return Candidate(sweep, row | _steps(place), config, generator, None)
 
 
 def _steps(folder: Path) -> Row:
@@ -111,7 +112,7 @@ def _of_row(
     warm = row.get("warm") or ""
     stored = bool(warm) and storage.exists(f"{warm}/{MARKER}")
     warm_generator = checkpoint.load_generator(storage.fetch(warm, scratch))[0] if stored else None
-    return Candidate(sweep, row, generator, config, warm_generator)
+    return Candidate(sweep, row, config, generator, warm_generator)
 
 
 def _fetch(storage: Storage, sweep: str, place: str, scratch: Path) -> Path:

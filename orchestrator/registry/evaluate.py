@@ -27,8 +27,9 @@ class Champion:
     """The registered model that a candidate must beat."""
 
     uri: str
-    generator: nn.Module
     config: TrainConfig
+    """Before the network, as in a Candidate."""
+    generator: nn.Module
     first: "Champion | None" = None
     """The first champion of the candidate's objectives, if it is another version."""
 

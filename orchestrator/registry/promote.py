@@ -138,7 +138,8 @@ def _champion(registry: Registry, objective: str) -> tuple[int, Champion] | tupl
 
 def _load(registry: Registry, version: int) -> Champion:
     uri = f"models:/{registry.model}/{version}"
-    return Champion(uri, *load_generator(uri, registry.tracking_uri))
+    generator, config = load_generator(uri, registry.tracking_uri)
+    return Champion(uri, config, generator)
 
 
 def _version_tags(candidate: Candidate, result: GateResult, force: str, uses: int) -> dict[str, str]:

@@ -61,6 +61,22 @@ def test_another_process_runs_the_code_from_pickled_settings_without_the_file(tm
     assert subprocess.check_output(command, cwd=ROOT, text=True) == "ran\n"
 
 
+def test_another_process_reads_a_pickled_network_of_the_users_class_after_its_settings(tmp_path):
+    """A promotion on a cluster sends networks to a worker, which did not know the module of their class."""
+    path = write(tmp_path)
+    config = own(path)
+    network = build_generator(config.generator)
+    (tmp_path / "pair.pkl").write_bytes(pickle.dumps((config, network)))
+    path.unlink()
+    program = (
+        "import pickle, sys; config, network = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "from trainers.models import build_generator\n"
+        "print(type(build_generator(config.generator)) is type(network))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "pair.pkl")]
+    assert subprocess.check_output(command, cwd=ROOT, text=True) == "True\n"
+
+
 def test_a_step_trains_the_network_on_the_loss_and_a_checkpoint_opens_without_the_file(tmp_path):
     path = write(tmp_path)
     config = override(own(path), {"loss.pixel_weight": 0.0, "loss.adversarial_weight": 0.0})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import secrets
 import shutil
 import socket
@@ -11,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from helpers import own_code
 from helpers.paths import ROOT
 from helpers.promotion import Known
 from PIL import Image
@@ -23,7 +25,7 @@ from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion
 from orchestrator.registry.gate import Thresholds
 from orchestrator.tracking.server import default_uri
-from trainers import checkpoint
+from trainers import checkpoint, plugins
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig, flatten, override
 from trainers.models import build_generator
 
@@ -82,10 +84,24 @@ def test_a_champion_of_another_scale_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "GateImages", Known)
     configs = [TrainConfig(generator=GeneratorConfig(num_blocks=1, channels=4, scale=s)) for s in (4, 2)]
     mine, theirs = (build_generator(config.generator) for config in configs)
-    candidate = Candidate({"name": "s"}, {}, mine, configs[0], None)
-    champion = Champion("models:/upsweep-x/1", theirs, configs[1])
+    candidate = Candidate({"name": "s"}, {}, configs[0], mine, None)
+    champion = Champion("models:/upsweep-x/1", configs[1], theirs)
     with pytest.raises(UserError, match="x/1 upscales 2 times and the candidate 4 times; set --model"):
         evaluate.evaluate_candidate(candidate, champion, tmp_path, Thresholds())
+
+
+def test_a_worker_reads_a_candidate_and_a_champion_of_a_users_own_network(tmp_path):
+    kind = plugins.pin("generator.kind", f"{own_code.write(tmp_path)}:Net")
+    config = override(TrainConfig(), {"generator.kind": kind})
+    network = build_generator(config.generator)
+    candidate = Candidate({"name": "s"}, {}, config, network, network)
+    (tmp_path / "both.pkl").write_bytes(pickle.dumps((candidate, Champion("uri", config, network))))
+    program = (
+        "import pickle, sys; both = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "print([type(c.generator).__name__ for c in both])"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "both.pkl")]
+    assert subprocess.check_output(command, cwd=ROOT, text=True) == "['Net', 'Net']\n"
 
 
 @pytest.mark.slow

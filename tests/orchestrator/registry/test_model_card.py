@@ -52,7 +52,7 @@ def result(train="demo"):
 
 
 def card(sweep=SWEEP, row=ROW, config=CONFIG, run_id="", train="demo"):
-    candidate = Candidate(sweep, row, torch.nn.Identity(), config, None)
+    candidate = Candidate(sweep, row, config, torch.nn.Identity(), None)
     return model_card("upsweep-demo", candidate, result(train), FACTS, run_id).splitlines()
 
 
