@@ -126,6 +126,7 @@ def az(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
     program = shutil.which("azurite-blob")
     if program is None:
         pytest.skip("azurite-blob is not on PATH; npm install -g azurite")
+    pytest.importorskip("azure.storage.blob", reason='pip install -e ".[azure]"')
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
