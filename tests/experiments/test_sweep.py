@@ -142,7 +142,7 @@ MISTAKES = {
     "a port that is none": ("--train photos --address h:²", "--address ray://h:² is not an address: Port .*"),
     "a storage that is neither folder nor bucket": (
         "--train photos --storage file:///tmp/x",
-        "--storage must be a folder, s3://BUCKET/PATH or gs://BUCKET/PATH, but got 'file:///tmp/x'",
+        "--storage must be a folder or s3://, gs:// or az://BUCKET/PATH, but got 'file:///tmp/x'",
     ),
     "a learning rate without end": (
         "--train photos --optim.lr-d inf",
