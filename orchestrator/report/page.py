@@ -137,9 +137,9 @@ def _trust(results: SweepResults) -> str:
 
 
 def _meanings(results: SweepResults) -> str:
-    said = meanings(results.perceptual, results.distortion)
-    if results.sweep.get("request", {}).get("config", {}).get("generator.scale") == 1:
-        said = f"{said}. At scale 1, bicubic is the input itself"
+    is_restoration = results.sweep.get("request", {}).get("config", {}).get("generator.scale") == 1
+    about_input = "At scale 1, bicubic is the input itself" if is_restoration else ""
+    said = ". ".join(filter(None, (meanings(results.perceptual, results.distortion), about_input)))
     return f'<p class="small">{escape(said)}.</p>' if said else ""
 
 
