@@ -189,7 +189,7 @@ class PsnrNetwork:
     """Metrics on val."""
 
 
-def in_words(generator: GeneratorConfig) -> str:
+def name_network(generator: GeneratorConfig) -> str:
     """Return a generator's kind and the settings that the kind reads: "plksr tiny"."""
     kind = GENERATORS[generator.kind]
     size = generator.size or next(iter(kind.sizes), "")
@@ -210,7 +210,7 @@ def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) 
         "trial_id": f"psnr-{network.warm_key}",
         "stage": "test",
         "of": f"warm-{network.warm_key}",
-        "design": f"PSNR network ({in_words(network.config.generator)})",
+        "design": f"PSNR network ({name_network(network.config.generator)})",
         "config": flatten(network.config),
         "values": dict(network.values),
         "seed": network.config.run.seed,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers import small_sweep
 from helpers.job_api import TOKEN, certificate
 from helpers.paths import ROOT
 from helpers.ray_head import BIN, OTHER, RayHead, tls_before
@@ -22,14 +23,7 @@ from orchestrator.cluster import bundle
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 
-SMALL = """
---recipe demo --space balance --sampler random --stopping none --trials 2 --repeat-top 0 --confirm-top 1
---confirm-seeds 1 --run.psnr-steps 40 --run.gan-steps 8 --run.psnr-eval-every-steps 20
---run.eval-every-steps 4 --run.log-every-steps 4 --run.checkpoint-every-steps 2 --optim.lr-psnr 3e-3
---optim.lr-g 1e-5
---generator.channels 24 --generator.num-blocks 1 --discriminator.base-channels 8 --discriminator.num-layers 4
---data.crop-px 48 --data.batch-size 4 --data.eval-images 4
-""".split()
+SMALL = [*small_sweep.SMALL, "--sampler", "random", "--stopping", "none"]
 """Its trials neither depend on one another nor on their order: every place gives the same numbers."""
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from helpers.rows import BICUBIC, CONTEXT, MEASURED, ended_trial, report_of, row
 
-from orchestrator.results.row import cost_of, design_key, in_words, make_row, metrics_of, prefixed
+from orchestrator.results.row import cost_of, design_key, make_row, metrics_of, name_network, prefixed
 from orchestrator.results.row import test_row as row_of_test
 from orchestrator.results.trial_report import Status, Usage
 from trainers.config import GeneratorConfig
@@ -143,4 +143,4 @@ def test_the_test_stage_measures_a_confirmed_row_again():
 )
 def test_a_network_is_named_by_the_settings_that_its_kind_reads(settings, words):
     """A PLKSR network was said to have 16 blocks and batch norm: settings of another kind."""
-    assert in_words(GeneratorConfig(**settings)) == words
+    assert name_network(GeneratorConfig(**settings)) == words

@@ -16,17 +16,19 @@ import optuna
 import pytest
 from helpers import own_code
 from helpers.paths import ROOT
+from helpers.small_sweep import NETWORKS
 from PIL import Image
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(1200)]
 
-TINY = """
+TINY = (
+    """
 --recipe demo --space balance --trials 3 --repeat-top 1 --confirm-top 1 --confirm-seeds 2 --local
 --run.psnr-steps 60 --run.gan-steps 12 --run.psnr-eval-every-steps 20 --run.eval-every-steps 2
---run.log-every-steps 5 --run.checkpoint-every-steps 4 --optim.lr-psnr 3e-3 --optim.lr-g 1e-5
---generator.channels 24 --generator.num-blocks 1 --discriminator.base-channels 8 --discriminator.num-layers 4
---data.crop-px 48 --data.batch-size 4 --data.eval-images 4
+--run.log-every-steps 5 --run.checkpoint-every-steps 4
 """.split()
+    + NETWORKS
+)
 
 
 class Place:
