@@ -6,25 +6,16 @@ happens keep themselves in a shared folder, to which a host that is cut off goes
 """
 
 import json
-import os
 import re
 import subprocess
 import time
 
 import pytest
-from cluster import bucket, fence, lab, own_yaml
-from helpers.own_code import CODE
+from cluster import bucket, lab, laboratory
+from cluster.laboratory import RUNS, SHARED, SPACE, SWEEP, WORKERS, alive, ended, laptop, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
-SHARED = lab.DISK / "shared"
-RUNS = SHARED / "runs"
-WORKERS = ("h2", "h3")
-SPACE = """
-from orchestrator.search.space import LogFloat, Space
-
-Mine = Space("mine", {"loss.adversarial_weight": LogFloat(0.03, 0.5)})
-"""
 SIZE = (
     "--space ../elsewhere/mine.py:Mine --data.crop-px 32 --data.batch-size 2 --data.eval-images 2 "
     "--generator.channels 8 --discriminator.base-channels 8 --discriminator.num-layers 4 "
@@ -41,7 +32,6 @@ CADENCE = f"--run.eval-every-steps {EVERY} --run.checkpoint-every-steps {EVERY}"
 FOLDER = "--storage /shared/runs"
 LONG = f"{SIZE} {FOLDER} {CADENCE} --trials 1 --repeat-top 0 --run.gan-steps"
 
-SWEEP = "python experiments/sweep.py"
 COMMANDS = {
     "first": f"{SWEEP} --name first {SHORT} --trials 2",
     "promotion": "python experiments/promote.py first --force 'the laboratory has no better one'",
@@ -55,23 +45,9 @@ RUNNING: dict[str, subprocess.Popen] = {}
 """Those that a test began for a later one: their start takes longer than what happens to them."""
 
 
-def furnish(cluster_file):
-    """What a user has on the laptop beside the checkout: a cluster file, a space, own code."""
-    (SHARED / "cluster.yaml").write_text(cluster_file)
-    (SHARED / "mine.py").write_text(SPACE)
-    (SHARED / "own.py").write_text(CODE)
-    lab.execute("laptop", "mkdir elsewhere && mv /shared/*.py elsewhere/ && mv /shared/cluster.yaml upsweep/")
-
-
-def laptop(command, timeout=600, check=True):
-    """A command in the laptop's checkout."""
-    return lab.execute("laptop", f"cd upsweep && {command}", timeout, check)
-
-
 def begin(name):
     """Start a command in the laptop's checkout and do not wait for it."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
-    RUNNING[name] = lab.start("laptop", f"cd upsweep && {COMMANDS[name]}", **streams)
+    RUNNING[name] = laboratory.start(COMMANDS[name])
 
 
 def taken_over(name):
@@ -79,31 +55,6 @@ def taken_over(name):
     if name not in RUNNING:
         begin(name)
     return RUNNING.pop(name)
-
-
-def ended(process, timeout=600):
-    """What it printed, once it has ended."""
-    try:
-        text, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        text, _ = process.communicate()
-        pytest.fail(f"still running after {timeout} s:\n{text}")
-    return text
-
-
-def until(found, what, timeout=400):
-    """The first true answer of `found()`: an event waited for, with a limit."""
-    deadline = time.monotonic() + timeout
-    while not (answer := found()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
-        time.sleep(0.2)
-    return answer
-
-
-def alive(count):
-    """Wait until Ray counts so many nodes."""
-    return laptop(f"python experiments/cluster.py wait --nodes {count} --deadline-s 240")
 
 
 def trial_hosts():
@@ -153,37 +104,14 @@ def facts(name):
 
 @pytest.fixture(scope="module", autouse=True)
 def machines():
-    """Laptop and three hosts; the project's own cluster file on the laptop.
-
-    With UPSWEEP_LAB=keep a laboratory that is up is used and left up, to go on with one test.
-    """
-    fence.need_namespaces(*lab.TOOLS)
-    keep = os.environ.get("UPSWEEP_LAB") == "keep"
-    if keep and lab.hosts():
+    with laboratory.machines():
         yield
-        return
-    lab.down()
-    lab.EXPORTS[:] = bucket.EXPORTS
-    server = None
-    try:
-        lab.up(3)
-        server = bucket.serve()
-        workers = [lab.address(h) for h in WORKERS]
-        furnish(own_yaml.for_lab(lab.ROOT / "cluster.yaml", lab.address("h1"), workers, bucket.URL))
-        yield
-    finally:
-        lab.EXPORTS.clear()
-        if not keep:
-            lab.down()
-            if server is not None:
-                server.wait(30)
 
 
 def test_up_starts_three_nodes_with_a_token_made_on_the_head():
     home = lab.execute("laptop", "ls -A | sort").split()
     assert home == [".bashrc", ".profile", ".ssh", "elsewhere", "upsweep"]
-    laptop("RAY_UP_enable_autoscaler_v2=0 ray up -y cluster.yaml")
-    assert "3 of 3 nodes alive" in alive(3)
+    laboratory.up()
     tokens = {lab.execute(h, "cat ~/.ray/auth_token") for h in ("h1", *WORKERS)}
     assert len(tokens) == 1 and len(tokens.pop()) >= 32
     assert lab.execute("laptop", "ls ~/.ray/auth_token 2>&1", check=False).startswith("ls: cannot access")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from helpers import small_sweep
 from helpers.paths import ROOT
-from helpers.ray_head import OTHER
 
 from orchestrator.results.sweep_folder import read_facts, read_rows
 from orchestrator.storage import Storage
@@ -26,7 +25,8 @@ SMALL = [*small_sweep.SMALL, "--local"]
 def test_a_killed_driver_resumes_from_the_store(kind, request):
     storage = Storage(f"{request.getfixturevalue(kind)}/runs")
     folder = Path(tempfile.mkdtemp(prefix="up"))  # short enough for Ray's sockets
-    env = {name: value for name, value in os.environ.items() if name not in OTHER}
+    other = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "UPSWEEP_LOCAL", "PYTHONPATH")  # not this sweep's
+    env = {name: value for name, value in os.environ.items() if name not in other}
     env |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TMPDIR": str(folder)}
     words = [sys.executable, str(ROOT / "experiments" / "sweep.py"), "--storage", storage.root]
     words += ["--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
