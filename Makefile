@@ -37,7 +37,7 @@ lint: $(STAMP)  ## run ruff and mypy
 $(STAMP): pyproject.toml constraints.txt
 	@sh -c 'python=$$(sh tools/find_python) && { test -x $(PYTHON) || "$$python" -m venv $(VENV); }'
 	@echo "installing (a few minutes the first time); afterwards '. $(VENV)/bin/activate' puts the command upsweep on your path"
-	@$(PYTHON) -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,lsun,metrics]"
+	@quiet=-q; test ! -t 1 || quiet=; $(PYTHON) -m pip install $$quiet --disable-pip-version-check -c constraints.txt -e ".[dev,lsun,metrics]"
 	@touch $@
 
 image:  ## build a Docker image with the dependencies of cluster nodes (IMAGE=name:tag)

@@ -1,6 +1,10 @@
 """A table of the datasets that Upsweep knows by name: size, files to provide, licence, address, splits."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.errors import unknown
+from datasets.folders import names_beside
 
 
 @dataclass(frozen=True)
@@ -80,3 +84,10 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "pairs": CatalogueEntry(0, "--hr and --lr, two folders or zips, not --source", "yours", "your own pairs"),
     "folder": CatalogueEntry(0, "any folder or zip of photographs", "yours", "your own photographs"),
 }
+
+
+def check_exists(spec: str, option: str) -> None:
+    """Raise UserError unless `spec` is a name of the catalogue, a URL or a path that exists."""
+    if spec not in CATALOGUE and "://" not in spec and not Path(spec).exists():
+        known = [*CATALOGUE, *names_beside(Path(spec))]
+        raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, known)

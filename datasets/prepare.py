@@ -11,11 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from datasets import splits
-from datasets.catalogue import CATALOGUE
+from datasets.catalogue import CATALOGUE, check_exists
 from datasets.demo import demo_sources
 from datasets.errors import UserError, unknown
 from datasets.files import own_folder
-from datasets.folders import names_beside
 from datasets.manifest import MANIFEST, Manifest
 from datasets.pairs import PairOptions, refuse_pairs
 from datasets.preparers import PREPARERS, ImportRequest, Parts, divided
@@ -104,9 +103,7 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
             f"{option}={spec} is not prepared in {place}; get it from {CATALOGUE[spec].get} and run "
             f"upsweep prepare {spec} --source FILE --out {shlex.quote(place)}{advice}"
         )
-    if not Path(spec).exists():
-        known = [*CATALOGUE, *names_beside(Path(spec))]
-        raise unknown(f"folder, zip, shard folder or dataset for {option}", spec, known)
+    check_exists(spec, option)
     refuse_pairs(Path(spec), option)
     plain = open_source(Path(spec))
     out = folder / f"{_short(plain.fingerprint())}-{split}"

@@ -55,6 +55,12 @@ def main() -> int:
     """Parse the options, act and print; return the exit status."""
     issued_at = time.time()  # before the imports, which take seconds: another command may act meanwhile
     options = cli.parse_here("experiments/promote.py", PromoteOptions)
+    from orchestrator.results import sweep_folder
+    from orchestrator.storage import Storage
+
+    if not (options.rollback or options.list or options.export or options.run or options.checkpoint):
+        storage = Storage(options.storage)
+        sweep_folder.read_facts(storage, options.name or sweep_folder.newest_sweep(storage))
     from orchestrator.registry import (
         describe,
         promote,  # these import torch and MLflow

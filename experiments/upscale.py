@@ -18,10 +18,8 @@ from rich.console import Console
 from datasets.text import printable
 from experiments.common import cli
 from orchestrator.console import BatchProgress
-from orchestrator.registry.load_model import load_model
+from orchestrator.registry.model_name import check_model
 from orchestrator.tracking.server import default_uri
-from trainers.device import pick_device
-from trainers.inference.files import jobs, upscale_files
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,11 @@ class Args:
 
 def main(args: Args) -> int:
     """Upscale the pictures; return the exit status."""
+    check_model(args.model, args.tracking_uri)
+    from orchestrator.registry.load_model import load_model  # torch: seconds
+    from trainers.device import pick_device
+    from trainers.inference.files import jobs, upscale_files
+
     network, config = load_model(args.model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale

@@ -1,9 +1,12 @@
 """The real parsers accept every command in README.md and docs/*.md."""
 
 import ast
+import os
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +102,25 @@ def test_make_knows_every_target():
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)
     named = {word for _, line in EVERY if line.startswith("make ") for word in line.split()[1:2]}
     assert named and named <= {*targets}
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_make_shows_the_progress_of_an_installation_on_a_terminal(terminal, tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "tools/find_python"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@" > words\n')
+    python.chmod(0o755)
+    ours, theirs = os.openpty()
+    output = theirs if terminal else subprocess.DEVNULL
+    subprocess.run(["make", ".venv/.installed"], cwd=tmp_path, stdout=output, check=True)
+    os.close(theirs)
+    os.close(ours)
+    words = (tmp_path / "words").read_text().split()
+    assert words[:3] == ["-m", "pip", "install"] and ("-q" in words) is not terminal
 
 
 def test_a_wrong_option_would_be_seen(own_files, parser, monkeypatch):

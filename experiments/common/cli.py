@@ -152,7 +152,7 @@ def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None 
 
     The field `address` becomes the address of the chosen Ray, empty for this machine. With `base`, a command
     without recipe or data means the published recipe if there are data and a GPU, and otherwise the demo,
-    which is printed first.
+    which is printed first; `options` then has a method `check`.
     """
     words = [hide_word(word) for word in sys.argv[1:]]
     parsed: Any = parse(options, base)
@@ -168,6 +168,7 @@ def parse_here(script: str, options: type[T], base: Callable[[str], Any] | None 
         sys.exit(submit_and_follow(site, script, parsed, words, print))
     address = chosen.address if isinstance(chosen, target.Address) else ""
     if base:
+        parsed.check()  # before torch is imported to look for a GPU
         more, sentence = target.defaults(words, os.environ, lambda: target.cluster_may_have_gpus(address))
         if sentence:
             print(sentence)

@@ -3,8 +3,12 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from datasets.catalogue import check_exists
+from datasets.config import ROLES
 from experiments import recipes, spaces
 from experiments.common import cli
+from orchestrator.results import sweep_folder
+from orchestrator.search import space_file
 from orchestrator.sweep.request import Request
 from trainers.config import flatten
 
@@ -56,6 +60,23 @@ class SweepOptions(Request):
     detach: bool = False
     """Submit to the cluster and return; --resume NAME follows it again."""
     config: cli.Settings = field(default_factory=recipes.demo)
+
+    def check(self) -> None:
+        """Check each option; images, the space and a free name must exist.
+
+        Raises:
+            UserError: an option cannot be carried out.
+        """
+        super().check()
+        for role in ROLES:
+            if images := getattr(self, role) or getattr(self.config.data, role):
+                check_exists(images, f"data.{role}")
+        if self.space and not space_file.is_file(self.space):
+            spaces.build(self.space)
+        if self.name and not self.resume:
+            from orchestrator.storage import Storage  # pyarrow
+
+            sweep_folder.check_name_is_free(Storage(self.storage), self.name)
 
 
 def requested(options: SweepOptions) -> tuple[Request, "LoadedSpace"]:

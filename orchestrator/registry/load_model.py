@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.tracking.server import missing_store
+from orchestrator.registry.model_name import REMEDY, check_model
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 HASH = "upsweep.sha256."
 """Prefix of a version's tags: the SHA-256 of each file in extra_files/."""
-REMEDY = (
-    "register one by upsweep promote after a sweep, name another store with --tracking-uri, or name the "
-    "folder of a sweep or run with --model"
-)
-"""What to do about an address that leads to no model."""
 
 
 def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
@@ -40,6 +35,7 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     *.safetensors file of a public architecture of trainers/config/generators.py. UserError if there is no
     such network.
     """
+    check_model(name, tracking_uri)
     if name.startswith("models:/"):
         return load_generator(name, tracking_uri)
     folder = find(name) if name in WEIGHTS else Path(name).resolve()
@@ -82,8 +78,7 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     from orchestrator.tracking.mlflow_client import open_client
 
     uri = tracking_uri or mlflow.get_tracking_uri()
-    if missing := missing_store(uri):
-        raise UserError(f"no model at {model_uri}: there is no store at {missing}; {REMEDY}")
+    check_model(model_uri, uri)
     try:
         client = open_client(uri)
         version = _version_of(client, model_uri)

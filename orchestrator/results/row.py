@@ -210,7 +210,7 @@ def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) 
         "trial_id": f"psnr-{network.warm_key}",
         "stage": "test",
         "of": f"warm-{network.warm_key}",
-        "design": f"PSNR network ({name_network(network.config.generator)})",
+        "design": f"PSNR network of {name_network(network.config.generator)}",
         "config": flatten(network.config),
         "values": dict(network.values),
         "seed": network.config.run.seed,

@@ -44,6 +44,15 @@ def exists(storage: "Storage", name: str) -> bool:
     return storage.exists(f"{name}/{FACTS}")
 
 
+def check_name_is_free(storage: "Storage", name: str) -> None:
+    """Raise UserError if the storage holds a sweep of that name."""
+    if exists(storage, name):
+        raise UserError(
+            f"sweep '{name}' exists in {storage.root}: resume it with --resume {name}, or choose another "
+            f"--name"
+        )
+
+
 def sweep_names(storage: "Storage") -> list[str]:
     """Return the names of all sweeps of a storage."""
     return [name for name in storage.names() if exists(storage, name)]

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-from datasets.errors import UserError
 from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
 from datasets.splits import DECIDABLE, least_for_gate
 from datasets.text import count
 from orchestrator.console import StagePlan
 from orchestrator.results import sweep_folder
+from orchestrator.results.sweep_folder import check_name_is_free
 from orchestrator.schedulers.rungs import generations, rungs
 from orchestrator.search.proposals import planned_architectures
 from orchestrator.search.space import Space
@@ -273,12 +273,3 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
     plan = SweepPlan(request, space, storage, images)
     plan.find_architectures(resume)
     return plan
-
-
-def check_name_is_free(storage: Storage, name: str) -> None:
-    """Raise UserError if a sweep of that name exists."""
-    if sweep_folder.exists(storage, name):
-        raise UserError(
-            f"sweep '{name}' exists in {storage.root}: resume it with --resume {name}, or choose another "
-            f"--name"
-        )

@@ -115,19 +115,27 @@ class Request:
     """Settings that were not given, which --hours or the images decide; separated by spaces."""
     config: TrainConfig = field(default_factory=TrainConfig)
 
+    def check(self) -> None:
+        """Check each option alone; imports neither torch nor Ray.
+
+        Raises:
+            UserError: an option has a value that no sweep can have.
+        """
+        self._check_ranges()
+        self._check_devices()
+        if self.sampler and self.sampler not in SAMPLERS:
+            raise unknown("sampler", self.sampler, SAMPLERS, "--sampler")
+        if self.stopping and self.stopping not in STOPPING:
+            raise unknown("stopping rule", self.stopping, STOPPING, "--stopping")
+
     def filled(self, space: Space) -> "Request":
         """Return the request with the space's suggestions in place of zeros and empty names.
 
         Raises:
             UserError: an option cannot be carried out.
         """
-        self._check_ranges()
-        self._check_devices()
+        self.check()
         sampler, stopping = self.sampler or space.sampler, self.stopping or space.stopping
-        if sampler not in SAMPLERS:
-            raise unknown("sampler", sampler, SAMPLERS, "--sampler")
-        if stopping not in STOPPING:
-            raise unknown("stopping rule", stopping, STOPPING, "--stopping")
         trials = self.trials or space.trials
         if stopping == "pbt":
             self._check_population(space, trials)
@@ -160,7 +168,7 @@ class Request:
         return override(self.config, {"data.psnr_degradation": "+".join(texts)})
 
     def _check_ranges(self) -> None:
-        if not NAME.fullmatch(self.name) or self.name in RESERVED:
+        if self.name and (not NAME.fullmatch(self.name) or self.name in RESERVED):
             raise UserError(
                 f"--name must be letters, digits, '.', '_' and '-' (and none of {', '.join(RESERVED)}), "
                 f"but got '{self.name}'"

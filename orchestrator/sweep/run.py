@@ -23,6 +23,7 @@ from orchestrator.results.sweep_folder import (
     LEADERBOARD,
     REPORT,
     START,
+    check_name_is_free,
     read_facts,
     read_rows,
     write_facts,
@@ -37,7 +38,7 @@ from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
 from orchestrator.sweep.live_report import LiveReport
-from orchestrator.sweep.plan import SweepPlan, check_name_is_free, make_plan
+from orchestrator.sweep.plan import SweepPlan, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import add_run_ids, pick_metrics, sweep_result
 from orchestrator.sweep.resume import LoadedSpace, check_same_images, kept_facts

@@ -39,7 +39,7 @@ def loaded_by(script, *words):
     return loaded, said
 
 
-@pytest.mark.parametrize("script", ["sweep.py", "train.py", "promote.py", "colorize.py"])
+@pytest.mark.parametrize("script", ["sweep.py", "train.py", "promote.py", "upscale.py", "colorize.py"])
 def test_help_loads_nothing_heavy(script):
     loaded, said = help_of(script)
     assert loaded == "[]", "each of these costs seconds before the first line of help"
@@ -50,6 +50,33 @@ def test_help_loads_nothing_heavy(script):
 def test_a_question_about_a_sweep_loads_no_networks(asks, tmp_path):
     loaded, _ = loaded_by("sweep.py", "--local", asks, "none", "--storage", str(tmp_path))
     assert loaded == "['pyarrow']", "each of the others costs seconds before the answer"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sweep.py --local --hours=-1",
+        "sweep.py --local --train photos --hours=-1",
+        "sweep.py --local --train photos --name a/b",
+        "sweep.py --local --train photos --sampler nope",
+        "sweep.py --local --train photos --space nope",
+        "sweep.py --local --train nowhere",
+        "sweep.py --local --train photos --name taken",
+        "sweep.py --local --resume nothing",
+        "promote.py --local nothing",
+        "upscale.py a.jpg --model gone.pth",
+        "upscale.py a.jpg",
+    ],
+)
+def test_a_simple_mistake_is_named_before_torch_and_ray_are_imported(words, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "runs" / "taken").mkdir(parents=True)
+    (tmp_path / "runs" / "taken" / "sweep.json").write_text('{"space": "demo"}')
+    script, *rest = words.split()
+    command = [sys.executable, "-c", PARSE, str(ROOT / "experiments" / script), *rest]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stderr.startswith("error: ")
+    assert done.stdout.splitlines()[0] in ("[]", "['pyarrow']"), "each of the others costs seconds"
 
 
 def test_a_driver_does_not_wait_for_mlflow():

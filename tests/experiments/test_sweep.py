@@ -260,7 +260,7 @@ def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
     assert re.search(
         r"time     about [\d.]+ (s|min|h) on this machine .*: warm .*, screen .*, confirm .*, test ", plan
     )
-    assert not (place / "runs" / "mine").exists()
+    assert sorted(path.name for path in (place / "runs").iterdir()) == ["cache", "datasets", "taken"]
 
 
 def test_hours_decide_the_plan_of_a_recipe_that_fits_the_photographs(place, capsys, monkeypatch):

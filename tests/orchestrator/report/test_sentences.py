@@ -166,7 +166,7 @@ def test_the_psnr_network_that_ships_is_what_the_report_shows_first(tmp_path):
     network = network | {
         "trial_id": "psnr-1",
         "of": "warm-1",
-        "design": "PSNR network (srresnet, 4 blocks)",
+        "design": "PSNR network of srresnet, 4 blocks",
         "val": {},
     }
     network["metrics"] = network["metrics"] | {"psnr_y": 27.5, "swd": 44.0, "warm/swd": 50.0}
@@ -175,12 +175,12 @@ def test_the_psnr_network_that_ships_is_what_the_report_shows_first(tmp_path):
     (tmp_path / "leaderboard.json").write_text(json.dumps([*rows, network]))
     results = read(tmp_path)
     assert what_ships(results) == (
-        "What ships is the PSNR network (srresnet, 4 blocks): swd 44.0 (bicubic 50.0) and psnr_y 27.50 "
+        "What ships is the PSNR network of srresnet, 4 blocks: swd 44.0 (bicubic 50.0) and psnr_y 27.50 "
         "(bicubic 24.90) on test; what follows is said of the best GAN."
     )
     assert results.shipped.values("warm/swd") == [], "it has no warm start"
     page = Page(build_report(tmp_path)).text
-    assert "PSNR network (srresnet, 4 blocks) – ships" in page and "– the pick" not in page
+    assert "PSNR network of srresnet, 4 blocks – ships" in page and "– the pick" not in page
     assert "b4 bn shuffle adv=0.1 – the best GAN, which does not ship" in page
     assert page.index("44") < page.index("on CPU cores"), "the tile"
     fake_sweep(tmp_path)

@@ -6,10 +6,19 @@ from dataclasses import replace
 import pytest
 from helpers.rows import BICUBIC, CONTEXT, MEASURED, ended_trial, report_of, row
 
-from orchestrator.results.row import cost_of, design_key, make_row, metrics_of, name_network, prefixed
+from orchestrator.results.row import (
+    PsnrNetwork,
+    cost_of,
+    design_key,
+    make_row,
+    metrics_of,
+    name_network,
+    prefixed,
+    psnr_row,
+)
 from orchestrator.results.row import test_row as row_of_test
 from orchestrator.results.trial_report import Status, Usage
-from trainers.config import GeneratorConfig
+from trainers.config import GeneratorConfig, TrainConfig
 
 GOLDEN = {
     "trial_id": "screen-1",
@@ -110,17 +119,26 @@ def test_a_lineage_is_in_the_row_of_a_trial_that_has_one():
     assert "lineage" not in row()
 
 
+EVALUATION = {
+    "summary": {"psnr_y": 28.0},
+    "protocol": {"psnr_y": "Y, test"},
+    "per_image": {"psnr_y": [27.0, 29.0]},
+    "keys": ["a", "b"],
+    "gpu_hours": 0.5,
+    "cpu_hours": 0.25,
+}
+
+
+def test_a_psnr_network_is_named_without_parentheses():
+    """The pick line puts its reason in parentheses after the name."""
+    config = TrainConfig(generator=GeneratorConfig(kind="plksr", size="tiny"))
+    made = psnr_row(PsnrNetwork("k", {}, config, "warm/k", {"psnr_y": 31.0}), EVALUATION, price=2.0)
+    assert (made["trial_id"], made["design"]) == ("psnr-k", "PSNR network of plksr tiny")
+
+
 def test_the_test_stage_measures_a_confirmed_row_again():
-    evaluation = {
-        "summary": {"psnr_y": 28.0},
-        "protocol": {"psnr_y": "Y, test"},
-        "per_image": {"psnr_y": [27.0, 29.0]},
-        "keys": ["a", "b"],
-        "gpu_hours": 0.5,
-        "cpu_hours": 0.25,
-    }
     confirmed = row("confirm-0-s1", "confirm")
-    made = row_of_test(confirmed, evaluation, price=2.0)
+    made = row_of_test(confirmed, EVALUATION, price=2.0)
     assert (made["trial_id"], made["of"], made["stage"]) == ("test-0-s1", "confirm-0-s1", "test")
     assert made["metrics"] == {"psnr_y": 28.0} and made["verdict"] == "measured on test"
     assert (made["gpu_hours"], made["cpu_hours"], made["cost"]) == (0.5, 0.25, 1.0)
