@@ -4,7 +4,6 @@ import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import mean
 from typing import Any
 
 from datasets.files import usable_cpus
@@ -120,7 +119,7 @@ class SweepClock:
         psnr, gan = self._slowness("psnr"), self._slowness("gan")
         if psnr is None or gan is None:  # what slows one phase slows the other
             psnr = gan = next((r for r in (psnr, gan) if r is not None), 1.0)
-        start = mean(self.starts) if self.starts else self.pace.start
+        start = self.starts[-1] if self.starts else self.pace.start  # a machine is not busy for ever
         return replace(self.pace.scaled(psnr, gan), start=start, ending=_ending(start))
 
     def _slowness(self, phase: str) -> float | None:
@@ -220,7 +219,7 @@ class SweepClock:
             lines.append(
                 f"one      with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps "
                 f"here, and below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than "
-                f"from the choice of its design; as long takes: {self.alone} --run.psnr-steps {psnr} "
+                f"from the choice of its design; the same time takes: {self.alone} --run.psnr-steps {psnr} "
                 f"--run.gan-steps {gan}"
             )
         return lines

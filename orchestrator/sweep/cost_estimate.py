@@ -87,7 +87,7 @@ class Estimate:
             f"{stage} {_approximate(h / self.slots)}" + (f" (cost {h * paid:.2f})" if paid else "")
             for stage, h in self.hours.items()
         )
-        spent = f"{self.gpu_hours:.1f} GPU-hours" if self.on_gpu else "no GPU-hours"
+        spent = f"; {self.gpu_hours:.1f} GPU-hours" if self.on_gpu else ""
         cost = f", cost {self.gpu_hours * price:.2f} at {price:g} an hour" if paid else ""
         costs = zip(TIMED, vars(self.smallest).values(), vars(self.largest).values(), strict=True)
         timed = ", ".join(f"{name} {_range_ms(low, high)}" for name, low, high in costs if name and high)
@@ -99,7 +99,7 @@ class Estimate:
             together = f"; the {sharing} that share a GPU slow one another, in all up to {sharing} times"
         where = f"on {self.place or f'this machine ({describe_hardware()})'}, {self.slots} at once"
         return [
-            f"time     about {_approximate(self.wall_hours)} {where}: {stages}; {spent}{cost}",
+            f"time     about {_approximate(self.wall_hours)} {where}: {stages}{spent}{cost}",
             f"timed    {timed} ({which}one trial alone{together})",
         ] + (
             [f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"]

@@ -30,10 +30,13 @@ def describe_plan(request: Request, space: Space, resume: bool) -> list[str]:
             pace = measure_pace(plan, capacity)
             clock = SweepClock.start(plan, pace, lambda: 0.0, lambda text: None).describe()
         price = plan.request.price_per_gpu_hour
+        told = estimate(plan, capacity).describe(price)
+        if clock and not price:
+            told = told[1:]  # --hours are the time
         return [
             plan.heading,
             *clock,
             *plan.describe(),
             *slow,
-            *estimate(plan, capacity).describe(price),
+            *told,
         ]

@@ -232,11 +232,10 @@ def describe(sizes: Sizes, twice: Sizes, hours: float) -> list[str]:
     def said(s: Sizes) -> str:
         return f"{count(s.trials, 'design')} of {s.psnr_steps:,} PSNR and {s.gan_steps:,} GAN steps"
 
-    return [
-        f"double   {2 * hours:g} h would give {said(twice)} instead of {said(sizes)}; by a model (normal "
-        f"designs, reliability {RELIABILITY:g} of one run) the pick would be {lead(twice):.2f} instead of "
-        f"{lead(sizes):.2f} standard deviations above an average design; longer training adds to that"
-    ]
+    told = f"double   {2 * hours:g} h would give {said(twice)} instead of {said(sizes)}"
+    if now := lead(sizes):
+        told += f"; the pick's lead over an average design would be {lead(twice) / now - 1:.0%} larger (model)"
+    return [told + ", and longer training adds to that" if now else told]
 
 
 def in_words(stage: str, sizes: Sizes) -> str:

@@ -109,7 +109,8 @@ def run_sweep(
             plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
             slow = leave_out_slow(plan, resume)
             clock = open_clock(plan, capacity, heartbeat, resume, say)
-        for line in [plan.heading, *plan.describe(), *slow]:
+        report = f"report   {plan.storage.root}/{request.name}/{REPORT}, rewritten every minute"
+        for line in [plan.heading, *plan.describe(), *slow, report]:
             say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)
         facts |= kept_facts(plan) if resume else _floor(plan, capacity)

@@ -8,7 +8,7 @@ from collections import Counter
 
 from datasets.errors import UserError
 from datasets.text import count
-from orchestrator.results.sweep_folder import NAME, exists, read_facts, read_stage
+from orchestrator.results.sweep_folder import NAME, REPORT, exists, read_facts, read_stage
 from orchestrator.storage import Storage
 from orchestrator.sweep.claim import is_running
 from orchestrator.sweep.heartbeat import request_stop
@@ -48,6 +48,7 @@ def status(storage: Storage, name: str) -> list[str]:
             lines.append(f"  {stage:<8} {state_of}")
             is_next = False
     if state == "running":
+        lines.append(f"  report so far: {storage.root}/{name}/{REPORT}")
         lines.append(f"  to stop it: upsweep sweep --stop {name}{storage_option(storage)}")
     elif state == "finished":
         lines += results(facts, storage)
@@ -81,4 +82,5 @@ def _is_starting(storage: Storage, name: str) -> bool:
 
 def _kind_of(verdict: str) -> str:
     """Return the kind of a verdict, without its numbers."""
-    return verdict.partition(":")[0].partition(";")[0].partition(" at step")[0]
+    kind = verdict.partition(":")[0].partition(";")[0].partition(" at step")[0]
+    return kind.removeprefix("warm start ")

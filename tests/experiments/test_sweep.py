@@ -237,7 +237,7 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
     assert sweep.main() == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("taken: died, began 19"), "nobody beats"
-    assert said[1].split() == "warm done: 2 warm start trained, 1 diverged".split()
+    assert said[1].split() == "warm done: 2 trained, 1 diverged".split()
     assert [line.split(None, 1) for line in said[2:6]] == [
         ["screen", "1 trial begun"],
         ["repeat", "not begun"],

@@ -81,7 +81,11 @@ def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(mad
     assert more.request.trials > plan.request.trials and more.request.config.run.gan_steps > run.gan_steps
     lines = clock.describe()
     assert lines[0].startswith("hours    0.2 h: 0.5 of 12 minutes are over; then minutes of warm ")
-    assert lines[1].startswith("double   0.4 h would give ") and "by a model (normal designs" in lines[1]
+    assert (
+        lines[1].startswith("double   0.4 h would give ")
+        and "would be " in lines[1]
+        and "larger (model)" in lines[1]
+    )
     assert lines[2].startswith("one      with this time, train one network: ")
     assert "upsweep train --recipe photos_small --data.train " in lines[2], "a command that runs as it is"
     assert not any(line.startswith(("one ", "short ")) for line in made(hours=5.0)[1].describe())
@@ -122,6 +126,13 @@ def test_what_slows_the_warm_stage_shortens_the_gan_phases(made):
     clock.replan(plan, "screen", progress := Progress())
     assert plan.request.config.run.gan_steps < before
     assert progress.said[0].startswith("hours    4.2 of 30 minutes are over: ")
+
+
+def test_a_machine_that_was_busy_in_the_first_stage_is_not_taken_for_a_slow_one_later(made):
+    plan, clock, time, _ = made()
+    clock.stage_took(80.0, rows("warm", 2, 100, 20.0))
+    clock.stage_took(35.0, rows("screen", 2, 100, 20.0))
+    assert clock.starts == [60.0, 15.0] and clock.present_pace().start == 15.0
 
 
 @pytest.mark.parametrize("slow", [0.5, 4.0])
