@@ -117,8 +117,9 @@ class SweepClock:
     def present_pace(self) -> Pace:
         """Return the pace as the trials that ended show it."""
         psnr, gan = self._slowness("psnr"), self._slowness("gan")
-        if psnr is None or gan is None:  # what slows one phase slows the other
-            psnr = gan = next((r for r in (psnr, gan) if r is not None), 1.0)
+        if gan is None:  # what slows one phase slows the other
+            gan = 1.0 if psnr is None else psnr
+        psnr = gan if psnr is None else min(psnr, gan)  # GAN trials are later: the machine may be less busy
         start = self.starts[-1] if self.starts else self.pace.start  # a machine is not busy for ever
         return replace(self.pace.scaled(psnr, gan), start=start, ending=_ending(start))
 

@@ -234,7 +234,7 @@ def describe(sizes: Sizes, twice: Sizes, hours: float) -> list[str]:
 
     told = f"double   {2 * hours:g} h would give {said(twice)} instead of {said(sizes)}"
     if now := lead(sizes):
-        told += f"; the pick's lead over an average design would be {lead(twice) / now - 1:.0%} larger (model)"
+        told += f"; the pick would lead an average design by {lead(twice) / now - 1:.0%} more (model)"
     return [told + ", and longer training adds to that" if now else told]
 
 
