@@ -144,10 +144,10 @@ def _meanings(results: SweepResults) -> str:
 
 
 def _contents(sections: Sequence[str]) -> str:
-    """Return links to the sections that have a title."""
+    """Return links to the sections that have a title; empty for a single one."""
     found = (re.match(r'<section id="(\w+)"><h2>(.*?)</h2>', text) for text in sections)
-    links = "".join(f'<a href="#{m[1]}">{m[2]}</a>' for m in found if m)
-    return f'<nav aria-label="contents">{links}</nav>'
+    links = [f'<a href="#{m[1]}">{m[2]}</a>' for m in found if m]
+    return f'<nav aria-label="contents">{"".join(links)}</nav>' if len(links) > 1 else ""
 
 
 def _tiles(results: SweepResults) -> str:
