@@ -103,7 +103,7 @@ def _answer(results: SweepResults) -> str:
     )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
     paragraphs = (
-        sentences.what_ships(results),
+        sentences.best_gan(results),
         sentences.how_sure(results),
         sentences.rival(results),
         sentences.against_sentinels(results),
@@ -156,11 +156,10 @@ def _tiles(results: SweepResults) -> str:
         return ""
     tiles = [_tile(results, pick, metric) for metric in (results.perceptual, results.distortion)]
     gpu, cpu = (3600 * (results.sweep.get(f"{kind}_hours") or 0.0) for kind in ("gpu", "cpu"))
-    on_cpu = f"{sentences.duration(cpu)} on CPU cores"
-    first = f"<b>{sentences.duration(gpu)}</b><span>on GPUs</span><small>{on_cpu}</small>"
-    tiles.append(
-        f"<div>{first if gpu else f'<b>{sentences.duration(cpu)}</b><span>on CPU cores</span>'}</div>"
-    )
+    on_cpu = f"{sentences.duration(cpu)} of CPU time"
+    first = f"<b>{sentences.duration(gpu)}</b><span>of GPU time in training and test</span>"
+    alone = f"<b>{sentences.duration(cpu)}</b><span>of CPU time in training and test</span>"
+    tiles.append(f"<div>{f'{first}<small>{on_cpu}</small>' if gpu else alone}</div>")
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
