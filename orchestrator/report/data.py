@@ -88,6 +88,11 @@ class SweepResults:
         return next((design for design in self.designs if design.is_pick), None)
 
     @property
+    def pick_name(self) -> str:
+        """The picked design in words: "the pick", or "the best GAN" if it does not ship."""
+        return "the best GAN" if self.sweep.get("unbeaten") else "the pick"
+
+    @property
     def shipped(self) -> Design | None:
         """The PSNR network that ships in place of the pick; None if the pick ships, or nothing does."""
         ships = self.sweep.get("pick")

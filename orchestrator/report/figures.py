@@ -21,8 +21,8 @@ FULL_BUDGET, STOPPED = "screened to the end", "stopped early"
 
 
 def plane_section(results: SweepResults) -> str:
-    """Return perception against distortion: every trial, the confirmed means, the front and the pick."""
-    marks = [*_screened(results), *_references(results), *_confirmed(results)]
+    """Return perception against distortion: every trial, the confirmed means, the front and what ships."""
+    marks = [*_screened(results), *_references(results), *_confirmed(results), *_shipped(results)]
     if not marks:
         return ""
     on_front = [design for design in results.designs if design.on_front]
@@ -33,7 +33,8 @@ def plane_section(results: SweepResults) -> str:
     drawing = plot.inline(f"{y_name} against {results.perceptual}")
     legend = _legend(
         {mark.look for mark in marks},
-        pick="the pick",
+        pick="ships" if results.shipped else "the pick",
+        best="best GAN",
         design="confirmed, mean of seeds",
         seed="one seed",
         screened=FULL_BUDGET,
@@ -98,11 +99,26 @@ def _confirmed(results: SweepResults) -> list[Mark]:
             seeds.append(Mark(*point, "seed", tip, row["trial_id"]))
         if point := _val(results, design):
             xs, ys = zip(*points, strict=True)
-            look = "pick" if design.is_pick else "design"
+            look = _pick_look(results) if design.is_pick else "design"
             tip = tooltip(results, f"{design.name}, mean of {len(points)} seeds", point)
             first = design.rows[0]["trial_id"]
             means.append(Mark(*point, look, tip, first, (min(xs), max(xs), min(ys), max(ys))))
     return seeds + means
+
+
+def _shipped(results: SweepResults) -> list[Mark]:
+    """Return the mark of the PSNR network that ships; empty if the pick ships, or without values on val."""
+    network = results.shipped
+    point = _point(results, {**network.rows[0], "metrics": network.rows[0]["val"]}) if network else None
+    if network is None or point is None:
+        return []
+    tip = tooltip(results, f"{network.name}, which ships", point)
+    return [Mark(*point, "pick", tip, network.rows[0]["trial_id"])]
+
+
+def _pick_look(results: SweepResults) -> str:
+    """Return the class name of the picked design: "pick", or "best" if it does not ship."""
+    return "best" if results.sweep.get("unbeaten") else "pick"
 
 
 def _val(results: SweepResults, design: Design) -> tuple[float, float] | None:
@@ -173,7 +189,7 @@ def curves_section(results: SweepResults) -> str:
     if not rows:
         return ""
     looks = _curve_looks(results, rows)
-    order = ("stopped", "screened", "design", "pick")  # the last is on top
+    order = ("stopped", "screened", "design", "best", "pick")  # the last is on top
     rows.sort(key=lambda row: order.index(looks[row["trial_id"]]))
     rungs = sorted({row["rung"] for row in rows if row["rung"] is not None})
     drawings, phase = [], "PSNR" if results.is_fidelity else "GAN"
@@ -187,15 +203,17 @@ def curves_section(results: SweepResults) -> str:
             )
             for row in rows
         ]
-        bicubic = rows[0]["metrics"].get(f"bicubic/{metric}")
-        levels = {} if bicubic is None else {"bicubic": bicubic}
-        plot = curves(lines, f"{phase} step", metric, verticals=rungs, levels=levels)
+        levels = {"bicubic": rows[0]["metrics"].get(f"bicubic/{metric}")}
+        levels |= {"ships": results.shipped.rows[0]["val"].get(metric)} if results.shipped else {}
+        known = {word: value for word, value in levels.items() if value is not None}
+        plot = curves(lines, f"{phase} step", metric, verticals=rungs, levels=known)
         faint = max(0.08, min(0.55, 40 / len(lines)))  # hundreds of curves must not hide those that matter
         drawing = plot.inline(f"{metric} over {phase} steps", f"--faint:{faint:.2f}")
         drawings.append(f"<figure>{drawing}</figure>")
     hint = "Val, averaged weights." + " Dashed verticals: rungs where trials were stopped." * bool(rungs)
-    names = {"pick": "the pick", "design": "confirmed", "screened": FULL_BUDGET, "stopped": STOPPED}
-    legend = _legend(set(looks.values()), **names)
+    hint += " The PSNR network that ships had no GAN phase: its level is a line." * bool(results.shipped)
+    names = {"pick": "the pick", "best": "best GAN", "design": "confirmed"}
+    legend = _legend(set(looks.values()), **names, screened=FULL_BUDGET, stopped=STOPPED)
     return section("Training curves", f"<p>{hint}</p>" + "".join(drawings) + legend, "curves")
 
 
@@ -203,7 +221,7 @@ def _curve_looks(results: SweepResults, rows: list[Row]) -> dict[str, str]:
     """Return the class name of each trial's curve."""
     own = {row["trial_id"] for row in results.pick.rows} if results.pick else set()
     return {
-        row["trial_id"]: ("pick" if row["trial_id"] in own else "design")
+        row["trial_id"]: (_pick_look(results) if row["trial_id"] in own else "design")
         if row["stage"] == "confirm"
         else _screened_look(row)
         for row in rows

@@ -103,7 +103,7 @@ def _answer(results: SweepResults) -> str:
     )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
     paragraphs = (
-        sentences.what_ships(results),
+        sentences.best_gan(results),
         sentences.how_sure(results),
         sentences.rival(results),
         sentences.against_sentinels(results),
@@ -144,10 +144,10 @@ def _meanings(results: SweepResults) -> str:
 
 
 def _contents(sections: Sequence[str]) -> str:
-    """Return links to the sections that have a title."""
+    """Return links to the sections that have a title; empty for a single one."""
     found = (re.match(r'<section id="(\w+)"><h2>(.*?)</h2>', text) for text in sections)
-    links = "".join(f'<a href="#{m[1]}">{m[2]}</a>' for m in found if m)
-    return f'<nav aria-label="contents">{links}</nav>'
+    links = [f'<a href="#{m[1]}">{m[2]}</a>' for m in found if m]
+    return f'<nav aria-label="contents">{"".join(links)}</nav>' if len(links) > 1 else ""
 
 
 def _tiles(results: SweepResults) -> str:
@@ -156,11 +156,10 @@ def _tiles(results: SweepResults) -> str:
         return ""
     tiles = [_tile(results, pick, metric) for metric in (results.perceptual, results.distortion)]
     gpu, cpu = (3600 * (results.sweep.get(f"{kind}_hours") or 0.0) for kind in ("gpu", "cpu"))
-    on_cpu = f"{sentences.duration(cpu)} on CPU cores"
-    first = f"<b>{sentences.duration(gpu)}</b><span>on GPUs</span><small>{on_cpu}</small>"
-    tiles.append(
-        f"<div>{first if gpu else f'<b>{sentences.duration(cpu)}</b><span>on CPU cores</span>'}</div>"
-    )
+    on_cpu = f"{sentences.duration(cpu)} of CPU time"
+    first = f"<b>{sentences.duration(gpu)}</b><span>of GPU time in training and test</span>"
+    alone = f"<b>{sentences.duration(cpu)}</b><span>of CPU time in training and test</span>"
+    tiles.append(f"<div>{f'{first}<small>{on_cpu}</small>' if gpu else alone}</div>")
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 

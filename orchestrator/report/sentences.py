@@ -7,23 +7,25 @@ from typing import Any
 from datasets.text import count, short_number
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import against_references
-from orchestrator.report.data import SweepResults, has_no_result, picked
+from orchestrator.report.data import Design, SweepResults, has_no_result, picked
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from orchestrator.search.labels import label, spelled_out
-from trainers.metrics import format_metric
+from trainers.metrics import METRICS, format_metric
 
 REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
 
 
 def headline(results: SweepResults) -> str:
-    """Return the answer in one sentence."""
+    """Return the answer in one sentence, or in two where a PSNR network ships."""
     pick = results.pick
+    if results.shipped:
+        return _no_gan(results, results.shipped)
     if pick is None:
         reason = results.sweep.get("pick_reason") or f"the sweep is {results.sweep['status']}"
         return f"No model is recommended: {reason}."
     if results.sweep.get("unbeaten"):
-        answer = f"Keep {results.warm_name}" if results.sweep.get("start") else "No GAN deserves to ship"
+        answer = f"Keep {results.warm_name}" if results.sweep.get("start") else "No GAN was good enough"
         return f"{answer}: {results.sweep['pick_reason']}."
     design, role = spelled_out(pick.rows[0].get("values") or {}), "test" if pick.tests else "val"
     design = design[0].upper() + design[1:]
@@ -40,6 +42,21 @@ def headline(results: SweepResults) -> str:
     return f"{design} was picked on val; on {role} its {results.perceptual} is {said or 'not known'}, {sure}."
 
 
+def _no_gan(results: SweepResults, network: Design) -> str:
+    """Return the headline of a sweep whose PSNR network ships: why no GAN does, and its gain."""
+    why, metric = "none could be chosen on val", results.distortion
+    if unbeaten := results.sweep.get("unbeaten"):
+        why = f"the best one is not clearly better on test than {SENTINELS[unbeaten[0]]}"
+    own, bicubic = network.mean(metric), network.mean(f"bicubic/{metric}")
+    said = ""
+    if own is not None and bicubic is not None:
+        better = "better" if METRICS[metric].direction == ("min" if own < bicubic else "max") else "worse"
+        gain = f"{format_metric(metric, abs(own - bicubic))} {METRICS[metric].unit}".strip()
+        images = count(len(network.rows[0]["keys"]), "test image")
+        said = f": {metric} {gain} {better} than bicubic on {images}"
+    return f"No GAN was good enough: {why}. What ships is the {network.name}{said}."
+
+
 def is_claim(results: SweepResults) -> bool:
     """Return True if the pick beats its opponent on test: five seeds, and an interval that excludes 0."""
     return _against_opponent(results) == BEATS
@@ -52,20 +69,22 @@ def _against_opponent(results: SweepResults) -> str:
 
 
 def trust(results: SweepResults) -> list[tuple[bool, str]]:
-    """Return what a claim needs, each with True if it is there: seeds, images, interval, sentinels."""
+    """Return what a claim needs, each with True if it is there: seeds, images, interval, comparisons."""
     pick = results.pick
     if pick is None:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
     word = _against_opponent(results) if pick.tests else "not measured on test"
     beaten = [found["beaten"] for found in _sentinels(results).values()]
+    whose = results.pick_name if results.sweep.get("unbeaten") else ""
+    subject = f"{whose}: " if whose else ""
     needs = [
-        (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
+        (seeds >= SEEDS_TO_BEAT, f"{subject}{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
         (isinstance(images, int) and images >= MIN_IMAGES, f"{images} test images of at least {MIN_IMAGES}"),
-        (is_claim(results), f"against {results.opponent[1]}: {word}"),
+        (is_claim(results), f"{whose} against {results.opponent[1]}: {word}".lstrip()),
     ]
     if not results.is_fidelity:  # which has no sentinels
-        words = f"{sum(beaten)} of {count(len(beaten), 'sentinel')} beaten"
+        words = f"{subject}better in {sum(beaten)} of {count(len(beaten), 'comparison')}"
         needs.append((bool(beaten) and all(beaten), words))
     return needs
 
@@ -79,7 +98,7 @@ def rival(results: SweepResults) -> str:
         return ""
     value, name = min(means)
     values = f"{format_metric(metric, results.sign * value)} against {format_metric(metric, own)}"
-    return f"On test {name} has the better {metric}, {values}: the pick was made on val, before."
+    return f"On test {name} has the better {metric}, {values}: {results.pick_name} was chosen on val, before."
 
 
 def share(gain: float) -> str:
@@ -88,17 +107,18 @@ def share(gain: float) -> str:
     return f"{abs(gain):.{digits}%} {'better' if gain >= 0 else 'worse'}"
 
 
-def what_ships(results: SweepResults) -> str:
-    """Name the PSNR network that ships in place of a GAN, with its metrics; empty if the pick ships."""
-    network = results.shipped
-    if network is None:
+def best_gan(results: SweepResults) -> str:
+    """Name the GAN that the comparisons are about where a PSNR network ships, or why there is none."""
+    if results.shipped is None:
         return ""
-    values = [
-        f"{m} {format_metric(m, network.mean(m))} (bicubic {format_metric(m, network.mean(f'bicubic/{m}'))})"
-        for m in (results.perceptual, results.distortion)
-    ]
-    best = "; what follows is said of the best GAN" if results.pick else ""
-    return f"What ships is the {network.name}: {' and '.join(values)} on test{best}."
+    if results.pick is None:
+        reason = results.sweep["pick_reason"]
+        return f"{reason[:1].upper()}{reason[1:]}."
+    design = spelled_out(results.pick.rows[0].get("values") or {})
+    return (
+        f"The comparisons below are of the best GAN, {results.pick.name} ({design}), which does not ship. "
+        f"Its warm start is the network that its GAN phase began with."
+    )
 
 
 def how_sure(results: SweepResults) -> str:
@@ -109,19 +129,22 @@ def how_sure(results: SweepResults) -> str:
     n = len(pick.tests or pick.rows)
     role = "test" if pick.tests else "val"
     images = results.sweep["data"].get(role, {}).get("n", "?")
+    size = f"{count(n, 'seed')}, {images} {role} images"
+    if n == 1:
+        return f"{size}: one seed decides nothing."
     counts = [
         f"{results.seeds_better(pick, ref)} of {n} beat {word}"
         for ref, word in REFERENCES.items()
         if pick.values(f"{ref}/{results.perceptual}")
     ]
-    sentence = f"{count(n, 'seed')}, {images} {role} images: {' and '.join(counts)}."
+    sentence = f"{size}: {' and '.join(counts)}."
     if n < SEEDS_TO_BEAT:
         sentence += f" Fewer than {SEEDS_TO_BEAT} seeds: an estimate, not a claim."
     return sentence
 
 
 def against_sentinels(results: SweepResults) -> str:
-    """State how the shipped network compares with each sentinel on test; empty if there are none."""
+    """State how the picked GAN compares with each sentinel on test; empty if there are none."""
     parts = []
     for name, found in _sentinels(results).items():
         gain, *ends = ("–" if v is None else short_number(v, sign="+") for v in found["interval"])
@@ -129,7 +152,9 @@ def against_sentinels(results: SweepResults) -> str:
         gain = f"grid_detail {gain}" if name == "grid" else gain
         verdict = "better" if found["beaten"] else "not better"
         parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {gain} [{', '.join(ends)}]")
-    return f"Sentinels, {results.perceptual} on test: {'; '.join(parts)}." if parts else ""
+    needs = count(len(parts), "comparison")
+    said = f"To ship, {results.pick_name} must be better on test in {needs} ({results.perceptual})"
+    return f"{said}: {'; '.join(parts)}." if parts else ""
 
 
 def _sentinels(results: SweepResults) -> dict[str, dict[str, Any]]:
@@ -179,7 +204,7 @@ def cost(results: SweepResults) -> str:
     if broken := sum(has_no_result(row) for row in results.rows):
         parts.append(f"{broken} diverged or failed")
     if sweep.get("ended") and sweep.get("started"):
-        parts.append(f"{duration(sweep['ended'] - sweep['started'])} on the clock")
+        parts.append(f"{duration(sweep['ended'] - sweep['started'])} from start to end")
     return "; ".join(parts) + "."
 
 

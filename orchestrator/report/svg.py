@@ -37,7 +37,7 @@ class Mark:
     x: float
     y: float
     look: str = ""
-    """Class names; the first also picks the shape: bicubic, warm, pick, design, seed, dot or any other."""
+    """Class names; the first is also the shape: bicubic, warm, pick, best, design, seed, dot or any other."""
     tip: str = ""
     row: str = ""
     """Id of the table row that a click lights up."""
@@ -252,7 +252,7 @@ def _shape(mark: Mark, x: float, y: float) -> str:
         return f'<rect {attributes} x="{x - 6:.1f}" y="{y - 6:.1f}" width="12" height="12"/>'
     if first == "warm":
         return f'<path {attributes} d="M{x:.1f} {y - 6:.1f}l6 6-6 6-6-6z"/>'
-    radius = {"design": 7.5, "pick": 9.0, "seed": 4.0, "dot": 4.5}.get(first, 3.6)
+    radius = {"design": 7.5, "pick": 9.0, "best": 9.0, "seed": 4.0, "dot": 4.5}.get(first, 3.6)
     return f'<circle {attributes} cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
 
 

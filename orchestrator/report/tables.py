@@ -2,11 +2,12 @@
 
 import shlex
 from html import escape
+from typing import Any
 
 from datasets.text import short_number
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_designs
-from orchestrator.report.data import Design, SweepResults, has_no_result, picked
+from orchestrator.report.data import Design, SweepResults, has_no_result
 from orchestrator.report.markup import section, shown_unit, table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
@@ -24,28 +25,51 @@ def designs_table(results: SweepResults) -> str:
     metrics += [m for m in METRICS if m not in metrics and all(d.mean(m) is not None for d in designs)]
     head = ["design", "seeds", *(f"{m} {shown_unit(m)}".strip() for m in metrics)]
     compared, verdicts = compare_designs(results)
-    costs = [d.rows[0].get("inference") for d in designs]
+    shown = [*([results.shipped] if results.shipped else []), *designs]
+    costs = [_inference(results, d.rows[0]) for d in shown]
     head += ["ms", "MB"] if any(costs) else []
-    head += [f"against the pick, {compared}"] if verdicts else []
+    head += [f"against {results.pick_name}, {compared}"] if verdicts else []
     body = []
-    shipped = results.shipped
-    picked_word = " – the best GAN, which does not ship" if shipped else " – the pick"
-    if shipped:
-        body.append([f"{shipped.name} – ships", "1", *(_mean_and_range(shipped, m) for m in metrics)])
-    for d, cost in zip(designs, costs, strict=True):
-        name = f"{d.name}{picked_word if d.is_pick else ' – on the front' if d.on_front else ''}"
+    for d, cost in zip(shown, costs, strict=True):
+        name = d.name + _part(results, d)
         row = [name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)]
         if any(costs):
             row += [short_number(cost[key]) if cost else "–" for key in ("ms", "memory_mb")]
         body.append(row + ([verdicts.get(d.name, "")] if verdicts else []))
-    references = (("warm", "warm start of the first"), *SENTINELS.items(), ("bicubic", "bicubic"))
-    for key, name in references:
-        if designs[0].mean(f"{key}/{metrics[0]}") is None:
-            continue
-        body.append([name, "", *(format_metric(m, designs[0].mean(f"{key}/{m}")) for m in metrics)])
+    for key, name in _references(results, designs[0]).items():
+        means = [designs[0].mean(f"{key}/{m}") for m in metrics]
+        if means[0] is not None:
+            row = [name, "", *(format_metric(m, mean) for m, mean in zip(metrics, means, strict=True))]
+            body.append(row + [""] * (len(head) - len(row)))
     role = "test" if designs[0].tests else "val"
     protocol = _protocol(designs[0].tests or designs[0].rows)
     return section(f"Confirmed designs, on {role}", table(head, body) + protocol, "designs")
+
+
+def _part(results: SweepResults, design: Design) -> str:
+    """Return the words that follow a design's name: whether it ships, is the pick or is on the front."""
+    if design.is_pick:
+        return f" – {results.pick_name}" + ", which does not ship" * bool(results.sweep.get("unbeaten"))
+    if results.shipped and design.rows == results.shipped.rows:
+        return " – ships"
+    return " – on the front" if design.on_front else ""
+
+
+def _inference(results: SweepResults, row: Row) -> dict[str, Any] | None:
+    """Return the inference cost of a row's network, or of the row that it was measured from."""
+    trained = (r for r in results.rows if r["trial_id"] == row.get("of"))
+    return row.get("inference") or next((r["inference"] for r in trained if "inference" in r), None)
+
+
+def _references(results: SweepResults, design: Design) -> dict[str, str]:
+    """Return the prefix and the name of what the first design is compared with."""
+    owner = results.pick_name if design.is_pick else design.name
+    warm = results.warm_name.replace("its warm start", f"{owner}'s warm start")
+    names = {"warm": warm} | {k: name.replace("its warm start", warm) for k, name in SENTINELS.items()}
+    shipped, metrics = results.shipped, (results.perceptual, results.distortion)
+    if shipped and all(shipped.mean(m) == design.mean(f"longer/{m}") for m in metrics):
+        names["longer"] += ": the network that ships"
+    return names | {"bicubic": "bicubic"}
 
 
 def _mean_and_range(design: Design, metric: str) -> str:
@@ -114,8 +138,7 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
         for text, value in columns
     )
     tds += f"<td>{_promotion(results, row)}</td>"
-    chosen = row["trial_id"] in (picked(results.sweep), results.sweep.get("pick"))
-    marked = ' class="picked"' if chosen else ""
+    marked = ' class="picked"' if row["trial_id"] == results.sweep.get("pick") else ""
     return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{marked}>{tds}</tr>'
 
 

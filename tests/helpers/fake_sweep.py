@@ -123,6 +123,18 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
     return sweep, rows
 
 
+def ship_psnr_network(folder, sweep, rows):
+    """Let a PSNR network ship in place of the picked GAN; changes `sweep` and `rows`, and writes them."""
+    network = next(r for r in rows if r["stage"] == "test")
+    network = network | {"trial_id": "psnr-1", "of": "warm-1", "design": "PSNR network of srresnet, 4 blocks"}
+    network |= {"val": {"psnr_y": 27.0, "swd": 42.0}}
+    network["metrics"] = network["metrics"] | {"psnr_y": 27.5, "swd": 44.0, "warm/swd": 50.0}
+    rows.append(network)
+    sweep |= {"gan_pick": sweep["pick"], "pick": "psnr-1", "unbeaten": ["sharpened"], "pick_reason": "r"}
+    (folder / "sweep.json").write_text(json.dumps(sweep))
+    (folder / "leaderboard.json").write_text(json.dumps(rows))
+
+
 def fake_strip(path, columns=5, rows=2):
     """A sheet laid out as orchestrator.results.image_strips does, one colour per column."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 import json
 import re
 
-from helpers.fake_sweep import fake_strip, fake_sweep
+from helpers.fake_sweep import fake_strip, fake_sweep, ship_psnr_network
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
@@ -29,6 +29,18 @@ def test_the_pick_is_drawn_on_top_with_its_spread_over_seeds(tmp_path):
     assert looks[-1] == "pick" and looks.count("design") == 2 and looks.count("seed") == 6
     assert looks.count("bicubic") == 1 and drawn.count('class="whisker') == 3
     assert "Better is up and to the left" in drawn
+
+
+def test_a_psnr_network_that_ships_is_drawn_and_the_gan_is_not_called_the_pick(tmp_path):
+    """The GAN was the red mark called the pick, and what ships was not in the figures."""
+    ship_psnr_network(tmp_path, *fake_sweep(tmp_path))
+    drawn, lines = plane_section(read(tmp_path)), curves_section(read(tmp_path))
+    looks = re.findall(r'class="mark (\w+)"', drawn)
+    assert looks[-2:] == ["best", "pick"] and looks.count("best") == looks.count("pick") == 1
+    assert "which ships\nswd 42.0\npsnr_y 27.00" in drawn and 'data-id="psnr-1"' in drawn
+    assert "<i></i>ships<" in drawn and "<i></i>best GAN<" in drawn and "the pick" not in drawn + lines
+    assert lines.count(">ships</text>") == 2 and re.findall(r'<g class="line (\w+)"', lines)[-1] == "best"
+    assert "<i></i>best GAN<" in lines and "pick" not in lines
 
 
 def test_the_caption_names_the_line_only_where_one_is_drawn(tmp_path):

@@ -27,7 +27,7 @@ def test_the_answer_comes_first_with_gain_seeds_and_cost(tmp_path):
     )
     assert "2 seeds, 31 test images: 2 of 2 beat bicubic and 2 of 2 beat their own warm start." in page.text
     assert "Fewer than 5 seeds: an estimate, not a claim." in page.text
-    assert "15 trials screened" in page.text and "12 min on the clock" in page.text
+    assert "15 trials screened" in page.text and "12 min from start to end" in page.text
     assert page.text.index("picked on val") < page.text.index("Perception against distortion")
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from helpers.fake_sweep import fake_sweep
+from helpers.fake_sweep import fake_sweep, ship_psnr_network
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
@@ -10,6 +10,7 @@ from orchestrator.report.data import read
 from orchestrator.report.page import render_unfinished
 from orchestrator.report.sentences import (
     against_sentinels,
+    best_gan,
     checkpoint_choice,
     duration,
     headline,
@@ -22,7 +23,6 @@ from orchestrator.report.sentences import (
     too_slow,
     tooltip,
     trust,
-    what_ships,
 )
 
 
@@ -31,6 +31,13 @@ def test_five_seeds_are_enough_for_a_claim(tmp_path):
     assert how_sure(read(tmp_path)) == (
         "5 seeds, 31 test images: 5 of 5 beat bicubic and 5 of 5 beat their own warm start."
     )
+
+
+def test_one_seed_counts_no_wins(tmp_path):
+    """The page said that 1 of 1 beat bicubic, and beside it that there is not enough evidence."""
+    sweep, _ = fake_sweep(tmp_path, seeds=1)
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"pick": "confirm-0-s0"}))
+    assert how_sure(read(tmp_path)) == "1 seed, 31 test images: one seed decides nothing."
 
 
 def test_a_headline_is_no_stronger_than_its_evidence(tmp_path):
@@ -146,45 +153,54 @@ def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
         if row["stage"] == "test":
             row |= {"sentinels": found}
             row["metrics"] |= {"sharpened/swd": 28.0, "longer/swd": 44.0}
-    reason = "b4 is no better than its warm start under an unsharp mask; so the PSNR network ships"
+    reason = "b4 is no better than its warm start with an unsharp mask; so the PSNR network ships"
     sweep |= {"gan_pick": sweep["pick"], "pick": "psnr-1", "unbeaten": ["sharpened"], "pick_reason": reason}
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     results = read(tmp_path)
-    assert headline(results) == f"No GAN deserves to ship: {reason}."
+    assert headline(results) == f"No GAN was good enough: {reason}."
     assert against_sentinels(results) == (
-        "Sentinels, swd on test: not better than its warm start under an unsharp mask of strength 0.5, "
-        "+1.25 [–, +2]; better than a longer PSNR phase of equal cost, -3 [-4, -2]."
+        "To ship, the best GAN must be better on test in 2 comparisons (swd): not better than its warm start "
+        "with an unsharp mask of strength 0.5, +1.25 [–, +2]; better than a longer PSNR phase of "
+        "equal cost, -3 [-4, -2]."
     )
-    assert "its warm start under an unsharp mask" in Page(build_report(tmp_path)).text
+    assert [text for _, text in trust(results)] == [
+        "the best GAN: 2 seeds of 5",
+        "31 test images of at least 30",
+        "the best GAN against its warm start: not enough evidence",
+        "the best GAN: better in 1 of 2 comparisons",
+    ]
+    assert "the best GAN's warm start with an unsharp mask" in Page(build_report(tmp_path)).text
 
 
 def test_the_psnr_network_that_ships_is_what_the_report_shows_first(tmp_path):
     """The tiles, the picture and the row called the pick were those of the GAN that does not ship."""
     sweep, rows = fake_sweep(tmp_path)
-    network = next(r for r in rows if r["stage"] == "test")
-    network = network | {
-        "trial_id": "psnr-1",
-        "of": "warm-1",
-        "design": "PSNR network of srresnet, 4 blocks",
-        "val": {},
-    }
-    network["metrics"] = network["metrics"] | {"psnr_y": 27.5, "swd": 44.0, "warm/swd": 50.0}
-    sweep |= {"gan_pick": sweep["pick"], "pick": "psnr-1", "unbeaten": ["sharpened"], "pick_reason": "r"}
-    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
-    (tmp_path / "leaderboard.json").write_text(json.dumps([*rows, network]))
+    ship_psnr_network(tmp_path, sweep, rows)
     results = read(tmp_path)
-    assert what_ships(results) == (
-        "What ships is the PSNR network of srresnet, 4 blocks: swd 44.0 (bicubic 50.0) and psnr_y 27.50 "
-        "(bicubic 24.90) on test; what follows is said of the best GAN."
+    assert headline(results) == (
+        "No GAN was good enough: the best one is not clearly better on test than its warm start with an "
+        "unsharp mask. What ships is the PSNR network of srresnet, 4 blocks: psnr_y 2.60 dB better than "
+        "bicubic on 31 test images."
+    )
+    assert best_gan(results) == (
+        "The comparisons below are of the best GAN, b4 bn shuffle adv=0.1 (adversarial weight 0.1), which "
+        "does not ship. Its warm start is the network that its GAN phase began with."
     )
     assert results.shipped.values("warm/swd") == [], "it has no warm start"
     page = Page(build_report(tmp_path)).text
-    assert "PSNR network of srresnet, 4 blocks – ships" in page and "– the pick" not in page
+    assert "PSNR network of srresnet, 4 blocks – ships" in page and "the pick" not in page
     assert "b4 bn shuffle adv=0.1 – the best GAN, which does not ship" in page
-    assert page.index("44") < page.index("on CPU cores"), "the tile"
+    assert page.index("44") < page.index("of CPU time in training and test"), "the tile"
+    sweep |= {"gan_pick": None, "unbeaten": [], "pick_reason": "no confirmed design is feasible"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    none = read(tmp_path)
+    assert headline(none).startswith(
+        "No GAN was good enough: none could be chosen on val. What ships is the PSNR network of srresnet"
+    )
+    assert best_gan(none) == "No confirmed design is feasible."
     fake_sweep(tmp_path)
-    assert read(tmp_path).shipped is None and what_ships(read(tmp_path)) == ""
+    assert read(tmp_path).shipped is None and best_gan(read(tmp_path)) == ""
 
 
 def test_outcomes_that_differ_by_a_number_are_one_group(tmp_path):

@@ -1,11 +1,14 @@
 """Every run has a row, with a cost if the sweep has a price."""
 
 import json
+import re
 
-from helpers.fake_sweep import fake_sweep
+from helpers.fake_sweep import fake_sweep, ship_psnr_network
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
+from orchestrator.report.data import read
+from orchestrator.report.tables import designs_table, runs_table
 
 
 def test_every_run_has_a_row_and_diverged_numbers_are_not_shown(tmp_path):
@@ -25,3 +28,28 @@ def test_a_price_gives_every_run_and_the_sweep_a_cost(tmp_path):
     (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"gpu_hours": 12.5, "cost": 31.25}))
     text = Page(build_report(tmp_path)).text
     assert "cost 31.25 for 12.50 GPU-hours" in text and text.split().count("1.25") == len(rows)
+
+
+def test_the_table_says_whose_warm_start_it_is_and_which_network_ships(tmp_path):
+    """A warm start "of the first" stood below a network that has none, and rows lacked cells."""
+    sweep, rows = fake_sweep(tmp_path)
+    for r in rows:
+        if r["stage"] in ("warm", "test"):
+            r["metrics"] |= {"longer/swd": 44.0, "longer/psnr_y": 27.5, "noisy/swd": 31.0}
+        if r["stage"] in ("warm", "confirm"):
+            r["inference"] = {"ms": 12.5, "memory_mb": 21.0, "px": 256, "device": "a card"}
+    ship_psnr_network(tmp_path, sweep, rows)
+    drawn = designs_table(read(tmp_path))
+    lines = [re.findall("<t[dh]>(.*?)</t[dh]>", line) for line in re.findall("<tr>(.*?)</tr>", drawn)]
+    assert len({len(line) for line in lines}) == 1, "every row has every cell"
+    names = [line[0] for line in lines]
+    assert names[1] == "PSNR network of srresnet, 4 blocks – ships"
+    assert lines[1][-3:-1] == ["12.5", "21"], "those of the run that trained it"
+    assert names[5:] == [
+        "the best GAN&#x27;s warm start",
+        "the best GAN&#x27;s warm start with noise",
+        "a longer PSNR phase of equal cost: the network that ships",
+        "bicubic",
+    ]
+    assert lines[0][-1] == "against the best GAN, swd"
+    assert re.findall('<tr id="([^"]*)"[^>]*class="picked"', runs_table(read(tmp_path))) == ["psnr-1"]
