@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from datasets.config import DECIDABLE
 from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
-from datasets.splits import DECIDABLE, least_for_gate
+from datasets.splits import least_for_gate
 from datasets.text import count
 from orchestrator.console import StagePlan
 from orchestrator.results import sweep_folder

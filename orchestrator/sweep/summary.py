@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.splits import DECIDABLE
+from datasets.config import DECIDABLE
 from datasets.text import count, format_duration
 from orchestrator.results.sweep_folder import tracking_uri
 from orchestrator.storage import Storage

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.splits import DECIDABLE
+from datasets.config import DECIDABLE
 from orchestrator.analysis.intervals import Interval
 from orchestrator.registry import gate
 from orchestrator.registry.gate import Thresholds, decide
