@@ -130,8 +130,9 @@ def test_a_cluster_judges_as_this_machine_does(place, monkeypatch):
     assert there.returncode == 3, there.stderr
     here = promotion.promote(source, dry_run=True)
     assert there.stdout.strip() == describe.describe_outcome(here)
-    assert refused.returncode == 2 and refused.stderr.startswith("error: ") and "gate" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    where, error = refused.stderr.splitlines()
+    assert where == f"importing and measuring on the cluster at {address}"
+    assert refused.returncode == 2 and error.startswith("error: ") and "gate" in error
 
 
 def promote(storage, *arguments):
