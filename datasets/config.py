@@ -15,6 +15,8 @@ EVAL_CROPS = ("centre", "key")
 SHIPPED = "shipped"
 """The degradation, in protocols, of pairs whose LR images came with them."""
 ROLES = ("train", "val", "test", "gate")
+DECIDABLE = 30
+"""Images with which the gate decides (registry.gate.Thresholds.min_images) and a verdict on test is given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from datasets.manifest import Manifest
 from datasets.pixels import PixelFormat
 from datasets.prepare import import_once
 from datasets.shard_reader import located, read_index, read_manifest
+from datasets.validate import Progress
 
 
 class ImageSet:
@@ -122,18 +123,27 @@ class ImageSet:
         return self.pixels.image(i)
 
 
-def open_images(spec: str, role: str, *, work_dir: Path, data: DataConfig | None = None) -> ImageSet:
+def open_images(
+    spec: str,
+    role: str,
+    *,
+    work_dir: Path,
+    data: DataConfig | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
     """Open the images of `spec` for `role`.
 
     `spec` is a catalogue name, a shard folder or its URL (s3, gs, https), or a plain folder or zip of
     photographs, which is imported once into `work_dir`. A plain folder is cut into four roles by photograph
     if it is used for train, or for a role whose own field in `data` is empty; otherwise all of it is `role`.
+    `progress` is called if images are imported.
     UserError if there is nothing to read, or if the dataset lacks the role.
     """
     if role not in ROLES:
         raise unknown("role", role, ROLES)
     is_cut = role == "train" or (data is not None and not getattr(data, role))
-    location = import_once(spec, "cut" if is_cut else "whole", Path(work_dir), f"data.{role}")
+    split = "cut" if is_cut else "whole"
+    location = import_once(spec, split, Path(work_dir), f"data.{role}", progress=progress)
     return ImageSet(location, role, Path(work_dir) / "cache", data.cache_gb if data else 0.0)
 
 

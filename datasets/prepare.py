@@ -81,13 +81,20 @@ def _staging(out: str, *wishes: object) -> Path:
     return own_folder(Path(tempfile.gettempdir())) / f"import-{digest}"
 
 
-def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str = "") -> str:
+def import_once(
+    spec: str,
+    split: str,
+    work_dir: Path,
+    option: str,
+    advice: str = "",
+    progress: Progress | None = None,
+) -> str:
     """Return the shard folder or URL of `spec`; photographs are imported into `work_dir`/datasets if needed.
 
     `spec` is a shard folder or its URL, the name of a dataset that was prepared in `work_dir`/datasets,
     "demo", or a folder or zip of photographs, which is divided as `split` (see splits.split_plain).
-    UserError if there is nothing to read, or too few images; it names `option`, and adds `advice` to the
-    command to prepare a set.
+    `progress` is called when an import begins, and as it proceeds. UserError if there is nothing to read, or
+    too few images; it names `option`, and adds `advice` to the command to prepare a set.
     """
     if is_shards(spec) or is_url(spec):
         return spec
@@ -95,7 +102,8 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
     if spec == "demo":
         demo = demo_sources()
         out = folder / f"demo-{_short(''.join(source.fingerprint() for source in demo.values()))}"
-        return _packed(out, spec, lambda: {role: SplitSource(s, s.members()) for role, s in demo.items()})
+        parts = {role: SplitSource(s, s.members()) for role, s in demo.items()}
+        return _packed(out, spec, lambda: parts, progress)
     if spec in CATALOGUE:
         if is_shards(place := str(folder / spec)):
             return place
@@ -107,12 +115,15 @@ def import_once(spec: str, split: str, work_dir: Path, option: str, advice: str 
     refuse_pairs(Path(spec), option)
     plain = open_source(Path(spec))
     out = folder / f"{_short(plain.fingerprint())}-{split}"
-    return _packed(out, plain.name, lambda: divided(plain, plain.members(), split))
+    return _packed(out, plain.name, lambda: divided(plain, plain.members(), split), progress)
 
 
-def _packed(out: Path, name: str, parts: Callable[[], Parts]) -> str:
+def _packed(out: Path, name: str, parts: Callable[[], Parts], progress: Progress | None) -> str:
     if not is_shards(str(out)):
-        pack(out, name, parts(), PackSettings())
+        found = parts()
+        if progress is not None:
+            progress("examined", 0, sum(len(part.members) for part in found.values()))
+        pack(out, name, found, PackSettings(), progress)
     return str(out)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets import splits
 from datasets.codec import size_of
+from datasets.config import DECIDABLE
 from datasets.demo import demo_sources
 from datasets.errors import Rejected, UserError
 from datasets.lsun import LmdbSource, unpacked
@@ -52,7 +53,7 @@ def _parts(source: Source, roles: splits.Split, at_least: int = 0) -> Parts:
 def divided(source: Source, members: Sequence[ArchiveMember], split: str) -> Parts:
     """Divide `members` as `split` (see splits.split_plain) says."""
     # Only a cut of our own may be filled up from train: the images of an official split are given.
-    at_least = splits.DECIDABLE if split == "cut" else 0
+    at_least = DECIDABLE if split == "cut" else 0
     return _parts(source, splits.split_plain(members, split), at_least)
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from datasets.config import DECIDABLE
 from datasets.errors import UserError
 from datasets.sources import ArchiveMember
 from datasets.text import count
@@ -17,8 +18,6 @@ Split = dict[str, list[ArchiveMember]]
 
 SHARES = (("train", 0.80), ("val", 0.08), ("test", 0.08), ("gate", 0.04))
 """Shares of the photographs when a plain set is cut into four roles."""
-DECIDABLE = 30
-"""Images with which the gate decides (registry.gate.Thresholds.min_images) and a verdict on test is given."""
 
 STUDIES: dict[str, dict[str, int]] = {
     # 200,000 training and 2,599 test images; val and gate are cut from the training images.

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 from rich.console import Console
 
+from datasets.errors import UserError
 from datasets.text import printable
 from experiments.common import cli
 from orchestrator.console import BatchProgress
@@ -30,9 +31,10 @@ class Args:
     """Pictures: files, folders (searched below as well) or globs."""
     out: Path = Path("upscaled")
     """Folder for the results, named NAME_x4.png."""
-    model: str = "models:/upsweep-demo@champion"
+    model: str = ""
     """models:/NAME@ALIAS in the registry, the folder of a sweep, a run or a checkpoint, an exported *.onnx,
-    or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or leftthomas/SRGAN."""
+    or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or leftthomas/SRGAN;
+    empty: the pick of the newest sweep in ./runs."""
     tracking_uri: str = default_uri("runs")
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp", "tiff"] = "png"
@@ -47,12 +49,13 @@ class Args:
 
 def main(args: Args) -> int:
     """Upscale the pictures; return the exit status."""
-    check_model(args.model, args.tracking_uri)
+    model = args.model or _newest_pick()
+    check_model(model, args.tracking_uri)
     from orchestrator.registry.load_model import load_model  # torch: seconds
     from trainers.device import pick_device
     from trainers.inference.files import jobs, upscale_files
 
-    network, config = load_model(args.model, args.tracking_uri)
+    network, config = load_model(model, args.tracking_uri)
     network.to(pick_device(args.device))
     scale = config.generator.scale
     console = Console(stderr=True)
@@ -74,8 +77,28 @@ def main(args: Args) -> int:
             progress=lambda job, done, total: bar.update(str(job.source), done, total),
         )
     done = f"{len(todo) - failed} of {len(todo)} pictures upscaled x{scale} into {printable(str(args.out))}"
+    if len(todo) == 1 and not failed:
+        done = f"{printable(todo[0].source.name)} upscaled x{scale} into {printable(str(todo[0].target))}"
     print(f"{done}, where {replaced} replaced an earlier result" if replaced else done)
     return 1 if failed else 0
+
+
+def _newest_pick() -> str:
+    """Return the folder of the newest sweep in ./runs that picked a network, and print it.
+
+    UserError if there is none.
+    """
+    from orchestrator.results.sweep_folder import newest_sweep
+    from orchestrator.storage import Storage
+
+    try:
+        folder = f"runs/{newest_sweep(Storage('runs'))}"
+    except UserError:
+        raise UserError(
+            "--model is missing, and ./runs has no finished sweep whose pick it could be"
+        ) from None
+    print(f"--model {folder}, the pick of the newest sweep", file=sys.stderr)
+    return folder
 
 
 if __name__ == "__main__":

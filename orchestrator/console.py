@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import dropwhile
 
@@ -13,6 +15,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -45,6 +48,25 @@ def waiting(text: str, console: Console | None = None) -> Progress:
     line = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     line.add_task(escape(text))
     return line
+
+
+@contextmanager
+def importing(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a callback for an import of images: their number is printed at once, then a bar is drawn.
+
+    No bar is drawn if the output is not a terminal.
+    """
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(escape(what), total=total)
+            if not done:
+                console.print(f"importing {count(total, 'image')}", highlight=False)
+            bar.update(tasks[what], completed=done)
+
+        yield show
 
 
 class BatchProgress:

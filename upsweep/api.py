@@ -104,6 +104,11 @@ class Model:
     """In eval mode: (N, 3, h, w) RGB in [0, 1] -> (N, 3, scale * h, scale * w)."""
     config: TrainConfig
 
+    def __repr__(self) -> str:
+        """Return one line: printed, the network alone takes a hundred."""
+        numbers = sum(parameter.numel() for parameter in self.network.parameters())
+        return f"Model({self.config.generator.kind} x{self.scale}, {numbers:,} parameters)"
+
     @property
     def scale(self) -> int:
         """The magnification."""

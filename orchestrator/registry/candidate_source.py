@@ -3,6 +3,7 @@
 Free of torch and MLflow, so that --help answers at once.
 """
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,3 +33,22 @@ class CandidateSource:
     def work_dir(self) -> Path:
         """The folder for imported images and local copies on this machine."""
         return work_dir(self.storage)
+
+    def command(self, sweep: str) -> str:
+        """Return the command that promotes this candidate, of `sweep` unless a run or a folder is named."""
+        words = ["upsweep", "promote", *([sweep] if not (self.run or self.checkpoint) else [])]
+        for name in ("run", "checkpoint", "storage", "model", "tracking_uri"):
+            if (value := getattr(self, name)) != getattr(CandidateSource, name):
+                words += [f"--{name.replace('_', '-')}", value]
+        return shlex.join(words)
+
+    def folder(self, sweep: str) -> str:
+        """Return what --model of other commands names this candidate; empty if there is no such name."""
+        if self.run or (not self.checkpoint and "://" in self.storage):
+            return ""
+        return self.checkpoint or str(Path(self.storage) / sweep)
+
+    def other_gate(self, own: str) -> str:
+        """Return the gate images in words if they are others than the candidate's `own`; else empty."""
+        whose = "the run's own" if self.checkpoint else "the sweep's own"
+        return f"{self.gate}, named with --gate, not {whose}" if self.gate not in ("", own) else ""

@@ -33,9 +33,10 @@ def describe_outcome(outcome: Outcome) -> str:
         verdict = "promoted to champion" if outcome.is_champion else "refused by the gate"
         against = f" against the gate ({outcome.forced})" if outcome.is_champion and not passed else ""
         headline = f"{outcome.model} v{outcome.version}: {verdict}{against}"
-    marks = {True: "ok  ", False: "FAIL"}
+    marks = {True: "ok  ", False: "FAIL", None: "?   "}
     checks = [f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks]
     lines = [headline, *([f"  {outcome.design}"] if outcome.design else []), *checks]
+    lines += [f"gate images: {outcome.other_gate}"] * bool(outcome.other_gate)
     if outcome.is_champion:
         lines += [f"  {outcome.exports}"] * bool(outcome.exports)
     if outcome.is_champion and outcome.version is not None:
@@ -43,4 +44,14 @@ def describe_outcome(outcome: Outcome) -> str:
         if outcome.tracking_uri != default_uri("runs"):
             command += f" --tracking-uri {shlex.quote(outcome.tracking_uri)}"
         lines.append(f"upscale: {command}")
-    return "\n".join(lines)
+    return "\n".join(lines if outcome.is_champion else [*lines, *_remedies(outcome)])
+
+
+def _remedies(outcome: Outcome) -> list[str]:
+    """Return a line for each way to pass the checks that failed, and the command that needs no promotion."""
+    remedies = dict.fromkeys(c.remedy for c in outcome.decision.checks if not c.passed and c.remedy)
+    lines = [f"remedy: {remedy.replace('{promote}', outcome.command)}" for remedy in remedies]
+    if outcome.folder:
+        use = f"upsweep upscale PICTURE --model {shlex.quote(outcome.folder)}"
+        lines.append(f"without a promotion: {use}")
+    return lines

@@ -5,19 +5,24 @@ No MLflow: networks from a registry are loaded beforehand and sent with the task
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from torch import nn
 
+from datasets.address import masked
 from datasets.errors import UserError
+from datasets.text import count, printable
 from orchestrator.analysis.intervals import Interval
 from orchestrator.cluster import connect
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
+from orchestrator.console import BatchProgress, importing
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.gate import ANCHORS, Decision, Thresholds, decide, difference_to
-from orchestrator.registry.gate_images import GateImages, Measured
+from orchestrator.registry.gate_images import TIMED_RUNS, GateImages, Measured
 from trainers.config import TrainConfig
 from trainers.evaluate import Evaluation
 
@@ -64,24 +69,33 @@ def evaluate_at(
 
     UserError as from `evaluate_candidate`, or if no cluster answers at `address`.
     """
+    console = Console(stderr=True)
     if address is None:
-        return evaluate_candidate(candidate, champion, work_dir, thresholds)
+        return evaluate_candidate(candidate, champion, work_dir, thresholds, console)
+    _say(console, f"importing and measuring on the cluster at {address}")
     with connect.connect(address) as capacity:
         arguments = (candidate, champion, work_dir, thresholds)
         return run_tasks(evaluate_candidate, [arguments], gpus=1.0 if capacity.gpus else 0.0)[0]
 
 
 def evaluate_candidate(
-    candidate: Candidate, champion: Champion | None, work_dir: Path, thresholds: Thresholds
+    candidate: Candidate,
+    champion: Champion | None,
+    work_dir: Path,
+    thresholds: Thresholds,
+    console: Console | None = None,
 ) -> GateResult:
-    """Measure on the gate images, which are imported below `work_dir`, and decide.
+    """Measure on the gate images, which are imported below `work_dir`, and decide; `console` shows it.
 
     UserError if a gate image is among the training images, if the champion has another scale, or if an
     output of the candidate is not finite.
     """
-    gate_images = GateImages(candidate.config, work_dir, worker_device(candidate.config.run.device))
+    console, device = console or Console(quiet=True), worker_device(candidate.config.run.device)
+    _say(console, f"opening the gate images: {candidate.config.data.source('gate')}")
+    with importing(console) as progress:
+        gate_images = GateImages(candidate.config, work_dir, device, progress)
     try:
-        measured, references = _measure(candidate, champion, gate_images)
+        measured, references = _measure(candidate, champion, gate_images, console)
     except FloatingPointError as error:
         raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
     evaluations = {key: reference.evaluation for key, reference in references.items()}
@@ -110,22 +124,35 @@ def evaluate_candidate(
 
 
 def _measure(
-    candidate: Candidate, champion: Champion | None, gate_images: GateImages
+    candidate: Candidate, champion: Champion | None, gate_images: GateImages, console: Console
 ) -> tuple[Measured, dict[str, Measured]]:
     """Measure the candidate, and by name the references that it must beat, on the same images."""
-    references = {"bicubic": gate_images.measure_bicubic()}
+    networks = {"candidate": candidate.generator}
     if candidate.warm_generator is not None:
-        references["warm start"] = gate_images.measure(candidate.warm_generator.to(gate_images.device))
+        networks["warm start"] = candidate.warm_generator
     if champion:
         if champion.config.generator.scale != gate_images.scale:
             raise UserError(
                 f"{champion.uri} upscales {champion.config.generator.scale} times and the candidate "
                 f"{gate_images.scale} times; set --model to another registered name"
             )
-        references["champion"] = gate_images.measure(champion.generator.to(gate_images.device))
-        present, first = ANCHORS
-        if champion.config.objective == candidate.config.objective:
-            references[present] = references["champion"]
+        networks["champion"] = champion.generator
         if champion.first:
-            references[first] = gate_images.measure(champion.first.generator.to(gate_images.device))
-    return gate_images.measure(candidate.generator.to(gate_images.device)), references
+            networks[ANCHORS[1]] = champion.first.generator
+    timed = ("candidate", "champion") if champion else ()
+    images = count(len(gate_images.pairs), "gate image")
+    _say(console, f"measuring bicubic and {count(len(networks), 'network')} on {images}")
+    with BatchProgress(1 + len(networks), console) as bar:
+        bar.update("bicubic", 0, 1)
+        measured = {"bicubic": gate_images.measure_bicubic()}
+        for name, network in networks.items():
+            runs = TIMED_RUNS if name in timed else 1
+            placed = network.to(gate_images.device)
+            measured[name] = gate_images.measure(placed, runs, partial(bar.update, name))
+    if champion and champion.config.objective == candidate.config.objective:
+        measured[ANCHORS[0]] = measured["champion"]
+    return measured.pop("candidate"), measured
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(printable(masked(text)), markup=False, highlight=False, soft_wrap=True)

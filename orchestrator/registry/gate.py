@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from datasets.splits import least_for_gate
+from datasets.text import count
 from orchestrator.analysis.intervals import Interval, paired_bootstrap
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
@@ -22,6 +24,10 @@ RESAMPLES = 40_000  # the limits are so far out that 10,000 leave a handful of v
 ANCHORS = ("champion of the same objective", "first champion of the same objective")
 """References that distortion may not fall below by more than the margin. The first one is among them because
 a margin against the present champion alone could be used up again at each promotion."""
+MORE_IMAGES = "{promote} --gate FOLDER, with more images than these, makes the interval narrower"
+ANOTHER_RUN = "another run of the sweep: the report's table of all runs has the command that promotes each"
+FASTER = "a sweep with --objective.max-ms, which leaves slow designs out"
+"""Remedies of checks; {promote} stands for the command that was refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +51,11 @@ class Check:
     """One condition: its name, result and the sentence with its numbers."""
 
     name: str
-    passed: bool
+    passed: bool | None
+    """None: not decided, because an interval over so few images says nothing."""
     sentence: str
+    remedy: str = ""
+    """What to do if it did not pass."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +116,13 @@ def decide(
     checks.append(_within_delta(objective, start, difference(objective.distortion, start).estimate))
     for name in (n for n in ANCHORS if n in references):
         interval = difference(objective.distortion, name)
-        checks.append(_not_worse(objective.distortion, name, interval, thresholds.margin_db))
+        checks.append(_not_worse(objective.distortion, name, interval, thresholds))
     if CONSISTENCY in candidate.summary:
         checks.append(_consistent(candidate.summary[CONSISTENCY]))
     rivals = ["champion"] if "champion" in references else [n for n in references if n not in ANCHORS]
     for name in rivals:
-        checks.append(_better(objective.perceptual, name, difference(objective.perceptual, name)))
+        interval = difference(objective.perceptual, name)
+        checks.append(_better(objective.perceptual, name, interval, thresholds))
     checks += [_limited(name, value, getattr(thresholds, name)) for name, value in defects.items()]
     return Decision(tuple(checks))
 
@@ -136,44 +146,57 @@ def _within_delta(objective: ObjectiveConfig, start: str, loss: float) -> Check:
     signed = loss if METRICS[objective.distortion].direction == "max" else -loss
     passed, name = signed >= -objective.delta_db, objective.distortion
     sentence = f"{name} {loss:+.4g} against {start} (at most {objective.delta_db:g} worse)"
-    return Check(f"{name} against {start}", passed, sentence)
+    return Check(f"{name} against {start}", passed, sentence, ANOTHER_RUN)
 
 
 def _consistent(value: float) -> Check:
     sentence = f"LR consistency of {value:.2f} dB (at least {MIN_CONSISTENCY_DB:g})"
-    return Check(CONSISTENCY, value >= MIN_CONSISTENCY_DB, sentence)
+    return Check(CONSISTENCY, value >= MIN_CONSISTENCY_DB, sentence, ANOTHER_RUN)
 
 
 def _limited(name: str, value: float, limit: float) -> Check:
     sentence = DEFECTS[name].format(value=value)
-    return Check(name, value <= limit, f"{sentence} (at most {limit:g})")
+    remedy = FASTER if name == "slowdown" else ANOTHER_RUN
+    return Check(name, value <= limit, f"{sentence} (at most {limit:g})", remedy)
 
 
 def _enough(images: int, wanted: int) -> Check:
     sentence = f"{images} gate images" + ("" if images >= wanted else f", at least {wanted} are needed")
-    return Check("evidence", images >= wanted, sentence)
+    remedy = (
+        f"{{promote}} --gate FOLDER ({wanted} or more images of your kind that this sweep did not use), or a "
+        f"sweep with {least_for_gate()} or more photographs"
+    )
+    return Check("evidence", images >= wanted, sentence, remedy)
 
 
-def _not_worse(metric: str, name: str, interval: Interval, margin: float) -> Check:
+def _not_worse(metric: str, name: str, interval: Interval, limits: Thresholds) -> Check:
+    margin = limits.margin_db
     passed = interval.low >= -margin
     verdict = "holds" if passed else "fails"
-    sentence = (
-        f"{metric} {format_interval(interval)} against {name}: {verdict} (the lower end may not be below "
-        f"{-margin:+g})"
-    )
-    return Check(f"{metric} against {name}", passed, sentence)
+    rule = f"{verdict} (the lower end may not be below {-margin:+g})"
+    remedy = MORE_IMAGES if interval.estimate >= -margin else ANOTHER_RUN
+    return _of_interval(metric, name, interval, limits, passed, rule, remedy)
 
 
-def _better(metric: str, name: str, interval: Interval) -> Check:
+def _better(metric: str, name: str, interval: Interval, limits: Thresholds) -> Check:
     lower_is_better = METRICS[metric].direction == "min"
     passed = interval.high < 0 if lower_is_better else interval.low > 0
     verdict = "better" if passed else "not shown to be better"
     side = "below" if lower_is_better else "above"
-    return Check(
-        f"{metric} against {name}",
-        passed,
-        f"{metric} {format_interval(interval)} against {name}: {verdict} (the interval must be {side} 0)",
-    )
+    looks_better = interval.estimate < 0 if lower_is_better else interval.estimate > 0
+    rule = f"{verdict} (the interval must be {side} 0)"
+    remedy = MORE_IMAGES if looks_better else ANOTHER_RUN
+    return _of_interval(metric, name, interval, limits, passed, rule, remedy)
+
+
+def _of_interval(
+    metric: str, name: str, interval: Interval, limits: Thresholds, passed: bool, rule: str, remedy: str
+) -> Check:
+    """Return the check of an interval, which fewer images than `limits` asks for do not decide."""
+    words, sentence = f"{metric} against {name}", f"{metric} {format_interval(interval)} against {name}"
+    if interval.n < limits.min_images:
+        return Check(words, None, f"{sentence}: not decided: {count(interval.n, 'image')}")
+    return Check(words, passed, f"{sentence}: {rule}", remedy)
 
 
 def format_interval(interval: Interval) -> str:

@@ -44,10 +44,19 @@ class GateImages:
     UserError if a gate image (or a near duplicate of one) is among the training images.
     """
 
-    def __init__(self, config: TrainConfig, work_dir: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        work_dir: Path,
+        device: torch.device,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        """`progress` is called if images are imported (datasets.validate.Progress)."""
         data, scale = config.data, config.generator.scale
-        self.images = open_images(data.source("gate"), "gate", work_dir=work_dir, data=data)
-        self.train = open_images(data.source("train"), "train", work_dir=work_dir, data=data)
+        self.images, self.train = (
+            open_images(data.source(role), role, work_dir=work_dir, data=data, progress=progress)
+            for role in ("gate", "train")
+        )
         disjoint(self.train, self.images)
         self.objectives = Objectives.of(config.objective)
         self.pairs = eval_pairs(self.images, data, scale)
@@ -58,13 +67,24 @@ class GateImages:
         )
         self.metrics = tuple(metric.name for metric in self.evaluator.metrics)  # pairs lack LR consistency
 
-    def measure(self, generator: Callable[[Tensor], Tensor]) -> Measured:
-        """Measure both objectives of `generator`, a function of (N, 3, h, w) in [0, 1], and its time."""
+    def measure(
+        self,
+        generator: Callable[[Tensor], Tensor],
+        runs: int = 1,
+        progress: Callable[[int, int], None] = lambda done, parts: None,
+    ) -> Measured:
+        """Measure both objectives of `generator`, a function of (N, 3, h, w) in [0, 1], and its time.
+
+        The images are upscaled `runs` times: a time that counts needs TIMED_RUNS. `progress` is called with
+        the number of parts that are done, and of all.
+        """
         seconds = []
-        for _ in range(TIMED_RUNS):  # the fastest counts: other work on the machine only adds time
+        for run in range(runs):  # the fastest counts: other work on the machine only adds time
+            progress(run, runs + 1)
             start = time.perf_counter()
             images = self.evaluator.upscale(generator)
             seconds.append(time.perf_counter() - start)
+        progress(runs, runs + 1)
         return Measured(self.evaluator.measure_images(images), images, min(seconds))
 
     def measure_bicubic(self) -> Measured:

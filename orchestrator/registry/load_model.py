@@ -84,7 +84,9 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
         version = _version_of(client, model_uri)
         folder = _download(client, str(version.source))
     except (MlflowException, OSError) as error:
-        raise UserError(f"no model at {model_uri} in {uri} ({error}); {REMEDY}") from None
+        is_absent = getattr(error, "error_code", "") in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+        reason = "" if is_absent else f" ({error})"  # MLflow's sentence would only repeat it
+        raise UserError(f"no model at {model_uri} in {uri}{reason}; {REMEDY}") from None
     hashes = {k.removeprefix(HASH): v for k, v in version.tags.items() if k.startswith(HASH)}
     for name in ("config.json", "generator.safetensors"):
         # a version that was registered by other means has no hashes

@@ -15,8 +15,7 @@ DECISIONS = {
     "refused": "**Refused** by the gate.",
     "forced": "**Forced** against the gate: ",
 }
-
-
+RESULTS = {True: "passed", False: "FAILED", None: "undecided"}
 PICTURE = "gate_images.png"
 """Artifact of a promotion's run: three gate images as input, bicubic, ours and target."""
 
@@ -38,9 +37,7 @@ def model_card(
             DECISIONS[facts["upsweep.decision"]] + plain(facts.get("upsweep.force", "")),
             plain(summarize(candidate, result)),
             *([f"{shown}\n\nInput, bicubic, ours, target. Gate images: {captions}."] if drawn else []),
-            "\n".join(
-                f"- {'passed' if c.passed else 'FAILED'}: {plain(c.sentence)}" for c in result.decision.checks
-            ),
+            "\n".join(f"- {RESULTS[c.passed]}: {plain(c.sentence)}" for c in result.decision.checks),
             "## Limits",
             _list(limits(candidate, result)),
             "## Use",
@@ -114,6 +111,7 @@ def _origin(candidate: Candidate, facts: Mapping[str, str]) -> str:
         "Commit": sweep["commit"],
         "Data": data,
         "Started from": "{source} (key {key}, licence {licence})".format(**start) if start else "",
+        "Gate images": facts.get("upsweep.gate.other", ""),
         "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}; decision number "
         f"{facts['upsweep.gate.uses']} on them for this model",
         "Steps": " of ".join(str(row[name]) for name in ("steps", "max_steps") if name in row),

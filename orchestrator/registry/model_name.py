@@ -7,7 +7,7 @@ from orchestrator.tracking.server import missing_store
 
 REMEDY = (
     "register one by upsweep promote after a sweep, name another store with --tracking-uri, or name the "
-    "folder of a sweep or run with --model"
+    "folder of a sweep or run with --model, such as --model runs/mine"
 )
 """What to do about an address that leads to no model."""
 

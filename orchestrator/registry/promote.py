@@ -58,6 +58,12 @@ class Outcome:
     """Where the model is registered."""
     design: str = ""
     """The candidate's design, in short."""
+    other_gate: str = ""
+    """The gate images in words, if --gate named others than the sweep's own."""
+    command: str = ""
+    """The command that promotes the candidate, without --gate."""
+    folder: str = ""
+    """What --model of other commands names the candidate; empty if there is no such name."""
 
     @property
     def is_champion(self) -> bool:
@@ -80,6 +86,7 @@ def promote(
     challenger.
     """
     candidate = load_candidate(source)
+    other_gate = source.other_gate(candidate.config.data.gate)
     if source.gate:
         candidate = replace(candidate, config=override(candidate.config, {"data.gate": source.gate}))
     registry = _registry(source, candidate.sweep)
@@ -95,18 +102,31 @@ def promote(
             f"decisions on {registry.model}, so nothing more can be concluded from them; set --gate to "
             f"images that no decision has used"
         )
-    tags, design = _version_tags(candidate, result, force, uses), candidate.row["design"]
+    tags = _version_tags(candidate, result, force, uses)
+    tags |= {"upsweep.gate.other": other_gate} if other_gate else {}
+    name = candidate.sweep["name"]
+    outcome = Outcome(
+        result.decision,
+        registry.model,
+        None,
+        "",
+        exports=exports,
+        tracking_uri=registry.tracking_uri,
+        design=candidate.row["design"],
+        other_gate=other_gate,
+        command=source.command(name),
+        folder=source.folder(name),
+    )
     if dry_run:
-        card = model_card(registry.model, candidate, result, tags)
-        return Outcome(result.decision, registry.model, None, card, exports=exports, design=design)
+        return replace(outcome, card=model_card(registry.model, candidate, result, tags))
     version, card = _register(registry, candidate, result, source.work_dir, tags)
+    on = f" (gate images: {other_gate})" if other_gate else ""
     if result.decision.passed or force:
         how = "passed the gate" if result.decision.passed else f"forced against the gate: {force}"
-        registry.promote(version, number, how)
+        registry.promote(version, number, how + on)
     else:
-        registry.note(version, f"refused by the gate: {result.decision.reason}")
-    uri = registry.tracking_uri
-    return Outcome(result.decision, registry.model, version, card, force, exports, uri, design)
+        registry.note(version, f"refused by the gate{on}: {result.decision.reason}")
+    return replace(outcome, version=version, card=card, forced=force)
 
 
 def load_candidate(source: CandidateSource) -> Candidate:

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from datasets.config import DECIDABLE
 from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
-from datasets.splits import DECIDABLE, least_for_gate
+from datasets.splits import least_for_gate
 from datasets.text import count
 from orchestrator.console import StagePlan
 from orchestrator.results import sweep_folder
@@ -205,18 +206,22 @@ class SweepPlan:
                 lines.append(f"gate     {manifest.name} has no image for it: a promotion needs a larger set")
         return lines + self._gate_in_words()
 
+    @property
+    def gate_images(self) -> int | None:
+        """Gate images that were cut from the training set; None if others are named or nothing was cut."""
+        splits = self.images["train"].manifest.splits
+        return None if self.request.config.data.gate or "gate" not in splits else splits["gate"].count
+
     def _gate_in_words(self) -> list[str]:
         """Return a line if the gate images of the training set are too few for any promotion."""
-        manifest = self.images["train"].manifest
-        if self.request.config.data.gate or "gate" not in manifest.splits:
-            return []
-        images = manifest.splits["gate"].count
-        if not 0 < images < DECIDABLE:
+        images = self.gate_images
+        if not images or images >= DECIDABLE:
             return []
         return [
-            f"gate     {manifest.name} has {images} of the {DECIDABLE} images that a promotion needs: this "
-            f"sweep can compare designs, but its pick cannot be promoted; set --gate to {DECIDABLE} or more "
-            f"other images, or use a set of {least_for_gate()} or more photographs"
+            f"gate     {self.images['train'].manifest.name} has {images} of the {DECIDABLE} images that a "
+            f"promotion needs: this sweep can compare designs, but its pick cannot be promoted; set "
+            f"--gate to {DECIDABLE} or more other images, or use a set of "
+            f"{least_for_gate()} or more photographs"
         ]
 
     def _warm_in_words(self) -> str:

@@ -100,7 +100,7 @@ class Request:
     ranks_per_trial: int = 0
     """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
     hours: float = 0.0
-    """Hours from command to exit, which decide sizes that are not given; 0: the recipe's."""
+    """Hours from command to exit as a number (12 minutes are 0.2); they decide sizes that are not given."""
     effort: str = ""
     """A name for --hours: quick (15 minutes) or overnight (10 hours)."""
     max_gpu_hours: float = 0.0

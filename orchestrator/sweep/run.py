@@ -276,6 +276,7 @@ def _facts(
             role: {"spec": request.config.data.source(role), "digest": s.digest, "n": len(s)}
             for role, s in plan.images.items()
         },
+        "gate_images": plan.gate_images,
         "start": read_extra(Path(source)).get("start") if (source := request.config.run.start_from) else None,
         "warm_starts": {"trained": to_train, "reused": len(plan.warm_keys) - to_train},
         "tracking_uri": request.chosen_tracking_uri,

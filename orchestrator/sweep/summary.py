@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datasets.config import DECIDABLE
 from datasets.text import count, format_duration
 from orchestrator.results.sweep_folder import tracking_uri
 from orchestrator.storage import Storage
@@ -61,8 +62,21 @@ def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         f"report:  {storage.root}/{name}/report.html",
         f"MLflow:  {uri + runs if uri.startswith('http') else started}",
     ]
-    promote = f"promote: upsweep promote {name}{storage_option(storage)}"
-    return [*lines, promote] if facts["pick"] else lines
+    return [*lines, *_promotion(facts, storage)] if facts["pick"] else lines
+
+
+def _promotion(facts: Mapping[str, Any], storage: Storage) -> list[str]:
+    """Return the command that promotes the pick, or what is missing for it and how to use the pick."""
+    promote = f"upsweep promote {facts['name']}{storage_option(storage)}"
+    images = facts.get("gate_images")  # absent in sweeps of before
+    if images is None or images >= DECIDABLE:
+        return [f"promote: {promote}"]
+    folder = shlex.quote(f"{storage.root}/{facts['name']}")
+    return [
+        f"promote: {promote} --gate FOLDER   (of {DECIDABLE} or more other images: this sweep has {images} "
+        f"gate images)",
+        f"upscale: upsweep upscale PICTURE --model {folder}   (without a promotion)",
+    ]
 
 
 def nothing_confirmed(facts: Mapping[str, Any], storage: Storage) -> str:

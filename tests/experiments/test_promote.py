@@ -157,7 +157,7 @@ def test_a_network_that_puts_out_no_numbers_is_named(storage, monkeypatch, capsy
     sweep(storage, "first", float("nan"))
 
     class Real(Known):
-        def measure(self, generator):
+        def measure(self, generator, *_):
             raise FloatingPointError("the generator's output is not finite for key 1")
 
     monkeypatch.setattr(evaluate, "GateImages", Real)

@@ -170,6 +170,13 @@ def check(code, err, sentence):
     assert "Traceback" not in err
 
 
+def test_hours_with_a_unit_are_refused_with_the_number_to_write(place, capsys, monkeypatch):
+    code, err = here([*SMALL, "--hours", "12min"], capsys, monkeypatch)
+    assert (
+        code == 2 and "'12min'" in err and "(12 minutes are 0.2)" in " ".join(err.replace("│", " ").split())
+    )
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_one_sentence_and_nothing_changed(mistake, place, capsys, monkeypatch):
     words, sentence = MISTAKES[mistake]

@@ -1,5 +1,6 @@
 """Pictures are upscaled, bad ones reported in a sentence each, and the exit status says if any failed."""
 
+import json
 import struct
 import subprocess
 import sys
@@ -58,10 +59,28 @@ def test_every_good_picture_is_done_and_every_bad_one_is_reported(model, tmp_pat
 def test_a_second_run_says_how_many_results_it_replaced(model, tmp_path, capsys):
     pictures = [_picture(tmp_path / f"in/{name}.png") for name in "ab"]
     main(Args((pictures[0],), out=tmp_path / "out", model=model))
-    assert "replaced" not in capsys.readouterr().out
+    assert capsys.readouterr().out == f"a.png upscaled x4 into {tmp_path}/out/a_x4.png\n"
     main(Args(tuple(pictures), out=tmp_path / "out", model=model))
     assert "2 of 2 pictures upscaled x4" in (said := capsys.readouterr().out)
     assert "where 1 replaced an earlier result" in said
+
+
+def test_without_a_model_the_pick_of_the_newest_sweep_is_used(model, tmp_path, monkeypatch, capsys):
+    picture = _picture(tmp_path / "in/a.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="--model is missing, and ./runs has no finished sweep whose pick"):
+        main(Args((picture,)))
+    for name, ended in (("older", 1.0), ("mine", 2.0)):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        facts = {"name": name, "status": "finished", "ended": ended, "pick": "confirm-0"}
+        (folder / "sweep.json").write_text(json.dumps(facts))
+        row = {"trial_id": "confirm-0", "stage": "confirm", "checkpoint": model}
+        (folder / "leaderboard.json").write_text(json.dumps([row]))
+    assert main(Args((picture,))) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("--model runs/mine, the pick of the newest sweep")
+    assert said.out == "a.png upscaled x4 into upscaled/a_x4.png\n"
 
 
 def test_a_comparison_names_its_halves_if_there_is_room(model, tmp_path):

@@ -22,13 +22,13 @@ from trainers.models import build_generator
 class Known(GateImages):
     """A gate set on which a network's quality is the first bias of its last convolution."""
 
-    def __init__(self, config, work_dir, device):
+    def __init__(self, config, work_dir, device, progress=None):
         self.images = SimpleNamespace(digest="gate0123", name="demo")
         self.train = SimpleNamespace(digest="train0123", name="demo")
         self.pairs, self.scale, self.device = [None] * 40, config.generator.scale, device
         self.metrics = (config.objective.distortion, config.objective.perceptual)
 
-    def measure(self, generator):
+    def measure(self, generator, runs=1, progress=None):
         return self._of(float(generator.tail.bias[0].detach()))
 
     def measure_bicubic(self):

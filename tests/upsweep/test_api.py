@@ -53,6 +53,10 @@ def test_an_array_is_upscaled_as_the_network_computes_it_and_keeps_its_type(chec
     with torch.inference_mode():
         exact = model.network(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)[0]
     expected = (exact.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    assert (
+        repr(model)
+        == f"Model(srresnet x4, {sum(p.numel() for p in model.network.parameters()):,} parameters)"
+    )
     assert model.scale == 4 and large.dtype == np.uint8 and (large == expected).all()
     deep = upsweep.upscale(model, pixels.astype(np.uint16) * 257)
     assert deep.dtype == np.uint16 and deep.shape == (36, 52, 3)

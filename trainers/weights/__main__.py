@@ -9,7 +9,7 @@ import sys
 
 from datasets.errors import UserError
 from trainers.weights.sources import fetch
-from trainers.weights.store import VARIABLE, present, weights_of
+from trainers.weights.store import VARIABLE, missing, present, weights_of
 from trainers.weights.table import LOSSES, NEEDS, WEIGHTS
 
 
@@ -54,9 +54,24 @@ def main(words: list[str] | None = None) -> int:
     if options.list or not wanted:
         print(listing())
     else:
-        for name, path in fetch(wanted, progress=show_progress).items():
-            print(f"{name}: {path}")
+        try:
+            for name, path in fetch(wanted, progress=show_progress).items():
+                print(f"{name}: {path}")
+        except UserError:
+            print_ready(options.names)
+            raise
     return 0
+
+
+def print_ready(names: list[str]) -> None:
+    """Print which of the `names` are on this machine although others are not, and what a sweep then uses."""
+    ready = [name for name in names if not missing(weights_of([name]))]
+    print(f"ready: {', '.join(ready) or 'none'}")
+    print(
+        "a sweep without --recipe takes loss and measure from what is ready: without vgg19, vgg16 and "
+        "lpips_alex; without any weights, L1 and SWD",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

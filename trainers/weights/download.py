@@ -122,4 +122,6 @@ def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return f"no answer within {PATIENCE_S} s"
     broke = isinstance(error, requests.exceptions.ChunkedEncodingError)
-    return "the transfer broke off; run the command again to continue it" if broke else "it was not reached"
+    return (
+        "the transfer broke off; run the command again to continue it" if broke else "it could not be reached"
+    )

@@ -11,9 +11,9 @@ from orchestrator.tracking.server import default_uri
 GOOD, BAD = Check("a", True, "40 gate images"), Check("b", False, "mean tint of 3.00 grey levels (at most 2)")
 
 
-def outcome(*checks, version=2, forced="", uri=None):
+def outcome(*checks, version=2, forced="", uri=None, **more):
     uri = default_uri("runs") if uri is None else uri
-    return Outcome(Decision(checks), "upsweep-demo", version, "card", forced, tracking_uri=uri)
+    return Outcome(Decision(checks), "upsweep-demo", version, "card", forced, tracking_uri=uri, **more)
 
 
 def test_a_decision_has_a_headline_and_a_line_for_each_check():
@@ -27,6 +27,31 @@ def test_a_decision_has_a_headline_and_a_line_for_each_check():
         "  ok   40 gate images",
         "  FAIL mean tint of 3.00 grey levels (at most 2)",
     ]
+
+
+def test_a_refusal_ends_with_remedies_and_the_use_without_a_promotion():
+    few = Check("evidence", False, "2 gate images", "{promote} --gate FOLDER")
+    open_ = Check("c", None, "lpips -0.1 [-0.2, -0.1] against bicubic: not decided: 2 images")
+    other = Check("d", False, "a tint", "another run")
+    names = {"command": "upsweep promote mine", "folder": "runs/mine"}
+    checks = few, open_, other, other, GOOD
+    assert describe_outcome(outcome(*checks, **names)).splitlines()[1:] == [
+        "  FAIL 2 gate images",
+        "  ?    lpips -0.1 [-0.2, -0.1] against bicubic: not decided: 2 images",
+        *["  FAIL a tint"] * 2,
+        "  ok   40 gate images",
+        "remedy: upsweep promote mine --gate FOLDER",
+        "remedy: another run",
+        "without a promotion: upsweep upscale PICTURE --model runs/mine",
+    ]
+    for version in (2, None):
+        assert "remedy" not in describe_outcome(outcome(GOOD, version=version, **names))
+    assert "remedy" not in describe_outcome(outcome(few, forced="a reason", **names))
+
+
+def test_gate_images_that_are_not_the_sweep_s_own_are_named():
+    said = describe_outcome(outcome(GOOD, other_gate="rooms.zip, named with --gate, not the sweep's own"))
+    assert "gate images: rooms.zip, named with --gate, not the sweep's own" in said.splitlines()
 
 
 def test_the_design_that_is_promoted_is_named():

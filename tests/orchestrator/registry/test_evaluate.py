@@ -66,9 +66,17 @@ def place(tmp_path, migrated_database):
     return tmp_path, CandidateSource(str(storage), "s")
 
 
-def test_a_storage_that_was_moved_and_a_bare_checkpoint_are_promoted_too(place):
-    _, source = place
+def test_a_storage_that_was_moved_and_a_bare_checkpoint_are_promoted_too(place, capsys):
+    tmp_path, source = place
     outcome = promotion.promote(source, dry_run=True)
+    assert capsys.readouterr().err.splitlines() == [
+        f"opening the gate images: {tmp_path}/gate",
+        "importing 8 images",
+        "importing 6 images",
+        "measuring bicubic and 1 network on 8 gate images",
+    ]
+    promotion.promote(source, dry_run=True)
+    assert "importing" not in capsys.readouterr().err
     assert "8 gate images, at least 30" in outcome.decision.reason and outcome.model == "upsweep-s"
     folder = source.work_dir / "s" / "trials" / "confirm-0-s0" / "best"
     other = CandidateSource(source.storage, model="upsweep-x", checkpoint=str(folder))
@@ -122,8 +130,9 @@ def test_a_cluster_judges_as_this_machine_does(place, monkeypatch):
     assert there.returncode == 3, there.stderr
     here = promotion.promote(source, dry_run=True)
     assert there.stdout.strip() == describe.describe_outcome(here)
-    assert refused.returncode == 2 and refused.stderr.startswith("error: ") and "gate" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    where, error = refused.stderr.splitlines()
+    assert where == f"importing and measuring on the cluster at {address}"
+    assert refused.returncode == 2 and error.startswith("error: ") and "gate" in error
 
 
 def promote(storage, *arguments):

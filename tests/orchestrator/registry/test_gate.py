@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.splits import DECIDABLE
+from datasets.config import DECIDABLE
 from orchestrator.analysis.intervals import Interval
 from orchestrator.registry import gate
 from orchestrator.registry.gate import Thresholds, decide
@@ -90,6 +90,28 @@ def test_an_equal_model_is_not_better():
 def test_few_images_are_not_enough_evidence():
     decision = judge(evaluation(27, 0.1, n=29), bicubic=evaluation(24, 0.5, n=29))
     assert "29 gate images, at least 30 are needed" in decision.reason
+    assert decision.checks[0].remedy.startswith("{promote} --gate FOLDER (30 or more images of your kind")
+    assert decision.checks[0].remedy.endswith("or a sweep with 88 or more photographs")
+
+
+def test_an_interval_over_few_images_decides_nothing():
+    for lpips in (0.1, 0.9):
+        checks = judge(
+            evaluation(27, lpips, n=2), **of_same(evaluation(24, 0.5, n=2), evaluation(23, 0.6, n=2))
+        )
+        undecided = [check for check in checks.checks if check.passed is None]
+        assert [check.name.split()[0] for check in undecided] == ["psnr_y", "lpips_alex"]
+        assert all(check.sentence.endswith(": not decided: 2 images") for check in undecided)
+        assert not checks.passed and not any(check.remedy for check in undecided)
+
+
+def test_every_check_that_can_refuse_has_a_remedy():
+    bicubic, champion = evaluation(22, 0.5), evaluation(26, 0.3)
+    worse = judge(evaluation(15, 0.4), **of_same(champion, bicubic))
+    assert [check.remedy for check in worse.checks if not check.passed] == [gate.ANOTHER_RUN] * 3
+    unsure = judge(evaluation(25.7, 0.29, noise=2.0), **of_same(champion, bicubic))
+    assert [check.remedy for check in unsure.checks if not check.passed] == [gate.MORE_IMAGES]
+    assert gate._limited("slowdown", 5.0, 4.0).remedy == gate.FASTER
 
 
 def test_the_reason_has_all_checks_of_a_promotion_and_the_failed_ones_of_a_refusal():
@@ -132,7 +154,7 @@ def test_a_tint_a_grid_pattern_and_a_slow_network_are_refused():
 
 
 def test_against_the_champion_only_the_interval_s_lower_end_is_limited():
-    check = gate._not_worse("psnr_y", "champion", Interval(-0.4, -0.45, -0.35, 31), margin=0.5)
+    check = gate._not_worse("psnr_y", "champion", Interval(-0.4, -0.45, -0.35, 31), Thresholds())
     assert check.passed and check.sentence.endswith("holds (the lower end may not be below -0.5)")
 
 

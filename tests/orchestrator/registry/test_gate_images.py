@@ -80,6 +80,14 @@ def test_a_network_equal_to_bicubic_has_no_difference(opened):
     assert gate.defects(same, same)["slowdown"] == 1
 
 
+def test_each_part_of_a_measurement_is_reported_and_only_a_time_that_counts_takes_three_runs(opened):
+    parts = []
+    opened().measure(bicubic_network(), 3, lambda *part: parts.append(part))
+    assert parts == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    opened().measure(bicubic_network(), progress=lambda *part: parts.append(part))
+    assert parts[4:] == [(0, 2), (1, 2)]
+
+
 def test_a_tinted_network_is_worse_and_its_tint_is_measured_in_grey_levels(opened):
     gate = opened()
     clean, tinted = gate.measure(bicubic_network()), gate.measure(bicubic_network(10 / 255))

@@ -65,13 +65,19 @@ def test_the_gate_set_can_be_renewed(storage, monkeypatch):
     asked = []
 
     class Renewed(Known):
-        def __init__(self, config, work_dir, device):
+        def __init__(self, config, work_dir, device, progress=None):
             super().__init__(config, work_dir, device)
             asked.append(config.data.source("gate"))
 
     monkeypatch.setattr(evaluate, "GateImages", Renewed)
-    promote(CandidateSource(str(storage), "demo", gate="fresh"), dry_run=True)
+    source = CandidateSource(str(storage), "demo", gate="fresh")
+    outcome = promote(source)
     assert asked == ["fresh"]
+    named = "fresh, named with --gate, not the sweep's own"
+    assert outcome.other_gate == named and f"- Gate images: {named}" in outcome.card
+    version = open_registry(source).versions()[0]
+    assert version.tags["upsweep.gate.other"] == named
+    assert version.events[-1].endswith(f"passed the gate (gate images: {named})")
 
 
 def test_a_challenger_of_many_small_losses_meets_the_first_champion(storage):

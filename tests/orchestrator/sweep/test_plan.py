@@ -112,7 +112,9 @@ def test_the_plan_says_beforehand_that_a_small_gate_decides_nothing(monkeypatch,
     monkeypatch.setattr(Images, "manifest", manifest)
     made = plan()
     config = override(made.request.config, {"data.gate": other_gate})
-    lines = replace(made, request=replace(made.request, config=config)).describe()
+    made = replace(made, request=replace(made.request, config=config))
+    lines = made.describe()
+    assert made.gate_images == (None if other_gate else images)
     assert any(line.startswith("gate     mine has 2 of the 30 images") for line in lines) == said
     assert (
         any("--gate to 30 or more other images, or use a set of 88 or more" in line for line in lines) == said

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from orchestrator.storage import Storage
-from orchestrator.sweep.summary import FEW, format_summary, resume_command, storage_option
+from orchestrator.sweep.summary import FEW, format_summary, results, resume_command, storage_option
 
 FACTS = {
     "name": "faces",
@@ -58,6 +58,22 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
         "MLflow:  make ui   (or: mlflow ui --backend-store-uri sqlite:////x/mlflow.db)",
         f"promote: upsweep promote faces --storage {tmp_path}",
     ]
+
+
+def test_a_promotion_that_the_plan_called_impossible_is_not_advised(tmp_path):
+    storage = Storage(str(tmp_path))
+    for last in (
+        format_summary(FACTS | {"gate_images": 2}, storage),
+        results(FACTS | {"gate_images": 2}, storage),
+    ):
+        assert [line.strip() for line in last[-2:]] == [
+            f"promote: upsweep promote faces --storage {tmp_path} --gate FOLDER   "
+            "(of 30 or more other images: this sweep has 2 gate images)",
+            f"upscale: upsweep upscale PICTURE --model {tmp_path}/faces   (without a promotion)",
+        ]
+    for enough in (30, None):
+        last = format_summary(FACTS | {"gate_images": enough}, storage)[-1]
+        assert last == f"promote: upsweep promote faces --storage {tmp_path}"
 
 
 def test_a_psnr_network_that_ships_has_its_own_line(tmp_path):
