@@ -130,7 +130,7 @@ def test_slurm_runs_the_batch_file_again_after_a_lost_node_and_before_the_limit(
         kill=lose_the_first_node,
         stops_with_0=True,
     )
-    assert "3 nodes, 0 GPUs, 3 CPU cores" in text and slurm.requeued() == 1
+    assert f"running on the Ray cluster at {HEAD}:{20000 + slurm.JOB}" in text and slurm.requeued() == 1
     until(
         lambda: not any("raylet" in line for host in slurm.NODES for line in lab.processes(host)),
         "Ray's end",
