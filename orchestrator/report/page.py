@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from datasets.config import DECIDABLE
 from datasets.text import count
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_with_references
@@ -186,7 +187,9 @@ def _reproduce(results: SweepResults) -> str:
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands.append(sweep["command"])
     if sweep.get("pick"):
-        commands.append(f"upsweep promote {shlex.quote(sweep['name'])}")
+        images_left = sweep.get("gate_images")  # absent in sweeps of before
+        other = "" if images_left is None or images_left >= DECIDABLE else " --gate FOLDER"
+        commands.append(f"upsweep promote {shlex.quote(sweep['name'])}{other}")
     images = [
         (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()

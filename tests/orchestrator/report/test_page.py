@@ -111,3 +111,10 @@ def test_the_answer_comes_before_the_pictures_and_these_before_the_plots(tmp_pat
     text = build_report(tmp_path).read_text()
     places = [text.index(part) for part in ("<h1>", 'class="trust"', "<nav", 'id="pictures"', 'id="plane"')]
     assert all(a < b for a, b in pairwise(places))
+
+
+@pytest.mark.parametrize(("images", "end"), [(2, "demo --gate FOLDER"), (30, "demo"), (None, "demo")])
+def test_the_command_that_promotes_names_other_images_if_the_sweeps_own_are_too_few(images, end, tmp_path):
+    sweep, _ = fake_sweep(tmp_path)
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"gate_images": images}))
+    assert re.search(rf"upsweep promote {end}(?! --)", Page(build_report(tmp_path)).text)
