@@ -120,8 +120,8 @@ class SweepClock:
         if gan is None:  # what slows one phase slows the other
             gan = 1.0 if psnr is None else psnr
         psnr = gan if psnr is None else min(psnr, gan)  # GAN trials are later: the machine may be less busy
-        start = self.starts[-1] if self.starts else self.pace.start  # a machine is not busy for ever
-        return replace(self.pace.scaled(psnr, gan), start=start, ending=_ending(start))
+        start = min(self.starts, default=self.pace.start)  # other work on the machine only adds time
+        return replace(self.pace.scaled(psnr, gan), start=start, ending=start)
 
     def _slowness(self, phase: str) -> float | None:
         """Return measured over planned seconds of this phase, by the latest trials; None before any."""
@@ -269,12 +269,7 @@ def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
     start = STAGE_S + timing.start
     test = test_seconds(plan, costs.evaluation)
     longer = step_flops(request.config, "gan") / step_flops(request.config, "psnr")
-    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, _ending(start), slots, longer)
-
-
-def _ending(start: float) -> float:
-    """Return the seconds from the last measurement to the exit, from those in which a stage starts."""
-    return 2 * start
+    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, start, slots, longer)
 
 
 def full_sizes(plan: SweepPlan) -> Sizes:

@@ -66,7 +66,7 @@ class Pace:
     test: float
     """Of one network in the test stage, with its sentinels."""
     ending: float
-    """From the last measurement to the exit: result, report, records."""
+    """From the last measurement to the exit: result, report, records. Taken to last as long as a start."""
     slots: int
     longer: float = 1.0
     """PSNR steps that cost as much as a GAN step, in floating-point operations."""
