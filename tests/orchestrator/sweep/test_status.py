@@ -76,7 +76,7 @@ def test_the_stage_that_a_running_sweep_is_in_has_begun_before_its_trials_have(s
     beats(storage)
     for part in ("warm", "screen", "repeat-0", "repeat-1"):
         storage.write_text(f"s/stages/{part}.json", "[]")
-    *_, confirm, test, _ = status.status(storage, "s")
+    *_, confirm, test, _, _ = status.status(storage, "s")
     assert confirm == "  confirm  begun, with PSNR phases of its own" and test == "  test     not begun"
 
 
