@@ -25,7 +25,7 @@ ANCHORS = ("champion of the same objective", "first champion of the same objecti
 """References that distortion may not fall below by more than the margin. The first one is among them because
 a margin against the present champion alone could be used up again at each promotion."""
 MORE_IMAGES = "{promote} --gate FOLDER, with more images than these, makes the interval narrower"
-ANOTHER_RUN = "another run of the sweep: the report's table of all runs has the command that promotes each"
+ANOTHER_RUN = "promote another run of this sweep: the report's table of all runs has the command of each"
 FASTER = "a sweep with --objective.max-ms, which leaves slow designs out"
 """Remedies of checks; {promote} stands for the command that was refused."""
 

@@ -32,7 +32,7 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         "",
         f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):",
         *_designs(facts),
-        "  * the pick, - also on the front",
+        f"  * the pick, - {'on the front of GANs on val' if 'pick_test' in facts else 'also on the front'}",
         _pick(facts),
         f"took {format_duration(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
         f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "

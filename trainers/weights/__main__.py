@@ -68,8 +68,8 @@ def print_ready(names: list[str]) -> None:
     ready = [name for name in names if not missing(weights_of([name]))]
     print(f"ready: {', '.join(ready) or 'none'}")
     print(
-        "a sweep without --recipe takes loss and measure from what is ready: without vgg19, vgg16 and "
-        "lpips_alex; without any weights, L1 and SWD",
+        "a sweep without --recipe uses what is ready: if only vgg19 is missing, vgg16 as loss and lpips_alex "
+        "as measure; without any weights L1 and SWD",
         flush=True,
     )
 

@@ -56,6 +56,17 @@ def test_ssim_equals_scikit_image(shape):
     assert distortion.ssim(a, b) == pytest.approx(oracle, abs=1e-10)
 
 
+def test_a_process_that_computes_wrongly_records_no_ssim(monkeypatch):
+    """Windows whose weights do not sum to 1 gave values of 3 and of -11, which stood in a table."""
+    smooth = (128 + _noise((40, 40)) // 16).astype(np.uint8)
+    other = (128 + _noise((40, 40), 1) // 16).astype(np.uint8)
+    assert abs(distortion.ssim(smooth, other)) < 1
+    wrong = tuple(1.05 * weight for weight in distortion._HALF_WINDOW)
+    monkeypatch.setattr(distortion, "_HALF_WINDOW", wrong)
+    with pytest.raises(RuntimeError, match="this process computes wrongly"):
+        distortion.ssim(smooth, other)
+
+
 def test_shapes_must_agree_and_hold_a_window():
     with pytest.raises(ValueError, match="same shape"):
         distortion.psnr(np.zeros((4, 4), np.uint8), np.zeros((4, 5), np.uint8))
