@@ -21,10 +21,11 @@ MS_SSIM_MIN_SIDE = SSIM_MIN_SIDE * 2 ** (len(_MS_WEIGHTS) - 1)
 def _gaussian_11() -> tuple[float, ...]:
     """Return half of the 11-tap window with sigma 1.5: the weights of the offsets 0..5.
 
-    Python's floats, because no fault of another library can write into them.
+    Without NumPy, which in a few of a hundred new processes beside others had one of the 11 taps wrong.
     """
-    taps = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
-    return tuple((taps / taps.sum())[5:].tolist())
+    taps = [math.exp(-(offset**2) / (2 * 1.5**2)) for offset in range(6)]
+    total = math.fsum([*taps, *taps[1:]])
+    return tuple(tap / total for tap in taps)
 
 
 _HALF_WINDOW = _gaussian_11()
@@ -94,7 +95,7 @@ def _ssim_terms(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     luminance = (2 * mu_product + _C1) / (mu_squares + _C1)
     whole, factor = float(np.mean(luminance * contrast)), float(np.mean(contrast))
     if not max(abs(whole), abs(factor)) <= 1 + 1e-9:
-        # seen once in two sweeps, in every evaluation of three processes: a wrong number must not be recorded
+        # as of a window whose weights do not sum to 1: a wrong number must not be recorded
         raise RuntimeError(f"SSIM of {whole:.4g} is outside -1 to 1: this process computes wrongly")
     return whole, factor
 
