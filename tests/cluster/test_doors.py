@@ -94,7 +94,7 @@ def trains(process, found, what):
     return found() or pytest.fail(ended(process))
 
 
-def story(name, begin, again, stop, local, kill=kill_driver, stops_with_0=False):
+def assert_survives(name, begin, again, stop, local, kill=kill_driver, stops_with_0=False):
     """Kill a sweep, resume it, stop it, resume it to its end; compare its rows with those of `local`."""
     process = begin()
     before = trains(process, lambda: saved(name), f"the first checkpoint of {name}")
@@ -113,6 +113,18 @@ def story(name, begin, again, stop, local, kill=kill_driver, stops_with_0=False)
     return text
 
 
+def assert_survives_from_the_laptop(name, sweep, stop, local):
+    """Do so by commands of the laptop, which bring the report back: `sweep` begins and resumes."""
+    text = assert_survives(
+        name,
+        begin=lambda: laboratory.start(f"{sweep} --name {name} {shlex.join(SMALL)}"),
+        again=lambda: laboratory.start(f"{sweep} --resume {name}"),
+        stop=lambda: laptop(f"{stop} --stop {name}"),
+        local=local,
+    )
+    assert f"copied here: runs/{name}/report.html" in text
+
+
 def test_slurm_runs_the_batch_file_again_after_a_lost_node_and_before_the_limit(local):
     def lose_the_first_node(_):
         for host in slurm.NODES:  # Slurm ends the steps of the others
@@ -121,7 +133,7 @@ def test_slurm_runs_the_batch_file_again_after_a_lost_node_and_before_the_limit(
             lab.boot(host)
 
     slurm.install()
-    text = story(
+    text = assert_survives(
         "slurm",
         begin=lambda: slurm.start("slurm", STORAGE, *SMALL),
         again=lambda: slurm.start("slurm", STORAGE, *SMALL),
@@ -139,14 +151,7 @@ def test_slurm_runs_the_batch_file_again_after_a_lost_node_and_before_the_limit(
 
 
 def test_ssh(local, cluster):
-    text = story(
-        "ssh",
-        begin=lambda: laboratory.start(f"{SWEEP} --name ssh {shlex.join(SMALL)} --storage {STORAGE}"),
-        again=lambda: laboratory.start(f"{SWEEP} --resume ssh --storage {STORAGE}"),
-        stop=lambda: laptop(f"{SWEEP} --stop ssh"),
-        local=local,
-    )
-    assert "copied here: runs/ssh/report.html" in text
+    assert_survives_from_the_laptop("ssh", f"{SWEEP} --storage {STORAGE}", SWEEP, local)
 
 
 def test_a_job_api_by_url_with_a_token_over_tls(local, cluster):
@@ -162,14 +167,7 @@ def test_a_job_api_by_url_with_a_token_over_tls(local, cluster):
     try:
         said = laptop(sweep.replace(token, "of-another-cluster") + " --status url", check=False)
         assert "refuses the token or headers of this machine" in said
-        text = story(
-            "url",
-            begin=lambda: laboratory.start(f"{sweep} --name url {shlex.join(SMALL)}"),
-            again=lambda: laboratory.start(f"{sweep} --resume url"),
-            stop=lambda: laptop(f"{sweep} --stop url"),
-            local=local,
-        )
-        assert "copied here: runs/url/report.html" in text
+        assert_survives_from_the_laptop("url", sweep, sweep, local)
         assert "finished" in laptop(f"{sweep} --status url")
     finally:
         server.kill()
@@ -189,7 +187,7 @@ def test_the_entry_of_the_rayjob_as_kuberay_submits_it(local, cluster):
         line = f". ~/.bashrc; ray job submit --address http://127.0.0.1:8265 {shlex.join(words)} -- {entry}"
         return laboratory.start(line, "h1", "/")
 
-    story(
+    text = assert_survives(
         "rayjob",
         begin=submit,
         again=submit,
@@ -197,3 +195,4 @@ def test_the_entry_of_the_rayjob_as_kuberay_submits_it(local, cluster):
         local=local,
         stops_with_0=True,
     )
+    assert f"sweep rayjob has its files in {STORAGE}/rayjob" in text
