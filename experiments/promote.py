@@ -61,13 +61,12 @@ def main() -> int:
     if not (options.rollback or options.list or options.export or options.run or options.checkpoint):
         storage = Storage(options.storage)
         sweep_folder.read_facts(storage, options.name or sweep_folder.newest_sweep(storage))
-    from orchestrator.registry import (
-        describe,
-        promote,  # these import torch and MLflow
-    )
+    print("opening the registry and the network takes some seconds", file=sys.stderr, flush=True)
+    from orchestrator.registry import describe, promote  # these import torch and MLflow
+    from orchestrator.registry.source_registry import open_registry
 
     if options.rollback or options.list or options.export:
-        registry = promote.open_registry(options)
+        registry = open_registry(options)
         if options.rollback:
             cli.say(promote.roll_back(registry, issued_at))
         if options.export:

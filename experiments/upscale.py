@@ -19,7 +19,7 @@ from datasets.errors import UserError
 from datasets.text import printable
 from experiments.common import cli
 from orchestrator.console import BatchProgress
-from orchestrator.registry.model_name import check_model
+from orchestrator.registry.model_name import find_model
 from orchestrator.tracking.server import default_uri
 
 
@@ -32,9 +32,9 @@ class Args:
     out: Path = Path("upscaled")
     """Folder for the results, named NAME_x4.png."""
     model: str = ""
-    """models:/NAME@ALIAS in the registry, the folder of a sweep, a run or a checkpoint, an exported *.onnx,
-    or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or leftthomas/SRGAN;
-    empty: the pick of the newest sweep in ./runs."""
+    """models:/NAME@ALIAS in the registry, a sweep of ./runs, the folder of a sweep, a run or a checkpoint, an
+    exported *.onnx, or a weight file (*.pth, *.safetensors) of a public architecture of generator.kind or
+    leftthomas/SRGAN; empty: the pick of the newest sweep in ./runs."""
     tracking_uri: str = default_uri("runs")
     """MLflow store that holds the registry."""
     format: Literal["png", "jpeg", "webp", "tiff"] = "png"
@@ -49,8 +49,7 @@ class Args:
 
 def main(args: Args) -> int:
     """Upscale the pictures; return the exit status."""
-    model = args.model or _newest_pick()
-    check_model(model, args.tracking_uri)
+    model = find_model(args.model, args.tracking_uri) if args.model else _newest_pick()
     from orchestrator.registry.load_model import load_model  # torch: seconds
     from trainers.device import pick_device
     from trainers.inference.files import jobs, upscale_files

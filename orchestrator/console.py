@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile
 
 from rich.console import Console
@@ -166,6 +166,18 @@ class ProgressLine:
         line.append(printable(f"{words} in {passed}{f' | {self.note}' if self.note else ''}"), "default")
         self.console.print(line, soft_wrap=True)
         sys.stdout.flush()
+
+    def expect(self, runs: int, why_fewer: str = "") -> None:
+        """Take `runs` as the runs of this stage, if they are more than planned or a reason is given.
+
+        The reason why they are fewer is printed.
+        """
+        planned = self._planned()
+        if planned is None or (runs <= planned.runs and not why_fewer):
+            return
+        if runs < planned.runs:
+            self.say(f"{self.stage}: {runs} of {planned.runs} planned, because {why_fewer}")
+        self.plan = [replace(p, runs=runs) if p is planned else p for p in self.plan]
 
     def _planned(self) -> StagePlan | None:
         return next((p for p in self.plan if p.name == self.stage), None)

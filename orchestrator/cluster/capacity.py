@@ -99,17 +99,26 @@ class LiveCapacity:
     """The larger of the present and the declared size of a cluster, read every two seconds at most."""
 
     EVERY_S = 2.0
+    ASK_S, LONG_S = 10.0, 300.0
+    """Seconds without a machine for trials after which the reason is asked for, and told without one."""
 
     def __init__(
         self,
         nodes: Callable[[], Rows],
         most: Callable[[Rows], Size] | None,
         clock: Callable[[], float] = time.monotonic,
+        reason: Callable[[], str] = kuberay.trouble,
     ) -> None:
-        """`nodes` reads the nodes (ray.nodes); `most` returns the declared maximum, given them."""
-        self.nodes, self.most, self.clock = nodes, most, clock
+        """`nodes` reads the nodes (ray.nodes); `most` returns the declared maximum, given them.
+
+        `reason` returns why machines fail to come, if that is known.
+        """
+        self.nodes, self.most, self.clock, self.reason = nodes, most, clock, reason
         self.read_at = -self.EVERY_S
         self.size = Size(0, 0, 0)
+        self.missing_from: float | None = None
+        """Since when no machine is there that trials could run on; None if one is."""
+        self.asked_at, self.told = 0.0, ""
 
     def __call__(self) -> Size:
         """Return the size; undeclared nodes count once they have joined."""
@@ -118,7 +127,25 @@ class LiveCapacity:
             sizes = [now(nodes)] + ([self.most(nodes)] if self.most else [])
             self.size = Size(*(max(getattr(s, part) for s in sizes) for part in ("nodes", "cpus", "gpus")))
             self.read_at = self.clock()
+            parts = [(sizes[0].cpus, self.size.cpus), (sizes[0].gpus, self.size.gpus)]
+            if all(there for there, expected in parts if expected):
+                self.missing_from, self.told = None, ""
+            elif self.missing_from is None:
+                self.missing_from = self.asked_at = self.read_at
         return self.size
+
+    def trouble(self) -> str:
+        """Return why no machine comes that trials could run on, each reason once; empty if none is known."""
+        if self.missing_from is None or self.clock() - self.asked_at < self.ASK_S:
+            return ""
+        self.asked_at = self.clock()
+        passed, words = self.asked_at - self.missing_from, self.reason()
+        if not words and passed > self.LONG_S:
+            words = "the command `ray status` on the head tells what it asks for"
+        if not words or words == self.told:
+            return ""
+        self.told = words
+        return f"no machine for trials after {passed:.0f} s: {words}"
 
 
 @dataclass(frozen=True)
@@ -132,6 +159,8 @@ class Capacity:
     gpus: int
     live: Callable[[], Size] | None = None
     """Reads the present size; None if nodes neither join nor leave."""
+    trouble: Callable[[], str] | None = None
+    """Returns why no machine comes for trials (LiveCapacity.trouble)."""
 
     def current(self) -> "Capacity":
         """Return the capacity with the nodes that are there now.

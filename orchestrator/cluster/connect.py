@@ -123,7 +123,7 @@ def _capacity(address: str | None) -> Capacity:
     most = live()
     growth = f"at most {most}" if live.most else "nodes that join are used"
     description = f"the Ray cluster at {address}: {now} now; {growth}"
-    return Capacity(description, False, most.nodes, most.cpus, most.gpus, live)
+    return Capacity(description, False, most.nodes, most.cpus, most.gpus, live, live.trouble)
 
 
 def reach(address: str) -> None:

@@ -1,4 +1,4 @@
-"""The size that a cluster on Kubernetes may reach: KubeRay's description of it, read by the head's own pod.
+"""What KubeRay says of a cluster on Kubernetes, read by the head's own pod: its size at most, what fails.
 
 Ray itself knows only the nodes that are there. A pod of an autoscaled cluster may read its RayCluster:
 KubeRay gives that right to the autoscaler, which runs beside the head.
@@ -23,6 +23,20 @@ def declared(env: Mapping[str, str] = os.environ, account: Path = ACCOUNT) -> di
 
     None outside a pod of KubeRay, without autoscaling, and if Kubernetes does not answer.
     """
+    cluster = _cluster(env, account)
+    is_growing = cluster and cluster["spec"].get("enableInTreeAutoscaling")
+    return as_cluster_file(cluster["spec"]) if cluster and is_growing else None
+
+
+def trouble(env: Mapping[str, str] = os.environ, account: Path = ACCOUNT) -> str:
+    """Return why KubeRay cannot make the pods of this cluster, such as a quota; empty if nothing is known."""
+    conditions = ((_cluster(env, account) or {}).get("status") or {}).get("conditions") or ()
+    failing = (c for c in conditions if c.get("type") == "ReplicaFailure" and c.get("status") == "True")
+    return next((" ".join(str(c.get("message", "")).split()) for c in failing), "")
+
+
+def _cluster(env: Mapping[str, str], account: Path) -> dict[str, Any] | None:
+    """Return the RayCluster of this pod; None outside a pod of KubeRay, and if Kubernetes does not answer."""
     name, host = env.get("RAY_CLUSTER_NAME"), env.get("KUBERNETES_SERVICE_HOST")
     if not (name and host and (account / "token").exists()):
         return None
@@ -37,10 +51,10 @@ def declared(env: Mapping[str, str] = os.environ, account: Path = ACCOUNT) -> di
             f"{url}/rayclusters/{name}", headers=headers, verify=str(account / "ca.crt"), timeout=LIMIT_S
         )
         answer.raise_for_status()
-        spec = answer.json()["spec"]
-    except (OSError, ValueError, LookupError):
+        cluster = answer.json()
+    except (OSError, ValueError):
         return None
-    return as_cluster_file(spec) if spec.get("enableInTreeAutoscaling") else None
+    return cluster if isinstance(cluster, dict) and "spec" in cluster else None
 
 
 def as_cluster_file(spec: Mapping[str, Any]) -> dict[str, Any]:

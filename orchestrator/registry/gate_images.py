@@ -26,6 +26,8 @@ from trainers.metrics import METRICS
 from trainers.objectives import Objectives, measured_metrics
 
 TIMED_RUNS = 3
+ENOUGH_S = 10.0
+"""Seconds of upscaling after which a time needs no further run: other work weighs little in so long a one."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Measured:
     evaluation: Evaluation
     images: list[np.ndarray]
     seconds: float = 0.0
-    """Time for the whole set, the fastest of TIMED_RUNS; 0 if it was not measured."""
+    """Time for the whole set, the fastest of the runs; 0 if it was not measured."""
 
 
 class GateImages:
@@ -75,7 +77,8 @@ class GateImages:
     ) -> Measured:
         """Measure both objectives of `generator`, a function of (N, 3, h, w) in [0, 1], and its time.
 
-        The images are upscaled `runs` times: a time that counts needs TIMED_RUNS. `progress` is called with
+        The images are upscaled `runs` times, or until that has taken ENOUGH_S: a time that counts needs
+        TIMED_RUNS. `progress` is called with
         the number of parts that are done, and of all.
         """
         seconds = []
@@ -84,6 +87,8 @@ class GateImages:
             start = time.perf_counter()
             images = self.evaluator.upscale(generator)
             seconds.append(time.perf_counter() - start)
+            if sum(seconds) > ENOUGH_S:
+                break
         progress(runs, runs + 1)
         return Measured(self.evaluator.measure_images(images), images, min(seconds))
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.registry.model_name import REMEDY, check_model
+from orchestrator.registry.model_name import REMEDY, find_model
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
@@ -29,13 +29,13 @@ HASH = "upsweep.sha256."
 def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     """Return a network in eval mode on the CPU, and its config.
 
-    `name` is models:/NAME@ALIAS or models:/NAME/VERSION in the registry at `tracking_uri`, the folder of a
-    sweep (its pick), of a run (its best candidate) or of a checkpoint, the name of a published network of
-    experiments/fetch_weights.py (span_x4), an *.onnx file that was exported here, or a *.pth or
-    *.safetensors file of a public architecture of trainers/config/generators.py. UserError if there is no
-    such network.
+    `name` is models:/NAME@ALIAS or models:/NAME/VERSION in the registry at `tracking_uri`, a sweep of ./runs
+    or the folder of a sweep (its pick), of a run (its best candidate) or of a checkpoint, the name of a
+    published network of experiments/fetch_weights.py (span_x4), an *.onnx file that was exported here, or a
+    *.pth or *.safetensors file of a public architecture of trainers/config/generators.py. UserError if there
+    is no such network.
     """
-    check_model(name, tracking_uri)
+    name = find_model(name, tracking_uri)
     if name.startswith("models:/"):
         return load_generator(name, tracking_uri)
     folder = find(name) if name in WEIGHTS else Path(name).resolve()
@@ -78,7 +78,7 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     from orchestrator.tracking.mlflow_client import open_client
 
     uri = tracking_uri or mlflow.get_tracking_uri()
-    check_model(model_uri, uri)
+    find_model(model_uri, uri)
     try:
         client = open_client(uri)
         version = _version_of(client, model_uri)

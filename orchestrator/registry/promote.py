@@ -12,18 +12,18 @@ its own, which no journal has a key for, and registry entries, whose order is de
 import io
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import mlflow
+import torch
 from PIL import Image
+from torch import nn
 
 from datasets.errors import UserError
-from datasets.files import is_trusted, user_path
+from datasets.files import user_path
 from orchestrator.registry import candidate as candidates
-from orchestrator.registry.candidate import Candidate, registered_name
+from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion, GateResult, evaluate_at
 from orchestrator.registry.export import log_generator
@@ -32,11 +32,12 @@ from orchestrator.registry.gate import USES, Decision, Thresholds, gate_metrics
 from orchestrator.registry.load_model import HASH, load_generator, stored_hashes
 from orchestrator.registry.model_card import PICTURE, model_card
 from orchestrator.registry.registry import CHAMPION, Registry, objective_tag
+from orchestrator.registry.source_registry import registry_of
 from orchestrator.registry.summary import describe_model
 from orchestrator.results import sweep_folder
 from orchestrator.storage import Storage
 from orchestrator.tracking.mlflow_client import get_or_create_experiment, open_client, using_tracking_uri
-from orchestrator.tracking.server import artifact_root, default_uri, login_header, missing_store, probe
+from orchestrator.tracking.server import artifact_root, default_uri, probe
 from orchestrator.tracking.sweep_record import per_image_table
 from trainers.config import override
 
@@ -89,10 +90,15 @@ def promote(
     other_gate = source.other_gate(candidate.config.data.gate)
     if source.gate:
         candidate = replace(candidate, config=override(candidate.config, {"data.gate": source.gate}))
-    registry = _registry(source, candidate.sweep)
+    registry = registry_of(source, candidate.sweep)
     if not dry_run:
         registry.repair()
     number, champion = _champion(registry, objective_tag(candidate.config.objective))
+    if champion and not dry_run and _are_equal(candidate.generator, champion.generator):
+        raise UserError(
+            f"{candidate.row['design']} of {candidate.sweep['name']} is the champion of {registry.model} "
+            f"already (v{number}); to measure it again, say --dry-run"
+        )
     result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
     exports = possible_exports(candidate.config.generator)
     uses = registry.count_gate_use(result.gate_digest)  # a dry run, whose numbers are seen, is a use too
@@ -142,6 +148,12 @@ def load_candidate(source: CandidateSource) -> Candidate:
         return candidates.candidate_of_run(storage, open_client(uri), source.run, source.work_dir)
     name = source.name or sweep_folder.newest_sweep(storage)
     return candidates.find_candidate(storage, name, source.work_dir)
+
+
+def _are_equal(one: nn.Module, other: nn.Module) -> bool:
+    """Return True if two networks have the same tensors under the same names, to the bit."""
+    own, others = one.state_dict(), other.state_dict()
+    return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
 
 
 def _champion(registry: Registry, objective: str) -> tuple[int, Champion] | tuple[None, None]:
@@ -218,62 +230,6 @@ def _per_image(result: GateResult) -> dict[str, list]:
     values = {(name, metric): v for name, e in models.items() for metric, v in e.per_image.items()}
     table = per_image_table(result.candidate.keys, values)
     return table.select(["model", "image", "metric", "value"]).to_pydict()
-
-
-def open_registry(source: CandidateSource) -> Registry:
-    """Open the registry that `promote` would use for `source`, without loading a network.
-
-    Nothing is written: a store that does not exist is not made.
-
-    UserError if --run or --checkpoint is given without --model, because the registered name of their network
-    is known only after it was loaded; or if the sweep that names the model, or its store, does not exist.
-    """
-    if source.model:
-        return _registry(source, _facts_of_store(source), must_exist=True)
-    if source.run or source.checkpoint:
-        raise UserError(
-            "--rollback, --list and --export act on a registered model, which --run and --checkpoint do not "
-            "name; set --model"
-        )
-    storage = Storage(source.storage)
-    sweep = sweep_folder.read_facts(storage, source.name or sweep_folder.newest_sweep(storage))
-    return _registry(source, sweep, must_exist=True)
-
-
-def _facts_of_store(source: CandidateSource) -> Mapping[str, Any]:
-    """Return sweep.json of the sweep whose MLflow store has `source.model`; {} for the default store.
-
-    If no sweep is named, it is the newest finished one; unfinished sweeps have promoted nothing.
-    """
-    storage = Storage(source.storage)
-    if source.tracking_uri or source.run or source.checkpoint or not sweep_folder.sweep_names(storage):
-        return {}
-    if source.name:
-        return sweep_folder.read_facts(storage, source.name)
-    with suppress(UserError):  # no finished sweep with a pick
-        return sweep_folder.read_facts(storage, sweep_folder.newest_sweep(storage))
-    return {}
-
-
-def _registry(source: CandidateSource, sweep: Mapping[str, Any], must_exist: bool = False) -> Registry:
-    """Open the registry that holds the model's versions; UserError if it cannot be reached."""
-    uri = source.tracking_uri or sweep_folder.tracking_uri(sweep, source.work_dir)
-    if not source.tracking_uri and "name" in sweep:
-        _check_login_is_for(uri, source, sweep["name"])
-    if must_exist and (missing := missing_store(uri)):
-        raise UserError(f"nothing is registered: there is no store at {missing}; set --storage")
-    probe(uri)
-    return Registry(uri, source.model or registered_name(sweep["name"]))
-
-
-def _check_login_is_for(uri: str, source: CandidateSource, sweep: str) -> None:
-    """Raise UserError if MLflow's login would be sent to an address that somebody else wrote."""
-    facts = user_path(source.storage) / sweep / sweep_folder.FACTS
-    if uri.startswith(("http://", "https://")) and login_header() and not is_trusted(facts):
-        raise UserError(
-            f"sweep.json of {sweep} names {uri}, and the login in the environment (MLFLOW_TRACKING_...) "
-            f"would be sent there: if that is your server, say so with --tracking-uri {uri}"
-        )
 
 
 def roll_back(registry: Registry, issued_at: float = math.inf) -> str:

@@ -1,11 +1,28 @@
 """Comparisons with intervals, paired by seed: the pick against other designs and against its references."""
 
+from dataclasses import dataclass
+from html import escape
+
 from datasets.text import short_number
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
-from orchestrator.analysis.significance import NOT_ENOUGH, Verdict, between_designs
+from orchestrator.analysis.significance import (
+    BEATS,
+    LOSES,
+    NOT_ENOUGH,
+    NOT_SEPARABLE,
+    Verdict,
+    between_designs,
+)
 from orchestrator.report.data import SweepResults
+from orchestrator.report.markup import table
 from orchestrator.results.row import Row
+from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS
+
+BETTER, WORSE = "better", "worse"
+WORDS = {BEATS: BETTER, LOSES: WORSE}
+GRID_SENTINEL, GRID = "grid", "grid_detail"
+"""The sentinel that has a metric of its own."""
 
 
 def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:
@@ -43,15 +60,84 @@ def against_references(results: SweepResults, metric: str) -> dict[str, Verdict]
     return between_designs(comparisons, METRICS[metric].direction)
 
 
-def compare_with_references(results: SweepResults) -> str:
-    """Return a sentence with the verdicts against bicubic and warm starts; empty before the test stage."""
-    words = {"bicubic": "bicubic", "warm": results.warm_name}
-    parts = [
-        f"{metric} against {words[name]}: {_format_verdict(verdict)}"
-        for metric in (results.perceptual, results.distortion)
-        for name, verdict in against_references(results, metric).items()
+@dataclass(frozen=True)
+class Compared:
+    """The difference of the picked GAN's metric and a reference's on the test images."""
+
+    against: str
+    """The reference in words."""
+    metric: str
+    difference: float
+    interval: str
+    """Its 95 % interval as [low, high]; empty if there is not enough evidence for one."""
+    word: str
+    """BETTER, WORSE, or why it is neither."""
+    passed: bool | None = None
+    """Whether the GAN may ship by this comparison; None: it does not count for that."""
+
+
+def compared_to_ship(results: SweepResults) -> list[Compared]:
+    """Return the comparisons that the picked GAN must pass to ship, by the images of one network."""
+    found = []
+    for name, sentinel in results.sentinels.items():
+        metric = GRID if name == GRID_SENTINEL else results.perceptual
+        difference, low, high = sentinel["interval"]
+        strength = f" of strength {sentinel['strength']:g}" if sentinel.get("strength") else ""
+        worse = low is not None and high is not None and (low > 0 if _is_less_better(metric) else high < 0)
+        word = BETTER if sentinel["beaten"] else WORSE if worse else NOT_SEPARABLE
+        if name == GRID_SENTINEL:
+            word = "within the limit" if sentinel["beaten"] else "above the limit"
+        against, interval = SENTINELS[name] + strength, _interval(low, high)
+        found.append(Compared(against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
+    return found
+
+
+def compared_with_references(results: SweepResults) -> list[Compared]:
+    """Return the comparisons with bicubic and the warm starts in both metrics, over seeds and images."""
+    names, found = {"bicubic": "bicubic", "warm": results.warm_name}, []
+    for metric in (results.perceptual, results.distortion):
+        for name, verdict in against_references(results, metric).items():
+            limits, word = verdict.interval, WORDS.get(verdict.word, verdict.word)
+            interval = _interval(limits.low, limits.high) if limits else ""
+            found.append(Compared(names[name], metric, verdict.estimate, interval, word))
+    return found
+
+
+def comparisons_table(results: SweepResults) -> str:
+    """Return a table of all comparisons of the picked GAN on test; empty before the test stage."""
+    rows = [*compared_to_ship(results), *compared_with_references(results)]
+    if not rows:
+        return ""
+    needed = any(row.passed is not None for row in rows)
+    marks = {True: "passed", False: "failed", None: ""}
+    name = results.pick_name
+    body = [
+        (
+            row.against,
+            f"{row.metric}, {'lower' if _is_less_better(row.metric) else 'higher'} is better",
+            f"{short_number(row.difference, sign='+')} {row.interval}".rstrip(),
+            row.word,
+            *([marks[row.passed]] if needed else []),
+        )
+        for row in rows
     ]
-    return f"On test, over seeds and images: {'; '.join(parts)}." if parts else ""
+    head = [f"{name} against", "metric", "difference", f"{name} is", *(["to ship"] if needed else [])]
+    how = f"Difference: {name} minus the other, with its 95 % interval."
+    if needed:
+        how += " To ship, one network must be better over the test images; the other rows are over all seeds."
+    return f'{table(head, body)}<p class="small">{escape(how)}</p>'
+
+
+def _is_less_better(metric: str) -> bool:
+    return METRICS[metric].direction == "min"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Format the ends of an interval, of which one that is not finite is a dash; empty if neither is."""
+    if low is None and high is None:
+        return ""
+    ends = ("–" if end is None else short_number(end, sign="+") for end in (low, high))
+    return f"[{', '.join(ends)}]"
 
 
 def _compare(ours: list[Row], metric: str, theirs: list[Row], other: str) -> Comparison:
@@ -69,8 +155,5 @@ def _format_verdict(verdict: Verdict) -> str:
     estimate = short_number(verdict.estimate, sign="+")
     if verdict.word == NOT_ENOUGH:
         return f"{NOT_ENOUGH} ({estimate})"
-    limits, interval = verdict.interval, ""
-    if limits:
-        low, high = (short_number(end, sign="+") for end in (limits.low, limits.high))
-        interval = f" [{low}, {high}]"
-    return f"{verdict.word} ({estimate}{interval})"
+    limits = verdict.interval
+    return f"{verdict.word} ({estimate}{f' {_interval(limits.low, limits.high)}' if limits else ''})"

@@ -101,6 +101,13 @@ class SweepResults:
         row = next((row for row in self.rows if row["trial_id"] == ships), None)
         return None if row is None else Design(row["design"], [row], [row], on_front=False, is_pick=False)
 
+    @property
+    def sentinels(self) -> dict[str, dict[str, Any]]:
+        """What the picked GAN was compared with on test, to ship (Row.sentinels); {} if nothing was."""
+        tests = self.pick.tests if self.pick else []
+        row = next((r for r in tests if r["of"] == picked(self.sweep)), None)
+        return row.get("sentinels", {}) if row else {}
+
     def of_stage(self, *stages: str) -> list[Row]:
         """Return the rows of `stages`, diverged and failed ones included."""
         return [row for row in self.rows if row["stage"] in stages]

@@ -13,7 +13,7 @@ from typing import Any
 from datasets.config import DECIDABLE
 from datasets.text import count
 from orchestrator.report import sentences
-from orchestrator.report.comparisons import compare_with_references
+from orchestrator.report.comparisons import comparisons_table
 from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
@@ -103,12 +103,9 @@ def _answer(results: SweepResults) -> str:
         or f"{sweep['status']}, begun {sentences.moment(sweep['started'])}"
     )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
+    subject = _paragraphs(sentences.best_gan(results), sentences.how_sure(results))
     paragraphs = (
-        sentences.best_gan(results),
-        sentences.how_sure(results),
         sentences.rival(results),
-        sentences.against_sentinels(results),
-        compare_with_references(results),
         sentences.checkpoint_choice(results),
         sentences.too_slow(results),
         sentences.cost(results),
@@ -116,7 +113,7 @@ def _answer(results: SweepResults) -> str:
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
         f"<h1>{escape(sentences.headline(results))}</h1>{_trust(results)}{_tiles(results)}"
-        f"{_paragraphs(*paragraphs)}{_meanings(results)}</header>"
+        f"{subject}{comparisons_table(results)}{_paragraphs(*paragraphs)}{_meanings(results)}</header>"
     )
 
 
@@ -186,14 +183,18 @@ def _reproduce(results: SweepResults) -> str:
     sweep = results.sweep
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands.append(sweep["command"])
+    images_left = sweep.get("gate_images")  # absent in sweeps of before
     if sweep.get("pick"):
-        images_left = sweep.get("gate_images")  # absent in sweeps of before
         other = "" if images_left is None or images_left >= DECIDABLE else " --gate FOLDER"
         commands.append(f"upsweep promote {shlex.quote(sweep['name'])}{other}")
     images = [
         (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()
     ]
+    gate = sweep.get("request", {}).get("config", {}).get("data.gate")
+    if images_left is not None or gate:  # the sweep never opened them
+        spec = gate or sweep["data"]["train"]["spec"]
+        images.append(("gate", str(spec), "–" if images_left is None else str(images_left), "by promotion"))
     versions = ", ".join(f"{name} {version}" for name, version in sweep["versions"].items())
     changed = " (with uncommitted changes)" if str(sweep.get("commit", "")).endswith("+") else ""
     return section(

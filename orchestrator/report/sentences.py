@@ -2,14 +2,12 @@
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
 
 from datasets.text import count, short_number
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
-from orchestrator.report.comparisons import against_references
+from orchestrator.report.comparisons import WORSE, against_references, compared_to_ship
 from orchestrator.report.data import Design, SweepResults, has_no_result, picked
 from orchestrator.results.row import Row
-from orchestrator.results.sentinels import SENTINELS
 from orchestrator.search.labels import label, spelled_out
 from trainers.metrics import METRICS, format_metric
 
@@ -45,8 +43,10 @@ def headline(results: SweepResults) -> str:
 def _no_gan(results: SweepResults, network: Design) -> str:
     """Return the headline of a sweep whose PSNR network ships: why no GAN does, and its gain."""
     why, metric = "none could be chosen on val", results.distortion
-    if unbeaten := results.sweep.get("unbeaten"):
-        why = f"the best one is not clearly better on test than {SENTINELS[unbeaten[0]]}"
+    if failed := [c for c in compared_to_ship(results) if not c.passed]:
+        worst = max(failed, key=lambda c: (c.metric == results.perceptual, results.sign * c.difference))
+        word = "worse" if worst.word == WORSE else "not clearly better"
+        why = f"the best one is {word} on test than {worst.against}"
     own, bicubic = network.mean(metric), network.mean(f"bicubic/{metric}")
     said = ""
     if own is not None and bicubic is not None:
@@ -54,7 +54,8 @@ def _no_gan(results: SweepResults, network: Design) -> str:
         gain = f"{format_metric(metric, abs(own - bicubic))} {METRICS[metric].unit}".strip()
         images = count(len(network.rows[0]["keys"]), "test image")
         said = f": {metric} {gain} {better} than bicubic on {images}"
-    return f"No GAN was good enough: {why}. What ships is the {network.name}{said}."
+    ships = f"{network.name} ({count(network.rows[0]['steps'], 'step')})"
+    return f"No GAN was good enough: {why}. What ships is the {ships}{said}."
 
 
 def is_claim(results: SweepResults) -> bool:
@@ -75,7 +76,7 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
     word = _against_opponent(results) if pick.tests else "not measured on test"
-    beaten = [found["beaten"] for found in _sentinels(results).values()]
+    beaten = [found["beaten"] for found in results.sentinels.values()]
     whose = results.pick_name if results.sweep.get("unbeaten") else ""
     subject = f"{whose}: " if whose else ""
     needs = [
@@ -141,26 +142,6 @@ def how_sure(results: SweepResults) -> str:
     if n < SEEDS_TO_BEAT:
         sentence += f" Fewer than {SEEDS_TO_BEAT} seeds: an estimate, not a claim."
     return sentence
-
-
-def against_sentinels(results: SweepResults) -> str:
-    """State how the picked GAN compares with each sentinel on test; empty if there are none."""
-    parts = []
-    for name, found in _sentinels(results).items():
-        gain, *ends = ("–" if v is None else short_number(v, sign="+") for v in found["interval"])
-        strength = f" of strength {found['strength']:g}" if found.get("strength") else ""
-        gain = f"grid_detail {gain}" if name == "grid" else gain
-        verdict = "better" if found["beaten"] else "not better"
-        parts.append(f"{verdict} than {SENTINELS[name]}{strength}, {gain} [{', '.join(ends)}]")
-    needs = count(len(parts), "comparison")
-    said = f"To ship, {results.pick_name} must be better on test in {needs} ({results.perceptual})"
-    return f"{said}: {'; '.join(parts)}." if parts else ""
-
-
-def _sentinels(results: SweepResults) -> dict[str, dict[str, Any]]:
-    tests = results.pick.tests if results.pick else []
-    row = next((r for r in tests if r["of"] == picked(results.sweep)), None)
-    return row.get("sentinels", {}) if row else {}
 
 
 def checkpoint_choice(results: SweepResults) -> str:

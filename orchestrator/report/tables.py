@@ -121,6 +121,8 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
     measured = {} if has_no_result(row) else values
     warm = values.get(f"warm/{results.perceptual}")
     ms = row.get("inference", {}).get("ms")
+    chosen = row.get("chosen_step", row["steps"])
+    counting = f", {chosen} counts" if chosen != row["steps"] else ""
     columns = [
         (row["design"], None),
         (row["stage"], None),
@@ -128,7 +130,7 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
         *((format_metric(m, measured.get(m)), measured.get(m)) for m in metrics),
         (format_metric(results.perceptual, warm), warm),
         *([("–" if ms is None else short_number(ms), ms)] if timed else []),
-        (f"{row['steps']} of {row['max_steps']}", row["steps"]),
+        (f"{row['steps']} of {row['max_steps']}{counting}", row["steps"]),
         (f"{sentences.duration(3600 * hours)} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
         *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),
         (row["verdict"], None),

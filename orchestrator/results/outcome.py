@@ -39,7 +39,7 @@ def remarks(
         if last[1] < start[1] and last[0] < min(start[0], objectives.point(bicubic)[0]):
             notes.append("collapsed: worse than its warm start in both objectives, and than bicubic")
         elif report.status is Status.COMPLETE and _still_improving([p[1] for p in points]):
-            notes.append("undertrained: still improving at the end")
+            notes.append(f"undertrained: {objectives.perceptual} still improving at the end")
     wait = report.diagnostics.get("data_wait_share", 0.0)
     if wait > LOADER_BOUND:
         notes.append(f"loader-bound: {wait:.0%} of its time it waited for data")

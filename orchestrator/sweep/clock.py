@@ -215,26 +215,28 @@ class SweepClock:
         else:
             twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
             lines += hours.describe(sizes, twice, self.hours)
-        psnr, gan = self._alone(pace)
-        if 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps, psnr):
-            lines.append(
-                f"one      with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps "
-                f"here, and below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than "
-                f"from the choice of its design; the same time takes: {self.alone} --run.psnr-steps {psnr} "
-                f"--run.gan-steps {gan}"
-            )
-        return lines
+        return [*lines, *([f"one      {advice}"] if (advice := self.advice(self.seconds_left)) else [])]
+
+    def advice(self, seconds: float) -> str:
+        """Return the advice to train one network in these seconds; empty if designs train long enough."""
+        sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
+        whole = pace.psnr_phase(self.full.psnr_steps) + pace.gan_phase(self.full.gan_steps)
+        part = min(1.0, max(0.0, seconds) / whole)
+        psnr, gan = int(self.full.psnr_steps * part), int(self.full.gan_steps * part)
+        if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps, psnr):
+            return ""
+        return (
+            f"with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps here, and "
+            f"below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than from the "
+            f"choice of its design; the same time takes: {self.alone} --run.psnr-steps {psnr} "
+            f"--run.gan-steps {gan}"
+        )
 
     def facts(self, plan: SweepPlan) -> dict[str, Any]:
         """Return the entries of sweep.json that tell what the hours became."""
         told = {"asked": self.hours, "seconds": self.elapsed(), "sizes": self.sizes}
+        told["one"] = self.advice(3600 * self.hours)
         return {"request": plan.request.to_json(), "hours": told}
-
-    def _alone(self, pace: Pace) -> tuple[int, int]:
-        """Return the steps of both phases of a single training that takes the time that is left."""
-        whole = pace.psnr_phase(self.full.psnr_steps) + pace.gan_phase(self.full.gan_steps)
-        part = min(1.0, max(0.0, self.seconds_left) / whole)
-        return int(self.full.psnr_steps * part), int(self.full.gan_steps * part)
 
     def _left(self) -> str:
         return f"hours    {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over"

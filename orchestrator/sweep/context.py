@@ -77,9 +77,11 @@ class SweepContext:
         return RowContext(*shared, self.plan.inference_of)
 
     def slots(self) -> int:
-        """Return how many trials run at once now; a change is printed."""
+        """Return how many trials run at once now; a change is printed, and why no machine comes for them."""
         slots = self.capacity.current().slots(self.request.gpus, self.request.ranks)
         self.progress.set_slots(slots)
+        if self.capacity.trouble and (trouble := self.capacity.trouble()):
+            self.progress.say(trouble)
         return slots
 
     def warm_start_of(self, stage: str, config: TrainConfig) -> str | None:

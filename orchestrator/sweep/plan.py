@@ -195,11 +195,11 @@ class SweepPlan:
     def _images_in_words(self) -> list[str]:
         """Return a line per data set whose import left files out, or left no image for the gate."""
         lines = []
-        for manifest in {str(i.location): i.manifest for i in self.images.values()}.values():
+        for location, manifest in {str(i.location): i.manifest for i in self.images.values()}.items():
             others = set(manifest.notes.get("passed_over", {}).values())
-            left_out = (
-                [f"{count(manifest.rejected, 'image')} left out (rejected.csv)"] if manifest.rejected else []
-            )
+            left_out = []
+            if manifest.rejected:
+                left_out = [f"{count(manifest.rejected, 'image')} left out, see {location}/rejected.csv"]
             if words := [*(f"passed over {text}" for text in sorted(others)), *left_out]:
                 lines.append(f"images   {manifest.name}: {'; '.join(words)}")
             if "gate" in manifest.splits and not manifest.splits["gate"].count:

@@ -52,6 +52,8 @@ class StageObserver:
         """Start the trial's MLflow run."""
         trial_id, values = self.stage.identity(tune_id, params)
         config = flatten(override(self.context.request.config, settings_of(values)))
+        if self.stage.draws:
+            self.context.progress.expect(len(self.callback.params))
         self.context.record.start_trial(self.stage.name, trial_id, label(design_of(values)), config)
 
     def on_report(self, tune_id: str, result: dict[str, Any]) -> None:
@@ -134,9 +136,14 @@ class StageObserver:
         return self.context.path(f"tune/{self.stage.key}.pages/{name}")
 
     def is_budget_spent(self) -> bool:
-        """Return True if no more designs may be drawn."""
-        gpu_hours = self.callback.cuda_seconds / 3600 * self.context.gpus
-        return self.context.is_budget_spent(gpu_hours, len(self.callback.params))
+        """Return True if no more designs may be drawn; print why if they are fewer than planned."""
+        gpu_hours, drawn = self.callback.cuda_seconds / 3600 * self.context.gpus, len(self.callback.params)
+        spent = self.context.is_budget_spent(gpu_hours, drawn)
+        if spent:
+            limit = self.context.budget.reached
+            why = f"{limit} are reached" if limit else "the stages after it need the time that is left"
+            self.context.progress.expect(drawn, why)
+        return spent
 
 
 def _in_words(metrics: Mapping[str, float], objectives: Objectives) -> str:

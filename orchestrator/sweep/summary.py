@@ -34,10 +34,10 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         *_designs(facts),
         f"  * the pick, - {'on the front of GANs on val' if 'pick_test' in facts else 'also on the front'}",
         _pick(facts),
-        f"took {format_duration(facts['ended'] - facts['started'])}, {facts['cpu_hours']:.2f} CPU-hours, "
+        f"took {_took(facts)}, {facts['cpu_hours']:.2f} CPU-hours, "
         f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
-        *_hours(facts),
+        *([f"one:     {one}"] if (one := facts.get("hours", {}).get("one")) else []),
         *_limits_and_failures(facts),
         *_where(facts, storage),
     ]
@@ -115,13 +115,11 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _hours(facts: Mapping[str, Any]) -> list[str]:
-    """Return a line on the hours that were asked for, if any were."""
-    if not (hours := facts.get("hours")):
-        return []
-    return [
-        f"hours:   the stages were over after {hours['seconds'] / 60:.1f} of {60 * hours['asked']:g} minutes"
-    ]
+def _took(facts: Mapping[str, Any]) -> str:
+    """Return the time from start to end in words, of the hours that were asked for if any were."""
+    if hours := facts.get("hours"):  # of all drivers, from the command on
+        return f"{format_duration(hours['seconds'])} of the {60 * hours['asked']:g} minutes of --hours"
+    return format_duration(facts["ended"] - facts["started"])
 
 
 def _limits_and_failures(facts: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,21 @@ def test_no_time_left_is_given_before_a_step_was_timed():
     assert p.seconds_left() is None, "one report may hold minutes of start-up"
 
 
+def test_fewer_runs_than_planned_are_told_with_the_reason_and_more_are_counted():
+    p = progress()
+    p.begin("screen")
+    p.expect(3)
+    assert "screen 0/4 done" in p.line()
+    p.expect(5)
+    assert "screen 0/5 done" in p.line()
+    p.expect(3, "the money is spent")
+    p.expect(3, "the money is spent")
+    assert "screen 0/3 done" in p.line()
+    assert p.console.file.getvalue().count("screen: 3 of 5 planned, because the money is spent") == 1
+    p.stage = "test"
+    p.expect(3, "a stage without a plan has nothing to expect")
+
+
 def test_how_far_a_sweep_has_come_is_a_phrase():
     p = progress()
     assert p.in_words() == "starting, estimating the time left"

@@ -77,6 +77,33 @@ def test_live_capacity_is_the_declared_size_or_a_larger_present_one():
     assert LiveCapacity(lambda: alive, most)() == Size(5, 2 + 4 * 64, 3)
 
 
+def test_a_machine_that_does_not_come_is_told_with_the_reason_once():
+    worker = {"max_workers": 3, "resources": {"CPU": 4, "GPU": 1}}
+    config = {"max_workers": 3, "head_node_type": "head", "provider": {"type": "kuberay"}}
+    config["available_node_types"] = {"head": {}, "gpu": worker}
+    clock, nodes, reasons = [100.0], [node(0, is_head=True)], [""]
+    most = partial(capacity.maximum, config)
+    live = LiveCapacity(lambda: nodes, most, lambda: clock[0], lambda: reasons[0])
+
+    def after(seconds):
+        clock[0] += seconds
+        live()
+        return live.trouble()
+
+    assert after(0) == after(live.ASK_S) == "", "machines take minutes to start"
+    reasons[0] = 'pods "gpu" is forbidden: exceeded quota: gpus'
+    assert after(live.ASK_S) == f"no machine for trials after 20 s: {reasons[0]}"
+    assert after(live.ASK_S) == "", "once"
+    reasons[0] = ""
+    assert after(live.LONG_S).endswith("the command `ray status` on the head tells what it asks for")
+    nodes.append(node(4, 1))
+    assert after(live.ASK_S) == "" and live.missing_from is None
+    nodes[1] = node(4, 0)
+    assert after(live.ASK_S) == after(live.ASK_S) == "" and live.missing_from, "a GPU is missing"
+    small = LiveCapacity(lambda: [node(2, is_head=True)], None, lambda: clock[0], lambda: "a reason")
+    assert small() == Size(1, 2, 0) and small.missing_from is None, "trials run on the head"
+
+
 def test_an_autoscaled_cluster_is_as_large_as_its_node_types_declare():
     config = {
         "provider": {"type": "aws"},

@@ -53,7 +53,7 @@ class Kubernetes(BaseHTTPRequestHandler):
         allowed = self.headers["Authorization"] == "Bearer of-the-pod" and self.path == path
         self.send_response(200 if allowed else 403)
         self.end_headers()
-        self.wfile.write(json.dumps({"spec": self.server.spec}).encode())
+        self.wfile.write(json.dumps({"spec": self.server.spec, "status": self.server.status}).encode())
 
     def log_message(self, *_):
         pass
@@ -64,10 +64,17 @@ def test_a_pod_reads_its_cluster_with_its_own_token_and_only_if_it_grows(tmp_pat
     for name, text in {"token": "of-the-pod\n", "namespace": "imaging", "ca.crt": tls[0].read_text()}.items():
         (tmp_path / name).write_text(text)
     spec = {"enableInTreeAutoscaling": True, "workerGroupSpecs": [group()]}
-    with serving(Kubernetes, tls=tls, spec=spec) as server:
+    quota = 'FailedCreateWorkerPod:\n pods "gpu" is forbidden: exceeded quota: gpus'
+    failing = {"type": "ReplicaFailure", "status": "True", "message": quota}
+    with serving(Kubernetes, tls=tls, spec=spec, status={}) as server:
         env = {"RAY_CLUSTER_NAME": "upsweep", "KUBERNETES_SERVICE_HOST": "127.0.0.1"}
         env["KUBERNETES_SERVICE_PORT_HTTPS"] = str(server.server_port)
         assert capacity.maximum(kuberay.declared(env, tmp_path)) == Size(9, 64, 8)
+        assert kuberay.trouble(env, tmp_path) == ""
+        server.status = {"conditions": [{"type": "HeadPodReady", "status": "True"}, failing]}
+        assert kuberay.trouble(env, tmp_path) == " ".join(quota.split())
+        server.status = {"conditions": [failing | {"status": "False"}]}
+        assert kuberay.trouble(env, tmp_path) == ""
         server.spec = spec | {"enableInTreeAutoscaling": False}
         assert kuberay.declared(env, tmp_path) is None
         (tmp_path / "token").write_text("of another pod")

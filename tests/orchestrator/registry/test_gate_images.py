@@ -80,6 +80,13 @@ def test_a_network_equal_to_bicubic_has_no_difference(opened):
     assert gate.defects(same, same)["slowdown"] == 1
 
 
+def test_a_long_measurement_of_time_is_not_repeated(opened, monkeypatch):
+    monkeypatch.setattr(gate_images, "ENOUGH_S", 0.0)
+    parts = []
+    assert opened().measure(bicubic_network(), 3, lambda *part: parts.append(part)).seconds > 0
+    assert parts == [(0, 4), (3, 4)]
+
+
 def test_each_part_of_a_measurement_is_reported_and_only_a_time_that_counts_takes_three_runs(opened):
     parts = []
     opened().measure(bicubic_network(), 3, lambda *part: parts.append(part))

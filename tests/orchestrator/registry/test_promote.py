@@ -11,8 +11,9 @@ from datasets.errors import UserError
 from orchestrator.registry import evaluate
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.gate import USES
-from orchestrator.registry.promote import open_registry, promote, roll_back
+from orchestrator.registry.promote import promote, roll_back
 from orchestrator.registry.registry import Registry
+from orchestrator.registry.source_registry import open_registry
 from orchestrator.results.image_strips import CELL_PX
 from orchestrator.tracking.server import default_uri
 
@@ -45,6 +46,16 @@ def test_a_dry_run_registers_nothing(storage):
     assert registry.model == "upsweep-demo" and registry.versions() == []
     with pytest.raises(UserError, match="upsweep-demo has no previous champion to restore"):
         roll_back(registry)
+
+
+def test_the_champion_is_not_promoted_again(storage):
+    sweep(storage, "demo", 1.0)
+    source = CandidateSource(str(storage), "demo")
+    assert promote(source).is_champion
+    with pytest.raises(UserError, match=r"is the champion of upsweep-demo already \(v1\)"):
+        promote(source)
+    assert len(open_registry(source).versions()) == 1
+    assert promote(source, dry_run=True).version is None, "it is measured again"
 
 
 def test_every_look_at_the_gate_images_counts_and_the_twenty_first_is_refused(storage):
@@ -121,10 +132,10 @@ def test_a_login_is_not_sent_to_an_address_that_somebody_else_may_have_written(s
     (folder / "sweep.json").write_text(json.dumps(facts))
     source = CandidateSource(str(storage), "demo")
     (folder / "sweep.json").chmod(0o666)
-    monkeypatch.setattr("orchestrator.registry.promote.probe", lambda uri: pytest.fail("it was asked"))
+    monkeypatch.setattr("orchestrator.registry.source_registry.probe", lambda uri: pytest.fail("it was asked"))
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
     with pytest.raises(UserError, match="names http://127.0.0.1:9, and the login .* would be sent there"):
         open_registry(source)
     (folder / "sweep.json").chmod(0o644)
-    monkeypatch.setattr("orchestrator.registry.promote.probe", lambda uri: None)
+    monkeypatch.setattr("orchestrator.registry.source_registry.probe", lambda uri: None)
     assert open_registry(source).tracking_uri == "http://127.0.0.1:9"

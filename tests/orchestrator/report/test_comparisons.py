@@ -1,13 +1,17 @@
 """Verdicts against the pick and its references need enough seeds and images."""
 
 import json
-import re
 
 from helpers.fake_sweep import fake_sweep
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
-from orchestrator.report.comparisons import compare_designs, compare_with_references
+from orchestrator.report.comparisons import (
+    compare_designs,
+    compared_to_ship,
+    compared_with_references,
+    comparisons_table,
+)
 from orchestrator.report.data import read
 from orchestrator.report.sentences import headline
 
@@ -32,15 +36,38 @@ def test_a_seed_that_one_design_lacks_is_left_out_of_both(tmp_path):
 
 def test_the_pick_beats_its_references_only_with_five_seeds(tmp_path):
     fake_sweep(tmp_path)
-    few = compare_with_references(read(tmp_path))
-    assert re.match(r"On test, over seeds and images: swd against bicubic: not enough evidence \(-", few)
+    few = compared_with_references(read(tmp_path))[0]
+    assert (few.against, few.metric, few.word, few.interval) == ("bicubic", "swd", "not enough evidence", "")
+    assert few.difference < 0
     assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 was picked on val; on test its swd ")
     _, rows = fake_sweep(tmp_path, seeds=5)
-    told = compare_with_references(read(tmp_path))
-    assert "swd against its warm start: beats (-" in told
-    assert "psnr_y against its warm start: loses to (-0.01 [" in told
+    swd, psnr = (c for c in compared_with_references(read(tmp_path)) if c.against == "its warm start")
+    assert (swd.metric, swd.word, psnr.metric, psnr.word) == ("swd", "better", "psnr_y", "worse")
     assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 beats its warm start on test: swd ")
-    assert told in Page(build_report(tmp_path)).text
+    page = Page(build_report(tmp_path)).text
+    assert "psnr_y, higher is better" in page and f"{psnr.difference:+.2g} {psnr.interval}" in page
+    assert "to ship" not in page.partition("Confirmed designs")[0], "it has no such comparison"
     rows = [row for row in rows if row["stage"] != "test"]
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
-    assert compare_with_references(read(tmp_path)) == ""
+    assert comparisons_table(read(tmp_path)) == ""
+
+
+def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    found = {"sharpened": {"strength": 0.5, "interval": [1.25, None, 2.0], "beaten": False}}
+    found["noisy"] = {"strength": 4.0, "interval": [3.0, 1.0, 5.0], "beaten": False}
+    found["longer"] = {"strength": None, "interval": [-3.0, -4.0, -2.0], "beaten": True}
+    found["grid"] = {"strength": None, "interval": [0.5, None, None], "beaten": False}
+    for row in rows:
+        if row["stage"] == "test":
+            row |= {"sentinels": found}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    told = {c.against: (c.metric, c.interval, c.word, c.passed) for c in compared_to_ship(read(tmp_path))}
+    assert told == {
+        "its warm start with an unsharp mask of strength 0.5": ("swd", "[–, +2]", "not separable", False),
+        "its warm start with noise of strength 4": ("swd", "[+1, +5]", "worse", False),
+        "a longer PSNR phase of equal cost": ("swd", "[-4, -2]", "better", True),
+        "its warm start by the pattern on its upsampling grid": ("grid_detail", "", "above the limit", False),
+    }
+    page = Page(build_report(tmp_path)).text
+    assert "to ship" in page and "+3 [+1, +5]" in page

@@ -99,7 +99,7 @@ def test_the_plan_says_what_the_import_left_out_and_that_the_gate_is_empty(monke
     gate = {"splits": {"gate": SimpleNamespace(count=0)}}
     monkeypatch.setattr(Images, "manifest", SimpleNamespace(name="mine", **left, **gate))
     images, gate_line = plan().describe()[-2:]
-    assert images == "images   mine: passed over 6 .heic; 2 images left out (rejected.csv)"
+    assert images == "images   mine: passed over 6 .heic; 2 images left out, see shards/rejected.csv"
     assert gate_line.startswith("gate     mine has no image for it")
 
 

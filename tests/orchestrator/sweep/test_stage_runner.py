@@ -21,7 +21,7 @@ from orchestrator.sweep.tune_controller import pack_snapshot
 def context(tmp_path, **request):
     """A sweep on a machine without GPUs."""
     plan = SimpleNamespace(request=Request(name="s", **request), storage=Storage(str(tmp_path)))
-    progress = SimpleNamespace(begin=lambda stage: None, end=lambda trial: None)
+    progress = SimpleNamespace(begin=lambda stage: None, end=lambda trial: None, expect=lambda *runs: None)
     return SweepContext(plan, SimpleNamespace(gpus=0), None, progress, None, {}, {})
 
 

@@ -51,8 +51,11 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     assert lines[4] == f"- {'b8':<44}   32.00 dB  swd      110 (its warm start 117.3)"
     assert "pick: b4 bn (the reason)" in lines
     assert "took 3:41, 0.10 CPU-hours, 0.00 GPU-hours; 3 of 8 trials stopped early" in lines
-    timed = format_summary(FACTS | {"hours": {"asked": 0.5, "seconds": 1710.0}}, Storage(str(tmp_path)))
-    assert "hours:   the stages were over after 28.5 of 30 minutes" in timed
+    hours = {"asked": 0.5, "seconds": 1710.0, "one": "train one network"}
+    timed = format_summary(FACTS | {"hours": hours}, Storage(str(tmp_path)))
+    took = next(line for line in timed if line.startswith("took "))
+    assert took.startswith("took 28:30 of the 30 minutes of --hours, 0.10 CPU-hours")
+    assert "one:     train one network" in timed
     assert lines[-3:] == [
         f"report:  {tmp_path}/faces/report.html",
         "MLflow:  make ui   (or: mlflow ui --backend-store-uri sqlite:////x/mlflow.db)",

@@ -11,7 +11,7 @@ from datasets.errors import UserError
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.describe import history
 from orchestrator.registry.load_model import load_generator
-from orchestrator.registry.promote import open_registry
+from orchestrator.registry.source_registry import open_registry
 from orchestrator.tracking.mlflow_client import ADDRESSES, follow_moved_artifacts, open_client
 from orchestrator.tracking.server import artifact_root, default_uri
 from trainers.config import GeneratorConfig, TrainConfig
