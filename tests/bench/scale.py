@@ -8,9 +8,10 @@ of a stream that depends on the number of the trial and its design alone. Time i
 ten minutes, and snapshots are as far apart in that time as in a sweep. Designs are drawn until all measured
 trials have ended, so that each tenth of them has as many draws. With --quick that is so in the second and the
 last tenth; in the others designs are drawn at random, with few snapshots and two reports, and MLflow's writer
-does not run. Prints CPU seconds of the driver per report and per trial (draw, start, end, snapshots) for each
-tenth, the last one over the second, the driver's growth in memory, the snapshots, and what the writer, the
-leaderboard and the report take. Asserts nothing.
+does not run. Prints CPU seconds of the driver per report and per trial (draw, start, end, and its share of
+all snapshots) for each tenth, the last one over the second, the driver's growth in memory, the snapshots, and
+what the writer, the leaderboard and the report take. Trials end in bursts, so that tenths differ in virtual
+time: a snapshot costs the mean of its tenth, but a trial has as many in each. Asserts nothing.
 """
 
 import argparse
@@ -78,9 +79,9 @@ class Driver:
     report_s: list[tuple[int, float]] = field(default_factory=list)
     """(trials that had ended, CPU seconds) of each step in which a trial reported and no more."""
     other_s: list[tuple[int, float]] = field(default_factory=list)
-    """The same of all other steps: draws, starts, ends, snapshots."""
-    snapshots: list[tuple[float, int]] = field(default_factory=list)
-    """CPU seconds and bytes of each snapshot."""
+    """The same of all other steps: draws, starts, ends."""
+    snapshots: list[tuple[int, float, int]] = field(default_factory=list)
+    """(trials that had ended, CPU seconds, bytes) of each snapshot."""
 
     def hurry(self, hurries: bool) -> None:
         """Draw designs at random, of trials of two reports, and keep snapshots only before trials start."""
@@ -88,22 +89,21 @@ class Driver:
         study = self.search._ot_study
         study.sampler = RandomSampler(seed=1) if hurries else self.search._sampler
 
-    def _of_trials(self) -> tuple[int, int, int]:
-        """Return how many trials were drawn and have ended, and how many snapshots were taken."""
+    def _of_trials(self) -> tuple[int, int]:
+        """Return how many trials were drawn and have ended."""
         study = self.search._ot_study
-        drawn = study._storage.get_n_trials(study._study_id)
-        return drawn, len(self.callback.rows), len(self.snapshots)
+        return study._storage.get_n_trials(study._study_id), len(self.callback.rows)
 
     def run(self, trials: int) -> None:
         """Step until `trials` have ended."""
         while (ended := len(self.callback.rows)) < trials:
-            seen, others = self.callback.seen, self._of_trials()
-            began = time.thread_time()
             if self.actors.now >= self.due:
                 self.controller.save_to_dir()
                 self.due = self.actors.now + SNAPSHOT_S
-            self.controller.step()
-            spent = time.thread_time() - began
+            seen, others, taken = self.callback.seen, self._of_trials(), len(self.snapshots)
+            began = time.thread_time()
+            self.controller.step()  # which takes a snapshot itself before trials start
+            spent = time.thread_time() - began - sum(s for _, s, _ in self.snapshots[taken:])
             if self._of_trials() == others and self.callback.seen == seen + 1:
                 self.report_s.append((ended, spent))
             else:
@@ -137,7 +137,9 @@ def open_driver(
     storage = Storage(str(folder))
     plan = SimpleNamespace(request=request, storage=storage, digests={"train": "d" * 16}, ancestor=None)
     plan.inference_of, plan.space = lambda values: None, space
-    capacity = SimpleNamespace(gpus=slots, current=lambda: SimpleNamespace(slots=lambda *_: slots))
+    capacity = SimpleNamespace(
+        gpus=slots, trouble=None, current=lambda: SimpleNamespace(slots=lambda *_: slots)
+    )
     record = SweepRecord(folder / NAME / "record", NAME, f"sqlite:///{folder}/mlflow.db")
     progress = ProgressLine(
         [StagePlan("screen", trials, 0, STEPS)], slots, Console(file=open(os.devnull, "w"))
@@ -175,7 +177,7 @@ def open_driver(
             began = time.thread_time()
             super().save_to_dir()
             size = (folder / NAME / "tune" / "screen.snapshot").stat().st_size
-            driver.snapshots.append((time.thread_time() - began, size))
+            driver.snapshots.append((len(callback.rows), time.thread_time() - began, size))
 
     numbers: dict[str, tuple[int, int]] = {}
 
@@ -211,6 +213,14 @@ def tenths(values: list[tuple[int, float]], trials: int, each: bool) -> list[flo
     return [1000 * sum(part) / ((len(part) or 1) if each else trials / 10) for part in parts]
 
 
+def per_trial(driver: Driver, trials: int) -> list[float]:
+    """Return milliseconds per trial in each tenth, its share of all snapshots included."""
+    times = [(ended, seconds) for ended, seconds, _ in driver.snapshots]
+    steps, snapshots = tenths(driver.other_s, trials, False), tenths(times, trials, True)
+    each = len(times) / max(1, len(driver.callback.rows))
+    return [step + each * snapshot for step, snapshot in zip(steps, snapshots, strict=True)]
+
+
 def resident_mb() -> float:
     """Return the memory of this process now, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -232,20 +242,20 @@ def measure(
         for tenth in range(10):
             driver.hurry(quick and tenth not in (1, 9))
             driver.run(trials * (tenth + 1) // 10)
-            took, size = driver.snapshots[-1]
+            _, took, size = driver.snapshots[-1]
             print(
                 f"{len(driver.callback.rows)} trials in {time.monotonic() - began:.0f} s, growth "
                 f"{resident_mb() - before:.0f} MB, newest snapshot {size / 2**20:.2f} MB in "
                 f"{1000 * took:.0f} ms; CPU ms per report "
                 f"{tenths(driver.report_s, trials, True)[tenth]:.2f}, per trial "
-                f"{tenths(driver.other_s, trials, False)[tenth]:.2f}",
+                f"{per_trial(driver, trials)[tenth]:.2f}",
                 flush=True,
             )
         profiler.disable()
     if profile:
         pstats.Stats(profiler).dump_stats(profile)
-    for words, values, each in (("report", driver.report_s, True), ("trial", driver.other_s, False)):
-        costs = tenths(values, trials, each)
+    costs_of = {"report": tenths(driver.report_s, trials, True), "trial": per_trial(driver, trials)}
+    for words, costs in costs_of.items():
         print(f"CPU per {words}, last tenth over second: {costs[9] / (costs[1] or 1):.2f}")
     if not quick:
         began = time.monotonic()
