@@ -60,7 +60,7 @@ def test_what_a_trial_costs_does_not_grow_with_the_trials_before_it(tmp_path, mo
         assert costs[-1] < 1.15 * costs[1], "function calls per trial"
         assert max(seen) < 2 * 20 + 5 * SLOTS, "trials that TPE looks at for a draw"
         assert len(driver.controller._trials) <= 2 * 8 + 2 * SLOTS, "trials that Tune keeps"
-        sizes = [size for _, size in driver.snapshots]
+        sizes = [size for _, _, size in driver.snapshots]
         assert max(sizes[-20:]) < 1.25 * max(sizes[len(sizes) // 4 : len(sizes) // 2]), "bytes of a snapshot"
         assert max(files) - min(files) < 20, "open files: a journal is closed with its trial"
         assert len(driver.callback.rows) >= 120
