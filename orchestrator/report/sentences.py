@@ -184,7 +184,9 @@ def cost(results: SweepResults) -> str:
         parts.append(f"cost {sweep['cost']:.2f} for {sweep['gpu_hours']:.2f} GPU-hours")
     if broken := sum(has_no_result(row) for row in results.rows):
         parts.append(f"{broken} diverged or failed")
-    if sweep.get("ended") and sweep.get("started"):
+    if hours := sweep.get("hours"):
+        parts.append(f"{duration(hours['seconds'])} of the {60 * hours['asked']:g} minutes of --hours")
+    elif sweep.get("ended") and sweep.get("started"):
         parts.append(f"{duration(sweep['ended'] - sweep['started'])} from start to end")
     return "; ".join(parts) + "."
 

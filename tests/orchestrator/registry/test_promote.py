@@ -132,10 +132,11 @@ def test_a_login_is_not_sent_to_an_address_that_somebody_else_may_have_written(s
     (folder / "sweep.json").write_text(json.dumps(facts))
     source = CandidateSource(str(storage), "demo")
     (folder / "sweep.json").chmod(0o666)
-    monkeypatch.setattr("orchestrator.registry.source_registry.probe", lambda uri: pytest.fail("it was asked"))
+    probe = "orchestrator.registry.source_registry.probe"
+    monkeypatch.setattr(probe, lambda uri: pytest.fail("it was asked"))
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret")
     with pytest.raises(UserError, match="names http://127.0.0.1:9, and the login .* would be sent there"):
         open_registry(source)
     (folder / "sweep.json").chmod(0o644)
-    monkeypatch.setattr("orchestrator.registry.source_registry.probe", lambda uri: None)
+    monkeypatch.setattr(probe, lambda uri: None)
     assert open_registry(source).tracking_uri == "http://127.0.0.1:9"

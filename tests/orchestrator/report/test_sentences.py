@@ -11,6 +11,7 @@ from orchestrator.report.page import render_unfinished
 from orchestrator.report.sentences import (
     best_gan,
     checkpoint_choice,
+    cost,
     duration,
     headline,
     how_sure,
@@ -37,6 +38,14 @@ def test_one_seed_counts_no_wins(tmp_path):
     sweep, _ = fake_sweep(tmp_path, seeds=1)
     (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"pick": "confirm-0-s0"}))
     assert how_sure(read(tmp_path)) == "1 seed, 31 test images: one seed decides nothing."
+
+
+def test_the_time_of_a_sweep_with_hours_is_that_of_all_its_commands(tmp_path):
+    sweep, _ = fake_sweep(tmp_path)
+    assert "from start to end" in cost(read(tmp_path))
+    sweep |= {"hours": {"asked": 0.5, "seconds": 1710.0}}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert cost(read(tmp_path)).endswith("28 min of the 30 minutes of --hours.")
 
 
 def test_a_headline_is_no_stronger_than_its_evidence(tmp_path):
