@@ -114,14 +114,14 @@ def comparisons_table(results: SweepResults) -> str:
     body = [
         (
             row.against,
-            f"{row.metric}, {'lower' if _is_less_better(row.metric) else 'higher'} is better",
-            f"{short_number(row.difference, sign='+')} {row.interval}".rstrip(),
             row.word,
             *([marks[row.passed]] if needed else []),
+            f"{row.metric}, {'lower' if _is_less_better(row.metric) else 'higher'} is better",
+            f"{short_number(row.difference, sign='+')} {row.interval}".rstrip(),
         )
         for row in rows
     ]
-    head = [f"{name} against", "metric", "difference", f"{name} is", *(["to ship"] if needed else [])]
+    head = ["compared with", f"{name} is", *(["to ship"] if needed else []), "metric", "difference"]
     how = f"Difference: {name} minus the other, with its 95 % interval."
     if needed:
         how += " To ship, one network must be better over the test images; the other rows are over all seeds."
