@@ -8,10 +8,11 @@ of a stream that depends on the number of the trial and its design alone. Time i
 ten minutes, and snapshots are as far apart in that time as in a sweep. Designs are drawn until all measured
 trials have ended, so that each tenth of them has as many draws. With --quick that is so in the second and the
 last tenth; in the others designs are drawn at random, with few snapshots and two reports, and MLflow's writer
-does not run. Prints CPU seconds of the driver per report and per trial (draw, start, end, and its share of
-all snapshots) for each tenth, the last one over the second, the driver's growth in memory, the snapshots, and
-what the writer, the leaderboard and the report take. Trials end in bursts, so that tenths differ in virtual
-time: a snapshot costs the mean of its tenth, but a trial has as many in each. Asserts nothing.
+does not run. Prints CPU seconds of the driver per report and per trial (one draw, one end, its share of
+starts and snapshots) for each tenth, the last one over the second, the driver's growth in memory, the
+snapshots, and what the writer, the leaderboard and the report take. Trials end in bursts, so that tenths
+differ in virtual time and in draws: each kind of work costs the mean of its tenth, and a trial has as much of
+it in each. Asserts nothing.
 """
 
 import argparse
@@ -78,8 +79,12 @@ class Driver:
     """When the next snapshot is due."""
     report_s: list[tuple[int, float]] = field(default_factory=list)
     """(trials that had ended, CPU seconds) of each step in which a trial reported and no more."""
+    draw_s: list[tuple[int, float]] = field(default_factory=list)
+    """The same of steps that drew a design, divided by the designs drawn."""
+    end_s: list[tuple[int, float]] = field(default_factory=list)
+    """The same of steps in which a trial ended and none was drawn, divided by the trials that ended."""
     other_s: list[tuple[int, float]] = field(default_factory=list)
-    """The same of all other steps: draws, starts, ends."""
+    """The same of all other steps, such as starts."""
     snapshots: list[tuple[int, float, int]] = field(default_factory=list)
     """(trials that had ended, CPU seconds, bytes) of each snapshot."""
 
@@ -104,10 +109,12 @@ class Driver:
             began = time.thread_time()
             self.controller.step()  # which takes a snapshot itself before trials start
             spent = time.thread_time() - began - sum(s for _, s, _ in self.snapshots[taken:])
-            if self._of_trials() == others and self.callback.seen == seen + 1:
-                self.report_s.append((ended, spent))
-            else:
-                self.other_s.append((ended, spent))
+            drawn, over = (now - before for now, before in zip(self._of_trials(), others, strict=True))
+            reports = self.callback.seen - seen
+            kind = (
+                self.draw_s if drawn else self.end_s if over else self.report_s if reports else self.other_s
+            )
+            kind.append((ended, spent / (drawn or over or reports or 1)))
 
 
 class CountingCallback(StageCallback):
@@ -207,18 +214,24 @@ def open_driver(
         yield driver
 
 
-def tenths(values: list[tuple[int, float]], trials: int, each: bool) -> list[float]:
-    """Return milliseconds in each tenth of the trials: the mean, or (not `each`) the sum over its trials."""
+def tenths(values: list[tuple[int, float]], trials: int) -> list[float]:
+    """Return the mean in milliseconds in each tenth of the trials."""
     parts = [[v for place, v in values if 10 * place // trials == k] for k in range(10)]
-    return [1000 * sum(part) / ((len(part) or 1) if each else trials / 10) for part in parts]
+    return [1000 * sum(part) / (len(part) or 1) for part in parts]
 
 
 def per_trial(driver: Driver, trials: int) -> list[float]:
-    """Return milliseconds per trial in each tenth, its share of all snapshots included."""
-    times = [(ended, seconds) for ended, seconds, _ in driver.snapshots]
-    steps, snapshots = tenths(driver.other_s, trials, False), tenths(times, trials, True)
-    each = len(times) / max(1, len(driver.callback.rows))
-    return [step + each * snapshot for step, snapshot in zip(steps, snapshots, strict=True)]
+    """Return milliseconds per trial in each tenth: a draw, an end, its share of all other work."""
+    snapshots = [(ended, seconds) for ended, seconds, _ in driver.snapshots]
+    total, over = [0.0] * 10, max(1, len(driver.callback.rows))
+    for values, each in (
+        (driver.draw_s, 1.0),
+        (driver.end_s, 1.0),
+        (driver.other_s, len(driver.other_s) / over),
+        (snapshots, len(snapshots) / over),
+    ):
+        total = [sum(pair) for pair in zip(total, (each * v for v in tenths(values, trials)), strict=True)]
+    return total
 
 
 def resident_mb() -> float:
@@ -247,14 +260,14 @@ def measure(
                 f"{len(driver.callback.rows)} trials in {time.monotonic() - began:.0f} s, growth "
                 f"{resident_mb() - before:.0f} MB, newest snapshot {size / 2**20:.2f} MB in "
                 f"{1000 * took:.0f} ms; CPU ms per report "
-                f"{tenths(driver.report_s, trials, True)[tenth]:.2f}, per trial "
+                f"{tenths(driver.report_s, trials)[tenth]:.2f}, per trial "
                 f"{per_trial(driver, trials)[tenth]:.2f}",
                 flush=True,
             )
         profiler.disable()
     if profile:
         pstats.Stats(profiler).dump_stats(profile)
-    costs_of = {"report": tenths(driver.report_s, trials, True), "trial": per_trial(driver, trials)}
+    costs_of = {"report": tenths(driver.report_s, trials), "trial": per_trial(driver, trials)}
     for words, costs in costs_of.items():
         print(f"CPU per {words}, last tenth over second: {costs[9] / (costs[1] or 1):.2f}")
     if not quick:
