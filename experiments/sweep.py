@@ -46,7 +46,7 @@ def main() -> int:
 
         cli.say("\n".join(describe_plan(request, space.space, resumed)))
         return 0
-    print(f"sweep {request.name}: opening images, Ray and the record takes some seconds", flush=True)
+    print(f"sweep {request.name}: opening images, Ray and the record takes up to half a minute", flush=True)
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted
 
