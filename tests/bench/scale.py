@@ -220,18 +220,27 @@ def tenths(values: list[tuple[int, float]], trials: int) -> list[float]:
     return [1000 * sum(part) / (len(part) or 1) for part in parts]
 
 
-def per_trial(driver: Driver, trials: int) -> list[float]:
+def parts_of_a_trial(driver: Driver, trials: int) -> dict[str, list[float]]:
     """Return milliseconds per trial in each tenth: a draw, an end, its share of all other work."""
     snapshots = [(ended, seconds) for ended, seconds, _ in driver.snapshots]
-    total, over = [0.0] * 10, max(1, len(driver.callback.rows))
-    for values, each in (
-        (driver.draw_s, 1.0),
-        (driver.end_s, 1.0),
-        (driver.other_s, len(driver.other_s) / over),
-        (snapshots, len(snapshots) / over),
-    ):
-        total = [sum(pair) for pair in zip(total, (each * v for v in tenths(values, trials)), strict=True)]
-    return total
+    over = max(1, len(driver.callback.rows))
+    parts = {
+        "draw": (driver.draw_s, 1.0),
+        "end": (driver.end_s, 1.0),
+        "others": (driver.other_s, len(driver.other_s) / over),
+        "snapshots": (snapshots, len(snapshots) / over),
+    }
+    return {name: [each * v for v in tenths(values, trials)] for name, (values, each) in parts.items()}
+
+
+def per_trial(driver: Driver, trials: int) -> list[float]:
+    """Return milliseconds per trial in each tenth."""
+    return [sum(values) for values in zip(*parts_of_a_trial(driver, trials).values(), strict=True)]
+
+
+def _in_words(driver: Driver, trials: int, tenth: int) -> str:
+    parts = parts_of_a_trial(driver, trials)
+    return ", ".join(f"{name} {values[tenth]:.1f}" for name, values in parts.items())
 
 
 def resident_mb() -> float:
@@ -261,7 +270,7 @@ def measure(
                 f"{resident_mb() - before:.0f} MB, newest snapshot {size / 2**20:.2f} MB in "
                 f"{1000 * took:.0f} ms; CPU ms per report "
                 f"{tenths(driver.report_s, trials)[tenth]:.2f}, per trial "
-                f"{per_trial(driver, trials)[tenth]:.2f}",
+                f"{per_trial(driver, trials)[tenth]:.2f} ({_in_words(driver, trials, tenth)})",
                 flush=True,
             )
         profiler.disable()
