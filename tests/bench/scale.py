@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -51,6 +52,7 @@ from orchestrator.report.data import from_parts  # noqa: E402
 from orchestrator.report.page import render_unfinished  # noqa: E402
 from orchestrator.results.sweep_folder import write_rows  # noqa: E402
 from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
+from orchestrator.search import study_export  # noqa: E402
 from orchestrator.search.hooks import active  # noqa: E402
 from orchestrator.search.sampler import build_search  # noqa: E402
 from orchestrator.storage import Storage  # noqa: E402
@@ -203,7 +205,9 @@ def open_driver(
     if resume:
         assert restore_snapshot(storage, f"{tune_folder}.snapshot", tune_folder)
         everything |= {"resume_config": ResumeConfig()}
-    with active(callback.key, observer):
+    # exports of the study keep their distance in the time of the sweep, as snapshots do
+    clock = SimpleNamespace(monotonic=lambda: actors.now + time.thread_time())
+    with active(callback.key, observer), patch.object(study_export, "time", clock):
         controller = Controller(**everything)
         controller._actor_manager = actors
         actors.trial_of = controller._actor_to_trial.__getitem__
