@@ -75,9 +75,13 @@ def main() -> int:
         if options.list:
             cli.say(describe.history(registry))
         return 0
-    outcome = promote.promote(
-        options, address=options.address or None, dry_run=options.dry_run, force=options.force
-    )
+    try:
+        outcome = promote.promote(
+            options, address=options.address or None, dry_run=options.dry_run, force=options.force
+        )
+    except promote.AlreadyChampion as fact:
+        cli.say(str(fact))
+        return 0
     cli.say(describe.describe_outcome(outcome))
     return 0 if outcome.is_champion else REFUSED
 

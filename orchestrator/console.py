@@ -72,15 +72,16 @@ def importing(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 class BatchProgress:
     """A bar for many items in a row: one line, drawn by its own thread, so that an item costs nothing.
 
-    The line names the item in progress and its share, such as tiles of a picture; nothing is drawn if the
-    output is not a terminal.
+    The line names the item in progress and its share, such as tiles of a picture. If the output is not a
+    terminal, a line is printed every PLAIN_EVERY_S seconds instead.
     """
 
     def __init__(self, total: int, console: Console) -> None:
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
         self.bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self.task = self.bar.add_task("", total=total)
-        self.item, self.begun = "", 0
+        self.item, self.begun, self.total = "", 0, total
+        self.console, self.plain_at = console, time.monotonic()
 
     def __enter__(self) -> "BatchProgress":
         self.bar.start()
@@ -96,6 +97,11 @@ class BatchProgress:
         share = f" {done}/{parts}" if parts > 1 else ""
         text = escape(printable(item.rpartition("/")[2]))
         self.bar.update(self.task, completed=self.begun - 1 + done / parts, description=f"{text}{share}")
+        if not self.console.is_terminal and time.monotonic() - self.plain_at > PLAIN_EVERY_S:
+            self.plain_at = time.monotonic()
+            self.console.print(
+                f"{self.begun} of {self.total}: {text}{share}", highlight=False, soft_wrap=True
+            )
 
 
 class ProgressLine:
@@ -117,6 +123,9 @@ class ProgressLine:
         """Seconds between the last step and the end of each ended trial: evaluation, image strips, saving."""
         self.stage, self.note = "", ""
         self.stage_began = self.began
+        self.beside: dict[str, float] = {}
+        """Stage -> seconds that it takes beside the steps of its trials, as far as that is known."""
+        self.begun: set[str] = set()
         self.live: Live | None = None
         self.plain_at = 0.0
 
@@ -152,6 +161,7 @@ class ProgressLine:
         if stage != self.stage:
             self._end_stage()
             self.stage, self.note, self.stage_began = stage, "", time.monotonic()
+            self.begun.add(stage)
         if not self._has_nothing_to_do():
             self.show()
 
@@ -209,8 +219,8 @@ class ProgressLine:
         self.show()
 
     def seconds_left(self) -> float | None:
-        """Return the expected wall seconds until the plan is done; None before any step was timed."""
-        if not self.steps["psnr"] and not self.steps["gan"]:
+        """Return the expected wall seconds until the plan is done; None if nothing tells."""
+        if not (self.steps["psnr"] or self.steps["gan"]) or not (self._planned() or self.beside):
             return None
         tail = sum(self.tail_seconds) / len(self.tail_seconds) if self.tail_seconds else 0.0
         steps, runs = 0.0, 0
@@ -221,7 +231,10 @@ class ProgressLine:
             done = list(self.done[p.name].items())  # a copy: the thread of the report asks, too
             running = sum(steps_done for trial, steps_done in done if trial not in ended)
             steps, runs = steps + max(0.0, expected - running), runs + waiting
-        return (steps * self._seconds_per_psnr_step() + runs * tail) / self.slots
+        beside = sum(seconds for stage, seconds in self.beside.items() if stage not in self.begun)
+        if self._planned() is None:  # the test, of which only the whole time is known
+            beside += max(0.0, self.beside.get(self.stage, 0.0) - (time.monotonic() - self.stage_began))
+        return (steps * self._seconds_per_psnr_step() + runs * tail) / self.slots + beside
 
     def show(self) -> None:
         """Without a terminal, print the line every PLAIN_EVERY_S seconds; a terminal redraws it by itself."""

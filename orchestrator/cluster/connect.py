@@ -184,8 +184,8 @@ def local_lock(name: str) -> Iterator[None]:
             stack.enter_context(locked(path, blocking=False, holder=holder))
         except Held as held:
             raise UserError(
-                f"{_describe_holder(held.holder)} holds this machine's devices; wait for it, stop it, or run "
-                f"on a cluster with --address"
+                f"{_describe_holder(held.holder)} holds this machine's devices; wait for it, stop it by "
+                f"upsweep sweep --stop, or run on a cluster with --address"
             ) from None
         yield
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file
 from torch import nn
 
-from datasets.errors import UserError
+from datasets.errors import UserError, unknown
 from orchestrator.registry.model_name import REMEDY, find_model
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
@@ -39,6 +39,8 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     if name.startswith("models:/"):
         return load_generator(name, tracking_uri)
     folder = find(name) if name in WEIGHTS else Path(name).resolve()
+    if not folder.exists():
+        raise unknown("model", name, [*WEIGHTS, *_sweeps()], "--model")
     if folder.suffix == ".onnx":
         from trainers.inference.onnx_files import OnnxNetwork
 
@@ -55,6 +57,11 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     from trainers.train import checkpoint_in
 
     return checkpoint.load_generator(checkpoint_in(folder))
+
+
+def _sweeps() -> list[str]:
+    """Return the sweeps of ./runs, which a name alone may stand for."""
+    return [path.parent.name for path in sorted(Path("runs").glob("*/sweep.json"))]
 
 
 def _load_weight_file(path: Path) -> tuple[nn.Module, TrainConfig]:

@@ -42,6 +42,10 @@ from orchestrator.tracking.sweep_record import per_image_table
 from trainers.config import override
 
 
+class AlreadyChampion(Exception):
+    """The candidate is the champion itself, so there is nothing to measure or to move."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of a promotion."""
@@ -84,7 +88,7 @@ def promote(
 
     With the `address` of a Ray cluster it is measured there. `force` is a reason to promote against the gate,
     which is written on the version. UserError if the champion changed meanwhile: the candidate then stays
-    challenger.
+    challenger. AlreadyChampion if it is the champion, and this is no dry run.
     """
     candidate = load_candidate(source)
     other_gate = source.other_gate(candidate.config.data.gate)
@@ -95,9 +99,9 @@ def promote(
         registry.repair()
     number, champion = _champion(registry, objective_tag(candidate.config.objective))
     if champion and not dry_run and _are_equal(candidate.generator, champion.generator):
-        raise UserError(
+        raise AlreadyChampion(
             f"{candidate.row['design']} of {candidate.sweep['name']} is the champion of {registry.model} "
-            f"already (v{number}); to measure it again, say --dry-run"
+            f"already (v{number})"
         )
     result = evaluate_at(address, candidate, champion, source.work_dir, thresholds or Thresholds())
     exports = possible_exports(candidate.config.generator)

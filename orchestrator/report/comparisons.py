@@ -10,6 +10,7 @@ from orchestrator.analysis.significance import (
     LOSES,
     NOT_ENOUGH,
     NOT_SEPARABLE,
+    SEEDS_TO_BEAT,
     Verdict,
     between_designs,
 )
@@ -18,9 +19,11 @@ from orchestrator.report.markup import table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS
+from trainers.sentinels import GRID_LIMIT
 
 BETTER, WORSE = "better", "worse"
 WORDS = {BEATS: BETTER, LOSES: WORSE}
+ESTIMATE = f"an estimate from fewer than {SEEDS_TO_BEAT} seeds"
 GRID_SENTINEL, GRID = "grid", "grid_detail"
 """The sentinel that has a metric of its own."""
 
@@ -86,7 +89,7 @@ def compared_to_ship(results: SweepResults) -> list[Compared]:
         worse = low is not None and high is not None and (low > 0 if _is_less_better(metric) else high < 0)
         word = BETTER if sentinel["beaten"] else WORSE if worse else NOT_SEPARABLE
         if name == GRID_SENTINEL:
-            word = "within the limit" if sentinel["beaten"] else "above the limit"
+            word = f"{'within' if sentinel['beaten'] else 'above'} the limit of {GRID_LIMIT:g}"
         against, interval = SENTINELS[name] + strength, _interval(low, high)
         found.append(Compared(against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
     return found
@@ -98,6 +101,9 @@ def compared_with_references(results: SweepResults) -> list[Compared]:
     for metric in (results.perceptual, results.distortion):
         for name, verdict in against_references(results, metric).items():
             limits, word = verdict.interval, WORDS.get(verdict.word, verdict.word)
+            if limits and limits.excludes_zero and word == NOT_SEPARABLE:
+                is_better = (limits.high < 0) == _is_less_better(metric)
+                word = f"{BETTER if is_better else WORSE}, {ESTIMATE}"
             interval = _interval(limits.low, limits.high) if limits else ""
             found.append(Compared(names[name], metric, verdict.estimate, interval, word))
     return found

@@ -60,10 +60,12 @@ def reached_at(report: TrialReport, curve: Curve, metrics: Sequence[str]) -> int
 
 
 def _still_improving(values: Sequence[float]) -> bool:
-    """Return True if the last quarter of a curve (larger is better) gained a tenth of the whole gain."""
+    """Return True if the last quarter of a curve (larger is better) has its best and a tenth of its gain."""
     if len(values) < 8:
         return False
     quarter = len(values) // 4
+    if max(values) > max(values[-quarter:]):  # it was better before
+        return False
     late, before = values[-quarter:], values[-2 * quarter : -quarter]
     gain = statistics.median(late) - statistics.median(before)
     return gain > 0 and gain >= STILL_IMPROVING * (max(values) - values[0])

@@ -152,6 +152,7 @@ class SweepClock:
             latest = sizes
         self.apply(plan, latest)
         progress.plan = plan.stages()
+        progress.beside = hours.seconds_beside(latest, self.present_pace(), self.work)
         if stage == "screen":
             self._let_draw_more(plan, latest)
 

@@ -194,6 +194,12 @@ def designs_that_fit(
     return low
 
 
+def seconds_beside(sizes: Sizes, pace: Pace, work: Work) -> dict[str, float]:
+    """Return stage -> wall seconds beside the steps of its trials: starts of workers, the whole test."""
+    starts = {"screen": pace.start, "repeat": 2 * pace.start, "confirm": 2 * pace.start}
+    return starts | {"test": stage_seconds(sizes, pace, work)["test"]}
+
+
 def run_settings(sizes: Sizes, run: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run that follow from its phases' lengths, under their dotted names.
 

@@ -160,9 +160,12 @@ class SweepPlan:
         crops = f"{c.data.crop_px} px crops"
         if c.data.eval_crop_px:
             crops += f", {c.data.eval_crop_px} px of each image measured"
+        is_last_resort = c.recipe.startswith("photos") and c.objective.perceptual == "swd"
         return (
             f"recipe   {c.recipe} over space {self.space.name}: {crops}; "
             f"{c.objective.distortion} and {c.objective.perceptual} decide"
+            + ", as long as no weights are installed (upsweep weights vgg16 lpips_alex)"
+            * is_last_resort
         )
 
     def describe(self) -> list[str]:
@@ -193,15 +196,16 @@ class SweepPlan:
         return f"with at most {count(runs, 'PSNR phase')} of their own, a longer one for comparison included"
 
     def _images_in_words(self) -> list[str]:
-        """Return a line per data set whose import left files out, or left no image for the gate."""
+        """Return a line per data set: the images of each split, and what its import left out."""
         lines = []
         for location, manifest in {str(i.location): i.manifest for i in self.images.values()}.items():
             others = set(manifest.notes.get("passed_over", {}).values())
             left_out = []
             if manifest.rejected:
                 left_out = [f"{count(manifest.rejected, 'image')} left out, see {location}/rejected.csv"]
-            if words := [*(f"passed over {text}" for text in sorted(others)), *left_out]:
-                lines.append(f"images   {manifest.name}: {'; '.join(words)}")
+            splits = ", ".join(f"{split.count} {role}" for role, split in manifest.splits.items())
+            words = [splits, *(f"passed over {text}" for text in sorted(others)), *left_out]
+            lines.append(f"images   {manifest.name}: {'; '.join(words)}")
             if "gate" in manifest.splits and not manifest.splits["gate"].count:
                 lines.append(f"gate     {manifest.name} has no image for it: a promotion needs a larger set")
         return lines + self._gate_in_words()

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from orchestrator.console import ProgressLine, StagePlan, waiting
+from orchestrator.console import BatchProgress, ProgressLine, StagePlan, waiting
 
 PLAN = [StagePlan("warm", 2, 100, 0), StagePlan("screen", 4, 0, 50, 0.5), StagePlan("confirm", 2, 100, 50)]
 
@@ -36,6 +36,15 @@ def test_fewer_runs_than_planned_are_told_with_the_reason_and_more_are_counted()
     assert p.console.file.getvalue().count("screen: 3 of 5 planned, because the money is spent") == 1
     p.stage = "test"
     p.expect(3, "a stage without a plan has nothing to expect")
+
+
+def test_many_items_are_told_of_in_lines_now_and_then_where_nothing_can_be_drawn(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr("orchestrator.console.PLAIN_EVERY_S", 0.0)
+    with BatchProgress(3, Console(file=out, force_terminal=False)) as bar:
+        bar.update("bicubic", 0, 1)
+        bar.update("candidate", 1, 4)
+    assert out.getvalue() == "1 of 3: bicubic\n2 of 3: candidate 1/4\n"
 
 
 def test_how_far_a_sweep_has_come_is_a_phrase():
@@ -106,7 +115,22 @@ def test_the_time_left_is_never_negative():
     for trial in "abcd":
         p.end(trial)
     p.begin("test")
+    assert p.seconds_left() is None, "nothing tells how long a test takes"
+    p.beside = {"screen": 5.0, "test": 30.0}
+    assert 29 < p.seconds_left() <= 30
+    p.stage_began -= 60
     assert p.seconds_left() == 0
+
+
+def test_what_stages_take_beside_their_trials_is_part_of_the_time_left():
+    p = progress()
+    p.beside = {"screen": 5.0, "confirm": 10.0, "test": 30.0}
+    p.begin("screen")
+    p.step("t", "gan", 0, 0.0)
+    p.step("t", "gan", 10, 1.0)
+    without = p.seconds_left()
+    p.beside = {}
+    assert without == pytest.approx(p.seconds_left() + 40)
 
 
 def test_a_trial_that_goes_back_to_its_checkpoint_counts_no_negative_steps():

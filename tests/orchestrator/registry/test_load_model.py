@@ -99,6 +99,14 @@ def test_a_sweep_stands_for_its_pick_and_a_run_for_its_best_candidate(tmp_path):
     assert load_model(str(tmp_path / "mine"), "")[0].tail.bias[0] == 30
 
 
+def test_a_misspelt_sweep_is_one_sentence_with_the_name_that_was_meant(tmp_path, monkeypatch):
+    (tmp_path / "runs/faces").mkdir(parents=True)
+    (tmp_path / "runs/faces/sweep.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no model 'face'; known: .*faces.*did you mean 'faces'\?"):
+        load_model("face", "")
+
+
 def test_an_alias_that_nothing_carries_is_one_sentence(store, tmp_path):
     args = upscale.Args(("a.png",), model="models:/upsweep-demo@best", tracking_uri=store[0])
     with pytest.raises(

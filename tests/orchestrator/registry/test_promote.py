@@ -11,7 +11,7 @@ from datasets.errors import UserError
 from orchestrator.registry import evaluate
 from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.gate import USES
-from orchestrator.registry.promote import promote, roll_back
+from orchestrator.registry.promote import AlreadyChampion, promote, roll_back
 from orchestrator.registry.registry import Registry
 from orchestrator.registry.source_registry import open_registry
 from orchestrator.results.image_strips import CELL_PX
@@ -52,7 +52,7 @@ def test_the_champion_is_not_promoted_again(storage):
     sweep(storage, "demo", 1.0)
     source = CandidateSource(str(storage), "demo")
     assert promote(source).is_champion
-    with pytest.raises(UserError, match=r"is the champion of upsweep-demo already \(v1\)"):
+    with pytest.raises(AlreadyChampion, match=r"is the champion of upsweep-demo already \(v1\)"):
         promote(source)
     assert len(open_registry(source).versions()) == 1
     assert promote(source, dry_run=True).version is None, "it is measured again"

@@ -40,6 +40,9 @@ def test_the_pick_beats_its_references_only_with_five_seeds(tmp_path):
     assert (few.against, few.metric, few.word, few.interval) == ("bicubic", "swd", "not enough evidence", "")
     assert few.difference < 0
     assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 was picked on val; on test its swd ")
+    fake_sweep(tmp_path, seeds=4)
+    words = [c.word for c in compared_with_references(read(tmp_path)) if c.against == "bicubic"]
+    assert words == ["better, an estimate from fewer than 5 seeds"] * 2, "though the intervals exclude 0"
     _, rows = fake_sweep(tmp_path, seeds=5)
     swd, psnr = (c for c in compared_with_references(read(tmp_path)) if c.against == "its warm start")
     assert (swd.metric, swd.word, psnr.metric, psnr.word) == ("swd", "better", "psnr_y", "worse")
@@ -67,7 +70,12 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
         "its warm start with an unsharp mask of strength 0.5": ("swd", "[–, +2]", "not separable", False),
         "its warm start with noise of strength 4": ("swd", "[+1, +5]", "worse", False),
         "a longer PSNR phase of equal cost": ("swd", "[-4, -2]", "better", True),
-        "its warm start by the pattern on its upsampling grid": ("grid_detail", "", "above the limit", False),
+        "its warm start by the pattern on its upsampling grid": (
+            "grid_detail",
+            "",
+            "above the limit of 0.05",
+            False,
+        ),
     }
     page = Page(build_report(tmp_path)).text
     assert "to ship" in page and "+3 [+1, +5]" in page

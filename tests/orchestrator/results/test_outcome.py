@@ -51,6 +51,7 @@ WAITED = {"diagnostics": {"data_wait_share": 0.45}}
     [
         (curve_of([190, 150, 130, 121, 119, 120, 119, 120]), COMPLETE, []),
         (curve_of([190, 180, 170, 160, 150, 140, 130, 120]), COMPLETE, ["undertrained"]),
+        (curve_of([190, 100, 170, 160, 150, 140, 130, 120]), COMPLETE, []),  # its best came early
         (curve_of([190, 180, 170, 160, 150, 140, 130, 120]), RUNNING, []),
         (curve_of([190, 180, 170, 120]), COMPLETE, []),  # too few evaluations to say
         (curve_of([190, 260]) + curve_of([300], psnr=20.0), COMPLETE, ["collapsed"]),
