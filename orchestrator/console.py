@@ -171,6 +171,7 @@ class ProgressLine:
             return
         runs = len(self.finished.get(self.stage, ()))
         words = f": {count(runs, 'run')}" if self.stage in self.finished else ""
+        words = words if runs or not words else ": kept from before"
         passed = format_duration(time.monotonic() - self.stage_began)
         line = Text(f"{self.stage} done", "green")
         line.append(printable(f"{words} in {passed}{f' | {self.note}' if self.note else ''}"), "default")

@@ -127,6 +127,8 @@ def _trust(results: SweepResults) -> str:
     if not parts:
         return ""
     word = "A claim" if all(there for there, _ in parts) else "An estimate"
+    if results.shipped:
+        word = "Of the best GAN, which does not ship"
     items = "".join(
         f'<li class="{"yes" if there else "no"}">{"✓" if there else "✗"} {escape(text)}</li>'
         for there, text in parts

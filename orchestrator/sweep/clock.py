@@ -227,10 +227,9 @@ class SweepClock:
         if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps, psnr):
             return ""
         return (
-            f"with this time, train one network: a design gets {sizes.psnr_steps:,} PSNR steps here, and "
-            f"below {hours.ENOUGH_PSNR_STEPS:,} a network gains more from longer training than from the "
-            f"choice of its design; the same time takes: {self.alone} --run.psnr-steps {psnr} "
-            f"--run.gan-steps {gan}"
+            f"with this time, train one network: it gets {psnr:,} PSNR steps, a design of this sweep "
+            f"{sizes.psnr_steps:,}, and below {hours.ENOUGH_PSNR_STEPS:,} longer training gains more than "
+            f"the choice of a design: {self.alone} --run.psnr-steps {psnr} --run.gan-steps {gan}"
         )
 
     def facts(self, plan: SweepPlan) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def print_ready(names: list[str]) -> None:
     ready = [name for name in names if not missing(weights_of([name]))]
     print(f"ready: {', '.join(ready) or 'none'}")
     print(
-        "a sweep without --recipe uses what is ready: if only vgg19 is missing, vgg16 as loss and lpips_alex "
-        "as measure; without any weights L1 and SWD",
+        "nothing more is needed for a sweep without --recipe, which uses what is ready: if only vgg19 is "
+        "missing, vgg16 as loss and lpips_alex as measure; without any weights L1 and SWD",
         flush=True,
     )
 
