@@ -53,7 +53,8 @@ def test_what_is_ready_is_named_before_the_error(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="vgg19 could not be fetched"):
         command.main(["vgg19", "vgg16", "dists", "lpips_alex"])
     ready, uses = capsys.readouterr().out.splitlines()
-    assert ready == "ready: vgg16, dists" and uses.startswith("nothing more is needed for a sweep without --recipe")
+    assert ready == "ready: vgg16, dists"
+    assert uses.startswith("nothing more is needed for a sweep without --recipe")
 
 
 def test_an_unknown_name_is_an_error_before_anything_is_fetched(monkeypatch):

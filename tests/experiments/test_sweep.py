@@ -137,7 +137,7 @@ MISTAKES = {
     ),
     "a host that no address can have": (
         "--train photos --tracking-uri postgresql://a..b/mlflow",
-        "--tracking-uri postgresql://a..b/mlflow is not an address: .*label empty or too long",
+        "--tracking-uri postgresql://a..b/mlflow is not an address: .*label empty",
     ),
     "a port that is none": ("--train photos --address h:²", "--address ray://h:² is not an address: Port .*"),
     "a storage that is neither folder nor bucket": (
