@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from datasets.config import DECIDABLE
+from datasets.config import DECIDABLE, ROLES
 from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
 from datasets.splits import least_for_gate
@@ -203,9 +203,10 @@ class SweepPlan:
             left_out = []
             if manifest.rejected:
                 left_out = [f"{count(manifest.rejected, 'image')} left out, see {location}/rejected.csv"]
-            splits = ", ".join(f"{split.count} {role}" for role, split in manifest.splits.items())
-            words = [splits, *(f"passed over {text}" for text in sorted(others)), *left_out]
-            lines.append(f"images   {manifest.name}: {'; '.join(words)}")
+            held = [f"{manifest.splits[role].count} {role}" for role in ROLES if role in manifest.splits]
+            words = [", ".join(held), *(f"passed over {text}" for text in sorted(others)), *left_out]
+            if any(words):  # a set of one split, such as a benchmark's, is counted where it is used
+                lines.append(f"images   {manifest.name}: {'; '.join(filter(None, words))}")
             if "gate" in manifest.splits and not manifest.splits["gate"].count:
                 lines.append(f"gate     {manifest.name} has no image for it: a promotion needs a larger set")
         return lines + self._gate_in_words()
