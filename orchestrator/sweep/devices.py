@@ -25,7 +25,7 @@ def usable_capacity(request: Request, capacity: Capacity, say: Callable[[str], A
             raise UserError(f"--gpus-per-trial and run.device {device} exclude each other; leave out one")
         capacity = replace(capacity, gpus=0)
         if device.startswith("mps"):  # a GPU that Ray does not count
-            capacity = replace(capacity, cpus=request.ranks, live=None)
+            capacity = replace(capacity, cpus=request.ranks, live=None, trouble=None)
     elif request.gpus_per_trial and not capacity.gpus:
         if capacity.local:
             raise UserError(
