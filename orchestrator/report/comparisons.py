@@ -15,7 +15,7 @@ from orchestrator.analysis.significance import (
     between_designs,
 )
 from orchestrator.report.data import SweepResults
-from orchestrator.report.markup import table
+from orchestrator.report.markup import shown_unit, table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS
@@ -123,7 +123,9 @@ def comparisons_table(results: SweepResults) -> str:
             row.word,
             *([marks[row.passed]] if needed else []),
             f"{row.metric}, {'lower' if _is_less_better(row.metric) else 'higher'} is better",
-            f"{short_number(row.difference, sign='+')} {row.interval}".rstrip(),
+            " ".join(
+                filter(None, (short_number(row.difference, sign="+"), row.interval, shown_unit(row.metric)))
+            ),
         )
         for row in rows
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from trainers.metrics import METRICS
+from trainers.metrics import METRICS, format_metric
 
 
 def section(title: str, body: str, name: str) -> str:
@@ -14,6 +14,12 @@ def section(title: str, body: str, name: str) -> str:
 def shown_unit(metric: str) -> str:
     """Return the unit of a metric as people write it."""
     return METRICS[metric].unit.replace("x1e-3", "×10⁻³")
+
+
+def with_unit(metric: str, *values: float | None) -> str:
+    """Format values of a metric, joined by "to" and followed by its unit: "0.1 to 0.2 dB"."""
+    numbers = " to ".join(format_metric(metric, value) for value in values)
+    return f"{numbers}\N{NO-BREAK SPACE}{shown_unit(metric)}".rstrip()
 
 
 def cells(tag: str, texts: Iterable[str]) -> str:

@@ -17,10 +17,11 @@ from orchestrator.report.comparisons import comparisons_table
 from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
-from orchestrator.report.markup import section, shown_unit, table
+from orchestrator.report.markup import section, shown_unit, table, with_unit
 from orchestrator.report.ratings import opinions_section
 from orchestrator.report.tables import designs_table, outcomes_section, runs_table
-from trainers.metrics import METRICS, format_metric, meanings
+from trainers.metrics import METRICS, meanings
+from trainers.metrics.table import BUILT_IN
 
 HERE = Path(__file__).parent
 
@@ -164,20 +165,19 @@ def _tiles(results: SweepResults) -> str:
 
 
 def _tile(results: SweepResults, pick: Design, metric: str) -> str:
-    unit = escape(shown_unit(metric))
     values = pick.values(metric)
-    spread = ""
-    if len(values) > 1:
-        spread = f" ({format_metric(metric, min(values))} to {format_metric(metric, max(values))})"
+    spread = f" ({with_unit(metric, min(values), max(values))})" if len(values) > 1 else ""
+    unitless = ", dimensionless" if metric in BUILT_IN and not shown_unit(metric) else ""
     better = "lower" if METRICS[metric].direction == "min" else "higher"
     references = ", ".join(
-        f"{word} {format_metric(metric, pick.mean(f'{key}/{metric}'))}"
+        f"{word} {with_unit(metric, pick.mean(f'{key}/{metric}'))}"
         for key, word in (("bicubic", "bicubic"), ("warm", "warm start"))
         if pick.values(f"{key}/{metric}")
     )
     return (
-        f"<div><b>{format_metric(metric, pick.mean(metric))} {unit}</b>"
-        f"<span>{escape(metric)}{spread}, {better} is better</span><small>{references}</small></div>"
+        f"<div><b>{escape(with_unit(metric, pick.mean(metric)))}</b>"
+        f"<span>{escape(metric + spread)}{unitless}, {better} is better</span>"
+        f"<small>{escape(references)}</small></div>"
     )
 
 

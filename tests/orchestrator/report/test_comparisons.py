@@ -48,7 +48,7 @@ def test_the_pick_beats_its_references_only_with_five_seeds(tmp_path):
     assert (swd.metric, swd.word, psnr.metric, psnr.word) == ("swd", "better", "psnr_y", "worse")
     assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 beats its warm start on test: swd ")
     page = Page(build_report(tmp_path)).text
-    assert "psnr_y, higher is better" in page and f"{psnr.difference:+.2g} {psnr.interval}" in page
+    assert "psnr_y, higher is better" in page and f"{psnr.difference:+.2g} {psnr.interval} dB" in page
     assert "to ship" not in page.partition("Confirmed designs")[0], "it has no such comparison"
     rows = [row for row in rows if row["stage"] != "test"]
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
@@ -78,4 +78,4 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
         ),
     }
     page = Page(build_report(tmp_path)).text
-    assert "to ship" in page and "+3 [+1, +5]" in page
+    assert "to ship" in page and "+3 [+1, +5] ×10⁻³" in page

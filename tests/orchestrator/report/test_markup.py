@@ -1,6 +1,6 @@
 """Pieces of HTML escape their texts."""
 
-from orchestrator.report.markup import cells, section, shown_unit, table
+from orchestrator.report.markup import cells, section, shown_unit, table, with_unit
 
 
 def test_a_section_without_a_body_is_left_out():
@@ -10,6 +10,7 @@ def test_a_section_without_a_body_is_left_out():
 
 def test_a_unit_is_written_as_people_write_it():
     assert (shown_unit("swd"), shown_unit("psnr_y")) == ("×10⁻³", "dB")
+    assert (with_unit("psnr_y", 25, 26.5), with_unit("ssim_y", 0.71)) == ("25.00 to 26.50\xa0dB", "0.7100")
 
 
 def test_cells_and_tables_are_escaped():

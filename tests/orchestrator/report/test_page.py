@@ -31,6 +31,21 @@ def test_the_answer_comes_first_with_gain_seeds_and_cost(tmp_path):
     assert page.text.index("picked on val") < page.text.index("Perception against distortion")
 
 
+def test_every_figure_of_a_tile_has_its_unit(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    text = " ".join(Page(build_report(tmp_path)).text.split())
+    assert re.search(r"swd \([\d.]+ to [\d.]+ ×10⁻³\), lower is better bicubic 50\.0 ×10⁻³, warm start", text)
+    assert re.search(r"dB psnr_y \([\d.]+ to [\d.]+ dB\), higher is better bicubic 24\.90 dB", text)
+    assert "24 min of CPU time in training and test" in text
+    for row in rows:
+        row["metrics"]["lpips_alex"] = 0.25
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    objective = sweep["objective"] | {"perceptual": "lpips_alex"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"objective": objective}))
+    text = Page(build_report(tmp_path)).text
+    assert "lpips_alex (0.2500 to 0.2500), dimensionless, lower is better" in text
+
+
 def test_the_page_needs_no_network_and_stays_small(tmp_path):
     fake_sweep(tmp_path)
     fake_strip(tmp_path / "trials" / "confirm-0-s1" / "strip.png")
