@@ -15,7 +15,7 @@ from orchestrator.analysis.significance import (
     between_designs,
 )
 from orchestrator.report.data import SweepResults
-from orchestrator.report.markup import shown_unit, table
+from orchestrator.report.markup import shown_unit, stacked_table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS
@@ -133,7 +133,7 @@ def comparisons_table(results: SweepResults) -> str:
     how = f"Difference: {name} minus the other, with its 95 % interval."
     if needed:
         how += " To ship, one network must be better over the test images; the other rows are over all seeds."
-    return f'{table(head, body)}<p class="small">{escape(how)}</p>'
+    return f'{stacked_table(head, body)}<p class="small">{escape(how)}</p>'
 
 
 def _is_less_better(metric: str) -> bool:

@@ -32,3 +32,24 @@ def table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     body = "".join(cells("td", row) for row in rows)
     head = f"<thead>{cells('th', header)}</thead>"
     return f'<div class="wide" tabindex="0"><table>{head}<tbody>{body}</tbody></table></div>'
+
+
+def stacked_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of escaped texts whose cells are labelled lines below each other on a narrow screen.
+
+    The roles are those of a plain table: some screen readers lose them when CSS lays a table out as blocks.
+    """
+    body = "".join(
+        '<tr role="row">'
+        + "".join(
+            f'<td role="cell" data-label="{escape(label)}">{escape(text)}</td>'
+            for label, text in zip(header, row, strict=True)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    head = "".join(f'<th role="columnheader">{escape(label)}</th>' for label in header)
+    return (
+        f'<table class="stacked" role="table"><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table>'
+    )

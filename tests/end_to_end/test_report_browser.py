@@ -59,6 +59,17 @@ def test_nothing_complains_and_nothing_is_wider_than_the_screen(window, width, d
     assert window.console() == [] and window.run(LEVEL) <= 0
 
 
+@pytest.mark.parametrize("width", [390, 700, 1280])
+def test_comparisons_can_be_read_without_scrolling_sideways(window, width):
+    window.screen(width, 900, phone=width < 500)
+    cells = "[...document.querySelectorAll('.stacked td:last-child')]"
+    edges = window.run(f"return {cells}.map((cell) => cell.getBoundingClientRect().right)")
+    assert edges and max(edges) <= width
+    assert window.run(f"return {cells}.every((cell) => cell.scrollWidth <= cell.clientWidth)")
+    label = window.run(f"return getComputedStyle({cells}[0], '::before').content")
+    assert label == ('"difference"' if width < 500 else "none")
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not here (npm install axe-core, or AXE_CORE=FILE)")
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_axe_finds_no_violation(window, width, dark):

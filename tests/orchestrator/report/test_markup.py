@@ -1,6 +1,6 @@
 """Pieces of HTML escape their texts."""
 
-from orchestrator.report.markup import cells, section, shown_unit, table, with_unit
+from orchestrator.report.markup import cells, section, shown_unit, stacked_table, table, with_unit
 
 
 def test_a_section_without_a_body_is_left_out():
@@ -19,3 +19,4 @@ def test_cells_and_tables_are_escaped():
         '<div class="wide" tabindex="0"><table><thead><tr><th>h</th></tr></thead>'
         "<tbody><tr><td>x</td></tr><tr><td>y</td></tr></tbody></table></div>"
     )
+    assert '<td role="cell" data-label="h&quot;">a&lt;b</td>' in stacked_table(['h"'], [["a<b"]])
