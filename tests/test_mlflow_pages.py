@@ -5,6 +5,8 @@ import runpy
 import mlflow
 from helpers.paths import ROOT
 
+from orchestrator.sweep.summary import RUNS_PAGE
+
 
 def test_each_experiment_with_runs_has_the_address_of_its_runs_latest_first(tmp_path):
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
@@ -14,6 +16,6 @@ def test_each_experiment_with_runs_has_the_address_of_its_runs_latest_first(tmp_
         client.create_run(number)
     pages = runpy.run_path(str(ROOT / "tools" / "mlflow_pages.py"))["pages"]
     assert pages(str(tmp_path / "mlflow.db"), "5001") == [
-        f"{name}: http://127.0.0.1:5001/#/experiments/{number}/runs?workflowType=machine_learning"
+        f"{name}: http://127.0.0.1:5001/#/experiments/{number}/{RUNS_PAGE}"
         for name, number in [("upsweep/rooms", second), ("upsweep/faces", first)]
     ]

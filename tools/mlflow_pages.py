@@ -1,11 +1,15 @@
 """Print the address of the runs of each experiment in an MLflow database: tools/mlflow_pages.py DB PORT.
 
 MLflow 3 opens an experiment on its page for agents, whatever its kind, unless the address names the other.
+Runs are sorted by name: in the default order trials are folded below their sweep.
 """
 
 import sqlite3
 import sys
 from contextlib import closing
+
+RUNS_PAGE = "runs?workflowType=machine_learning&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
+"""Path and query of the table of runs in the address of an experiment."""
 
 FEW = 8
 """Experiments that are listed, the latest first."""
@@ -20,7 +24,7 @@ def pages(database: str, port: str) -> list[str]:
     with closing(sqlite3.connect(database)) as connection:
         rows = connection.execute(query, (FEW,)).fetchall()
     address = f"http://127.0.0.1:{port}/#/experiments"
-    return [f"{name}: {address}/{number}/runs?workflowType=machine_learning" for name, number in rows]
+    return [f"{name}: {address}/{number}/{RUNS_PAGE}" for name, number in rows]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from orchestrator.storage import Storage
 FEW = 3
 """Reasons that are printed; hundreds of trials can fail in hundreds of ways."""
 
+RUNS_PAGE = "runs?workflowType=machine_learning&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
+"""MLflow's table of all runs by name: in its default order trials are folded below their sweep."""
+
 
 def storage_option(storage: Storage) -> str:
     """Return the --storage option that a command needs for this storage; empty for ./runs."""
@@ -55,7 +58,7 @@ def _pick(facts: Mapping[str, Any]) -> str:
 def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
     name, store = facts["name"], shlex.quote(tracking_uri(facts, Path(storage.root)))
     uri, number = tracking_uri(facts, Path(storage.root)), facts.get("experiment_id")
-    runs = f"/#/experiments/{number}/runs?workflowType=machine_learning" if number else ""
+    runs = f"/#/experiments/{number}/{RUNS_PAGE}" if number else ""
     started = f"make ui   (or: mlflow ui --backend-store-uri {store})"
     started += f", then http://127.0.0.1:5000{runs}" if runs else ""
     lines = [

@@ -10,6 +10,7 @@ from helpers.mlflow_server import Server
 from helpers.paths import ROOT
 from helpers.webdriver import CHROMIUM
 
+from orchestrator.sweep.summary import RUNS_PAGE
 from orchestrator.tracking.journal import Journal
 from orchestrator.tracking.server import default_uri
 from orchestrator.tracking.sweep_record import SweepRecord
@@ -73,8 +74,10 @@ def test_the_pages_list_the_runs_and_complain_of_nothing(store):
     server.start()
     try:
         page = f"{server.uri}/#/experiments/{delivery.experiment_id}/runs"
-        everything, console = look(page, folder / "profile")
+        everything, console = look(page.removesuffix("runs") + RUNS_PAGE, folder / "profile")
         assert "5 matching runs" in everything
+        names = [run.info.run_name for run in delivery.client.search_runs([delivery.experiment_id])]
+        assert all(name in everything for name in names), "no trial is folded below the sweep"
         sorted_by = quote("metrics.`test/swd`", safe="")  # without it children hide below their parent
         chosen = f"?searchFilter={quote(documented_filters()[0], safe='')}&orderByKey={sorted_by}"
         filtered, more = look(page + chosen, folder / "profile")

@@ -95,7 +95,7 @@ def test_a_psnr_network_that_ships_has_its_own_line(tmp_path):
 )
 def test_mlflow_opens_on_the_runs(tmp_path, uri, said):
     lines = format_summary(FACTS | {"experiment_id": "7", "tracking_uri": uri}, Storage(str(tmp_path)))
-    assert any(said + "workflowType=machine_learning" in line for line in lines)
+    assert any(f"{said}workflowType=machine_learning&orderByKey=" in line for line in lines)
 
 
 def test_costs_limits_failures_and_divergences_are_lines_of_their_own(tmp_path):
