@@ -60,7 +60,8 @@ def main() -> int:
 
     if not (options.rollback or options.list or options.export or options.run or options.checkpoint):
         storage = Storage(options.storage)
-        sweep_folder.read_facts(storage, options.name or sweep_folder.newest_sweep(storage))
+        facts = sweep_folder.read_facts(storage, options.name or sweep_folder.newest_sweep(storage))
+        sweep_folder.check_has_pick(facts)
     print("opening the registry and the network takes up to half a minute", file=sys.stderr, flush=True)
     from orchestrator.registry import describe, promote  # these import torch and MLflow
     from orchestrator.registry.source_registry import open_registry

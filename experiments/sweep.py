@@ -27,7 +27,7 @@ BEGAN = time.monotonic()  # --hours counts from here, not from when torch and Ra
 def main() -> int:
     """Parse, run, print."""
     options = cli.parse_here("experiments/sweep.py", SweepOptions, recipes.build)
-    from orchestrator.cluster import jobs
+    from orchestrator.cluster import connect, jobs
     from orchestrator.storage import Storage
     from orchestrator.sweep import status, summary
 
@@ -46,6 +46,9 @@ def main() -> int:
 
         cli.say("\n".join(describe_plan(request, space.space, resumed)))
         return 0
+    if not (request.address or resumed or options.wait):
+        with connect.local_lock(request.name):  # a refusal need not wait for the imports below
+            pass
     print(f"sweep {request.name}: opening images, Ray and the record takes up to half a minute", flush=True)
     from orchestrator.sweep.run import run_sweep  # torch, Ray: seconds
     from orchestrator.sweep.stage_runner import Interrupted
@@ -56,7 +59,9 @@ def main() -> int:
         open_report(storage, request.name, cli.say)
     command = masked(f"upsweep sweep {shlex.join(sys.argv[1:])}".strip())
     try:
-        facts = run_sweep(request, space, command=command, resume=resumed, say=cli.say, began=BEGAN)
+        facts = run_sweep(
+            request, space, command=command, resume=resumed, say=cli.say, began=BEGAN, wait=options.wait
+        )
     except Interrupted:
         print(f"stopped; resume it with: {summary.resume_command(storage, request.name)}", file=sys.stderr)
         return cli.INTERRUPTED

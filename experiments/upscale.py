@@ -50,6 +50,7 @@ class Args:
 def main(args: Args) -> int:
     """Upscale the pictures; return the exit status."""
     model = find_model(args.model, args.tracking_uri) if args.model else _newest_pick()
+    _check_has_pick(Path(model))
     from orchestrator.registry.load_model import load_model  # torch: seconds
     from trainers.device import pick_device
     from trainers.inference.files import jobs, upscale_files
@@ -80,6 +81,15 @@ def main(args: Args) -> int:
         done = f"{printable(todo[0].source.name)} upscaled x{scale} into {printable(str(todo[0].target))}"
     print(f"{done}, where {replaced} replaced an earlier result" if replaced else done)
     return 1 if failed else 0
+
+
+def _check_has_pick(folder: Path) -> None:
+    """Raise UserError if `folder` is that of a sweep without a pick, before imports that take seconds."""
+    from orchestrator.results import sweep_folder
+    from orchestrator.storage import Storage
+
+    if (folder / sweep_folder.FACTS).is_file():
+        sweep_folder.check_has_pick(sweep_folder.read_facts(Storage(str(folder.parent)), folder.name))
 
 
 def _newest_pick() -> str:

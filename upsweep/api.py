@@ -43,7 +43,9 @@ class Sweep:
         return sweep_folder.read_facts(Storage(self.storage), self.name)
 
     def leaderboard(self) -> "DataFrame":
-        """Return a row per trial; nested values become columns such as `params.generator.num_blocks`.
+        """Return a row per trial; nested values become columns such as `metrics.psnr_y`.
+
+        `ships` is True in the rows of the network that ships; no row of a sweep that still runs has it.
 
         Raises:
             UserError: the sweep does not exist or has no rows yet.
@@ -53,7 +55,8 @@ class Sweep:
         storage = Storage(self.storage)
         if not storage.exists(f"{self.name}/{sweep_folder.LEADERBOARD}"):
             raise UserError(f"sweep '{self.name}' has no leaderboard in {storage.root}")
-        return json_normalize([dict(row) for row in sweep_folder.read_rows(storage, self.name)])
+        rows, pick = sweep_folder.read_rows(storage, self.name), self.facts.get("pick")
+        return json_normalize([{**row, "ships": pick in (row["trial_id"], row.get("of"))} for row in rows])
 
     @property
     def pick(self) -> str:
@@ -153,7 +156,7 @@ def _run(options: SweepOptions) -> Sweep:
 
     request, space = requested(options)
     try:
-        run_sweep(request, space, command="upsweep.sweep", resume=bool(options.resume))
+        run_sweep(request, space, command="upsweep.sweep", resume=bool(options.resume), wait=options.wait)
     except Interrupted:
         raise KeyboardInterrupt from None
     return Sweep(request.name, options.storage)

@@ -49,6 +49,8 @@ class SweepOptions(Request):
     """Stop the sweep of this name in good order, from any shell that reaches the storage."""
     dry_run: bool = False
     """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
+    wait: bool = False
+    """If another sweep runs on this machine, wait for its end instead of refusing."""
     open: bool = False
     """Show the report in a browser, as it grows."""
     planned: cli.NoFlag = ""

@@ -3,6 +3,7 @@
 `nodes` are rows of ray.nodes() throughout; `config` is a cluster file as a dictionary.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,23 @@ class Size:
 def now(nodes: Rows) -> Size:
     """Return the size of the nodes that are alive."""
     return _total([n for n in nodes if n["Alive"]])
+
+
+def busy_cpus(seconds: float = 1.0) -> float:
+    """Return how many CPU cores of this machine worked in the mean over `seconds`; 0 if it does not tell."""
+
+    def ticks() -> tuple[int, int]:
+        words = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        return sum(map(int, words)), sum(int(words[idle]) for idle in (3, 4))
+
+    try:
+        before, idle_before = ticks()
+        time.sleep(seconds)
+        after, idle_after = ticks()
+    except (OSError, ValueError, IndexError):  # macOS
+        return 0.0
+    idle = (idle_after - idle_before) / max(1, after - before)
+    return max(0.0, 1 - idle) * (os.cpu_count() or 1)
 
 
 def maximum(config: Mapping[str, Any], nodes: Rows = ()) -> Size:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -171,28 +171,41 @@ def _no_answer(address: str, error: Exception) -> UserError:
 
 
 @contextmanager
-def local_lock(name: str) -> Iterator[None]:
+def local_lock(name: str, folder: str = "", wait: Callable[[str], Any] | None = None) -> Iterator[float]:
     """Reserve this machine's devices for the sweep `name`; the kernel frees them when the process ends.
 
+    `folder` is that of the sweep, for the message to others. With `wait`, which prints a line, it waits for
+    the end of a sweep that has them. Yields the seconds that it waited.
+
     Raises:
-        UserError: naming the other sweep, if one runs on this machine.
+        UserError: naming the other sweep, if one runs on this machine and `wait` is None.
     """
     path = own_folder(Path(tempfile.gettempdir())) / "sweep.lock"
+    holder = json.dumps({"name": name, "pid": os.getpid(), "folder": folder, "since": time.time()})
+    began, told = time.monotonic(), False
     with ExitStack() as stack:
-        try:
-            holder = json.dumps({"name": name, "pid": os.getpid()})
-            stack.enter_context(locked(path, blocking=False, holder=holder))
-        except Held as held:
-            raise UserError(
-                f"{_describe_holder(held.holder)} holds this machine's devices; wait for it, stop it by "
-                f"upsweep sweep --stop, or run on a cluster with --address"
-            ) from None
-        yield
+        while True:
+            try:
+                stack.enter_context(locked(path, blocking=False, holder=holder))
+                break
+            except Held as held:
+                if wait is None:
+                    raise UserError(
+                        f"{_describe_holder(held.holder)} holds this machine's devices; wait for it with "
+                        f"--wait, stop it by upsweep sweep --stop, or run on a cluster with --address"
+                    ) from None
+                if not told:
+                    wait(f"waiting until {_describe_holder(held.holder)} has ended; Ctrl-C ends the wait")
+            told = True
+            time.sleep(1)
+        yield time.monotonic() - began if told else 0.0
 
 
 def _describe_holder(text: str) -> str:
     try:
         holder = json.loads(text)
-        return f"sweep '{holder['name']}' (process {holder['pid']})"
+        since = time.strftime(", since %H:%M", time.localtime(holder["since"]))
+        folder = f" in {holder['folder']}" if holder["folder"] else ""
+        return f"sweep '{holder['name']}'{folder} (process {holder['pid']}{since})"
     except (ValueError, KeyError):  # it has the lock and has not written the file yet
         return "another sweep"

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from torch import nn
 
 from datasets.errors import UserError
-from orchestrator.results.sweep_folder import checkpoint_url, read_facts, read_rows
+from orchestrator.results.sweep_folder import check_has_pick, checkpoint_url, read_facts, read_rows
 from orchestrator.storage import MARKER, Storage
 from orchestrator.tracking.run_key import experiment_name, split_run_key
 from orchestrator.tracking.writer import KEY_TAG
@@ -51,14 +51,7 @@ def registered_name(sweep: str) -> str:
 def find_candidate(storage: Storage, name: str, work_dir: Path) -> Candidate:
     """Load the pick of sweep `name`; UserError if there is no such sweep or it picked no model."""
     sweep = read_facts(storage, name)
-    if not sweep.get("pick"):
-        if sweep.get("status") == "running":
-            raise UserError(
-                f"sweep {name} has no pick before its end; upsweep sweep --status {name} tells more"
-            )
-        reason = sweep.get("pick_reason") or sweep["status"]
-        advice = "; to have the gate judge a trial all the same, use --run" if sweep.get("gan_pick") else ""
-        raise UserError(f"sweep {name} picked no model ({reason}){advice}")
+    check_has_pick(sweep)
     return _of_row(storage, sweep, lambda row: row["trial_id"] == sweep["pick"], work_dir)
 
 

@@ -88,7 +88,7 @@ def promote(
 
     With the `address` of a Ray cluster it is measured there. `force` is a reason to promote against the gate,
     which is written on the version. UserError if the champion changed meanwhile: the candidate then stays
-    challenger. AlreadyChampion if it is the champion, and this is no dry run.
+    challenger. AlreadyChampion if it is the champion.
     """
     candidate = load_candidate(source)
     other_gate = source.other_gate(candidate.config.data.gate)
@@ -98,7 +98,7 @@ def promote(
     if not dry_run:
         registry.repair()
     number, champion = _champion(registry, objective_tag(candidate.config.objective))
-    if champion and not dry_run and _are_equal(candidate.generator, champion.generator):
+    if champion and _are_equal(candidate.generator, champion.generator):
         raise AlreadyChampion(
             f"{candidate.row['design']} of {candidate.sweep['name']} is the champion of {registry.model} "
             f"already (v{number})"

@@ -82,6 +82,8 @@ def newest_sweep(storage: "Storage") -> str:
 def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     """Return sweep.json of a sweep; UserError naming those that exist if there is none."""
     if not NAME.fullmatch(name) or not exists(storage, name):
+        if NAME.fullmatch(name) and storage.listing(f"{name}/claims"):
+            raise UserError(f"sweep '{name}' is starting: it has no plan yet; try again in a minute")
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
     facts = storage.read_json(f"{name}/{FACTS}")
@@ -89,6 +91,18 @@ def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     config = request.get("config") if isinstance(request, dict) else None
     plugins.take_code(config if isinstance(config, dict) else {})  # its rows may name metrics of the user
     return facts
+
+
+def check_has_pick(facts: Mapping[str, Any]) -> None:
+    """Raise UserError, with the reason, if a sweep has no pick or none yet."""
+    if facts.get("pick"):
+        return
+    name = facts["name"]
+    if facts.get("status") == "running":
+        raise UserError(f"sweep {name} has no pick before its end; upsweep sweep --status {name} tells more")
+    reason = facts.get("pick_reason") or facts["status"]
+    advice = "; to have the gate judge a trial all the same, use --run" if facts.get("gan_pick") else ""
+    raise UserError(f"sweep {name} picked no model ({reason}){advice}")
 
 
 def tracking_uri(facts: Mapping[str, Any], folder: Path) -> str:

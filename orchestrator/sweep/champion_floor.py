@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
 from datasets.errors import UserError
 from datasets.loader import input_protocol
+from orchestrator.cluster.capacity import Capacity
 from orchestrator.registry.gate import Thresholds
+from orchestrator.sweep.held_out import evaluate_on_val
+from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from trainers.config import TrainConfig
@@ -32,6 +36,13 @@ def champion_floor(
         return -math.inf, ""
     value, who = max(found)
     return value - margin, f"the {who}'s {abs(value):.2f} less {margin:g}"
+
+
+def floor_facts(plan: SweepPlan, capacity: Capacity) -> dict[str, Any]:
+    """Return what champions demand of the sweep's networks, for sweep.json; no champion demands None."""
+    request, digest = plan.request, plan.digests["val"]
+    value, set_by = champion_floor(request, lambda net: evaluate_on_val(net, request, digest, capacity))
+    return {"champion_floor": {"value": value if math.isfinite(value) else None, "set_by": set_by}}
 
 
 def _champions(

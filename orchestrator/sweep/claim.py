@@ -49,6 +49,8 @@ class Beat:
     """Start of the process `pid`: a later process may get the same number."""
     every_s: float = 2.0
     """Seconds between beats."""
+    progress: str = ""
+    """How far the sweep has come, in words."""
 
     def to_json(self) -> str:
         """Return the text of the file."""

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from datasets.files import usable_cpus
 from datasets.text import short_number
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.console import ProgressLine
 from orchestrator.results.row import Row
 from orchestrator.storage import Storage
 from orchestrator.sweep import hours
-from orchestrator.sweep.cost_estimate import test_seconds, time_costs
+from orchestrator.sweep.cost_estimate import measure_pace
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.hours import COUNTS, Pace, Sizes, Work
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
-from trainers.benchmarks.cost import step_flops
 from trainers.config import flatten, override
 from trainers.warm_start_key import in_key
 
@@ -30,8 +28,6 @@ FREE: dict[str, tuple[str, ...]] = {
     "confirm": COUNTS[2:],
 }
 """Stage -> the sizes that may still change before it begins."""
-STAGE_S = 3.0
-"""Seconds that Tune takes for a stage beside the start of its workers."""
 DRAWN = 2
 """Designs that screening may draw, as a multiple of those planned, while there is time for them."""
 
@@ -148,7 +144,7 @@ class SweepClock:
                 fixed["trials"] = latest.trials
             sizes = self.fitted(stage, fixed)
             if sizes != latest:
-                progress.say(f"{self._left()}: {hours.in_words(stage, sizes)}")
+                progress.say(f"{self.time_over()}: {hours.in_words(stage, sizes)}")
             latest = sizes
         self.apply(plan, latest)
         progress.plan = plan.stages()
@@ -210,6 +206,7 @@ class SweepClock:
             f"hours    {self.hours:g} h: {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over; "
             f"then minutes of {parts}; fitted again before each stage"
         ]
+        lines += hours.busy_in_words(pace)
         if (short := sum(stages.values()) - self.seconds_left) > 0:
             enough = short_number(self.hours + short / 3600, 2)
             lines.append(f"short    even the least sweep takes about {enough} h here: this one will end late")
@@ -238,7 +235,8 @@ class SweepClock:
         told["one"] = self.advice(3600 * self.hours)
         return {"request": plan.request.to_json(), "hours": told}
 
-    def _left(self) -> str:
+    def time_over(self) -> str:
+        """Return how much of the hours is over, as a line."""
         return f"hours    {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over"
 
     def _keep(self) -> None:
@@ -254,24 +252,15 @@ def open_clock(
     if not plan.request.hours:
         return None
     if resume:
-        return SweepClock.resume(plan, heartbeat.seconds, plan.storage)
+        clock = SweepClock.resume(plan, heartbeat.seconds, plan.storage)
+        say(clock.time_over())
+        return clock
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
     clock = SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
     for line in clock.describe():
         say(line)
     return clock
-
-
-def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
-    """Return the pace of an average architecture of a plan, timed on workers; here without `capacity`."""
-    timing, request = time_costs(plan, capacity, one=True), plan.request
-    capacity = capacity or Capacity("", True, 1, usable_cpus(), 0)
-    costs, slots = timing.mean, capacity.slots(request.gpus, request.ranks)
-    start = STAGE_S + timing.start
-    test = test_seconds(plan, costs.evaluation)
-    longer = step_flops(request.config, "gan") / step_flops(request.config, "psnr")
-    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, start, slots, longer)
 
 
 def full_sizes(plan: SweepPlan) -> Sizes:

@@ -11,13 +11,14 @@ from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.loader import TrainLoader
 from datasets.text import short_number
-from orchestrator.cluster.capacity import Capacity
+from orchestrator.cluster.capacity import Capacity, busy_cpus
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import memory_advice, open_device
+from orchestrator.sweep.hours import Pace
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.worker_check import largest_config
 from orchestrator.trial.inputs import open_inputs
-from trainers.benchmarks.cost import parameters
+from trainers.benchmarks.cost import parameters, step_flops
 from trainers.config import TrainConfig, override
 from trainers.device import describe_hardware, is_out_of_memory
 from trainers.evaluate import Evaluator
@@ -31,6 +32,8 @@ TEST_MEASUREMENTS, VAL_MEASUREMENTS = 6, 9
 """Evaluations of the test stage: on test the network, its warm start, the longer PSNR phase, bicubic and two
 edits; on val the strengths of the edits (trainers/sentinels.py)."""
 
+STAGE_S = 3.0
+"""Seconds that Tune takes for a stage beside the start of its workers."""
 TIMED = ("", "a PSNR step", "a GAN step", "an evaluation")
 """The fields of Costs in words; a phase that a sweep does not have takes 0 seconds."""
 
@@ -257,3 +260,15 @@ def _approximate(hours: float) -> str:
     if hours >= 1:
         return f"{hours:.1f} h"
     return f"{hours * 60:.0f} min" if hours * 60 >= 2 else f"{hours * 3600:.0f} s"
+
+
+def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
+    """Return the pace of an average architecture of a plan, timed on workers; here without `capacity`."""
+    busy = busy_cpus() if capacity is None or capacity.local else 0.0
+    timing, request = time_costs(plan, capacity, one=True), plan.request
+    capacity = capacity or Capacity("", True, 1, usable_cpus(), 0)
+    costs, slots = timing.mean, capacity.slots(request.gpus, request.ranks)
+    start = STAGE_S + timing.start
+    test = test_seconds(plan, costs.evaluation)
+    longer = step_flops(request.config, "gan") / step_flops(request.config, "psnr")
+    return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, start, slots, busy, longer)

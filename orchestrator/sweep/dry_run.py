@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 from orchestrator.cluster import connect
 from orchestrator.search.space import Space
-from orchestrator.sweep.clock import SweepClock, measure_pace
-from orchestrator.sweep.cost_estimate import estimate
+from orchestrator.sweep.clock import SweepClock
+from orchestrator.sweep.cost_estimate import estimate, measure_pace
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.latency import leave_out_slow, measure_architectures
 from orchestrator.sweep.plan import make_plan

@@ -58,6 +58,8 @@ class Heartbeat:
         self.every_s = beat_interval(storage)
         self.began = time.monotonic() if began is None else began
         self.over, self.ignore_stop = threading.Event(), False
+        self.progress: Callable[[], str] = lambda: ""
+        """Returns in words how far the sweep has come; each heartbeat tells it."""
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Heartbeat":
@@ -101,5 +103,8 @@ class Heartbeat:
                 continue  # a storage that is away for a moment
 
     def _write(self, ended: bool) -> None:
-        beat = this_driver(claim=self.claim.number, seconds=self.seconds(), ended=ended, every_s=self.every_s)
+        told = "" if ended else self.progress()
+        beat = this_driver(
+            claim=self.claim.number, seconds=self.seconds(), ended=ended, every_s=self.every_s, progress=told
+        )
         self.storage.write_text(f"{self.sweep}/{ALIVE}", beat.to_json())

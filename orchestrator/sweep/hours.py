@@ -68,6 +68,8 @@ class Pace:
     ending: float
     """From the last measurement to the exit: result, report, records. Taken to last as long as a start."""
     slots: int
+    busy: float = 0.0
+    """CPU cores of this machine that other programs used."""
     longer: float = 1.0
     """PSNR steps that cost as much as a GAN step, in floating-point operations."""
 
@@ -242,6 +244,16 @@ def describe(sizes: Sizes, twice: Sizes, hours: float) -> list[str]:
     if now := lead(sizes):
         told += f"; the pick would lead an average design by {lead(twice) / now - 1:.0%} more (model)"
     return [told + ", and longer training adds to that" if now else told]
+
+
+def busy_in_words(pace: Pace) -> list[str]:
+    """Return a line if other programs took a quarter of a CPU core or more while steps were timed."""
+    if pace.busy < 0.25:
+        return []
+    return [
+        f"busy     other programs use {pace.busy:.1f} CPU cores of this machine: steps take longer than on "
+        f"an idle one, so the plan is smaller; it grows again if they end"
+    ]
 
 
 def in_words(stage: str, sizes: Sizes) -> str:

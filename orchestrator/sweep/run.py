@@ -30,12 +30,11 @@ from orchestrator.results.sweep_folder import (
     write_rows,
 )
 from orchestrator.storage import Storage
-from orchestrator.sweep.champion_floor import champion_floor
+from orchestrator.sweep.champion_floor import floor_facts
 from orchestrator.sweep.clock import SweepClock, open_clock
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
-from orchestrator.sweep.held_out import evaluate_on_val
 from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
 from orchestrator.sweep.live_report import LiveReport
 from orchestrator.sweep.plan import SweepPlan, make_plan
@@ -65,6 +64,7 @@ def run_sweep(
     resume: bool = False,
     say: Say = print,
     began: float | None = None,
+    wait: bool = False,
 ) -> dict[str, Any]:
     """Run a sweep, or resume it, and return the content of its sweep.json.
 
@@ -72,6 +72,7 @@ def run_sweep(
         command: the command line, for the record.
         say: prints one line.
         began: when the command began, by time.monotonic, from which --hours counts; now if it is None.
+        wait: wait for the end of another sweep on this machine, which --hours does not count.
 
     Raises:
         UserError: the sweep cannot be run; before the first stage nothing is spent or written.
@@ -85,7 +86,8 @@ def run_sweep(
         if request.address:
             connect.reach(request.address)
         else:
-            stack.enter_context(connect.local_lock(request.name))
+            folder = Storage(request.storage).url(request.name)
+            began += stack.enter_context(connect.local_lock(request.name, folder, say if wait else None))
         plan = make_plan(request, space.space, resume)
         heartbeat = stack.enter_context(Heartbeat(plan.storage, request.name, say, began))
         plan.storage = heartbeat.storage
@@ -113,7 +115,7 @@ def run_sweep(
         for line in [plan.heading, *plan.describe(), *slow, report]:
             say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)
-        facts |= kept_facts(plan) if resume else _floor(plan, capacity)
+        facts |= kept_facts(plan) if resume else floor_facts(plan, capacity)
         return _run_recorded(plan, capacity, heartbeat, facts, space, resume, say, clock)
 
 
@@ -174,6 +176,7 @@ def _run_all_stages(
         stopping.acknowledged(lambda: progress.say(STOPPING)),
         removing_orphans(),
     ):
+        heartbeat.progress = progress.in_words
         evaluator = plan.val_evaluator(torch.device("cpu"))
         bicubic = evaluator.measure_resizer("bicubic").summary
         context = SweepContext(
@@ -286,13 +289,6 @@ def _facts(
         "parent_run_id": None,
         "request": request.to_json(),
     }
-
-
-def _floor(plan: SweepPlan, capacity: Capacity) -> dict[str, Any]:
-    """Return what champions demand of the sweep's networks, for sweep.json; no champion demands None."""
-    request, digest = plan.request, plan.digests["val"]
-    value, set_by = champion_floor(request, lambda net: evaluate_on_val(net, request, digest, capacity))
-    return {"champion_floor": {"value": value if math.isfinite(value) else None, "set_by": set_by}}
 
 
 def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datasets.errors import UserError
 from datasets.text import count
 from orchestrator.results.sweep_folder import NAME, REPORT, exists, read_facts, read_stage
 from orchestrator.storage import Storage
-from orchestrator.sweep.claim import is_running
+from orchestrator.sweep.claim import is_running, last_beat
 from orchestrator.sweep.heartbeat import request_stop
 from orchestrator.sweep.summary import results, resume_command, storage_option
 
@@ -25,7 +25,7 @@ STAGES = {
 
 
 def status(storage: Storage, name: str) -> list[str]:
-    """Return lines on how far a sweep has come, read from its files; a running sweep is not asked."""
+    """Return lines on how far a sweep has come, read from its files and its driver's last beat."""
     if _is_starting(storage, name):
         return [f"{name}: starting; it has no plan yet"]
     facts = read_facts(storage, name)
@@ -48,6 +48,8 @@ def status(storage: Storage, name: str) -> list[str]:
             lines.append(f"  {stage:<8} {state_of}")
             is_next = False
     if state == "running":
+        if (beat := last_beat(storage, name)) and beat.progress:
+            lines.append(f"  now      {beat.progress}")
         lines.append(f"  report so far: {storage.root}/{name}/{REPORT}")
         lines.append(f"  to stop it: upsweep sweep --stop {name}{storage_option(storage)}")
     elif state == "finished":

@@ -216,7 +216,7 @@ def test_a_second_sweep_is_told_of_the_first(place, capsys, monkeypatch):
     before = tree(place)
     with local_lock("first"):
         answer = here([*SMALL, "--train", "photos"], capsys, monkeypatch)
-    check(*answer, rf"sweep 'first' \(process {os.getpid()}\) holds this machine's devices")
+    check(*answer, rf"sweep 'first' \(process {os.getpid()}, since .*\) holds this machine's devices")
     assert tree(place) == before
 
 

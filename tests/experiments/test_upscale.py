@@ -83,6 +83,10 @@ def test_without_a_model_the_pick_of_the_newest_sweep_is_used(model, tmp_path, m
     assert said.out == "a.png upscaled x4 into upscaled/a_x4.png\n"
     assert main(Args((picture,), model="older")) == 0, "the name of a sweep stands for its folder"
     assert "where 1 replaced an earlier result" in capsys.readouterr().out
+    facts = {"name": "mine", "status": "running", "pick": None}
+    (tmp_path / "runs/mine/sweep.json").write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="sweep mine has no pick before its end"):
+        main(Args((picture,), model="mine"))
 
 
 def test_a_comparison_names_its_halves_if_there_is_room(model, tmp_path):

@@ -41,6 +41,7 @@ def test_a_leaderboard_is_a_table_with_a_row_per_trial(tmp_path):
     assert len(table) > 14 and {"stage", "design", "metrics.psnr_y", "metrics.swd"} <= set(table.columns)
     assert table["trial_id"].is_unique and set(table["stage"]) == {"warm", "screen", "confirm", "test"}
     assert found.pick == found.facts.get("pick_design", "") and found.facts["name"] == "demo"
+    assert list(table["trial_id"][table["ships"]]) == ["confirm-0-s1", "test-0-s1"]
     assert found.report == tmp_path / "demo" / "report.html"
     with pytest.raises(UserError, match="sweep 'none' has no leaderboard"):
         upsweep.Sweep("none", str(tmp_path)).leaderboard()

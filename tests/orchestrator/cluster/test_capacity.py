@@ -10,6 +10,15 @@ from orchestrator.cluster import capacity
 from orchestrator.cluster.capacity import Capacity, LiveCapacity, Size
 
 
+def test_busy_cores_are_those_that_were_not_idle(monkeypatch):
+    texts = iter(["cpu  100 0 100 700 100 0 0 0 0 0\ncpu0", "cpu  200 0 150 750 100 0 0 0 0 0\ncpu0"])
+    monkeypatch.setattr(capacity.Path, "read_text", lambda path: next(texts))
+    monkeypatch.setattr(capacity.os, "cpu_count", lambda: 4)
+    assert capacity.busy_cpus(0.0) == pytest.approx(4 * 150 / 200)
+    monkeypatch.setattr(capacity.Path, "read_text", lambda path: open("/nowhere").read())
+    assert capacity.busy_cpus(0.0) == 0, "a system without /proc does not tell"
+
+
 @pytest.mark.parametrize(
     ("gpus", "cpus", "per_trial", "slots"),
     [

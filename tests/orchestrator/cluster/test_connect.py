@@ -27,7 +27,7 @@ HOLDER = """
 import sys, tempfile
 tempfile.tempdir = sys.argv[1]
 from orchestrator.cluster.connect import local_lock
-with local_lock("first"):
+with local_lock("first", "/runs/first"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -38,17 +38,21 @@ def test_a_second_local_sweep_is_refused_with_the_name_of_the_first(lock_folder)
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=provenance.ROOT)
     try:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UserError, match=rf"sweep 'first' \(process {holder.pid}\) holds this machine"):
+        held = rf"sweep 'first' in /runs/first \(process {holder.pid}, since \d\d:\d\d\)"
+        with pytest.raises(UserError, match=f"^{held} holds this machine's devices; wait for it with --wait"):
             with local_lock("second"):
                 pass
         (lock_folder / f"upsweep-{os.getuid()}/sweep.lock").write_text("")  # the holder has not written yet
         with pytest.raises(UserError, match="^another sweep holds this machine's devices; wait for it"):
             with local_lock("second"):
                 pass
-        holder.kill()  # the kernel frees the lock of a killed sweep
-        holder.wait()
-        with local_lock("second"):
-            pass
+        waits = []
+        kill = lambda line: (waits.append(line), holder.kill())  # noqa: E731
+        with local_lock("second", wait=kill) as seconds:  # the kernel frees the lock of a killed sweep
+            assert 1 <= seconds < 30
+        assert waits == ["waiting until another sweep has ended; Ctrl-C ends the wait"]
+        with local_lock("second", wait=kill) as seconds:
+            assert seconds == 0 and len(waits) == 1
     finally:
         holder.kill()
         holder.communicate()

@@ -56,6 +56,9 @@ def test_an_unknown_sweep_is_an_error_that_names_the_known_ones(storage):
     assert sweep_folder.sweep_names(storage) == ["a"]
     with pytest.raises(UserError, match="no sweep 'b' in .*; known: a"):
         sweep_folder.read_facts(storage, "b")
+    storage.write_text("b/claims/000001.json", "{}")
+    with pytest.raises(UserError, match="sweep 'b' is starting: it has no plan yet"):
+        sweep_folder.read_facts(storage, "b")
 
 
 def test_the_newest_sweep_is_the_last_that_ended_with_a_pick(storage):

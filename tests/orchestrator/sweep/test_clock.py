@@ -194,6 +194,21 @@ def test_a_resumed_sweep_has_the_sizes_of_its_stages_and_the_remainder(made):
     assert json.loads(plan.storage.read_text(f"s/{STATE}"))["sizes"]["confirm"]
 
 
+def test_a_resumed_sweep_says_how_much_of_its_hours_is_over(made):
+    plan, _, _, storage = made(hours=0.5)
+    said, heartbeat = [], SimpleNamespace(seconds=lambda: 600.0)
+    assert open_clock(plan, None, heartbeat, True, said.append).seconds_left == 1_200
+    assert said == ["hours    10.0 of 30 minutes are over"]
+
+
+def test_a_busy_machine_is_the_reason_of_a_smaller_plan(made):
+    _, clock, *_ = made()
+    assert not any(line.startswith("busy") for line in clock.describe())
+    clock.pace = replace(clock.pace, busy=1.26)
+    (told,) = (line for line in clock.describe() if line.startswith("busy"))
+    assert told.startswith("busy     other programs use 1.3 CPU cores") and "the plan is smaller" in told
+
+
 def test_without_hours_there_is_no_clock():
     plan = SimpleNamespace(request=SimpleNamespace(hours=0.0))
     assert open_clock(plan, None, None, False, print) is None

@@ -31,6 +31,9 @@ def test_a_beat_counts_the_time_of_all_lives(storage):
     with Heartbeat(storage, "s") as heart:
         assert is_running(storage, "s")
         assert 100 <= heart.seconds() < 160
+        heart.progress = lambda: "screen 3 of 8 done"
+        heart._write(ended=False)
+        assert last_beat(storage, "s").progress == "screen 3 of 8 done"
     assert not is_running(storage, "s")
     assert last_beat(storage, "s").seconds >= 100
 

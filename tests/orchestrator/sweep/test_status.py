@@ -29,6 +29,10 @@ def test_status_tells_the_running_from_the_dead(storage):
     beats(storage)
     assert status.status(storage, "s")[0].startswith("s: running, began")
     assert "--stop s" in status.status(storage, "s")[-1]
+    assert not any("now" in line for line in status.status(storage, "s"))
+    told = this_driver(seconds=10.0, progress="screen 3 of 8 done, about 2 min left")
+    storage.write_text(f"s/{ALIVE}", told.to_json())
+    assert "  now      screen 3 of 8 done, about 2 min left" in status.status(storage, "s")
 
 
 def test_a_sweep_that_has_no_plan_yet_is_starting(tmp_path):
