@@ -1,10 +1,13 @@
 """The devices that a request's trials use: run.device, GPUs that are not there yet, ranks without room."""
 
+from functools import partial
+
 import pytest
+from helpers.clusters import node
 from helpers.tiny import tiny
 
 from datasets.errors import UserError
-from orchestrator.cluster.capacity import Capacity, Size
+from orchestrator.cluster.capacity import Capacity, LiveCapacity, Size, maximum
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.request import Request
 
@@ -33,6 +36,22 @@ def test_trials_on_the_cpu_use_every_core_of_a_machine_with_gpus():
     assert use(machine())[0] == machine()
     with pytest.raises(UserError, match="--gpus-per-trial and run.device cpu exclude each other"):
         use(machine(), "cpu", gpus_per_trial=0.5)
+
+
+@pytest.mark.parametrize(
+    ("device", "missing"), [("auto", True), ("cuda", True), ("cpu", False), ("mps", False)]
+)
+def test_trials_that_ask_for_no_gpu_do_not_miss_those_of_an_autoscaled_cluster(device, missing):
+    worker = {"max_workers": 3, "resources": {"CPU": 4, "GPU": 1}}
+    config = {"max_workers": 3, "head_node_type": "head", "provider": {"type": "kuberay"}}
+    config["available_node_types"] = {"head": {}, "gpu": worker}
+    nodes, clock = [node(0, is_head=True), node(4, 0)], [100.0]
+    live = LiveCapacity(lambda: nodes, partial(maximum, config), lambda: clock[0], lambda: "a quota")
+    usable, _ = use(Capacity("the cluster", False, 4, 12, 3, live, live.trouble), device)
+    live()
+    clock[0] += live.ASK_S
+    told = usable.trouble() if usable.trouble else ""
+    assert told == ("no machine for trials after 10 s: a quota" if missing else "")
 
 
 def test_one_trial_at_a_time_uses_the_gpu_of_a_mac():
