@@ -35,6 +35,7 @@ class SweepOptions(Request):
         "price_per_gpu_hour",
         "effort",
         "trials",
+        "wait",
         "detach",
         "local",
         "jobs",

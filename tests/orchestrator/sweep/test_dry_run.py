@@ -8,7 +8,7 @@ import pytest
 
 from experiments import recipes, spaces
 from orchestrator.cluster.capacity import Capacity
-from orchestrator.sweep import clock, cost_estimate, dry_run
+from orchestrator.sweep import cost_estimate, dry_run
 from orchestrator.sweep.cost_estimate import Costs, Timing
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
@@ -41,11 +41,11 @@ def described(monkeypatch):
     def connected(address):
         yield CLUSTER
 
-    for module in (cost_estimate, clock):
-        monkeypatch.setattr(module, "time_costs", time_costs)
+    monkeypatch.setattr(cost_estimate, "time_costs", time_costs)
+    monkeypatch.setattr(cost_estimate, "busy_cpus", lambda: 0.0)
     monkeypatch.setattr(cost_estimate, "forecast_gib", lambda config: 2.0)
     monkeypatch.setattr(cost_estimate, "largest_config", lambda plan: None)
-    monkeypatch.setattr(clock, "step_flops", lambda config, phase: {"psnr": 1.0, "gan": 3.0}[phase])
+    monkeypatch.setattr(cost_estimate, "step_flops", lambda config, phase: {"psnr": 1.0, "gan": 3.0}[phase])
     monkeypatch.setattr(dry_run, "make_plan", make_plan)
     monkeypatch.setattr(dry_run, "measure_architectures", lambda plan, capacity: [])
     monkeypatch.setattr(dry_run.connect, "reach", lambda address: None)
