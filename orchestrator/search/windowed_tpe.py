@@ -29,27 +29,38 @@ class WindowedTPESampler(TPESampler):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.forgotten: set[int] = set()
-        """Numbers of the ended trials that are outside of the window for good."""
-        self.grouped: set[int] = set()
-        """Numbers of the trials from which Optuna's groups of axes follow."""
+        self.seen = 0
+        """Trials that were looked at, which have the numbers below this."""
+        self.unfinished: set[int] = set()
+        """Numbers of those that had not ended."""
+        self.ended: set[int] = set()
+        """Numbers of those that had ended and are in the window."""
+        self.new: list[int] = []
+        """Numbers of those that ended since the last draw."""
+        self.forgets = False
+        """True once trials were left out of the window."""
         self.window: _Window | None = None
         """The window of the draw at hand."""
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Move the window, now and then."""
+        """Note which trials have ended, and move the window now and then."""
         super().before_trial(study, trial)
-        if trial.number % CHECK_EVERY == 0:
-            ended = study.get_trials(deepcopy=False, states=ENDED)
-            kept = [t for t in ended if t.number not in self.forgotten]
-            if len(kept) > 2 * WINDOW:
-                self.forgotten.update(t.number for t in outside(kept, study.directions))
+        trials = study.get_trials(deepcopy=False)
+        # only these can have ended since the last draw: all trials are not read again
+        looked_at = sorted({*self.unfinished, *range(self.seen, len(trials))})
+        self.new = [number for number in looked_at if trials[number].state in ENDED]
+        self.unfinished = {number for number in looked_at if not trials[number].state.is_finished()}
+        self.ended.update(self.new)
+        self.seen = len(trials)
+        if trial.number % CHECK_EVERY == 0 and len(self.ended) > 2 * WINDOW:
+            out = outside([trials[number] for number in sorted(self.ended)], study.directions)
+            self.ended.difference_update(t.number for t in out)
+            self.forgets = True
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return the axes to draw together; Optuna derives them anew from all trials, here from new ones."""
-        ended = study.get_trials(deepcopy=False, states=ENDED)
-        new = [t for t in ended if t.number not in self.grouped]
-        self.grouped.update(t.number for t in new)
+        trials = study.get_trials(deepcopy=False)
+        new = [trials[number] for number in self.new]
         return super().infer_relative_search_space(_Window(study, trial.number, new), trial)  # type: ignore[arg-type]
 
     def sample_relative(
@@ -64,11 +75,12 @@ class WindowedTPESampler(TPESampler):
 
     def _window(self, study: Study, trial: FrozenTrial) -> Any:
         """Return the study without the forgotten trials, as it was when `trial` was begun."""
-        if not self.forgotten:
+        if not self.forgets:
             return study
         if self.window is None or self.window.number != trial.number:
             trials = study.get_trials(deepcopy=False)
-            self.window = _Window(study, trial.number, [t for t in trials if t.number not in self.forgotten])
+            inside = sorted(self.ended | self.unfinished)
+            self.window = _Window(study, trial.number, [trials[number] for number in inside])
         return self.window
 
     def __getstate__(self) -> dict[str, Any]:
