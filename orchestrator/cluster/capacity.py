@@ -134,8 +134,8 @@ class LiveCapacity:
         self.nodes, self.most, self.clock, self.reason = nodes, most, clock, reason
         self.read_at = -self.EVERY_S
         self.size = Size(0, 0, 0)
-        self.missing_from: float | None = None
-        """Since when no machine is there that trials could run on; None if one is."""
+        self.missing_from: dict[str, float] = {}
+        """"cpus" and "gpus" -> since when none is there, though some are expected."""
         self.asked_at, self.told = 0.0, ""
 
     def __call__(self) -> Size:
@@ -145,19 +145,26 @@ class LiveCapacity:
             sizes = [now(nodes)] + ([self.most(nodes)] if self.most else [])
             self.size = Size(*(max(getattr(s, part) for s in sizes) for part in ("nodes", "cpus", "gpus")))
             self.read_at = self.clock()
-            parts = [(sizes[0].cpus, self.size.cpus), (sizes[0].gpus, self.size.gpus)]
-            if all(there for there, expected in parts if expected):
-                self.missing_from, self.told = None, ""
-            elif self.missing_from is None:
-                self.missing_from = self.asked_at = self.read_at
+            for part in ("cpus", "gpus"):
+                if getattr(sizes[0], part) or not getattr(self.size, part):
+                    self.missing_from.pop(part, None)
+                else:
+                    self.missing_from.setdefault(part, self.read_at)
         return self.size
 
-    def trouble(self) -> str:
-        """Return why no machine comes that trials could run on, each reason once; empty if none is known."""
-        if self.missing_from is None or self.clock() - self.asked_at < self.ASK_S:
+    def trouble(self, with_gpu: bool) -> str:
+        """Return why no machine comes that trials could run on, each reason once; empty if none is known.
+
+        `with_gpu` is True if trials ask for one; others do not miss it.
+        """
+        since = [at for part, at in self.missing_from.items() if with_gpu or part == "cpus"]
+        if not since:
+            self.told = ""
+            return ""
+        if self.clock() - max(min(since), self.asked_at) < self.ASK_S:
             return ""
         self.asked_at = self.clock()
-        passed, words = self.asked_at - self.missing_from, self.reason()
+        passed, words = self.asked_at - min(since), self.reason()
         if not words and passed > self.LONG_S:
             words = "the command `ray status` on the head tells what it asks for"
         if not words or words == self.told:
@@ -177,8 +184,8 @@ class Capacity:
     gpus: int
     live: Callable[[], Size] | None = None
     """Reads the present size; None if nodes neither join nor leave."""
-    trouble: Callable[[], str] | None = None
-    """Returns why no machine comes for trials (LiveCapacity.trouble)."""
+    trouble: Callable[[bool], str] | None = None
+    """Returns why no machine comes for trials, with or without a GPU (LiveCapacity.trouble)."""
 
     def current(self) -> "Capacity":
         """Return the capacity with the nodes that are there now.

@@ -80,7 +80,7 @@ class SweepContext:
         """Return how many trials run at once now; a change is printed, and why no machine comes for them."""
         slots = self.capacity.current().slots(self.request.gpus, self.request.ranks)
         self.progress.set_slots(slots)
-        if self.capacity.trouble and (trouble := self.capacity.trouble()):
+        if self.capacity.trouble and (trouble := self.capacity.trouble(bool(self.capacity.gpus))):
             self.progress.say(trouble)
         return slots
 

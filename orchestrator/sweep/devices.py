@@ -23,7 +23,7 @@ def usable_capacity(request: Request, capacity: Capacity, say: Callable[[str], A
     if device != "auto" and not device.startswith("cuda"):
         if request.gpus_per_trial:
             raise UserError(f"--gpus-per-trial and run.device {device} exclude each other; leave out one")
-        capacity = replace(capacity, gpus=0, trouble=None)  # which would miss GPUs that no trial asks for
+        capacity = replace(capacity, gpus=0)
         if device.startswith("mps"):  # a GPU that Ray does not count
             capacity = replace(capacity, cpus=request.ranks, live=None)
     elif request.gpus_per_trial and not capacity.gpus:

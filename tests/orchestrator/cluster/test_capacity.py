@@ -94,10 +94,10 @@ def test_a_machine_that_does_not_come_is_told_with_the_reason_once():
     most = partial(capacity.maximum, config)
     live = LiveCapacity(lambda: nodes, most, lambda: clock[0], lambda: reasons[0])
 
-    def after(seconds):
+    def after(seconds, with_gpu=True):
         clock[0] += seconds
         live()
-        return live.trouble()
+        return live.trouble(with_gpu)
 
     assert after(0) == after(live.ASK_S) == "", "machines take minutes to start"
     reasons[0] = 'pods "gpu" is forbidden: exceeded quota: gpus'
@@ -106,11 +106,15 @@ def test_a_machine_that_does_not_come_is_told_with_the_reason_once():
     reasons[0] = ""
     assert after(live.LONG_S).endswith("the command `ray status` on the head tells what it asks for")
     nodes.append(node(4, 1))
-    assert after(live.ASK_S) == "" and live.missing_from is None
+    assert after(live.ASK_S) == "" and not live.missing_from
     nodes[1] = node(4, 0)
     assert after(live.ASK_S) == after(live.ASK_S) == "" and live.missing_from, "a GPU is missing"
+    reasons[0] = "a quota"
+    assert after(0, with_gpu=False) == "", "trials on CPU cores miss no GPU"
+    nodes[1] = node(0, 1)
+    assert after(live.ASK_S, False) == "" and after(live.ASK_S, False).endswith("after 10 s: a quota")
     small = LiveCapacity(lambda: [node(2, is_head=True)], None, lambda: clock[0], lambda: "a reason")
-    assert small() == Size(1, 2, 0) and small.missing_from is None, "trials run on the head"
+    assert small() == Size(1, 2, 0) and not small.missing_from, "trials run on the head"
 
 
 def test_an_autoscaled_cluster_is_as_large_as_its_node_types_declare():

@@ -50,7 +50,7 @@ def test_trials_that_ask_for_no_gpu_do_not_miss_those_of_an_autoscaled_cluster(d
     usable, _ = use(Capacity("the cluster", False, 4, 12, 3, live, live.trouble), device)
     live()
     clock[0] += live.ASK_S
-    told = usable.trouble() if usable.trouble else ""
+    told = usable.trouble(bool(usable.gpus))
     assert told == ("no machine for trials after 10 s: a quota" if missing else "")
 
 
