@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -44,7 +45,7 @@ def main() -> int:
     if options.dry_run:
         from orchestrator.sweep.dry_run import describe_plan
 
-        cli.say("\n".join(describe_plan(request, space.space, resumed)))
+        cli.say("\n".join(describe_plan(request, space.space, resumed, partial(print, file=sys.stderr))))
         return 0
     if not (request.address or resumed or options.wait):
         with connect.local_lock(request.name):  # a refusal need not wait for the imports below

@@ -111,7 +111,8 @@ class ProgressLine:
         """`slots` trials run at once; `console` is the terminal unless given."""
         self.plan, self.slots = plan, slots
         self.console = console or Console()
-        self.began = time.monotonic()
+        self.began, self.hours = time.monotonic(), 0.0
+        """When the sweep began, and the hours that it may take; 0 without a limit."""
         self.seconds = {"psnr": 0.0, "gan": 0.0}
         self.steps = {"psnr": 0, "gan": 0}
         self.done: dict[str, dict[str, float]] = {p.name: {} for p in plan}
@@ -252,11 +253,12 @@ class ProgressLine:
     def line(self) -> str:
         """Return the progress line: stage, trials done, time so far and time left, note."""
         p = self._planned()
-        count = f" {len(self.finished[p.name])}/{p.runs} done" if p else ""
+        count = f" {len(self.finished[p.name])}/{p.runs} done" if p and p.runs else ""
         left = self.seconds_left()
         time_left = f"about {format_duration(left)} left" if left is not None else "estimating the time left"
         note = f" | {self.note}" if self.note else ""
         passed = format_duration(time.monotonic() - self.began)
+        passed += f" of {format_duration(3600 * self.hours)}" if self.hours else ""
         return f"{self.stage}{count} | {passed} so far, {time_left}{note}"  # a narrow terminal cuts the end
 
     def in_words(self) -> str:

@@ -4,6 +4,7 @@ Imports that only one kind of name needs (MLflow, the training loop) are in its 
 280 MB.
 """
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
 from trainers.weight_import import import_generator
 from trainers.weights.store import find
-from trainers.weights.table import WEIGHTS
+from trainers.weights.table import LOSSES, NEEDS, WEIGHTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,7 +41,8 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
         return load_generator(name, tracking_uri)
     folder = find(name) if name in WEIGHTS else Path(name).resolve()
     if not folder.exists():
-        raise unknown("model", name, [*WEIGHTS, *_sweeps()], "--model")
+        others = {*LOSSES, *itertools.chain(*NEEDS.values())}  # of losses and metrics
+        raise unknown("model", name, [*(w for w in WEIGHTS if w not in others), *_sweeps()], "--model")
     if folder.suffix == ".onnx":
         from trainers.inference.onnx_files import OnnxNetwork
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from datasets.text import count
+
 SENTINELS = {
     "sharpened": "its warm start with an unsharp mask",
     "noisy": "its warm start with noise",
@@ -11,7 +13,11 @@ SENTINELS = {
 
 
 def in_words(names: Sequence[str]) -> str:
-    """Return what a GAN is no better than as one phrase; of more than two names the first is in it."""
-    if len(names) > 2:
-        return f"{SENTINELS[names[0]]}, nor in {len(names) - 1} other comparisons"
-    return " or ".join(SENTINELS[name] for name in names)
+    """Return which comparisons a GAN fails, as a phrase after its name."""
+    fails = [
+        "it shows the pattern of its upsampling grid"
+        if name == "grid"
+        else f"it is no better than {SENTINELS[name]}"
+        for name in names
+    ]
+    return f"fails {count(len(names), 'comparison')} on test: {' and '.join(fails)}"

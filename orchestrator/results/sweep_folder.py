@@ -85,7 +85,10 @@ def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
         if NAME.fullmatch(name) and storage.listing(f"{name}/claims"):
             raise UserError(f"sweep '{name}' is starting: it has no plan yet; try again in a minute")
         known = ", ".join(sweep_names(storage)) or "none"
-        raise UserError(f"no sweep '{name}' in {storage.root}; known: {known}")
+        raise UserError(
+            f"no sweep '{name}' in {storage.root}; known: {known} (one that was just started is known after "
+            f"half a minute)"
+        )
     facts = storage.read_json(f"{name}/{FACTS}")
     request = facts.get("request")
     config = request.get("config") if isinstance(request, dict) else None
@@ -100,6 +103,11 @@ def check_has_pick(facts: Mapping[str, Any]) -> None:
     name = facts["name"]
     if facts.get("status") == "running":
         raise UserError(f"sweep {name} has no pick before its end; upsweep sweep --status {name} tells more")
+    if facts.get("status") in ("interrupted", "failed"):
+        raise UserError(
+            f"sweep {name} was {facts['status']} before its end, so it has no pick; resume it with "
+            f"upsweep sweep --resume {name}"
+        )
     reason = facts.get("pick_reason") or facts["status"]
     advice = "; to have the gate judge a trial all the same, use --run" if facts.get("gan_pick") else ""
     raise UserError(f"sweep {name} picked no model ({reason}){advice}")

@@ -1,6 +1,8 @@
 """The plan of a sweep in words, with the time and the price of its stages, before anything is trained."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 from orchestrator.cluster import connect
 from orchestrator.search.space import Space
@@ -12,7 +14,9 @@ from orchestrator.sweep.plan import make_plan
 from orchestrator.sweep.request import Request
 
 
-def describe_plan(request: Request, space: Space, resume: bool) -> list[str]:
+def describe_plan(
+    request: Request, space: Space, resume: bool, say: Callable[[str], Any] = print
+) -> list[str]:
     """Return the lines that --dry-run prints: the plan, and its time and price by a few timed steps.
 
     On a cluster that answers they are timed on one of its workers, else on this machine.
@@ -23,6 +27,7 @@ def describe_plan(request: Request, space: Space, resume: bool) -> list[str]:
             connect.reach(request.address)
             connected = stack.enter_context(connect.connect(request.address))
             capacity = usable_capacity(plan.request, connected)
+        say("timing a few steps, which takes up to half a minute")
         plan.costs = measure_architectures(plan, capacity)
         slow = leave_out_slow(plan, resume)
         clock = []

@@ -1,4 +1,4 @@
-"""report.html while a sweep runs: rewritten every minute from the rows that are there, without a result."""
+"""report.html: rewritten every minute while a sweep runs, without a result, and with it at its end."""
 
 import os
 import sys
@@ -10,10 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from orchestrator.report import build_report
 from orchestrator.report.data import from_parts
 from orchestrator.report.page import render_unfinished
 from orchestrator.results.row import Row
-from orchestrator.results.sweep_folder import REPORT
+from orchestrator.results.sweep_folder import FACTS, LEADERBOARD, REPORT
 from orchestrator.storage import Storage
 from orchestrator.sweep.claim import Superseded
 
@@ -82,6 +83,19 @@ class LiveReport:
             self.say(f"{REPORT} is not rewritten while the sweep runs: {type(error).__name__}: {error}")
             return False
         return True
+
+
+def write_report(storage: Storage, folder: Path) -> Path:
+    """Write report.html beside the rows; it is made locally and uploaded if the storage is remote."""
+    name = folder.name
+    if not storage.is_local:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in (LEADERBOARD, FACTS):
+            (folder / part).write_text(storage.read_text(f"{name}/{part}"))
+    report = build_report(folder)
+    if not storage.is_local:
+        storage.write_bytes(f"{name}/{REPORT}", report.read_bytes())
+    return report
 
 
 def open_report(storage: Storage, name: str, say: Callable[[str], Any] = print) -> threading.Thread:

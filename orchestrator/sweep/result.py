@@ -96,7 +96,7 @@ def shipped(
     facts = {"gan_pick": gan, "unbeaten": unbeaten}
     networks = [r for r in rows if r["stage"] == "test" and "val" in r]
     if best and unbeaten:
-        reason = f"{best['design']} is no better on test than {in_words(unbeaten)}"
+        reason = f"{best['design']} {in_words(unbeaten)}"
     if networks and (gan is None or unbeaten):
         network = max(networks, key=lambda r: objectives.point(r["val"])[0])
         told = f"{reason}; so the {network['design']}, best on val, ships"

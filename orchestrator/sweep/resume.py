@@ -192,7 +192,7 @@ def check_not_varied(config: TrainConfig, recipe: TrainConfig, space: Space) -> 
 def kept_facts(plan: "SweepPlan") -> dict[str, Any]:
     """Return the entries of sweep.json that a resumed sweep keeps from its beginning."""
     before = sweep_folder.read_facts(plan.storage, plan.request.name)
-    return {k: before[k] for k in ("started", "warm_starts", "commit", "champion_floor")}
+    return {k: before[k] for k in ("started", "command", "warm_starts", "commit", "champion_floor")}
 
 
 def check_same_images(plan: "SweepPlan") -> None:

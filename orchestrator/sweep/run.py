@@ -16,10 +16,8 @@ from orchestrator.cluster import connect
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.placement_groups import removing_orphans
 from orchestrator.console import ProgressLine, waiting
-from orchestrator.report import build_report
 from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import (
-    FACTS,
     LEADERBOARD,
     REPORT,
     START,
@@ -36,7 +34,7 @@ from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.latency import as_plain, kept_costs, leave_out_slow, measure_architectures
-from orchestrator.sweep.live_report import LiveReport
+from orchestrator.sweep.live_report import LiveReport, write_report
 from orchestrator.sweep.plan import SweepPlan, make_plan
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.result import add_run_ids, pick_metrics, sweep_result
@@ -88,8 +86,12 @@ def run_sweep(
         else:
             folder = Storage(request.storage).url(request.name)
             began += stack.enter_context(connect.local_lock(request.name, folder, say if wait else None))
+        heartbeat = Heartbeat(Storage(request.storage), request.name, say, began)
+        if resume:  # at once, so that --status knows; a new sweep leaves no traces before it was checked
+            stack.enter_context(heartbeat)
         plan = make_plan(request, space.space, resume)
-        heartbeat = stack.enter_context(Heartbeat(plan.storage, request.name, say, began))
+        if not resume:
+            stack.enter_context(heartbeat)
         plan.storage = heartbeat.storage
         if resume:
             check_same_images(plan)
@@ -177,6 +179,8 @@ def _run_all_stages(
         removing_orphans(),
     ):
         heartbeat.progress = progress.in_words
+        progress.began -= heartbeat.seconds()  # from the command on, over all drivers
+        progress.hours = plan.request.hours
         evaluator = plan.val_evaluator(torch.device("cpu"))
         bicubic = evaluator.measure_resizer("bicubic").summary
         context = SweepContext(
@@ -228,31 +232,18 @@ def _finish(
     write_rows(storage, name, rows)
     write_facts(storage, name, facts)
     folder = request.work_dir / name
-    report = _write_report(storage, folder)
+    report = write_report(storage, folder)
     files = [str(report), str(folder / LEADERBOARD)]
     record.finish({k: facts[k] for k in RESULT_TAGS}, files, pick=pick_metrics(facts))
     delivered = record.close()
     add_run_ids(record, rows, facts)
     write_rows(storage, name, rows)
     write_facts(storage, name, facts)
-    _write_report(storage, folder)
+    write_report(storage, folder)
     if not delivered:
         say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
     if refusals := record.writer.refusals():
         say(refusals)
-
-
-def _write_report(storage: Storage, folder: Path) -> Path:
-    """Write report.html beside the rows; it is made locally and uploaded if the storage is remote."""
-    name = folder.name
-    if not storage.is_local:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in (LEADERBOARD, FACTS):
-            (folder / part).write_text(storage.read_text(f"{name}/{part}"))
-    report = build_report(folder)
-    if not storage.is_local:
-        storage.write_bytes(f"{name}/{REPORT}", report.read_bytes())
-    return report
 
 
 def _facts(

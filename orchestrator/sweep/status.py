@@ -30,8 +30,10 @@ def status(storage: Storage, name: str) -> list[str]:
         return [f"{name}: starting; it has no plan yet"]
     facts = read_facts(storage, name)
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"]))
-    died = facts["status"] == "running" and not is_running(storage, name)
-    state = "died" if died else facts["status"]
+    beat = last_beat(storage, name) if is_running(storage, name) else None
+    state = "died" if facts["status"] == "running" and beat is None else facts["status"]
+    if state in ("interrupted", "failed") and beat and not beat.progress:
+        return [f"{name}: starting again after it was {state}"]
     lines = [f"{name}: {state}, began {began} ({facts['recipe']} over space {facts['space']})"]
     is_next = state == "running"
     for stage, parts in STAGES.items():
@@ -48,7 +50,7 @@ def status(storage: Storage, name: str) -> list[str]:
             lines.append(f"  {stage:<8} {state_of}")
             is_next = False
     if state == "running":
-        if (beat := last_beat(storage, name)) and beat.progress:
+        if beat and beat.progress:
             lines.append(f"  now      {beat.progress}")
         lines.append(f"  report so far: {storage.root}/{name}/{REPORT}")
         lines.append(f"  to stop it: upsweep sweep --stop {name}{storage_option(storage)}")

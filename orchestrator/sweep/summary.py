@@ -40,6 +40,7 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         f"took {_took(facts)}, {facts['cpu_hours']:.2f} CPU-hours, "
         f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
+        *_planned(facts),
         *([f"one:     {one}"] if (one := facts.get("hours", {}).get("one")) else []),
         *_limits_and_failures(facts),
         *_where(facts, storage),
@@ -123,6 +124,20 @@ def _took(facts: Mapping[str, Any]) -> str:
     if hours := facts.get("hours"):  # of all drivers, from the command on
         return f"{format_duration(hours['seconds'])} of the {60 * hours['asked']:g} minutes of --hours"
     return format_duration(facts["ended"] - facts["started"])
+
+
+def _planned(facts: Mapping[str, Any]) -> list[str]:
+    """Return a line if a sweep with --hours became smaller than it was planned at its start."""
+    sizes, done = facts.get("hours", {}).get("sizes", {}), facts["counts"]["screen"]
+    if "screen" not in sizes:
+        return []
+    planned, steps = sizes["warm"], sizes["screen"]["gan_steps"]
+    if done >= planned["trials"] and steps >= planned["gan_steps"]:
+        return []
+    return [
+        f"planned: {count(planned['trials'], 'design')} of {planned['gan_steps']:,} GAN steps at the start; "
+        f"there was time for {done} of {steps:,}, because steps or starts took longer than when timed"
+    ]
 
 
 def _limits_and_failures(facts: Mapping[str, Any]) -> list[str]:

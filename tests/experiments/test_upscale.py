@@ -87,6 +87,9 @@ def test_without_a_model_the_pick_of_the_newest_sweep_is_used(model, tmp_path, m
     (tmp_path / "runs/mine/sweep.json").write_text(json.dumps(facts))
     with pytest.raises(UserError, match="sweep mine has no pick before its end"):
         main(Args((picture,), model="mine"))
+    (tmp_path / "runs/mine/sweep.json").write_text(json.dumps(facts | {"status": "interrupted"}))
+    with pytest.raises(UserError, match="was interrupted before its end, .* upsweep sweep --resume mine"):
+        main(Args((picture,), model="mine"))
 
 
 def test_a_comparison_names_its_halves_if_there_is_room(model, tmp_path):

@@ -1,10 +1,11 @@
-"""Names of sentinels make a phrase after "is no better than"."""
+"""Names of sentinels make a phrase after the name of a GAN."""
 
 from orchestrator.results.sentinels import in_words
 
 
-def test_of_more_than_two_the_first_is_named_and_the_others_are_counted():
-    first = "its warm start with an unsharp mask"
-    assert in_words(["sharpened"]) == first
-    assert in_words(["sharpened", "longer"]) == f"{first} or a longer PSNR phase of equal cost"
-    assert in_words(["sharpened", "noisy", "longer", "grid"]) == f"{first}, nor in 3 other comparisons"
+def test_each_comparison_that_fails_is_named():
+    first = "it is no better than its warm start with an unsharp mask"
+    assert in_words(["sharpened"]) == f"fails 1 comparison on test: {first}"
+    assert in_words(["sharpened", "grid"]) == (
+        f"fails 2 comparisons on test: {first} and it shows the pattern of its upsampling grid"
+    )

@@ -10,7 +10,7 @@ from helpers.kills import nursery
 from datasets.errors import UserError
 from orchestrator.results.sweep_folder import read_facts, read_rows
 from orchestrator.storage import Storage
-from orchestrator.sweep import run
+from orchestrator.sweep import live_report, run
 from orchestrator.sweep.request import Request
 
 
@@ -56,7 +56,7 @@ def answer(storage):
 def test_a_kill_at_any_write_leaves_the_answer(request_of_demo, tmp_path, monkeypatch):
     storage = Storage(str(tmp_path))
     before = answer(storage)
-    monkeypatch.setattr(run, "build_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr(live_report, "build_report", lambda folder: folder / "report.html")
     for kill_at in range(12):
         writes = iter(range(100))
         real = Storage.write_bytes

@@ -183,7 +183,13 @@ def test_images_that_changed_are_refused(tmp_path):
     path = tmp_path / "runs" / "mine" / "sweep.json"
     facts = json.loads(path.read_text()) | {"data": {"train": {"digest": "a"}}}
     floor = {"value": None, "set_by": ""}
-    facts |= {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c", "ended": None}
+    facts |= {
+        "started": 1.0,
+        "warm_starts": {"trained": 1, "reused": 0},
+        "commit": "c",
+        "command": "x",
+        "ended": None,
+    }
     facts["champion_floor"] = floor
     path.write_text(json.dumps(facts))
     from orchestrator.storage import Storage
@@ -196,7 +202,7 @@ def test_images_that_changed_are_refused(tmp_path):
     resume.check_same_images(plan("a"))
     with pytest.raises(UserError, match="data.train holds other images than sweep 'mine' began with"):
         resume.check_same_images(plan("b"))
-    kept = {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c"}
+    kept = {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c", "command": "x"}
     kept["champion_floor"] = floor
     assert resume.kept_facts(plan("a")) == kept
 

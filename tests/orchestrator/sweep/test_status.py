@@ -44,6 +44,17 @@ def test_a_sweep_that_has_no_plan_yet_is_starting(tmp_path):
         status.stop(storage, "s")
 
 
+def test_a_sweep_that_is_resumed_starts_again(storage):
+    facts = {"space": "demo", "recipe": "demo", "status": "interrupted", "started": 0}
+    storage.write_text("s/sweep.json", json.dumps(facts))
+    assert "--resume s" in status.status(storage, "s")[-1]
+    beats(storage)
+    assert status.status(storage, "s") == ["s: starting again after it was interrupted"]
+    ending = this_driver(seconds=10.0, progress="screen 3 of 8 done")
+    storage.write_text(f"s/{ALIVE}", ending.to_json())
+    assert "--resume s" in status.status(storage, "s")[-1], "its driver is about to end"
+
+
 def test_what_cannot_be_stopped_is_said_in_a_sentence(storage):
     with pytest.raises(UserError, match="no sweep 'gone' in"):
         status.stop(storage, "gone")

@@ -56,6 +56,17 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     took = next(line for line in timed if line.startswith("took "))
     assert took.startswith("took 28:30 of the 30 minutes of --hours, 0.10 CPU-hours")
     assert "one:     train one network" in timed
+    sizes = {"warm": {"trials": 9, "gan_steps": 189}, "screen": {"trials": 8, "gan_steps": 73}}
+    timed = format_summary(FACTS | {"hours": hours | {"sizes": sizes}}, Storage(str(tmp_path)))
+    assert any(
+        line.startswith("planned: 9 designs of 189 GAN steps at the start; there was time for 8 of 73")
+        for line in timed
+    )
+    sizes["warm"] = sizes["screen"]
+    assert not any(
+        line.startswith("planned")
+        for line in format_summary(FACTS | {"hours": hours | {"sizes": sizes}}, Storage(str(tmp_path)))
+    )
     assert lines[-3:] == [
         f"report:  {tmp_path}/faces/report.html",
         "MLflow:  make ui   (or: mlflow ui --backend-store-uri sqlite:////x/mlflow.db)",
