@@ -103,7 +103,9 @@ class Heartbeat:
                 continue  # a storage that is away for a moment
 
     def _write(self, ended: bool) -> None:
-        told = "" if ended else self.progress()
+        told = ""
+        with suppress(Exception):  # a fault in these words must not end the beats
+            told = "" if ended else self.progress()
         beat = this_driver(
             claim=self.claim.number, seconds=self.seconds(), ended=ended, every_s=self.every_s, progress=told
         )

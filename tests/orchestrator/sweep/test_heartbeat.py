@@ -34,6 +34,9 @@ def test_a_beat_counts_the_time_of_all_lives(storage):
         heart.progress = lambda: "screen 3 of 8 done"
         heart._write(ended=False)
         assert last_beat(storage, "s").progress == "screen 3 of 8 done"
+        heart.progress = lambda: 1 / 0
+        heart._write(ended=False)
+        assert last_beat(storage, "s").progress == ""
     assert not is_running(storage, "s")
     assert last_beat(storage, "s").seconds >= 100
 
