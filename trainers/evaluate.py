@@ -22,6 +22,7 @@ from datasets.config import DEGRADATIONS
 from datasets.degrade import up
 from datasets.errors import UserError, unknown
 from datasets.pixels import PixelFormat
+from trainers.arithmetic import on_sound_cores
 from trainers.inference.tiling import in_tiles
 from trainers.metrics import Metric, require
 from trainers.metrics.image_view import View, Views
@@ -140,10 +141,7 @@ class Evaluator:
         self.protocol = {m.name: f"{m.protocol}{_converted(m, self.format)}; {suffix}" for m in self.metrics}
 
     def measure(self, generator: Callable[[Tensor], Tensor]) -> Evaluation:
-        """Measure `generator`, a function of (N, C, h, w) in [0, 1] to (N, C, scale*h, scale*w).
-
-        FloatingPointError if the output is not finite for an image, which the message names.
-        """
+        """Measure `generator`, a function of (N, C, h, w) in [0, 1] to (N, C, scale*h, scale*w) (upscale)."""
         return self.measure_images(self.upscale(generator))
 
     def measure_resizer(self, kind: str) -> Evaluation:
@@ -180,6 +178,7 @@ class Evaluator:
             return in_tiles(generator, x, scale=self.scale, memory_mb=TILE_MB)
         return generator(x)
 
+    @on_sound_cores
     def measure_images(self, images: Sequence[np.ndarray]) -> Evaluation:
         """Measure finished images of the pairs' format, which are in the order of `keys`.
 

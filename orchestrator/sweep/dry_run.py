@@ -27,7 +27,7 @@ def describe_plan(
             connect.reach(request.address)
             connected = stack.enter_context(connect.connect(request.address))
             capacity = usable_capacity(plan.request, connected)
-        say("timing a few steps, which takes up to half a minute")
+        say("timing a few steps, which takes half a minute or so")
         plan.costs = measure_architectures(plan, capacity)
         slow = leave_out_slow(plan, resume)
         clock = []
