@@ -8,8 +8,7 @@ import sqlite3
 import sys
 from contextlib import closing
 
-RUNS_PAGE = "runs?workflowType=machine_learning&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
-"""Path and query of the table of runs in the address of an experiment."""
+from orchestrator.tracking.run_key import RUNS_PAGE
 
 FEW = 8
 """Experiments that are listed, the latest first."""

@@ -51,7 +51,9 @@ def faulty_cores() -> list[int]:
 
 
 def on_sound_cores(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function`, called again if a core divided wrongly right after it, up to 4 times within 86 s.
+    """Return `function`, called again if a core divides wrongly right after it, up to 4 times within 86 s.
+
+    An error of its own counts only if no core does.
 
     Raises:
         RuntimeError: it still does.
@@ -60,10 +62,14 @@ def on_sound_cores(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         for wait in (*WAITS, None):
-            result = function(*args, **kwargs)
-            faulty = faulty_cores()
-            if not faulty:
-                return result
+            try:
+                result = function(*args, **kwargs)
+            except Exception:
+                if not (faulty := faulty_cores()):
+                    raise
+            else:
+                if not (faulty := faulty_cores()):
+                    return result
             if wait is not None:
                 time.sleep(wait)
         raise RuntimeError(

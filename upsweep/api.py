@@ -56,7 +56,8 @@ class Sweep:
         if not storage.exists(f"{self.name}/{sweep_folder.LEADERBOARD}"):
             raise UserError(f"sweep '{self.name}' has no leaderboard in {storage.root}")
         rows, pick = sweep_folder.read_rows(storage, self.name), self.facts.get("pick")
-        return json_normalize([{**row, "ships": pick in (row["trial_id"], row.get("of"))} for row in rows])
+        ships = [bool(pick) and pick in (row["trial_id"], row.get("of")) for row in rows]
+        return json_normalize([{**row, "ships": ship} for row, ship in zip(rows, ships, strict=True)])
 
     @property
     def pick(self) -> str:

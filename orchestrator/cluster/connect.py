@@ -191,8 +191,8 @@ def local_lock(name: str, folder: str = "", wait: Callable[[str], Any] | None = 
             except Held as held:
                 if wait is None:
                     raise UserError(
-                        f"{_describe_holder(held.holder)} holds this machine's devices; wait for it with "
-                        f"--wait, stop it by upsweep sweep --stop, or run on a cluster with --address"
+                        f"{_describe_holder(held.holder)} holds this machine's devices; wait for it (a sweep "
+                        f"does with --wait), stop it by upsweep sweep --stop, or use a cluster with --address"
                     ) from None
                 if not told:
                     wait(f"waiting until {_describe_holder(held.holder)} has ended; Ctrl-C ends the wait")

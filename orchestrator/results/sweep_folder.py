@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # --help must not wait for torch and pyarrow
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Names of sweeps: each is a folder, and part of addresses and command lines."""
 FACTS, LEADERBOARD, REPORT = "sweep.json", "leaderboard.json", "report.html"
+CLAIMS = "claims"
+"""Folder of the claims of its drivers (orchestrator/sweep/claim.py)."""
 ROW_KEYS = ("stage", "trial_id")
 """Without these an entry of leaderboard.json is no row."""
 START = "start"
@@ -82,8 +84,11 @@ def newest_sweep(storage: "Storage") -> str:
 def read_facts(storage: "Storage", name: str) -> dict[str, Any]:
     """Return sweep.json of a sweep; UserError naming those that exist if there is none."""
     if not NAME.fullmatch(name) or not exists(storage, name):
-        if NAME.fullmatch(name) and storage.listing(f"{name}/claims"):
-            raise UserError(f"sweep '{name}' is starting: it has no plan yet; try again in a minute")
+        if NAME.fullmatch(name) and storage.listing(f"{name}/{CLAIMS}"):
+            raise UserError(
+                f"sweep '{name}' has no plan yet: it is starting, so try again in a minute, or was killed "
+                f"while it did, so start it again"
+            )
         known = ", ".join(sweep_names(storage)) or "none"
         raise UserError(
             f"no sweep '{name}' in {storage.root}; known: {known} (one that was just started is known after "

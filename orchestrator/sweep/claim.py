@@ -20,9 +20,10 @@ from typing import Any
 
 from datasets.errors import UserError
 from datasets.parsing import build
+from orchestrator.results.sweep_folder import CLAIMS
 from orchestrator.storage import Storage
 
-ALIVE, CLAIMS = "alive.json", "claims"
+ALIVE = "alive.json"
 LOST_AFTER_S = 60.0
 """Seconds without a new beat after which a driver on another machine is taken for dead: several missed writes
 to a slow object store."""

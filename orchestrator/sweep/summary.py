@@ -9,12 +9,10 @@ from datasets.config import DECIDABLE
 from datasets.text import count, format_duration
 from orchestrator.results.sweep_folder import tracking_uri
 from orchestrator.storage import Storage
+from orchestrator.tracking.run_key import RUNS_PAGE
 
 FEW = 3
 """Reasons that are printed; hundreds of trials can fail in hundreds of ways."""
-
-RUNS_PAGE = "runs?workflowType=machine_learning&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
-"""MLflow's table of all runs by name: in its default order trials are folded below their sweep."""
 
 
 def storage_option(storage: Storage) -> str:
@@ -129,7 +127,7 @@ def _took(facts: Mapping[str, Any]) -> str:
 def _planned(facts: Mapping[str, Any]) -> list[str]:
     """Return a line if a sweep with --hours became smaller than it was planned at its start."""
     sizes, done = facts.get("hours", {}).get("sizes", {}), facts["counts"]["screen"]
-    if "screen" not in sizes:
+    if "screen" not in sizes or facts["budget_reached"]:  # which has a line of its own
         return []
     planned, steps = sizes["warm"], sizes["screen"]["gan_steps"]
     if done >= planned["trials"] and steps >= planned["gan_steps"]:

@@ -1,7 +1,10 @@
-"""Names in MLflow: the experiment of a sweep, and the key of a trial's run, which journals use too.
+"""Names in MLflow: the experiment of a sweep, its page, and the key of a trial's run, which journals use too.
 
-Both are built and split only here.
+They are built and split only here.
 """
+
+RUNS_PAGE = "runs?workflowType=machine_learning&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
+"""MLflow's table of all runs of an experiment, by name: its default order folds trials below their sweep."""
 
 
 def experiment_name(sweep: str) -> str:

@@ -41,7 +41,22 @@ def certificate(folder, days=1, host="127.0.0.1"):
     return folder / "cert.pem", folder / "key.pem"
 
 
-class JobApi(BaseHTTPRequestHandler):
+class JsonHandler(BaseHTTPRequestHandler):
+    """A server whose answers are JSON, or bytes of another kind; it logs nothing."""
+
+    def _answer(self, code, content, kind="application/json"):
+        text = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_):
+        pass
+
+
+class JobApi(JsonHandler):
     """The part of Ray's dashboard that a job needs; the server holds `jobs`, `packages` and `output`."""
 
     protocol_version = "HTTP/1.1"
@@ -75,16 +90,6 @@ class JobApi(BaseHTTPRequestHandler):
         job |= {"entrypoint": body["entrypoint"], "runtime_env": body["runtime_env"], "driver_exit_code": 0}
         self.server.jobs[body["submission_id"]] = job
         return self._answer(200, {"submission_id": body["submission_id"], "job_id": body["submission_id"]})
-
-    def _answer(self, code, content):
-        text = json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        pass
 
 
 @contextmanager

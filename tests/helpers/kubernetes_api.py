@@ -2,9 +2,8 @@
 
 import json
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 
-from helpers.job_api import certificate, serving
+from helpers.job_api import JsonHandler, certificate, serving
 
 TOKEN = "a-token-of-kubernetes"
 BUILT_IN = {
@@ -58,7 +57,7 @@ def _open_api(path, kinds):
     return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.32.4"}, "paths": paths}
 
 
-class KubernetesApi(BaseHTTPRequestHandler):
+class KubernetesApi(JsonHandler):
     """Kubernetes' API for clients that have its token; the server holds `kinds`, and `objects` by path."""
 
     protocol_version = "HTTP/1.1"
@@ -83,17 +82,6 @@ class KubernetesApi(BaseHTTPRequestHandler):
     def _refuse(self, code, reason):
         status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}
         self._answer(code, status)
-
-    def _answer(self, code, content, kind="application/json"):
-        text = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        pass
 
 
 @contextmanager

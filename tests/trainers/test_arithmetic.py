@@ -59,6 +59,23 @@ def test_what_a_faulty_core_computed_is_computed_again(faults):
     assert measure() == 4 and slept == [1.0, 5.0]
 
 
+def test_an_error_on_a_faulty_core_is_no_error_of_the_function(faults):
+    answers, _ = faults
+    calls = []
+
+    def fail_once():
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("SSIM of 4.5 is outside -1 to 1")
+        return 7
+
+    answers.append(True)
+    assert arithmetic.on_sound_cores(fail_once)() == 7
+    calls.clear()
+    with pytest.raises(RuntimeError, match="SSIM of 4.5"):
+        arithmetic.on_sound_cores(fail_once)()
+
+
 def test_a_core_that_stays_faulty_is_named(faults):
     answers, slept = faults
     answers += [True] * 5

@@ -1,5 +1,6 @@
 """`import upsweep`: what a notebook does, without a shell."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -42,6 +43,9 @@ def test_a_leaderboard_is_a_table_with_a_row_per_trial(tmp_path):
     assert table["trial_id"].is_unique and set(table["stage"]) == {"warm", "screen", "confirm", "test"}
     assert found.pick == found.facts.get("pick_design", "") and found.facts["name"] == "demo"
     assert list(table["trial_id"][table["ships"]]) == ["confirm-0-s1", "test-0-s1"]
+    path = tmp_path / "demo" / "sweep.json"
+    path.write_text(json.dumps(found.facts | {"pick": None}))
+    assert not found.leaderboard()["ships"].any()
     assert found.report == tmp_path / "demo" / "report.html"
     with pytest.raises(UserError, match="sweep 'none' has no leaderboard"):
         upsweep.Sweep("none", str(tmp_path)).leaderboard()
