@@ -12,10 +12,10 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
-from _pytest.runner import runtestprotocol
+from helpers import faulty_core
+from helpers.faulty_core import pytest_runtest_protocol, pytest_terminal_summary  # noqa: F401 (hooks)
 
 os.environ["UPSWEEP_LOCAL"] = "1"  # commands under test never leave for a cluster that somebody has up
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,8 +28,6 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 STATUS = pytest.StashKey[int]()
 AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The published key of the emulator's one account; it opens nothing else."""
-FAULTY, FAULT_S = "faulty core", 5.0
-"""Mark of a test that ran again, and the seconds after a failure in which a faulty core is looked for."""
 GCS_SERVER = Path(__file__).parent / "helpers" / "gcs_server.py"
 
 
@@ -39,49 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
         own = tempfile.mkdtemp(prefix=f"{config.workerinput['workerid']}-")
         os.environ["TMPDIR"] = tempfile.tempdir = own
         atexit.register(shutil.rmtree, own, ignore_errors=True)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run a test, and again if it failed while a core of this machine was seen to divide wrongly.
-
-    Such a core (trainers/arithmetic.py) made a dozen tests of one process fail that fail nowhere else. For no
-    other reason does a test run again, and the summary names each that did.
-    """
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for _ in range(3):
-        if not any(report.failed for report in reports) or not (cores := faulty_core_within(FAULT_S)):
-            break
-        end = time.monotonic() + 60
-        while faulty_core_within(2) and time.monotonic() < end:
-            time.sleep(1)
-        item.user_properties.append((FAULTY, f"failed while CPU core {cores} divided wrongly"))
-        item._initrequest()  # type: ignore[attr-defined]
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
-def faulty_core_within(seconds: float) -> str:
-    """Return the cores that divide wrongly at any moment of these seconds; empty if none does."""
-    from trainers.arithmetic import faulty_cores
-
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if cores := faulty_cores():
-            return ", ".join(map(str, cores))
-    return ""
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Name the tests that ran again on a sound core."""
-    for report in [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, ())]:
-        for name, text in report.user_properties:
-            if name == FAULTY and report.when == "call":
-                terminalreporter.write_line(f"run again: {report.nodeid} {text}")
+    elif faulty_core.SEEN not in os.environ:
+        faulty_core.start_watcher()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

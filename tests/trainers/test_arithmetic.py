@@ -6,25 +6,21 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import faulty_core
 from helpers.paths import ROOT
 
 from trainers import arithmetic
 
 SUITE = """
-import time
-import conftest
-from trainers import arithmetic
+from pathlib import Path
 
-conftest.FAULT_S = 0.5
-tries = []
-faulty_until = [time.monotonic() + 4]
-arithmetic._divides_wrongly = lambda: time.monotonic() < faulty_until[0]
+def test_that_fails_in_the_first_process():
+    tried = Path(__file__).with_name("tried")
+    first = not tried.exists()
+    tried.touch()
+    assert not first
 
-def test_that_fails_on_the_faulty_core():
-    tries.append(1)
-    assert len(tries) == 2
-
-def test_that_fails_on_a_sound_core():
+def test_that_fails_in_each():
     assert False
 """
 
@@ -84,21 +80,32 @@ def test_a_core_that_stays_faulty_is_named(faults):
     assert slept == list(arithmetic.WAITS)
 
 
-def test_only_a_test_that_failed_on_a_faulty_core_runs_again(tmp_path):
+@pytest.mark.parametrize("cores, outcome", [("1", "1 failed, 1 passed"), ("", "2 failed")])
+def test_a_failed_test_runs_again_elsewhere_only_if_a_core_was_seen_to_be_faulty(tmp_path, cores, outcome):
     (tmp_path / "test_two.py").write_text(SUITE)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "conftest",
-        "-q",
-        "--rootdir",
-        str(tmp_path),
-        str(tmp_path),
-    ]
-    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    seen = tmp_path / "seen"
+    if cores:
+        seen.write_text(cores)
+    options = ["-p", "conftest", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", faulty_core.SEEN: str(seen)}
+    env.pop(faulty_core.DECIDES, None)
+    command = [sys.executable, "-m", "pytest", *options]
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert outcome in done.stdout, done.stdout
     again = [line for line in done.stdout.splitlines() if line.startswith("run again: ")]
-    assert len(again) == 1 and "test_that_fails_on_the_faulty_core failed while CPU core" in again[0]
+    assert len(again) == (2 if cores else 0)
+    assert all("failed after CPU core 1 had divided wrongly" in line for line in again)
+
+
+def test_the_watcher_notes_a_faulty_core_and_sound_ones_are_found(tmp_path, faults, monkeypatch):
+    answers, _ = faults
+    answers += [False, True, False]
+    looks = iter([1, 1, 1, 0])
+    monkeypatch.setattr(faulty_core.os, "getppid", lambda: next(looks))
+    faulty_core.watch(tmp_path / "seen", 1)
+    assert (tmp_path / "seen").read_text() == str(min(OWN))
+    monkeypatch.setattr(faulty_core, "SOUND_S", 0.01)
+    assert faulty_core.sound_cores() == {min(OWN)}
+    monkeypatch.setattr(arithmetic, "_divides_wrongly", lambda: True)
+    monkeypatch.setattr(faulty_core, "WAIT_S", 0.02)
+    assert faulty_core.sound_cores() == {min(OWN)}, "no core is sound: any may do it"
