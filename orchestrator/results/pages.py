@@ -13,8 +13,8 @@ from typing import Any
 
 from datasets.errors import UserError
 
-PAGE = 256
-"""Objects of a page: about a megabyte."""
+PAGE = 64
+"""Objects of a page, such as trials: half a megabyte."""
 
 
 class PagedPickle:

@@ -15,6 +15,8 @@ from orchestrator.storage import Storage
 
 NAME = "study.db"
 PAUSE = 20.0  # times the duration of the last export, so that exports take at most a twentieth of a sweep
+LEAST_S = 60.0
+"""Seconds between two exports at least, as the report has them: each writes the whole file."""
 
 
 class StudyExport:
@@ -50,7 +52,7 @@ class StudyExport:
         self.database.study.add_trials(new)
         self.exported.update(trial.number for trial in new)
         self.storage.write_bytes(f"{self.sweep}/{NAME}", self.database.content())
-        self.ready_at = time.monotonic() + PAUSE * (time.monotonic() - began)
+        self.ready_at = time.monotonic() + max(LEAST_S, PAUSE * (time.monotonic() - began))
 
 
 class Database:

@@ -39,6 +39,9 @@ class StageCallback(Callback):
         self.cuda_seconds = 0.0
         """Seconds of all trials on GPUs so far."""
         self.pages = PagedPickle("trials")
+        """(Tune's trial id, what is known of it) of each final trial, and ("", event) of each event."""
+        self.final: set[str] = set()
+        """Tune's ids of the trials in `pages`."""
         self.paged_events = 0
         """Events of the scheduler that are final in `pages`: all that were there at the last snapshot."""
         self.restored = self.must_restore = False
@@ -106,10 +109,11 @@ class StageCallback(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Make the row of a trial that finished or was stopped at a rung."""
-        self.rows[trial.trial_id] = self.hooks.on_end(trial.trial_id)
-        for name in OF_A_TRIAL:
-            if (final := getattr(self, name).get(trial.trial_id)) is not None:
-                self.pages.add(final)
+        tune_id = trial.trial_id
+        self.rows[tune_id] = self.hooks.on_end(tune_id)
+        known = {name: of_all[tune_id] for name in OF_A_TRIAL if tune_id in (of_all := getattr(self, name))}
+        self.pages.add((tune_id, known))
+        self.final.add(tune_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Make the row of a trial that failed too often without a new evaluation in between."""
@@ -121,22 +125,30 @@ class StageCallback(Callback):
         """Return what a resumed driver needs beside Tune's own snapshot."""
         events = self.scheduler.events if self.scheduler else []
         for event in events[self.paged_events :]:
-            self.pages.add(event)
+            self.pages.add(("", event))
         self.paged_events = len(events)
         hooks = hooks_of(self.key)
-        state = {name: getattr(self, name) for name in STATE} | {"events": events}
-        return {"paged": self.pages.dumps(state, hooks.write_page if hooks else None)}
+        live = [tune_id for tune_id in self.params if tune_id not in self.final]
+        parts = {name: getattr(self, name) for name in STATE}
+        state = {name: {t: part[t] for t in live if t in part} for name, part in parts.items()}
+        drawn = " ".join(self.params)
+        return {"paged": self.pages.dumps((drawn, state), hooks.write_page if hooks else None)}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Restore the state. Tune calls this before it adds any trial; nothing may reset it afterwards."""
         hooks = hooks_of(self.key)
-        state = self.pages.loads(state["paged"], hooks.read_page if hooks else None)
+        drawn, live = self.pages.loads(state["paged"], hooks.read_page if hooks else None)
+        final = {tune_id: known for tune_id, known in self.pages.objects if tune_id}
         for name in STATE:
-            setattr(self, name, state[name])
+            ended = {tune_id: known[name] for tune_id, known in final.items() if name in known}
+            setattr(self, name, ended | live[name])
+        self.params = {tune_id: self.params[tune_id] for tune_id in drawn.split()}
+        self.final = set(final)
         self.cuda_seconds = sum(map(_cuda_seconds, self.reports.values()))
         if self.scheduler is not None:
-            self.scheduler.replay(state["events"])
-            self.paged_events = len(state["events"])
+            events = [event for tune_id, event in self.pages.objects if not tune_id]
+            self.scheduler.replay(events)
+            self.paged_events = len(events)
         self.restored = True
 
 

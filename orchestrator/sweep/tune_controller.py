@@ -143,11 +143,12 @@ def using_upsweep_controller(keep: Callable[[bytes], None], slots: Callable[[], 
 def pack_snapshot(folder: Path) -> bytes:
     """Return the newest of each kind of file that makes a snapshot, as one tar behind its SHA-256."""
     content = io.BytesIO()
+    # one pass: the folder has a folder of each trial, too. Names end with the session's time
+    names = sorted(name for name in os.listdir(folder) if name.startswith(STATE_FILES))
+    newest = {prefix: name for name in names for prefix in STATE_FILES if name.startswith(prefix)}
     with tarfile.open(fileobj=content, mode="w") as tar:
-        for prefix in STATE_FILES:
-            found = sorted(folder.glob(f"{prefix}*"))  # names end with the session's time
-            if found:
-                tar.add(found[-1], arcname=found[-1].name)
+        for name in newest.values():
+            tar.add(folder / name, arcname=name)
     tar_bytes = content.getvalue()
     return hashlib.sha256(tar_bytes).hexdigest().encode() + b"\n" + tar_bytes
 

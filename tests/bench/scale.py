@@ -12,12 +12,17 @@ does not run. Prints CPU seconds of the driver per report and per trial (one dra
 starts and snapshots) for each tenth, the last one over the second, the driver's growth in memory, the
 snapshots, and what the writer, the leaderboard and the report take. Trials end in bursts, so that tenths
 differ in virtual time and in draws: each kind of work costs the mean of its tenth, and a trial has as much of
-it in each. Asserts nothing.
+it in each. A shared machine is faster at one time than at another, by a fifth and more within minutes, so a
+fixed piece of work is timed every two seconds, and the last lines give the same ratios in its units as well.
+Asserts nothing.
 """
 
 import argparse
 import cProfile
+import gc
+import json
 import os
+import pickle
 import pstats
 import resource
 import sys
@@ -65,6 +70,8 @@ from orchestrator.sweep.tune_controller import UpsweepTuneController, restore_sn
 from orchestrator.tracking.sweep_record import SweepRecord  # noqa: E402
 
 SNAPSHOT_S = 5.0  # virtual seconds between snapshots
+UNIT_EVERY_S = 2.0  # seconds between two timings of the fixed work
+FIXED = [{"name": f"trial-{k}", "values": [k / 7, k / 11], "of": {str(k): k}} for k in range(2_000)]
 METRICS = ("psnr_y", "lpips_alex", "ssim_y")
 
 
@@ -89,6 +96,10 @@ class Driver:
     """The same of all other steps, such as starts."""
     snapshots: list[tuple[int, float, int]] = field(default_factory=list)
     """(trials that had ended, CPU seconds, bytes) of each snapshot."""
+    unit_s: list[tuple[int, float]] = field(default_factory=list)
+    """(trials that had ended, CPU seconds) of each timing of the fixed work."""
+    unit_at: float = 0.0
+    """When it is timed next, by time.monotonic."""
 
     def hurry(self, hurries: bool) -> None:
         """Draw designs at random, of trials of two reports, and keep snapshots only before trials start."""
@@ -104,6 +115,9 @@ class Driver:
     def run(self, trials: int) -> None:
         """Step until `trials` have ended."""
         while (ended := len(self.callback.rows)) < trials:
+            if time.monotonic() >= self.unit_at:
+                self.unit_s.append((ended, fixed_work_s()))
+                self.unit_at = time.monotonic() + UNIT_EVERY_S
             if self.actors.now >= self.due:
                 self.controller.save_to_dir()
                 self.due = self.actors.now + SNAPSHOT_S
@@ -117,6 +131,19 @@ class Driver:
                 self.draw_s if drawn else self.end_s if over else self.report_s if reports else self.other_s
             )
             kind.append((ended, spent / (drawn or over or reports or 1)))
+
+
+def fixed_work_s() -> float:
+    """Return the CPU seconds of a piece of work that is always the same, of the kind that a driver does."""
+    gc.disable()  # a collection would look at all that the driver keeps
+    began = time.thread_time()
+    for _ in range(2):
+        json.dumps(FIXED)
+        pickle.loads(pickle.dumps(FIXED))
+        sorted(FIXED, key=lambda entry: (entry["values"][1], entry["name"]))
+    spent = time.thread_time() - began
+    gc.enable()
+    return spent
 
 
 class CountingCallback(StageCallback):
@@ -281,8 +308,13 @@ def measure(
     if profile:
         pstats.Stats(profiler).dump_stats(profile)
     costs_of = {"report": tenths(driver.report_s, trials), "trial": per_trial(driver, trials)}
+    unit = tenths(driver.unit_s, trials)
     for words, costs in costs_of.items():
-        print(f"CPU per {words}, last tenth over second: {costs[9] / (costs[1] or 1):.2f}")
+        ratio = costs[9] / (costs[1] or 1)
+        print(
+            f"CPU per {words}, last tenth over second: {ratio:.2f}; in units of the fixed work, which took "
+            f"{unit[9] / (unit[1] or 1):.2f} times as long: {ratio * unit[1] / (unit[9] or 1):.2f}"
+        )
     if not quick:
         began = time.monotonic()
         behind = record.writer._spool.path.stat().st_size - record.writer.progress().delivered_bytes

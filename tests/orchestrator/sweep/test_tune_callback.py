@@ -102,8 +102,8 @@ def test_a_snapshot_holds_what_is_known_of_ended_trials_in_pages_that_are_writte
         again = pickle.loads(pickle.dumps(StageCallback(KEY, scheduler())))
         again.set_state(pickle.loads(pickle.dumps(callback.get_state())))
     per_trial = sum(map(len, driver.pages.values())) / len(driver.rows)
-    assert (sizes[59] - sizes[19]) / 40 < per_trial / 4, "a number for each object that is final"
-    assert sum(written) == len(driver.pages) > 30
+    assert (sizes[59] - sizes[19]) / 40 < per_trial / 4, "its id alone"
+    assert sum(written) == len(driver.pages) == 11
     for name in ("reports", "curves", "params", "attempts", "rows", "errors"):
         assert getattr(again, name) == getattr(callback, name)
     assert list(again.params) == list(callback.params), "in the order in which they were drawn"
