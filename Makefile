@@ -16,9 +16,7 @@ promote: $(STAMP)  ## register the pick of the newest sweep, if it passes the ga
 
 ui: $(STAMP)  ## browse the runs in MLflow at http://127.0.0.1:5000
 	@test -f runs/mlflow.db || { echo "runs/mlflow.db does not exist: run make sweep first" >&2; exit 2; }
-	@echo "MLflow at http://127.0.0.1:$${PORT:-5000} (Ctrl-C stops it); the runs of each sweep:"
-	@$(PYTHON) tools/mlflow_pages.py runs/mlflow.db $${PORT:-5000}
-	@$(VENV)/bin/mlflow ui --backend-store-uri sqlite:///$(CURDIR)/runs/mlflow.db --host 127.0.0.1 --port $${PORT:-5000}
+	@$(PYTHON) tools/mlflow_ui.py runs/mlflow.db $${PORT:-5000}
 
 test: $(STAMP)  ## run linters, type checks and the default tests (no network, no GPU)
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy

@@ -45,7 +45,8 @@ def main() -> int:
     if options.dry_run:
         from orchestrator.sweep.dry_run import describe_plan
 
-        cli.say("\n".join(describe_plan(request, space.space, resumed, partial(print, file=sys.stderr))))
+        say = partial(print, file=sys.stderr)
+        cli.say("\n".join(describe_plan(request, space.space, resumed, say, BEGAN)))
         return 0
     if not (request.address or resumed or options.wait):
         with connect.local_lock(request.name):  # a refusal need not wait for the imports below

@@ -99,6 +99,7 @@ def evaluate_candidate(
     except FloatingPointError as error:
         raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
     evaluations = {key: reference.evaluation for key, reference in references.items()}
+    _say(console, "comparing them image by image, and deciding")
     differences = gate_images.set_differences(measured, references)
     decision = decide(
         measured.evaluation,

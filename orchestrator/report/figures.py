@@ -143,7 +143,8 @@ def pictures(results: SweepResults) -> str:
     for row in rows:  # one picture per design: its seeds look alike
         if row["design"] not in figures and len(figures) < MAX_STRIPS:
             if path := _strip_file(results, row):
-                figures[row["design"]] = _figure(row, path)
+                ships = not results.shipped or row in results.shipped.rows
+                figures[row["design"]] = _figure(row, path, "ours" if ships else "GAN")
     hint = (
         "<p>Wheel or the slider below a picture enlarges all columns together; drag or arrow keys move.</p>"
     )
@@ -167,17 +168,20 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
-def _figure(row: Row, path: Path) -> str:
+def _figure(row: Row, path: Path, subject: str) -> str:
+    """Return a picture of the columns input, bicubic, ..., `subject`, target."""
     sheet = Image.open(path)
     width, height = sheet.size
     smaller = BytesIO()
     sheet.save(smaller, "WEBP", lossless=True)  # the slider shows single pixels
     title = f"{row['design']} · {row['stage']} · seed {row['seed']} · {row['verdict']}"
+    title += " · does not ship" * (subject != "ours")
     rows = "".join(f"<li>{escape(caption)}</li>" for caption in row.get("captions", ()))
     below = f"<ol>{rows}</ol>" if rows else ""
     return (
-        f'<figure class="strip" data-cell="{CELL_PX}" data-label="{LABEL_PX}"><figcaption>{escape(title)}'
-        f'{below}</figcaption><div class="sheet"><img alt="input, bicubic, warm start, ours, target" '
+        f'<figure class="strip" data-cell="{CELL_PX}" data-label="{LABEL_PX}" data-subject="{subject}">'
+        f"<figcaption>{escape(title)}{below}</figcaption>"
+        f'<div class="sheet"><img alt="input, bicubic, warm start, {subject}, target" '
         f'width="{width}" height="{height}" loading="lazy" '
         f'src="data:image/webp;base64,{base64.b64encode(smaller.getvalue()).decode()}"></div></figure>'
     )

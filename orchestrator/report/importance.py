@@ -20,16 +20,18 @@ from orchestrator.report.sentences import tooltip
 from orchestrator.results.row import Row
 
 ENOUGH_TRIALS = 8
+FEWEST = 4
+"""Trials below which the table of runs says as much as any plot of settings."""
 SLICES = 6
 MANY_VALUES = 6
 
 
 def settings_section(results: SweepResults) -> str:
-    """Return the section; empty if no setting differs between two trials of full budget."""
+    """Return the section; empty if no setting differs between trials of full budget, or few of them are."""
     rows = [r for r in results.of_stage("screen") if r["rung"] is None and not has_no_result(r)]
     rows = [r for r in rows if results.perceptual in r["metrics"] and results.distortion in r["metrics"]]
     names = varied(rows)
-    if not names:
+    if not names or len(rows) < FEWEST:
         return ""
     rows.sort(key=lambda row: _loss(results, row), reverse=True)  # the best is drawn last, on top
     weights = importances(results, rows, names) if len(rows) >= ENOUGH_TRIALS else {}

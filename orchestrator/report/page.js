@@ -100,7 +100,7 @@
     filter();
   }
 
-  // The first sheet gets a slider: bicubic on the left, ours on the right. Columns: input, bicubic, ..., ours, target.
+  // The first sheet gets a slider: bicubic on the left, the network on the right. Columns: input, bicubic, ..., network, target.
   const slider = (figure) => {
     const image = figure.querySelector("img");
     const cell = Number(figure.dataset.cell), label = Number(figure.dataset.label);
@@ -120,9 +120,9 @@
       }
       const input = document.createElement("input");
       Object.assign(input, { type: "range", min: 0, max: 100, value: 50, step: 0.5 });
-      input.setAttribute("aria-label", "bicubic against ours");
+      input.setAttribute("aria-label", `bicubic against ${figure.dataset.subject}`);
       input.addEventListener("input", () => box.style.setProperty("--cut", input.value + "%"));
-      const [left, right] = ["bicubic", "ours"].map((word) => Object.assign(document.createElement("span"), { textContent: word }));
+      const [left, right] = ["bicubic", figure.dataset.subject].map((word) => Object.assign(document.createElement("span"), { textContent: word }));
       box.append(input, document.createElement("hr"), left, right);
       place.append(box);
     }
@@ -135,7 +135,7 @@
     const cell = Number(figure.dataset.cell), label = Number(figure.dataset.label);
     const columns = Math.floor(image.naturalWidth / cell), rows = Math.floor((image.naturalHeight - label) / cell);
     if (columns < 3 || rows < 1) return;
-    const titles = columns === 5 ? ["input", "bicubic", "warm start", "ours", "target"] : ["input", "bicubic", "ours", "target"];
+    const titles = ["input", "bicubic", ...(columns === 5 ? ["warm start"] : []), figure.dataset.subject, "target"];
     const grid = document.createElement("div"), canvases = [];
     Object.assign(grid, { className: "cells", tabIndex: 0 });
     grid.setAttribute("role", "group");

@@ -13,15 +13,19 @@ def use_best_checkpoint(row: Row, objectives: Objectives) -> Row:
     """Return a confirmed row with the metrics of its best kept checkpoint.
 
     Feasible ones (Objectives.floor) come first, then perception decides. The last checkpoint's metrics are
-    kept under `last`.
+    kept under `last`; remarks of the verdict are about the last one, so it names the one that counts.
     """
     candidates = row["candidates"]
     if not candidates:
         return row
     metrics = row["metrics"]
     best = min(candidates, key=lambda c: (*objectives.order(c, metrics, "warm/"), -c["step"]))
+    verdict = row["verdict"]
+    if best["step"] != candidates[-1]["step"]:
+        verdict += f"; its checkpoint at step {best['step']} counts"
     return {
         **row,
+        "verdict": verdict,
         "metrics": metrics | {k: v for k, v in best.items() if k not in ("step", "checkpoint")},
         "checkpoint": best["checkpoint"],
         "chosen_step": best["step"],

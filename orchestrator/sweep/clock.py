@@ -146,11 +146,22 @@ class SweepClock:
             if sizes != latest:
                 progress.say(f"{self.time_over()}: {hours.in_words(stage, sizes)}")
             latest = sizes
+            self._tell_if_late(stage, sizes, progress.say)
         self.apply(plan, latest)
         progress.plan = plan.stages()
         progress.beside = hours.seconds_beside(latest, self.present_pace(), self.work)
         if stage == "screen":
             self._let_draw_more(plan, latest)
+
+    def _tell_if_late(self, stage: str, sizes: Sizes, say: Callable[[str], Any]) -> None:
+        """Say by how much the stages from `stage` on outlast the hours, if by a minute and a twentieth."""
+        seconds = hours.stage_seconds(sizes, self.present_pace(), self.work)
+        late = sum(list(seconds.values())[list(seconds).index(stage) :]) - self.seconds_left
+        if late > max(60.0, 180 * self.hours):
+            say(
+                f"late     the least of what is left takes about {late / 60:.0f} minutes more than the "
+                f"{60 * self.hours:g}: steps or starts take longer than when they were timed"
+            )
 
     def _let_draw_more(self, plan: SweepPlan, sizes: Sizes) -> None:
         """Let screening draw more designs than planned, which `is_spent` ends when the time is over."""

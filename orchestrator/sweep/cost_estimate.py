@@ -100,12 +100,16 @@ class Estimate:
             together = f"; one of its {self.ranks} ranks, without the time they wait for one another"
         elif self.on_gpu and (sharing := int(1 / self.gpus_per_trial + 1e-9)) > 1:
             together = f"; the {sharing} that share a GPU slow one another, in all up to {sharing} times"
+        unused = "" if self.on_gpu else ", if one trained it: there is none here"
         where = f"on {self.place or f'this machine ({describe_hardware()})'}, {self.slots} at once"
         return [
             f"time     about {_approximate(self.wall_hours)} {where}: {stages}{spent}{cost}",
             f"timed    {timed} ({which}one trial alone{together})",
         ] + (
-            [f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"]
+            [
+                f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"
+                + unused
+            ]
             if self.memory_gib
             else []
         )

@@ -1,5 +1,6 @@
 """The plan of a sweep in words, with the time and the price of its stages, before anything is trained."""
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -15,25 +16,35 @@ from orchestrator.sweep.request import Request
 
 
 def describe_plan(
-    request: Request, space: Space, resume: bool, say: Callable[[str], Any] = print
+    request: Request,
+    space: Space,
+    resume: bool,
+    say: Callable[[str], Any] = print,
+    began: float | None = None,
 ) -> list[str]:
     """Return the lines that --dry-run prints: the plan, and its time and price by a few timed steps.
 
-    On a cluster that answers they are timed on one of its workers, else on this machine.
+    On a cluster that answers they are timed on one of its workers, else on this machine; with --hours on
+    workers here too, since their start is a part of the hours, which count from `began` on (time.monotonic;
+    now if it is None).
     """
+    began = time.monotonic() if began is None else began
+    fits_hours = bool(request.hours) and not resume
     with ExitStack() as stack:
         plan, capacity = make_plan(request, space, resume), None
-        if request.address:
-            connect.reach(request.address)
-            connected = stack.enter_context(connect.connect(request.address))
+        if request.address or fits_hours:
+            if request.address:
+                connect.reach(request.address)
+            connected = stack.enter_context(connect.connect(request.address or None))
             capacity = usable_capacity(plan.request, connected)
         say("timing a few steps, which takes half a minute or so")
         plan.costs = measure_architectures(plan, capacity)
         slow = leave_out_slow(plan, resume)
         clock = []
-        if request.hours and not resume:
+        if fits_hours:
             pace = measure_pace(plan, capacity)
-            clock = SweepClock.start(plan, pace, lambda: 0.0, lambda text: None).describe()
+            elapsed = time.monotonic() - began  # the lines say what is over now, not after more timing
+            clock = SweepClock.start(plan, pace, lambda: elapsed, lambda text: None).describe()
         price = plan.request.price_per_gpu_hour
         told = estimate(plan, capacity).describe(price)
         if clock and not price:

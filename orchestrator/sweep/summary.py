@@ -95,11 +95,14 @@ def nothing_confirmed(facts: Mapping[str, Any], storage: Storage) -> str:
 
 def _designs(facts: Mapping[str, Any]) -> list[str]:
     """Return a line for bicubic and for each confirmed design."""
+    from trainers.metrics import format_metric  # torch, which --status does without
+
     distortion, perceptual = facts["objective"]["distortion"], facts["objective"]["perceptual"]
 
     def line(mark: str, name: str, metrics: Mapping[str, float], more: str = "") -> str:
         return (
-            f"{mark} {name:<44} {metrics[distortion]:7.2f} dB  {perceptual} {metrics[perceptual]:8.4g}{more}"
+            f"{mark} {name:<44} {metrics[distortion]:7.2f} dB  {perceptual} "
+            f"{format_metric(perceptual, metrics[perceptual]):>8}{more}"
         )
 
     lines = [line(" ", "bicubic", facts["bicubic"]["test"])] if facts["bicubic"]["test"] else []
@@ -110,7 +113,7 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         shares = f", adversarial gradient share {share:.0%}" if share is not None else ""
         warm = d["test"][f"warm/{perceptual}"]
         has_start = warm != facts["bicubic"]["test"].get(perceptual)
-        more = f" (its warm start {warm:.4g}{shares})" if has_start else ""
+        more = f" (its warm start {format_metric(perceptual, warm)}{shares})" if has_start else ""
         lines.append(line(mark, d["design"], d["test"], more))
     if "pick_test" in facts:
         lines.append(line("*", facts["pick_design"], facts["pick_test"]))
@@ -120,7 +123,9 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
 def _took(facts: Mapping[str, Any]) -> str:
     """Return the time from start to end in words, of the hours that were asked for if any were."""
     if hours := facts.get("hours"):  # of all drivers, from the command on
-        return f"{format_duration(hours['seconds'])} of the {60 * hours['asked']:g} minutes of --hours"
+        over = hours["seconds"] / (3600 * hours["asked"]) - 1
+        late = f" ({over:.0%} more than asked)" if over >= 0.05 else ""
+        return f"{format_duration(hours['seconds'])} of the {60 * hours['asked']:g} minutes of --hours{late}"
     return format_duration(facts["ended"] - facts["started"])
 
 

@@ -76,7 +76,7 @@ class Problem:
             {"step": step, "checkpoint": "", **dict(zip(METRICS, values, strict=True))}
             for step, *values in curve.points
         ]
-        row: Any = {"metrics": warm_start(curve), "candidates": candidates}
+        row: Any = {"metrics": warm_start(curve), "candidates": candidates, "verdict": ""}
         return {m: use_best_checkpoint(row, OBJECTIVES)["metrics"][m] for m in METRICS}
 
     def redraws(self, seed: int | Sequence[int]) -> np.ndarray:

@@ -74,6 +74,7 @@ def test_a_storage_that_was_moved_and_a_bare_checkpoint_are_promoted_too(place, 
         "importing 8 images",
         "importing 6 images",
         "measuring bicubic and 1 network on 8 gate images",
+        "comparing them image by image, and deciding",
     ]
     promotion.promote(source, dry_run=True)
     assert "importing" not in capsys.readouterr().err

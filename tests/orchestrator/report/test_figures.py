@@ -102,3 +102,15 @@ def test_pictures_begin_with_the_pick_and_show_each_design_once(tmp_path):
     captions = re.findall("<figcaption>(.*?)</figcaption>", pictures(read(tmp_path)))
     assert [c.split(" · ")[0] for c in captions] == ["b4 bn shuffle adv=0.1", "b8 bn transposed adv=0.01"]
     assert "seed 1" in captions[0]
+
+
+def test_pictures_of_a_gan_that_does_not_ship_are_called_so(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    for trial in ("psnr-1", "confirm-0-s1"):
+        fake_strip(tmp_path / "trials" / trial / "strip.png")
+    figure = '<figure class="strip"[^>]* data-subject="(.*?)"><figcaption>(.*?)</figcaption>'
+    assert [subject for subject, _ in re.findall(figure, pictures(read(tmp_path)))] == ["ours"]
+    ship_psnr_network(tmp_path, sweep, rows)
+    shown = re.findall(figure, pictures(read(tmp_path)))
+    assert [subject for subject, _ in shown] == ["ours", "GAN"]
+    assert "PSNR network" in shown[0][1] and shown[1][1].endswith(" · does not ship")

@@ -19,7 +19,7 @@ def test_the_setting_that_decides_is_named_first(tmp_path):
     assert found["loss.adversarial_weight"] > 0.7 and sum(found.values()) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("trials", [3, 40])
+@pytest.mark.parametrize("trials", [4, 40])
 def test_trials_with_equal_metrics_have_a_report_without_importances(tmp_path, trials):
     """As where the adversarial loss is too weak to show in so few steps."""
     _, rows = fake_sweep(tmp_path, trials=trials)
@@ -33,6 +33,14 @@ def test_trials_with_equal_metrics_have_a_report_without_importances(tmp_path, t
     assert "What the settings did" in page and "nan" not in page
     assert ("All came to the same value: no importances" in page) == (trials == 40)
     assert column("psnr_y", [26.0, 26.0]).labels == [(0.5, "26")]
+
+
+def test_few_trials_are_read_in_the_table_alone(tmp_path):
+    _, rows = fake_sweep(tmp_path, trials=3)
+    for r in rows:
+        r |= {"rung": None} if r["stage"] == "screen" else {}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert "What the settings did" not in build_report(tmp_path).read_text()
 
 
 def test_settings_that_only_some_trials_have_or_that_never_vary_are_left_out():

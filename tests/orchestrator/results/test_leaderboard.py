@@ -16,11 +16,13 @@ def test_a_confirmed_trial_is_its_best_evaluated_checkpoint():
     assert (chosen["chosen_step"], chosen["checkpoint"]) == (64, "64")
     assert chosen["metrics"]["swd"] == 110.0 and chosen["metrics"]["warm/swd"] == 190.0
     assert chosen["last"] == {"step": 120, "psnr_y": 29.0, "swd": 100.0}
+    assert chosen["verdict"].endswith("; its checkpoint at step 64 counts"), "remarks are about the last one"
 
 
 def test_of_equal_checkpoints_the_later_one_is_chosen():
     equal = ({**CANDIDATES[1], "step": 32, "checkpoint": "32"}, CANDIDATES[1])
-    assert use_best_checkpoint(row(report=report_of(candidates=equal)), SWD)["checkpoint"] == "64"
+    chosen = use_best_checkpoint(row(report=report_of(candidates=equal)), SWD)
+    assert chosen["checkpoint"] == "64" and "counts" not in chosen["verdict"]
 
 
 def test_a_row_without_candidates_stays_as_it_is():

@@ -71,6 +71,18 @@ def test_a_given_number_of_designs_leaves_the_steps_to_the_hours(made):
     assert clock.full.trials == spaces.build("photos_small").trials > 4
 
 
+def test_a_sweep_that_will_end_late_says_so_before_the_stage(made):
+    plan, clock, time, _ = made()
+    screened(plan, clock)
+    progress = Progress()
+    clock.replan(plan, "repeat", progress)
+    assert not any(line.startswith("late ") for line in progress.said)
+    time.now = 3600 * clock.hours + 30
+    clock.replan(plan, "confirm", progress)
+    late = next(line for line in progress.said if line.startswith("late "))
+    assert "minutes more than the 12: steps or starts take longer" in late
+
+
 def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(made):
     plan, clock, _, _ = made()
     run = plan.request.config.run

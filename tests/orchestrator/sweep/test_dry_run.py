@@ -1,5 +1,6 @@
 """A plan before anything is trained: where its steps are timed, and hours and price of the five stages."""
 
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from orchestrator.sweep.request import Request
 
 COSTS = Costs(1_000, psnr_step=0.02, gan_step=0.05, evaluation=2.0)
 CLUSTER = Capacity("the Ray cluster at h:1: 4 nodes, 16 GPUs, 64 CPU cores now", False, 4, 64, 16)
+HERE = Capacity("this machine: 2 CPU cores", True, 1, 2, 0)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def described(monkeypatch):
 
     @contextmanager
     def connected(address):
-        yield CLUSTER
+        yield CLUSTER if address else HERE
 
     monkeypatch.setattr(cost_estimate, "time_costs", time_costs)
     monkeypatch.setattr(cost_estimate, "busy_cpus", lambda: 0.0)
@@ -52,9 +54,9 @@ def described(monkeypatch):
     monkeypatch.setattr(dry_run.connect, "connect", connected)
     request = Request(config=recipes.build("srgan_8"), name="s", price_per_gpu_hour=2.0)
 
-    def describe(**options):
-        lines = dry_run.describe_plan(replace(request, **options), spaces.build("full"), False)
-        return lines, asked
+    def describe(began=None, **options):
+        asked_for = replace(request, **options)
+        return dry_run.describe_plan(asked_for, spaces.build("full"), False, began=began), asked
 
     return describe
 
@@ -62,16 +64,23 @@ def described(monkeypatch):
 def test_on_a_cluster_its_workers_are_timed_and_each_stage_has_hours_and_a_price(described):
     lines, asked = described(address="h:1")
     assert asked == [CLUSTER]
-    time = next(line for line in lines if line.startswith("time "))
-    assert f"h on {CLUSTER.description}, 16 at once: warm " in time
-    stages = [part.split()[0] for part in time.split(": ")[-1].split("; ")[0].split(", ")]
+    line = next(line for line in lines if line.startswith("time "))
+    assert f"h on {CLUSTER.description}, 16 at once: warm " in line
+    stages = [part.split()[0] for part in line.split(": ")[-1].split("; ")[0].split(", ")]
     assert stages == ["warm", "screen", "repeat", "confirm", "test"]
-    assert time.count("(cost ") == 5 and "GPU-hours, cost " in time and time.endswith("at 2 an hour")
+    assert line.count("(cost ") == 5 and "GPU-hours, cost " in line and line.endswith("at 2 an hour")
 
 
-def test_here_this_machine_is_timed_and_hours_decide_the_sizes(described):
-    lines, asked = described(hours=1.0, planned="run.psnr_steps run.gan_steps trials")
-    assert asked == [None, None]
+def test_here_this_machine_is_timed_and_the_memory_of_a_gpu_is_said_to_be_of_none(described):
+    lines, asked = described()
+    assert asked == [None]
+    assert lines[-1].endswith("training step (forecast), if one trained it: there is none here")
+
+
+def test_with_hours_workers_are_timed_and_the_time_that_is_over_counts(described):
+    """A sweep has to start them too: without it a dry run promised more than the sweep then planned."""
+    lines, asked = described(time.monotonic() - 90, hours=1.0, planned="run.psnr_steps run.gan_steps trials")
+    assert asked == [HERE, HERE]
     assert lines[0].startswith("recipe   srgan_8 over space full: ")
-    assert lines[1].startswith("hours    1 h: 0.0 of 60 minutes are over; then minutes of warm ")
+    assert lines[1].startswith("hours    1 h: 1.5 of 60 minutes are over; then minutes of warm ")
     assert not any(line.startswith("screen   64 trials") for line in lines)

@@ -88,7 +88,7 @@ def test_published_gans_are_feasible_as_checkpoints_picked_and_promoted(recipe):
         }
         last = {"step": 9, "checkpoint": "gan"} | {k: v for k, v in metrics.items() if "/" not in k}
         row = {"design": "g", "values": {}, "trial_id": "g", "metrics": metrics, "stage": "confirm"}
-        row |= {"candidates": [warm_copy, last], "finished": True}
+        row |= {"candidates": [warm_copy, last], "finished": True, "verdict": "confirmed"}
         chosen = use_best_checkpoint(row, objectives)
         assert chosen["checkpoint"] == "gan"
         best, _ = result.pick(result.confirmed_designs([chosen]), objectives)

@@ -47,8 +47,8 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     assert lines[1] == "confirmed designs, mean over seeds on test (27 images):"
     assert lines[2] == f"  {'bicubic':<44}   31.25 dB  swd    158.1"
     warm = "(its warm start 119.2, adversarial gradient share 16%)"
-    assert lines[3] == f"* {'b4 bn':<44}   31.72 dB  swd      104 {warm}"
-    assert lines[4] == f"- {'b8':<44}   32.00 dB  swd      110 (its warm start 117.3)"
+    assert lines[3] == f"* {'b4 bn':<44}   31.72 dB  swd    104.0 {warm}"
+    assert lines[4] == f"- {'b8':<44}   32.00 dB  swd    110.0 (its warm start 117.3)"
     assert "pick: b4 bn (the reason)" in lines
     assert "took 3:41, 0.10 CPU-hours, 0.00 GPU-hours; 3 of 8 trials stopped early" in lines
     hours = {"asked": 0.5, "seconds": 1710.0, "one": "train one network"}
@@ -56,6 +56,8 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     took = next(line for line in timed if line.startswith("took "))
     assert took.startswith("took 28:30 of the 30 minutes of --hours, 0.10 CPU-hours")
     assert "one:     train one network" in timed
+    late = format_summary(FACTS | {"hours": hours | {"seconds": 2088.0}}, Storage(str(tmp_path)))
+    assert any("took 34:48 of the 30 minutes of --hours (16% more than asked), " in line for line in late)
     sizes = {"warm": {"trials": 9, "gan_steps": 189}, "screen": {"trials": 8, "gan_steps": 73}}
     timed = format_summary(FACTS | {"hours": hours | {"sizes": sizes}}, Storage(str(tmp_path)))
     assert any(
@@ -93,7 +95,7 @@ def test_a_promotion_that_the_plan_called_impossible_is_not_advised(tmp_path):
 def test_a_psnr_network_that_ships_has_its_own_line(tmp_path):
     shipped = {"pick": "psnr-1", "pick_design": "PSNR b4", "pick_test": {"psnr_y": 33.0, "swd": 115.0}}
     lines = format_summary(FACTS | shipped, Storage(str(tmp_path)))
-    assert lines[5] == f"* {'PSNR b4':<44}   33.00 dB  swd      115"
+    assert lines[5] == f"* {'PSNR b4':<44}   33.00 dB  swd    115.0"
     assert [line[0] for line in lines[2:5]] == [" ", "-", "-"], "no design is starred"
 
 

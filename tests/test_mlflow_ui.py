@@ -1,6 +1,7 @@
 """`make ui` prints the address of each sweep's runs: MLflow's own start page leads to a page for agents."""
 
 import runpy
+import socket
 
 import mlflow
 from helpers.paths import ROOT
@@ -14,8 +15,18 @@ def test_each_experiment_with_runs_has_the_address_of_its_runs_latest_first(tmp_
     client.create_experiment("upsweep/empty")
     for number in (first, second):
         client.create_run(number)
-    pages = runpy.run_path(str(ROOT / "tools" / "mlflow_pages.py"))["pages"]
+    pages = runpy.run_path(str(ROOT / "tools" / "mlflow_ui.py"))["pages"]
     assert pages(str(tmp_path / "mlflow.db"), "5001") == [
         f"{name}: http://127.0.0.1:5001/#/experiments/{number}/{RUNS_PAGE}"
         for name, number in [("upsweep/rooms", second), ("upsweep/faces", first)]
     ]
+
+
+def test_a_taken_port_is_one_sentence(capsys):
+    serve = runpy.run_path(str(ROOT / "tools" / "mlflow_ui.py"))["serve"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert serve("runs/mlflow.db", port) == 2
+    assert (
+        capsys.readouterr().err == f"port {port} is taken by another program; choose one: PORT=5001 make ui\n"
+    )
