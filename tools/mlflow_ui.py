@@ -47,9 +47,11 @@ def serve(database: str, port: str) -> int:
     print("starting MLflow, which takes some seconds", flush=True)
     store = f"sqlite:///{Path(database).resolve()}"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
-    # each of its processes would print the same warnings of the packages that it uses
-    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", port], env=environment)
+    command += ["--host", "127.0.0.1", "--port", port]
+    # for one person: a worker takes seconds to start, and prints the warnings of all packages that it uses
+    command += ["--workers", "1", "--uvicorn-opts", "--log-level warning"]
+    environment = os.environ | {"PYTHONWARNINGS": "ignore", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = subprocess.Popen(command, env=environment)
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:
         while server.poll() is None and not answers(port):

@@ -39,7 +39,9 @@ def test_a_sweep_that_has_no_plan_yet_is_starting(tmp_path):
     """It was said not to exist for the first minute or two, while images and Ray were opened."""
     storage = Storage(str(tmp_path / "new"))
     beats(storage)
-    assert status.status(storage, "s") == ["s: starting; its plan is there in a minute or so, later on a busy machine"]
+    assert status.status(storage, "s") == [
+        "s: starting; its plan is there in a minute or so, later on a busy machine"
+    ]
     with pytest.raises(UserError, match="sweep 's' is starting and cannot be asked yet"):
         status.stop(storage, "s")
 
