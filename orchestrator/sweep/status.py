@@ -27,7 +27,7 @@ STAGES = {
 def status(storage: Storage, name: str) -> list[str]:
     """Return lines on how far a sweep has come, read from its files and its driver's last beat."""
     if _is_starting(storage, name):
-        return [f"{name}: starting; its plan is there in a minute or so, later on a busy machine"]
+        return [f"{name}: starting; its plan takes a minute or so, longer on a busy machine"]
     facts = read_facts(storage, name)
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(facts["started"]))
     beat = last_beat(storage, name) if is_running(storage, name) else None
