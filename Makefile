@@ -14,7 +14,7 @@ sweep: $(STAMP)  ## find the best network for the built-in photographs (minutes 
 promote: $(STAMP)  ## register the pick of the newest sweep, if it passes the gate
 	@$(PYTHON) experiments/promote.py $(ARGS)
 
-ui: $(STAMP)  ## browse the runs in MLflow at http://127.0.0.1:5000
+ui: $(if $(wildcard $(VENV)/bin/mlflow),,$(STAMP))  ## browse the runs in MLflow at http://127.0.0.1:5000
 	@test -f runs/mlflow.db || { echo "runs/mlflow.db does not exist: run make sweep first" >&2; exit 2; }
 	@$(PYTHON) tools/mlflow_ui.py runs/mlflow.db $${PORT:-5000}
 

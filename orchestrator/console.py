@@ -26,6 +26,8 @@ from datasets.address import masked
 from datasets.text import count, format_duration, printable
 
 GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
+FITTED = ("warm", "screen", "repeat")
+"""Stages of a sweep with --hours before the last sizes are fitted."""
 PLAIN_EVERY_S = 20.0  # seconds between lines if the output is not a terminal
 
 
@@ -111,8 +113,8 @@ class ProgressLine:
         """`slots` trials run at once; `console` is the terminal unless given."""
         self.plan, self.slots = plan, slots
         self.console = console or Console()
-        self.began, self.hours = time.monotonic(), 0.0
-        """When the sweep began, and the hours that it may take; 0 without a limit."""
+        self.began, self.hours, self.late = time.monotonic(), 0.0, False
+        """When the sweep began, the hours that it may take (0: no limit), and if it will take longer."""
         self.seconds = {"psnr": 0.0, "gan": 0.0}
         self.steps = {"psnr": 0, "gan": 0}
         self.done: dict[str, dict[str, float]] = {p.name: {} for p in plan}
@@ -238,6 +240,17 @@ class ProgressLine:
             beside += max(0.0, self.beside.get(self.stage, 0.0) - (time.monotonic() - self.stage_began))
         return (steps * self._seconds_per_psnr_step() + runs * tail) / self.slots + beside
 
+    def _left(self) -> float | None:
+        """Return the seconds to show as left: those of --hours while the sizes of stages follow from them.
+
+        An estimate from the plan would then contradict the hours: what does not fit any more is left out.
+        """
+        own = self.seconds_left()
+        if self.hours and self.stage in FITTED and not self.late:
+            of_hours = 3600 * self.hours - (time.monotonic() - self.began)
+            return of_hours if of_hours > 0 else own
+        return own
+
     def show(self) -> None:
         """Without a terminal, print the line every PLAIN_EVERY_S seconds; a terminal redraws it by itself."""
         if self.live is None and time.monotonic() - self.plain_at > PLAIN_EVERY_S:
@@ -254,21 +267,20 @@ class ProgressLine:
         """Return the progress line: stage, trials done, time so far and time left, note."""
         p = self._planned()
         count = f" {len(self.finished[p.name])}/{p.runs} done" if p and p.runs else ""
-        left = self.seconds_left()
-        time_left = f"about {format_duration(left)} left" if left is not None else "estimating the time left"
         note = f" | {self.note}" if self.note else ""
-        passed = format_duration(time.monotonic() - self.began)
-        passed += f" of {format_duration(3600 * self.hours)}" if self.hours else ""
-        return f"{self.stage}{count} | {passed} so far, {time_left}{note}"  # a narrow terminal cuts the end
+        return f"{self.stage}{count} | {self._times()}{note}"  # a narrow terminal cuts the end
 
     def in_words(self) -> str:
-        """Return how far the sweep has come as a phrase: "screen 3 of 8 done, about 2 min left"."""
+        """Return how far the sweep has come: "screen 3 of 8 done, 2:24 of 6:00 so far, about 3:36 left"."""
         p = self._planned()
         count = f"{self.stage} {len(self.finished[p.name])} of {p.runs} done" if p else self.stage
-        left = self.seconds_left()
-        if left is None:
-            return f"{count or 'starting'}, estimating the time left"
-        return f"{count}, about {f'{left:.0f} s' if left < 100 else f'{left / 60:.0f} min'} left"
+        return f"{count or 'starting'}, {self._times()}"
+
+    def _times(self) -> str:
+        left, passed = self._left(), format_duration(time.monotonic() - self.began)
+        passed += f" of {format_duration(3600 * self.hours)}" if self.hours else ""
+        time_left = f"about {format_duration(left)} left" if left is not None else "estimating the time left"
+        return f"{passed} so far, {time_left}"
 
     def _seconds_per_psnr_step(self) -> float:
         if self.steps["psnr"]:

@@ -9,7 +9,7 @@ from trainers.state import RUNG_WINDOW
 
 LOADER_BOUND = 0.2  # share of a trial's time spent waiting for data
 WHOLE = {
-    "warm": "warm start trained",
+    "warm": "PSNR phase trained",
     "screen": "screened to the end",
     "repeat": "repeated",
     "confirm": "confirmed",

@@ -43,10 +43,12 @@ def label(values: Mapping[str, Any]) -> str:
     words = []
     for name, value in sorted(values.items(), key=lambda item: not item[0].startswith("generator.")):
         key = name.split(".")[-1].removesuffix("_weight")
-        if name.endswith(SWITCH_SUFFIX):
+        if name.endswith((SWITCH_SUFFIX, "_every_steps")):  # how often something is measured is no design
             continue
         if name == "generator.num_blocks":
             words.append(f"b{value}")
+        elif name == "run.psnr_steps":
+            words.append(f"{value:,} PSNR steps")
         elif name == "run.derived_from":
             words.append("derived")
         elif name in ("generator.kind", "generator.size"):

@@ -146,22 +146,23 @@ class SweepClock:
             if sizes != latest:
                 progress.say(f"{self.time_over()}: {hours.in_words(stage, sizes)}")
             latest = sizes
-            self._tell_if_late(stage, sizes, progress.say)
+            progress.late = self._tell_if_late(stage, sizes, progress.say)
         self.apply(plan, latest)
         progress.plan = plan.stages()
         progress.beside = hours.seconds_beside(latest, self.present_pace(), self.work)
         if stage == "screen":
             self._let_draw_more(plan, latest)
 
-    def _tell_if_late(self, stage: str, sizes: Sizes, say: Callable[[str], Any]) -> None:
-        """Say by how much the stages from `stage` on outlast the hours, if by a minute and a twentieth."""
+    def _tell_if_late(self, stage: str, sizes: Sizes, say: Callable[[str], Any]) -> bool:
+        """Return True, and say it, if the stages from `stage` on end later by a minute and a twentieth."""
         seconds = hours.stage_seconds(sizes, self.present_pace(), self.work)
         late = sum(list(seconds.values())[list(seconds).index(stage) :]) - self.seconds_left
-        if late > max(60.0, 180 * self.hours):
+        if is_late := late > max(60.0, 180 * self.hours):
             say(
                 f"late     the least of what is left takes about {late / 60:.0f} minutes more than the "
                 f"{60 * self.hours:g}: steps or starts take longer than when they were timed"
             )
+        return is_late
 
     def _let_draw_more(self, plan: SweepPlan, sizes: Sizes) -> None:
         """Let screening draw more designs than planned, which `is_spent` ends when the time is over."""
@@ -235,9 +236,9 @@ class SweepClock:
         if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps, psnr):
             return ""
         return (
-            f"with this time, train one network: it gets {psnr:,} PSNR steps, a design of this sweep "
-            f"{sizes.psnr_steps:,}, and below {hours.ENOUGH_PSNR_STEPS:,} longer training gains more than "
-            f"the choice of a design: {self.alone} --run.psnr-steps {psnr} --run.gan-steps {gan}"
+            f"with this time, train one network: it gets {psnr:,} PSNR steps, each one of this sweep "
+            f"{sizes.psnr_steps:,}, and with fewer than {hours.ENOUGH_PSNR_STEPS:,} longer training gains "
+            f"more than the choice of a design: {self.alone} --run.psnr-steps {psnr} --run.gan-steps {gan}"
         )
 
     def facts(self, plan: SweepPlan) -> dict[str, Any]:
@@ -264,7 +265,7 @@ def open_clock(
         return None
     if resume:
         clock = SweepClock.resume(plan, heartbeat.seconds, plan.storage)
-        say(clock.time_over())
+        say(f"{clock.time_over()}, this start included; stages that have not begun are fitted to the rest")
         return clock
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)

@@ -258,9 +258,9 @@ def busy_in_words(pace: Pace) -> list[str]:
 
 def in_words(stage: str, sizes: Sizes) -> str:
     """Return the sizes from `stage` on, as refitted before it."""
-    words = [f"{count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')} confirmed"]
+    words = [f"{count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')} to confirm"]
     if stage != "confirm":
-        words.insert(0, f"{count(sizes.repeat_top, 'design')} repeated")
+        words.insert(0, f"{count(sizes.repeat_top, 'design')} to repeat")
     if stage == "screen":
-        words.insert(0, f"{count(sizes.trials, 'design')} of {sizes.gan_steps:,} GAN steps")
+        words.insert(0, f"{count(sizes.trials, 'design')} of {sizes.gan_steps:,} GAN steps to screen")
     return "; ".join(words)

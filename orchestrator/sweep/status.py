@@ -87,4 +87,4 @@ def _is_starting(storage: Storage, name: str) -> bool:
 def _kind_of(verdict: str) -> str:
     """Return the kind of a verdict, without its numbers."""
     kind = verdict.partition(":")[0].partition(";")[0].partition(" at step")[0]
-    return kind.removeprefix("warm start ")
+    return kind.removeprefix("PSNR phase ")

@@ -139,7 +139,8 @@ def _planned(facts: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"planned: {count(planned['trials'], 'design')} of {planned['gan_steps']:,} GAN steps at the start; "
-        f"there was time for {done} of {steps:,}, because steps or starts took longer than when timed"
+        f"there was time for {count(done, 'design')} of {steps:,}, because steps or starts, as after a stop, "
+        f"took longer than when timed"
     ]
 
 

@@ -234,7 +234,7 @@ def test_status_of_a_sweep_is_read_from_what_it_wrote(place, capsys, monkeypatch
     facts = {"space": "demo", "recipe": "demo", "status": "running", "started": 0}
     (folder / "sweep.json").write_text(json.dumps(facts))
     (folder / "stages").mkdir()
-    verdicts = ["warm start trained", "warm start trained", "diverged: pixel at step 9"]
+    verdicts = ["PSNR phase trained", "PSNR phase trained", "diverged: pixel at step 9"]
     (folder / "stages" / "warm.json").write_text(
         json.dumps([{"stage": "warm", "trial_id": "", "verdict": v} for v in verdicts])
     )

@@ -53,7 +53,7 @@ def fake_sweep(folder, *, seeds=2, name="demo", trials=14):
     """A finished sweep's files, drawn from one constant seed."""
     folder.mkdir(parents=True, exist_ok=True)
     draw = random.Random(1)
-    rows = [row("warm", "warm-1", "b4 bn shuffle", 26.0, 46.0, verdict="warm start trained")]
+    rows = [row("warm", "warm-1", "b4 bn shuffle", 26.0, 46.0, verdict="PSNR phase trained")]
     for i in range(trials):
         rung = draw.choice([None, None, 60, 120])
         words = f"screened out at step {rung} of 240" if rung else "screened to the end"

@@ -49,12 +49,24 @@ def test_many_items_are_told_of_in_lines_now_and_then_where_nothing_can_be_drawn
 
 def test_how_far_a_sweep_has_come_is_a_phrase():
     p = progress()
-    assert p.in_words() == "starting, estimating the time left"
+    assert p.in_words() == "starting, 0:00 so far, estimating the time left"
     p.begin("warm")
     p.step("a", "psnr", 0, 0.0)
     p.step("a", "psnr", 100, 10.0)
     p.end("a")
-    assert p.in_words() == "warm 1 of 2 done, about 70 s left"  # (100 + 200 + 400) * 0.1
+    assert p.in_words() == "warm 1 of 2 done, 0:00 so far, about 1:10 left"  # (100 + 200 + 400) * 0.1
+
+
+def test_while_sizes_follow_from_the_hours_what_is_left_of_them_is_left():
+    """After a resume, the old plan gave "2:21 of 6:00 so far, about 6:18 left"."""
+    p = progress()
+    p.hours, p.began = 0.1, p.began - 141
+    p.begin("warm")
+    p.step("a", "psnr", 0, 0.0)
+    p.step("a", "psnr", 100, 10.0)
+    assert p.in_words() == "warm 0 of 2 done, 2:21 of 6:00 so far, about 3:38 left"
+    p.late = True
+    assert p.in_words() == "warm 0 of 2 done, 2:21 of 6:00 so far, about 1:10 left"
 
 
 @pytest.mark.parametrize("slots", [1, 2])

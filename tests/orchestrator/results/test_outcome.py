@@ -12,7 +12,7 @@ RUNNING, COMPLETE = {"status": Status.RUNNING}, {}
 @pytest.mark.parametrize(
     ("stage", "changes", "stopped_at", "error", "words"),
     [
-        ("warm", COMPLETE, None, "", "warm start trained"),
+        ("warm", COMPLETE, None, "", "PSNR phase trained"),
         ("screen", COMPLETE, None, "", "screened to the end"),
         ("confirm", COMPLETE, None, "", "confirmed"),
         ("screen", {"step": 60}, None, "", "trained to step 60 of 120"),

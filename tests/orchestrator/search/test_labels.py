@@ -15,7 +15,7 @@ def test_a_label_names_the_design():
     assert label({ADV: 1e-2, "generator.kind": "plksr", "generator.size": "tiny"}) == "plksr tiny adv=0.01"
     assert label({}) == "as the recipe"
     derived = {BLOCKS: 4, "run.psnr_steps": 60, "run.derived_from": "0123456789abcdef"}
-    assert label(derived) == "b4 psnr_steps=60 derived"
+    assert label(derived) == "b4 60 PSNR steps derived"
     assert spelled_out(derived) == "4 residual blocks, psnr steps 60, derived from another's network"
 
 

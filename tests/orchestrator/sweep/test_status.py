@@ -40,7 +40,7 @@ def test_a_sweep_that_has_no_plan_yet_is_starting(tmp_path):
     storage = Storage(str(tmp_path / "new"))
     beats(storage)
     assert status.status(storage, "s") == [
-        "s: starting; its plan is there in a minute or so, later on a busy machine"
+        "s: starting; its plan takes a minute or so, longer on a busy machine"
     ]
     with pytest.raises(UserError, match="sweep 's' is starting and cannot be asked yet"):
         status.stop(storage, "s")
