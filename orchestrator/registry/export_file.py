@@ -28,10 +28,10 @@ def possible_exports(config: GeneratorConfig) -> str:
     """Return a sentence: the files that `upsweep promote --export` can write of a network."""
     free = GENERATORS[config.kind].free_sizes
     onnx = ".onnx (any size)" if free else f".onnx (inputs of {FIXED_SIZE[2]}x{FIXED_SIZE[3]} only)"
-    weights = "its weights open here only, because no public tool knows the architecture"
+    weights = "; its weights open here only, because no public tool knows the architecture"
     if has_public_names(config):
-        weights = f".safetensors or .pth in the names of {config.kind}, which spandrel reads"
-    return f"exports, by --export FILE: {onnx}; {weights}"
+        weights = f", and .safetensors or .pth in the names of {config.kind}, which spandrel reads"
+    return f"exports, by --export FILE: {onnx}{weights}"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from helpers.paths import ROOT
@@ -270,14 +271,18 @@ def test_the_plan_is_printed_and_nothing_is_started(place, capsys, monkeypatch):
     assert sorted(path.name for path in (place / "runs").iterdir()) == ["cache", "datasets", "taken"]
 
 
+@pytest.mark.ray
 def test_hours_decide_the_plan_of_a_recipe_that_fits_the_photographs(place, capsys, monkeypatch):
+    monkeypatch.setattr(sweep, "BEGAN", time.monotonic())
     words = [*SMALL, "--train", "photos", "--dry-run", "--name", "mine", "--hours", "0.5", "--trials", "5"]
     monkeypatch.setattr(sys, "argv", ["experiments/sweep.py", *words])
     assert sweep.main() == 0
     plan = capsys.readouterr().out
     assert "recipe photos_small, because none is named and there is no GPU" in plan
     assert "recipe   photos_small over space photos_small: 32 px crops; psnr_y and swd decide" in plan
-    assert re.search(r"hours    0.5 h: 0.0 of 30 minutes are over; then minutes of warm [\d.]+, screen", plan)
+    assert re.search(
+        r"hours    0.5 h: [\d.]+ of 30 minutes are over; then minutes of warm [\d.]+, screen", plan
+    )
     assert "double   1 h would give 5 designs of " in plan
     assert "screen   5 trials of up to " in plan
     assert not (place / "runs" / "mine").exists()
