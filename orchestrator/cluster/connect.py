@@ -3,13 +3,14 @@
 import json
 import logging
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -191,14 +192,25 @@ def local_lock(name: str, folder: str = "", wait: Callable[[str], Any] | None = 
             except Held as held:
                 if wait is None:
                     raise UserError(
-                        f"{_describe_holder(held.holder)} holds this machine's devices; wait for it (a sweep "
-                        f"does with --wait), stop it by upsweep sweep --stop, or use a cluster with --address"
+                        f"{_describe_holder(held.holder)} holds this machine's devices: add --wait to a "
+                        f"sweep to wait for its end, stop it by {_stop_command(held.holder)}, or use a "
+                        f"cluster with --address"
                     ) from None
                 if not told:
                     wait(f"waiting until {_describe_holder(held.holder)} has ended; Ctrl-C ends the wait")
             told = True
             time.sleep(1)
         yield time.monotonic() - began if told else 0.0
+
+
+def _stop_command(text: str) -> str:
+    with suppress(ValueError, KeyError):
+        holder = json.loads(text)
+        place = holder["folder"].removesuffix(f"/{holder['name']}")
+        return f"upsweep sweep --stop {holder['name']}" + (
+            f" --storage {shlex.quote(place)}" if place else ""
+        )
+    return "upsweep sweep --stop NAME"
 
 
 def _describe_holder(text: str) -> str:

@@ -7,6 +7,7 @@ from datasets.text import count, short_number
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import WORSE, against_references, compared_to_ship
 from orchestrator.report.data import Design, SweepResults, has_no_result, picked
+from orchestrator.results.leaderboard import counts_at
 from orchestrator.results.row import Row
 from orchestrator.search.labels import label, spelled_out
 from trainers.metrics import METRICS, format_metric
@@ -75,7 +76,8 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     if pick is None:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
-    word = _against_opponent(results) if pick.tests else "not measured on test"
+    word = _against_opponent(results) if seeds >= SEEDS_TO_BEAT else "too few seeds for a verdict"
+    word = word if pick.tests else "not measured on test"
     beaten = [found["beaten"] for found in results.sentinels.values()]
     whose = results.pick_name if results.sweep.get("unbeaten") else ""
     subject = f"{whose}: " if whose else ""
@@ -213,6 +215,7 @@ def outcomes(results: SweepResults) -> list[tuple[str, list[Row]]]:
     """Group rows by their outcome, with the numbers in it left out; the largest group first."""
     groups: dict[str, list[Row]] = {}
     for row in results.of_stage("warm", "screen", "repeat", "confirm"):
-        words = " ".join("…" if any(c.isdigit() for c in w) else w for w in row["verdict"].split())
+        said = row["verdict"].removesuffix(f"; {counts_at(row.get('chosen_step'))}")
+        words = " ".join("…" if any(c.isdigit() for c in w) else w for w in said.split())
         groups.setdefault(words, []).append(row)
     return sorted(groups.items(), key=lambda group: -len(group[1]))

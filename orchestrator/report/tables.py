@@ -12,6 +12,7 @@ from orchestrator.report.markup import section, shown_unit, table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS, format_metric
+from trainers.state import RUNG_WINDOW
 
 STAGES = ("test", "confirm", "repeat", "screen", "warm")
 
@@ -108,6 +109,8 @@ def runs_table(results: SweepResults) -> str:
         f'<span class="count"></span></p><div class="wide tall" tabindex="0"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
+        f"Screened and repeated runs have their best median of {RUNG_WINDOW} evaluations in a row, each "
+        f"metric by itself, which need not be a point of a curve. "
         f"A run's id unfolds the command that promotes its network. "
         f"Warm start: {escape(results.perceptual)} before the last phase.{escape(speed)}</p>",
         "trials",

@@ -22,7 +22,7 @@ def use_best_checkpoint(row: Row, objectives: Objectives) -> Row:
     best = min(candidates, key=lambda c: (*objectives.order(c, metrics, "warm/"), -c["step"]))
     verdict = row["verdict"]
     if best["step"] != candidates[-1]["step"]:
-        verdict += f"; its checkpoint at step {best['step']} counts"
+        verdict += f"; {counts_at(best['step'])}"
     return {
         **row,
         "verdict": verdict,
@@ -31,6 +31,11 @@ def use_best_checkpoint(row: Row, objectives: Objectives) -> Row:
         "chosen_step": best["step"],
         "last": {k: v for k, v in candidates[-1].items() if k != "checkpoint"},
     }
+
+
+def counts_at(step: int | None) -> str:
+    """Return the remark that a checkpoint other than the last one counts."""
+    return f"its checkpoint at step {step} counts"
 
 
 def best_designs(rows: Sequence[Row], objectives: Objectives, count: int) -> list[Row]:

@@ -99,7 +99,7 @@ def shipped(
         reason = f"{best['design']} {in_words(unbeaten)}"
     if networks and (gan is None or unbeaten):
         network = max(networks, key=lambda r: objectives.point(r["val"])[0])
-        told = f"{reason}; so the {network['design']}, best on val, ships"
+        told = f"{reason}; so the PSNR network that is best on val ships"
         names = {"pick": network["trial_id"], "pick_design": network["design"], "pick_reason": told}
         return facts | names | {"pick_test": network["metrics"]}
     if unbeaten:

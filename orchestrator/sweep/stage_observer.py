@@ -64,14 +64,16 @@ class StageObserver:
             advice = f"{report.reason}; the sweep can be resumed once that is repaired"
             self.fault = OSError(report.reason) if disk_trouble(report.reason) else UserError(advice)
         context.progress.step(tune_id, report.phase, report.step, report.usage.seconds)
-        if report.status not in (Status.RUNNING, Status.COMPLETE):
-            return
-        objectives = context.objectives
-        order = objectives.order(report.ranked, report.warm_start or context.bicubic)
+        if report.status in (Status.RUNNING, Status.COMPLETE) and self.stage.name != "confirm":
+            order = context.objectives.order(report.ranked, report.warm_start or context.bicubic)
+            self._note_if_best(order, report.ranked)
+
+    def _note_if_best(self, order: tuple[bool, float, float], metrics: Mapping[str, float]) -> None:
+        """Show the best of the stage beside its progress; a confirmed run counts by its best checkpoint."""
         if self.best is None or order < self.best:
-            self.best = order
-            best, bicubic = _in_words(report.ranked, objectives), _in_words(context.bicubic, objectives)
-            context.progress.note = f"best {best} (bicubic {bicubic})"
+            self.best, objectives = order, self.context.objectives
+            best, bicubic = _in_words(metrics, objectives), _in_words(self.context.bicubic, objectives)
+            self.context.progress.note = f"best {best} (bicubic {bicubic})"
 
     def on_end(self, tune_id: str) -> Row:
         """Make the trial's row, and end its MLflow run with verdict, cost and picture."""
@@ -102,6 +104,9 @@ class StageObserver:
         picture = context.storage.fetch_file(strip, context.request.work_dir) if drawn else None
         if self.stage.name == "confirm":
             row = use_best_checkpoint(row, context.objectives)
+            if row["finished"] and not row["diverged"]:
+                order = context.objectives.order(row["metrics"], row["metrics"], "warm/")
+                self._note_if_best(order, row["metrics"])
         cost = {k: row[k] for k in ("gpu_hours", "cpu_hours", "cost")}  # type: ignore[literal-required]
         metrics = context.row_context.metrics
         step = row.get("chosen_step") or reached_at(ended.report, ended.curve, metrics[:2])

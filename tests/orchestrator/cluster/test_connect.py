@@ -39,11 +39,16 @@ def test_a_second_local_sweep_is_refused_with_the_name_of_the_first(lock_folder)
     try:
         assert holder.stdout.readline() == b"held\n"
         held = rf"sweep 'first' in /runs/first \(process {holder.pid}, since \d\d:\d\d\)"
-        with pytest.raises(UserError, match=f"^{held} holds this machine's devices; wait for it"):
+        with pytest.raises(
+            UserError,
+            match=f"^{held} holds this machine's devices: add --wait .* --stop first --storage /runs, ",
+        ):
             with local_lock("second"):
                 pass
         (lock_folder / f"upsweep-{os.getuid()}/sweep.lock").write_text("")  # the holder has not written yet
-        with pytest.raises(UserError, match="^another sweep holds this machine's devices; wait for it"):
+        with pytest.raises(
+            UserError, match="^another sweep holds this machine's devices: add --wait .* --stop NAME, "
+        ):
             with local_lock("second"):
                 pass
         waits = []

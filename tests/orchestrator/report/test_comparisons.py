@@ -70,7 +70,7 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
         "its warm start with an unsharp mask of strength 0.5": ("swd", "[–, +2]", "not separable", False),
         "its warm start with noise of strength 4": ("swd", "[+1, +5]", "worse", False),
         "a longer PSNR phase of equal cost": ("swd", "[-4, -2]", "better", True),
-        "its warm start by the pattern on its upsampling grid": (
+        "its warm start in the pattern of the upsampling grid": (
             "grid_detail",
             "",
             "above the limit of 0.05",

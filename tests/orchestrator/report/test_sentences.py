@@ -170,7 +170,7 @@ def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
     assert [text for _, text in trust(results)] == [
         "the best GAN: 2 seeds of 5",
         "31 test images of at least 30",
-        "the best GAN against its warm start: not enough evidence",
+        "the best GAN against its warm start: too few seeds for a verdict",
         "the best GAN: better in 1 of 2 comparisons",
     ]
     assert "the best GAN's warm start with an unsharp mask" in Page(build_report(tmp_path)).text
@@ -222,3 +222,11 @@ def test_numbers_and_times_read_as_words():
 def test_a_tooltip_is_a_title_and_both_metrics(tmp_path):
     fake_sweep(tmp_path)
     assert tooltip(read(tmp_path), "b4", (30.04, 25.0)) == "b4\nswd 30.0\npsnr_y 25.00"
+
+
+def test_runs_whose_other_checkpoint_counts_are_grouped_with_those_whose_last_does(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    row = next(r for r in rows if r["stage"] == "confirm")
+    row |= {"chosen_step": 180, "verdict": row["verdict"] + "; its checkpoint at step 180 counts"}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert not any("counts" in words for words, _ in outcomes(read(tmp_path)))

@@ -100,7 +100,8 @@ def test_the_memory_of_the_largest_step_is_forecast(monkeypatch):
     told = cost_estimate.estimate(plan)
     assert told.memory_gib == pytest.approx(forecast_gib(large)) and told.memory_gib > 1
     words = f"memory   about {told.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"
-    assert told.describe(0)[-1] == words
+    assert replace(told, on_gpu=True).describe(0.0)[-1] == words
+    assert replace(told, on_gpu=False).describe(0.0)[-1] == f"{words}, if one trained it: there is none here"
 
 
 def test_trials_that_share_a_gpu_are_said_to_slow_one_another():

@@ -149,6 +149,7 @@ def test_a_confirmed_trial_is_worth_its_best_kept_checkpoint(observer):
     row = shown.on_end("t1")
     assert (row["chosen_step"], row["checkpoint"], row["metrics"]["swd"]) == (2, "c2", 110.0)
     assert row["last"] == {"step": 8, "psnr_y": 29.0, "swd": 130.0}
+    assert shown.context.progress.note.startswith("best swd 110 at 29.00 dB"), "what the row says"
 
 
 def test_trials_that_ended_before_a_restart_count_as_done(observer):
