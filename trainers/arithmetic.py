@@ -7,7 +7,8 @@ others. SSIM was above 1, equal sets of images were not at distance zero, and no
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import wraps
 from threading import Thread
 from typing import ParamSpec, TypeVar
@@ -16,7 +17,7 @@ import numpy as np
 
 P, R = ParamSpec("P"), TypeVar("R")
 WAITS = (1.0, 5.0, 20.0, 60.0)
-"""Seconds before something is computed again: another core may do it then."""
+"""Seconds before something is computed again where every core divided wrongly."""
 MOST = 16
 """Cores that are checked; a larger machine's others are left to the processes that run on them."""
 _NUMERATORS = np.arange(1.0, 1025.0) * 0.37
@@ -50,31 +51,56 @@ def faulty_cores() -> list[int]:
     return found
 
 
-def on_sound_cores(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function`, called again if a core divides wrongly right after it, up to 4 times within 86 s.
+def _own_cores() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {-1}
 
-    An error of its own counts only if no core does.
+
+@contextmanager
+def _bound_to(cores: set[int]) -> Iterator[None]:
+    """Bind all threads of this process to `cores` within the block; if it is empty, they stay as they are."""
+    before: dict[int, set[int]] = {}
+    for thread in map(int, os.listdir("/proc/self/task") if cores else ()):
+        with suppress(OSError):  # it has ended
+            before[thread] = os.sched_getaffinity(thread)
+            os.sched_setaffinity(thread, cores)
+    try:
+        yield
+    finally:
+        for thread, own in before.items():
+            with suppress(OSError):
+                os.sched_setaffinity(thread, own)
+
+
+def on_sound_cores(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function`, called again if a core divides wrongly right after it, up to 4 times.
+
+    It is called again on the other cores, or after WAITS if there is no other. An error of its own counts
+    only if no core divides wrongly.
 
     Raises:
-        RuntimeError: it still does.
+        RuntimeError: one still does.
     """
 
     @wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for wait in (*WAITS, None):
-            try:
-                result = function(*args, **kwargs)
-            except Exception:
-                if not (faulty := faulty_cores()):
-                    raise
-            else:
-                if not (faulty := faulty_cores()):
-                    return result
-            if wait is not None:
+        faulty: set[int] = set()
+        for wait in (0.0, *WAITS):
+            if faulty and not _own_cores() - faulty:
                 time.sleep(wait)
+                faulty.clear()
+            with _bound_to(_own_cores() - faulty if faulty else set()):
+                try:
+                    result = function(*args, **kwargs)
+                except Exception:
+                    if not (found := faulty_cores()):
+                        raise
+                else:
+                    if not (found := faulty_cores()):
+                        return result
+            faulty.update(found)
         raise RuntimeError(
-            f"CPU core {', '.join(map(str, faulty))} of this machine divides wrongly, so nothing that it "
-            f"computes counts: use another machine, or exclude the core (taskset)"
+            f"CPU core {', '.join(map(str, sorted(faulty)))} of this machine divides wrongly, so nothing "
+            f"that it computes counts: use another machine, or exclude the core (taskset)"
         )
 
     return checked

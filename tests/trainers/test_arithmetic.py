@@ -55,6 +55,16 @@ def test_what_a_faulty_core_computed_is_computed_again(faults):
     assert measure() == 4 and slept == [1.0, 5.0]
 
 
+@pytest.mark.skipif(len(OWN) < 2, reason="needs two CPU cores")
+def test_it_is_computed_again_at_once_on_the_other_cores(monkeypatch):
+    found, slept, used = [[min(OWN)], []], [], []
+    monkeypatch.setattr(arithmetic, "faulty_cores", lambda: found.pop(0))
+    monkeypatch.setattr(arithmetic.time, "sleep", slept.append)
+    arithmetic.on_sound_cores(lambda: used.append(os.sched_getaffinity(0)))()
+    assert used == [OWN, OWN - {min(OWN)}] and slept == []
+    assert os.sched_getaffinity(0) == OWN, "as before"
+
+
 def test_an_error_on_a_faulty_core_is_no_error_of_the_function(faults):
     answers, _ = faults
     calls = []
