@@ -125,6 +125,8 @@ class ProgressLine:
         self.tail_seconds: list[float] = []
         """Seconds between the last step and the end of each ended trial: evaluation, image strips, saving."""
         self.stage, self.note = "", ""
+        self.best: tuple[bool, float, float] | None = None
+        """The order of the best run of this stage (Objectives.order), of which `note` tells."""
         self.stage_began = self.began
         self.beside: dict[str, float] = {}
         """Stage -> seconds that it takes beside the steps of its trials, as far as that is known."""
@@ -163,7 +165,7 @@ class ProgressLine:
         """Start a stage, or the next part of it; a stage that is over leaves a line."""
         if stage != self.stage:
             self._end_stage()
-            self.stage, self.note, self.stage_began = stage, "", time.monotonic()
+            self.stage, self.note, self.best, self.stage_began = stage, "", None, time.monotonic()
             self.begun.add(stage)
         if not self._has_nothing_to_do():
             self.show()

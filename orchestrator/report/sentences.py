@@ -87,7 +87,7 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
         (is_claim(results), f"{whose} against {results.opponent[1]}: {word}".lstrip()),
     ]
     if not results.is_fidelity:  # which has no sentinels
-        words = f"{subject}better in {sum(beaten)} of {count(len(beaten), 'comparison')}"
+        words = f"{subject}passes {sum(beaten)} of {count(len(beaten), 'comparison')}"
         needs.append((bool(beaten) and all(beaten), words))
     return needs
 

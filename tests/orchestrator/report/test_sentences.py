@@ -171,7 +171,7 @@ def test_a_gan_that_is_no_better_than_an_unsharp_mask_is_told_first(tmp_path):
         "the best GAN: 2 seeds of 5",
         "31 test images of at least 30",
         "the best GAN against its warm start: too few seeds for a verdict",
-        "the best GAN: better in 1 of 2 comparisons",
+        "the best GAN: passes 1 of 2 comparisons",
     ]
     assert "the best GAN's warm start with an unsharp mask" in Page(build_report(tmp_path)).text
 

@@ -4,7 +4,7 @@ from orchestrator.results.sentinels import in_words
 
 
 def test_each_comparison_that_fails_is_named():
-    first = "no better than its warm start with an unsharp mask"
+    first = "not clearly better than its warm start with an unsharp mask"
     assert in_words(["sharpened"]) == f"fails 1 comparison on test: {first}"
     assert in_words(["sharpened", "longer"]) == (
         f"fails 2 comparisons on test: {first}, nor than a longer PSNR phase of equal cost"

@@ -128,7 +128,7 @@ def test_verdicts_are_words_and_no_trial_is_left_without_one(finished):
     verdicts = {r["trial_id"]: r["verdict"] for r in finished.rows("tiny")}
     known = ("PSNR phase trained", "screened to the end", "repeated", "confirmed", "measured on test")
     psnr = [v for trial, v in verdicts.items() if trial.startswith("psnr-")]
-    assert len(psnr) == 1 and re.fullmatch(r"PSNR phase of \d+ steps, measured on test", psnr[0])
+    assert len(psnr) == 1 and re.fullmatch(r"measured on test: a PSNR phase of \d+ steps", psnr[0])
     assert all(v.startswith(known) for v in verdicts.values() if v not in psnr), verdicts
 
 

@@ -40,7 +40,9 @@ def observer(tmp_path):
         plan.ancestor = None
         plan.inference_of = lambda values: None
         capacity = SimpleNamespace(gpus=gpus)
-        context = SweepContext(plan, capacity, Calls(), Calls(), None, BICUBIC, {"swd": "protocol"})
+        progress = Calls()
+        progress.best = None
+        context = SweepContext(plan, capacity, Calls(), progress, None, BICUBIC, {"swd": "protocol"})
         callback = StageCallback(f"s-{stage}")
         callback.params["t1"] = {"generator.num_blocks": 4, "loss.adversarial_weight": 0.1}
         return StageObserver(context, Stage(stage), callback)

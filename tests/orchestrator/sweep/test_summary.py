@@ -61,9 +61,7 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     sizes = {"warm": {"trials": 9, "gan_steps": 189}, "screen": {"trials": 8, "gan_steps": 73}}
     timed = format_summary(FACTS | {"hours": hours | {"sizes": sizes}}, Storage(str(tmp_path)))
     assert any(
-        line.startswith(
-            "planned: 9 designs of 189 GAN steps at the start; there was time for 8 designs of 73"
-        )
+        line.startswith("planned: 9 designs of 189 GAN steps at the start; screened: 8 of 73, which left")
         for line in timed
     )
     sizes["warm"] = sizes["screen"]
