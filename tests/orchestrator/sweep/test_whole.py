@@ -30,6 +30,8 @@ SPACE = Space(
 class Silent:
     """A double of the progress line and of MLflow's record: it takes every call."""
 
+    best = None
+
     def __getattr__(self, name):
         return lambda *args, **kwargs: None
 
