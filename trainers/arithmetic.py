@@ -59,16 +59,20 @@ def _own_cores() -> set[int]:
 def _bound_to(cores: set[int]) -> Iterator[None]:
     """Bind all threads of this process to `cores` within the block; if it is empty, they stay as they are."""
     before: dict[int, set[int]] = {}
-    for thread in map(int, os.listdir("/proc/self/task") if cores else ()):
-        with suppress(OSError):  # it has ended
-            before[thread] = os.sched_getaffinity(thread)
-            os.sched_setaffinity(thread, cores)
+
+    def bind(of: Callable[[int], set[int]]) -> None:
+        for thread in map(int, os.listdir("/proc/self/task") if cores else ()):
+            with suppress(OSError):  # it has ended
+                before.setdefault(thread, os.sched_getaffinity(thread))
+                os.sched_setaffinity(thread, of(thread))
+
+    own = _own_cores()
+    bind(lambda thread: cores)
+    known = dict(before)
     try:
         yield
     finally:
-        for thread, own in before.items():
-            with suppress(OSError):
-                os.sched_setaffinity(thread, own)
+        bind(lambda thread: known.get(thread, own))  # threads that began within have inherited `cores`
 
 
 def on_sound_cores(function: Callable[P, R]) -> Callable[P, R]:

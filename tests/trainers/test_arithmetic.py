@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -57,12 +58,21 @@ def test_what_a_faulty_core_computed_is_computed_again(faults):
 
 @pytest.mark.skipif(len(OWN) < 2, reason="needs two CPU cores")
 def test_it_is_computed_again_at_once_on_the_other_cores(monkeypatch):
-    found, slept, used = [[min(OWN)], []], [], []
+    found, slept, used, begun = [[min(OWN)], []], [], [], []
     monkeypatch.setattr(arithmetic, "faulty_cores", lambda: found.pop(0))
     monkeypatch.setattr(arithmetic.time, "sleep", slept.append)
-    arithmetic.on_sound_cores(lambda: used.append(os.sched_getaffinity(0)))()
+    over = threading.Event()
+
+    def compute():
+        used.append(os.sched_getaffinity(0))
+        begun.append(threading.Thread(target=over.wait))
+        begun[-1].start()
+
+    arithmetic.on_sound_cores(compute)()
+    after = [os.sched_getaffinity(thread.native_id) for thread in begun]
+    over.set()
     assert used == [OWN, OWN - {min(OWN)}] and slept == []
-    assert os.sched_getaffinity(0) == OWN, "as before"
+    assert os.sched_getaffinity(0) == OWN and after == [OWN, OWN], "as before, threads that began there too"
 
 
 def test_an_error_on_a_faulty_core_is_no_error_of_the_function(faults):
