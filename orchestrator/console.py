@@ -26,8 +26,6 @@ from datasets.address import masked
 from datasets.text import count, format_duration, printable
 
 GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
-FITTED = ("warm", "screen", "repeat")
-"""Stages of a sweep with --hours before the last sizes are fitted."""
 PLAIN_EVERY_S = 20.0  # seconds between lines if the output is not a terminal
 
 
@@ -115,6 +113,8 @@ class ProgressLine:
         self.console = console or Console()
         self.began, self.hours, self.late = time.monotonic(), 0.0, False
         """When the sweep began, the hours that it may take (0: no limit), and if it will take longer."""
+        self.fitted = True
+        """True while sizes of later stages follow from the hours."""
         self.seconds = {"psnr": 0.0, "gan": 0.0}
         self.steps = {"psnr": 0, "gan": 0}
         self.done: dict[str, dict[str, float]] = {p.name: {} for p in plan}
@@ -127,9 +127,12 @@ class ProgressLine:
         self.stage, self.note = "", ""
         self.best: tuple[bool, float, float] | None = None
         """The order of the best run of this stage (Objectives.order), of which `note` tells."""
-        self.stage_began = self.began
+        self.stage_began, self.ended_before = self.began, 0
+        """When this stage, or the round of it, began, and how many of its runs had ended before."""
         self.beside: dict[str, float] = {}
         """Stage -> seconds that it takes beside the steps of its trials, as far as that is known."""
+        self.estimate: tuple[float | None, float] = None, 0.0
+        """The latest seconds that seemed to be left, and when they first did."""
         self.begun: set[str] = set()
         self.live: Live | None = None
         self.plain_at = 0.0
@@ -166,6 +169,7 @@ class ProgressLine:
         if stage != self.stage:
             self._end_stage()
             self.stage, self.note, self.best, self.stage_began = stage, "", None, time.monotonic()
+            self.ended_before = len(self.finished.get(stage, ()))
             self.begun.add(stage)
         if not self._has_nothing_to_do():
             self.show()
@@ -174,7 +178,7 @@ class ProgressLine:
         """Print the line that a stage leaves: its runs, its time and the best of it."""
         if not self.stage or self._has_nothing_to_do():
             return
-        runs = len(self.finished.get(self.stage, ()))
+        runs = len(self.finished.get(self.stage, ())) - self.ended_before
         words = f": {count(runs, 'run')}" if self.stage in self.finished else ""
         words = words if runs or not words else ": kept from before"
         passed = format_duration(time.monotonic() - self.stage_began)
@@ -247,11 +251,17 @@ class ProgressLine:
 
         An estimate from the plan would then contradict the hours: what does not fit any more is left out.
         """
-        own = self.seconds_left()
-        if self.hours and self.stage in FITTED and not self.late:
-            of_hours = 3600 * self.hours - (time.monotonic() - self.began)
-            return of_hours if of_hours > 0 else own
-        return own
+        now = time.monotonic()
+        if self.hours and self.fitted and not self.late:
+            of_hours = 3600 * self.hours - (now - self.began)
+            if of_hours > 0:
+                return of_hours
+        own, passed = self.seconds_left(), 0.0
+        if own is not None:  # nothing is heard of a trial between its reports, but time passes
+            if own != self.estimate[0]:
+                self.estimate = own, now
+            passed = now - self.estimate[1]
+        return None if own is None else max(0.0, own - passed)
 
     def show(self) -> None:
         """Without a terminal, print the line every PLAIN_EVERY_S seconds; a terminal redraws it by itself."""

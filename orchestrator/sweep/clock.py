@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from datasets.text import short_number
+from datasets.text import count
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.console import ProgressLine
 from orchestrator.results.row import Row
 from orchestrator.storage import Storage
-from orchestrator.sweep import hours
+from orchestrator.sweep import hours, hours_in_words
 from orchestrator.sweep.cost_estimate import measure_pace
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.hours import COUNTS, Pace, Sizes, Work
@@ -28,6 +28,8 @@ FREE: dict[str, tuple[str, ...]] = {
     "confirm": COUNTS[2:],
 }
 """Stage -> the sizes that may still change before it begins."""
+SEEDS = "seeds-"
+"""Before the seeds that are done: what `SweepClock.sizes` calls the confirmation of further ones."""
 DRAWN = 2
 """Designs that screening may draw, as a multiple of those planned, while there is time for them."""
 
@@ -50,8 +52,6 @@ class SweepClock:
     """Settings of the recipe's run."""
     planned: frozenset[str]
     """Settings that may be set here: the others were given."""
-    alone: str
-    """The command that trains one network of this recipe on these images."""
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
     """Stage -> the sizes that were fitted before it."""
     closed: bool = False
@@ -60,19 +60,30 @@ class SweepClock:
     """Seconds that each stage took beside its trials."""
     trials: dict[str, tuple[str, int, float]] = field(default_factory=dict)
     """Trial -> phase, steps and seconds of its training."""
+    advice: dict[str, str] = field(default_factory=dict)
+    """"one": why to train one network in place of this sweep, and "one_command"; empty if nothing speaks
+    for it."""
 
     @classmethod
     def start(
         cls, plan: SweepPlan, pace: Pace, elapsed: Callable[[], float], keep: Callable[[str], Any]
     ) -> "SweepClock":
         """Return the clock of a new sweep, and give its plan the sizes of all stages."""
-        request, count, full = plan.request, len(plan.architectures), full_sizes(plan)
+        request, full, designs = plan.request, full_sizes(plan), len(plan.architectures)
         fixed = {n: v for n, v in vars(_sizes(request)).items() if _option(n) not in request.planned.split()}
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
-        work = Work(count, count, plan.derivable, request.derive)
-        clock = cls._of(request, elapsed, keep, pace, full, fixed, work, run)
-        clock.apply(plan, clock.fitted("warm", fixed))
+        work = Work(designs, designs, plan.derivable, request.derive)
+        planned = frozenset(request.planned.split())
+        clock = cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned)
+        sizes = clock.fitted("warm", fixed)
+        clock.apply(plan, sizes)
         plan.find_architectures(False)
+        words, flags = hours_in_words.advice(request.hours, clock.seconds_left, sizes, full, pace)
+        if words:  # said once, and repeated at the end as it was said: later paces would change its numbers
+            command = f"upsweep train --recipe {request.config.recipe} --data.train "
+            command += f"{shlex.quote(request.config.data.train)} {flags}"
+            clock.advice = {"one": words, "one_command": command}
+            clock._keep()
         return clock
 
     @classmethod
@@ -81,29 +92,13 @@ class SweepClock:
         request = plan.request
         state = storage.read_json(f"{request.name}/{STATE}", keys=("pace", "full", "fixed", "work", "run"))
         pace, full, work = Pace(**state["pace"]), Sizes(**state["full"]), Work(**state["work"])
-        keep = _keeper(storage, request.name)
-        clock = cls._of(request, elapsed, keep, pace, full, state["fixed"], work, state["run"])
+        keep, planned = _keeper(storage, request.name), frozenset(request.planned.split())
+        given = state["fixed"], work, state["run"], planned
+        clock = cls(request.hours, elapsed, keep, pace, full, *given)
         clock.sizes, clock.closed = state["sizes"], state["closed"]
-        clock.starts = state["starts"]
+        clock.starts, clock.advice = state["starts"], state.get("advice", {})
         clock.apply(plan, Sizes(**list(clock.sizes.values())[-1]))
         return clock
-
-    @classmethod
-    def _of(
-        cls,
-        request: Request,
-        elapsed: Callable[[], float],
-        keep: Callable[[str], Any],
-        pace: Pace,
-        full: Sizes,
-        fixed: dict[str, int],
-        work: Work,
-        run: dict[str, Any],
-    ) -> "SweepClock":
-        """Return a clock with the request's hours, command of one training, and settings not given."""
-        planned, config = frozenset(request.planned.split()), request.config
-        alone = f"upsweep train --recipe {config.recipe} --data.train {shlex.quote(config.data.train)}"
-        return cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned, alone)
 
     @property
     def seconds_left(self) -> float:
@@ -134,7 +129,7 @@ class SweepClock:
 
     def replan(self, plan: SweepPlan, stage: str, progress: ProgressLine) -> None:
         """Fit the sizes of `stage` and later ones to the time left; a resumed stage keeps its own."""
-        latest = Sizes(**list(self.sizes.values())[-1])
+        latest = self._latest(stage)
         if stage not in self.sizes:
             free = FREE[stage]
             fixed = {n: v for n, v in vars(latest).items() if n not in free} | self.fixed
@@ -144,24 +139,52 @@ class SweepClock:
                 fixed["trials"] = latest.trials
             sizes = self.fitted(stage, fixed)
             if sizes != latest:
-                progress.say(f"{self.time_over()}: {hours.in_words(stage, sizes)}")
+                progress.say(f"{self.time_over()}; {hours_in_words.refitted(stage, sizes)}")
             latest = sizes
             progress.late = self._tell_if_late(stage, sizes, progress.say)
-        self.apply(plan, latest)
-        progress.plan = plan.stages()
-        progress.beside = hours.seconds_beside(latest, self.present_pace(), self.work)
+        self._take_over(plan, latest, progress)
+        progress.fitted = stage != "confirm" or latest.confirm_seeds < self._most_seeds
         if stage == "screen":
             self._let_draw_more(plan, latest)
+
+    def add_seeds(self, plan: SweepPlan, progress: ProgressLine) -> None:
+        """Give each confirmed design further seeds if the time left is enough for them and the test.
+
+        Hours that a busy machine seemed to cost are so used at the end. A resumed sweep keeps what was added.
+        """
+        done = plan.request.confirm_seeds
+        stage = f"{SEEDS}{done}"
+        sizes = self._latest(stage)
+        if stage not in self.sizes:
+            pace, most = self.present_pace(), self._most_seeds
+            if more := hours.further_seeds(self.seconds_left, sizes, most, pace, self.work):
+                sizes = replace(sizes, confirm_seeds=done + more)
+                progress.say(f"{self.time_over()}; there is time to confirm {count(more, 'further seed')}")
+            self.sizes[stage] = vars(sizes)
+            self._keep()
+        self._take_over(plan, sizes, progress)
+        progress.fitted = done < sizes.confirm_seeds < self._most_seeds
+
+    @property
+    def _most_seeds(self) -> int:
+        return self.fixed.get("confirm_seeds", self.full.confirm_seeds)
+
+    def _latest(self, stage: str) -> Sizes:
+        """Return the sizes that were fitted before `stage`, else those of the last fit."""
+        return Sizes(**self.sizes.get(stage, list(self.sizes.values())[-1]))
+
+    def _take_over(self, plan: SweepPlan, sizes: Sizes, progress: ProgressLine) -> None:
+        """Give the plan these sizes, and the progress line the plan."""
+        self.apply(plan, sizes)
+        progress.plan = plan.stages()
+        progress.beside = hours.seconds_beside(sizes, self.present_pace(), self.work)
 
     def _tell_if_late(self, stage: str, sizes: Sizes, say: Callable[[str], Any]) -> bool:
         """Return True, and say it, if the stages from `stage` on end later by a minute and a twentieth."""
         seconds = hours.stage_seconds(sizes, self.present_pace(), self.work)
         late = sum(list(seconds.values())[list(seconds).index(stage) :]) - self.seconds_left
         if is_late := late > max(60.0, 180 * self.hours):
-            say(
-                f"late     the least of what is left takes about {late / 60:.0f} minutes more than the "
-                f"{60 * self.hours:g}: steps or starts take longer than when they were timed"
-            )
+            say(hours_in_words.told_late(self.hours, late))
         return is_late
 
     def _let_draw_more(self, plan: SweepPlan, sizes: Sizes) -> None:
@@ -211,49 +234,30 @@ class SweepClock:
 
     def describe(self) -> list[str]:
         """Return lines on the hours for the start of a sweep."""
-        sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
+        sizes, pace = self._latest(""), self.present_pace()
         stages = hours.stage_seconds(sizes, pace, self.work)
-        parts = ", ".join(f"{stage} {seconds / 60:.1f}" for stage, seconds in stages.items())
-        lines = [
-            f"hours    {self.hours:g} h: {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over; "
-            f"then minutes of {parts}; fitted again before each stage"
-        ]
-        lines += hours.busy_in_words(pace)
-        if (short := sum(stages.values()) - self.seconds_left) > 0:
-            enough = short_number(self.hours + short / 3600, 2)
-            lines.append(f"short    even the least sweep takes about {enough} h here: this one will end late")
+        lines = hours_in_words.describe(self.hours, self.elapsed(), stages, pace)
+        if (missing := sum(stages.values()) - self.seconds_left) > 0:
+            lines.append(hours_in_words.short(self.hours, missing))
         else:
             twice = hours.fit(self.seconds_left + 3600 * self.hours, pace, self.full, self.fixed, self.work)
-            lines += hours.describe(sizes, twice, self.hours)
-        return [*lines, *([f"one      {advice}"] if (advice := self.advice(self.seconds_left)) else [])]
-
-    def advice(self, seconds: float) -> str:
-        """Return the advice to train one network in these seconds; empty if designs train long enough."""
-        sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
-        whole = pace.psnr_phase(self.full.psnr_steps) + pace.gan_phase(self.full.gan_steps)
-        part = min(1.0, max(0.0, seconds) / whole)
-        psnr, gan = int(self.full.psnr_steps * part), int(self.full.gan_steps * part)
-        if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, self.full.psnr_steps, psnr):
-            return ""
-        return (
-            f"with this time, train one network: it gets {psnr:,} PSNR steps, each one of this sweep "
-            f"{sizes.psnr_steps:,}, and with fewer than {hours.ENOUGH_PSNR_STEPS:,} longer training gains "
-            f"more than the choice of a design: {self.alone} --run.psnr-steps {psnr} --run.gan-steps {gan}"
-        )
+            lines.append(hours_in_words.double(sizes, twice, self.hours))
+        return [*lines, *hours_in_words.one_network(self.advice)]
 
     def facts(self, plan: SweepPlan) -> dict[str, Any]:
         """Return the entries of sweep.json that tell what the hours became."""
         told = {"asked": self.hours, "seconds": self.elapsed(), "sizes": self.sizes}
-        told["one"] = self.advice(3600 * self.hours)
-        return {"request": plan.request.to_json(), "hours": told}
+        return {"request": plan.request.to_json(), "hours": told | self.advice}
 
     def time_over(self) -> str:
         """Return how much of the hours is over, as a line."""
-        return f"hours    {self.elapsed() / 60:.1f} of {60 * self.hours:g} minutes are over"
+        return hours_in_words.passed_of(self.hours, self.elapsed())
 
     def _keep(self) -> None:
         state: dict[str, Any] = {name: vars(getattr(self, name)) for name in ("pace", "full", "work")}
-        state |= {name: getattr(self, name) for name in ("fixed", "run", "sizes", "closed", "starts")}
+        state |= {
+            name: getattr(self, name) for name in ("fixed", "run", "sizes", "closed", "starts", "advice")
+        }
         self.keep(json.dumps(state, indent=1))
 
 
@@ -270,8 +274,6 @@ def open_clock(
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
     clock = SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
-    for line in clock.describe():
-        say(line)
     return clock
 
 

@@ -109,6 +109,11 @@ class SweepContext:
         if self.clock:
             self.clock.replan(self.plan, stage, self.progress)
 
+    def add_seeds(self) -> None:
+        """Add seeds to the confirmation if --hours leaves the time for them."""
+        if self.clock:
+            self.clock.add_seeds(self.plan, self.progress)
+
     def is_budget_spent(self, running: float, drawn: int) -> bool:
         """Return True if no more designs may be drawn in the present stage.
 

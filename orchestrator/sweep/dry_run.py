@@ -51,8 +51,8 @@ def describe_plan(
             told = told[1:]  # --hours are the time
         return [
             plan.heading,
-            *clock,
             *plan.describe(),
             *slow,
             *told,
+            *clock,
         ]

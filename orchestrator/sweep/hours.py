@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
-from datasets.text import count
-
 COUNTS = ("trials", "repeat_top", "confirm_top", "confirm_seeds")
 """Options of a sweep that hours decide, as far as they are not given."""
 HOURS_DECIDE = (
@@ -138,24 +136,48 @@ def _seeds(designs: float, part: float, full: int) -> int:
 def stage_seconds(sizes: Sizes, pace: Pace, work: Work) -> dict[str, float]:
     """Return stage -> wall seconds on all slots, the start of its workers included."""
     s, gan, psnr = sizes, pace.gan_phase(sizes.gan_steps), pace.psnr_phase(sizes.psnr_steps)
-
-    def wall(seconds: float, count: int) -> float:
-        return pace.start + math.ceil(count / pace.slots) * seconds if count and seconds else 0.0
-
-    networks = min(s.confirm_top, work.architectures) if s.psnr_steps else 0
-    # beside its own, each architecture has a phase that is longer by the cost of the GAN phase
-    longer = pace.psnr_phase(s.psnr_steps + round(s.gan_steps * pace.longer))
-    own = makespan([psnr] * (networks * s.confirm_seeds) + [longer] * networks, pace.slots)
-    confirmed = s.confirm_top * s.confirm_seeds
+    networks = _psnr_networks(s, work)
     warm = min(work.missing, s.trials)
     derived = max(0, min(work.derived, warm - 1))
+    # beside its own, each confirmed architecture has a phase that is longer by the cost of the GAN phase
+    longer = [pace.psnr_phase(s.psnr_steps + round(s.gan_steps * pace.longer))] * networks
     return {
-        "warm": wall(psnr, warm - derived) + wall(pace.psnr_phase(int(s.psnr_steps * work.share)), derived),
-        "screen": wall(gan, s.trials),
-        "repeat": wall(gan, s.repeat_top) + wall(gan, 2 * -(-s.repeat_top // 2)),
-        "confirm": (pace.start + own if networks else 0.0) + wall(gan, confirmed),
-        "test": wall(pace.test, confirmed + networks) + pace.ending,
+        "warm": _wall(pace, psnr, warm - derived)
+        + _wall(pace, pace.psnr_phase(int(s.psnr_steps * work.share)), derived),
+        "screen": _wall(pace, gan, s.trials),
+        "repeat": _wall(pace, gan, s.repeat_top) + _wall(pace, gan, 2 * -(-s.repeat_top // 2)),
+        "confirm": _seeds_seconds(s, s.confirm_seeds, pace, work, longer),
+        "test": _wall(pace, pace.test, s.confirm_top * s.confirm_seeds + networks) + pace.ending,
     }
+
+
+def _psnr_networks(sizes: Sizes, work: Work) -> int:
+    """Return the architectures that are confirmed at most, each with PSNR phases of its own."""
+    return min(sizes.confirm_top, work.architectures) if sizes.psnr_steps else 0
+
+
+def _wall(pace: Pace, seconds: float, count: int) -> float:
+    """Return the wall seconds of `count` trials of so many seconds, their start included."""
+    return pace.start + math.ceil(count / pace.slots) * seconds if count and seconds else 0.0
+
+
+def _seeds_seconds(sizes: Sizes, seeds: int, pace: Pace, work: Work, longer: Iterable[float] = ()) -> float:
+    """Return the wall seconds of both phases of `seeds` of each confirmed design, and of `longer` phases."""
+    phases = [pace.psnr_phase(sizes.psnr_steps)] * (_psnr_networks(sizes, work) * seeds) + [*longer]
+    own = pace.start + makespan(phases, pace.slots) if phases else 0.0
+    return own + _wall(pace, pace.gan_phase(sizes.gan_steps), sizes.confirm_top * seeds)
+
+
+def further_seeds(seconds: float, sizes: Sizes, most: int, pace: Pace, work: Work) -> int:
+    """Return for how many further seeds of each confirmed design there is time before the test.
+
+    `sizes` has the seeds that are done; in all they are at most `most`.
+    """
+    for more in range(most - sizes.confirm_seeds, 0, -1):
+        whole = replace(sizes, confirm_seeds=sizes.confirm_seeds + more)
+        if _seeds_seconds(sizes, more, pace, work) + stage_seconds(whole, pace, work)["test"] <= seconds:
+            return more
+    return 0
 
 
 def makespan(durations: Iterable[float], slots: int) -> float:
@@ -232,35 +254,3 @@ def lead(sizes: Sizes) -> float:
     n = max(1, sizes.trials)
     # Blom (1958): expected value of the largest of n normal values
     return math.sqrt(known) * NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
-
-
-def describe(sizes: Sizes, twice: Sizes, hours: float) -> list[str]:
-    """Return what the hours give and what twice as many would, for the plan and the end of a sweep."""
-
-    def said(s: Sizes) -> str:
-        return f"{count(s.trials, 'design')} of {s.psnr_steps:,} PSNR and {s.gan_steps:,} GAN steps"
-
-    told = f"double   {2 * hours:g} h would give {said(twice)} instead of {said(sizes)}"
-    if now := lead(sizes):
-        told += f"; the pick would lead an average design by {lead(twice) / now - 1:.0%} more (model)"
-    return [told + ", and longer training adds to that" if now else told]
-
-
-def busy_in_words(pace: Pace) -> list[str]:
-    """Return a line if other programs took a quarter of a CPU core or more while steps were timed."""
-    if pace.busy < 0.25:
-        return []
-    return [
-        f"busy     other programs use {pace.busy:.1f} CPU cores of this machine: steps take longer than on "
-        f"an idle one, so the plan is smaller; it grows again if they end"
-    ]
-
-
-def in_words(stage: str, sizes: Sizes) -> str:
-    """Return the sizes from `stage` on, as refitted before it."""
-    words = [f"{count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')} to confirm"]
-    if stage != "confirm":
-        words.insert(0, f"{count(sizes.repeat_top, 'design')} to repeat")
-    if stage == "screen":
-        words.insert(0, f"{count(sizes.trials, 'design')} of {sizes.gan_steps:,} GAN steps to screen")
-    return "; ".join(words)

@@ -114,7 +114,8 @@ def run_sweep(
             slow = leave_out_slow(plan, resume)
             clock = open_clock(plan, capacity, heartbeat, resume, say)
         report = f"report   {plan.storage.root}/{request.name}/{REPORT}, rewritten every minute"
-        for line in [plan.heading, *plan.describe(), *slow, report]:
+        told = clock.describe() if clock and not resume else []
+        for line in [plan.heading, *plan.describe(), *slow, report, *told]:
             say(line)
         facts = _facts(plan, capacity, command, space, check.hardware)
         facts |= kept_facts(plan) if resume else floor_facts(plan, capacity)

@@ -58,9 +58,14 @@ def run_stages(context: SweepContext) -> list[Row]:
     for part in range(len(REPEATS)):
         add(run_stage(context, Stage("repeat", repeat_designs(context, rows, part), f"-{part}")))
     context.replan("confirm")
-    designs = confirm_designs(context, rows)
-    add(run_stage(context, Stage("warm", confirm_warm_designs(context, designs), "-confirm", planned=WARM)))
-    add(run_stage(context, Stage("confirm", designs)))
+    done, suffix = 0, ""
+    while designs := confirm_designs(context, rows, done):
+        phases = confirm_warm_designs(context, designs, suffix)
+        add(run_stage(context, Stage("warm", phases, f"-confirm{suffix}", planned=WARM)))
+        add(run_stage(context, Stage("confirm", designs, suffix)))
+        done = context.request.confirm_seeds
+        suffix = f"-from-{done}"
+        context.add_seeds()
     return rows + run_test(context, rows)
 
 
@@ -93,12 +98,16 @@ def repeat_designs(context: SweepContext, rows: Sequence[Row], part: int) -> Des
     return _with_seeds(f"repeat-{part}", best, range(seed, seed + REPEATS[part]))
 
 
-def confirm_designs(context: SweepContext, rows: Sequence[Row]) -> Designs:
-    """Return the best designs, each with its own seeds for weights and data order in both phases."""
+def confirm_designs(context: SweepContext, rows: Sequence[Row], done: int = 0) -> Designs:
+    """Return the best designs, each with its own seeds for weights and data order in both phases.
+
+    The first `done` seeds are left out.
+    """
     request = context.request
     seed = request.config.run.seed + 1
     best = best_designs(rows, context.objectives, request.confirm_top)
-    return _with_seeds("confirm", best, range(seed, seed + request.confirm_seeds))
+    seeds = range(seed + done, seed + request.confirm_seeds)
+    return _with_seeds(f"confirm-from-{done}" if done else "confirm", best, seeds)
 
 
 def _with_seeds(name: str, rows: Sequence[Row], seeds: range) -> Designs:
@@ -111,17 +120,17 @@ def _with_seeds(name: str, rows: Sequence[Row], seeds: range) -> Designs:
     return tuple(designs)
 
 
-def confirm_warm_designs(context: SweepContext, designs: Designs) -> Designs:
+def confirm_warm_designs(context: SweepContext, designs: Designs, part: str = "") -> Designs:
     """Return a design for each PSNR phase of the confirmation that does not exist yet.
 
     Designs of equal architecture and seed share one. The list is stored before any is trained, because a
     resumed stage knows its trials by their places in it.
     """
     storage, request, plan = context.storage, context.request, context.plan
-    planned = read_planned(storage, request.name, WARM)
+    planned = read_planned(storage, request.name, WARM + part)
     if planned is None:
         missing = {}
-        for design in (*designs, *longer_designs(context, designs)):
+        for design in (*designs, *(longer_designs(context, designs) if not part else ())):
             settings = settings_of(design)
             config = override(request.config, settings)
             source = warm_starts.source(config, "confirm", flatten(request.config))
@@ -130,7 +139,7 @@ def confirm_warm_designs(context: SweepContext, designs: Designs) -> Designs:
                 own = {k: v for k, v in settings.items() if in_key(k) or k == EVALUATED}
                 missing[key] = {"trial_id": f"warm-{key}"} | own
         planned = list(missing.values())
-        write_planned(storage, request.name, WARM, planned)
+        write_planned(storage, request.name, WARM + part, planned)
     return tuple(planned)
 
 

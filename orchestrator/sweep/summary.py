@@ -9,6 +9,7 @@ from datasets.config import DECIDABLE
 from datasets.text import count, format_duration
 from orchestrator.results.sweep_folder import tracking_uri
 from orchestrator.storage import Storage
+from orchestrator.sweep.hours_in_words import one_network
 from orchestrator.tracking.run_key import RUNS_PAGE
 
 FEW = 3
@@ -39,7 +40,7 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
         *_planned(facts),
-        *([f"one:     {one}"] if (one := facts.get("hours", {}).get("one")) else []),
+        *one_network(facts.get("hours", {})),
         *_limits_and_failures(facts),
         *_where(facts, storage),
     ]

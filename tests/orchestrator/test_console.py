@@ -1,10 +1,12 @@
 """The progress line: counts, and the arithmetic of the time left."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
 
+from datasets.text import format_duration
 from orchestrator.console import BatchProgress, ProgressLine, StagePlan, waiting
 
 PLAN = [StagePlan("warm", 2, 100, 0), StagePlan("screen", 4, 0, 50, 0.5), StagePlan("confirm", 2, 100, 50)]
@@ -67,6 +69,23 @@ def test_while_sizes_follow_from_the_hours_what_is_left_of_them_is_left():
     assert p.in_words() == "warm 0 of 2 done, 2:21 of 6:00 so far, about 3:38 left"
     p.late = True
     assert p.in_words() == "warm 0 of 2 done, 2:21 of 6:00 so far, about 1:10 left"
+
+
+def test_the_time_left_passes_while_nothing_is_reported(monkeypatch):
+    """A confirmed run reports every half minute or so: "about 1:47 left" stood still."""
+    p = progress()
+    p.begin("warm")
+    p.step("a", "psnr", 50, 5.0)
+    p.step("a", "psnr", 100, 10.0)
+    now = time.monotonic()
+    before, said = p.seconds_left(), p.in_words()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 30)
+    assert said.endswith(f"about {format_duration(before)} left")
+    assert p.in_words().endswith(f"about {format_duration(before - 30)} left")
+    p.step("a", "psnr", 200, 40.0)
+    assert p.in_words().endswith(f"about {format_duration(p.seconds_left())} left"), "a report is better"
+    monkeypatch.setattr(time, "monotonic", lambda: now + 900)
+    assert p.in_words().endswith("about 0:00 left")
 
 
 @pytest.mark.parametrize("slots", [1, 2])

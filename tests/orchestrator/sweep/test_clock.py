@@ -94,10 +94,12 @@ def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(mad
     lines = clock.describe()
     assert lines[0].startswith("hours    0.2 h: 0.5 of 12 minutes are over; then minutes of warm ")
     assert lines[1].startswith("double   0.4 h would give ") and "% more (model)" in lines[1]
-    assert lines[2].startswith("one      with this time, train one network: ")
-    assert "upsweep train --recipe photos_small --data.train " in lines[2], "a command that runs as it is"
+    assert lines[2].startswith("one      in 12 minutes one network of the recipe's own design trains ")
+    command = lines[3].strip()
+    assert command.startswith("upsweep train --recipe photos_small --data.train "), "a line to be copied"
+    assert clock.facts(plan)["hours"]["one_command"] == command, "the end of the sweep says the same"
     assert not any(line.startswith(("one ", "short ")) for line in made(hours=5.0)[1].describe())
-    _, short, one = made(hours=0.03)[1].describe()
+    _, short, one, _ = made(hours=0.03)[1].describe()
     assert short.startswith("short    even the least sweep takes about 0.") and one.startswith("one ")
     _, short, *more = made(hours=0.01)[1].describe()
     assert short.startswith("short    ") and not more, "no time for one training either"
@@ -133,7 +135,7 @@ def test_what_slows_the_warm_stage_shortens_the_gan_phases(made):
     time.now = 250.0
     clock.replan(plan, "screen", progress := Progress())
     assert plan.request.config.run.gan_steps < before
-    assert progress.said[0].startswith("hours    4.2 of 30 minutes are over: ")
+    assert progress.said[0].startswith("hours    4.2 of 30 minutes are over; now planned: screen ")
 
 
 def test_a_machine_that_was_busy_in_the_first_stage_is_not_taken_for_a_slow_one_later(made):
@@ -204,6 +206,36 @@ def test_a_resumed_sweep_has_the_sizes_of_its_stages_and_the_remainder(made):
     seeds = [p.request.confirm_top * p.request.confirm_seeds for p in (again, plan)]
     assert seeds[0] < seeds[1], "less time is left"
     assert json.loads(plan.storage.read_text(f"s/{STATE}"))["sizes"]["confirm"]
+
+
+def test_hours_that_are_left_after_the_confirmation_become_further_seeds(made):
+    """Steps that a busy machine had slowed while it was planned left a fifth and more of the hours unused."""
+    plan, clock, time, storage = made(hours=0.5)
+    time.now = 1_650.0
+    screened(plan, clock)
+    clock.replan(plan, "confirm", progress := Progress())
+    first = plan.request.confirm_seeds
+    assert first < clock.full.confirm_seeds and progress.fitted
+    time.now = 1_300.0  # as if the confirmation had been fitted for a machine that was busy until then
+    clock.add_seeds(plan, progress)
+    added = plan.request.confirm_seeds - first
+    assert added > 0 and f"; there is time to confirm {added} further seed" in progress.said[-1]
+    stored = SweepPlan(plan.request, plan.space, storage, plan.images)
+    resumed = SweepClock.resume(stored, lambda: 1_790.0, storage)
+    resumed.replan(stored, "confirm", progress)
+    assert stored.request.confirm_seeds == first, "the first round is read back as it was"
+    resumed.add_seeds(stored, progress)
+    assert stored.request.confirm_seeds == first + added, "what was added is no more asked of the time left"
+    resumed.add_seeds(stored, progress)
+    assert stored.request.confirm_seeds == first + added and not progress.fitted
+
+
+def test_a_given_number_of_seeds_gets_no_further_ones(made):
+    plan, clock, time, _ = made(hours=0.5, words=["--confirm-seeds"], confirm_seeds=1)
+    screened(plan, clock)
+    clock.replan(plan, "confirm", progress := Progress())
+    clock.add_seeds(plan, progress)
+    assert plan.request.confirm_seeds == 1 and not progress.fitted
 
 
 def test_a_resumed_sweep_says_how_much_of_its_hours_is_over(made):
@@ -278,10 +310,14 @@ def simulated(plan, clock, time, slowness):
         done("repeat", stage("repeat", phases("repeat", count, gan)), gan, count)
     clock.replan(plan, "confirm", Progress())
     r = plan.request
-    networks = min(r.confirm_top, 4)
-    longer = phases("warm", networks, psnr + round(gan * PACE.longer))
-    stage("warm", phases("warm", networks * r.confirm_seeds, psnr) + longer)
-    stage("confirm", phases("confirm", r.confirm_top * r.confirm_seeds, gan))
+    networks, begun = min(r.confirm_top, 4), 0
+    while seeds := plan.request.confirm_seeds - begun:
+        longer = [] if begun else phases("warm", networks, psnr + round(gan * PACE.longer))
+        stage("warm", phases("warm", networks * seeds, psnr) + longer)
+        done("confirm", stage("confirm", phases("confirm", r.confirm_top * seeds, gan)), gan, begun)
+        begun += seeds
+        clock.add_seeds(plan, Progress())
+    r = plan.request
     count = r.confirm_top * r.confirm_seeds + networks
     time.now += factor() * (PACE.start + PACE.ending + makespan([PACE.test] * count, slots))
     return time.now

@@ -85,6 +85,22 @@ def test_later_stages_are_fitted_by_themselves():
     assert last.confirm_seeds == 5 and last.confirm_top >= 2
 
 
+def test_further_seeds_are_as_many_as_there_is_time_for_with_their_test():
+    done = replace(FULL, psnr_steps=400, gan_steps=200, confirm_top=1, confirm_seeds=1)
+
+    def needed(more):
+        """Own PSNR phases, GAN phases, two starts, and the test of all networks and the longer PSNR one."""
+        rounds = math.ceil(more / 2)
+        phases = rounds * (CPU.psnr_phase(400) + CPU.gan_phase(200))
+        return phases + 2 * CPU.start + CPU.start + CPU.test * math.ceil((1 + more + 1) / 2) + CPU.ending
+
+    for more in (1, 2, 3, 4):
+        assert hours.further_seeds(needed(more), done, 5, CPU, WORK) >= more
+        assert hours.further_seeds(needed(more) - 0.1, done, 5, CPU, WORK) < more
+    assert hours.further_seeds(1e6, done, 5, CPU, WORK) == 4
+    assert hours.further_seeds(1e6, done, 1, CPU, WORK) == 0, "all that may be"
+
+
 def test_trials_start_in_order_as_soon_as_a_slot_is_free():
     assert makespan([], 2) == 0
     assert makespan([3.0, 1.0, 1.0, 1.0], 2) == 3.0

@@ -124,6 +124,19 @@ def test_designs_of_one_architecture_and_seed_share_the_psnr_phase_of_their_conf
     assert stages.confirm_warm_designs(other, designs) == (*warm[1:], longer), "others reuse what is there"
 
 
+def test_a_further_round_of_the_confirmation_has_only_the_seeds_that_are_missing(tmp_path, costs):
+    sweep, rows = context(tmp_path), [screened(4, 100.0)]
+    assert stages.confirm_designs(sweep, rows, 3) == (), "as many as were asked for: no further round"
+    further = stages.confirm_designs(sweep, rows, 1)
+    assert [d["trial_id"] for d in further] == ["confirm-from-1-0-s0", "confirm-from-1-0-s1"]
+    whole = stages.confirm_designs(sweep, rows)
+    assert [d["run.seed"] for d in further] == [d["run.seed"] for d in whole[1:]]
+    phases = stages.confirm_warm_designs(sweep, further, "-from-1")
+    assert [d["run.seed"] for d in phases] == [2, 3], "the longer PSNR phase belongs to the first round"
+    assert stages.confirm_warm_designs(sweep, further, "-from-1") == phases, "a resumed stage keeps its list"
+    assert len(stages.confirm_warm_designs(sweep, whole)) == 4, "each round has a list of its own"
+
+
 @pytest.fixture
 def costs(monkeypatch):
     """An update of the GAN phase costs 2.5 times one of the PSNR phase."""

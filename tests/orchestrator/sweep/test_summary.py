@@ -51,11 +51,12 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     assert lines[4] == f"- {'b8':<44}   32.00 dB  swd    110.0 (its warm start 117.3)"
     assert "pick: b4 bn (the reason)" in lines
     assert "took 3:41, 0.10 CPU-hours, 0.00 GPU-hours; 3 of 8 trials stopped early" in lines
-    hours = {"asked": 0.5, "seconds": 1710.0, "one": "train one network"}
+    hours = {"asked": 0.5, "seconds": 1710.0, "one": "longer training gains more", "one_command": "train"}
     timed = format_summary(FACTS | {"hours": hours}, Storage(str(tmp_path)))
     took = next(line for line in timed if line.startswith("took "))
     assert took.startswith("took 28:30 of the 30 minutes of --hours, 0.10 CPU-hours")
-    assert "one:     train one network" in timed
+    place = timed.index("one      longer training gains more:")
+    assert timed[place + 1] == "    train", "a line to be copied"
     late = format_summary(FACTS | {"hours": hours | {"seconds": 2088.0}}, Storage(str(tmp_path)))
     assert any("took 34:48 of the 30 minutes of --hours (16% more than asked), " in line for line in late)
     sizes = {"warm": {"trials": 9, "gan_steps": 189}, "screen": {"trials": 8, "gan_steps": 73}}

@@ -1,0 +1,103 @@
+"""What the hours of a sweep give, in words: the plan's lines, what twice as many would give, advice."""
+
+from collections.abc import Mapping
+
+from datasets.text import count, short_number
+from orchestrator.sweep import hours
+from orchestrator.sweep.hours import Pace, Sizes
+
+
+def describe(asked: float, passed: float, stages: dict[str, float], pace: Pace) -> list[str]:
+    """Return lines on the hours at the start of a sweep.
+
+    Args:
+        asked: hours that the sweep may take.
+        passed: seconds of them that are over.
+        stages: stage -> seconds that it will take.
+    """
+    parts = ", ".join(f"{stage} {seconds / 60:.1f}" for stage, seconds in stages.items())
+    lines = [
+        f"hours    {asked:g} h: {passed / 60:.1f} of {60 * asked:g} minutes are over; "
+        f"then minutes of {parts}; fitted again before each stage"
+    ]
+    if pace.busy >= 0.25:
+        lines.append(
+            f"busy     other programs use {pace.busy:.1f} CPU cores of this machine: steps take longer than "
+            f"on an idle one, so the plan is smaller; it grows again if they end"
+        )
+    return lines
+
+
+def short(asked: float, missing: float) -> str:
+    """Return the line for hours that lack `missing` seconds of the least sweep."""
+    enough = short_number(asked + missing / 3600, 2)
+    return f"short    even the least sweep takes about {enough} h here: this one will end late"
+
+
+def double(sizes: Sizes, twice: Sizes, asked: float) -> str:
+    """Return what twice the hours would give, as a line."""
+
+    def said(s: Sizes) -> str:
+        return f"{count(s.trials, 'design')} of {s.psnr_steps:,} PSNR and {s.gan_steps:,} GAN steps"
+
+    told = f"double   {2 * asked:g} h would give {said(twice)} instead of {said(sizes)}"
+    if now := hours.lead(sizes):
+        more = hours.lead(twice) / now - 1
+        return f"{told}; the pick would lead an average design by {more:.0%} more (model), and longer " + (
+            "training adds to that"
+        )
+    return told
+
+
+def advice(asked: float, seconds: float, sizes: Sizes, full: Sizes, pace: Pace) -> tuple[str, str]:
+    """Return the advice to train one network in place of a sweep, and the flags of its length.
+
+    Both are empty if designs train long enough. `seconds` are those of `asked` hours that are left.
+    """
+    whole = pace.psnr_phase(full.psnr_steps) + pace.gan_phase(full.gan_steps)
+    part = min(1.0, max(0.0, seconds) / whole)
+    psnr, gan = int(full.psnr_steps * part), int(full.gan_steps * part)
+    if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, full.psnr_steps, psnr):
+        return "", ""
+    return (
+        f"in {60 * asked:g} minutes one network of the recipe's own design trains {psnr:,} PSNR steps, each "
+        f"of this sweep only {sizes.psnr_steps:,}; below {hours.ENOUGH_PSNR_STEPS:,}, longer training gains "
+        f"more than the choice of a design does",
+        f"--run.psnr-steps {psnr} --run.gan-steps {gan}",
+    )
+
+
+def one_network(advice: Mapping[str, str]) -> list[str]:
+    """Return the advice as two lines, the second of which is the command alone; none without it."""
+    if not advice.get("one_command"):
+        return []
+    return [f"one      {advice['one']}:", f"    {advice['one_command']}"]
+
+
+def told_late(asked: float, late: float) -> str:
+    """Return the line for a sweep whose remaining stages take `late` seconds more than are left."""
+    return (
+        f"late     the least of what is left takes about {late / 60:.0f} minutes more than the "
+        f"{60 * asked:g}: steps or starts take longer than when they were timed"
+    )
+
+
+def passed_of(asked: float, passed: float) -> str:
+    """Return how much of the hours is over, as a line."""
+    return f"hours    {passed / 60:.1f} of {60 * asked:g} minutes are over"
+
+
+def refitted(stage: str, sizes: Sizes) -> str:
+    """Return the sizes from `stage` on, as refitted before it."""
+    words = [f"confirm {count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')}"]
+    if stage != "confirm":
+        words.insert(0, repeats(sizes.repeat_top))
+    if stage == "screen":
+        words.insert(0, f"screen {count(sizes.trials, 'design')} of {sizes.gan_steps:,} GAN steps")
+    return "now planned: " + ", ".join(words)
+
+
+def repeats(top: int) -> str:
+    """Return how many designs and runs the stage of repeats has if it begins with the `top` best designs."""
+    runs = top + 2 * -(-top // 2)
+    return f"repeat {count(top, 'design')} ({runs} runs)" if top else "repeat none"
