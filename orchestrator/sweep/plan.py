@@ -172,13 +172,11 @@ class SweepPlan:
         """Return the plan in words, for --dry-run and the start of a sweep."""
         r = self.request
         total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
-        half, networks = -(-r.repeat_top // 2), r.confirm_top * r.confirm_seeds
+        networks = r.confirm_top * r.confirm_seeds
         return [
             self._warm_in_words(),
             self._screen_in_words(),
-            f"repeat   the best {r.repeat_top} under another seed, then the best {half} twice more"
-            if r.repeat_top
-            else "repeat   none",
+            self._repeat_in_words(),
             f"confirm  {count(r.confirm_top, 'design')} x {count(r.confirm_seeds, 'seed')}, "
             f"{self._confirm_warm_in_words()}",
             f"test     {count(networks, 'network')} on {count(len(self.images['test']), 'image')} "
@@ -188,6 +186,14 @@ class SweepPlan:
             *([f"budget   no new designs after {r.limits}; the rest comes on top"] if r.limits else []),
             *self._images_in_words(),
         ]
+
+    def _repeat_in_words(self) -> str:
+        top = self.request.repeat_top
+        half = -(-top // 2)
+        if top < 2:
+            return "repeat   the best design under three other seeds" if top else "repeat   none"
+        again = f"the best {half}" if half > 1 else "the best"
+        return f"repeat   the best {top} under another seed, then {again} twice more ({top + 2 * half} runs)"
 
     def _confirm_warm_in_words(self) -> str:
         runs = self.confirm_warm_runs

@@ -59,7 +59,9 @@ def test_the_plan_in_words():
     lines = plan(stopping="feasible_first").describe()
     assert lines[0] == "warm     2 PSNR runs of 480 steps, one per architecture (1 more are there already)"
     assert lines[1].endswith("up to 120 GAN steps from a shared warm start; one in 2 goes on at step 64")
-    assert lines[2] == "repeat   the best 2 under another seed, then the best 1 twice more"
+    assert lines[2] == "repeat   the best 2 under another seed, then the best twice more (4 runs)"
+    assert plan(repeat_top=1).describe()[2] == "repeat   the best design under three other seeds"
+    assert plan(repeat_top=3).describe()[2].endswith("then the best 2 twice more (7 runs)")
     assert lines[3].startswith("confirm  1 design x 2 seeds, with at most 3 PSNR phases of their own")
     assert lines[4] == "test     2 networks on 27 images that nothing before has seen"
     assert lines[5].startswith("in all   about ") and lines[6].startswith("images   ")
