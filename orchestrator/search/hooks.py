@@ -35,8 +35,8 @@ class StageHooks(Protocol):
     def read_page(self, name: str) -> bytes:
         """Return such a part; FileNotFoundError if there is none."""
 
-    def is_budget_spent(self) -> bool:
-        """Return True if no more designs may be drawn."""
+    def is_budget_spent(self, drawn: int) -> bool:
+        """Return True if no more designs may be drawn than these `drawn`, not all of which have begun."""
 
 
 _ACTIVE: dict[str, StageHooks] = {}

@@ -64,8 +64,8 @@ class ConstrainedOptunaSearch(OptunaSearch):
     def suggest(self, trial_id: str) -> Any:
         """Return the next design; finished once the budget is spent, but one is always drawn."""
         hooks = hooks_of(self._study_name)
-        has_drawn = self._ot_trials or self._completed_trials
-        if has_drawn and hooks is not None and hooks.is_budget_spent():
+        drawn = len(self._ot_trials) + len(self._completed_trials)
+        if drawn and hooks is not None and hooks.is_budget_spent(drawn):
             return Searcher.FINISHED
         values = super().suggest(trial_id)
         assert self._ot_study is not None  # suggest has created it

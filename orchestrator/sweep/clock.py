@@ -61,8 +61,7 @@ class SweepClock:
     trials: dict[str, tuple[str, int, float]] = field(default_factory=dict)
     """Trial -> phase, steps and seconds of its training."""
     advice: dict[str, str] = field(default_factory=dict)
-    """"one": why to train one network in place of this sweep, and "one_command"; empty if nothing speaks
-    for it."""
+    """Why one network is better trained than a sweep ("one"), and how ("one_command"); or empty."""
 
     @classmethod
     def start(
@@ -206,10 +205,11 @@ class SweepClock:
     def is_spent(self, drawn: int) -> bool:
         """Return True if another design would leave too little time for the stages after screening.
 
+        Two are always drawn: one alone is compared with nothing.
         They need the sizes of a sweep of one design more than the `drawn` ones. So where screening is slower
         than planned, all stages become smaller, and none is given up for the others.
         """
-        if not self.closed:
+        if not self.closed and drawn >= hours.LEAST_DESIGNS:
             sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
             fixed = {n: v for n, v in vars(sizes).items() if n.endswith("_steps")} | self.fixed
             seconds = self.seconds_left - pace.gan_phase(sizes.gan_steps)

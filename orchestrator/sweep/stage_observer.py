@@ -140,9 +140,9 @@ class StageObserver:
     def _page(self, name: str) -> str:
         return self.context.path(f"tune/{self.stage.key}.pages/{name}")
 
-    def is_budget_spent(self) -> bool:
-        """Return True if no more designs may be drawn; print why if they are fewer than planned."""
-        gpu_hours, drawn = self.callback.cuda_seconds / 3600 * self.context.gpus, len(self.callback.params)
+    def is_budget_spent(self, drawn: int) -> bool:
+        """Return True if no more than `drawn` designs may be drawn; print why if more were planned."""
+        gpu_hours = self.callback.cuda_seconds / 3600 * self.context.gpus
         spent = self.context.is_budget_spent(gpu_hours, drawn)
         if spent:
             limit = self.context.budget.reached

@@ -90,7 +90,7 @@ def _is_complete(
     """
     expected = len(stage.designs) or context.request.trials
     drawn = len(callback.params)
-    if drawn < expected and not (drawn and stage.draws and observer.is_budget_spent()):
+    if drawn < expected and not (drawn and stage.draws and observer.is_budget_spent(drawn)):
         return False
     return all(callback.is_over(tune_id) for tune_id in callback.params)
 

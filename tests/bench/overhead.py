@@ -208,7 +208,7 @@ class RecordingHooks:
 
     def write_page(self, name: str, content: bytes) -> None: ...
 
-    def is_budget_spent(self) -> bool:
+    def is_budget_spent(self, drawn: int) -> bool:
         return False
 
 

@@ -61,13 +61,17 @@ def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever(
 
 
 def test_no_design_is_drawn_once_the_budget_is_spent_but_one_always():
-    s, spent = search(), [True]
-    with active("sweep-screen", SimpleNamespace(is_budget_spent=lambda: spent[0])):
+    s, most, asked = search(), 1, []
+    spent = SimpleNamespace(is_budget_spent=lambda drawn: asked.append(drawn) or drawn >= most)
+    with active("sweep-screen", spent):
         assert isinstance(s.suggest("t0"), dict)
         assert s.suggest("t1") == Searcher.FINISHED
         assert len(s._ot_study.trials) == 1
-        spent[0] = False
+        most = 3
         assert isinstance(s.suggest("t1"), dict)
+        s.on_trial_complete("t0", None, error=True)
+        assert isinstance(s.suggest("t2"), dict) and s.suggest("t3") == Searcher.FINISHED
+    assert asked == [1, 1, 2, 3], "designs that were drawn, although none of them has begun"
 
 
 def test_without_hooks_designs_are_drawn_as_usual(tmp_path):
