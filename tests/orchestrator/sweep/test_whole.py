@@ -1,6 +1,7 @@
 """All stages of a sweep in this process, without Ray: what each hands on to the next, and what ships."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -71,7 +72,7 @@ def sweep(tmp_path, monkeypatch):
     """sweep(**settings) -> rows and the entries of sweep.json"""
     photos = noise(tmp_path / "photos", count=24)
 
-    def go(**settings):
+    def go(clock=None, **settings):
         double = OneProcess()
         monkeypatch.setattr(reporter, "tune", double)
         monkeypatch.setattr(stages, "run_stage", double.run_stage)
@@ -84,7 +85,8 @@ def sweep(tmp_path, monkeypatch):
         evaluator = plan.val_evaluator("cpu")
         bicubic = evaluator.measure_resizer("bicubic").summary
         capacity = SimpleNamespace(gpus=0, cpus=1, slots=lambda *_: 1)
-        context = SweepContext(plan, capacity, Silent(), Silent(), None, bicubic, evaluator.protocol)
+        options = {"bicubic": bicubic, "protocol": evaluator.protocol, "clock": clock}
+        context = SweepContext(plan, capacity, Silent(), Silent(), None, **options)
         rows = stages.run_stages(context)
         return rows, sweep_result(rows, context)
 
@@ -111,6 +113,28 @@ def test_the_stages_hand_on_to_each_other_and_something_ships(sweep):
     shipped = next(r for r in rows if r["trial_id"] == result["pick"])
     assert shipped["checkpoint"], "there is something to promote"
     assert shipped["stage"] == ("test" if result["unbeaten"] or not result["gan_pick"] else "confirm")
+
+
+class OneMoreSeed(Silent):
+    """A double of the clock: there is time for a third seed, and for no fourth."""
+
+    def add_seeds(self, plan, progress):
+        plan.request = replace(plan.request, confirm_seeds=3)
+
+
+def test_a_further_seed_of_the_confirmation_counts_as_the_first_ones_do(sweep):
+    rows, result = sweep(clock=OneMoreSeed())
+    confirmed = [r for r in rows if r["stage"] == "confirm"]
+    assert [len(d["trial_ids"]) for d in result["designs"]] == [3, 3]
+    assert len(confirmed) == len({r["trial_id"] for r in confirmed}) == 6
+    assert len({r["warm"] for r in confirmed}) == 3 * len(
+        {r["values"]["generator.num_blocks"] for r in confirmed}
+    )
+    tests = [r for r in rows if r["stage"] == "test"]
+    assert {r["trial_id"] for r in confirmed} == {r["of"] for r in tests if "val" not in r}
+    assert all("longer/swd" in r["metrics"] for r in tests if "val" not in r), (
+        "one longer phase for all seeds"
+    )
 
 
 def test_without_a_psnr_phase_every_stage_runs_and_bicubic_is_what_to_beat(sweep):
