@@ -1,8 +1,9 @@
 """Serve an MLflow database, and print the address of each experiment's runs: tools/mlflow_ui.py DB PORT.
 
 MLflow 3 opens an experiment on its page for agents, whatever its kind, unless the address names the other.
-Runs are sorted by name: in the default order trials are folded below their sweep. Addresses are printed once
-the server answers: its own lines come first.
+Runs are sorted by name: in the default order trials are folded below their sweep. The columns of a sweep are
+the metrics by which it judges (run_key.runs_view). Addresses are printed once the server answers: its own
+lines come first.
 """
 
 import os
@@ -15,7 +16,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from orchestrator.tracking.run_key import RUNS_PAGE
+from orchestrator.tracking.run_key import RUNS_PAGE, VIEW_PAGE, VIEW_TAG
 
 FEW = 8
 """Experiments that are listed, the latest first."""
@@ -24,13 +25,17 @@ FEW = 8
 def pages(database: str, port: str) -> list[str]:
     """Return a line per experiment that has runs: its name and the address of its table of runs."""
     query = (
-        "SELECT e.name, e.experiment_id FROM experiments e WHERE e.lifecycle_stage = 'active' AND EXISTS "
+        "SELECT e.name, e.experiment_id, EXISTS (SELECT 1 FROM experiment_tags t WHERE t.key = ? AND "
+        "t.experiment_id = e.experiment_id) FROM experiments e WHERE e.lifecycle_stage = 'active' AND EXISTS "
         "(SELECT 1 FROM runs r WHERE r.experiment_id = e.experiment_id) ORDER BY e.experiment_id DESC LIMIT ?"
     )
     with closing(sqlite3.connect(database)) as connection:
-        rows = connection.execute(query, (FEW,)).fetchall()
+        rows = connection.execute(query, (VIEW_TAG, FEW)).fetchall()
     address = f"http://127.0.0.1:{port}/#/experiments"
-    return [f"{name}: {address}/{number}/{RUNS_PAGE}" for name, number in rows]
+    return [
+        f"{name}: {address}/{number}/{VIEW_PAGE if has_view else RUNS_PAGE}"
+        for name, number, has_view in rows
+    ]
 
 
 def answers(port: str) -> bool:

@@ -147,4 +147,6 @@ def add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> 
         stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
         row["mlflow_run_id"] = run_ids.get(run_key(record.sweep, stage, trial_id)) or row.get("mlflow_run_id")
     facts["experiment_id"] = record.writer.experiment_id() or facts.get("experiment_id")
+    if record.page:  # absent in sweeps of before, whose experiments have no view
+        facts["experiment_page"] = record.page
     facts["parent_run_id"] = run_ids.get(facts["name"]) or facts.get("parent_run_id")

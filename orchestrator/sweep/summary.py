@@ -58,7 +58,7 @@ def _pick(facts: Mapping[str, Any]) -> str:
 def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
     name, store = facts["name"], shlex.quote(tracking_uri(facts, Path(storage.root)))
     uri, number = tracking_uri(facts, Path(storage.root)), facts.get("experiment_id")
-    runs = f"/#/experiments/{number}/{RUNS_PAGE}" if number else ""
+    runs = f"/#/experiments/{number}/{facts.get('experiment_page', RUNS_PAGE)}" if number else ""
     started = f"make ui   (or: mlflow ui --backend-store-uri {store})"
     started += f", then http://127.0.0.1:5000{runs}" if runs else ""
     lines = [

@@ -115,7 +115,8 @@ class Delivery:
         by_kind: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
             by_kind[entry["kind"]].append(entry)
-        for kind, send in (("start", self._start), ("tags", self._tags), ("input", self._input)):
+        first = {"start": self._start, "tags": self._tags, "experiment_tags": self._experiment_tags}
+        for kind, send in (first | {"input": self._input}).items():
             for entry in by_kind[kind]:
                 self._try(entry, send, entry)
         self._metrics(by_kind["metrics"])
@@ -171,6 +172,10 @@ class Delivery:
         tags = [RunTag(clean_name(name), clean_text(text, 8000)) for name, text in entry["tags"].items()]
         for part in parts(tags, 100):
             self.client.log_batch(self._run(entry["run_key"]), tags=part)
+
+    def _experiment_tags(self, entry: Entry) -> None:
+        for name, text in entry["tags"].items():
+            self.client.set_experiment_tag(self.experiment_id, clean_name(name), clean_text(text, 5000))
 
     def _input(self, entry: Entry) -> None:
         source = json.dumps({"uri": entry["source"]})

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-KINDS = ("start", "metrics", "tags", "input", "artifact", "end")
+KINDS = ("start", "metrics", "tags", "experiment_tags", "input", "artifact", "end")
 STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 Entry = dict[str, Any]
@@ -138,6 +138,10 @@ class Journal:
     def tags(self, tags: Mapping[str, Any]) -> None:
         """Write tags that are known only after the start; a later value replaces an earlier one."""
         self._write("tags", tags=_texts(tags))
+
+    def experiment_tags(self, tags: Mapping[str, Any]) -> None:
+        """Write tags of the experiment that holds the run; a later value replaces an earlier one."""
+        self._write("experiment_tags", tags=_texts(tags))
 
     def input(self, name: str, digest: str, source: str, context: str) -> None:
         """Write a dataset that the run reads: name, manifest digest, address and role (`context`)."""

@@ -3,8 +3,29 @@
 They are built and split only here.
 """
 
+import json
+
 RUNS_PAGE = "runs?workflowType=machine_learning&orderByKey=tags.%60mlflow.runName%60&orderByAsc=true"
 """MLflow's table of all runs of an experiment, by name: its default order folds trials below their sweep."""
+VIEW_TAG = "mlflow.sharedViewState.upsweep"
+"""Tag of an experiment that holds a view of its table of runs, which MLflow calls a shared view."""
+VIEW_PAGE = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW_TAG.rpartition('.')[2]}"
+"""MLflow's table of runs in the view of VIEW_TAG. Without that tag MLflow shows an error instead.
+
+MLflow ignores the view if the address also has an order or a filter.
+"""
+
+
+def runs_view(perceptual: str, distortion: str) -> str:
+    """Return the value of VIEW_TAG: all runs by name, with the metrics of both objectives as columns.
+
+    Without a view MLflow selects no metric, and shows data sets and sources instead.
+    """
+    judged = [
+        f"metrics.`{part}/{metric}`" for part in ("best", "test") for metric in (perceptual, distortion)
+    ]
+    view = {"orderByKey": "tags.`mlflow.runName`", "orderByAsc": True}
+    return json.dumps(view | {"selectedColumns": [*judged, "tags.`verdict`"]})
 
 
 def experiment_name(sweep: str) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from orchestrator.tracking.journal import Entry, Journal
-from orchestrator.tracking.run_key import experiment_name, run_key
+from orchestrator.tracking.run_key import VIEW_PAGE, VIEW_TAG, experiment_name, run_key, runs_view
 from orchestrator.tracking.writer import Writer
 
 NOTE = "mlflow.note.content"
@@ -32,17 +32,26 @@ class SweepRecord:
         self.folder, self.sweep = folder, sweep
         self.experiment = experiment_name(sweep)
         self.writer = Writer(folder / "spool", tracking_uri, self.experiment)
+        self.page = ""
+        """The page of the experiment that shows the metrics of the objectives; empty until it has one."""
         self.journals: dict[str, Journal] = {}
         """Run key -> its open journal."""
         self.ended: set[str] = set()
         """Keys of runs whose journals were passed on and closed."""
 
     def start(self, params: Mapping[str, Any], tags: Mapping[str, Any], images: Mapping[str, Any]) -> None:
-        """Start the writer process and the parent run; `images` maps roles to image sets."""
+        """Start the writer process and the parent run; `images` maps roles to image sets.
+
+        The two objectives among `params`, all settings under dotted names, become columns of the runs table.
+        """
         self.writer.start()
         journal = self._journal(self.sweep)
         about = {NOTE: SWEEP_NOTE, "mlflow.source.name": str(tags.get("command") or "upsweep.sweep")}
         journal.start(self.sweep, params, {**tags, **about, "mlflow.user": _user()})
+        objectives = [params.get(f"objective.{kind}") for kind in ("perceptual", "distortion")]
+        if all(objectives):
+            journal.experiment_tags({VIEW_TAG: runs_view(*map(str, objectives))})
+            self.page = VIEW_PAGE
         for role, image_set in images.items():
             journal.input(image_set.name, image_set.digest, image_set.name, role)
         self.writer.append(journal.drain())

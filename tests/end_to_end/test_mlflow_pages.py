@@ -10,8 +10,8 @@ from helpers.mlflow_server import Server
 from helpers.paths import ROOT
 from helpers.webdriver import CHROMIUM
 
-from orchestrator.sweep.summary import RUNS_PAGE
 from orchestrator.tracking.journal import Journal
+from orchestrator.tracking.run_key import RUNS_PAGE, VIEW_PAGE
 from orchestrator.tracking.server import default_uri
 from orchestrator.tracking.sweep_record import SweepRecord
 
@@ -31,9 +31,8 @@ def store(tmp_path, migrated_database):
     shutil.copy(migrated_database, tmp_path / "server.db")
     uri = default_uri(tmp_path).replace("mlflow.db", "server.db")
     record = SweepRecord(tmp_path / "record", "demo", uri)
-    sweep = record._journal("demo")
-    sweep.start("demo", {}, {})
-    record.writer.append(sweep.drain())
+    record.writer.start = lambda: None  # delivered below, in this process
+    record.start({"objective.perceptual": "swd", "objective.distortion": "psnr_y"}, {}, {})
     for k, (design, norm) in enumerate(DESIGNS.items()):
         config = {"run.seed": 1, "generator.norm": norm}
         for stage, words in (("screen", "screened out at step 60 of 240"), ("confirm", "confirmed")):
@@ -42,7 +41,8 @@ def store(tmp_path, migrated_database):
             trial = Journal(tmp_path / f"{name}.jsonl", f"demo/{stage}/{name}")
             trial.metrics(10, {"val/psnr_y": 28.5 + k})
             record.append(trial.drain())
-            record.end_trial(stage, name, words, {"gpu_hours": 0.1}, None, None, failed=False)
+            best = (10, {"psnr_y": 28.625 + k, "swd": 101.0})
+            record.end_trial(stage, name, words, {"gpu_hours": 0.1}, None, None, failed=False, best=best)
         evaluation = {"summary": {"swd": 100.0 + 30 * k}, "keys": ["a"], "per_image": {"psnr_y": [30.0]}}
         record.test("confirm", f"confirm-{k}", evaluation)
     record.finish({"status": "finished"}, [])
@@ -78,6 +78,9 @@ def test_the_pages_list_the_runs_and_complain_of_nothing(store):
         assert "5 matching runs" in everything
         names = [run.info.run_name for run in delivery.client.search_runs([delivery.experiment_id])]
         assert all(name in everything for name in names), "no trial is folded below the sweep"
+        viewed, some = look(page.removesuffix("runs") + VIEW_PAGE, folder / "profile")
+        assert "5 matching runs" in viewed and all(name in viewed for name in names)
+        assert all(text in viewed for text in ("best/swd", "best/psnr_y", "28.625", "29.625"))
         sorted_by = quote("metrics.`test/swd`", safe="")  # without it children hide below their parent
         chosen = f"?searchFilter={quote(documented_filters()[0], safe='')}&orderByKey={sorted_by}"
         filtered, more = look(page + chosen, folder / "profile")
@@ -87,13 +90,13 @@ def test_the_pages_list_the_runs_and_complain_of_nothing(store):
         assert "generator.norm" in shown and "confirmed" in shown and "test/swd" in shown
     finally:
         server.kill()
-    assert [line for line in console + more + rest if re.search("error|failed", line, re.I)] == []
+    assert [line for line in console + some + more + rest if re.search("error|failed", line, re.I)] == []
 
 
 def look(address, profile):
     """The text of the page after its scripts ran, and what they wrote on the console."""
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-    command += ["--window-size=1600,900", "--virtual-time-budget=40000", "--enable-logging=stderr"]
+    command += ["--window-size=1280,900", "--virtual-time-budget=40000", "--enable-logging=stderr"]
     done = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=120)
     text = re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]+>", " ", done.stdout, flags=re.S)
     return " ".join(text.split()), [line for line in done.stderr.splitlines() if "CONSOLE" in line]

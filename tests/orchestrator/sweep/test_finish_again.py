@@ -18,7 +18,7 @@ class Record:
     """A record whose MLflow takes everything."""
 
     def __init__(self, folder, sweep, tracking_uri):
-        self.sweep = sweep
+        self.sweep, self.page = sweep, ""
         self.writer = SimpleNamespace(
             start=lambda: None,
             run_ids=lambda: {},

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.storage import Storage
 from orchestrator.sweep.summary import FEW, format_summary, results, resume_command, storage_option
+from orchestrator.tracking.run_key import VIEW_PAGE
 
 FACTS = {
     "name": "faces",
@@ -110,6 +111,12 @@ def test_a_psnr_network_that_ships_has_its_own_line(tmp_path):
 def test_mlflow_opens_on_the_runs(tmp_path, uri, said):
     lines = format_summary(FACTS | {"experiment_id": "7", "tracking_uri": uri}, Storage(str(tmp_path)))
     assert any(f"{said}workflowType=machine_learning&orderByKey=" in line for line in lines)
+
+
+def test_the_page_that_shows_the_objectives_is_linked_if_the_experiment_has_it(tmp_path):
+    facts = FACTS | {"experiment_id": "7", "tracking_uri": "http://host", "experiment_page": VIEW_PAGE}
+    lines = format_summary(facts, Storage(str(tmp_path)))
+    assert f"MLflow:  http://host/#/experiments/7/{VIEW_PAGE}" in lines
 
 
 def test_costs_limits_failures_and_divergences_are_lines_of_their_own(tmp_path):

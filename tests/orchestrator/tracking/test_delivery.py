@@ -38,10 +38,13 @@ def test_runs_are_made_with_their_parent_params_tags_and_points(place):
     journal = fill(spool, **{f"long.name_{i}": "x" * 900 for i in range(250)}, huge="y" * 9000)
     journal.tags({"verdict": "beats bicubic"})
     journal.input("demo", "ab" * 8, "/data/demo", "train")
+    journal.experiment_tags({"mlflow.sharedViewState.upsweep": "{}"})
     journal.end("FINISHED")
     AppendOnlyFile(spool / "spool.jsonl").append(journal.drain())
     delivery = connect()
     assert delivery.step() and not delivery.step()
+    experiment = delivery.client.get_experiment(delivery.experiment_id)
+    assert experiment.tags["mlflow.sharedViewState.upsweep"] == "{}"
     run = delivery.client.get_run(delivery.run_ids["demo/screen/a"])
     assert run.info.run_name == "b4 bn" and run.info.status == "FINISHED"
     assert run.data.tags["mlflow.parentRunId"] == delivery.run_ids["demo"]

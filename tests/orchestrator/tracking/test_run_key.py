@@ -1,8 +1,17 @@
 """Names in MLflow are built and split in one place."""
 
+import json
+
 import pytest
 
-from orchestrator.tracking.run_key import experiment_name, run_key, split_run_key
+from orchestrator.tracking.run_key import (
+    VIEW_PAGE,
+    VIEW_TAG,
+    experiment_name,
+    run_key,
+    runs_view,
+    split_run_key,
+)
 
 
 def test_splitting_a_key_returns_its_parts():
@@ -18,3 +27,10 @@ def test_every_sweep_has_an_experiment_of_its_own():
 def test_a_key_of_anything_but_a_trial_is_refused(key):
     with pytest.raises(ValueError, match=f"must be sweep/stage/trial, but got '{key}'"):
         split_run_key(key)
+
+
+def test_the_view_of_an_experiment_shows_both_objectives_and_its_page_names_nothing_else():
+    view = json.loads(runs_view("swd", "psnr_y"))
+    assert view["selectedColumns"][:2] == ["metrics.`best/swd`", "metrics.`best/psnr_y`"]
+    assert VIEW_TAG == "mlflow.sharedViewState.upsweep" and VIEW_PAGE.endswith("viewStateShareKey=upsweep")
+    assert not [name for name in view if name in VIEW_PAGE], "MLflow then ignores the view"

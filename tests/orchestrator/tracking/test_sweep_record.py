@@ -5,6 +5,7 @@ from pyarrow import parquet
 
 from orchestrator.results import row
 from orchestrator.results.trial_report import TrialReport, Usage
+from orchestrator.tracking.run_key import VIEW_PAGE, VIEW_TAG, runs_view
 from orchestrator.tracking.server import default_uri
 from orchestrator.tracking.sweep_record import SweepRecord, per_image_table
 
@@ -50,6 +51,19 @@ def test_runs_say_what_they_are_who_made_them_and_what_was_picked(told):
     assert "best/METRIC is what the sweep judges" in tags[1]["mlflow.note.content"]
     assert of(told, "tags")[-1]["tags"]["mlflow.note.content"].startswith("Pick: b4 (better swd by 3). The")
     assert {"pick/swd": 90.5} in [entry["values"] for entry in of(told, "metrics")]
+
+
+def test_the_objectives_of_a_sweep_are_the_columns_of_its_page(told):
+    told.writer.start = lambda: None
+    told.start({"objective.perceptual": "swd", "objective.distortion": "psnr_y"}, {}, {})
+    (entry,) = of(told, "experiment_tags")
+    assert entry["tags"] == {VIEW_TAG: runs_view("swd", "psnr_y")} and told.page == VIEW_PAGE
+
+
+def test_without_objectives_there_is_no_view(told):
+    told.writer.start = lambda: None
+    told.start({}, {}, {})
+    assert not of(told, "experiment_tags") and not told.page
 
 
 def test_without_a_gpu_or_a_price_nothing_costs(told):
