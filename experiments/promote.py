@@ -55,6 +55,7 @@ def main() -> int:
     """Parse the options, act and print; return the exit status."""
     issued_at = time.time()  # before the imports, which take seconds: another command may act meanwhile
     options = cli.parse_here("experiments/promote.py", PromoteOptions)
+    from orchestrator.registry.candidate_source import announce_pick
     from orchestrator.results import sweep_folder
     from orchestrator.storage import Storage
 
@@ -62,6 +63,7 @@ def main() -> int:
         storage = Storage(options.storage)
         facts = sweep_folder.read_facts(storage, options.name or sweep_folder.newest_sweep(storage))
         sweep_folder.check_has_pick(facts)
+        cli.say(announce_pick(facts))  # on standard output, as the decision: an answer within two seconds
     print("opening the registry and the network takes up to half a minute", file=sys.stderr, flush=True)
     from orchestrator.registry import describe, promote  # these import torch and MLflow
     from orchestrator.registry.source_registry import open_registry

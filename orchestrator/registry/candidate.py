@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from torch import nn
 
 from datasets.errors import UserError
+from orchestrator.registry.candidate_source import why_no_gan
 from orchestrator.results.sweep_folder import check_has_pick, checkpoint_url, read_facts, read_rows
 from orchestrator.storage import MARKER, Storage
 from orchestrator.tracking.run_key import experiment_name, split_run_key
@@ -41,6 +42,11 @@ class Candidate:
     generator: nn.Module
     warm_generator: nn.Module | None
     """The network that its GAN phase started from, if it was stored."""
+
+    @property
+    def why_no_gan(self) -> str:
+        """Why the sweep picked this PSNR network and no GAN; empty for any other network."""
+        return why_no_gan(self.sweep, self.row["trial_id"])
 
 
 def registered_name(sweep: str) -> str:

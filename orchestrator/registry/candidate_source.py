@@ -4,10 +4,30 @@ Free of torch and MLflow, so that --help answers at once.
 """
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.results.sweep_folder import work_dir
+
+
+def why_no_gan(facts: Mapping[str, Any], trial_id: str) -> str:
+    """Return why a sweep picked its PSNR network `trial_id`; empty for a GAN, and for any other trial.
+
+    `facts` is the content of its sweep.json.
+    """
+    if trial_id != facts.get("pick") or "pick_test" not in facts:
+        return ""
+    why = str(facts["pick_reason"]).partition("; so the PSNR network")[0]
+    return f"not a GAN, because no GAN of sweep {facts['name']} was good enough: {why}"
+
+
+def announce_pick(facts: Mapping[str, Any]) -> str:
+    """Return the sentence about the pick of a sweep, before it is judged; `facts` is its sweep.json."""
+    network = facts.get("pick_design") or facts["pick"]
+    why = why_no_gan(facts, facts["pick"]) or facts.get("pick_reason")
+    return f"the gate judges the pick of sweep {facts['name']}: {network}" + (f" ({why})" if why else "")
 
 
 @dataclass(frozen=True)

@@ -35,11 +35,14 @@ def describe_outcome(outcome: Outcome) -> str:
         headline = f"{outcome.model} v{outcome.version}: {verdict}{against}"
     marks = {True: "ok  ", False: "FAIL", None: "?   "}
     checks = [f"  {marks[c.passed]} {c.sentence}" for c in outcome.decision.checks]
-    lines = [headline, *([f"  {outcome.design}"] if outcome.design else []), *checks]
+    about = [f"  {text}" for text in (outcome.design, outcome.why_no_gan) if text]
+    lines = [headline, *about, *checks, *([f"  {outcome.legend}"] if outcome.legend else [])]
     lines += [f"gate images: {outcome.other_gate}"] * bool(outcome.other_gate)
     if outcome.is_champion:
         lines += [f"  {outcome.exports}"] * bool(outcome.exports)
-    if outcome.is_champion and outcome.version is not None:
+    if outcome.is_champion and outcome.version is None:
+        lines += [f"promote: {outcome.command}"] * bool(outcome.command)
+    elif outcome.is_champion:
         command = f"upsweep upscale PICTURE --model {shlex.quote(f'models:/{outcome.model}@champion')}"
         if outcome.tracking_uri != default_uri("runs"):
             command += f" --tracking-uri {shlex.quote(outcome.tracking_uri)}"

@@ -12,7 +12,7 @@ from datasets.text import count
 from orchestrator.analysis.intervals import Interval, paired_bootstrap
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
-from trainers.metrics import METRICS
+from trainers.metrics import METRICS, meanings
 from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB
 
 USES = 20
@@ -76,9 +76,9 @@ class Decision:
 
 
 DEFECTS = {
-    "mean_tint": "mean tint of {value:.2f} grey levels",
-    "grid_pattern": "grid pattern of {value:.2f} grey levels",
-    "slowdown": "{value:.2f} times the champion's time",
+    "mean_tint": "mean tint of {value:.2f} grey levels of 255 (at most {limit:g})",
+    "grid_pattern": "grid pattern of {value:.2f} grey levels of 255 (at most {limit:g})",
+    "slowdown": "{value:.2f} times the champion's time for an image (at most {limit:g} times)",
 }
 """Sentences for the values that are limited by the threshold of their name. None is a metric of METRICS."""
 
@@ -145,23 +145,29 @@ def _within_delta(objective: ObjectiveConfig, start: str, loss: float) -> Check:
     """Check the loss against the network that training began with; `loss` is candidate minus `start`."""
     signed = loss if METRICS[objective.distortion].direction == "max" else -loss
     passed, name = signed >= -objective.delta_db, objective.distortion
-    sentence = f"{name} {loss:+.4g} against {start} (at most {objective.delta_db:g} worse)"
+    unit = f" {METRICS[name].unit}" if METRICS[name].unit else ""
+    rule = f"may be at most {objective.delta_db:g}{unit} worse than {start}"
+    sentence = f"{name} {loss:+.4g}{unit} against {start} ({rule})"
     return Check(f"{name} against {start}", passed, sentence, ANOTHER_RUN)
 
 
 def _consistent(value: float) -> Check:
-    sentence = f"LR consistency of {value:.2f} dB (at least {MIN_CONSISTENCY_DB:g})"
+    sentence = (
+        f"LR consistency of {value:.2f} dB, the agreement of the result, made small again, with its input "
+        f"(at least {MIN_CONSISTENCY_DB:g} dB)"
+    )
     return Check(CONSISTENCY, value >= MIN_CONSISTENCY_DB, sentence, ANOTHER_RUN)
 
 
 def _limited(name: str, value: float, limit: float) -> Check:
-    sentence = DEFECTS[name].format(value=value)
+    sentence = DEFECTS[name].format(value=value, limit=limit)
     remedy = FASTER if name == "slowdown" else ANOTHER_RUN
-    return Check(name, value <= limit, f"{sentence} (at most {limit:g})", remedy)
+    return Check(name, value <= limit, sentence, remedy)
 
 
 def _enough(images: int, wanted: int) -> Check:
-    sentence = f"{images} gate images" + ("" if images >= wanted else f", at least {wanted} are needed")
+    needed = f"at least {wanted} are needed"
+    sentence = f"{count(images, 'gate image')}" + (f" ({needed})" if images >= wanted else f", {needed}")
     remedy = (
         f"{{promote}} --gate FOLDER ({wanted} or more images of your kind that this sweep did not use), or a "
         f"sweep with {least_for_gate()} or more photographs"
@@ -173,7 +179,8 @@ def _not_worse(metric: str, name: str, interval: Interval, limits: Thresholds) -
     margin = limits.margin_db
     passed = interval.low >= -margin
     verdict = "holds" if passed else "fails"
-    rule = f"{verdict} (the lower end may not be below {-margin:+g})"
+    unit = f" {METRICS[metric].unit}" if METRICS[metric].unit else ""
+    rule = f"{verdict} (the lower end may not be below {-margin:+g}{unit})"
     remedy = MORE_IMAGES if interval.estimate >= -margin else ANOTHER_RUN
     return _of_interval(metric, name, interval, limits, passed, rule, remedy)
 
@@ -184,7 +191,8 @@ def _better(metric: str, name: str, interval: Interval, limits: Thresholds) -> C
     verdict = "better" if passed else "not shown to be better"
     side = "below" if lower_is_better else "above"
     looks_better = interval.estimate < 0 if lower_is_better else interval.estimate > 0
-    rule = f"{verdict} (the interval must be {side} 0)"
+    direction = "lower" if lower_is_better else "higher"
+    rule = f"{verdict} ({direction} is better; the whole interval must be {side} 0)"
     remedy = MORE_IMAGES if looks_better else ANOTHER_RUN
     return _of_interval(metric, name, interval, limits, passed, rule, remedy)
 
@@ -193,7 +201,9 @@ def _of_interval(
     metric: str, name: str, interval: Interval, limits: Thresholds, passed: bool, rule: str, remedy: str
 ) -> Check:
     """Return the check of an interval, which fewer images than `limits` asks for do not decide."""
-    words, sentence = f"{metric} against {name}", f"{metric} {format_interval(interval)} against {name}"
+    unit = f" {METRICS[metric].unit}" if METRICS[metric].unit else ""
+    words = f"{metric} against {name}"
+    sentence = f"{metric} {format_interval(interval)}{unit} against {name}"
     if interval.n < limits.min_images:
         return Check(words, None, f"{sentence}: not decided: {count(interval.n, 'image')}")
     return Check(words, passed, f"{sentence}: {rule}", remedy)
@@ -202,6 +212,15 @@ def _of_interval(
 def format_interval(interval: Interval) -> str:
     """Return an interval as text: +0.12 [+0.05, +0.19]."""
     return f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
+
+
+def legend(objective: ObjectiveConfig) -> str:
+    """Return the meaning of the numbers and metrics in the sentences of checks."""
+    explained = meanings(objective.perceptual, objective.distortion)
+    return (
+        f"a difference is this network minus the other one, over all gate images, and [low, high] its "
+        f"interval at {LEVEL:.2%}" + (f"; {explained}" if explained else "")
+    )
 
 
 def gate_metrics(candidate: Evaluation, references: Mapping[str, Evaluation]) -> dict[str, Any]:

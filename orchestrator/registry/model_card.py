@@ -35,6 +35,7 @@ def model_card(
         [
             f"# {plain(model)}",
             DECISIONS[facts["upsweep.decision"]] + plain(facts.get("upsweep.force", "")),
+            *([f"This network is {plain(candidate.why_no_gan)}."] if candidate.why_no_gan else []),
             plain(summarize(candidate, result)),
             *([f"{shown}\n\nInput, bicubic, ours, target. Gate images: {captions}."] if drawn else []),
             "\n".join(f"- {RESULTS[c.passed]}: {plain(c.sentence)}" for c in result.decision.checks),

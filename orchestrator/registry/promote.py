@@ -28,7 +28,7 @@ from orchestrator.registry.candidate_source import CandidateSource
 from orchestrator.registry.evaluate import Champion, GateResult, evaluate_at
 from orchestrator.registry.export import log_generator
 from orchestrator.registry.export_file import Export, possible_exports, write_export
-from orchestrator.registry.gate import USES, Decision, Thresholds, gate_metrics
+from orchestrator.registry.gate import USES, Decision, Thresholds, gate_metrics, legend
 from orchestrator.registry.load_model import HASH, load_generator, stored_hashes
 from orchestrator.registry.model_card import PICTURE, model_card
 from orchestrator.registry.registry import CHAMPION, Registry, objective_tag
@@ -63,6 +63,10 @@ class Outcome:
     """Where the model is registered."""
     design: str = ""
     """The candidate's design, in short."""
+    why_no_gan: str = ""
+    """Why the candidate is a PSNR network and not a GAN, if its sweep found no good GAN."""
+    legend: str = ""
+    """The meaning of the numbers in the checks."""
     other_gate: str = ""
     """The gate images in words, if --gate named others than the sweep's own."""
     command: str = ""
@@ -123,6 +127,8 @@ def promote(
         exports=exports,
         tracking_uri=registry.tracking_uri,
         design=candidate.row["design"],
+        why_no_gan=candidate.why_no_gan,
+        legend=legend(candidate.config.objective),
         other_gate=other_gate,
         command=source.command(name),
         folder=source.folder(name),

@@ -40,11 +40,14 @@ def test_better_models_win_worse_ones_are_refused_and_rollback_restores(storage,
     sweep(storage, "worse", 0.4, ended=2.0)
     assert call(storage, monkeypatch=monkeypatch) == 3
     told = capsys.readouterr().out
-    assert "v2: refused" in told and "FAIL psnr_y -0.6 [-0.6, -0.6] against champion" in told
+    assert "v2: refused" in told and "FAIL psnr_y -0.6 [-0.6, -0.6] dB against champion" in told
 
     sweep(storage, "better", 2.0, ended=3.0, design="<b>bold</b> | b8")
     assert call(storage, "--dry-run", monkeypatch=monkeypatch) == 0
-    assert "(dry run): would be promoted" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert "upsweep-demo (dry run): would be promoted" in told
+    command = f"upsweep promote better --storage {storage} --model upsweep-demo"
+    assert told[-1] == f"promote: {command}"
     assert call(storage, "better", monkeypatch=monkeypatch) == 0
     capsys.readouterr()
 
@@ -64,6 +67,23 @@ def test_better_models_win_worse_ones_are_refused_and_rollback_restores(storage,
     card = registry.client.get_model_version("upsweep-demo", "3").description
     assert "| champion | 25 | 9 |" in card and "<b>" not in card
     assert registry.count_gate_use("gate0123") == 5, "the dry run counts"
+
+
+def test_a_psnr_network_that_stands_in_for_a_gan_is_announced_and_named_with_the_reason(
+    storage, monkeypatch, capsys
+):
+    sweep(storage, "first", 1.0)
+    facts = json.loads((storage / "first" / "sweep.json").read_text())
+    facts |= {"pick_design": "PSNR network of srresnet", "pick_test": {"psnr_y": 30.0}}
+    facts["pick_reason"] = "b8 fails 1 comparison; so the PSNR network that is best on val ships"
+    (storage / "first" / "sweep.json").write_text(json.dumps(facts))
+    why = "not a GAN, because no GAN of sweep first was good enough: b8 fails 1 comparison"
+    assert call(storage, monkeypatch=monkeypatch) == 0
+    first, second, _, third, *_ = capsys.readouterr().out.splitlines()
+    assert first == f"the gate judges the pick of sweep first: PSNR network of srresnet ({why})"
+    assert second == "upsweep-demo v1: promoted to champion" and third.strip() == why
+    registry = Registry(default_uri(storage), "upsweep-demo")
+    assert f"This network is {why}." in registry.client.get_model_version("upsweep-demo", "1").description
 
 
 @pytest.mark.parametrize("question", [["--list"], ["--rollback"], ["--export", "x.onnx"]])

@@ -59,6 +59,16 @@ def test_the_design_that_is_promoted_is_named():
     assert describe_outcome(found).splitlines()[1] == "  PSNR network of 8 blocks"
 
 
+def test_why_it_is_no_gan_and_what_the_numbers_mean_have_lines_of_their_own():
+    more = {
+        "design": "PSNR network",
+        "why_no_gan": "not a GAN, because b4 is worse",
+        "legend": "a difference",
+    }
+    said = describe_outcome(outcome(GOOD, **more)).splitlines()
+    assert said[1:3] == ["  PSNR network", "  not a GAN, because b4 is worse"] and said[4] == "  a difference"
+
+
 def test_the_printed_command_finds_a_registry_that_is_not_in_runs():
     command = describe_outcome(outcome(GOOD, uri="sqlite:////my disk/mlflow.db")).splitlines()[-1]
     assert command.endswith("@champion --tracking-uri 'sqlite:////my disk/mlflow.db'")

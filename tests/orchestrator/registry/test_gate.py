@@ -46,7 +46,7 @@ def test_a_challenger_may_lose_half_a_decibel_and_no_more():
     assert judge(evaluation(25.6, 0.2), **of_same(champion, bicubic)).passed
     decision = judge(evaluation(25.4, 0.2), **of_same(champion, bicubic))
     assert not decision.passed
-    assert "psnr_y -0.6 [-0.6, -0.6] against champion of the same objective: fails" in decision.reason
+    assert "psnr_y -0.6 [-0.6, -0.6] dB against champion of the same objective: fails" in decision.reason
     assert judge(evaluation(25.4, 0.2), bicubic=bicubic, champion=champion).passed, "of another delta"
 
 
@@ -67,24 +67,26 @@ def test_delta_below_the_warm_start_is_the_floor_and_bicubic_is_none():
     bicubic, warm = evaluation(24, 0.5), evaluation(26, 0.4)
     assert judge(evaluation(23.1, 0.1), bicubic=bicubic, warm_start=warm).passed
     decision = judge(evaluation(22.9, 0.1), bicubic=bicubic, warm_start=warm)
-    assert decision.reason == "psnr_y -3.1 against warm start (at most 3 worse)"
+    assert decision.reason == "psnr_y -3.1 dB against warm start (may be at most 3 dB worse than warm start)"
     without = judge(evaluation(20.9, 0.1), bicubic=bicubic)
-    assert without.reason == "psnr_y -3.1 against bicubic (at most 3 worse)", (
-        "it takes the warm start's place"
-    )
+    said = "psnr_y -3.1 dB against bicubic (may be at most 3 dB worse than bicubic)"
+    assert without.reason == said, "it takes the warm start's place"
 
 
 def test_a_result_that_contradicts_its_input_is_refused():
     candidate = evaluation(25, 0.3)
     candidate.summary["lr_consistency"] = 31.9
     decision = judge(candidate, bicubic=evaluation(24, 0.5))
-    assert decision.reason == "LR consistency of 31.90 dB (at least 32)"
+    assert decision.reason == (
+        "LR consistency of 31.90 dB, the agreement of the result, made small again, with its input "
+        "(at least 32 dB)"
+    )
 
 
 def test_an_equal_model_is_not_better():
     bicubic, champion = evaluation(24, 0.5), evaluation(26, 0.3)
     decision = judge(champion, bicubic=bicubic, champion=champion)
-    assert "not shown to be better (the interval must be below 0)" in decision.reason
+    assert "not shown to be better (lower is better; the whole interval must be below 0)" in decision.reason
 
 
 def test_few_images_are_not_enough_evidence():
@@ -143,9 +145,9 @@ def test_a_tint_a_grid_pattern_and_a_slow_network_are_refused():
     limits = {"mean_tint": 2.0, "grid_pattern": 1.0, "slowdown": 4.0}
     assert decide(candidate, references, OBJECTIVE, Thresholds(), {}, limits).passed
     for name, words in (
-        ("mean_tint", "mean tint of 2.10 grey levels"),
-        ("grid_pattern", "grid pattern of 1.10 grey levels"),
-        ("slowdown", "4.10 times the champion's time"),
+        ("mean_tint", "mean tint of 2.10 grey levels of 255 (at most 2)"),
+        ("grid_pattern", "grid pattern of 1.10 grey levels of 255 (at most 1)"),
+        ("slowdown", "4.10 times the champion's time for an image (at most 4 times)"),
     ):
         decision = decide(
             candidate, references, OBJECTIVE, Thresholds(), {}, limits | {name: limits[name] + 0.1}
@@ -155,7 +157,13 @@ def test_a_tint_a_grid_pattern_and_a_slow_network_are_refused():
 
 def test_against_the_champion_only_the_interval_s_lower_end_is_limited():
     check = gate._not_worse("psnr_y", "champion", Interval(-0.4, -0.45, -0.35, 31), Thresholds())
-    assert check.passed and check.sentence.endswith("holds (the lower end may not be below -0.5)")
+    assert check.passed and check.sentence.endswith("holds (the lower end may not be below -0.5 dB)")
+
+
+def test_the_legend_says_what_a_difference_is_and_what_the_metrics_mean():
+    said = gate.legend(OBJECTIVE)
+    assert "this network minus the other one" in said and "interval at 99.75%" in said
+    assert METRICS["lpips_alex"].meaning in said and METRICS["psnr_y"].meaning in said
 
 
 def test_the_cut_of_a_small_set_knows_how_many_images_the_gate_needs():
