@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import tyro  # noqa: E402
 
 from datasets import stopping  # noqa: E402
 from datasets.address import hide_word, masked  # noqa: E402
+from datasets.config import ROLES  # noqa: E402
 from datasets.errors import UserError, disk_trouble  # noqa: E402
 from datasets.text import printable  # noqa: E402
 from experiments.common import help  # noqa: E402
@@ -31,6 +33,9 @@ Settings = Annotated[TrainConfig, tyro.conf.arg(name=""), tyro.conf.FlagConversi
 
 NoFlag = Annotated[str, tyro.conf.Fixed, tyro.conf.Suppress]
 """A text that a command sets itself, in options that inherit it from a request."""
+
+ALIASES = {f"data.{role}": f"--{role}" for role in ROLES} | {"run.start_from": "--start"}
+"""Setting -> the short flag of it that some commands have."""
 
 program = ""
 """The command's name in its help, if it is not the file's."""
@@ -53,7 +58,8 @@ def run(main: Callable[[], int | None]) -> None:
         code = main() or 0
         sys.exit(stopping.exit_code() if code == INTERRUPTED else code)
     except UserError as error:
-        print(f"error: {printable(masked(str(error)))}", file=sys.stderr)
+        sentence = with_typed_flags(str(error), sys.argv[1:])
+        print(f"error: {printable(masked(sentence))}", file=sys.stderr)
         sys.exit(USER_MISTAKE)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -63,6 +69,19 @@ def run(main: Callable[[], int | None]) -> None:
         text = f"error: {printable(sentence)}\n" if sentence else traceback.format_exc()
         sys.stderr.write(masked(text))
         sys.exit(FAILED)
+
+
+def with_typed_flags(sentence: str, words: list[str]) -> str:
+    """Return an error's sentence with the flags that the command line has in place of their settings.
+
+    Errors name settings ("data.train"), because they are raised below the command line. A person who typed
+    --train has never seen that name.
+    """
+    typed = set(_options_of(words))
+    for setting, flag in ALIASES.items():
+        if flag in typed:
+            sentence = re.sub(rf"(?<![\w.-]){re.escape(setting)}(?![\w-]|\.\w)", flag, sentence)
+    return sentence
 
 
 def say(text: str) -> None:

@@ -14,7 +14,8 @@ from experiments import recipes, sweep
 from experiments.common import cli
 from orchestrator.cluster import target
 from orchestrator.cluster.known_clusters import KnownCluster
-from trainers.config import flatten
+from orchestrator.sweep.request import Request
+from trainers.config import TrainConfig, flatten
 
 PARSE = """
 import contextlib, io, runpy, sys
@@ -253,3 +254,28 @@ def test_a_password_leaves_the_command_line_before_anything_else_happens(tmp_pat
     assert done.stdout.split() == ["postgresql://***@db/x", "postgresql://bob:secret@db/x", "0"]
     assert done.returncode == 1 and "RuntimeError: postgresql://***@db/x" in done.stderr
     assert "secret" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--train", "/x"], "--train '/x' and data.gate=y: --data.train, data.train_degradation, --train."),
+        (["--gate=y"], "data.train '/x' and --gate=y: --data.train, data.train_degradation, data.train."),
+        (["--data.train", "/x"], None),
+    ],
+)
+def test_an_error_names_the_flag_that_was_typed_in_place_of_its_setting(words, said, monkeypatch, capsys):
+    sentence = "data.train '/x' and data.gate=y: --data.train, data.train_degradation, data.train."
+    monkeypatch.setattr("sys.argv", ["sweep.py", *words])
+
+    def main():
+        raise UserError(sentence)
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(main)
+    assert stop.value.code == 2 and capsys.readouterr().err == f"error: {said or sentence}\n"
+
+
+def test_every_short_flag_of_a_setting_is_one_of_a_sweep_and_its_setting_exists():
+    assert {flag.removeprefix("--") for flag in cli.ALIASES.values()} <= set(vars(Request()))
+    assert set(cli.ALIASES) <= set(flatten(TrainConfig()))
