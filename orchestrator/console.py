@@ -26,7 +26,9 @@ from datasets.address import masked
 from datasets.text import count, format_duration, printable
 
 GAN_STEP_COST = 2.0  # PSNR steps that a GAN step takes, until both have been measured
+STAGE_WORDS = {"confirm-warm": "confirm (PSNR phases)"}  # of stages that people know by other words
 PLAIN_EVERY_S = 20.0  # seconds between lines if the output is not a terminal
+COUNTED_EVERY_S = 10.0  # and at least between lines of trials that ended: --status has their number at once
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,11 @@ class ProgressLine:
         """Trial -> phase, step and seconds of its last report."""
         self.tail_seconds: list[float] = []
         """Seconds between the last step and the end of each ended trial: evaluation, image strips, saving."""
-        self.stage, self.note = "", ""
+        self.stage, self.note, self.stage_began = "", "", self.began
         self.best: tuple[bool, float, float] | None = None
         """The order of the best run of this stage (Objectives.order), of which `note` tells."""
-        self.stage_began, self.ended_before = self.began, 0
-        """When this stage, or the round of it, began, and how many of its runs had ended before."""
+        self.ended_before = 0
+        """Runs of this stage that had ended before this round of it."""
         self.beside: dict[str, float] = {}
         """Stage -> seconds that it takes beside the steps of its trials, as far as that is known."""
         self.estimate: tuple[float | None, float] = None, 0.0
@@ -182,7 +184,7 @@ class ProgressLine:
         words = f": {count(runs, 'run')}" if self.stage in self.finished else ""
         words = words if runs or not words else ": kept from before"
         passed = format_duration(time.monotonic() - self.stage_began)
-        line = Text(f"{self.stage} done", "green")
+        line = Text(f"{self._words()} done", "green")
         line.append(printable(f"{words} in {passed}{f' | {self.note}' if self.note else ''}"), "default")
         self.console.print(line, soft_wrap=True)
         sys.stdout.flush()
@@ -196,7 +198,7 @@ class ProgressLine:
         if planned is None or (runs <= planned.runs and not why_fewer):
             return
         if runs < planned.runs:
-            self.say(f"{self.stage}: {runs} of {planned.runs} planned, because {why_fewer}")
+            self.say(f"{self._words()}: {runs} of {planned.runs} planned, because {why_fewer}")
         self.plan = [replace(p, runs=runs) if p is planned else p for p in self.plan]
 
     def _planned(self) -> StagePlan | None:
@@ -213,8 +215,7 @@ class ProgressLine:
         if before is not None and before[0] == phase and step > before[1]:
             self.seconds[phase] += seconds - before[2]
             self.steps[phase] += step - before[1]
-        stage = next((p for p in self.plan if p.name == self.stage), None)
-        if stage is not None:
+        if (stage := self._planned()) is not None:
             offset = stage.psnr_steps if phase == "gan" else 0
             self.done[stage.name][trial] = offset + step * (self._gan_cost() if phase == "gan" else 1.0)
         self.show()
@@ -226,7 +227,7 @@ class ProgressLine:
             self.done[self.stage].pop(trial, None)
         if seconds is not None and trial in self.last:
             self.tail_seconds.append(max(0.0, seconds - self.last[trial][2]))
-        self.show()
+        self.show(COUNTED_EVERY_S)
 
     def seconds_left(self) -> float | None:
         """Return the expected wall seconds until the plan is done; None if nothing tells."""
@@ -263,30 +264,34 @@ class ProgressLine:
             passed = now - self.estimate[1]
         return None if own is None else max(0.0, own - passed)
 
-    def show(self) -> None:
-        """Without a terminal, print the line every PLAIN_EVERY_S seconds; a terminal redraws it by itself."""
-        if self.live is None and time.monotonic() - self.plain_at > PLAIN_EVERY_S:
+    def show(self, every_s: float = PLAIN_EVERY_S) -> None:
+        """Without a terminal, print the line every `every_s` seconds; a terminal redraws it by itself."""
+        if self.live is None and time.monotonic() - self.plain_at > every_s:
             self.plain_at = time.monotonic()
             self.say(self.line())
 
     def _one_row(self) -> Text:
         """Return the line in colour, cut at the width: a second row would stay when it is redrawn."""
         row = Text(self.line(), no_wrap=True, overflow="ellipsis")
-        row.stylize("bold cyan", 0, len(self.stage))
+        row.stylize("bold cyan", 0, len(self._words()))
         return row
 
     def line(self) -> str:
         """Return the progress line: stage, trials done, time so far and time left, note."""
-        p = self._planned()
-        count = f" {len(self.finished[p.name])}/{p.runs} done" if p and p.runs else ""
-        note = f" | {self.note}" if self.note else ""
-        return f"{self.stage}{count} | {self._times()}{note}"  # a narrow terminal cuts the end
+        more = f" | {self.note}" * bool(self.note)  # a narrow terminal cuts the end
+        return f"{self._count()} | {self._times()}{more}"
 
     def in_words(self) -> str:
         """Return how far the sweep has come: "screen 3 of 8 done, 2:24 of 6:00 so far, about 3:36 left"."""
+        return f"{self._count() or 'starting'}, {self._times()}"
+
+    def _words(self) -> str:
+        return STAGE_WORDS.get(self.stage, self.stage)
+
+    def _count(self) -> str:
+        """Return the stage in words and its ended trials: "screen 3 of 8 done"."""
         p = self._planned()
-        count = f"{self.stage} {len(self.finished[p.name])} of {p.runs} done" if p else self.stage
-        return f"{count or 'starting'}, {self._times()}"
+        return self._words() + (f" {len(self.finished[p.name])} of {p.runs} done" if p and p.runs else "")
 
     def _times(self) -> str:
         left, passed = self._left(), format_duration(time.monotonic() - self.began)

@@ -5,6 +5,7 @@ Neither torch nor Ray is imported here: --status answers within a second.
 
 import time
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from datasets.errors import UserError
 from datasets.text import count
@@ -13,6 +14,9 @@ from orchestrator.storage import Storage
 from orchestrator.sweep.claim import is_running, last_beat
 from orchestrator.sweep.heartbeat import request_stop
 from orchestrator.sweep.summary import results, resume_command, storage_option
+
+if TYPE_CHECKING:  # --status must not wait for torch
+    from orchestrator.results.row import Row
 
 STAGES = {
     "warm": ("warm",),
@@ -42,7 +46,7 @@ def status(storage: Storage, name: str) -> list[str]:
             rows = [row for part in done for row in part or ()]
             endings = Counter(_kind_of(r["verdict"]) for r in rows)
             counts = ", ".join(f"{n} {ending}" for ending, n in endings.most_common())
-            lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}")
+            lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}{_of_designs(stage, rows)}")
         else:
             begun = sum(t.startswith(f"{stage}-") for t in storage.listing(f"{name}/trials"))
             preparing = "begun, with PSNR phases of its own" if stage == "confirm" else "begun"
@@ -82,6 +86,13 @@ def _is_starting(storage: Storage, name: str) -> bool:
     """Return True if a process has claimed the name, and has not written sweep.json yet."""
     known = NAME.fullmatch(name) is not None
     return known and not exists(storage, name) and is_running(storage, name)
+
+
+def _of_designs(stage: str, rows: "list[Row]") -> str:
+    """Return " (of 2 designs)" for a stage that runs each design under several seeds; else ""."""
+    of_stage = [row.get("design", "") for row in rows if row["stage"] == stage]
+    several = stage in ("repeat", "confirm") and len(of_stage) > len(set(of_stage))
+    return f" (of {count(len(set(of_stage)), 'design')}, under several seeds)" if several else ""
 
 
 def _kind_of(verdict: str) -> str:

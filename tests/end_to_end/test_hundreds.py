@@ -27,7 +27,7 @@ def test_the_living_line_stays_one_line_and_the_log_short():
                 p.step(f"t{trial}", "gan", step, trial + step / 10)
             p.end(f"t{trial}")
             assert "\n" not in p.line() and len(p.line()) < 160
-    assert p.line().startswith("screen 500/500 done | 0:0") and "| best lpips_alex" in p.line()
+    assert p.line().startswith("screen 500 of 500 done | 0:0") and "| best lpips_alex" in p.line()
     assert out.getvalue().count("\n") < 5, "1,500 reports are not 1,500 lines"
 
 

@@ -29,12 +29,12 @@ def test_fewer_runs_than_planned_are_told_with_the_reason_and_more_are_counted()
     p = progress()
     p.begin("screen")
     p.expect(3)
-    assert "screen 0/4 done" in p.line()
+    assert "screen 0 of 4 done" in p.line()
     p.expect(5)
-    assert "screen 0/5 done" in p.line()
+    assert "screen 0 of 5 done" in p.line()
     p.expect(3, "the money is spent")
     p.expect(3, "the money is spent")
-    assert "screen 0/3 done" in p.line()
+    assert "screen 0 of 3 done" in p.line()
     assert p.console.file.getvalue().count("screen: 3 of 5 planned, because the money is spent") == 1
     p.stage = "test"
     p.expect(3, "a stage without a plan has nothing to expect")
@@ -57,6 +57,24 @@ def test_how_far_a_sweep_has_come_is_a_phrase():
     p.step("a", "psnr", 100, 10.0)
     p.end("a")
     assert p.in_words() == "warm 1 of 2 done, 0:00 so far, about 1:10 left"  # (100 + 200 + 400) * 0.1
+
+
+def test_the_line_and_the_phrase_count_alike_and_say_the_stage_in_words():
+    """--status said "confirm-warm 1 of 6 done", a stage of no plan, while the line said 0/6."""
+    out = io.StringIO()
+    plan = [StagePlan("confirm-warm", 2, 100, 0), StagePlan("confirm", 1, 0, 100)]
+    with ProgressLine(plan, 1, Console(file=out, force_terminal=False)) as p:
+        p.begin("confirm-warm")
+        p.step("a", "psnr", 0, 0.0)
+        p.plain_at -= 3  # the last line was printed three seconds ago
+        p.end("a")
+        counted = "confirm (PSNR phases) 1 of 2 done"
+        assert p.in_words().startswith(f"{counted}, ") and p.line().startswith(f"{counted} | ")
+        assert out.getvalue().splitlines()[-1].startswith(counted), "at once, not after 20 seconds"
+        p.expect(1, "the time is over")
+        p.begin("confirm")
+    assert "confirm (PSNR phases): 1 of 2 planned, because" in out.getvalue()
+    assert "confirm (PSNR phases) done: 1 run" in out.getvalue() and "confirm-warm" not in out.getvalue()
 
 
 def test_while_sizes_follow_from_the_hours_what_is_left_of_them_is_left():
@@ -180,7 +198,7 @@ def test_the_line_says_stage_count_note_and_time():
     p.step("a", "gan", 10, 1.0)
     p.end("a")
     said = p.line()
-    assert said.startswith("screen 1/4 done | 0:0") and said.endswith(" | best swd 120 at 30.00 dB")
+    assert said.startswith("screen 1 of 4 done | 0:0") and said.endswith(" | best swd 120 at 30.00 dB")
     p.begin("confirm")
     assert "best swd" not in p.line()
 

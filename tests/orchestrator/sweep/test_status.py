@@ -88,6 +88,17 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
     assert lines[4] == "  confirm  1 trial begun" and lines[5] == "  test     not begun"
 
 
+def test_repeated_runs_name_the_number_of_their_designs(storage):
+    """A plan of 2 designs to repeat ended in 4 repeated, without a word of the seeds."""
+    for part, designs in ((0, ("a", "b")), (1, ("a", "a"))):
+        rows = [{"trial_id": f"repeat-{part}-{k}", "stage": "repeat"} for k in range(2)]
+        rows = [r | {"design": d, "verdict": "repeated"} for r, d in zip(rows, designs, strict=True)]
+        storage.write_text(f"s/stages/repeat-{part}.json", json.dumps(rows))
+    assert status.status(storage, "s")[3] == (
+        "  repeat   done: 4 repeated (of 2 designs, under several seeds)"
+    )
+
+
 def test_the_stage_that_a_running_sweep_is_in_has_begun_before_its_trials_have(storage):
     """The PSNR phases of the confirmation take minutes, in which it was said not to have begun."""
     beats(storage)
