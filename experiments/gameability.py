@@ -21,7 +21,7 @@ from rich.console import Console
 from datasets.degrade import down, up
 from datasets.errors import UserError
 from experiments.common import cli
-from orchestrator.console import BatchProgress
+from orchestrator.console.bars import BatchProgress
 from orchestrator.registry.load_model import load_model
 from trainers.benchmarks.formats import markdown
 from trainers.metrics import require

@@ -18,7 +18,7 @@ from rich.console import Console
 from datasets.errors import UserError
 from datasets.text import printable
 from experiments.common import cli
-from orchestrator.console import BatchProgress
+from orchestrator.console.bars import BatchProgress
 from orchestrator.registry.model_name import find_model
 from orchestrator.tracking.server import default_uri
 

@@ -2,7 +2,8 @@
 
 Each package may import only those above it; docs/architecture.md follows a setting, a sample and a metric.
 
-console, storage, provenance   progress line; files on a folder or object store; commit and versions
+storage, provenance   files on a folder or object store; commit and versions
+console       bars, and the progress line of a sweep
 tracking      journals of trials, and the one process that delivers them to MLflow
 analysis      intervals, significance, selection
 results       a trial's report, a leaderboard's row, the files of a sweep's folder

@@ -19,7 +19,7 @@ from orchestrator.analysis.intervals import Interval
 from orchestrator.cluster import connect
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import worker_device
-from orchestrator.console import BatchProgress, importing
+from orchestrator.console.bars import BatchProgress, importing
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.gate import ANCHORS, Decision, Thresholds, decide, difference_to
 from orchestrator.registry.gate_images import TIMED_RUNS, GateImages, Measured

@@ -11,7 +11,7 @@ from datasets.files import alone, atomic_json, read_json
 from datasets.image_set import ImageSet, disjoint, open_images
 from orchestrator import provenance
 from orchestrator.cluster import capacity, connect
-from orchestrator.console import ProgressLine, StagePlan
+from orchestrator.console.progress_line import ProgressLine, StagePlan
 from orchestrator.studies import executor, export
 from orchestrator.studies.baselines import lacking
 from orchestrator.studies.evaluation import evaluate_baseline

@@ -8,7 +8,7 @@ from typing import Any
 
 from datasets.text import count
 from orchestrator.cluster.capacity import Capacity
-from orchestrator.console import ProgressLine
+from orchestrator.console.progress_line import ProgressLine
 from orchestrator.results.row import Row
 from orchestrator.storage import Storage
 from orchestrator.sweep import hours, hours_in_words

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from orchestrator.cluster.capacity import Capacity
-from orchestrator.console import ProgressLine
+from orchestrator.console.progress_line import ProgressLine
 from orchestrator.results.row import Row, RowContext
 from orchestrator.storage import Storage
 from orchestrator.sweep.clock import SweepClock

@@ -11,7 +11,7 @@ from datasets.image_set import ImageSet
 from datasets.loader import eval_pairs, eval_protocol
 from datasets.splits import least_for_gate
 from datasets.text import count
-from orchestrator.console import StagePlan
+from orchestrator.console.progress_line import StagePlan
 from orchestrator.results import sweep_folder
 from orchestrator.results.sweep_folder import check_name_is_free
 from orchestrator.schedulers.rungs import generations, rungs

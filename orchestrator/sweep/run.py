@@ -15,7 +15,8 @@ from orchestrator import provenance
 from orchestrator.cluster import connect
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.placement_groups import removing_orphans
-from orchestrator.console import ProgressLine, waiting
+from orchestrator.console.bars import waiting
+from orchestrator.console.progress_line import ProgressLine
 from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import (
     LEADERBOARD,

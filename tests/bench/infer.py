@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from orchestrator.console import BatchProgress
+from orchestrator.console.bars import BatchProgress
 from trainers.config import GeneratorConfig
 from trainers.inference.files import UpscaleJob, jobs, upscale_file, upscale_files
 from trainers.inference.tiling import footprint, plan, upscale

@@ -52,7 +52,7 @@ from rich.console import Console  # noqa: E402
 from experiments.recipes import RECIPES  # noqa: E402
 from experiments.spaces import SPACES  # noqa: E402
 from orchestrator.cluster.connect import ENVIRONMENT  # noqa: E402
-from orchestrator.console import ProgressLine, StagePlan  # noqa: E402
+from orchestrator.console.progress_line import ProgressLine, StagePlan  # noqa: E402
 from orchestrator.report.data import from_parts  # noqa: E402
 from orchestrator.report.page import render_unfinished  # noqa: E402
 from orchestrator.results.sweep_folder import write_rows  # noqa: E402

@@ -8,7 +8,7 @@ import pytest
 from helpers.fake_sweep import fake_sweep
 from rich.console import Console
 
-from orchestrator.console import ProgressLine, StagePlan
+from orchestrator.console.progress_line import ProgressLine, StagePlan
 from orchestrator.report import build_report
 from orchestrator.storage import Storage
 from orchestrator.sweep import summary

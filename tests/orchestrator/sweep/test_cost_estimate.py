@@ -9,7 +9,7 @@ from helpers.tiny import Loader, tiny
 
 from datasets.errors import UserError
 from orchestrator.cluster.capacity import Capacity
-from orchestrator.console import StagePlan
+from orchestrator.console.progress_line import StagePlan
 from orchestrator.sweep import cost_estimate
 from orchestrator.sweep.cost_estimate import Costs, Estimate
 from orchestrator.sweep.request import Request

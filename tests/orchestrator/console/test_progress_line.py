@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from datasets.text import format_duration
-from orchestrator.console import BatchProgress, ProgressLine, StagePlan, waiting
+from orchestrator.console.progress_line import ProgressLine, StagePlan
 
 PLAN = [StagePlan("warm", 2, 100, 0), StagePlan("screen", 4, 0, 50, 0.5), StagePlan("confirm", 2, 100, 50)]
 
@@ -40,15 +40,6 @@ def test_fewer_runs_than_planned_are_told_with_the_reason_and_more_are_counted()
     p.expect(3, "a stage without a plan has nothing to expect")
 
 
-def test_many_items_are_told_of_in_lines_now_and_then_where_nothing_can_be_drawn(monkeypatch):
-    out = io.StringIO()
-    monkeypatch.setattr("orchestrator.console.PLAIN_EVERY_S", 0.0)
-    with BatchProgress(3, Console(file=out, force_terminal=False)) as bar:
-        bar.update("bicubic", 0, 1)
-        bar.update("candidate", 1, 4)
-    assert out.getvalue() == "1 of 3: bicubic\n2 of 3: candidate 1/4\n"
-
-
 def test_how_far_a_sweep_has_come_is_a_phrase():
     p = progress()
     assert p.in_words() == "starting, 0:00 so far, estimating the time left"
@@ -66,7 +57,7 @@ def test_the_line_and_the_phrase_count_alike_and_say_the_stage_in_words():
     with ProgressLine(plan, 1, Console(file=out, force_terminal=False)) as p:
         p.begin("confirm-warm")
         p.step("a", "psnr", 0, 0.0)
-        p.plain_at -= 3  # the last line was printed three seconds ago
+        p.plain_at -= 11  # the last line was printed eleven seconds ago
         p.end("a")
         counted = "confirm (PSNR phases) 1 of 2 done"
         assert p.in_words().startswith(f"{counted}, ") and p.line().startswith(f"{counted} | ")
@@ -267,15 +258,6 @@ def test_a_stage_without_planned_runs_is_not_spoken_of():
         p.begin("repeat")
     assert "screen done: 1 run" in out.getvalue()
     assert "warm" not in out.getvalue() and "repeat" not in out.getvalue()
-
-
-def test_a_wait_shows_its_time_on_a_terminal_and_nothing_in_a_file():
-    for terminal in (True, False):
-        out = io.StringIO()
-        with waiting("measuring [this] machine", Console(file=out, force_terminal=terminal, width=60)):
-            pass
-        assert ("measuring [this] machine" in out.getvalue() and "0:00:0" in out.getvalue()) == terminal
-        assert terminal or not out.getvalue()
 
 
 def test_colours_are_for_terminals_alone():
