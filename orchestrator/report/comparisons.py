@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from html import escape
 
-from datasets.text import short_number
+from datasets.text import count, short_number
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
 from orchestrator.analysis.significance import (
     BEATS,
@@ -23,6 +23,9 @@ from trainers.sentinels import GRID_LIMIT
 
 BETTER, WORSE = "better", "worse"
 WORDS = {BEATS: BETTER, LOSES: WORSE}
+DIFFERENCE = ("metric", "difference")
+"""The titles of the last columns."""
+STRENGTHS = {"sharpened": "strength {:g}", "noisy": "{:g} of 255 grey levels"}
 ESTIMATE = f"an estimate from fewer than {SEEDS_TO_BEAT} seeds"
 GRID_SENTINEL, GRID = "grid", "grid_detail"
 """The sentinel that has a metric of its own."""
@@ -46,7 +49,8 @@ def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:
             ours, theirs = ([own[seed] for seed in seeds] for own in rows)
             comparisons[design.name] = _compare(ours, metric, theirs, metric)
     verdicts = between_designs(comparisons, METRICS[metric].direction)
-    return metric, {name: _format_verdict(verdict) for name, verdict in verdicts.items()}
+    words = {d.name: _format_verdict(verdicts[d.name], len(d.tests)) for d in others if d.name in verdicts}
+    return metric, words
 
 
 def against_references(results: SweepResults, metric: str) -> dict[str, Verdict]:
@@ -67,6 +71,8 @@ def against_references(results: SweepResults, metric: str) -> dict[str, Verdict]
 class Compared:
     """The difference of the picked GAN's metric and a reference's on the test images."""
 
+    name: str
+    """The reference: a sentinel, "bicubic" or "warm"."""
     against: str
     """The reference in words."""
     metric: str
@@ -75,8 +81,8 @@ class Compared:
     """Its 95 % interval as [low, high]; empty if there is not enough evidence for one."""
     word: str
     """BETTER, WORSE, or why it is neither."""
-    passed: bool | None = None
-    """Whether the GAN may ship by this comparison; None: it does not count for that."""
+    passed: bool = False
+    """Whether the GAN may ship by this comparison, of those to ship."""
 
 
 def compared_to_ship(results: SweepResults) -> list[Compared]:
@@ -85,19 +91,22 @@ def compared_to_ship(results: SweepResults) -> list[Compared]:
     for name, sentinel in results.sentinels.items():
         metric = GRID if name == GRID_SENTINEL else results.perceptual
         difference, low, high = sentinel["interval"]
-        strength = f" of strength {sentinel['strength']:g}" if sentinel.get("strength") else ""
         worse = low is not None and high is not None and (low > 0 if _is_less_better(metric) else high < 0)
         word = BETTER if sentinel["beaten"] else WORSE if worse else NOT_SEPARABLE
         if name == GRID_SENTINEL:
             word = f"{'within' if sentinel['beaten'] else 'above'} the limit of {GRID_LIMIT:g}"
-        against, interval = SENTINELS[name] + strength, _interval(low, high)
-        found.append(Compared(against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
+        against = results.longer_name if name == "longer" else SENTINELS[name]
+        if strength := sentinel.get("strength"):
+            against += f" ({STRENGTHS[name].format(strength)})"
+        interval = _interval(low, high)
+        found.append(Compared(name, against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
     return found
 
 
 def compared_with_references(results: SweepResults) -> list[Compared]:
     """Return the comparisons with bicubic and the warm starts in both metrics, over seeds and images."""
     names, found = {"bicubic": "bicubic", "warm": results.warm_name}, []
+    seeds = len(results.pick.tests) if results.pick else 0
     for metric in (results.perceptual, results.distortion):
         for name, verdict in against_references(results, metric).items():
             limits, word = verdict.interval, WORDS.get(verdict.word, verdict.word)
@@ -105,35 +114,52 @@ def compared_with_references(results: SweepResults) -> list[Compared]:
                 is_better = (limits.high < 0) == _is_less_better(metric)
                 word = f"{BETTER if is_better else WORSE}, {ESTIMATE}"
             interval = _interval(limits.low, limits.high) if limits else ""
-            found.append(Compared(names[name], metric, verdict.estimate, interval, word))
+            word = too_few(seeds) if word == NOT_ENOUGH else word
+            found.append(Compared(name, names[name], metric, verdict.estimate, interval, word))
     return found
 
 
-def comparisons_table(results: SweepResults) -> str:
-    """Return a table of all comparisons of the picked GAN on test; empty before the test stage."""
-    rows = [*compared_to_ship(results), *compared_with_references(results)]
-    if not rows:
+def too_few(seeds: int) -> str:
+    """Return what a comparison of so many seeds lacks for a verdict."""
+    return f"too few {'seeds' if seeds < SEEDS_TO_BEAT else 'images'} for a verdict"
+
+
+def comparisons_tables(results: SweepResults) -> str:
+    """Return a table of one network, to ship, and one of the means over seeds; empty before the test stage.
+
+    One table of both had differences that are not those of the means shown beside it.
+    """
+    pick, tested = results.pick, results.tested_pick
+    if pick is None or tested is None:
         return ""
-    needed = any(row.passed is not None for row in rows)
-    marks = {True: "passed", False: "failed", None: ""}
-    name = results.pick_name
-    body = [
-        (
-            row.against,
-            row.word,
-            *([marks[row.passed]] if needed else []),
-            f"{row.metric}, {'lower' if _is_less_better(row.metric) else 'higher'} is better",
-            " ".join(
-                filter(None, (short_number(row.difference, sign="+"), row.interval, shown_unit(row.metric)))
-            ),
-        )
-        for row in rows
-    ]
-    head = ["compared with", f"{name} is", *(["to ship"] if needed else []), "metric", "difference"]
-    how = f"Difference: {name} minus the other, with its 95 % interval."
-    if needed:
-        how += " To ship, one network must be better over the test images; the other rows are over all seeds."
-    return f'{stacked_table(head, body)}<p class="small">{escape(how)}</p>'
+    images, tables = count(len(tested.get("keys", ())), "test image"), ""
+    if rows := compared_to_ship(results):
+        which = "The network that ships"
+        if results.sweep.get("unbeaten"):
+            which = "The best GAN, which does not ship"
+        marks = {True: "passed", False: "failed"}
+        body = [(c.against, c.word, marks[c.passed], *_difference(c)) for c in rows]
+        head = ["compared with", "this network is", "to ship", *DIFFERENCE]
+        caption = f"{which}: seed {tested['seed']} of {pick.name}, on {images}"
+        tables += stacked_table(head, body, caption)
+    if rows := compared_with_references(results):
+        seeds = len(pick.tests)
+        better = [f"{results.seeds_better(pick, c.name, c.metric)} of {seeds}" for c in rows]
+        body = [(c.against, c.word, n, *_difference(c)) for c, n in zip(rows, better, strict=True)]
+        head = ["compared with", "the mean is", "better seeds", *DIFFERENCE]
+        caption = f"Mean over {count(seeds, 'seed')} of {pick.name}, on {images}"
+        tables += stacked_table(head, body, caption)
+    how = "Difference: its value minus the other's, with the 95 % interval in brackets."
+    if any(c.name == "warm" for c in rows) and not results.sweep.get("start"):
+        how += " Warm start: the PSNR network that the GAN phase began with."
+    return f'{tables}<p class="small">{escape(how)}</p>' if tables else ""
+
+
+def _difference(row: Compared) -> tuple[str, str]:
+    """Return the cells of DIFFERENCE: a metric with its better side, and the difference with its unit."""
+    numbers = (short_number(row.difference, sign="+"), row.interval, shown_unit(row.metric))
+    better = "lower" if _is_less_better(row.metric) else "higher"
+    return f"{row.metric}, {better} is better", " ".join(filter(None, numbers))
 
 
 def _is_less_better(metric: str) -> bool:
@@ -159,9 +185,9 @@ def _compare(ours: list[Row], metric: str, theirs: list[Row], other: str) -> Com
     return welch_difference(*means, images, paired=True)
 
 
-def _format_verdict(verdict: Verdict) -> str:
+def _format_verdict(verdict: Verdict, seeds: int) -> str:
     estimate = short_number(verdict.estimate, sign="+")
     if verdict.word == NOT_ENOUGH:
-        return f"{NOT_ENOUGH} ({estimate})"
+        return f"{too_few(seeds)} ({estimate})"
     limits = verdict.interval
     return f"{verdict.word} ({estimate}{f' {_interval(limits.low, limits.high)}' if limits else ''})"

@@ -12,6 +12,7 @@ from typing import Any
 from datasets.files import read_json, reading
 from orchestrator.results.leaderboard import group_by_design
 from orchestrator.results.row import Row
+from orchestrator.results.sentinels import SENTINELS
 from orchestrator.results.sweep_folder import ROW_KEYS
 from trainers.metrics import METRICS
 
@@ -104,9 +105,23 @@ class SweepResults:
     @property
     def sentinels(self) -> dict[str, dict[str, Any]]:
         """What the picked GAN was compared with on test, to ship (Row.sentinels); {} if nothing was."""
+        return self.tested_pick.get("sentinels", {}) if self.tested_pick else {}
+
+    @property
+    def tested_pick(self) -> Row | None:
+        """The test row of the picked network: the picked GAN's best seed on val; None before the test."""
         tests = self.pick.tests if self.pick else []
-        row = next((r for r in tests if r["of"] == picked(self.sweep)), None)
-        return row.get("sentinels", {}) if row else {}
+        return next((row for row in tests if row["of"] == picked(self.sweep)), None)
+
+    @property
+    def longer_name(self) -> str:
+        """The name of the PSNR network that cost as much as the picked GAN; in words if it has no row."""
+        tested, metrics = self.tested_pick, (self.perceptual, self.distortion)
+        for row in self.of_stage("test") if tested else ():
+            values = [tested["metrics"].get(f"longer/{m}") for m in metrics] if tested else []
+            if "val" in row and [row["metrics"].get(m) for m in metrics] == values:
+                return row["design"]
+        return SENTINELS["longer"]
 
     def of_stage(self, *stages: str) -> list[Row]:
         """Return the rows of `stages`, diverged and failed ones included."""
@@ -119,10 +134,11 @@ class SweepResults:
             return None
         return self.sign * (theirs - ours) / abs(theirs)
 
-    def seeds_better(self, design: Design, reference: str) -> int:
-        """Count the seeds of `design` that beat "bicubic" or "warm" in the perceptual metric."""
-        ours, theirs = design.values(self.perceptual), design.values(f"{reference}/{self.perceptual}")
-        return sum(self.sign * a < self.sign * b for a, b in zip(ours, theirs, strict=False))
+    def seeds_better(self, design: Design, reference: str, metric: str) -> int:
+        """Count the seeds of `design` that have a better `metric` than "bicubic" or "warm"."""
+        ours, theirs = design.values(metric), design.values(f"{reference}/{metric}")
+        sign = 1 if METRICS[metric].direction == "min" else -1
+        return sum(sign * a < sign * b for a, b in zip(ours, theirs, strict=False))
 
 
 def read(folder: Path) -> SweepResults:

@@ -34,7 +34,7 @@ def table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="wide" tabindex="0"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
-def stacked_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def stacked_table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str) -> str:
     """Return a table of escaped texts whose cells are labelled lines below each other on a narrow screen.
 
     The roles are those of a plain table: some screen readers lose them when CSS lays a table out as blocks.
@@ -50,6 +50,7 @@ def stacked_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
     head = "".join(f'<th role="columnheader">{escape(label)}</th>' for label in header)
     return (
-        f'<table class="stacked" role="table"><thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<table class="stacked" role="table"><caption>{escape(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
         f'<tbody role="rowgroup">{body}</tbody></table>'
     )

@@ -13,7 +13,7 @@ from typing import Any
 from datasets.config import DECIDABLE
 from datasets.text import count
 from orchestrator.report import sentences
-from orchestrator.report.comparisons import comparisons_table
+from orchestrator.report.comparisons import comparisons_tables
 from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
@@ -104,7 +104,7 @@ def _answer(results: SweepResults) -> str:
         or f"{sweep['status']}, begun {sentences.moment(sweep['started'])}"
     )
     about = f"recipe {sweep['recipe']} · {when} · {sweep.get('hardware') or ''}"
-    subject = _paragraphs(sentences.best_gan(results), sentences.how_sure(results))
+    subject = _paragraphs(sentences.best_gan(results))
     paragraphs = (
         sentences.rival(results),
         sentences.checkpoint_choice(results),
@@ -113,8 +113,8 @@ def _answer(results: SweepResults) -> str:
     )
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
-        f"<h1>{escape(sentences.headline(results))}</h1>{_trust(results)}{_tiles(results)}"
-        f"{subject}{comparisons_table(results)}{_paragraphs(*paragraphs)}{_meanings(results)}</header>"
+        f"<h1>{escape(sentences.headline(results))}</h1>{_paragraphs(sentences.why(results))}{_trust(results)}{_tiles(results)}"
+        f"{subject}{comparisons_tables(results)}{_paragraphs(*paragraphs)}{_meanings(results)}</header>"
     )
 
 

@@ -1,62 +1,95 @@
-"""Sentences of a report: its headline, how sure the result is, what the checkpoint choice changed, cost."""
+"""Sentences of a report: its headline, what its evidence lacks, what the checkpoint choice changed, cost."""
 
 from collections import Counter
 from datetime import UTC, datetime
 
 from datasets.text import count, short_number
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
-from orchestrator.report.comparisons import WORSE, against_references, compared_to_ship
-from orchestrator.report.data import Design, SweepResults, has_no_result, picked
+from orchestrator.report.comparisons import (
+    GRID_SENTINEL,
+    WORSE,
+    against_references,
+    compared_to_ship,
+    too_few,
+)
+from orchestrator.report.data import SweepResults, has_no_result, picked
+from orchestrator.results.labels import label
 from orchestrator.results.leaderboard import counts_at
 from orchestrator.results.row import Row
-from orchestrator.search.labels import label, spelled_out
+from orchestrator.search.labels import spelled_out
 from trainers.metrics import METRICS, format_metric
 
-REFERENCES = {"bicubic": "bicubic", "warm": "their own warm start"}
+EDITS = {"sharpened": "sharpening", "noisy": "added noise"}
+"""Sentinel -> the edit of a PSNR network's pictures."""
 
 
 def headline(results: SweepResults) -> str:
-    """Return the answer in one sentence, or in two where a PSNR network ships."""
-    pick = results.pick
+    """Return in one short sentence what to use."""
+    pick, opponent = results.pick, results.opponent[1]
     if results.shipped:
-        return _no_gan(results, results.shipped)
+        return f"Use the {results.shipped.name}."
     if pick is None:
         reason = results.sweep.get("pick_reason") or f"the sweep is {results.sweep['status']}"
         return f"No model is recommended: {reason}."
     if results.sweep.get("unbeaten"):
-        answer = f"Keep {results.warm_name}" if results.sweep.get("start") else "No GAN was good enough"
-        return f"{answer}: {results.sweep['pick_reason']}."
+        return f"Keep {results.warm_name}." if results.sweep.get("start") else "No network is good enough."
+    kind = "network" if results.is_fidelity else "GAN"
+    name = f"your fine-tune {pick.name}" if results.sweep.get("start") else f"the {kind} {pick.name}"
+    word = _against_opponent(results)
+    if word == NOT_ENOUGH or len(pick.tests) < SEEDS_TO_BEAT:
+        sure = f"an estimate from {count(len(pick.tests or pick.rows), 'seed')}"
+        gain = results.gain(pick, results.opponent[0])
+        if gain is None or gain > 0:
+            return f"Use {name}: the best on val, {sure}."
+        return f"{name[0].upper()}{name[1:]} was the best on val, but no better than {opponent}: {sure}."
+    if word == BEATS:
+        return f"Use {name}: it beats {opponent} on test."
+    verdict = f"is not separable from {opponent}" if word == NOT_SEPARABLE else f"{word} {opponent}"
+    return f"{name[0].upper()}{name[1:]} was the best on val, but {verdict} on test."
+
+
+def why(results: SweepResults) -> str:
+    """Return the reason for the headline: the gain of what ships, and why no GAN does if none does."""
+    pick, metric = results.pick, results.distortion
+    if results.shipped:
+        network, gain = results.shipped, ""
+        own, bicubic = network.mean(metric), network.mean(f"bicubic/{metric}")
+        if own is not None and bicubic is not None:
+            better = "better" if METRICS[metric].direction == ("min" if own < bicubic else "max") else "worse"
+            size = f"{format_metric(metric, abs(own - bicubic))} {METRICS[metric].unit}".strip()
+            images = count(len(network.rows[0]["keys"]), "test image")
+            gain = f"Its {metric} is {size} {better} than that of bicubic on {images}. "
+        return gain + _no_gan(results)
+    if pick is None:
+        return ""
+    if results.sweep.get("unbeaten"):
+        return _no_gan(results)
     design, role = spelled_out(pick.rows[0].get("values") or {}), "test" if pick.tests else "val"
-    design = design[0].upper() + design[1:]
-    if results.sweep.get("start"):
-        design = f"Your fine-tune ({design[0].lower()}{design[1:]})"
     names = {"bicubic": "bicubic", "warm": results.warm_name}
     gains = [(name, results.gain(pick, key)) for key, name in names.items()]
-    said = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
-    word = _against_opponent(results)
-    if word != NOT_ENOUGH and len(pick.tests) >= SEEDS_TO_BEAT:
-        verdict = f"is {word} from" if word == NOT_SEPARABLE else word
-        return f"{design} {verdict} {results.opponent[1]} on test: {results.perceptual} {said}."
-    sure = f"an estimate from {count(len(pick.tests or pick.rows), 'seed')}"
-    return f"{design} was picked on val; on {role} its {results.perceptual} is {said or 'not known'}, {sure}."
+    known = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
+    return f"It has {design}. Its {results.perceptual} on {role} is {known or 'not known'}."
 
 
-def _no_gan(results: SweepResults, network: Design) -> str:
-    """Return the headline of a sweep whose PSNR network ships: why no GAN does, and its gain."""
-    why, metric = "none could be chosen on val", results.distortion
-    if failed := [c for c in compared_to_ship(results) if not c.passed]:
-        worst = max(failed, key=lambda c: (c.metric == results.perceptual, results.sign * c.difference))
-        word = "worse" if worst.word == WORSE else "not clearly better"
-        why = f"the best one is {word} on test than {worst.against}"
-    own, bicubic = network.mean(metric), network.mean(f"bicubic/{metric}")
-    said = ""
-    if own is not None and bicubic is not None:
-        better = "better" if METRICS[metric].direction == ("min" if own < bicubic else "max") else "worse"
-        gain = f"{format_metric(metric, abs(own - bicubic))} {METRICS[metric].unit}".strip()
-        images = count(len(network.rows[0]["keys"]), "test image")
-        said = f": {metric} {gain} {better} than bicubic on {images}"
-    ships = f"{network.name} ({count(network.rows[0]['steps'], 'step')})"
-    return f"No GAN was good enough: {why}. What ships is the {ships}{said}."
+def _no_gan(results: SweepResults) -> str:
+    """Return why no GAN ships, in words for people who know neither its metric nor its rivals."""
+    failed = [c for c in compared_to_ship(results) if not c.passed]
+    if results.pick is None:
+        return "No GAN was good enough: none could be chosen on val."
+    if not failed:
+        return f"No GAN was good enough: {results.sweep['pick_reason']}."
+    worst = max(failed, key=lambda c: (c.metric == results.perceptual, results.sign * c.difference))
+    metric, is_worse = worst.metric, worst.word == WORSE
+    if worst.name == GRID_SENTINEL:
+        return "No GAN was good enough: the best one leaves the pattern of its upsampling in the pictures."
+    if edit := EDITS.get(worst.name):
+        began = results.warm_name.replace("its warm start", "the PSNR network that it began with")
+        told = f"{metric} cannot tell the best one from {began} plus {edit}"
+        told = f"by {metric} the best one is worse than {began} plus {edit}" if is_worse else told
+        return f"No GAN was good enough: {told}, which restores nothing."
+    told = f"by {metric} the best one is {'worse' if is_worse else 'not clearly better'}"
+    the = "" if worst.against.startswith("the ") else "the "
+    return f"No GAN was good enough: {told} than {the}{worst.against}, which cost as much to train."
 
 
 def is_claim(results: SweepResults) -> bool:
@@ -76,7 +109,8 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     if pick is None:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
-    word = _against_opponent(results) if seeds >= SEEDS_TO_BEAT else "too few seeds for a verdict"
+    word = _against_opponent(results)
+    word = too_few(seeds) if seeds < SEEDS_TO_BEAT or word == NOT_ENOUGH else word
     word = word if pick.tests else "not measured on test"
     beaten = [found["beaten"] for found in results.sentinels.values()]
     whose = results.pick_name if results.sweep.get("unbeaten") else ""
@@ -87,7 +121,8 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
         (is_claim(results), f"{whose} against {results.opponent[1]}: {word}".lstrip()),
     ]
     if not results.is_fidelity:  # which has no sentinels
-        words = f"{subject}passes {sum(beaten)} of {count(len(beaten), 'comparison')}"
+        seed = f"seed {results.tested_pick['seed']} " if results.tested_pick else ""
+        words = f"{subject}{seed}passes {sum(beaten)} of {count(len(beaten), 'comparison')} to ship"
         needs.append((bool(beaten) and all(beaten), words))
     return needs
 
@@ -118,32 +153,7 @@ def best_gan(results: SweepResults) -> str:
         reason = results.sweep["pick_reason"]
         return f"{reason[:1].upper()}{reason[1:]}."
     design = spelled_out(results.pick.rows[0].get("values") or {})
-    return (
-        f"The comparisons below are of the best GAN, {results.pick.name} ({design}), which does not ship. "
-        f"Its warm start is the network that its GAN phase began with."
-    )
-
-
-def how_sure(results: SweepResults) -> str:
-    """State the numbers of seeds and images, and how many seeds beat the references."""
-    pick = results.pick
-    if pick is None:
-        return ""
-    n = len(pick.tests or pick.rows)
-    role = "test" if pick.tests else "val"
-    images = results.sweep["data"].get(role, {}).get("n", "?")
-    size = f"{count(n, 'seed')}, {images} {role} images"
-    if n == 1:
-        return f"{size}: one seed decides nothing."
-    counts = [
-        f"{results.seeds_better(pick, ref)} of {n} beat {word}"
-        for ref, word in REFERENCES.items()
-        if pick.values(f"{ref}/{results.perceptual}")
-    ]
-    sentence = f"{size}: {' and '.join(counts)}."
-    if n < SEEDS_TO_BEAT:
-        sentence += f" Fewer than {SEEDS_TO_BEAT} seeds: an estimate, not a claim."
-    return sentence
+    return f"The comparisons below are of the best GAN, {results.pick.name} ({design}), which does not ship."
 
 
 def checkpoint_choice(results: SweepResults) -> str:

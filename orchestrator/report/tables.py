@@ -14,6 +14,7 @@ from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS, format_metric
 from trainers.state import RUNG_WINDOW
 
+MEANS = "Each value is the mean over the seeds of a design, with the range from seed to seed in parentheses."
 STAGES = ("test", "confirm", "repeat", "screen", "warm")
 
 
@@ -30,21 +31,22 @@ def designs_table(results: SweepResults) -> str:
     costs = [_inference(results, d.rows[0]) for d in shown]
     head += ["ms", "MB"] if any(costs) else []
     head += [f"against {results.pick_name}, {compared}"] if verdicts else []
-    body = []
+    lines = []
     for d, cost in zip(shown, costs, strict=True):
         name = d.name + _part(results, d)
         row = [name, str(len(d.tests or d.rows)), *(_mean_and_range(d, m) for m in metrics)]
         if any(costs):
             row += [short_number(cost[key]) if cost else "–" for key in ("ms", "memory_mb")]
-        body.append(row + ([verdicts.get(d.name, "")] if verdicts else []))
+        lines.append(row + ([verdicts.get(d.name, "")] if verdicts else []))
     for key, name in _references(results, designs[0]).items():
         means = [designs[0].mean(f"{key}/{m}") for m in metrics]
         if means[0] is not None:
             row = [name, "", *(format_metric(m, mean) for m, mean in zip(metrics, means, strict=True))]
-            body.append(row + [""] * (len(head) - len(row)))
+            lines.append(row + [""] * (len(head) - len(row)))
     role = "test" if designs[0].tests else "val"
     protocol = _protocol(designs[0].tests or designs[0].rows)
-    return section(f"Confirmed designs, on {role}", table(head, body) + protocol, "designs")
+    body = f"<p>{MEANS}</p>{table(head, lines)}{protocol}"
+    return section(f"Confirmed designs, on {role}", body, "designs")
 
 
 def _part(results: SweepResults, design: Design) -> str:
@@ -67,9 +69,10 @@ def _references(results: SweepResults, design: Design) -> dict[str, str]:
     owner = results.pick_name if design.is_pick else design.name
     warm = results.warm_name.replace("its warm start", f"{owner}'s warm start")
     names = {"warm": warm} | {k: name.replace("its warm start", warm) for k, name in SENTINELS.items()}
-    shipped, metrics = results.shipped, (results.perceptual, results.distortion)
-    if shipped and all(shipped.mean(m) == design.mean(f"longer/{m}") for m in metrics):
-        names["longer"] += ": the network that ships"
+    if results.shipped and results.shipped.name == results.longer_name:
+        del names["longer"]  # its values are those of the row that ships
+    else:
+        names["longer"] = results.longer_name
     return names | {"bicubic": "bicubic"}
 
 

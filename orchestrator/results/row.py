@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from datasets.text import count
+from orchestrator.results.labels import STEPS, label
 from orchestrator.results.outcome import describe_outcome, remarks
 from orchestrator.results.trial_report import Curve, Status, TrialReport
-from trainers.config import GeneratorConfig, TrainConfig, digest, flatten
-from trainers.config.generators import GENERATORS
+from trainers.config import TrainConfig, digest, flatten
 from trainers.objectives import Objectives
 
 SEEDS = ("run.seed", "data.order_seed")
@@ -189,20 +188,6 @@ class PsnrNetwork:
     """Metrics on val."""
 
 
-def name_network(generator: GeneratorConfig) -> str:
-    """Return a generator's kind and the settings that the kind reads: "plksr tiny"."""
-    kind = GENERATORS[generator.kind]
-    size = generator.size or next(iter(kind.sizes), "")
-    norm = "no norm" if generator.norm == "none" else f"{generator.norm} norm"
-    settings = {
-        "num_blocks": count(generator.num_blocks, "block"),
-        "norm": norm,
-        "upsampler": generator.upsampler,
-    }
-    name = " ".join((generator.kind, *([size] if size and not size.startswith("{") else [])))
-    return ", ".join((name, *(words for setting, words in settings.items() if setting in kind.reads)))
-
-
 def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) -> Row:
     """Return the test stage's row of a PSNR network, which ships where no GAN deserves to."""
     steps = network.config.run.psnr_steps
@@ -210,7 +195,7 @@ def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) 
         "trial_id": f"psnr-{network.warm_key}",
         "stage": "test",
         "of": f"warm-{network.warm_key}",
-        "design": f"PSNR network of {name_network(network.config.generator)}",
+        "design": label({k: v for k, v in network.values.items() if k not in SEEDS} | {STEPS: steps}),
         "config": flatten(network.config),
         "values": dict(network.values),
         "seed": network.config.run.seed,

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datasets.text import count
 
 SENTINELS = {
-    "sharpened": "its warm start with an unsharp mask",
-    "noisy": "its warm start with noise",
-    "longer": "a longer PSNR phase of equal cost",
-    "grid": "its warm start in the pattern of the upsampling grid",
+    "sharpened": "its warm start, sharpened",
+    "noisy": "its warm start with added noise",
+    "longer": "the PSNR network of equal cost",
+    "grid": "its warm start, pattern of the upsampling grid",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-SWITCH_SUFFIX = "?"  # suffix of the switch that turns an axis on or off; it is not a setting
+from orchestrator.results.labels import SWITCH_SUFFIX
 
 
 @dataclass(frozen=True)

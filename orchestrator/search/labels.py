@@ -1,21 +1,10 @@
-"""Short names of designs for people, and a design's settings without its conditional switches."""
+"""Designs spelled out for people, and a design's settings without its conditional switches."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from datasets.text import short_number
-from orchestrator.search.space import SWITCH_SUFFIX
-
-SHORT_NAMES = {"adversarial": "adv", "content": "vgg", "pixel": "pix"}
-SHORT_VALUES = {
-    "generator.norm": {"batch": "bn", "none": "no-bn"},
-    "generator.upsampler": {
-        "pixel_shuffle": "shuffle",
-        "transposed_conv": "transposed",
-        "nearest_conv": "nearest",
-    },
-}
-
+from orchestrator.results.labels import SWITCH_SUFFIX
 
 WORDS = {
     "generator.num_blocks": "{} residual blocks",
@@ -36,30 +25,6 @@ def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
 def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a design, without the seeds."""
     return {k: v for k, v in settings_of(values).items() if k not in ("run.seed", "data.order_seed")}
-
-
-def label(values: Mapping[str, Any]) -> str:
-    """Return a readable name of a design: "b4 bn shuffle adv=0.1"."""
-    words = []
-    for name, value in sorted(values.items(), key=lambda item: not item[0].startswith("generator.")):
-        key = name.split(".")[-1].removesuffix("_weight")
-        if name.endswith((SWITCH_SUFFIX, "_every_steps")):  # how often something is measured is no design
-            continue
-        if name == "generator.num_blocks":
-            words.append(f"b{value}")
-        elif name == "run.psnr_steps":
-            words.append(f"{value:,} PSNR steps")
-        elif name == "run.derived_from":
-            words.append("derived")
-        elif name in ("generator.kind", "generator.size"):
-            words.append(str(value))
-        elif name in SHORT_VALUES:
-            words.append(SHORT_VALUES[name].get(value, str(value)))
-        elif isinstance(value, float):
-            words.append(f"{SHORT_NAMES.get(key, key)}={short_number(value, 2)}")
-        else:
-            words.append(f"{key}={value}")
-    return " ".join(words) or "as the recipe"
 
 
 def spelled_out(values: Mapping[str, Any]) -> str:

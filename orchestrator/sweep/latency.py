@@ -10,8 +10,8 @@ from datasets.errors import UserError
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import open_device
+from orchestrator.results.labels import label
 from orchestrator.results.sweep_folder import read_facts
-from orchestrator.search.labels import label
 from orchestrator.sweep.plan import SweepPlan
 from trainers.benchmarks.cost import InferenceCost, inference_cost
 from trainers.config import TrainConfig, override

@@ -128,7 +128,7 @@ def ship_psnr_network(folder, sweep, rows):
     for tested in (r for r in rows if r["stage"] == "test"):
         tested["sentinels"] = {"sharpened": {"strength": 0.5, "interval": [1.0, -1.0, 3.0], "beaten": False}}
     network = next(r for r in rows if r["stage"] == "test")
-    network = network | {"trial_id": "psnr-1", "of": "warm-1", "design": "PSNR network of srresnet, 4 blocks"}
+    network = network | {"trial_id": "psnr-1", "of": "warm-1", "design": "PSNR network b4 shuffle, 240 steps"}
     network |= {"val": {"psnr_y": 27.0, "swd": 42.0}}
     network["metrics"] = network["metrics"] | {"psnr_y": 27.5, "swd": 44.0, "warm/swd": 50.0}
     rows.append(network)

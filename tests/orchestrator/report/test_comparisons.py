@@ -1,8 +1,9 @@
 """Verdicts against the pick and its references need enough seeds and images."""
 
 import json
+import re
 
-from helpers.fake_sweep import fake_sweep
+from helpers.fake_sweep import fake_sweep, ship_psnr_network
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
@@ -10,17 +11,17 @@ from orchestrator.report.comparisons import (
     compare_designs,
     compared_to_ship,
     compared_with_references,
-    comparisons_table,
+    comparisons_tables,
 )
 from orchestrator.report.data import read
-from orchestrator.report.sentences import headline
+from orchestrator.report.sentences import headline, why
 
 
 def test_designs_differ_from_the_pick_only_with_enough_seeds(tmp_path):
     fake_sweep(tmp_path, seeds=2)
     metric, words = compare_designs(read(tmp_path))
     assert metric == "swd", "the metric that chose, though it has no value per image"
-    assert words["b8 bn transposed adv=0.01"].startswith("not enough evidence (+")
+    assert words["b8 bn transposed adv=0.01"].startswith("too few seeds for a verdict (+")
     fake_sweep(tmp_path, seeds=5)
     words = compare_designs(read(tmp_path))[1]
     assert words["b8 bn transposed adv=0.01"].startswith("loses to (+")
@@ -37,22 +38,27 @@ def test_a_seed_that_one_design_lacks_is_left_out_of_both(tmp_path):
 def test_the_pick_beats_its_references_only_with_five_seeds(tmp_path):
     fake_sweep(tmp_path)
     few = compared_with_references(read(tmp_path))[0]
-    assert (few.against, few.metric, few.word, few.interval) == ("bicubic", "swd", "not enough evidence", "")
+    assert (few.against, few.metric, few.word, few.interval) == (
+        "bicubic",
+        "swd",
+        "too few seeds for a verdict",
+        "",
+    )
     assert few.difference < 0
-    assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 was picked on val; on test its swd ")
+    assert headline(read(tmp_path)).endswith(": the best on val, an estimate from 2 seeds.")
     fake_sweep(tmp_path, seeds=4)
     words = [c.word for c in compared_with_references(read(tmp_path)) if c.against == "bicubic"]
     assert words == ["better, an estimate from fewer than 5 seeds"] * 2, "though the intervals exclude 0"
     _, rows = fake_sweep(tmp_path, seeds=5)
     swd, psnr = (c for c in compared_with_references(read(tmp_path)) if c.against == "its warm start")
     assert (swd.metric, swd.word, psnr.metric, psnr.word) == ("swd", "better", "psnr_y", "worse")
-    assert headline(read(tmp_path)).startswith("Adversarial weight 0.1 beats its warm start on test: swd ")
+    assert headline(read(tmp_path)) == "Use the GAN b4 bn shuffle adv=0.1: it beats its warm start on test."
     page = Page(build_report(tmp_path)).text
     assert "psnr_y, higher is better" in page and f"{psnr.difference:+.2g} {psnr.interval} dB" in page
-    assert "to ship" not in page.partition("Confirmed designs")[0], "it has no such comparison"
+    assert "to ship" not in comparisons_tables(read(tmp_path)), "it has no such comparison"
     rows = [row for row in rows if row["stage"] != "test"]
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
-    assert comparisons_table(read(tmp_path)) == ""
+    assert comparisons_tables(read(tmp_path)) == ""
 
 
 def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_path):
@@ -67,10 +73,10 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     told = {c.against: (c.metric, c.interval, c.word, c.passed) for c in compared_to_ship(read(tmp_path))}
     assert told == {
-        "its warm start with an unsharp mask of strength 0.5": ("swd", "[–, +2]", "not separable", False),
-        "its warm start with noise of strength 4": ("swd", "[+1, +5]", "worse", False),
-        "a longer PSNR phase of equal cost": ("swd", "[-4, -2]", "better", True),
-        "its warm start in the pattern of the upsampling grid": (
+        "its warm start, sharpened (strength 0.5)": ("swd", "[–, +2]", "not separable", False),
+        "its warm start with added noise (4 of 255 grey levels)": ("swd", "[+1, +5]", "worse", False),
+        "the PSNR network of equal cost": ("swd", "[-4, -2]", "better", True),
+        "its warm start, pattern of the upsampling grid": (
             "grid_detail",
             "",
             "above the limit of 0.05",
@@ -79,3 +85,39 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
     }
     page = Page(build_report(tmp_path)).text
     assert "to ship" in page and "+3 [+1, +5] ×10⁻³" in page
+    captions = [f"{of} of b4 bn shuffle adv=0.1, on 31" for of in ("ships: seed 1", "Mean over 2 seeds")]
+    assert page.index(captions[0]) < page.index(captions[1])
+
+
+def test_differences_of_one_network_and_of_means_are_apart_and_no_verdict_contradicts_a_count(tmp_path):
+    """One table had both; above it "2 of 2 beat bicubic", in it "not enough evidence" against bicubic."""
+    sweep, rows = fake_sweep(tmp_path)
+    ship_psnr_network(tmp_path, sweep, rows)
+    drawn = comparisons_tables(read(tmp_path))
+    one, mean = drawn.split("</table>")[:2]
+    assert "The best GAN, which does not ship: seed 1 of b4 bn shuffle adv=0.1, on 31 test images" in one
+    assert "to ship" in one and "bicubic" not in one and "to ship" not in mean
+    cells = re.findall("<td.*?>(.*?)</td>", mean)[:3]
+    assert cells == ["bicubic", "too few seeds for a verdict", "2 of 2"]
+    text = Page(build_report(tmp_path)).text
+    assert "beat " not in text and "not enough evidence" not in text
+    assert "the best GAN: seed 1 passes 0 of 1 comparison to ship" in text
+
+
+def test_the_psnr_network_of_equal_cost_has_its_name_in_every_table(tmp_path):
+    """Comparisons called it a longer phase of equal cost, the table of means by its name."""
+    sweep, rows = fake_sweep(tmp_path, seeds=3)
+    for row in rows:
+        row["metrics"] |= {"longer/swd": 44.1, "longer/psnr_y": 27.1} if row["stage"] == "test" else {}
+    ship_psnr_network(tmp_path, sweep, rows)
+    for row in rows:
+        if row["stage"] == "test":
+            row["sentinels"] = {"longer": {"strength": None, "interval": [1, 0.5, 2], "beaten": False}}
+    rows[-1]["metrics"] |= {"swd": 44.1, "psnr_y": 27.1}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert compared_to_ship(read(tmp_path))[0].against == "PSNR network b4 shuffle, 240 steps"
+    assert "of equal cost" not in Page(build_report(tmp_path)).text
+    assert why(read(tmp_path)).endswith(
+        "No GAN was good enough: by swd the best one is worse than the PSNR network b4 shuffle, 240 steps, "
+        "which cost as much to train."
+    )

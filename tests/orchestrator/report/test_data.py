@@ -35,7 +35,7 @@ def test_gain_is_a_share_in_the_better_direction(tmp_path):
     design = Design("a", rows, [], False, False)
     assert results("swd").gain(design, "bicubic") == pytest.approx(0.2)
     assert results("ssim_y").gain(design, "bicubic") == pytest.approx(0.2)
-    assert results("swd").seeds_better(design, "bicubic") == 1
+    assert results("swd").seeds_better(design, "bicubic", "swd") == 1
     assert results("swd").gain(design, "warm") is None
 
 

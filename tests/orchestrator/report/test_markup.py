@@ -19,4 +19,4 @@ def test_cells_and_tables_are_escaped():
         '<div class="wide" tabindex="0"><table><thead><tr><th>h</th></tr></thead>'
         "<tbody><tr><td>x</td></tr><tr><td>y</td></tr></tbody></table></div>"
     )
-    assert '<td role="cell" data-label="h&quot;">a&lt;b</td>' in stacked_table(['h"'], [["a<b"]])
+    assert '<td role="cell" data-label="h&quot;">a&lt;b</td>' in stacked_table(['h"'], [["a<b"]], "c")

@@ -43,12 +43,11 @@ def test_the_table_says_whose_warm_start_it_is_and_which_network_ships(tmp_path)
     lines = [re.findall("<t[dh]>(.*?)</t[dh]>", line) for line in re.findall("<tr>(.*?)</tr>", drawn)]
     assert len({len(line) for line in lines}) == 1, "every row has every cell"
     names = [line[0] for line in lines]
-    assert names[1] == "PSNR network of srresnet, 4 blocks – ships"
+    assert names[1] == "PSNR network b4 shuffle, 240 steps – ships"
     assert lines[1][-3:-1] == ["12.5", "21"], "those of the run that trained it"
     assert names[5:] == [
         "the best GAN&#x27;s warm start",
-        "the best GAN&#x27;s warm start with noise",
-        "a longer PSNR phase of equal cost: the network that ships",
+        "the best GAN&#x27;s warm start with added noise",
         "bicubic",
     ]
     assert lines[0][-1] == "against the best GAN, swd"

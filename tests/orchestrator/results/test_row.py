@@ -6,19 +6,19 @@ from dataclasses import replace
 import pytest
 from helpers.rows import BICUBIC, CONTEXT, MEASURED, ended_trial, report_of, row
 
+from orchestrator.results.labels import label
 from orchestrator.results.row import (
     PsnrNetwork,
     cost_of,
     design_key,
     make_row,
     metrics_of,
-    name_network,
     prefixed,
     psnr_row,
 )
 from orchestrator.results.row import test_row as row_of_test
 from orchestrator.results.trial_report import Status, Usage
-from trainers.config import GeneratorConfig, TrainConfig
+from trainers.config import TrainConfig, override
 
 GOLDEN = {
     "trial_id": "screen-1",
@@ -129,11 +129,16 @@ EVALUATION = {
 }
 
 
-def test_a_psnr_network_is_named_without_parentheses():
-    """The pick line puts its reason in parentheses after the name."""
-    config = TrainConfig(generator=GeneratorConfig(kind="plksr", size="tiny"))
-    made = psnr_row(PsnrNetwork("k", {}, config, "warm/k", {"psnr_y": 31.0}), EVALUATION, price=2.0)
-    assert (made["trial_id"], made["design"]) == ("psnr-k", "PSNR network of plksr tiny")
+def test_a_psnr_network_has_one_name_in_both_its_rows_without_parentheses():
+    """Tables called it by its kind, the row of its training by its settings: it seemed to be two networks.
+
+    The pick line puts its reason in parentheses after the name.
+    """
+    settings = {"generator.num_blocks": 8, "run.psnr_steps": 1560, "run.seed": 3}
+    network = PsnrNetwork("k", settings, override(TrainConfig(), settings), "warm/k", {"psnr_y": 31.0})
+    made = psnr_row(network, EVALUATION, price=2.0)
+    assert (made["trial_id"], made["design"]) == ("psnr-k", "PSNR network b8, 1,560 steps")
+    assert made["design"] == label({k: v for k, v in settings.items() if k != "run.seed"})
 
 
 def test_the_test_stage_measures_a_confirmed_row_again():
@@ -145,20 +150,3 @@ def test_the_test_stage_measures_a_confirmed_row_again():
     assert made["curve"] == made["candidates"] == [] and made["keys"] == ["a", "b"]
     assert made["protocol"] == {"psnr_y": "Y, test"} and made["per_image"] == {"psnr_y": [27.0, 29.0]}
     assert confirmed["stage"] == "confirm", "the row it comes from is unchanged"
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"num_blocks": 1, "norm": "none"}, "srresnet, 1 block, no norm, pixel_shuffle"),
-        ({"num_blocks": 8, "norm": "batch"}, "srresnet, 8 blocks, batch norm, pixel_shuffle"),
-        ({"kind": "rrdb", "num_blocks": 4, "norm": "none"}, "rrdb, 4 blocks, pixel_shuffle"),
-        ({"kind": "plksr", "size": "tiny"}, "plksr tiny"),
-        ({"kind": "swinir"}, "swinir light"),
-        ({"kind": "span", "size": '{"feature_channels": 40}'}, "span"),
-        ({"kind": "mine.py:Net-0123456789ab"}, "mine.py:Net-0123456789ab"),
-    ],
-)
-def test_a_network_is_named_by_the_settings_that_its_kind_reads(settings, words):
-    """A PLKSR network was said to have 16 blocks and batch norm: settings of another kind."""
-    assert name_network(GeneratorConfig(**settings)) == words

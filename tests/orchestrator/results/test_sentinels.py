@@ -4,8 +4,8 @@ from orchestrator.results.sentinels import in_words
 
 
 def test_each_comparison_that_fails_is_named():
-    first = "not clearly better than its warm start with an unsharp mask"
+    first = "not clearly better than its warm start, sharpened"
     assert in_words(["sharpened"]) == f"fails 1 comparison on test: {first}"
     assert in_words(["sharpened", "longer"]) == (
-        f"fails 2 comparisons on test: {first}, nor than a longer PSNR phase of equal cost"
+        f"fails 2 comparisons on test: {first}, nor than the PSNR network of equal cost"
     )

@@ -1,6 +1,7 @@
 """Names of designs for people, and settings without a space's switches."""
 
-from orchestrator.search.labels import design_of, label, settings_of, spelled_out
+from orchestrator.results.labels import label
+from orchestrator.search.labels import design_of, settings_of, spelled_out
 
 ADV, NORM, UP = "loss.adversarial_weight", "generator.norm", "generator.upsampler"
 BLOCKS, PIXEL = "generator.num_blocks", "loss.pixel_weight"
@@ -15,7 +16,10 @@ def test_a_label_names_the_design():
     assert label({ADV: 1e-2, "generator.kind": "plksr", "generator.size": "tiny"}) == "plksr tiny adv=0.01"
     assert label({}) == "as the recipe"
     derived = {BLOCKS: 4, "run.psnr_steps": 60, "run.derived_from": "0123456789abcdef"}
-    assert label(derived) == "b4 60 PSNR steps derived"
+    assert label(derived) == "PSNR network b4 derived, 60 steps"
+    assert label(derived | {ADV: 0.1}) == "b4 60 PSNR steps derived adv=0.1", "a GAN has PSNR steps, too"
+    measured = {"run.psnr_steps": 1560, "run.psnr_eval_every_steps": 12}
+    assert label(measured) == "PSNR network of the recipe, 1,560 steps"
     assert spelled_out(derived) == "4 residual blocks, psnr steps 60, derived from another's network"
 
 

@@ -165,8 +165,8 @@ def test_where_no_gan_betters_an_unsharp_mask_the_best_psnr_network_ships():
     assert (found["pick"], found["gan_pick"]) == ("psnr-b", "a-s1")
     assert found["unbeaten"] == ["sharpened", "longer"] and found["pick_design"] == "PSNR b"
     assert found["pick_reason"] == (
-        "a fails 2 comparisons on test: not clearly better than its warm start with an unsharp mask, nor "
-        "than a longer PSNR phase of equal cost; so the PSNR network that is best on val ships"
+        "a fails 2 comparisons on test: not clearly better than its warm start, sharpened, nor "
+        "than the PSNR network of equal cost; so the PSNR network that is best on val ships"
     )
     shown = result.pick_metrics(found)
     assert shown == {"psnr_y": 31.0, "swd": 101.0}, "those of the network, which ships, not of the GAN"
@@ -177,7 +177,7 @@ def test_a_sweep_without_psnr_networks_ships_nothing_that_an_unsharp_mask_equals
     found = answer([row for row in given if not row["trial_id"].startswith("psnr-")])
     assert (found["pick"], found["pick_design"], found["gan_pick"]) == (None, None, "a-s1")
     assert found["pick_reason"] == (
-        "a fails 1 comparison on test: not clearly better than its warm start with an unsharp mask; so "
+        "a fails 1 comparison on test: not clearly better than its warm start, sharpened; so "
         "nothing ships, as the sweep trained no PSNR network"
     )
 
