@@ -1,4 +1,4 @@
-"""report.html: rewritten every minute while a sweep runs, without a result, and with it at its end."""
+"""report.html: rewritten while a sweep runs, at first every ten seconds, and with the result at its end."""
 
 import os
 import sys
@@ -19,6 +19,8 @@ from orchestrator.storage import Storage
 from orchestrator.sweep.claim import Superseded
 
 EVERY_S = 60
+EARLY_EVERY_S, EARLY_S = 10, 120.0
+"""Seconds between two pages while a sweep is young, and how long it is young: someone may be watching."""
 OPEN_WITHIN_S = 600.0
 
 
@@ -60,10 +62,14 @@ class LiveReport:
             self._write(f"Stopped: {self.progress()}", 0)
 
     def _repeat(self) -> None:
-        began = time.monotonic()
-        while self._write(f"Running: {self.progress()}", EVERY_S):
+        first = began = time.monotonic()
+        while True:
+            early = began - first < EARLY_S
+            if not self._write(f"Running: {self.progress()}", EARLY_EVERY_S if early else EVERY_S):
+                return
             took = time.monotonic() - began  # of thousands of trials seconds, in which the driver waits
-            if self.over.wait(max(self.every_s, 19 * took)):
+            pause = min(EARLY_EVERY_S, self.every_s) if early else self.every_s
+            if self.over.wait(max(pause, 19 * took)):
                 return
             began = time.monotonic()
 

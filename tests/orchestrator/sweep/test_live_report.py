@@ -58,7 +58,7 @@ def test_the_page_says_how_far_the_sweep_is_grows_and_claims_nothing(tmp_path, r
         storage.wait_for(lambda: f"{len(rows)} runs ended" in storage.pages[-1])
     page = (tmp_path / "demo" / "report.html").read_text()
     assert page == storage.pages[-1] and 'id="confirm-0-s1"' in page and "No result yet" in page
-    assert 'http-equiv="refresh" content="60"' in page and 'data-seconds="60"' in page
+    assert 'http-equiv="refresh" content="10"' in page and 'data-seconds="10"' in page, "a young sweep"
     said = page.partition("<body>")[2].partition("<script>")[0]
     assert [claim for claim in CLAIMS if claim in said] == []
 
@@ -72,6 +72,20 @@ def test_a_sweep_that_is_stopped_leaves_a_page_that_says_so_and_is_not_read_agai
         raise KeyboardInterrupt
     assert "<h1>Stopped: screen 3 of 14 done</h1>" in storage.pages[-1]
     assert 'http-equiv="refresh"' not in storage.pages[-1] and 'id="live"' not in storage.pages[-1]
+
+
+def test_a_young_sweep_writes_its_page_often_and_an_older_one_each_minute(tmp_path, running, monkeypatch):
+    """A minute long the page said "starting" while the terminal counted warm starts."""
+    monkeypatch.setattr(live_report, "EARLY_EVERY_S", 0.01)
+    storage = Told(tmp_path)
+    with LiveReport(storage, running[0], {}, lambda: "warm 1 of 4 done"):
+        storage.wait_for(lambda: len(storage.pages) >= 3)
+    monkeypatch.setattr(live_report, "EARLY_S", 0.0)
+    storage = Told(tmp_path)
+    with LiveReport(storage, running[0], {}, lambda: "warm 1 of 4 done") as live:
+        storage.wait_for(lambda: storage.pages)
+        live.thread.join(0.3)
+    assert len(storage.pages) == 1 and 'data-seconds="60"' in storage.pages[0]
 
 
 def test_a_full_disk_is_tried_again(tmp_path, running):
