@@ -17,6 +17,7 @@ from orchestrator.report.data import SweepResults, has_no_result
 from orchestrator.report.markup import section
 from orchestrator.report.parallel import Column, PlotLine, parallel, small_scatter
 from orchestrator.report.sentences import tooltip
+from orchestrator.results.labels import SHORT_NAMES, SHORT_VALUES
 from orchestrator.results.row import Row
 
 ENOUGH_TRIALS = 8
@@ -104,7 +105,9 @@ def _choice(value: Any, space: BaseDistribution) -> Any:
 
 def column(name: str, values: Sequence[Any]) -> Column:
     """Place values on an axis from 0 to 1: numbers by size or its logarithm, names evenly."""
-    short = name.split(".")[-1].removesuffix("_weight")
+    short = name.split(".")[-1]
+    if short.endswith("_weight"):  # as in names of designs: loss.adversarial is another setting
+        short = SHORT_NAMES.get(short.removesuffix("_weight"), short)
     if _is_numeric(values):
         scaled = [math.log10(v) for v in values] if _is_log(values) else [float(v) for v in values]
         low, high = min(scaled), max(scaled)
@@ -112,9 +115,11 @@ def column(name: str, values: Sequence[Any]) -> Column:
             return Column(short, [0.5] * len(scaled), [(0.5, in_digits(values[0]))])
         places = [(v - low) / (high - low) for v in scaled]
         return Column(short, places, [(0.0, in_digits(min(values))), (1.0, in_digits(max(values)))])
+    words = SHORT_VALUES.get(name, {})
+    values = [words.get(str(v), str(v)) for v in values]
     names = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
     at = {text: (k / (len(names) - 1) if len(names) > 1 else 0.5) for k, text in enumerate(names)}
-    return Column(short, [at[str(v)] for v in values], [(place, text[:24]) for text, place in at.items()])
+    return Column(short, [at[str(v)] for v in values], [(place, text) for text, place in at.items()])
 
 
 def in_digits(value: float) -> str:

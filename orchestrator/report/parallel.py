@@ -7,6 +7,10 @@ from html import escape
 from orchestrator.report.axis import Axis
 from orchestrator.report.svg import HEIGHT, LEFT, TOP, WIDTH, about, inline
 
+STEP = 92
+"""Least distance of two axes of parallel coordinates in pixels; many settings make the plot wider."""
+LETTER = 6.8
+"""Width of a letter of a label in pixels, about."""
 SLICE = (230, 170)
 """Width and height of a small scatter plot in pixels."""
 
@@ -31,8 +35,9 @@ class PlotLine:
 
 def parallel(columns: Sequence[Column], lines: Sequence[PlotLine]) -> str:
     """Draw `lines` across all columns, in order, so that the last is on top."""
-    step = (WIDTH - 2 * LEFT) / max(1, len(columns) - 1)
-    top, bottom = TOP + 26, HEIGHT - 34
+    width = max(WIDTH, 2 * LEFT + STEP * (len(columns) - 1))
+    step = (width - 2 * LEFT) / max(1, len(columns) - 1)
+    top, bottom = TOP + 38, HEIGHT - 34
     xs = [LEFT + k * step for k in range(len(columns))]
     parts = []
     for i, line in enumerate(lines):
@@ -51,8 +56,10 @@ def parallel(columns: Sequence[Column], lines: Sequence[PlotLine]) -> str:
         )
         for place, label in column.labels:
             y = bottom + (top - bottom) * place + 4
-            parts.append(f'<text class="halo" x="{x + 6:.1f}" y="{y:.1f}">{escape(label)}</text>')
-    return inline(parts, "parallel coordinates", (WIDTH, HEIGHT))
+            parts.append(
+                f'<text class="halo" x="{x + 6:.1f}" y="{y:.1f}">{escape(_fit(label, step - 8))}</text>'
+            )
+    return inline(parts, "parallel coordinates", (width, HEIGHT), f"min-width:{width}px")
 
 
 def small_scatter(column: Column, ys: Sequence[float], lines: Sequence[PlotLine]) -> str:
@@ -62,8 +69,10 @@ def small_scatter(column: Column, ys: Sequence[float], lines: Sequence[PlotLine]
     y = Axis(ys, height - 34, 10)
     parts = []
     for place, label in column.labels:
-        x = 40 + place * (width - 60)
-        parts.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{escape(label)}</text>')
+        word = _fit(label, (width - 12) / len(column.labels) - 4)
+        half = len(word) * LETTER / 2 + 4  # at an end, a long label would be cut off
+        x = min(max(40 + place * (width - 60), half), width - half)
+        parts.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{escape(word)}</text>')
     parts += [
         f'<text x="28" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>' for tick in y.ticks(3)
     ]
@@ -73,3 +82,9 @@ def small_scatter(column: Column, ys: Sequence[float], lines: Sequence[PlotLine]
         at = f'cx="{x:.1f}" cy="{y(value):.1f}"'
         parts.append(f'<circle class="mark {line.css}"{about(line.tip, line.row)} {at} r="3.4"/>')
     return inline(parts, column.name, SLICE)
+
+
+def _fit(label: str, width: float) -> str:
+    """Return a label that is about `width` pixels wide at most; one that was cut ends with an ellipsis."""
+    most = int(width / LETTER)
+    return label if len(label) <= most else f"{label[: most - 1]}…"

@@ -90,7 +90,7 @@ class Plot:
         self.parts.append(
             f'<text class="name" x="{(x.start + x.end) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
             f"{escape(x_name)}</text>"
-            f'<text class="name" transform="translate(15 {middle}) rotate(-90)" text-anchor="middle">'
+            f'<text class="name upright" transform="translate(15 {middle}) rotate(-90)" text-anchor="middle">'
             f"{escape(y_name)}</text>"
         )
 

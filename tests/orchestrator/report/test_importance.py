@@ -53,4 +53,7 @@ def test_values_over_decades_have_a_logarithmic_axis_and_names_are_spread_evenly
     assert column("x", [0.001, 0.01, 0.1]).places == pytest.approx([0, 0.5, 1])
     assert column("x", [1.0, 1.5, 2.0]).places == pytest.approx([0, 0.5, 1])
     assert column("x", ["none", "batch", "none"]).places == [0, 1, 0]
+    upsampler = column("generator.upsampler", ["pixel_shuffle", "nearest_conv"])
+    assert upsampler.labels == [(0.0, "nearest"), (1.0, "shuffle")], "the words of a design's name"
+    assert column("loss.adversarial_weight", [0.1, 0.2]).name == "adv", "adversarial is the kind of loss"
     assert column("generator.num_blocks", [16, 4, 8]).labels == [(0.0, "4"), (0.5, "8"), (1.0, "16")]
