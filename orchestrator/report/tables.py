@@ -96,13 +96,11 @@ def runs_table(results: SweepResults) -> str:
     metrics = [results.perceptual, results.distortion]
     metrics += [m for m in METRICS if m not in metrics and any(m in r["metrics"] for r in results.rows)]
     priced = any(row.get("cost") for row in results.rows)
-    costs = [row["inference"] for row in results.rows if "inference" in row]
-    head = ["design", "stage", "seed", *metrics, "warm start", *(["ms"] if costs else []), "step", "time"]
+    head = ["design", "stage", "seed", *metrics, "warm start", "step", "time"]
     head += [*(["cost"] if priced else []), "verdict", "run"]
-    titles = "".join(f'<th aria-sort="none"><button>{escape(text)}</button></th>' for text in head)
+    titles = "".join(f'<th aria-sort="none"><button>{_breakable(text)}</button></th>' for text in head)
     order = sorted(results.rows, key=lambda row: STAGES.index(row["stage"]))
-    body = "".join(_run(results, row, metrics, priced, bool(costs)) for row in order)
-    speed = f" ms: latency of one {costs[0]['px']} px output on {costs[0]['device']}." if costs else ""
+    body = "".join(_run(results, row, metrics, priced) for row in order)
     stages = "".join(f'<option value="{s}">{s}</option>' for s in STAGES)
     return section(
         "All runs",
@@ -112,31 +110,28 @@ def runs_table(results: SweepResults) -> str:
         f'<span class="count"></span></p><div class="wide tall" tabindex="0"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
         f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
-        f"Screened and repeated runs have their best median of {RUNG_WINDOW} evaluations in a row, each "
-        f"metric by itself, which need not be a point of a curve. "
+        f"The value of a screened or repeated run is the best median of {RUNG_WINDOW} evaluations in a row, "
+        f"for each metric by itself, so it need not be a point of its curve. "
         f"A run's id unfolds the command that promotes its network. "
-        f"Warm start: {escape(results.perceptual)} before the last phase.{escape(speed)}</p>",
+        f"Warm start: {escape(results.perceptual)} before the last phase.</p>",
         "trials",
     )
 
 
-def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, timed: bool) -> str:
+def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool) -> str:
     """Return one table row; cells with a number carry it in `data-v` for sorting."""
     values = row["metrics"]
     hours = row["gpu_hours"] or row["cpu_hours"]
     measured = {} if has_no_result(row) else values
     warm = values.get(f"warm/{results.perceptual}")
-    ms = row.get("inference", {}).get("ms")
-    chosen = row.get("chosen_step", row["steps"])
-    counting = f", {chosen} counts" if chosen != row["steps"] else ""
+    planned = f" of {row['max_steps']}" if row["steps"] != row["max_steps"] else ""
     columns = [
         (row["design"], None),
         (row["stage"], None),
         (str(row["seed"]), row["seed"]),
         *((format_metric(m, measured.get(m)), measured.get(m)) for m in metrics),
         (format_metric(results.perceptual, warm), warm),
-        *([("–" if ms is None else short_number(ms), ms)] if timed else []),
-        (f"{row['steps']} of {row['max_steps']}{counting}", row["steps"]),
+        (f"{row['steps']}{planned}", row["steps"]),
         (f"{sentences.duration(3600 * hours)} {'GPU' if row['gpu_hours'] else 'CPU'}", hours),
         *([(format_metric("cost", row.get("cost")), row.get("cost"))] if priced else []),
         (row["verdict"], None),
@@ -150,16 +145,24 @@ def _run(results: SweepResults, row: Row, metrics: list[str], priced: bool, time
     return f'<tr id="{escape(row["trial_id"])}" data-stage="{escape(row["stage"])}"{marked}>{tds}</tr>'
 
 
+def _breakable(name: str) -> str:
+    """Return an escaped name that, if it is long, may be broken after an underscore."""
+    return escape(name).replace("_", "_<wbr>") if len(name) > 8 else escape(name)
+
+
 def _promotion(results: SweepResults, row: Row) -> str:
     """Return the run's id, which unfolds the command that promotes its network if that was kept."""
     run, sweep = row["mlflow_run_id"] or "", results.sweep
     if not run or not row.get("checkpoint") or has_no_result(row):
-        return escape(run[:8])
+        return f'<span title="{escape(run)}">{escape(run[:8])}</span>'
     storage = sweep.get("request", {}).get("storage", "./runs")
     options = {"storage": storage if storage != "./runs" else "", "tracking-uri": sweep.get("tracking_uri")}
     words = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value]
     command = " ".join(["upsweep promote --run", run, *words])
-    return f"<details><summary>{escape(run[:8])}</summary><code>{escape(command)}</code></details>"
+    return (
+        f'<details><summary title="{escape(run)}">{escape(run[:8])}</summary>'
+        f"<code>{escape(command)}</code></details>"
+    )
 
 
 def outcomes_section(results: SweepResults) -> str:

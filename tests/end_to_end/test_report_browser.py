@@ -70,6 +70,22 @@ def test_comparisons_can_be_read_without_scrolling_sideways(window, width):
     assert label == ('"difference"' if width < 500 else "none")
 
 
+def test_the_table_of_all_runs_is_as_wide_as_the_page_and_no_heading_is_broken_in_a_word(window):
+    """It jutted out on both sides of the page, and ids at its right end were cut."""
+    for width in (1280, 390):
+        window.screen(width, 900, phone=width < 500)
+        window.reload()
+        edges = "(e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right])"
+        box = window.run(f"return {edges}(document.querySelector('#trials .wide'))")
+        assert box == window.run(f"return {edges}(document.querySelector('#trials h2'))")
+        inner = (
+            "const box = document.querySelector('#trials .wide'); return box.scrollWidth - box.clientWidth"
+        )
+        assert window.run(inner) <= 0 or width < 500, "it scrolls inside its box"
+        stage = "document.querySelectorAll('.trials th button')[1]"
+        assert window.run(f"return {stage}.getClientRects().length") == 1
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not here (npm install axe-core, or AXE_CORE=FILE)")
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
 def test_axe_finds_no_violation(window, width, dark):
@@ -145,6 +161,17 @@ def test_plots_are_walked_by_arrows_and_left_by_enter(window):
     window.press("Enter")
     assert len(window.run("return [...document.querySelectorAll('tr.lit')].map((row) => row.id)")) == 1
     assert window.run("return document.activeElement.className") == "lit", "the row has the focus"
+
+
+def test_labels_of_plots_can_be_read_on_a_phone(window):
+    """They were eight pixels high, and 390 px is no place to enlarge a plot."""
+    window.screen(390, 900, phone=True)
+    window.reload()
+    heights = window.run(
+        "return [...document.querySelectorAll('figure svg text')].map((text) => "
+        "parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().d).filter((size) => size > 0)"
+    )
+    assert heights and min(heights) >= 11
 
 
 def test_all_columns_of_a_sheet_zoom_together(window):

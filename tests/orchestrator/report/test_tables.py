@@ -52,3 +52,12 @@ def test_the_table_says_whose_warm_start_it_is_and_which_network_ships(tmp_path)
     ]
     assert lines[0][-1] == "against the best GAN, swd"
     assert re.findall('<tr id="([^"]*)"[^>]*class="picked"', runs_table(read(tmp_path))) == ["psnr-1"]
+
+
+def test_a_run_has_its_whole_id_at_hand_and_its_steps_are_said_once(tmp_path):
+    """Ids were cut to eight letters without the rest, and every row said "240 of 240"."""
+    fake_sweep(tmp_path)
+    drawn = runs_table(read(tmp_path))
+    assert '<span title="0123456789abcdef">01234567</span>' in drawn
+    assert '<summary title="0123456789abcdef">01234567</summary>' in drawn
+    assert "240 of 240" not in drawn and ">60 of 240<" in drawn and ">ms<" not in drawn
