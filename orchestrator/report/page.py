@@ -114,12 +114,22 @@ def _answer(results: SweepResults) -> str:
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
         f"<h1>{escape(sentences.headline(results))}</h1>{_paragraphs(sentences.why(results))}{_trust(results)}{_tiles(results)}"
-        f"{subject}{comparisons_tables(results)}{_paragraphs(*paragraphs)}{_meanings(results)}</header>"
+        f"{subject}{comparisons_tables(results)}{_paragraphs(*paragraphs)}{_advice(results)}{_meanings(results)}</header>"
     )
 
 
 def _paragraphs(*texts: str) -> str:
     return "".join(f"<p>{escape(text)}</p>" for text in texts if text)
+
+
+def _advice(results: SweepResults) -> str:
+    """Return the advice to train one network as a paragraph with a command to copy; empty without."""
+    sentence, command = sentences.advice(results)
+    return _paragraphs(sentence) + _commands(command) if sentence else ""
+
+
+def _commands(text: str) -> str:
+    return f'<div class="copy"><pre tabindex="0">{escape(text)}</pre></div>'
 
 
 def _trust(results: SweepResults) -> str:
@@ -201,8 +211,7 @@ def _reproduce(results: SweepResults) -> str:
     changed = " (with uncommitted changes)" if str(sweep.get("commit", "")).endswith("+") else ""
     return section(
         "Do it again",
-        f'<div class="copy"><pre tabindex="0">{escape(chr(10).join(commands))}</pre></div>'
-        f"{table(('role', 'images', 'count', 'digest'), images)}"
+        f"{_commands(chr(10).join(commands))}{table(('role', 'images', 'count', 'digest'), images)}"
         f'<p class="small">commit {escape(str(sweep.get("commit") or "unknown"))}{changed}; seed '
         f"{escape(str(sweep['seed']))}; {escape(versions)}; MLflow "
         f"{escape(str(sweep['tracking_uri'] or 'mlflow.db beside the sweep'))}, "
@@ -212,11 +221,12 @@ def _reproduce(results: SweepResults) -> str:
 
 
 def _settings(results: SweepResults) -> str:
-    """Return the settings of each confirmed design that differ from the recipe, as flags."""
-    blocks = []
-    for design in results.designs:
+    """Return the settings that differ from the recipe as flags: of what ships, then of confirmed designs."""
+    blocks, pick = [], results.sweep.get("pick")
+    for design in [*([results.shipped] if results.shipped else []), *results.designs]:
+        ships = any(row["trial_id"] == pick for row in design.rows)
         values: dict[str, Any] = design.rows[0].get("values") or {}
         lines = "\n".join(f"--{name} {shlex.quote(str(value))}" for name, value in values.items())
-        title = f"settings of {design.name}"
+        title = f"settings of {design.name}" + ", which ships" * ships
         blocks.append(f"<details><summary>{escape(title)}</summary><pre>{escape(lines)}</pre></details>")
     return "".join(blocks)

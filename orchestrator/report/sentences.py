@@ -203,6 +203,15 @@ def cost(results: SweepResults) -> str:
     return "; ".join(parts) + "."
 
 
+def advice(results: SweepResults) -> tuple[str, str]:
+    """Return the advice to train one network in the same time, and its command; ("", "") without."""
+    hours = results.sweep.get("hours") or {}
+    sentence, command = hours.get("one") or "", hours.get("one_command") or ""
+    if sentence and not command:  # sweeps of before end the sentence with the command
+        sentence, _, command = sentence.rpartition(": ")
+    return f"{sentence[:1].upper()}{sentence[1:].rstrip('.:')}" + "." * bool(sentence), command
+
+
 def duration(seconds: float) -> str:
     """Format seconds as 12 s, 7 min or 3.4 h."""
     if seconds < 100:

@@ -5,7 +5,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from helpers.fake_sweep import fake_strip, fake_sweep
+from helpers.fake_sweep import fake_strip, fake_sweep, ship_psnr_network
 from helpers.report_page import Page
 
 from orchestrator.report import build_report
@@ -131,3 +131,32 @@ def test_the_command_that_promotes_names_other_images_if_the_sweeps_own_are_too_
     sweep, _ = fake_sweep(tmp_path)
     (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"gate_images": images}))
     assert re.search(rf"upsweep promote {end}(?! --)", Page(build_report(tmp_path)).text)
+
+
+ADVICE, COMMAND = "with this time, train one network: it gains more", "upsweep train --recipe demo"
+
+
+@pytest.mark.parametrize(
+    "hours", [{"one": f"{ADVICE}: {COMMAND}"}, {"one": ADVICE, "one_command": COMMAND}, {"one": ""}, {}]
+)
+def test_the_advice_to_train_one_network_is_in_the_report_with_a_command_to_copy(hours, tmp_path):
+    """The terminal alone gave it, where it was gone with the window."""
+    sweep, _ = fake_sweep(tmp_path)
+    sweep |= {"hours": {"asked": 0.5, "seconds": 1710.0, **hours}}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    text = build_report(tmp_path).read_text()
+    block = f'<p>With{ADVICE[4:]}.</p><div class="copy"><pre tabindex="0">{COMMAND}</pre></div>'
+    assert (block in text) == bool(hours.get("one")) and text.count('class="copy"') == 1 + (block in text)
+
+
+def test_the_settings_of_what_ships_come_first_and_say_so(tmp_path):
+    """Where a PSNR network shipped, the settings of every design but that one were at the end."""
+    sweep, rows = fake_sweep(tmp_path)
+    titles = re.findall("<summary>(settings of .*?)</summary>", build_report(tmp_path).read_text())
+    assert titles[0] == "settings of b4 bn shuffle adv=0.1, which ships" and len(titles) == 3
+    ship_psnr_network(tmp_path, sweep, rows)
+    titles = re.findall("<summary>(settings of .*?)</summary>", build_report(tmp_path).read_text())
+    assert titles[:2] == [
+        "settings of PSNR network b4 shuffle, 240 steps, which ships",
+        "settings of b4 bn shuffle adv=0.1",
+    ]
