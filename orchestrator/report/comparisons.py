@@ -146,7 +146,7 @@ def comparisons_tables(results: SweepResults) -> str:
         seeds = len(pick.tests)
         better = [f"{results.seeds_better(pick, c.name, c.metric)} of {seeds}" for c in rows]
         body = [(c.against, c.word, n, *_difference(c)) for c, n in zip(rows, better, strict=True)]
-        head = ["compared with", "the mean is", "better seeds", *DIFFERENCE]
+        head = ["compared with", "verdict", "better seeds", *DIFFERENCE]
         caption = f"Mean over {count(seeds, 'seed')} of {pick.name}, on {images}"
         tables += stacked_table(head, body, caption)
     how = "Difference: its value minus the other's, with the 95 % interval in brackets."

@@ -23,6 +23,10 @@ from orchestrator.report.tables import designs_table, outcomes_section, runs_tab
 from trainers.metrics import METRICS, meanings
 from trainers.metrics.table import BUILT_IN
 
+WORDS = (
+    "Val: the images by which designs are chosen; test: images measured once, at the end. Seed: a training "
+    "run with its own random numbers. Confirmed: trained again with new seeds"
+)
 HERE = Path(__file__).parent
 
 
@@ -138,7 +142,7 @@ def _trust(results: SweepResults) -> str:
     if not parts:
         return ""
     word = "A claim" if all(there for there, _ in parts) else "An estimate"
-    if results.shipped:
+    if results.sweep.get("unbeaten"):
         word = "Of the best GAN, which does not ship"
     items = "".join(
         f'<li class="{"yes" if there else "no"}">{"✓" if there else "✗"} {escape(text)}</li>'
@@ -150,8 +154,8 @@ def _trust(results: SweepResults) -> str:
 def _meanings(results: SweepResults) -> str:
     is_restoration = results.sweep.get("request", {}).get("config", {}).get("generator.scale") == 1
     about_input = "At scale 1, bicubic is the input itself" if is_restoration else ""
-    said = ". ".join(filter(None, (meanings(results.perceptual, results.distortion), about_input)))
-    return f'<p class="small">{escape(said)}.</p>' if said else ""
+    said = ". ".join(filter(None, (meanings(results.perceptual, results.distortion), about_input, WORDS)))
+    return f'<p class="small">{escape(said)}.</p>'
 
 
 def _contents(sections: Sequence[str]) -> str:

@@ -113,16 +113,14 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     word = too_few(seeds) if seeds < SEEDS_TO_BEAT or word == NOT_ENOUGH else word
     word = word if pick.tests else "not measured on test"
     beaten = [found["beaten"] for found in results.sentinels.values()]
-    whose = results.pick_name if results.sweep.get("unbeaten") else ""
-    subject = f"{whose}: " if whose else ""
     needs = [
-        (seeds >= SEEDS_TO_BEAT, f"{subject}{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
+        (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
         (isinstance(images, int) and images >= MIN_IMAGES, f"{images} test images of at least {MIN_IMAGES}"),
-        (is_claim(results), f"{whose} against {results.opponent[1]}: {word}".lstrip()),
+        (is_claim(results), f"against {results.opponent[1]}: {word}"),
     ]
     if not results.is_fidelity:  # which has no sentinels
         seed = f"seed {results.tested_pick['seed']} " if results.tested_pick else ""
-        words = f"{subject}{seed}passes {sum(beaten)} of {count(len(beaten), 'comparison')} to ship"
+        words = f"{seed}passes {sum(beaten)} of {count(len(beaten), 'comparison')} to ship"
         needs.append((bool(beaten) and all(beaten), words))
     return needs
 

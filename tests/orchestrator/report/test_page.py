@@ -160,3 +160,11 @@ def test_the_settings_of_what_ships_come_first_and_say_so(tmp_path):
         "settings of PSNR network b4 shuffle, 240 steps, which ships",
         "settings of b4 bn shuffle adv=0.1",
     ]
+
+
+def test_words_that_a_stranger_does_not_know_are_explained_before_the_pictures(tmp_path):
+    """Val, test, seed and confirmed stood all over the page, and nothing said what they are."""
+    fake_sweep(tmp_path)
+    header = build_report(tmp_path).read_text().partition("</header>")[0]
+    for word in ("Val: the images", "test: images measured once", "Seed: a", "Confirmed: trained again"):
+        assert word in header
