@@ -3,6 +3,7 @@
 Neither torch nor Ray is imported here: --status answers within a second.
 """
 
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ STAGES = {
     "test": ("test",),
 }
 """Stage -> the files of its parts; it is done when the last one is there."""
+ROUND = re.compile(r"(confirm-from-\d+)-")
+"""The begin of the names of trials of a further round of the confirmation (sweep/stages.py)."""
 
 
 def status(storage: Storage, name: str) -> list[str]:
@@ -40,15 +43,18 @@ def status(storage: Storage, name: str) -> list[str]:
         return [f"{name}: starting again after it was {state}"]
     lines = [f"{name}: {state}, began {began} ({facts['recipe']} over space {facts['space']})"]
     is_next = state == "running"
+    trials = storage.listing(f"{name}/trials")
+    rounds = sorted({m[1] for trial in trials if (m := ROUND.match(trial))})
+    further = {"confirm": tuple(part for r in rounds for part in (f"warm-{r}", r))}
     for stage, parts in STAGES.items():
-        done = [read_stage(storage, name, part) for part in parts]
+        done = [read_stage(storage, name, part) for part in parts + further.get(stage, ())]
         if done[-1] is not None:
             rows = [row for part in done for row in part or ()]
-            endings = Counter(_kind_of(r["verdict"]) for r in rows)
+            endings = Counter(_ending(stage, row) for row in rows)
             counts = ", ".join(f"{n} {ending}" for ending, n in endings.most_common())
             lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}{_of_designs(stage, rows)}")
         else:
-            begun = sum(t.startswith(f"{stage}-") for t in storage.listing(f"{name}/trials"))
+            begun = sum(trial.startswith(f"{stage}-") for trial in trials)
             preparing = "begun, with PSNR phases of its own" if stage == "confirm" else "begun"
             state_of = f"{count(begun, 'trial')} begun" if begun else preparing if is_next else "not begun"
             lines.append(f"  {stage:<8} {state_of}")
@@ -95,7 +101,8 @@ def _of_designs(stage: str, rows: "list[Row]") -> str:
     return f" (of {count(len(set(of_stage)), 'design')}, under several seeds)" if several else ""
 
 
-def _kind_of(verdict: str) -> str:
-    """Return the kind of a verdict, without its numbers."""
-    kind = verdict.partition(":")[0].partition(";")[0].partition(" at step")[0]
-    return kind.removeprefix("PSNR phase ")
+def _ending(stage: str, row: "Row") -> str:
+    """Return the kind of a row's verdict, without its numbers; those of PSNR phases say so among others."""
+    kind = row["verdict"].partition(":")[0].partition(";")[0].partition(" at step")[0]
+    kind = kind.removeprefix("PSNR phase ")
+    return f"{kind} (PSNR phases)" if row["stage"] == "warm" != stage else kind

@@ -99,7 +99,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Name the tests that ran again."""
     reports = [r for kind in ("", "passed", "failed", "error") for r in terminalreporter.stats.get(kind, ())]
     lines = [
-        f"run again: {r.nodeid} {text}" for r in reports for name, text in r.user_properties if name == NAME
+        f"run again: {report.nodeid} {text}"
+        for report in reports
+        for name, text in getattr(report, "user_properties", ())  # a file that cannot be read has none
+        if name == NAME
     ]
     for line in dict.fromkeys(lines):
         terminalreporter.write_line(line)

@@ -108,6 +108,28 @@ def test_the_stage_that_a_running_sweep_is_in_has_begun_before_its_trials_have(s
     assert confirm == "  confirm  begun, with PSNR phases of its own" and test == "  test     not begun"
 
 
+def test_further_rounds_of_the_confirmation_are_part_of_it_and_psnr_phases_say_so(storage):
+    def confirmed(part, *names):
+        rows = [
+            {"trial_id": n, "stage": n.partition("-")[0], "verdict": "confirmed", "design": "a"}
+            for n in names
+        ]
+        warm = [r | {"verdict": "PSNR phase trained; undertrained"} for r in rows if r["stage"] == "warm"]
+        storage.write_text(f"s/stages/{part}.json", json.dumps(warm or rows))
+
+    confirmed("warm-confirm", "warm-1", "warm-2")
+    confirmed("confirm", "confirm-0-s0")
+    expected = "  confirm  done: 2 trained (PSNR phases), 1 confirmed"
+    assert status.status(storage, "s")[4] == expected
+    storage.write_text("s/trials/confirm-0-s0/x", "")
+    storage.write_text("s/trials/confirm-from-1-0-s0/x", "")
+    assert status.status(storage, "s")[4] == "  confirm  2 trials begun"
+    confirmed("warm-confirm-from-1", "warm-3")
+    confirmed("confirm-from-1", "confirm-from-1-0-s0")
+    expected = "  confirm  done: 3 trained (PSNR phases), 2 confirmed (of 1 design, under several seeds)"
+    assert status.status(storage, "s")[4] == expected
+
+
 def test_a_finished_sweep_names_its_pick_its_report_and_the_next_command(storage):
     facts = {"space": "d", "recipe": "d", "status": "finished", "started": 0, "name": "s"}
     facts |= {"pick_design": "b4 bn", "pick_reason": "best of 2", "tracking_uri": "", "pick": "test-0"}
