@@ -18,7 +18,7 @@ from datasets.errors import UserError
 from datasets.png16 import read_pixels, write_pixels
 from datasets.prepare import prepare
 from experiments.upscale import Args, main
-from orchestrator import console
+from orchestrator.console import bars
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.inference import files
@@ -157,8 +157,8 @@ def test_markup_and_control_characters_in_a_name_are_shown_and_not_obeyed(model,
 def test_a_batch_measures_the_network_once_and_draws_one_row(model, tmp_path, monkeypatch):
     calls, rows = [], []
     monkeypatch.setattr(files, "footprint", lambda *a: calls.append(a) or footprint(*a))
-    monkeypatch.setattr(console.Progress, "add_task", lambda self, *a, **k: rows.append(a) or 0)
-    monkeypatch.setattr(console.Progress, "update", lambda self, *a, **k: None)
+    monkeypatch.setattr(bars.Progress, "add_task", lambda self, *a, **k: rows.append(a) or 0)
+    monkeypatch.setattr(bars.Progress, "update", lambda self, *a, **k: None)
     names = [_picture(tmp_path / f"in/{i}.png") for i in range(5)]
     assert main(Args(tuple(names), out=tmp_path / "out", model=model)) == 0
     assert len(calls) == len(rows) == 1
