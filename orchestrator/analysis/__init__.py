@@ -2,5 +2,4 @@
 
 intervals      confidence intervals and jackknife
 significance   verdicts on differences, corrected for multiple comparisons
-selection      hypervolume, means over seeds
 """

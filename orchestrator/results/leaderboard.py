@@ -1,8 +1,8 @@
 """Choices among rows: the best checkpoint of a trial, the best designs, rows grouped by design."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from orchestrator.analysis import selection
 from orchestrator.results.row import Row, design_key
 from trainers.objectives import Objectives
 
@@ -49,7 +49,7 @@ def best_designs(rows: Sequence[Row], objectives: Objectives, count: int) -> lis
     for place, group in enumerate(group_by_design(runs).values()):
         steps = max(r["steps"] for r in group)
         furthest = [r for r in group if r["steps"] == steps]
-        metrics = selection.mean_metrics(furthest)
+        metrics = mean_metrics(furthest)
         ranked.append((-steps, *objectives.order(metrics, metrics, "warm/"), place, furthest[0]))
     return [entry[-1] for entry in sorted(ranked, key=lambda entry: entry[:-1])[:count]]
 
@@ -60,3 +60,9 @@ def group_by_design(rows: Iterable[Row]) -> dict[str, list[Row]]:
     for row in rows:
         groups.setdefault(design_key(row), []).append(row)
     return groups
+
+
+def mean_metrics(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the means over the seeds of one design, for the metrics that all its rows have."""
+    shared = set.intersection(*(set(r["metrics"]) for r in rows))
+    return {m: sum(r["metrics"][m] for r in rows) / len(rows) for m in sorted(shared)}

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.analysis import selection
-from orchestrator.results.leaderboard import group_by_design
+from orchestrator.results.leaderboard import group_by_design, mean_metrics
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import in_words
 from orchestrator.sweep.context import SweepContext
@@ -52,8 +51,8 @@ def confirmed_designs(rows: list[Row]) -> list[dict[str, Any]]:
             {
                 "design": group[0]["design"],
                 "trial_ids": ids,
-                "val": selection.mean_metrics(group),
-                "test": selection.mean_metrics(tested) if tested else {},
+                "val": mean_metrics(group),
+                "test": mean_metrics(tested) if tested else {},
             }
         )
     return designs

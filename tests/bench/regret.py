@@ -33,10 +33,9 @@ import curves  # noqa: E402
 import numpy as np  # noqa: E402
 from ray.tune.utils import flatten_dict  # noqa: E402
 from redrawn import METRICS, Problem, warm_start  # noqa: E402
-from replay import Curve, Decide, ray_asha, replay  # noqa: E402
+from replay import Curve, Decide, hypervolume, ray_asha, replay  # noqa: E402
 from sweep import OBJECTIVE, OBJECTIVES, halving  # noqa: E402
 
-from orchestrator.analysis.selection import hypervolume  # noqa: E402
 from orchestrator.results.leaderboard import best_designs  # noqa: E402
 from orchestrator.results.row import Row  # noqa: E402
 from orchestrator.results.trial_report import RANKED, TrialReport  # noqa: E402

@@ -11,12 +11,25 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from orchestrator.analysis.selection import hypervolume
 from orchestrator.results.trial_report import RANKED, TrialReport
 from trainers.objectives import Objectives, Point, order_feasible_first
 
 WINDOW = 3  # a rung value is the median of this many evaluations
 CONTINUE = "CONTINUE"
+
+
+def hypervolume(points: Sequence[Point], reference: Point) -> float:
+    """Return the area between the Pareto front of `points` and `reference`.
+
+    Points that do not beat the reference in both objectives add nothing.
+    """
+    area, height = 0.0, reference[1]
+    inside = [p for p in points if p[0] > reference[0] and p[1] > reference[1]]
+    for x, y in sorted(inside, reverse=True):
+        if y > height:
+            area += (x - reference[0]) * (y - height)
+            height = y
+    return area
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import pytest
 from helpers.tiny import tiny
 
+from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 from trainers.objectives import (
     Objectives,
@@ -71,3 +72,25 @@ def test_what_champions_demand_is_a_floor_beside_delta():
 def test_lr_consistency_is_measured_where_the_input_is_the_image_made_small():
     assert measured_metrics(tiny()) == ("psnr_y", "swd", "lr_consistency")
     assert measured_metrics(tiny(data__input="grey")) == ("psnr_y", "swd")
+
+
+def test_objectives_turn_both_so_that_larger_is_better():
+    o = Objectives.of(ObjectiveConfig(perceptual="swd", delta_db=0.5))
+    row = {"psnr_y": 30.0, "swd": 120.0, "bicubic/psnr_y": 29.0, "bicubic/swd": 230.0}
+    assert o.point(row) == (30.0, -120.0)
+    assert o.delta_db == 0.5
+
+
+def test_dominance_needs_one_strictly_better():
+    assert dominates((2, 2), (2, 1)) and dominates((2, 2), (1, 1))
+    assert not dominates((2, 2), (2, 2)) and not dominates((2, 1), (1, 2))
+
+
+def test_front_keeps_equal_points_and_the_order_they_came_in():
+    assert front([(1, 1), (3, 1), (1, 3), (2, 2), (2, 2), (1, 2)]) == [1, 2, 3, 4]
+    assert front([]) == []
+
+
+def test_feasible_first():
+    keys = [order_feasible_first(p, 10.0) for p in [(10.0, 1.0), (11.0, 1.0), (9.9, 5.0), (9.0, 9.0)]]
+    assert sorted(range(4), key=keys.__getitem__) == [1, 0, 2, 3]

@@ -2,7 +2,7 @@
 
 from helpers.rows import SWD, report_of, row
 
-from orchestrator.results.leaderboard import best_designs, group_by_design, use_best_checkpoint
+from orchestrator.results.leaderboard import best_designs, group_by_design, mean_metrics, use_best_checkpoint
 
 CANDIDATES = (
     {"step": 0, "psnr_y": 30.2, "swd": 190.0, "checkpoint": "0"},
@@ -76,3 +76,8 @@ def test_rows_are_grouped_by_design_in_order_of_appearance():
     seeds = [row(f"confirm-{k}", values={"a.b": k % 2, "run.seed": k}) for k in range(4)]
     groups = [[r["trial_id"] for r in group] for group in group_by_design(seeds).values()]
     assert groups == [["confirm-0", "confirm-2"], ["confirm-1", "confirm-3"]]
+
+
+def test_mean_over_seeds_holds_what_all_seeds_hold():
+    rows = [{"metrics": {"swd": 1.0, "psnr_y": 3.0, "x": 1.0}}, {"metrics": {"swd": 2.0, "psnr_y": 4.0}}]
+    assert mean_metrics(rows) == {"psnr_y": 3.5, "swd": 1.5}
