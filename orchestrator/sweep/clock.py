@@ -122,6 +122,8 @@ class SweepClock:
     def fitted(self, stage: str, fixed: Mapping[str, int]) -> Sizes:
         """Return the sizes from `stage` on for the time that is left, and store them."""
         sizes = hours.fit(self.seconds_left, self.present_pace(), self.full, fixed, self.work, stage)
+        if stage == "repeat" and not sizes.repeat_top and fixed.get("repeat_top") is None:
+            return self.fitted(stage, {**fixed, "repeat_top": 0})  # what repeats do not need, seeds get
         self.sizes[stage] = vars(sizes)
         self._keep()
         return sizes
@@ -142,7 +144,7 @@ class SweepClock:
             latest = sizes
             progress.late = self._tell_if_late(stage, sizes, progress.say)
         self._take_over(plan, latest, progress)
-        progress.fitted = stage != "confirm" or latest.confirm_seeds < self._most_seeds
+        progress.fitted = stage != "confirm" or latest.confirm_seeds < self._most_seeds()
         if stage == "screen":
             self._let_draw_more(plan, latest)
 
@@ -155,16 +157,15 @@ class SweepClock:
         stage = f"{SEEDS}{done}"
         sizes = self._latest(stage)
         if stage not in self.sizes:
-            pace, most = self.present_pace(), self._most_seeds
+            pace, most = self.present_pace(), self._most_seeds()
             if more := hours.further_seeds(self.seconds_left, sizes, most, pace, self.work):
                 sizes = replace(sizes, confirm_seeds=done + more)
                 progress.say(f"{self.time_over()}; there is time to confirm {count(more, 'further seed')}")
             self.sizes[stage] = vars(sizes)
             self._keep()
         self._take_over(plan, sizes, progress)
-        progress.fitted = done < sizes.confirm_seeds < self._most_seeds
+        progress.fitted = done < sizes.confirm_seeds < self._most_seeds()
 
-    @property
     def _most_seeds(self) -> int:
         return self.fixed.get("confirm_seeds", self.full.confirm_seeds)
 
@@ -246,8 +247,8 @@ class SweepClock:
 
     def facts(self, plan: SweepPlan) -> dict[str, Any]:
         """Return the entries of sweep.json that tell what the hours became."""
-        told = {"asked": self.hours, "seconds": self.elapsed(), "sizes": self.sizes}
-        return {"request": plan.request.to_json(), "hours": told | self.advice}
+        told = {"asked": self.hours, "seconds": self.elapsed(), "sizes": self.sizes} | self.advice
+        return {"request": plan.request.to_json(), "hours": told}
 
     def time_over(self) -> str:
         """Return how much of the hours is over, as a line."""
@@ -255,9 +256,8 @@ class SweepClock:
 
     def _keep(self) -> None:
         state: dict[str, Any] = {name: vars(getattr(self, name)) for name in ("pace", "full", "work")}
-        state |= {
-            name: getattr(self, name) for name in ("fixed", "run", "sizes", "closed", "starts", "advice")
-        }
+        for name in ("fixed", "run", "sizes", "closed", "starts", "advice"):
+            state[name] = getattr(self, name)
         self.keep(json.dumps(state, indent=1))
 
 

@@ -231,6 +231,17 @@ def test_hours_that_are_left_after_the_confirmation_become_further_seeds(made):
     assert stored.request.confirm_seeds == first + added and not progress.fitted
 
 
+def test_without_repeats_the_seeds_that_follow_are_planned_at_once(made):
+    """Two lines at one moment planned two seeds, then three."""
+    plan, clock, time, _ = made()
+    screened(plan, clock)
+    time.now = 400.0
+    clock.replan(plan, "repeat", progress := Progress())
+    assert plan.request.repeat_top == 0 and len(progress.said) == 1
+    clock.replan(plan, "confirm", progress)
+    assert len(progress.said) == 1, "nothing else is planned a moment later"
+
+
 def test_a_given_number_of_seeds_gets_no_further_ones(made):
     plan, clock, time, _ = made(hours=0.5, words=["--confirm-seeds"], confirm_seeds=1)
     screened(plan, clock)
