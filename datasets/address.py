@@ -18,8 +18,8 @@ VARIABLE = "UPSWEEP_HIDDEN"
 MASK = "***"
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*")
 _DATABASES = ("postgresql", "mysql", "mssql", "oracle")
-_SECRET_KEY = re.compile(  # not the order of rows in an address of MLflow's pages
-    r"(?i)([?&;](?!orderByKey=)(?:[\w.-]*(?:passw|pwd|secret|token|signature|credential|key)[\w.-]*|sig|pass|pw)=)[^&;#\s]*"
+_SECRET_KEY = re.compile(  # not the order or the view of rows in an address of MLflow's pages
+    r"(?i)([?&;](?!(?:orderByKey|viewStateShareKey)=)(?:[\w.-]*(?:passw|pwd|secret|token|signature|credential|key)[\w.-]*|sig|pass|pw)=)[^&;#\s]*"
 )
 
 

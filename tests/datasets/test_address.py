@@ -15,6 +15,7 @@ MASKED = {
     "https://host/a?X-Amz-Signature=abc&n=1": "https://host/a?X-Amz-Signature=***&n=1",
     "s3://bucket/a?secret_key=abc": "s3://bucket/a?secret_key=***",
     "http://h/#/experiments/1/runs?orderByKey=a&b=1": "http://h/#/experiments/1/runs?orderByKey=a&b=1",
+    "http://h/#/experiments/1/runs?viewStateShareKey=a": "http://h/#/experiments/1/runs?viewStateShareKey=a",
     "sqlite:////data/mlflow.db": "sqlite:////data/mlflow.db",
 }
 

@@ -9,3 +9,10 @@ def test_each_comparison_that_fails_is_named():
     assert in_words(["sharpened", "longer"]) == (
         f"fails 2 comparisons on test: {first}, nor than the PSNR network of equal cost"
     )
+
+
+def test_a_pattern_is_drawn_and_not_compared():
+    """A GAN was "not clearly better than its warm start, pattern of the upsampling grid"."""
+    drawn = "it draws the pattern of the upsampling grid"
+    assert in_words(["grid"]) == f"fails 1 comparison on test: {drawn}"
+    assert in_words(["noisy", "grid"]).endswith(f"than its warm start with added noise; {drawn}")

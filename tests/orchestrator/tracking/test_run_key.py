@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from datasets.address import masked
 from orchestrator.tracking.run_key import (
+    RUNS_PAGE,
     VIEW_PAGE,
     VIEW_TAG,
     experiment_name,
@@ -34,3 +36,10 @@ def test_the_view_of_an_experiment_shows_both_objectives_and_its_page_names_noth
     assert view["selectedColumns"][:2] == ["metrics.`best/swd`", "metrics.`best/psnr_y`"]
     assert VIEW_TAG == "mlflow.sharedViewState.upsweep" and VIEW_PAGE.endswith("viewStateShareKey=upsweep")
     assert not [name for name in view if name in VIEW_PAGE], "MLflow then ignores the view"
+
+
+def test_the_addresses_of_runs_hold_nothing_that_is_taken_for_a_secret():
+    """The key of a view was hidden like an access key, and the printed address opened nothing."""
+    for page in (RUNS_PAGE, VIEW_PAGE):
+        address = f"http://127.0.0.1:5000/#/experiments/1/{page}"
+        assert masked(f"MLflow: {address}") == f"MLflow: {address}"
