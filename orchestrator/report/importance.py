@@ -154,7 +154,7 @@ def _plot_lines(results: SweepResults, rows: Sequence[Row]) -> list[PlotLine]:
     for k, row in enumerate(rows):
         point = (row["metrics"][results.perceptual], row["metrics"][results.distortion])
         tip = tooltip(results, row["design"], point)
-        lines.append(PlotLine("stopped" if k < others else "pick", tip, row["trial_id"]))
+        lines.append(PlotLine("stopped" if k < others else "design", tip, row["trial_id"]))
     return lines
 
 

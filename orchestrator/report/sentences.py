@@ -10,7 +10,7 @@ from orchestrator.report.comparisons import (
     WORSE,
     against_references,
     compared_to_ship,
-    too_few,
+    compared_with_references,
 )
 from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.labels import label
@@ -81,7 +81,9 @@ def _no_gan(results: SweepResults) -> str:
     worst = max(failed, key=lambda c: (c.metric == results.perceptual, results.sign * c.difference))
     metric, is_worse = worst.metric, worst.word == WORSE
     if worst.name == GRID_SENTINEL:
-        return "No GAN was good enough: the best one leaves the pattern of its upsampling in the pictures."
+        although = f"by {results.perceptual} the best one is better, but " if len(failed) == 1 else ""
+        told = f"{although}{'it' if although else 'the best one'} leaves the pattern of its upsampling"
+        return f"No GAN was good enough: {told} in the pictures."
     if edit := EDITS.get(worst.name):
         began = results.warm_name.replace("its warm start", "the PSNR network that it began with")
         told = f"{metric} cannot tell the best one from {began} plus {edit}"
@@ -109,19 +111,21 @@ def trust(results: SweepResults) -> list[tuple[bool, str]]:
     if pick is None:
         return []
     seeds, images = len(pick.tests or pick.rows), results.sweep["data"].get("test", {}).get("n", 0)
-    word = _against_opponent(results)
-    word = too_few(seeds) if seeds < SEEDS_TO_BEAT or word == NOT_ENOUGH else word
-    word = word if pick.tests else "not measured on test"
+    key, name = results.opponent
+    found = (
+        c.word for c in compared_with_references(results) if (c.name, c.metric) == (key, results.perceptual)
+    )
+    word = next(found, "not measured on test")
     beaten = [found["beaten"] for found in results.sentinels.values()]
     needs = [
         (seeds >= SEEDS_TO_BEAT, f"{count(seeds, 'seed')} of {SEEDS_TO_BEAT}"),
         (isinstance(images, int) and images >= MIN_IMAGES, f"{images} test images of at least {MIN_IMAGES}"),
-        (is_claim(results), f"against {results.opponent[1]}: {word}"),
+        (is_claim(results), f"against {name}: {word}"),
     ]
     if not results.is_fidelity:  # which has no sentinels
         seed = f"seed {results.tested_pick['seed']} " if results.tested_pick else ""
         words = f"{seed}passes {sum(beaten)} of {count(len(beaten), 'comparison')} to ship"
-        needs.append((bool(beaten) and all(beaten), words))
+        needs.insert(0 if results.shipped else len(needs), (bool(beaten) and all(beaten), words))
     return needs
 
 

@@ -32,8 +32,9 @@ def choose(
     places = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     chosen: dict[int, str] = {}
     for word, index in places.items():
-        values = f"{format_metric(metric, own[index])}, {name} {format_metric(metric, base[index])}"
-        chosen.setdefault(int(index), f"{word} gain of {len(order)}: {keys[index]}, {metric} {values}")
+        values = f"{format_metric(metric, own[index])} ({name} {format_metric(metric, base[index])})"
+        told = f"{word} of {len(order)} gains in {metric}"
+        chosen.setdefault(int(index), f"{told}: {keys[index]}, {values}")
     return list(chosen.items())
 
 

@@ -74,10 +74,10 @@ class SweepClock:
         work = Work(designs, designs, plan.derivable, request.derive)
         planned = frozenset(request.planned.split())
         clock = cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned)
-        sizes = clock.fitted("warm", fixed)
-        clock.apply(plan, sizes)
+        clock.apply(plan, sizes := clock.fitted("warm", fixed))
         plan.find_architectures(False)
-        words, flags = hours_in_words.advice(request.hours, clock.seconds_left, sizes, full, pace)
+        enough = hours.enough_seconds(pace, full, fixed, work)
+        words, flags = hours_in_words.advice(request.hours, clock.seconds_left, sizes, full, pace, enough)
         if words:  # said once, and repeated at the end as it was said: later paces would change its numbers
             command = f"upsweep train --recipe {request.config.recipe} --data.train "
             command += f"{shlex.quote(request.config.data.train)} {flags}"
@@ -98,6 +98,10 @@ class SweepClock:
         clock.starts, clock.advice = state["starts"], state.get("advice", {})
         clock.apply(plan, Sizes(**list(clock.sizes.values())[-1]))
         return clock
+
+    @property
+    def over(self) -> str:
+        return hours_in_words.passed_of(self.hours, self.elapsed())
 
     @property
     def seconds_left(self) -> float:
@@ -140,7 +144,7 @@ class SweepClock:
                 fixed["trials"] = latest.trials
             sizes = self.fitted(stage, fixed)
             if sizes != latest:
-                progress.say(f"{self.time_over()}; {hours_in_words.refitted(stage, sizes)}")
+                progress.say(f"{self.over}; {hours_in_words.refitted(stage, sizes)}")
             latest = sizes
             progress.late = self._tell_if_late(stage, sizes, progress.say)
         self._take_over(plan, latest, progress)
@@ -160,7 +164,7 @@ class SweepClock:
             pace, most = self.present_pace(), self._most_seeds()
             if more := hours.further_seeds(self.seconds_left, sizes, most, pace, self.work):
                 sizes = replace(sizes, confirm_seeds=done + more)
-                progress.say(f"{self.time_over()}; there is time to confirm {count(more, 'further seed')}")
+                progress.say(f"{self.over}; there is time to confirm {count(more, 'further seed')}")
             self.sizes[stage] = vars(sizes)
             self._keep()
         self._take_over(plan, sizes, progress)
@@ -250,10 +254,6 @@ class SweepClock:
         told = {"asked": self.hours, "seconds": self.elapsed(), "sizes": self.sizes} | self.advice
         return {"request": plan.request.to_json(), "hours": told}
 
-    def time_over(self) -> str:
-        """Return how much of the hours is over, as a line."""
-        return hours_in_words.passed_of(self.hours, self.elapsed())
-
     def _keep(self) -> None:
         state: dict[str, Any] = {name: vars(getattr(self, name)) for name in ("pace", "full", "work")}
         for name in ("fixed", "run", "sizes", "closed", "starts", "advice"):
@@ -269,7 +269,7 @@ def open_clock(
         return None
     if resume:
         clock = SweepClock.resume(plan, heartbeat.seconds, plan.storage)
-        say(f"{clock.time_over()}, this start included; stages that have not begun are fitted to the rest")
+        say(f"{clock.over}, this start included; stages that have not begun are fitted to the rest")
         return clock
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)

@@ -117,7 +117,7 @@ class Estimate:
 
 def _range_ms(low: float, high: float) -> str:
     """Return a range of seconds in milliseconds, as one number if its ends read alike."""
-    return " to ".join(dict.fromkeys(short_number(1000 * value) for value in (low, high))) + " ms"
+    return " to ".join(dict.fromkeys(short_number(1000 * v) for v in sorted((low, high)))) + " ms"
 
 
 def estimate(plan: SweepPlan, capacity: Capacity | None = None) -> Estimate:

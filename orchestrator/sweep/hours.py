@@ -218,6 +218,12 @@ def designs_that_fit(
     return low
 
 
+def enough_seconds(pace: Pace, full: Sizes, fixed: Mapping[str, int], work: Work) -> float:
+    """Return the seconds of the least sweep whose designs have ENOUGH_PSNR_STEPS, if it decides them."""
+    designs = full.trials * math.sqrt(ENOUGH_PSNR_STEPS / max(1, full.psnr_steps))
+    return sum(stage_seconds(sizes_at(designs, full, fixed), pace, work).values())
+
+
 def seconds_beside(sizes: Sizes, pace: Pace, work: Work) -> dict[str, float]:
     """Return stage -> wall seconds beside the steps of its trials: starts of workers, the whole test."""
     starts = {"screen": pace.start, "repeat": 2 * pace.start, "confirm": 2 * pace.start}

@@ -49,10 +49,13 @@ def double(sizes: Sizes, twice: Sizes, asked: float) -> str:
     return told
 
 
-def advice(asked: float, seconds: float, sizes: Sizes, full: Sizes, pace: Pace) -> tuple[str, str]:
+def advice(
+    asked: float, seconds: float, sizes: Sizes, full: Sizes, pace: Pace, enough: float
+) -> tuple[str, str]:
     """Return the advice to train one network in place of a sweep, and the flags of its length.
 
-    Both are empty if designs train long enough. `seconds` are those of `asked` hours that are left.
+    Both are empty if designs train long enough. `seconds` are those of `asked` hours that are left, `enough`
+    those of a sweep whose designs do.
     """
     whole = pace.psnr_phase(full.psnr_steps) + pace.gan_phase(full.gan_steps)
     part = min(1.0, max(0.0, seconds) / whole)
@@ -60,9 +63,10 @@ def advice(asked: float, seconds: float, sizes: Sizes, full: Sizes, pace: Pace) 
     if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, full.psnr_steps, psnr):
         return "", ""
     return (
-        f"in {60 * asked:g} minutes one network of the recipe's own design trains {psnr:,} PSNR steps, each "
-        f"of this sweep only {sizes.psnr_steps:,}; below {hours.ENOUGH_PSNR_STEPS:,}, longer training gains "
-        f"more than the choice of a design does",
+        f"with less than about {short_number(enough / 3600, 2)} h here, train one network in place of a "
+        f"sweep: in {60 * asked:g} minutes it gets {psnr:,} PSNR steps, each network of this sweep "
+        f"{sizes.psnr_steps:,}, and below {hours.ENOUGH_PSNR_STEPS:,} PSNR steps longer training gains more "
+        f"than the choice of a design",
         f"--run.psnr-steps {psnr} --run.gan-steps {gan}",
     )
 

@@ -124,7 +124,7 @@ def open_report(storage: Storage, name: str, say: Callable[[str], Any] = print) 
             time.sleep(0.2)
         shown = storage.is_local and _has_display() and webbrowser.open(Path(address).as_uri())
         if not shown:
-            say(f"report: {address} (rewritten every minute)")
+            say(f"report: {address} (rewritten as the sweep goes on)")
 
     thread = threading.Thread(target=wait_and_show, daemon=True)
     thread.start()

@@ -157,14 +157,15 @@ class SweepPlan:
     def heading(self) -> str:
         """A line that names recipe, space, crops and objectives."""
         c = self.request.config
-        crops = f"{c.data.crop_px} px crops"
+        scale = c.generator.scale
+        crops = f"x{scale}, {c.data.crop_px} px crops" if scale > 1 else f"{c.data.crop_px} px crops"
         if c.data.eval_crop_px:
             crops += f", {c.data.eval_crop_px} px of each image measured"
         is_last_resort = c.recipe.startswith("photos") and c.objective.perceptual == "swd"
         return (
             f"recipe   {c.recipe} over space {self.space.name}: {crops}; "
             f"{c.objective.distortion} and {c.objective.perceptual} decide"
-            + ", as long as no weights are installed (upsweep weights vgg16 lpips_alex)"
+            + " as no weights are installed; upsweep weights vgg16 lpips_alex brings LPIPS and a VGG loss"
             * is_last_resort
         )
 

@@ -114,7 +114,7 @@ def run_sweep(
             plan.costs = kept_costs(plan) if resume else measure_architectures(plan, capacity)
             slow = leave_out_slow(plan, resume)
             clock = open_clock(plan, capacity, heartbeat, resume, say)
-        report = f"report   {plan.storage.root}/{request.name}/{REPORT}, rewritten every minute"
+        report = f"report   {plan.storage.root}/{request.name}/{REPORT}, rewritten as the sweep goes on"
         told = clock.describe() if clock and not resume else []
         for line in [plan.heading, *plan.describe(), *slow, report, *told]:
             say(line)

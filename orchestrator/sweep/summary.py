@@ -36,8 +36,9 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         *_designs(facts),
         f"  * the pick, - {'on the front of GANs on val' if 'pick_test' in facts else 'also on the front'}",
         _pick(facts),
-        f"took {_took(facts)}, {facts['cpu_hours']:.2f} CPU-hours, "
-        f"{facts['gpu_hours']:.2f} GPU-hours{cost}; "
+        f"took {_took(facts)}, {facts['cpu_hours']:.2f} CPU-hours"
+        + (f", {facts['gpu_hours']:.2f} GPU-hours" if facts["gpu_hours"] or cost else "")
+        + f"{cost}; "
         f"{counts['screened_out']} of {counts['screen']} trials stopped early",
         *_planned(facts),
         *one_network(facts.get("hours", {})),

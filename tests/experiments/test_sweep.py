@@ -279,7 +279,7 @@ def test_hours_decide_the_plan_of_a_recipe_that_fits_the_photographs(place, caps
     assert sweep.main() == 0
     plan = capsys.readouterr().out
     assert "recipe photos_small, because none is named and there is no GPU" in plan
-    assert "recipe   photos_small over space photos_small: 32 px crops; psnr_y and swd decide" in plan
+    assert "recipe   photos_small over space photos_small: x4, 32 px crops; psnr_y and swd decide" in plan
     assert re.search(
         r"hours    0.5 h: [\d.]+ of 30 minutes are over; then minutes of warm [\d.]+, screen", plan
     )

@@ -19,8 +19,8 @@ def test_best_median_and_worst_are_chosen_by_the_gain_in_perception():
     per_image = {"lpips_alex": own, "warm/lpips_alex": warm}
     chosen = choose(per_image, KEYS, PERCEPTION)
     assert [index for index, _ in chosen] == [1, 4, 2]
-    assert chosen[0][1] == "best gain of 5: b, lpips_alex 0.1000, its warm start 0.6000"
-    assert chosen[2][1].startswith("worst gain of 5: c, lpips_alex 0.5000, its warm start 0.4")
+    assert chosen[0][1] == "best of 5 gains in lpips_alex: b, 0.1000 (its warm start 0.6000)"
+    assert chosen[2][1].startswith("worst of 5 gains in lpips_alex: c, 0.5000 (its warm start 0.4")
 
 
 def test_a_metric_of_whole_sets_leaves_the_choice_to_distortion_whose_larger_values_are_better():
@@ -31,7 +31,7 @@ def test_a_metric_of_whole_sets_leaves_the_choice_to_distortion_whose_larger_val
 def test_the_gain_over_bicubic_is_captioned_with_its_values():
     per_image = {"psnr_y": [30.0, 31.0], "bicubic/psnr_y": [29.0, 28.0]}
     chosen = choose(per_image, KEYS[:2], Objectives("psnr_y", "swd", 1.0), BICUBIC)
-    assert chosen[0] == (1, "best gain of 2: b, psnr_y 31.00, bicubic 28.00")
+    assert chosen[0] == (1, "best of 2 gains in psnr_y: b, 31.00 (bicubic 28.00)")
 
 
 def test_one_image_is_shown_once():

@@ -94,7 +94,7 @@ def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(mad
     lines = clock.describe()
     assert lines[0].startswith("hours    0.2 h: 0.5 of 12 minutes are over; then minutes of warm ")
     assert lines[1].startswith("double   0.4 h would give ") and "% more (model)" in lines[1]
-    assert lines[2].startswith("one      in 12 minutes one network of the recipe's own design trains ")
+    assert lines[2].startswith("one      with less than about ")
     command = lines[3].strip()
     assert command.startswith("upsweep train --recipe photos_small --data.train "), "a line to be copied"
     assert clock.facts(plan)["hours"]["one_command"] == command, "the end of the sweep says the same"

@@ -57,6 +57,12 @@ def test_what_is_given_stays_and_the_rest_takes_what_it_leaves():
     assert sizes.psnr_steps > fit(3_600, CPU, FULL, {}, WORK).psnr_steps
 
 
+def test_the_time_from_which_designs_train_long_enough():
+    enough = hours.enough_seconds(CPU, FULL, {}, WORK)
+    at, before = fit(enough, CPU, FULL, {}, WORK), fit(0.9 * enough, CPU, FULL, {}, WORK)
+    assert before.psnr_steps < hours.ENOUGH_PSNR_STEPS <= at.psnr_steps + 1
+
+
 def test_too_little_time_gives_the_least_sweep():
     sizes = fit(1, CPU, FULL, {}, WORK)
     assert astuple(sizes) == (hours.LEAST_PSNR, hours.LEAST_GAN, 2, 0, 1, 1)

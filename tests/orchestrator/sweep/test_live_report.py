@@ -149,4 +149,4 @@ def test_the_report_opens_in_a_browser_once_it_is_written_anew(shown):
 
 def test_without_a_display_the_address_of_the_report_is_said(shown):
     page, opened, said = shown()
-    assert opened == [] and said == [f"report: {page} (rewritten every minute)"]
+    assert opened == [] and said == [f"report: {page} (rewritten as the sweep goes on)"]

@@ -67,7 +67,7 @@ def test_the_plan_in_words():
     assert lines[5].startswith("in all   about ") and lines[6].startswith("images   ")
     limited = plan(max_gpu_hours=3.0, ranks_per_trial=2).describe()
     assert limited[6] == "budget   no new designs after 3 GPU-hours; the rest comes on top"
-    assert plan().heading == "recipe   demo over space demo: 64 px crops; psnr_y and swd decide"
+    assert plan().heading == "recipe   demo over space demo: x4, 64 px crops; psnr_y and swd decide"
     assert limited[5].endswith(", shared by 2 ranks")
 
 

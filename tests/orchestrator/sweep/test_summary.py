@@ -51,7 +51,7 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     assert lines[3] == f"* {'b4 bn':<44}   31.72 dB  swd    104.0 {warm}"
     assert lines[4] == f"- {'b8':<44}   32.00 dB  swd    110.0 (its warm start 117.3)"
     assert "pick: b4 bn (the reason)" in lines
-    assert "took 3:41, 0.10 CPU-hours, 0.00 GPU-hours; 3 of 8 trials stopped early" in lines
+    assert "took 3:41, 0.10 CPU-hours; 3 of 8 trials stopped early" in lines
     hours = {"asked": 0.5, "seconds": 1710.0, "one": "longer training gains more", "one_command": "train"}
     timed = format_summary(FACTS | {"hours": hours}, Storage(str(tmp_path)))
     took = next(line for line in timed if line.startswith("took "))
