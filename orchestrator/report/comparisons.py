@@ -149,7 +149,8 @@ def comparisons_tables(results: SweepResults) -> str:
         head = ["compared with", "verdict", "better seeds", *DIFFERENCE]
         caption = f"Mean over {count(seeds, 'seed')} of {pick.name}, on {images}"
         tables += stacked_table(head, body, caption)
-    how = "Difference: its value minus the other's, with the 95 % interval in brackets."
+    how = "Difference: its value minus the other's"
+    how += (", with the 95 % interval in brackets" if "[" in tables else "") + "."
     if any(c.name == "warm" for c in rows) and not results.sweep.get("start"):
         how += " Warm start: the PSNR network that the GAN phase began with."
     return f'{tables}<p class="small">{escape(how)}</p>' if tables else ""

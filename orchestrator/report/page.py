@@ -169,7 +169,8 @@ def _tiles(results: SweepResults) -> str:
     pick = results.shipped or results.pick
     if pick is None:
         return ""
-    tiles = [_tile(results, pick, metric) for metric in (results.perceptual, results.distortion)]
+    metrics = results.perceptual, results.distortion
+    tiles = [_tile(results, pick, m) for m in (reversed(metrics) if results.shipped else metrics)]
     gpu, cpu = (3600 * (results.sweep.get(f"{kind}_hours") or 0.0) for kind in ("gpu", "cpu"))
     on_cpu = f"{sentences.duration(cpu)} of CPU time"
     first = f"<b>{sentences.duration(gpu)}</b><span>of GPU time in training and test</span>"

@@ -59,7 +59,8 @@ def why(results: SweepResults) -> str:
             size = f"{format_metric(metric, abs(own - bicubic))} {METRICS[metric].unit}".strip()
             images = count(len(network.rows[0]["keys"]), "test image")
             gain = f"Its {metric} is {size} {better} than that of bicubic on {images}. "
-        return gain + _no_gan(results)
+        rule = f" So {metric} decides, among PSNR networks."
+        return gain + _no_gan(results) + rule
     if pick is None:
         return ""
     if results.sweep.get("unbeaten"):

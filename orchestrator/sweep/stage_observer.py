@@ -44,9 +44,13 @@ class StageObserver:
             raise self.fault
 
     def on_resume(self, ended: list[str]) -> None:
-        """Count trials that ended before the restart as done."""
+        """Count trials that ended before the restart as done, and show the best run of the stage again."""
         for tune_id in ended:
             self.context.progress.end(tune_id)
+        for report in self.callback.reports.values():
+            self._note(report)
+        for row in self.callback.rows.values():
+            self._note_confirmed(row)
 
     def on_start(self, tune_id: str, params: dict[str, Any]) -> None:
         """Start the trial's MLflow run."""
@@ -64,9 +68,17 @@ class StageObserver:
             advice = f"{report.reason}; the sweep can be resumed once that is repaired"
             self.fault = OSError(report.reason) if disk_trouble(report.reason) else UserError(advice)
         context.progress.step(tune_id, report.phase, report.step, report.usage.seconds)
+        self._note(report)
+
+    def _note(self, report: TrialReport) -> None:
         if report.status in (Status.RUNNING, Status.COMPLETE) and self.stage.name != "confirm":
-            order = context.objectives.order(report.ranked, report.warm_start or context.bicubic)
-            self._note_if_best(order, report.ranked)
+            start = report.warm_start or self.context.bicubic
+            self._note_if_best(self.context.objectives.order(report.ranked, start), report.ranked)
+
+    def _note_confirmed(self, row: Row) -> None:
+        if self.stage.name == "confirm" and row["finished"] and not row["diverged"]:
+            order = self.context.objectives.order(row["metrics"], row["metrics"], "warm/")
+            self._note_if_best(order, row["metrics"])
 
     def _note_if_best(self, order: tuple[bool, float, float], metrics: Mapping[str, float]) -> None:
         """Show the best of the stage beside its progress; a confirmed run counts by its best checkpoint."""
@@ -74,7 +86,7 @@ class StageObserver:
         if progress.best is None or order < progress.best:
             progress.best = order
             best, bicubic = _in_words(metrics, objectives), _in_words(self.context.bicubic, objectives)
-            progress.note = f"best {best} (bicubic {bicubic})"
+            progress.note = f"stage's best {best} (bicubic {bicubic})"
 
     def on_end(self, tune_id: str) -> Row:
         """Make the trial's row, and end its MLflow run with verdict, cost and picture."""
@@ -105,9 +117,7 @@ class StageObserver:
         picture = context.storage.fetch_file(strip, context.request.work_dir) if drawn else None
         if self.stage.name == "confirm":
             row = use_best_checkpoint(row, context.objectives)
-            if row["finished"] and not row["diverged"]:
-                order = context.objectives.order(row["metrics"], row["metrics"], "warm/")
-                self._note_if_best(order, row["metrics"])
+        self._note_confirmed(row)
         cost = {k: row[k] for k in ("gpu_hours", "cpu_hours", "cost")}  # type: ignore[literal-required]
         metrics = context.row_context.metrics
         step = row.get("chosen_step") or reached_at(ended.report, ended.curve, metrics[:2])

@@ -52,7 +52,8 @@ def status(storage: Storage, name: str) -> list[str]:
             rows = [row for part in done for row in part or ()]
             endings = Counter(_ending(stage, row) for row in rows)
             counts = ", ".join(f"{n} {ending}" for ending, n in endings.most_common())
-            lines.append(f"  {stage:<8} done: {counts or 'nothing to do'}{_of_designs(stage, rows)}")
+            what = f"done: {counts}{_of_designs(stage, rows)}" if rows else "no runs"
+            lines.append(f"  {stage:<8} {what}")
         else:
             begun = sum(trial.startswith(f"{stage}-") for trial in trials)
             preparing = "begun, with PSNR phases of its own" if stage == "confirm" else "begun"

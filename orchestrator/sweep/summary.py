@@ -34,7 +34,7 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
         "",
         f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):",
         *_designs(facts),
-        f"  * the pick, - {'on the front of GANs on val' if 'pick_test' in facts else 'also on the front'}",
+        f"  * the pick, - a {'GAN' if 'pick_test' in facts else 'design'} that no other beats in both on val",
         _pick(facts),
         f"took {_took(facts)}, {facts['cpu_hours']:.2f} CPU-hours"
         + (f", {facts['gpu_hours']:.2f} GPU-hours" if facts["gpu_hours"] or cost else "")

@@ -66,7 +66,7 @@ def note_after(observer, *reports):
 def test_the_progress_line_shows_the_best_feasible_trial(observer):
     shown = observer()
     feasible, below_floor, better = report(29.0, 120.0), report(20.0, 10.0), report(28.6, 110.0)
-    assert note_after(shown, feasible) == "best swd 120 at 29.00 dB (bicubic swd 170 at 28.00 dB)"
+    assert note_after(shown, feasible) == "stage's best swd 120 at 29.00 dB (bicubic swd 170 at 28.00 dB)"
     assert "swd 120 at 29.00 dB" in note_after(shown, below_floor), "10 dB below its warm start"
     assert "swd 110 at 28.60 dB" in note_after(shown, better)
 
@@ -151,10 +151,23 @@ def test_a_confirmed_trial_is_worth_its_best_kept_checkpoint(observer):
     row = shown.on_end("t1")
     assert (row["chosen_step"], row["checkpoint"], row["metrics"]["swd"]) == (2, "c2", 110.0)
     assert row["last"] == {"step": 8, "psnr_y": 29.0, "swd": 130.0}
-    assert shown.context.progress.note.startswith("best swd 110 at 29.00 dB"), "what the row says"
+    assert shown.context.progress.note.startswith("stage's best swd 110 at 29.00 dB"), "what the row says"
 
 
 def test_trials_that_ended_before_a_restart_count_as_done(observer):
     shown = observer()
     shown.on_resume(["t1", "t2"])
     assert [args for args, _ in shown.context.progress.made["end"]] == [("t1",), ("t2",)]
+
+
+def test_the_best_run_before_a_stop_is_still_the_best_after_it(observer):
+    """ "best swd 130.5" became 138.1 after a resume, as if the run had been lost."""
+    shown = observer()
+    shown.callback.reports["t1"] = report(29.0, 120.0, status=Status.COMPLETE)
+    shown.on_resume(["t1"])
+    assert "swd 120 at 29.00 dB" in note_after(shown, report(29.0, 130.0))
+    shown = observer("confirm")
+    metrics = {"psnr_y": 29.0, "swd": 110.0, "warm/psnr_y": 29.0, "warm/swd": 150.0}
+    shown.callback.rows["t1"] = {"finished": True, "diverged": False, "metrics": metrics}
+    shown.on_resume(["t1"])
+    assert "swd 110 at 29.00 dB" in shown.context.progress.note

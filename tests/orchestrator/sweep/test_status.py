@@ -82,7 +82,7 @@ def test_each_stage_is_counted_by_the_kind_of_its_endings(storage):
     storage.write_text("s/stages/warm.json", "[]")
     storage.write_text("s/trials/confirm-0-s0/x", "")
     lines = status.status(storage, "s")
-    assert lines[1] == "  warm     done: nothing to do"
+    assert lines[1] == "  warm     no runs"
     assert lines[2] == "  screen   done: 2 screened out, 1 screened to the end, 1 diverged"
     assert lines[3] == "  repeat   not begun"
     assert lines[4] == "  confirm  1 trial begun" and lines[5] == "  test     not begun"
