@@ -1,4 +1,4 @@
-"""Download published weights: upsweep weights lpips_alex dists vgg16.
+"""Download published weights: upsweep weights vgg16 lpips_alex.
 
 Without a name, or with --list, it prints what there is, from where and under which licence.
 """

@@ -98,7 +98,7 @@ def compared_to_ship(results: SweepResults) -> list[Compared]:
         against = results.longer_name if name == "longer" else SENTINELS[name]
         if strength := sentinel.get("strength"):
             against += f" ({STRENGTHS[name].format(strength)})"
-        interval = _interval(low, high)
+        interval = format_limits(low, high)
         found.append(Compared(name, against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
     return found
 
@@ -113,7 +113,7 @@ def compared_with_references(results: SweepResults) -> list[Compared]:
             if limits and limits.excludes_zero and word == NOT_SEPARABLE:
                 is_better = (limits.high < 0) == _is_less_better(metric)
                 word = f"{BETTER if is_better else WORSE}, {ESTIMATE}"
-            interval = _interval(limits.low, limits.high) if limits else ""
+            interval = format_limits(limits.low, limits.high) if limits else ""
             word = too_few(seeds) if word == NOT_ENOUGH else word
             found.append(Compared(name, names[name], metric, verdict.estimate, interval, word))
     return found
@@ -167,7 +167,7 @@ def _is_less_better(metric: str) -> bool:
     return METRICS[metric].direction == "min"
 
 
-def _interval(low: float | None, high: float | None) -> str:
+def format_limits(low: float | None, high: float | None) -> str:
     """Format the ends of an interval, of which one that is not finite is a dash; empty if neither is."""
     if low is None and high is None:
         return ""
@@ -191,4 +191,4 @@ def _format_verdict(verdict: Verdict, seeds: int) -> str:
     if verdict.word == NOT_ENOUGH:
         return f"{too_few(seeds)} ({estimate})"
     limits = verdict.interval
-    return f"{verdict.word} ({estimate}{f' {_interval(limits.low, limits.high)}' if limits else ''})"
+    return f"{verdict.word} ({estimate}{f' {format_limits(limits.low, limits.high)}' if limits else ''})"

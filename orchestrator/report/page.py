@@ -117,13 +117,26 @@ def _answer(results: SweepResults) -> str:
     )
     return (
         f'<header><p class="about">{escape(sweep["name"])} · {escape(about)}</p>'
-        f"<h1>{escape(sentences.headline(results))}</h1>{_paragraphs(sentences.why(results))}{_trust(results)}{_tiles(results)}"
+        f"<h1>{escape(sentences.headline(results))}</h1>{_paragraphs(sentences.why(results))}{_trust(results)}{_tiles(results)}{_use(results)}"
         f"{subject}{comparisons_tables(results)}{_paragraphs(*paragraphs)}{_advice(results)}{_meanings(results)}</header>"
     )
 
 
 def _paragraphs(*texts: str) -> str:
     return "".join(f"<p>{escape(text)}</p>" for text in texts if text)
+
+
+def _use(results: SweepResults) -> str:
+    """Return the commands that use and promote what ships; empty if nothing does."""
+    sweep = results.sweep
+    if not sweep.get("pick"):
+        return ""
+    name, images = shlex.quote(sweep["name"]), sweep.get("gate_images")  # absent in sweeps of before
+    enough = images is None or images >= DECIDABLE
+    said = "Use it on a picture, or promote it, which judges it on images that this sweep has not opened"
+    said += "." if enough else f": FOLDER has {DECIDABLE} or more other images of your kind."
+    promote = f"upsweep promote {name}{'' if enough else ' --gate FOLDER'}"
+    return _paragraphs(said) + _commands(f"upsweep upscale PICTURE --model {name}\n{promote}")
 
 
 def _advice(results: SweepResults) -> str:
@@ -201,9 +214,6 @@ def _reproduce(results: SweepResults) -> str:
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands.append(sweep["command"])
     images_left = sweep.get("gate_images")  # absent in sweeps of before
-    if sweep.get("pick"):
-        other = "" if images_left is None or images_left >= DECIDABLE else " --gate FOLDER"
-        commands.append(f"upsweep promote {shlex.quote(sweep['name'])}{other}")
     images = [
         (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()

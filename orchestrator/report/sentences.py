@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from datasets.text import count, short_number
+from orchestrator.analysis.intervals import paired_bootstrap
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import (
     GRID_SENTINEL,
@@ -11,6 +12,7 @@ from orchestrator.report.comparisons import (
     against_references,
     compared_to_ship,
     compared_with_references,
+    format_limits,
 )
 from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.labels import label
@@ -57,9 +59,15 @@ def why(results: SweepResults) -> str:
         if own is not None and bicubic is not None:
             better = "better" if METRICS[metric].direction == ("min" if own < bicubic else "max") else "worse"
             size = f"{format_metric(metric, abs(own - bicubic))} {METRICS[metric].unit}".strip()
-            images = count(len(network.rows[0]["keys"]), "test image")
-            gain = f"Its {metric} is {size} {better} than that of bicubic on {images}. "
-        rule = f" So {metric} decides, among PSNR networks."
+            row = network.rows[0]
+            images = count(len(row["keys"]), "test image")
+            values = row.get("per_image", {})
+            if len(row["keys"]) > 1 and {metric, f"bicubic/{metric}"} <= values.keys():
+                limits = paired_bootstrap(values[metric], values[f"bicubic/{metric}"])
+                size += f" {format_limits(limits.low, limits.high)}"
+            sure = f"on {images}, an estimate from 1 seed"
+            gain = f"Its {metric} is {size} {better} than that of bicubic {sure}. "
+        rule = f" So {metric} decides, among PSNR networks that trained as long as GANs."
         return gain + _no_gan(results) + rule
     if pick is None:
         return ""

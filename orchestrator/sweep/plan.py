@@ -231,9 +231,9 @@ class SweepPlan:
             return []
         return [
             f"gate     {self.images['train'].manifest.name} has {images} of the {DECIDABLE} images that a "
-            f"promotion needs: this sweep can compare designs, but its pick cannot be promoted; set "
-            f"--gate to {DECIDABLE} or more other images, or use a set of "
-            f"{least_for_gate()} or more photographs"
+            f"promotion needs. It can be given others then, by upsweep promote {self.request.name} --gate "
+            f"FOLDER with {DECIDABLE} or more images of your kind; a set of {least_for_gate()} or more "
+            f"photographs has enough"
         ]
 
     def _warm_in_words(self) -> str:

@@ -32,7 +32,8 @@ def format_summary(facts: Mapping[str, Any], storage: Storage) -> list[str]:
     cost = f" (cost {facts['cost']:.2f})" if facts["cost"] else ""
     return [
         "",
-        f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images):",
+        f"confirmed designs, mean over seeds on test ({facts['data']['test']['n']} images; "
+        f"{_better(facts['objective']['perceptual'])}):",
         *_designs(facts),
         f"  * the pick, - a {'GAN' if 'pick_test' in facts else 'design'} that no other beats in both on val",
         _pick(facts),
@@ -95,6 +96,12 @@ def nothing_confirmed(facts: Mapping[str, Any], storage: Storage) -> str:
     )
 
 
+def _better(metric: str) -> str:
+    from trainers.metrics import METRICS  # torch, which --status does without
+
+    return f"{'lower' if METRICS[metric].direction == 'min' else 'higher'} {metric} is better"
+
+
 def _designs(facts: Mapping[str, Any]) -> list[str]:
     """Return a line for bicubic and for each confirmed design."""
     from trainers.metrics import format_metric  # torch, which --status does without
@@ -141,7 +148,7 @@ def _planned(facts: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"planned: {count(planned['trials'], 'design')} of {planned['gan_steps']:,} GAN steps at the start; "
-        f"screened: {done:,} of {steps:,}, which left the later stages the time that they seemed to need"
+        f"screened: {done:,} of {steps:,}, fitted to the time that steps took on the way"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The command that downloads published weights: python -m trainers.weights lpips_alex dists vgg16.
+"""The command that downloads published weights: python -m trainers.weights vgg16 lpips_alex.
 
 It needs only this package, datasets/errors.py and datasets/files.py, so a node of a cluster can run it before
 the rest of the code is there.

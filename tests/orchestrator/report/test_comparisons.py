@@ -120,5 +120,5 @@ def test_the_psnr_network_of_equal_cost_has_its_name_in_every_table(tmp_path):
     assert "of equal cost" not in Page(build_report(tmp_path)).text
     assert why(read(tmp_path)).endswith(
         "No GAN was good enough: by swd the best one is worse than the PSNR network b4 shuffle, 240 steps, "
-        "which cost as much to train. So psnr_y decides, among PSNR networks."
+        "which cost as much to train. So psnr_y decides, among PSNR networks that trained as long as GANs."
     )

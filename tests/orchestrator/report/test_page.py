@@ -146,7 +146,7 @@ def test_the_advice_to_train_one_network_is_in_the_report_with_a_command_to_copy
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
     text = build_report(tmp_path).read_text()
     block = f'<p>With{ADVICE[4:]}.</p><div class="copy"><pre tabindex="0">{COMMAND}</pre></div>'
-    assert (block in text) == bool(hours.get("one")) and text.count('class="copy"') == 1 + (block in text)
+    assert (block in text) == bool(hours.get("one")) and text.count('class="copy"') == 2 + (block in text)
 
 
 def test_the_settings_of_what_ships_come_first_and_say_so(tmp_path):

@@ -45,7 +45,7 @@ FACTS = {
 
 def test_the_front_the_pick_and_the_next_commands(tmp_path):
     lines = format_summary(FACTS, Storage(str(tmp_path)))
-    assert lines[1] == "confirmed designs, mean over seeds on test (27 images):"
+    assert lines[1] == "confirmed designs, mean over seeds on test (27 images; lower swd is better):"
     assert lines[2] == f"  {'bicubic':<44}   31.25 dB  swd    158.1"
     warm = "(its warm start 119.2, adversarial gradient share 16%)"
     assert lines[3] == f"* {'b4 bn':<44}   31.72 dB  swd    104.0 {warm}"
@@ -63,7 +63,7 @@ def test_the_front_the_pick_and_the_next_commands(tmp_path):
     sizes = {"warm": {"trials": 9, "gan_steps": 189}, "screen": {"trials": 8, "gan_steps": 73}}
     timed = format_summary(FACTS | {"hours": hours | {"sizes": sizes}}, Storage(str(tmp_path)))
     assert any(
-        line.startswith("planned: 9 designs of 189 GAN steps at the start; screened: 8 of 73, which left")
+        line.startswith("planned: 9 designs of 189 GAN steps at the start; screened: 8 of 73, fitted to")
         for line in timed
     )
     sizes["warm"] = sizes["screen"]
