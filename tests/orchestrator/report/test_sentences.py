@@ -178,7 +178,8 @@ def test_the_psnr_network_that_ships_is_what_the_report_shows_first(tmp_path):
     assert headline(results) == "Use the PSNR network b4 shuffle, 240 steps."
     assert why(results) == (
         "Its psnr_y is 2.60 dB [+1.29, +1.29] better than that of bicubic on 31 test images, an estimate "
-        "from 1 seed. No GAN was good enough: swd cannot tell the best one from the PSNR network that it began with plus sharpening, which restores "
+        "from 1 seed. No GAN was good enough: swd cannot "
+        "tell the best one from the PSNR network that it began with plus sharpening, which restores "
         "nothing. So psnr_y decides, among PSNR networks that trained as long as GANs."
     )
     assert best_gan(results) == (
