@@ -147,7 +147,7 @@ BUILT_IN: dict[str, Metric] = {
     "swd": Metric(
         name="swd",
         meaning="SWD compares the patches of all results with those of all targets; it needs no "
-        "trained network",
+        "trained network, but sees less than LPIPS, and swings between evaluations of short phases",
         reads="rgb",
         direction="min",
         unit="x1e-3",
