@@ -16,7 +16,7 @@ promote: $(STAMP)  ## register the pick of the newest sweep, if it passes the ga
 
 ui: $(if $(wildcard $(VENV)/bin/mlflow),,$(STAMP))  ## browse the runs in MLflow at http://127.0.0.1:5000
 	@test -f runs/mlflow.db || { echo "runs/mlflow.db does not exist: run make sweep first" >&2; exit 2; }
-	@$(PYTHON) tools/mlflow_ui.py runs/mlflow.db $${PORT:-5000}
+	@exec $(PYTHON) tools/mlflow_ui.py runs/mlflow.db $${PORT:-5000}  # exec: a signal to make ends it, too
 
 test: $(STAMP)  ## run linters, type checks and the default tests (no network, no GPU)
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q . && $(VENV)/bin/mypy

@@ -173,7 +173,7 @@ class SweepPlan:
         """Return the plan in words, for --dry-run and the start of a sweep."""
         r = self.request
         total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
-        networks = r.confirm_top * r.confirm_seeds
+        networks = r.confirm_top * r.confirm_seeds + self.confirmed_architectures
         return [
             self._warm_in_words(),
             self._screen_in_words(),

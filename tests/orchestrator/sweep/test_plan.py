@@ -63,7 +63,7 @@ def test_the_plan_in_words():
     assert plan(repeat_top=1).describe()[2] == "repeat   the best design under three other seeds"
     assert plan(repeat_top=3).describe()[2].endswith("then the best 2 twice more (7 runs)")
     assert lines[3].startswith("confirm  1 design x 2 seeds, with at most 3 PSNR phases of their own")
-    assert lines[4] == "test     2 networks on 27 images that nothing before has seen"
+    assert lines[4] == "test     3 networks on 27 images that nothing before has seen"
     assert lines[5].startswith("in all   about ") and lines[6].startswith("images   ")
     limited = plan(max_gpu_hours=3.0, ranks_per_trial=2).describe()
     assert limited[6] == "budget   no new designs after 3 GPU-hours; the rest comes on top"
