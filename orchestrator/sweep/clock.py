@@ -1,7 +1,6 @@
 """The hours of one sweep: sizes are fitted at its start and before each stage, from measured times."""
 
 import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -79,9 +78,8 @@ class SweepClock:
         enough = hours.enough_seconds(pace, full, fixed, work)
         words, flags = hours_in_words.advice(request.hours, clock.seconds_left, sizes, full, pace, enough)
         if words:  # said once, and repeated at the end as it was said: later paces would change its numbers
-            command = f"upsweep train --recipe {request.config.recipe} --data.train "
-            command += f"{shlex.quote(request.config.data.train)} {flags}"
-            clock.advice = {"one": words, "one_command": command}
+            command = hours_in_words.train_command(request.config, request.given.split())
+            clock.advice = {"one": words, "one_command": f"{command} {flags}"}
             clock._keep()
         return clock
 

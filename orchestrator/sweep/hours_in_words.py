@@ -1,10 +1,14 @@
 """What the hours of a sweep give, in words: the plan's lines, what twice as many would give, advice."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterable, Mapping
 
 from datasets.text import count, short_number
 from orchestrator.sweep import hours
 from orchestrator.sweep.hours import Pace, Sizes
+from trainers.config import TrainConfig, flatten
+
+LENGTHS = "run.psnr_steps", "run.gan_steps"
 
 
 def describe(asked: float, passed: float, stages: dict[str, float], pace: Pace) -> list[str]:
@@ -69,6 +73,19 @@ def advice(
         f"than the choice of a design",
         f"--run.psnr-steps {psnr} --run.gan-steps {gan}",
     )
+
+
+def train_command(config: TrainConfig, given: Iterable[str]) -> str:
+    """Return the command that trains one network of a sweep's recipe on its images, with the settings given.
+
+    `given` are options without values; those that are no setting, or a length of a phase, are left out.
+    """
+    settings = flatten(config)
+    names = (option.removeprefix("--").replace("-", "_") for option in given)
+    own = {n: settings[n] for n in names if n in settings and n not in (*LENGTHS, "data.train")}
+    words = [f"--{n.replace('_', '-')} {shlex.quote(str(value))}" for n, value in own.items()]
+    images = f"--data.train {shlex.quote(config.data.train)}"
+    return " ".join(["upsweep train --recipe", config.recipe, images, *words])
 
 
 def one_network(advice: Mapping[str, str]) -> list[str]:

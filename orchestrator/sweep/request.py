@@ -113,6 +113,8 @@ class Request:
     """HOST:PORT of a Ray cluster; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
     planned: str = ""
     """Settings that were not given, which --hours or the images decide; separated by spaces."""
+    given: str = ""
+    """Options that were given, without their values; separated by spaces."""
     config: TrainConfig = field(default_factory=TrainConfig)
 
     def check(self) -> None:

@@ -80,7 +80,7 @@ def new_request(options: Request, words: Sequence[str] = ()) -> Request:
             "--hours and --effort size a PSNR and a GAN phase; without the latter (run.gan_steps 0) set "
             "--run.psnr-steps and --trials, whose hours --dry-run tells"
         )
-    return replace(request, planned=" ".join(_planned(request, words)))
+    return replace(request, planned=" ".join(_planned(request, words)), given=" ".join(words))
 
 
 def _hours(options: Request) -> float:

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from experiments import recipes
 from orchestrator.sweep import hours_in_words
 from orchestrator.sweep.hours import Pace, Sizes
+from trainers.config import override
 
 SIZES = Sizes(psnr_steps=400, gan_steps=200, trials=8, repeat_top=3, confirm_top=1, confirm_seeds=2)
 FULL = Sizes(psnr_steps=24_000, gan_steps=12_000, trials=64, repeat_top=12, confirm_top=2, confirm_seeds=5)
@@ -35,6 +37,15 @@ def test_one_network_is_advised_where_it_trains_longer_and_designs_too_shortly()
     enough = replace(SIZES, psnr_steps=1_500)
     for seconds, sizes in ((600, enough), (30, SIZES)):
         assert hours_in_words.advice(0.2, seconds, sizes, FULL, PACE, 3_960) == ("", "")
+
+
+def test_the_command_of_the_advice_has_the_settings_that_were_given():
+    """A sweep of x2 was told to train a network of x4 instead."""
+    config = override(recipes.build("demo"), {"generator.scale": 2, "data.train": "my photos"})
+    given = ["--name", "--hours", "--generator.scale", "--run.psnr-steps", "--train", "--data.train"]
+    assert hours_in_words.train_command(config, given) == (
+        "upsweep train --recipe demo --data.train 'my photos' --generator.scale 2"
+    )
 
 
 def test_the_command_of_the_advice_is_a_line_of_its_own():
