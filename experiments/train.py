@@ -64,6 +64,7 @@ def main() -> int:
         print(f"that is the warm start: no GAN step had a better {goal.perceptual} at {near}")
     model = shlex.quote(str(best))
     print(f"use it:          upsweep upscale IMAGE --model {model} --out upscaled")
+    print(f"promote it:      upsweep promote --checkpoint {shlex.quote(str(out))} --model NAME")
     return 0
 
 

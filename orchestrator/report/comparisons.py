@@ -17,7 +17,7 @@ from orchestrator.analysis.significance import (
 from orchestrator.report.data import SweepResults
 from orchestrator.report.markup import shown_unit, stacked_table
 from orchestrator.results.row import Row
-from orchestrator.results.sentinels import SENTINELS
+from orchestrator.results.sentinels import SENTINELS, is_worse
 from trainers.metrics import METRICS
 from trainers.sentinels import GRID_LIMIT
 
@@ -91,7 +91,7 @@ def compared_to_ship(results: SweepResults) -> list[Compared]:
     for name, sentinel in results.sentinels.items():
         metric = GRID if name == GRID_SENTINEL else results.perceptual
         difference, low, high = sentinel["interval"]
-        worse = low is not None and high is not None and (low > 0 if _is_less_better(metric) else high < 0)
+        worse = is_worse(low, high, _is_less_better(metric))
         word = BETTER if sentinel["beaten"] else WORSE if worse else NOT_SEPARABLE
         if name == GRID_SENTINEL:
             word = f"{'within' if sentinel['beaten'] else 'above'} the limit of {GRID_LIMIT:g}"

@@ -68,16 +68,28 @@ def why(results: SweepResults) -> str:
             sure = f"on {images}, an estimate from 1 seed"
             gain = f"Its {metric} is {size} {better} than that of bicubic {sure}. "
         rule = f" So {metric} decides, among PSNR networks that trained as long as GANs."
-        return gain + _no_gan(results) + rule
+        return gain + _no_gan(results) + rule + _too_short(results)
     if pick is None:
         return ""
     if results.sweep.get("unbeaten"):
-        return _no_gan(results)
+        return _no_gan(results) + _too_short(results)
     design, role = spelled_out(pick.rows[0].get("values") or {}), "test" if pick.tests else "val"
     names = {"bicubic": "bicubic", "warm": results.warm_name}
     gains = [(name, results.gain(pick, key)) for key, name in names.items()]
     known = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
     return f"It has {design}. Its {results.perceptual} on {role} is {known or 'not known'}."
+
+
+def _too_short(results: SweepResults) -> str:
+    """Return the reservation of a sweep whose designs trained too shortly to tell; empty for another."""
+    hours = results.sweep.get("hours") or {}
+    if not hours.get("one") or not hours.get("sizes"):
+        return ""
+    steps = list(hours["sizes"].values())[-1]["gan_steps"]
+    return (
+        f" GANs of {count(steps, 'step')} say little of what a GAN can do here: the advice below, one longer "
+        f"training, may well give a better one."
+    )
 
 
 def _no_gan(results: SweepResults) -> str:

@@ -12,9 +12,17 @@ SENTINELS = {
 }
 
 
-def in_words(names: Sequence[str]) -> str:
-    """Return which comparisons a GAN fails, as a phrase after its name."""
-    others = ", nor than ".join(SENTINELS[name] for name in names if name != "grid")
-    found = [f"not clearly better than {others}"] * bool(others)
+def is_worse(low: float | None, high: float | None, lower_is_better: bool) -> bool:
+    """Return True if the interval of a difference is wholly on the worse side of 0; None is no limit."""
+    end = low if lower_is_better else high
+    return end is not None and (end > 0 if lower_is_better else end < 0)
+
+
+def in_words(names: Sequence[str], worse: Sequence[str] = ()) -> str:
+    """Return which comparisons a GAN fails, as a phrase after its name; it is clearly `worse` in some."""
+    lost = " and than ".join(SENTINELS[name] for name in names if name in worse)
+    others = ", nor than ".join(SENTINELS[name] for name in names if name not in (*worse, "grid"))
+    found = [f"worse than {lost}"] * bool(lost)
+    found += [f"not clearly better than {others}"] * bool(others)
     found += ["it draws the pattern of the upsampling grid"] * ("grid" in names)
     return f"fails {count(len(names), 'comparison')} on test: {'; '.join(found)}"

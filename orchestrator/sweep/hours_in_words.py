@@ -67,10 +67,10 @@ def advice(
     if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, full.psnr_steps, psnr):
         return "", ""
     return (
-        f"with less than about {short_number(enough / 3600, 2)} h here, train one network in place of a "
-        f"sweep: in {60 * asked:g} minutes it gets {psnr:,} PSNR steps, each network of this sweep "
-        f"{sizes.psnr_steps:,}, and below {hours.ENOUGH_PSNR_STEPS:,} PSNR steps longer training gains more "
-        f"than the choice of a design",
+        f"with less than about {short_number(enough / 3600, 2)} h here, train one network of the recipe's "
+        f"own design in place of a sweep: in at most {60 * asked:g} minutes it gets {psnr:,} PSNR steps, "
+        f"each network of this sweep {sizes.psnr_steps:,}, and below {hours.ENOUGH_PSNR_STEPS:,} PSNR steps "
+        f"longer training gains more than the choice of a design",
         f"--run.psnr-steps {psnr} --run.gan-steps {gan}",
     )
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from orchestrator.results.leaderboard import group_by_design, mean_metrics
 from orchestrator.results.row import Row
-from orchestrator.results.sentinels import in_words
+from orchestrator.results.sentinels import in_words, is_worse
 from orchestrator.sweep.context import SweepContext
 from orchestrator.tracking.run_key import run_key
 from orchestrator.tracking.sweep_record import SweepRecord
+from trainers.metrics import METRICS
 from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB, Objectives, front
 
 STAGES = ("warm", "screen", "repeat", "confirm", "test")
@@ -91,11 +92,15 @@ def shipped(
     """
     gan = best and _best_seed(best, rows, objectives)
     tested = next((r for r in rows if r["stage"] == "test" and r["of"] == gan), None)
-    unbeaten = [name for name, s in (tested or {}).get("sentinels", {}).items() if not s["beaten"]]
+    sentinels = (tested or {}).get("sentinels", {})
+    unbeaten = [name for name, s in sentinels.items() if not s["beaten"]]
+    lower = METRICS[objectives.perceptual].direction == "min"
+    ends = {name: sentinels[name]["interval"][1:] for name in unbeaten if name != "grid"}
+    worse = [name for name, (low, high) in ends.items() if is_worse(low, high, lower)]
     facts = {"gan_pick": gan, "unbeaten": unbeaten}
     networks = [r for r in rows if r["stage"] == "test" and "val" in r]
     if best and unbeaten:
-        reason = f"{best['design']} {in_words(unbeaten)}"
+        reason = f"{best['design']} {in_words(unbeaten, worse)}"
     if networks and (gan is None or unbeaten):
         network = max(networks, key=lambda r: objectives.point(r["val"])[0])
         told = f"{reason}; so the PSNR network that is best on val ships"

@@ -225,3 +225,21 @@ def test_runs_whose_other_checkpoint_counts_are_grouped_with_those_whose_last_do
     row |= {"chosen_step": 180, "verdict": row["verdict"] + "; its checkpoint at step 180 counts"}
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     assert not any("counts" in words for words, _ in outcomes(read(tmp_path)))
+
+
+def test_gans_that_trained_too_shortly_are_no_verdict_on_gans(tmp_path):
+    """ "No GAN was good enough" led a page whose own advice, one training, gave a better GAN in minutes."""
+    sweep, rows = fake_sweep(tmp_path)
+    ship_psnr_network(tmp_path, sweep, rows)
+    assert "say little" not in why(read(tmp_path))
+    sizes = {"warm": {"gan_steps": 90}, "confirm": {"gan_steps": 83}}
+    sweep = json.loads((tmp_path / "sweep.json").read_text())
+    sweep["hours"] = {
+        "asked": 0.1,
+        "seconds": 330.0,
+        "sizes": sizes,
+        "one": "train one",
+        "one_command": "train",
+    }
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    assert " GANs of 83 steps say little of what a GAN can do here: the advice below" in why(read(tmp_path))

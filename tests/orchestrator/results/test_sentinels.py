@@ -1,6 +1,6 @@
 """Names of sentinels make a phrase after the name of a GAN."""
 
-from orchestrator.results.sentinels import in_words
+from orchestrator.results.sentinels import in_words, is_worse
 
 
 def test_each_comparison_that_fails_is_named():
@@ -9,6 +9,17 @@ def test_each_comparison_that_fails_is_named():
     assert in_words(["sharpened", "longer"]) == (
         f"fails 2 comparisons on test: {first}, nor than the PSNR network of equal cost"
     )
+
+
+def test_a_network_that_is_clearly_worse_is_said_to_be_worse():
+    """ "Not clearly better" was read as a near tie, where the interval was wholly on the worse side."""
+    told = in_words(["noisy", "longer"], ["longer"])
+    assert told == (
+        "fails 2 comparisons on test: worse than the PSNR network of equal cost; not clearly better than its "
+        "warm start with added noise"
+    )
+    assert is_worse(0.1, 0.2, True) and is_worse(-0.2, -0.1, False)
+    assert not any((is_worse(-0.1, 0.2, True), is_worse(-0.2, 0.1, False), is_worse(None, 0.2, True)))
 
 
 def test_a_pattern_is_drawn_and_not_compared():

@@ -28,9 +28,8 @@ def test_what_is_planned_from_a_stage_on_counts_designs_and_runs_as_they_are_cou
 
 def test_one_network_is_advised_where_it_trains_longer_and_designs_too_shortly():
     words, flags = hours_in_words.advice(0.2, 600, SIZES, FULL, PACE, 3_960)
-    assert words.startswith(
-        "with less than about 1.1 h here, train one network in place of a sweep: in 12 min"
-    )
+    assert words.startswith("with less than about 1.1 h here, train one network of the recipe's own design")
+    assert " in place of a sweep: in at most 12 minutes it gets 2," in words
     assert "each network of this sweep 400, and below 1,500 PSNR steps longer training" in words
     psnr, gan = (int(flag) for flag in flags.split()[1::2])
     assert PACE.psnr_phase(psnr) + PACE.gan_phase(gan) == pytest.approx(600, rel=0.02), "as long"
