@@ -147,7 +147,8 @@ def with_sentinels(given, **beaten):
     """The rows, their test rows compared with sentinels, and a PSNR network of each quality."""
     for row in given:
         if row["stage"] == "test":
-            row["sentinels"] = {name: {"beaten": value} for name, value in beaten.items()}
+            ends = {True: [-2.0, -3.0, -1.0], False: [0.5, -1.0, 2.0], None: [2.0, 1.0, 3.0]}  # None: worse
+            row["sentinels"] = {n: {"beaten": bool(v), "interval": ends[v]} for n, v in beaten.items()}
     networks = []
     for key, psnr in (("a", 31.0), ("b", 31.5)):
         network = given[1] | {"trial_id": f"psnr-{key}", "of": f"warm-{key}", "design": f"PSNR {key}"}
@@ -170,6 +171,13 @@ def test_where_no_gan_betters_an_unsharp_mask_the_best_psnr_network_ships():
     )
     shown = result.pick_metrics(found)
     assert shown == {"psnr_y": 31.0, "swd": 101.0}, "those of the network, which ships, not of the GAN"
+
+
+def test_a_gan_that_is_worse_than_a_sentinel_is_said_to_be_so():
+    found = answer(with_sentinels(rows("a", 4, (30.0, 100.0)), sharpened=False, longer=None))
+    assert found["pick_reason"].startswith(
+        "a fails 2 comparisons on test: worse than the PSNR network of equal cost; not clearly better than "
+    )
 
 
 def test_a_sweep_without_psnr_networks_ships_nothing_that_an_unsharp_mask_equals():
