@@ -28,6 +28,8 @@ WORDS = (
     "run with its own random numbers. Confirmed: trained again with new seeds"
 )
 HERE = Path(__file__).parent
+RUNS = "./runs"
+"""The storage that commands look in unless they name another."""
 
 
 def render(results: SweepResults) -> str:
@@ -131,12 +133,15 @@ def _use(results: SweepResults) -> str:
     sweep = results.sweep
     if not sweep.get("pick"):
         return ""
-    name, images = shlex.quote(sweep["name"]), sweep.get("gate_images")  # absent in sweeps of before
-    enough = images is None or images >= DECIDABLE
+    name, images = sweep["name"], sweep.get("gate_images")  # absent in sweeps of before
+    enough, storage = images is None or images >= DECIDABLE, sweep.get("request", {}).get("storage", RUNS)
+    is_here = storage in (RUNS, "runs")
+    model = shlex.quote(name if is_here else f"{storage.rstrip('/')}/{name}")
+    option = "" if is_here else f" --storage {shlex.quote(storage)}"
     said = "Use it on a picture, or promote it, which judges it on images that this sweep has not opened"
     said += "." if enough else f": FOLDER has {DECIDABLE} or more other images of your kind."
-    promote = f"upsweep promote {name}{'' if enough else ' --gate FOLDER'}"
-    return _paragraphs(said) + _commands(f"upsweep upscale PICTURE --model {name}\n{promote}")
+    promote = f"upsweep promote {shlex.quote(name)}{option}{'' if enough else ' --gate FOLDER'}"
+    return _paragraphs(said) + _commands(f"upsweep upscale PICTURE --model {model}\n{promote}")
 
 
 def _advice(results: SweepResults) -> str:

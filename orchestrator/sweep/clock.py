@@ -94,11 +94,12 @@ class SweepClock:
         clock = cls(request.hours, elapsed, keep, pace, full, *given)
         clock.sizes, clock.closed = state["sizes"], state["closed"]
         clock.starts, clock.advice = state["starts"], state.get("advice", {})
-        clock.apply(plan, Sizes(**list(clock.sizes.values())[-1]))
+        clock.apply(plan, clock._latest())
         return clock
 
     @property
     def over(self) -> str:
+        """How much of the hours is over, as a line."""
         return hours_in_words.passed_of(self.hours, self.elapsed())
 
     @property
@@ -124,7 +125,7 @@ class SweepClock:
     def fitted(self, stage: str, fixed: Mapping[str, int]) -> Sizes:
         """Return the sizes from `stage` on for the time that is left, and store them."""
         sizes = hours.fit(self.seconds_left, self.present_pace(), self.full, fixed, self.work, stage)
-        if stage == "repeat" and not sizes.repeat_top and fixed.get("repeat_top") is None:
+        if stage == "repeat" and not sizes.repeat_top and "repeat_top" not in fixed:
             return self.fitted(stage, {**fixed, "repeat_top": 0})  # what repeats do not need, seeds get
         self.sizes[stage] = vars(sizes)
         self._keep()
@@ -171,7 +172,7 @@ class SweepClock:
     def _most_seeds(self) -> int:
         return self.fixed.get("confirm_seeds", self.full.confirm_seeds)
 
-    def _latest(self, stage: str) -> Sizes:
+    def _latest(self, stage: str = "") -> Sizes:
         """Return the sizes that were fitted before `stage`, else those of the last fit."""
         return Sizes(**self.sizes.get(stage, list(self.sizes.values())[-1]))
 
@@ -208,12 +209,12 @@ class SweepClock:
     def is_spent(self, drawn: int) -> bool:
         """Return True if another design would leave too little time for the stages after screening.
 
-        Two are always drawn: one alone is compared with nothing.
-        They need the sizes of a sweep of one design more than the `drawn` ones. So where screening is slower
-        than planned, all stages become smaller, and none is given up for the others.
+        Those stages need the sizes of a sweep of one design more than the `drawn` ones. So where screening
+        is slower than planned, all stages become smaller, and none is given up for the others. Two designs
+        are always drawn: one alone is compared with nothing.
         """
         if not self.closed and drawn >= hours.LEAST_DESIGNS:
-            sizes, pace = Sizes(**list(self.sizes.values())[-1]), self.present_pace()
+            sizes, pace = self._latest(), self.present_pace()
             fixed = {n: v for n, v in vars(sizes).items() if n.endswith("_steps")} | self.fixed
             seconds = self.seconds_left - pace.gan_phase(sizes.gan_steps)
             fits = hours.designs_that_fit(seconds, pace, self.full, fixed, self.work, "repeat")
@@ -237,7 +238,7 @@ class SweepClock:
 
     def describe(self) -> list[str]:
         """Return lines on the hours for the start of a sweep."""
-        sizes, pace = self._latest(""), self.present_pace()
+        sizes, pace = self._latest(), self.present_pace()
         stages = hours.stage_seconds(sizes, pace, self.work)
         lines = hours_in_words.describe(self.hours, self.elapsed(), stages, pace)
         if (missing := sum(stages.values()) - self.seconds_left) > 0:
@@ -271,8 +272,7 @@ def open_clock(
         return clock
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
-    clock = SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
-    return clock
+    return SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
 
 
 def full_sizes(plan: SweepPlan) -> Sizes:

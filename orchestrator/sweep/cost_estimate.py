@@ -227,9 +227,8 @@ def stage_hours(plan: SweepPlan, costs: list[Costs]) -> dict[str, float]:
             seconds += stage.gan_steps * stage.share * gan_step
         name = stage.name.partition("-")[0]  # confirm-warm is a part of the confirmation
         hours[name] = hours.get(name, 0.0) + stage.runs * seconds / max(1, len(which)) / 3600
-    networks = plan.request.confirm_top * plan.request.confirm_seeds + plan.confirmed_architectures
     mean_evaluation = sum(c.evaluation for c in costs) / len(costs)
-    hours["test"] = networks * test_seconds(plan, mean_evaluation) / 3600
+    hours["test"] = plan.tested_networks * test_seconds(plan, mean_evaluation) / 3600
     return hours
 
 

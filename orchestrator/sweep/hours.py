@@ -145,10 +145,15 @@ def stage_seconds(sizes: Sizes, pace: Pace, work: Work) -> dict[str, float]:
         "warm": _wall(pace, psnr, warm - derived)
         + _wall(pace, pace.psnr_phase(int(s.psnr_steps * work.share)), derived),
         "screen": _wall(pace, gan, s.trials),
-        "repeat": _wall(pace, gan, s.repeat_top) + _wall(pace, gan, 2 * -(-s.repeat_top // 2)),
+        "repeat": _wall(pace, gan, s.repeat_top) + _wall(pace, gan, repeat_runs(s.repeat_top) - s.repeat_top),
         "confirm": _seeds_seconds(s, s.confirm_seeds, pace, work, longer),
         "test": _wall(pace, pace.test, s.confirm_top * s.confirm_seeds + networks) + pace.ending,
     }
+
+
+def repeat_runs(top: int) -> int:
+    """Return the runs of the repeats: the `top` best designs once, the best half of them twice more."""
+    return top + 2 * -(-top // 2)
 
 
 def _psnr_networks(sizes: Sizes, work: Work) -> int:

@@ -120,5 +120,4 @@ def refitted(stage: str, sizes: Sizes) -> str:
 
 def repeats(top: int) -> str:
     """Return how many designs and runs the stage of repeats has if it begins with the `top` best designs."""
-    runs = top + 2 * -(-top // 2)
-    return f"repeat {count(top, 'design')} ({runs} runs)" if top else "repeat none"
+    return f"repeat {count(top, 'design')} ({hours.repeat_runs(top)} runs)" if top else "repeat none"

@@ -26,6 +26,7 @@ from orchestrator.sweep.checks import (
     undo_on_error,
 )
 from orchestrator.sweep.fit_images import fit_to_images
+from orchestrator.sweep.hours import repeat_runs
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
@@ -123,6 +124,11 @@ class SweepPlan:
         return min(r.confirm_top, len(self.architectures)) if run.psnr_steps and run.gan_steps else 0
 
     @property
+    def tested_networks(self) -> int:
+        """Networks of the test stage at most: each seed of a confirmed design, and the longer PSNR phases."""
+        return self.request.confirm_top * self.request.confirm_seeds + self.confirmed_architectures
+
+    @property
     def confirm_warm_runs(self) -> int:
         """PSNR phases of the confirmation at most: per architecture one of each seed, and a longer one."""
         return self.confirmed_architectures * (self.request.confirm_seeds + 1)
@@ -143,7 +149,7 @@ class SweepPlan:
             StagePlan("warm", len(self.missing), self._mean_warm_steps if run.gan_steps else 0, 0),
             # each segment of a member is a trial
             StagePlan("screen", r.trials * parts, *length, share / parts),
-            StagePlan("repeat", r.repeat_top + 2 * -(-r.repeat_top // 2), *length),
+            StagePlan("repeat", repeat_runs(r.repeat_top), *length),
             StagePlan("confirm-warm", self.confirm_warm_runs, run.psnr_steps, 0),
             StagePlan("confirm", r.confirm_top * r.confirm_seeds, *length),
         ]
@@ -173,15 +179,14 @@ class SweepPlan:
         """Return the plan in words, for --dry-run and the start of a sweep."""
         r = self.request
         total = sum(p.runs * (p.psnr_steps + p.gan_steps * p.share) for p in self.stages())
-        networks = r.confirm_top * r.confirm_seeds + self.confirmed_architectures
         return [
             self._warm_in_words(),
             self._screen_in_words(),
             self._repeat_in_words(),
             f"confirm  {count(r.confirm_top, 'design')} x {count(r.confirm_seeds, 'seed')}, "
             f"{self._confirm_warm_in_words()}",
-            f"test     {count(networks, 'network')} on {count(len(self.images['test']), 'image')} "
-            "that nothing before has seen",
+            f"test     {count(self.tested_networks, 'network')} on "
+            f"{count(len(self.images['test']), 'image')} that nothing before has seen",
             f"in all   about {total:,.0f} steps of {r.config.data.batch_size} crops"
             + (f", shared by {r.ranks} ranks" if r.ranks > 1 else ""),
             *([f"budget   no new designs after {r.limits}; the rest comes on top"] if r.limits else []),
@@ -194,7 +199,9 @@ class SweepPlan:
         if top < 2:
             return "repeat   the best design under three other seeds" if top else "repeat   none"
         again = f"the best {half}" if half > 1 else "the best"
-        return f"repeat   the best {top} under another seed, then {again} twice more ({top + 2 * half} runs)"
+        return (
+            f"repeat   the best {top} under another seed, then {again} twice more ({repeat_runs(top)} runs)"
+        )
 
     def _confirm_warm_in_words(self) -> str:
         runs = self.confirm_warm_runs

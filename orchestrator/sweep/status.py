@@ -27,8 +27,8 @@ STAGES = {
     "test": ("test",),
 }
 """Stage -> the files of its parts; it is done when the last one is there."""
-ROUND = re.compile(r"(confirm-from-\d+)-")
-"""The begin of the names of trials of a further round of the confirmation (sweep/stages.py)."""
+ROUND = re.compile(r"confirm-warm(-from-\d+)-planned\.json")
+"""The file with which a further round of the confirmation begins (sweep/stages.py)."""
 
 
 def status(storage: Storage, name: str) -> list[str]:
@@ -44,8 +44,8 @@ def status(storage: Storage, name: str) -> list[str]:
     lines = [f"{name}: {state}, began {began} ({facts['recipe']} over space {facts['space']})"]
     is_next = state == "running"
     trials = storage.listing(f"{name}/trials")
-    rounds = sorted({m[1] for trial in trials if (m := ROUND.match(trial))})
-    further = {"confirm": tuple(part for r in rounds for part in (f"warm-{r}", r))}
+    rounds = [m[1] for file in storage.listing(f"{name}/stages") if (m := ROUND.fullmatch(file))]
+    further = {"confirm": tuple(part + r for r in rounds for part in STAGES["confirm"])}
     for stage, parts in STAGES.items():
         done = [read_stage(storage, name, part) for part in parts + further.get(stage, ())]
         if done[-1] is not None:

@@ -43,6 +43,7 @@ from orchestrator.search.labels import design_of, settings_of  # noqa: E402
 from orchestrator.search.sampler import BUILDERS, ConstrainedOptunaSearch, build_search  # noqa: E402
 from orchestrator.search.space import Choice, Space  # noqa: E402
 from orchestrator.sweep import stages  # noqa: E402
+from orchestrator.sweep.hours import repeat_runs  # noqa: E402
 from orchestrator.sweep.result import confirmed_designs, pick  # noqa: E402
 from trainers.warm_start_key import in_key  # noqa: E402
 
@@ -243,7 +244,7 @@ def fba4cc1(problem: Problem, seed: int, twice: str) -> Arms:
 def ray(problem: Problem, seed: int, twice: str) -> Arms:
     """Return the arms of Ray's own rules at the steps of `present`, from its warm starts."""
     arms: Arms = {}
-    repeats = (DOZEN + 2 * -(-DOZEN // 2)) * WHOLE
+    repeats = repeat_runs(DOZEN) * WHOLE
     for name, grace, brackets in (("ASHA", problem.recorded.milestones[0], 1), ("Hyperband", 20, 3)):
         np.random.seed(seed)  # Ray draws the bracket of a trial from the global state
         rule = ray_asha(OBJECTIVES, "swd", "min", WHOLE, grace, 3, brackets)

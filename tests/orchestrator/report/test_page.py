@@ -133,6 +133,18 @@ def test_the_command_that_promotes_names_other_images_if_the_sweeps_own_are_too_
     assert re.search(rf"upsweep promote {end}(?! --)", Page(build_report(tmp_path)).text)
 
 
+def test_the_commands_beside_the_answer_name_a_storage_that_is_not_the_default(tmp_path):
+    sweep, _ = fake_sweep(tmp_path)
+    for storage, model, option in (
+        ("./runs", "demo", ""),
+        ("s3://b/x", "s3://b/x/demo", " --storage s3://b/x"),
+    ):
+        request = sweep.get("request", {}) | {"storage": storage}
+        (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"request": request}))
+        text = build_report(tmp_path).read_text()
+        assert f">upsweep upscale PICTURE --model {model}\nupsweep promote demo{option}<" in text
+
+
 ADVICE, COMMAND = "with this time, train one network: it gains more", "upsweep train --recipe demo"
 
 

@@ -37,7 +37,7 @@ def test_the_plans_counts_become_hours():
     config = tiny(run__psnr_eval_every_steps=10, run__eval_every_steps=10)
     request = SimpleNamespace(config=config, confirm_top=1, confirm_seeds=2)
     prepared = SimpleNamespace(request=request, missing=[1], stages=lambda: stages)
-    prepared.images, prepared.confirmed_architectures = {"val": range(4), "test": range(8)}, 1
+    prepared.images, prepared.tested_networks = {"val": range(4), "test": range(8)}, 3
     hours = cost_estimate.stage_hours(prepared, [SMALL, LARGE])
     warm = 60 * (0.3 + 3.0 / 10)  # the large one alone is missing
     screen = 4 * 15 * (0.3 + 2.0 / 10)  # the mean of both

@@ -122,6 +122,8 @@ def test_further_rounds_of_the_confirmation_are_part_of_it_and_psnr_phases_say_s
     expected = "  confirm  done: 2 trained (PSNR phases), 1 confirmed"
     assert status.status(storage, "s")[4] == expected
     storage.write_text("s/trials/confirm-0-s0/x", "")
+    storage.write_text("s/stages/confirm-warm-from-1-planned.json", "[]")
+    assert status.status(storage, "s")[4] == "  confirm  1 trial begun", "its PSNR phases are being trained"
     storage.write_text("s/trials/confirm-from-1-0-s0/x", "")
     assert status.status(storage, "s")[4] == "  confirm  2 trials begun"
     confirmed("warm-confirm-from-1", "warm-3")
