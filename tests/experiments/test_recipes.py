@@ -36,7 +36,7 @@ DIGESTS = {
     "esrgan_16": "abee56b9c5991c29",
     "esrgan_16_x2": "1cf71b8c0db1495a",
     "esrgan_seed": "80d1d6c658c3c8d6",
-    "miniature_matrix": "b4e949125fecc913",
+    "miniature_matrix": "cad281fdb821ba81",
     "miniature_colorize": "d1014bf67d0f5aab",
     "miniature_edges": "e3cc3afcfbccdfab",
     "miniature_upsampler": "da88c15e9757fe4b",

@@ -22,7 +22,7 @@ from trainers.metrics.domains import train_classifier
 
 KIND = "dataset_matrix"
 DEFAULTS = ("celeba", "lsun_dining_room", "lsun_tower")
-BASELINES = ("bicubic",)
+BASELINES = ("bicubic", "bicubic, sharpened")
 PIXEL_METRICS = ("psnr_y", "ssim_y", "swd", "fd_random")
 INCEPTION = ("fid", "kid")
 EFFICIENTNET = ("fd_efficientnet", "kd_efficientnet")

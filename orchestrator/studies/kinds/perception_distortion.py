@@ -1,6 +1,7 @@
 """The perception-distortion plane: a PSNR network, the GAN that starts from it, and everything between.
 
-Distortion is RMSE, perception is NIQE if its model is installed, else SWD. Checkpoints of the GAN phase and
+Distortion is RMSE, perception is NIQE if its model is installed, else SWD; LPIPS is measured too where its
+weights are, and a sharpened bicubic enlargement is the sentinel. Checkpoints of the GAN phase and
 network interpolations are measured, alpha on the GAN as in the ESRGAN paper. Conclusions are drawn in
 perception_distortion_results.py.
 """
@@ -16,11 +17,11 @@ from orchestrator.studies.kinds import perception_distortion_results
 from orchestrator.studies.kinds.perception_distortion_results import GAN, PSNR, Alphas, read_trials
 from orchestrator.studies.plan import Study, first_set, named_sets, on_set, prepared
 from orchestrator.studies.request import StudyRequest
-from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
+from orchestrator.studies.spec import StudyTestSet, Training, installed, open_test, seeded
 from trainers.metrics import METRICS
 
 KIND = "perception_distortion"
-BASELINES = ("bicubic",)
+BASELINES = ("bicubic", "bicubic, sharpened")
 DEFAULTS, MINIATURE = ("div2k",), ("demo",)
 SENSES = ("gan", "psnr")
 
@@ -49,7 +50,7 @@ def plan(
     on = StudyTestSet(name, replace(base.data, test=path, eval_crop_px=test_crop_px))
     if not dry:
         open_test(on.data, request.work_dir)
-    metrics = ("rmse_y", "psnr_y", perceptual())
+    metrics = ("rmse_y", "psnr_y", perceptual(), *installed("lpips_alex"))
     between = tuple(float(a) for a in np.linspace(0, 1, alphas)[1:-1].round(4))
     trainings = []
     for seed in range(request.seeds):

@@ -58,15 +58,18 @@ def conclude(
     for alpha, values in by_alpha.items():
         means = {m: _mean(values, bicubic, m) for m in metrics}
         rows.append([alphas.printed(alpha), *(_cell(m, interval) for m, interval in means.items())])
-        x, y = means["rmse_y"], means[perceptual]
-        spread = (*_limits(x), *_limits(y))
-        interpolated.append(Mark(x.estimate, y.estimate, spread=spread, word=alphas.printed(alpha)))
-    rmse, perception = (results.baseline("bicubic", test, m) for m in ("rmse_y", perceptual))
+        rmse, perception = means["rmse_y"], means[perceptual]
+        spread = (*_limits(rmse), *_limits(perception))
+        word = alphas.printed(alpha)
+        interpolated.append(Mark(rmse.estimate, perception.estimate, spread=spread, word=word))
+    rows += [[name, *results.cells(name, test, metrics)] for name in results.baselines]
     points = {
         "interpolation, by alpha": interpolated,
         "checkpoints of the GAN phase": _checkpoints(results, perceptual),
-        "bicubic": [Mark(rmse, perception, word="bicubic")],
     }
+    for name in results.baselines:
+        x, y = (results.baseline(name, test, m) for m in ("rmse_y", perceptual))
+        points[name] = [Mark(x, y, word=name)]
     title = "Mean over seeds and images, 95 % intervals of the difference from bicubic"
     table = Table("alphas", title, [f"alpha on {alphas.on}", *metrics], rows)
     title = f"{test}: {perceptual} against RMSE (bars: 95 % of the difference from bicubic)"

@@ -29,7 +29,8 @@ def test_alpha_runs_from_one_network_to_the_other(tmp_path, sets, monkeypatch):
     asked = request(tmp_path, KIND, RECIPE, sets[:1], data__eval_crop_px=0)
     study = perception_distortion.plan(asked, test=test, alphas=4, sweep="mine", test_crop_px=32)
     answer = run.run_study(study, asked, perception_distortion.BASELINES, say=lambda text: None)
-    assert [row[0] for row in answer.tables[0].rows] == ["0", "0.3333", "0.6667", "1"]
+    rows = ["0", "0.3333", "0.6667", "1", "bicubic", "bicubic, sharpened"]
+    assert [row[0] for row in answer.tables[0].rows] == rows
     assert {"plane.svg", "strip.png", "sweep.svg"} == set(answer.figures)
     assert b"checkpoints of the GAN phase" in answer.figures["plane.svg"]
     assert {c.id for c in answer.claims} == {"plane", "gan-perception", "interpolation"}
