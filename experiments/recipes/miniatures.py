@@ -159,7 +159,7 @@ def miniature_upsampler() -> TrainConfig:
 
 
 def miniature_plane() -> TrainConfig:
-    """Both phases of `esrgan` in miniature on the built-in photographs: 4 blocks of 32, 64 px, VGG16 for VGG19.
+    """Both phases of `esrgan` in miniature on the built-in photographs: 4 blocks of 32, VGG16 for VGG19.
 
     Nearest-neighbour upsampling and the relativistic loss as published. The GAN phase has a small
     discriminator of a high learning rate and little pixel loss, so that the two ends of the plane differ.

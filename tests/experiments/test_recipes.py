@@ -40,7 +40,7 @@ DIGESTS = {
     "miniature_colorize": "d1014bf67d0f5aab",
     "miniature_edges": "e3cc3afcfbccdfab",
     "miniature_upsampler": "da88c15e9757fe4b",
-    "miniature_plane": "8ea88ae8925b0804",
+    "miniature_plane": "0479f4ddb1441623",
     "miniature_review": "dbb39f569da0acbe",
 }
 """Of the settings that differ from the default: a recipe that changes its numbers gets a new name, because

@@ -1,8 +1,8 @@
 """The perception-distortion plane: a PSNR network, the GAN that starts from it, and everything between.
 
-Distortion is RMSE, perception is NIQE if its model is installed, else SWD; LPIPS is measured too where its
-weights are, and a sharpened bicubic enlargement is the sentinel. Checkpoints of the GAN phase and
-network interpolations are measured, alpha on the GAN as in the ESRGAN paper. Conclusions are drawn in
+Distortion is RMSE. Perception is the first of PERCEPTUAL whose weights are installed; NIQE is listed too. An
+unsharp mask on the bicubic enlargement is the sentinel. Checkpoints of the GAN phase and network
+interpolations are measured, alpha on the GAN as in the ESRGAN paper. Conclusions are drawn in
 perception_distortion_results.py.
 """
 
@@ -18,12 +18,14 @@ from orchestrator.studies.kinds.perception_distortion_results import GAN, PSNR, 
 from orchestrator.studies.plan import Study, first_set, named_sets, on_set, prepared
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.spec import StudyTestSet, Training, installed, open_test, seeded
-from trainers.metrics import METRICS
 
 KIND = "perception_distortion"
 BASELINES = ("bicubic", "bicubic, sharpened")
 DEFAULTS, MINIATURE = ("div2k",), ("demo",)
 SENSES = ("gan", "psnr")
+PERCEPTUAL = ("lpips_alex", "niqe", "swd")
+"""Measures of perception, the better first: NIQE rates an unsharp mask above every small network, and SWD
+needs no weights."""
 
 
 def plan(
@@ -50,7 +52,8 @@ def plan(
     on = StudyTestSet(name, replace(base.data, test=path, eval_crop_px=test_crop_px))
     if not dry:
         open_test(on.data, request.work_dir)
-    metrics = ("rmse_y", "psnr_y", perceptual(), *installed("lpips_alex"))
+    perceptual = installed(*PERCEPTUAL)[0]
+    metrics = tuple(dict.fromkeys(("rmse_y", "psnr_y", perceptual, *installed("niqe"))))
     between = tuple(float(a) for a in np.linspace(0, 1, alphas)[1:-1].round(4))
     trainings = []
     for seed in range(request.seeds):
@@ -62,26 +65,19 @@ def plan(
     conclude = partial(
         perception_distortion_results.conclude,
         test=name,
-        perceptual=metrics[2],
+        perceptual=perceptual,
         alphas=Alphas(between, alpha_on),
         trials=trials,
     )
-    return Study(KIND, tuple(trainings), conclude, _conditions(request, alpha_on, name))
+    return Study(KIND, tuple(trainings), conclude, _conditions(request, alpha_on, name, perceptual))
 
 
-def perceptual() -> str:
-    """Return niqe if its model is installed, else swd: neither needs a network."""
-    return "swd" if METRICS["niqe"].unavailable() else "niqe"
-
-
-def _conditions(request: StudyRequest, alpha_on: str, name: str) -> tuple[str, ...]:
+def _conditions(request: StudyRequest, alpha_on: str, name: str, perceptual: str) -> tuple[str, ...]:
     c = request.config
     source = "the ESRGAN paper's sense" if alpha_on == "gan" else "the implementation report's sense"
-    conditions: tuple[str, ...] = (
+    return (
         f"recipe {c.recipe}: {c.run.psnr_steps:,} PSNR and {c.run.gan_steps:,} GAN updates, measured on "
         f"{name}; {count(request.seeds, 'seed')}",
         f"alpha is on the {alpha_on.upper()} network ({source}); batch norm measured anew on training images",
+        f"perception is {perceptual}, of {', '.join(PERCEPTUAL)} the first whose weights are installed",
     )
-    if perceptual() == "swd":
-        conditions += (f"SWD in place of NIQE: {METRICS['niqe'].unavailable()}",)
-    return conditions

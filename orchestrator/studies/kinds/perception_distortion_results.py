@@ -78,7 +78,8 @@ def conclude(
     if trials:
         drawn["sweep.svg"] = _sweep_plane(trials)
     images = len(results.of(PSNR)[0].measured["tests"][test]["keys"])
-    return Answer([table, _regions(points)], drawn, _claims(by_alpha, perceptual, images))
+    further = [m for m in metrics[2:] if m != perceptual]
+    return Answer([table, _regions(points)], drawn, _claims(by_alpha, perceptual, further, images))
 
 
 def _values_at(results: StudyResults, test: str, alpha: float) -> Values:
@@ -168,7 +169,11 @@ def _strip(results: StudyResults, test: str, alphas: Alphas) -> bytes:
     return figures.strip(rows, ["bicubic", *titles, "target"], 200)
 
 
-def _claims(by_alpha: dict[float, Values], perceptual: str, images: int) -> list[ClaimResult]:
+def _claims(
+    by_alpha: dict[float, Values], perceptual: str, further: Sequence[str], images: int
+) -> list[ClaimResult]:
+    """Answer by RMSE and `perceptual`; the measures of `further` are listed and decide nothing."""
+
     def less(a: float, b: float, metric: str) -> Verdict:
         difference = _difference(by_alpha[a], by_alpha[b], metric, images)
         return between_designs({metric: difference}, "min", least=LEAST.get(metric, 0.0))[metric]
@@ -182,15 +187,21 @@ def _claims(by_alpha: dict[float, Values], perceptual: str, images: int) -> list
         f"less RMSE at {middle:g} than at 1:": less(middle, 1.0, "rmse_y"),
         f"less {perceptual} at {middle:g} than at 0:": less(middle, 0.0, perceptual),
     }
+    also = {f"GAN minus PSNR, {m}:": less(1.0, 0.0, m) for m in further}
+    opposed = {
+        f"rank correlation of RMSE and {m} along alpha:": _correlation(by_alpha, m, images)
+        for m in (perceptual, *further)
+    }
+    decisive = dict(list(opposed.items())[:1])
     return [
-        decide("gan-perception", ends, decimals=2),
-        decide("interpolation", between, decimals=2),
-        _opposed(by_alpha, perceptual, images),
+        decide("gan-perception", ends, also=also),
+        decide("interpolation", between),
+        decide("plane", decisive, decimals=2, also=opposed),
     ]
 
 
-def _opposed(by_alpha: dict[float, Values], perceptual: str, images: int) -> ClaimResult:
-    """Answer by the rank correlation of RMSE and perception along alpha, one per seed: below 0 if opposed."""
+def _correlation(by_alpha: dict[float, Values], perceptual: str, images: int) -> Verdict:
+    """Return the verdict on the rank correlation of RMSE and perception, one per seed: below 0 if opposed."""
     correlations = []
     for k in range(len(by_alpha[0.0]["rmse_y"])):
         x, y = ([np.mean(v[m][k]) for v in by_alpha.values()] for m in ("rmse_y", perceptual))
@@ -199,8 +210,7 @@ def _opposed(by_alpha: dict[float, Values], perceptual: str, images: int) -> Cla
     whole = comparison.interval
     inside = replace(whole, low=max(-1.0, whole.low), high=min(1.0, whole.high))
     comparison = replace(comparison, interval=inside)
-    verdicts = between_designs({"rank correlation along alpha:": comparison}, "min")
-    return decide("plane", verdicts, decimals=2)
+    return between_designs({perceptual: comparison}, "min")[perceptual]
 
 
 def read_trials(folder: Path) -> list[dict[str, Any]]:

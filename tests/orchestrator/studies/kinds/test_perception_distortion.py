@@ -1,7 +1,6 @@
 """The plan of the perception-distortion plane, run at its smallest scale, and its refusals."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from helpers.studies import request, sets  # noqa: F401  (a fixture)
@@ -9,13 +8,12 @@ from helpers.studies import request, sets  # noqa: F401  (a fixture)
 from datasets.errors import UserError
 from orchestrator.studies import run
 from orchestrator.studies.kinds import perception_distortion
-from trainers.metrics import METRICS
 
 KIND, RECIPE = "perception_distortion", "miniature_plane"
 
 
 def test_alpha_runs_from_one_network_to_the_other(tmp_path, sets, monkeypatch):
-    monkeypatch.setattr(perception_distortion, "perceptual", lambda: "swd")
+    monkeypatch.setattr(perception_distortion, "installed", lambda *names: ("swd",) * ("swd" in names))
     sweep = tmp_path / "runs" / "mine"
     sweep.mkdir(parents=True)
     row = {"stage": "screen", "diverged": 0, "metrics": {"psnr_y": 30.0, "swd": 90.0}}
@@ -48,6 +46,20 @@ def test_a_plane_without_both_phases_or_enough_alphas_is_refused(tmp_path, sets)
         perception_distortion.plan(request(tmp_path, KIND, RECIPE, sets[:1]), dry=True, sweep="none")
 
 
-def test_swd_replaces_niqe_if_its_model_is_missing(monkeypatch):
-    monkeypatch.setitem(METRICS, "niqe", SimpleNamespace(unavailable=lambda: "metric niqe is unavailable"))
-    assert perception_distortion.perceptual() == "swd"
+@pytest.mark.parametrize(
+    ("missing", "decides", "measured"),
+    [
+        ((), "lpips_alex", ("lpips_alex", "niqe")),
+        (("lpips_alex",), "niqe", ("niqe",)),
+        (("lpips_alex", "niqe"), "swd", ("swd",)),
+    ],
+)
+def test_perception_is_the_first_measure_that_is_installed(
+    tmp_path, sets, monkeypatch, missing, decides, measured
+):
+    monkeypatch.setattr(
+        perception_distortion, "installed", lambda *names: tuple(m for m in names if m not in missing)
+    )
+    study = perception_distortion.plan(request(tmp_path, KIND, RECIPE, sets[:1]), dry=True)
+    assert study.trainings[0].metrics == ("rmse_y", "psnr_y", *measured)
+    assert study.conditions[-1].startswith(f"perception is {decides}, of lpips_alex, niqe, swd the first")
