@@ -168,7 +168,7 @@ def _wall(pace: Pace, seconds: float, count: int) -> float:
 
 def _seeds_seconds(sizes: Sizes, seeds: int, pace: Pace, work: Work, longer: Iterable[float] = ()) -> float:
     """Return the wall seconds of both phases of `seeds` of each confirmed design, and of `longer` phases."""
-    phases = [pace.psnr_phase(sizes.psnr_steps)] * (_psnr_networks(sizes, work) * seeds) + [*longer]
+    phases = [*longer, *[pace.psnr_phase(sizes.psnr_steps)] * (_psnr_networks(sizes, work) * seeds)]
     own = pace.start + makespan(phases, pace.slots) if phases else 0.0
     return own + _wall(pace, pace.gan_phase(sizes.gan_steps), sizes.confirm_top * seeds)
 

@@ -123,14 +123,15 @@ def _with_seeds(name: str, rows: Sequence[Row], seeds: range) -> Designs:
 def confirm_warm_designs(context: SweepContext, designs: Designs, part: str = "") -> Designs:
     """Return a design for each PSNR phase of the confirmation that does not exist yet.
 
-    Designs of equal architecture and seed share one. The list is stored before any is trained, because a
-    resumed stage knows its trials by their places in it.
+    Designs of equal architecture and seed share one. The longer phases come first, so that no slot waits for
+    one at the end. The list is stored before any is trained, because a resumed stage knows its trials by
+    their places in it.
     """
     storage, request, plan = context.storage, context.request, context.plan
     planned = read_planned(storage, request.name, WARM + part)
     if planned is None:
         missing = {}
-        for design in (*designs, *(longer_designs(context, designs) if not part else ())):
+        for design in (*(() if part else longer_designs(context, designs)), *designs):
             settings = settings_of(design)
             config = override(request.config, settings)
             source = warm_starts.source(config, "confirm", flatten(request.config))

@@ -110,7 +110,7 @@ def test_designs_of_one_architecture_and_seed_share_the_psnr_phase_of_their_conf
     rows[1]["values"] = rows[1]["values"] | {"loss.adversarial_weight": 0.2}
     designs = stages.confirm_designs(sweep, rows)
     assert len(designs) == 6
-    *warm, longer = stages.confirm_warm_designs(sweep, designs)
+    longer, *warm = stages.confirm_warm_designs(sweep, designs)
     assert [(d["run.seed"], d["generator.num_blocks"]) for d in warm] == [(1, 4), (2, 4), (3, 4)]
     assert all("loss.adversarial_weight" not in d for d in warm)
     run = tiny().run
@@ -119,9 +119,9 @@ def test_designs_of_one_architecture_and_seed_share_the_psnr_phase_of_their_conf
     assert evaluations == pytest.approx(run.psnr_steps / run.psnr_eval_every_steps, rel=0.1), "as many"
     key = warm[0]["trial_id"].removeprefix("warm-")
     sweep.storage.write_text(f"warm/{key}/done.json", "{}")
-    assert stages.confirm_warm_designs(sweep, designs) == (*warm, longer), "a resumed stage keeps its list"
+    assert stages.confirm_warm_designs(sweep, designs) == (longer, *warm), "a resumed stage keeps its list"
     other = context(tmp_path, name="t")
-    assert stages.confirm_warm_designs(other, designs) == (*warm[1:], longer), "others reuse what is there"
+    assert stages.confirm_warm_designs(other, designs) == (longer, *warm[1:]), "others reuse what is there"
 
 
 def test_a_further_round_of_the_confirmation_has_only_the_seeds_that_are_missing(tmp_path, costs):
@@ -163,7 +163,7 @@ def test_checkpoints_that_val_chose_are_measured_once_beside_what_they_must_bett
     monkeypatch.setattr(stages, "evaluate_checkpoints", evaluate)
     record = SimpleNamespace(test=lambda stage, trial_id, evaluation: logged.append((stage, trial_id)))
     sweep = context(tmp_path, record=record)
-    longer = stages.confirm_warm_designs(sweep, stages.confirm_designs(sweep, rows))[-1]
+    longer = stages.confirm_warm_designs(sweep, stages.confirm_designs(sweep, rows))[0]
     key = longer["trial_id"].removeprefix("warm-")
     warm = f"{tmp_path}/warm/k/checkpoint"
     done = {"checkpoint": "c", "metrics": {"psnr_y": 30.5}}
