@@ -20,7 +20,7 @@ def lr_consistency(sr: Views, hr: Views) -> list[float]:
 
     A published GAN (RealSR-DF2K) reaches 37 to 38 dB, as bicubic enlargement does; networks trained on the
     pixel loss reach more (trainers/objectives.py has the least that is feasible). The result is degraded by
-    the degradation of the set (`Views.degradation`). Measured weakness (docs/results.md): a checkerboard of
+    the degradation of the set (`Views.degradation`). Measured weakness (docs/metrics.md): a checkerboard of
     2 px and 4 grey levels costs at most 0.5 %, and sharpening bettered bicubic by 16 %.
 
     Raises:
@@ -42,7 +42,7 @@ def _consistency(sr: View, hr: View, kind: str) -> float:
 def colour_shift(sr: Views, hr: Views) -> list[float]:
     """Return the Euclidean distance of the mean RGB of result and target, >= 0, in grey levels per image.
 
-    Measured weakness (docs/results.md): it sees means alone, so nearest neighbour is better than a network
+    Measured weakness (docs/metrics.md): it sees means alone, so nearest neighbour is better than a network
     by 81 %.
     """
     pairs = zip(sr, hr, strict=True)
@@ -55,7 +55,7 @@ def checkerboard(sr: Views, hr: Views) -> list[float]:
     The squared difference of luminance and its 3x3 mean is averaged at each of the `scale` x `scale` grid
     positions; the value is the standard deviation of these averages over their mean, 0 at scale 1.
     Transposed convolutions with overlap and pixel shuffle without ICNR leave such a pattern (Odena et al.,
-    2016); photographs do not. Measured weakness (docs/results.md): it is blind to patterns that are equally
+    2016); photographs do not. Measured weakness (docs/metrics.md): it is blind to patterns that are equally
     strong at each position of the grid: a checkerboard of 2 or 4 px betters it by up to 86 %, noise by up
     to 89 %; bicubic enlargement has 0.43. `grid_detail` tells these apart.
     """
@@ -100,7 +100,7 @@ def sharpness_gap(sr: Views, hr: Views) -> list[float]:
     """Return |log2| of the ratio of mean luminance gradients of result and target, in octaves per image.
 
     0 when equally sharp; half or twice the gradient is 1, so blur and oversharpening count equally.
-    Measured weakness (docs/results.md): any fine pattern serves: noise betters it by up to 49 %,
+    Measured weakness (docs/metrics.md): any fine pattern serves: noise betters it by up to 49 %,
     checkerboards by up to 48 %.
     """
     pairs = zip(sr, hr, strict=True)

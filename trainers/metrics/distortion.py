@@ -127,7 +127,7 @@ def _halved(x: np.ndarray) -> np.ndarray:
 def psnr_y(sr: Views, hr: Views) -> list[float]:
     """Return the PSNR of rounded luminance in dB, one value per image.
 
-    Measured weakness (docs/results.md): nothing betters a network's result, since it prefers the mean of all
+    Measured weakness (docs/metrics.md): nothing betters a network's result, since it prefers the mean of all
     plausible pictures, and a red cast of 4 grey levels costs 0.2 %.
     """
     return [psnr(a.y, b.y) for a, b in zip(sr, hr, strict=True)]
@@ -136,7 +136,7 @@ def psnr_y(sr: Views, hr: Views) -> list[float]:
 def psnr_rgb(sr: Views, hr: Views) -> list[float]:
     """Return the PSNR over RGB in dB, one value per image; usually 1.3 to 1.7 dB below PSNR-Y.
 
-    Measured weakness (docs/results.md): nothing betters a network's result, since it prefers the mean of all
+    Measured weakness (docs/metrics.md): nothing betters a network's result, since it prefers the mean of all
     plausible pictures; texture as strong as noise of 6 grey levels costs 6 %.
     """
     return [psnr(a.shaved, b.shaved) for a, b in zip(sr, hr, strict=True)]
@@ -145,7 +145,7 @@ def psnr_rgb(sr: Views, hr: Views) -> list[float]:
 def rmse_y(sr: Views, hr: Views) -> list[float]:
     """Return the RMSE of rounded luminance in grey levels (PIRM 2018), one value per image.
 
-    Measured weakness (docs/results.md): nothing betters a network's result, since it prefers the mean of all
+    Measured weakness (docs/metrics.md): nothing betters a network's result, since it prefers the mean of all
     plausible pictures, and a red cast of 4 grey levels costs 0.3 %.
     """
     return [math.sqrt(mse(a.y, b.y)) for a, b in zip(sr, hr, strict=True)]
@@ -154,7 +154,7 @@ def rmse_y(sr: Views, hr: Views) -> list[float]:
 def ssim_y(sr: Views, hr: Views) -> list[float]:
     """Return the SSIM of rounded luminance, one value per image.
 
-    Measured weakness (docs/results.md): casts of 4 grey levels cost at most 0.1 %, and sharpening bettered
+    Measured weakness (docs/metrics.md): casts of 4 grey levels cost at most 0.1 %, and sharpening bettered
     bicubic by 2 %.
     """
     return [ssim(a.y, b.y) for a, b in zip(sr, hr, strict=True)]
@@ -180,7 +180,7 @@ def ssim_y_float(sr: Views, hr: Views) -> list[float]:
 def ms_ssim_y(sr: Views, hr: Views) -> list[float]:
     """Return the multi-scale SSIM of rounded luminance, one value per image.
 
-    Measured weakness (docs/results.md): it hardly reacts: a checkerboard of 2 px and 4 grey levels costs
+    Measured weakness (docs/metrics.md): it hardly reacts: a checkerboard of 2 px and 4 grey levels costs
     0.4 %, JPEG of quality 50 costs 0.3 %, and casts cost nothing.
     """
     return [ms_ssim(a.y, b.y) for a, b in zip(sr, hr, strict=True)]

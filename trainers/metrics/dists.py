@@ -85,7 +85,7 @@ def load_dists(device: torch.device) -> Dists:
 def dists(sr: Views, hr: Views) -> list[float]:
     """Return the DISTS of unshaved 8-bit images, not resized, one value per image.
 
-    0 when equal, larger is worse. Measured weakness (docs/results.md): noise of 3 grey levels betters it by 4
+    0 when equal, larger is worse. Measured weakness (docs/metrics.md): noise of 3 grey levels betters it by 4
     to 7 %, JPEG of quality 50 by 3 to 6 %, and sharpening bettered bicubic by 12 %.
 
     Raises:

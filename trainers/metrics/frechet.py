@@ -125,7 +125,7 @@ def kid(sr: Views, hr: Views) -> float:
 def fd_random(sr: Views, hr: Views) -> float:
     """Return the Frechet distance of features of a constant random network; not an FID.
 
-    Measured weakness (docs/results.md): noise of 15 grey levels bettered bicubic by 24 %, nearest neighbour
+    Measured weakness (docs/metrics.md): noise of 15 grey levels bettered bicubic by 24 %, nearest neighbour
     by 16 %, and sharpening by 51 %.
     """
     return frechet(features(sr, "random"), features(hr, "random"))
@@ -148,7 +148,7 @@ def projected_frechet(a: np.ndarray, b: np.ndarray) -> float:
 def fd_efficientnet(sr: Views, hr: Views) -> float:
     """Return the Frechet distance of 64 projections of EfficientNet-lite0's features; not an FID.
 
-    Measured weakness (docs/results.md): JPEG of quality 50 betters it by 13 to 14 %, and an unsharp mask
+    Measured weakness (docs/metrics.md): JPEG of quality 50 betters it by 13 to 14 %, and an unsharp mask
     bettered bicubic by 15 %; noise and checkerboards do not.
     """
     return projected_frechet(features(sr, "efficientnet"), features(hr, "efficientnet"))
@@ -157,7 +157,7 @@ def fd_efficientnet(sr: Views, hr: Views) -> float:
 def kd_efficientnet(sr: Views, hr: Views) -> float:
     """Return the kernel distance of EfficientNet-lite0's features; not a KID, and it can be below 0.
 
-    Measured weakness (docs/results.md): unsharp masks bettered bicubic by 13 to 55 %, a checkerboard of 2 px
+    Measured weakness (docs/metrics.md): unsharp masks bettered bicubic by 13 to 55 %, a checkerboard of 2 px
     and one grey level by 49 %, JPEG of quality 50 by 30 %; on a few images its values scatter around 0.
     """
     return kernel_distance(features(sr, "efficientnet"), features(hr, "efficientnet"))

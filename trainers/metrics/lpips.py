@@ -89,7 +89,7 @@ def _signed(pixels: np.ndarray, device: torch.device) -> Tensor:
 def lpips_alex(sr: Views, hr: Views) -> list[float]:
     """Return the LPIPS (AlexNet) of unshaved 8-bit images per image; 0 when equal, larger is worse.
 
-    Measured weakness (docs/results.md): noise of 6 grey levels betters it by 26 to 35 %, JPEG of quality 50
+    Measured weakness (docs/metrics.md): noise of 6 grey levels betters it by 26 to 35 %, JPEG of quality 50
     by 11 to 15 %, and a checkerboard of 4 px by up to 9 %.
     """
     return pairwise(load_lpips("lpips_alex", sr.device), sr, hr)
@@ -98,7 +98,7 @@ def lpips_alex(sr: Views, hr: Views) -> list[float]:
 def lpips_vgg(sr: Views, hr: Views) -> list[float]:
     """Return the LPIPS (VGG16) of unshaved 8-bit images per image; 0 when equal, larger is worse.
 
-    Measured weakness (docs/results.md): noise of 3 grey levels betters a network's result by 7 %, sharpening
+    Measured weakness (docs/metrics.md): noise of 3 grey levels betters a network's result by 7 %, sharpening
     bettered bicubic by 8 %, and a checkerboard of 2 px betters both by up to 2 %.
     """
     return pairwise(load_lpips("lpips_vgg", sr.device), sr, hr)

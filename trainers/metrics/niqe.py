@@ -100,7 +100,7 @@ def niqe_of(view: View) -> float:
 def niqe(sr: Views, hr: Views) -> list[float]:
     """Return the NIQE of the generated images, one value per image; `hr` is not used.
 
-    Measured weakness (docs/results.md): sharpening betters it by 10 to 23 %, JPEG of quality 50 by 12 to
+    Measured weakness (docs/metrics.md): sharpening betters it by 10 to 23 %, JPEG of quality 50 by 12 to
     20 %, and weak noise by 7 %.
     """
     return [niqe_of(view) for view in sr]

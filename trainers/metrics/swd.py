@@ -154,7 +154,7 @@ def by_level(sr: Views, hr: Views) -> list[float]:
 def swd(sr: Views, hr: Views) -> float:
     """Return the sliced Wasserstein distance x 1000, >= 0, mean over pyramid levels; 0 for equal sets.
 
-    Measured weakness (docs/results.md): noise of 6 grey levels betters it by 27 to 30 %, a checkerboard of
+    Measured weakness (docs/metrics.md): noise of 6 grey levels betters it by 27 to 30 %, a checkerboard of
     4 px by up to 20 %, and nearest neighbour is 38 % better than bicubic.
 
     ValueError if the sets have different sizes, or an image is too small.
