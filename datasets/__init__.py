@@ -2,16 +2,17 @@
 
 Reading, in the order of use:
     config            DataConfig, the data settings of a run
-    image_set         open_images and ImageSet, the images of one role; disjoint
+    image_set         open_images and ImageSet, the images of one role; disjoint: a check that
+                      two sets share no image
     loader            TrainLoader, eval_pairs and eval_protocol
     sampling          order of images, crops and flips as pure functions
     shuffle_buffer    streamed samples, for sets too large to keep decoded
     network_input     image, grey or edges as input; degrade: bicubic resizing as in MATLAB and others
     corruption        random degradations of training inputs: steps; corruption_presets, corruption_text,
                       blur_kernels: published pipelines, their text form, and kernels
-    upload            copies to the device that nobody waits for
+    upload            asynchronous copies to the device
     cache             decoded images of a machine, memory-mapped; cache_eviction: its size limit
-    shard_reader      shards as samples; manifest: their table of contents; remote_shards: shards at a URL
+    shard_reader      shards as samples; manifest: their index and checksums; remote_shards: shards at a URL
 Importing:
     prepare           import of a dataset by name, of plain photographs, of a study's sets; preparers: the
                       reader, split and transform of each
@@ -27,7 +28,8 @@ Shared:
     array_images      TIFF, .npy and, with png16, PNG: 16 bit or any number of bands
     pixels            PixelFormat: bands and range of a set's images
     files             atomic files and folders, locks, number of CPUs
-    object_creation   objects that are created only once
+    object_creation   atomic creation of objects that do not exist yet
     object_store      file systems of s3://, gs:// and az://
-    errors            UserError
+    errors            UserError and its kinds; text, parsing: words and YAML; address: URLs without
+                      their passwords; stopping: requests to stop
 """

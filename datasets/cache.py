@@ -29,9 +29,9 @@ PIXELS = "pixels.u8"
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded images: `flat` (uint8 or uint16) holds them end to end, image i at `offsets[i]`.
+    """Decoded images: `flat`, a vector of uint8 or uint16, holds them end to end.
 
-    Image i has `shapes[i]` (H, W) pixels of `channels` values.
+    Image i begins at element `offsets[i]` and has `shapes[i]` (H, W) pixels of `channels` values.
     """
 
     flat: np.ndarray
@@ -39,7 +39,7 @@ class Decoded:
     shapes: np.ndarray
     channels: int
     in_use: BinaryIO
-    """An open file whose lock keeps the entry from being evicted."""
+    """An open file whose lock keeps the cache entry from being evicted."""
 
     def image(self, i: int) -> np.ndarray:
         """Return image i, (H, W, channels), as a read-only view."""

@@ -142,7 +142,10 @@ class Manifest:
         raise unknown(f"split of {self.name} called", role, self.splits, f"data.{role}")
 
     def digest(self, role: str) -> str:
-        """Return 16 hex digits over everything that decides the pixels of `role`; names and notes do not."""
+        """Return 16 hex digits that identify the images of `role`, their keys and how they are decoded.
+
+        The set's name and notes do not change it. UserError if there is no split for the role.
+        """
         split = self.splits[self.split_for(role)]
         parts = [self.schema, self.transform, self.decoder, role, split.index.sha256]
         parts += [shard.sha256 for shard in split.shards]

@@ -123,7 +123,11 @@ def fill(size: int, photographs: Sequence[str], images_per_photograph: Mapping[s
 
 
 def hold_out(train: Sequence[ArchiveMember], test: Sequence[ArchiveMember]) -> Split:
-    """Use an official training and test set: val and gate are cut from train, test stays as it is."""
+    """Return the split of an official training and test set, which stays as it is.
+
+    Val and gate get one photograph in HELD_OUT_ONE_IN of train each, one at least. UserError for fewer than
+    three training photographs.
+    """
     order = by_hash(m.photograph for m in train)
     size = max(1, len(order) // HELD_OUT_ONE_IN)
     if len(order) < 3:

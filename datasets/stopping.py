@@ -1,4 +1,4 @@
-"""Requests to stop from outside: SIGTERM and SIGHUP stop a command in good order, as Ctrl-C does.
+"""Requests to stop from outside: SIGTERM and SIGHUP stop a command cleanly, as Ctrl-C does.
 
 SIGTERM comes from schedulers, containers and systemd, SIGHUP from a terminal that was closed. A command that
 ignores SIGHUP (started with nohup) goes on.
@@ -43,7 +43,7 @@ def exit_code() -> int:
 def kept_for_children() -> Iterator[None]:
     """Ignore SIGHUP in processes that are started within the block, and keep this process's own handlers.
 
-    A closed terminal sends SIGHUP to all of them: those that a command needs for stopping in good order must
+    A closed terminal sends SIGHUP to all of them: those that a command needs for stopping cleanly must
     outlive it. (Ray also replaces the handler of SIGTERM by one that ends this process at once.)
     """
     if threading.current_thread() is not threading.main_thread():

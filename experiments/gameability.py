@@ -30,7 +30,7 @@ from trainers.metrics.gameability import MANIPULATIONS, gains
 
 @dataclass(frozen=True)
 class Args:
-    """Measure which metrics noise, sharpening, patterns and the like can better."""
+    """Measure which metrics improve by changes that restore nothing: noise, sharpening, patterns."""
 
     folders: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER ...")] = ()
     """Sets of pictures; the table shows means over the sets."""
@@ -41,9 +41,9 @@ class Args:
     scale: int = 4
     """Magnification; a network's own must equal it."""
     count: int = 8
-    """Pictures of each set, the first by name."""
+    """Pictures of each set, in the order of their names."""
     crop: int = 128
-    """Side in pixels of the centre that is used."""
+    """Side of the centre crop in pixels."""
 
 
 def targets(folder: Path, args: Args) -> list[np.ndarray]:

@@ -3,13 +3,13 @@
 train              train(config, out, work_dir): one run in one folder, the command experiments/train.py
 training           TrainingRun: the training loop
 train_step         TrainStep: one update of each network
-live_bytes         LiveBytes: the most bytes of tensors at once
-memory             forecast_gib: memory of a training step on a GPU, without one
+live_bytes         LiveBytes: peak memory of live tensors
+memory             forecast_gib: estimated GPU memory of a training step; needs no GPU
 cuda_graph         accelerated: a TrainStep as one CUDA graph
 step_losses        StepLosses, build_features: the losses of a step from the settings
 losses             formulas of the losses
 vgg_features       VGGFeatures: the network of the content loss
-content_cache      ContentCache: its features of real images, stored
+content_cache      ContentCache: stored content features of real images
 mixed_precision    ComputeCopy: bf16 copies of weights, cast once per update
 numerics           TF32 and determinism of a GPU, in training and in measurements
 divergence         DivergenceGuard: detects values that are not finite
@@ -25,10 +25,13 @@ weight_import      import_generator: the network in a public weight file
 weight_formats     public_weights: our networks under other projects' tensor names
 start              read_start, write_start: a public network as the start of a run
 plugins            the user's own networks, losses and metrics: FILE.py:NAME
-plugin_checks      check_plugins: these on small random images
-device             pick_device: the choice of the device
+plugin_checks      check_plugins: runs them once on small random images
+device             pick_device: the choice of the device; device_check: a test of it before training
+arithmetic         checked: measures again if a core of the machine divides wrongly
+sentinels          edits that restore nothing, which a GAN must beat
+step_timing        seconds of a training step
 distributed        Ranks: collective operations of several processes
 
 Packages: config (settings), models (networks), metrics, weights (published), inference (upscaling files),
-benchmarks (test sets).
+benchmarks (test sets, cost and tables).
 """

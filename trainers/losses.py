@@ -24,10 +24,11 @@ def means(real: Tensor, fake: Tensor) -> Sequence[Tensor]:
 
 
 def pixel_loss(kind: str, sr: Tensor, hr: Tensor, colors: str = "rgb") -> Tensor:
-    """Return the mean distance of two image batches in [0, 1], on the scale [-1, 1] (Ledig et al., 2017).
+    """Return the mean distance of two image batches in [0, 1].
 
-    l1: mean |d|; l2: mean d^2 (eq. 4); charbonnier: mean sqrt(d^2 + 1e-6). With colors="y" the images' luma
-    is compared, as SRCNN does (Dong et al., 2016, sec. 4.1).
+    With d = 2 * (sr - hr), their difference on the scale [-1, 1], l1 is the mean of |d|, l2 that of d^2
+    (Ledig et al., 2017, eq. 4), charbonnier that of sqrt(d^2 + 1e-6). With colors="y" the images' luma is
+    compared, as SRCNN does (Dong et al., 2016, sec. 4.1).
 
     Raises:
         UserError: kind or colors are unknown.
@@ -101,7 +102,7 @@ def adversarial_g(kind: str, real: Tensor | None, fake: Tensor, *, average: Mean
 
 
 def needs_real(kind: str) -> bool:
-    """Return True if the generator's loss also reads the logits of real images.
+    """Return True if the generator's part of adversarial loss `kind` also reads logits of real images.
 
     UserError if the kind is unknown.
     """

@@ -47,8 +47,8 @@ class Objectives:
         """Return the signed distortion at which a network is feasible: checkpoint, pick and gate alike.
 
         It is its warm start's less delta, at least `least`. `warm_start` are the warm start's metrics, stored
-        under `prefix`; `own` are the network's. LR consistency that these lack (MIN_CONSISTENCY_DB) raises
-        the floor above their distortion by as much: the network is infeasible, by that distance.
+        under `prefix`; `own` are the network's. If its LR consistency is below MIN_CONSISTENCY_DB, the
+        floor is that many dB above its own distortion, so that it is infeasible by this distance.
         """
         sign = 1 if METRICS[self.distortion].direction == "max" else -1
         floor = max(sign * warm_start[prefix + self.distortion] - self.delta_db, self.least)

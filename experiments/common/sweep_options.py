@@ -47,7 +47,7 @@ class SweepOptions(Request):
     status: str = ""
     """Print how far the sweep of this name has come, and exit."""
     stop: str = ""
-    """Stop the sweep of this name in good order, from any shell that reaches the storage."""
+    """Stop the sweep of this name cleanly, from any shell that reaches the storage."""
     dry_run: bool = False
     """Print the plan and what it will take on this machine, from a few timed steps; start nothing."""
     wait: bool = False

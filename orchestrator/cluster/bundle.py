@@ -33,7 +33,7 @@ def working_tree_bundle(
     """
     if (size := sum(map(len, extra_files.values()))) > EXTRA_LIMIT_BYTES:
         raise UserError(
-            f"the files to send with the command have {size / 1e6:.0f} MB, and Ray takes "
+            f"the files to send with the command have {size / 1e6:.0f} MB, and the limit is "
             f"{EXTRA_LIMIT_BYTES / 1e6:.0f} MB: give weights by https://...#sha256=HEX instead"
         )
     with TemporaryDirectory(prefix="upsweep-") as temporary:

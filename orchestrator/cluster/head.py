@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
@@ -137,7 +138,8 @@ class Head:
             raise self.unreachable(done.stderr.strip().rpartition("\n")[2])
         if done.returncode:
             raise UserError(
-                f"a command failed on the head of cluster '{self.cluster.name}': {done.stderr.strip()}"
+                f"`{shorten(command, 80)}` failed with status {done.returncode} on the head of cluster "
+                f"'{self.cluster.name}': {done.stderr.strip() or 'it printed no error'}"
             )
         return done.stdout
 

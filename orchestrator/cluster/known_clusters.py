@@ -28,7 +28,7 @@ class KnownCluster:
     key: str
     """Private key for ssh; empty: ssh chooses."""
     address: str = ""
-    """Of the head, if the file itself names it (provider local)."""
+    """Address of the head, if the cluster file itself states it (provider local)."""
 
     def __post_init__(self) -> None:
         """Raise UserError for a word that ssh would take for an option, or that is a path."""

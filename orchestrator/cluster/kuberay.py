@@ -1,4 +1,4 @@
-"""What KubeRay says of a cluster on Kubernetes, read by the head's own pod: its size at most, what fails.
+"""A cluster's maximum size and its failures, as KubeRay states them to the pod of the head.
 
 Ray itself knows only the nodes that are there. A pod of an autoscaled cluster may read its RayCluster:
 KubeRay gives that right to the autoscaler, which runs beside the head.
@@ -92,4 +92,7 @@ def _number(quantity: object) -> float:
     try:
         return float(text[:-1]) * UNITS[text[-1]] if text[-1:] in UNITS else float(text)
     except ValueError:
-        raise UserError(f"the RayCluster has a quantity of {text!r}, which is not a number") from None
+        raise UserError(
+            f"a resource of the RayCluster must be a Kubernetes quantity such as 8 or 500m, but is {text!r}; "
+            f"correct its manifest"
+        ) from None

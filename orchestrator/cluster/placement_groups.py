@@ -31,7 +31,7 @@ def _watch(over: threading.Event) -> None:
     while not over.wait(EVERY_S):
         try:
             remove_orphans()
-        except Exception:  # noqa: BLE001, S112  a head that is away for a moment; the next attempt may succeed
+        except Exception:  # noqa: BLE001, S112  a head that is unreachable for a moment; the next attempt may succeed
             continue
 
 

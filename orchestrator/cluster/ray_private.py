@@ -60,7 +60,7 @@ def sessions_of_their_own() -> Iterator[None]:
     """Start Ray's processes in sessions of their own within the block, out of reach of the group's signals.
 
     timeout(1), schedulers and a closed terminal signal a whole process group, and a sweep needs its Ray to
-    stop in good order. The kernel still ends these processes with the process that started them.
+    stop cleanly. The kernel still ends these processes with the process that started them.
     """
     from ray._private import services
 

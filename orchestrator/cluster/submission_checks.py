@@ -48,7 +48,9 @@ def own_files(words: Sequence[str], spec: str) -> tuple[list[str], dict[str, byt
         for value in file.space().own_names():  # a mistake is reported now, not minutes later by the cluster
             path = value.rpartition(":")[0]
             if Path(path).is_absolute() or ".." in Path(path).parts:
-                raise UserError(f"--space {spec} names {path}, which must be in a folder beside or below it")
+                raise UserError(
+                    f"--space {spec} names {path}, which must be in the space file's folder or below it"
+                )
             plugins.pin("--space", value, file.read_beside)
             files[f"{SPACES}/{path}"] = file.read_beside(path).encode()
     before = ["", *words]
@@ -85,9 +87,8 @@ def check_storage(given: str, cluster_storage: str) -> str:
     if given == DEFAULT_STORAGE:
         if not cluster_storage or "CHANGE-ME" in cluster_storage:
             raise UserError(
-                "the cluster has no storage: pass --storage s3://BUCKET/upsweep, or name a bucket or shared "
-                "folder in UPSWEEP_STORAGE: with --jobs of this shell, else of the cluster file (and run ray "
-                "up again)"
+                "the cluster has no storage: pass --storage s3://BUCKET/upsweep; to set a default, set "
+                "UPSWEEP_STORAGE in this shell (with --jobs), or in the cluster file, and run ray up again"
             )
         return cluster_storage
     if "://" not in given and not given.startswith("/"):

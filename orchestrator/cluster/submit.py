@@ -28,15 +28,15 @@ class Site(JobSite, Protocol):
 
     @property
     def storage(self) -> str:
-        """Its folder or URL for sweeps; empty without one."""
+        """The cluster's folder or URL for sweeps; empty without one."""
 
     @property
     def tracking_uri(self) -> str:
-        """Its MLflow; empty without one."""
+        """The cluster's MLflow server; empty without one."""
 
     @property
     def ui_hint(self) -> str:
-        """The command that shows its MLflow, after a semicolon; empty without one."""
+        """The command that shows the cluster's MLflow, after a semicolon; empty without one."""
 
     def describe(self) -> str:
         """Return one line on the cluster. UserError if it does not answer."""
@@ -45,7 +45,11 @@ class Site(JobSite, Protocol):
         """Return True if the cluster has the folder `path`, as far as can be seen from here."""
 
     def read(self, folder: str, name: str, storage: str) -> bytes | None:
-        """Return the file `name` of a sweep, whose folder on the head is `folder`; None if there is none."""
+        """Return the content of file `name` of a sweep, or None if it cannot be found.
+
+        `folder` is the sweep's folder as the cluster names it, `storage` the root of all sweeps: a Head reads
+        the former, a JobServer the latter.
+        """
 
 
 def submit_and_follow(

@@ -1,4 +1,4 @@
-"""The choice where a command runs: Ray's job API, a Ray at an address, a cluster started from here, or here.
+"""Choose where a command runs: Ray's job API, a Ray at an address, a cluster started from here, or here.
 
 Never `address="auto"`, which joins another process's private Ray and dies with it.
 """
@@ -118,7 +118,7 @@ def resolve_address(options: CommandOptions, env: Mapping[str, str]) -> str:
 def resolve_jobs(options: CommandOptions, env: Mapping[str, str]) -> str:
     """Return the URL of Ray's job API that --jobs or a variable names; empty with --local or without one.
 
-    Inside a job the variables count not, and --address comes before them.
+    Inside a job the variables are ignored, and --address comes before them.
     """
     given = getattr(options, "jobs", "")
     if options.local or given or options.address or "UPSWEEP_JOB" in env:

@@ -1,1 +1,1 @@
-"""What a terminal shows while something runs: bars, and the progress line of a sweep."""
+"""Output of a terminal while something runs: bars, and the progress line of a sweep."""

@@ -37,15 +37,14 @@ class Candidate:
     """sweep.json; of a checkpoint folder only what is known."""
     row: Row
     """The network's row of the leaderboard; of a checkpoint folder only what is known."""
-    config: TrainConfig
-    """Before the networks, because it is pickled with the file of the user that may define their class."""
+    config: TrainConfig  # stays before the networks: pickle needs the user's file with their class first
     generator: nn.Module
     warm_generator: nn.Module | None
     """The network that its GAN phase started from, if it was stored."""
 
     @property
     def why_no_gan(self) -> str:
-        """Why the sweep picked this PSNR network and no GAN; empty for any other network."""
+        """The reason why the sweep picked this PSNR network and no GAN; empty for any other network."""
         return why_no_gan(self.sweep, self.row["trial_id"])
 
 
@@ -105,7 +104,10 @@ def _of_row(
     rows = reversed(read_rows(storage, name))
     row = next((r for r in rows if wanted(r) and r["checkpoint"]), None)
     if row is None:
-        raise UserError(f"the wanted trial of sweep {name} has no checkpoint in its leaderboard")
+        raise UserError(
+            f"no such run of sweep {name} has a checkpoint, so it cannot be promoted; choose one that the "
+            f"report lists, with --run"
+        )
     scratch = work_dir / "scratch"
     generator, config = checkpoint.load_generator(_fetch(storage, name, row["checkpoint"], scratch))
     warm = row.get("warm") or ""

@@ -32,8 +32,7 @@ class Champion:
     """The registered model that a candidate must beat."""
 
     uri: str
-    config: TrainConfig
-    """Before the network, as in a Candidate."""
+    config: TrainConfig  # stays before the network, as in Candidate
     generator: nn.Module
     first: "Champion | None" = None
     """The first champion of the candidate's objectives, if it is another version."""
@@ -97,7 +96,10 @@ def evaluate_candidate(
     try:
         measured, references = _measure(candidate, champion, gate_images, console)
     except FloatingPointError as error:
-        raise UserError(f"the pick of sweep {candidate.sweep['name']} cannot be measured: {error}") from None
+        raise UserError(
+            f"the network of sweep {candidate.sweep['name']} gives values that are not finite ({error}) and "
+            f"cannot be promoted; choose another one with --run"
+        ) from None
     evaluations = {key: reference.evaluation for key, reference in references.items()}
     _say(console, "comparing them image by image, and deciding")
     differences = gate_images.set_differences(measured, references)
@@ -135,7 +137,7 @@ def _measure(
         if champion.config.generator.scale != gate_images.scale:
             raise UserError(
                 f"{champion.uri} upscales {champion.config.generator.scale} times and the candidate "
-                f"{gate_images.scale} times; set --model to another registered name"
+                f"{gate_images.scale} times; set --model to a registered name for this scale"
             )
         networks["champion"] = champion.generator
         if champion.first:

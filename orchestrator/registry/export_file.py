@@ -76,7 +76,7 @@ def _write_weights(export: Export, generator: nn.Module, config: TrainConfig) ->
     public = has_public_names(config.generator)
     if not public and export.path.suffix == ".pth":
         raise UserError(
-            f"no public tool knows {config.generator.kind} with these settings, so .pth would open nowhere: "
+            f"no public tool knows {config.generator.kind} with these settings, so none could read a .pth: "
             f"export .onnx, or .safetensors to train it further here"
         )
     weights = public_weights(generator, config.generator) if public else checkpoint.weights_of(generator)

@@ -18,8 +18,8 @@ from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB
 USES = 20
 """Decisions that one gate set serves, dry runs included, before it must be renewed."""
 LEVEL = 1 - 2 * 0.025 / USES
-"""Level of every interval of the gate: one-sided errors of all its uses add up to at most 2.5 %. At 95 % an
-equal candidate would pass one of twenty times in a fifth of all cases."""
+"""Level of every interval of the gate: one-sided errors of all its uses add up to at most 2.5 %. With
+intervals of 95 % an equal candidate would pass at least once in twenty tries in a fifth of all cases."""
 RESAMPLES = 40_000  # the limits are so far out that 10,000 leave a handful of values beyond them
 ANCHORS = ("champion of the same objective", "first champion of the same objective")
 """References that distortion may not fall below by more than the margin. The first one is among them because
@@ -52,10 +52,10 @@ class Check:
 
     name: str
     passed: bool | None
-    """None: not decided, because an interval over so few images says nothing."""
+    """None: too few images to decide, which counts as failed."""
     sentence: str
     remedy: str = ""
-    """What to do if it did not pass."""
+    """The remedy if it did not pass."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,12 @@ def decide(
 ) -> Decision:
     """Decide whether a candidate is not worse in distortion, better in perception, and free of defects.
 
-    `references` has "bicubic", and, where they are known, "warm start", "champion", and those of ANCHORS. The
-    floor in distortion is that of every pick (Objectives.floor): delta below the warm start, or below bicubic
-    where there is none, as for a PSNR network; the least LR consistency; and the lower end of the interval no
-    more than the margin below each anchor. In perception, the whole interval must be on the better side of
-    the champion, or without one, of bicubic and the warm start. Every value of `defects` (names as in
-    DEFECTS) must be within its threshold.
+    There must be at least `thresholds.min_images` images. `references` has "bicubic", and, if they are known,
+    "warm start", "champion", and those of ANCHORS. The floor in distortion is that of every pick
+    (Objectives.floor): delta below the warm start, or below bicubic if there is none, as for a PSNR network;
+    the least LR consistency; and the lower end of the interval no more than the margin below each anchor. In
+    perception, the whole interval must be better than 0 against the champion, or without one, against bicubic
+    and the warm start. Every value of `defects` (names as in DEFECTS) must be within its threshold.
     ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():

@@ -9,7 +9,7 @@ REMEDY = (
     "register one by upsweep promote after a sweep, name another store with --tracking-uri, or name the "
     "folder of a sweep or run with --model, such as --model runs/mine"
 )
-"""What to do about an address that leads to no model."""
+"""The remedy for an address that leads to no model."""
 
 
 def find_model(name: str, tracking_uri: str) -> str:

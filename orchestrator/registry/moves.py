@@ -98,13 +98,17 @@ def read_log(client: MlflowClient, model: str, run_ids: list[str]) -> Log:
             continue  # deleted for good, with `mlflow gc`
         if run.info.lifecycle_stage != "active":
             raise UserError(
-                f"MLflow run {run_id} holds the moves of model {model} and was deleted; restore it"
+                f"MLflow run {run_id} holds the moves of model {model} and was deleted; restore it with: "
+                f"mlflow runs restore --run-id {run_id}"
             )
         params = {k.removeprefix(MOVE): v for k, v in run.data.params.items() if k.startswith(MOVE)}
         with reading(f"the log of moves in MLflow run {run_id}"):
             moves = {int(n): Move.from_json(text, f"{MOVE}{n} of run {run_id}") for n, text in params.items()}
             return Log(run_id, moves, int(run.data.tags.get(DONE, "0")))
-    raise UserError(f"no version of model {model} has an MLflow run, so its aliases cannot be moved safely")
+    raise UserError(
+        f"the aliases of model {model} cannot be moved: the MLflow runs of all its versions are deleted for "
+        f"good; restore MLflow from a backup, or register under another --model"
+    )
 
 
 def append(client: MlflowClient, log: Log, move: Move) -> bool:

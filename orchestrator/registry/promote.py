@@ -60,11 +60,11 @@ class Outcome:
     exports: str = ""
     """The files that can be written of the network, as a sentence."""
     tracking_uri: str = ""
-    """Where the model is registered."""
+    """Tracking URI of the registry that holds the model."""
     design: str = ""
     """The candidate's design, in short."""
     why_no_gan: str = ""
-    """Why the candidate is a PSNR network and not a GAN, if its sweep found no good GAN."""
+    """The reason why the candidate is a PSNR network, if its sweep found no good GAN; else empty."""
     legend: str = ""
     """The meaning of the numbers in the checks."""
     other_gate: str = ""
@@ -72,7 +72,7 @@ class Outcome:
     command: str = ""
     """The command that promotes the candidate, without --gate."""
     folder: str = ""
-    """What --model of other commands names the candidate; empty if there is no such name."""
+    """Value of --model, in other commands, for the candidate; empty if there is none."""
 
     @property
     def is_champion(self) -> bool:
@@ -256,6 +256,6 @@ def export(registry: Registry, wanted: Export, work_dir: Path) -> str:
     wanted.check()
     number, champion = _champion(registry, "")
     if champion is None:
-        raise UserError(f"model {registry.model} has no champion to export")
+        raise UserError(f"model {registry.model} has no champion to export; promote a network first")
     lines = write_export(wanted, champion.generator, champion.config, work_dir)
     return "\n  ".join([f"{registry.model} v{number} -> {wanted.path}", *lines])

@@ -161,7 +161,9 @@ class Registry:
                     f"rollback began, so nothing was rolled back; see --list, and run it again if needed"
                 )
             if champion is None or previous is None:
-                raise UserError(f"model {self.model} has no previous champion to restore")
+                raise UserError(
+                    f"model {self.model} has no previous champion to restore; promote a second one first"
+                )
             older = previous.tags.get(REPLACED)
             events = {
                 champion.number: f"rolled back to v{previous.number}",
@@ -201,7 +203,9 @@ class Registry:
             self.repair()
             versions = self.versions()
             if not versions:
-                raise UserError(f"model {self.model} has no previous champion to restore")
+                raise UserError(
+                    f"model {self.model} has no previous champion to restore; promote a second one first"
+                )
             log = self._log(versions)
             if log.pending is not None:
                 continue
@@ -291,7 +295,7 @@ def _number(versions: list[Version], alias: str) -> int | None:
 
 
 def objective_tag(objective: ObjectiveConfig) -> str:
-    """Return the text by which versions of equal objectives and delta are found."""
+    """Return the tag that names both metrics and delta; equal for versions that compare."""
     return f"{objective.distortion}, {objective.perceptual}, delta {objective.delta_db:g}"
 
 

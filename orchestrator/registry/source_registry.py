@@ -55,7 +55,9 @@ def registry_of(source: CandidateSource, sweep: Mapping[str, Any], must_exist: b
     if not source.tracking_uri and "name" in sweep:
         _check_login_is_for(uri, source, sweep["name"])
     if must_exist and (missing := missing_store(uri)):
-        raise UserError(f"nothing is registered: there is no store at {missing}; set --storage")
+        raise UserError(
+            f"nothing is registered: there is no store at {missing}; set --storage or --tracking-uri"
+        )
     probe(uri)
     return Registry(uri, source.model or registered_name(sweep["name"]))
 

@@ -82,7 +82,7 @@ class Compared:
     word: str
     """BETTER, WORSE, or why it is neither."""
     passed: bool = False
-    """Whether the GAN may ship by this comparison, of those to ship."""
+    """True if the GAN may ship by this comparison, of those to ship."""
 
 
 def compared_to_ship(results: SweepResults) -> list[Compared]:

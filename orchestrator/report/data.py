@@ -104,7 +104,7 @@ class SweepResults:
 
     @property
     def sentinels(self) -> dict[str, dict[str, Any]]:
-        """What the picked GAN was compared with on test, to ship (Row.sentinels); {} if nothing was."""
+        """Comparisons of the picked GAN on test that it must pass to ship (Row.sentinels); {} if none."""
         return self.tested_pick.get("sentinels", {}) if self.tested_pick else {}
 
     @property

@@ -133,7 +133,7 @@ def _use(results: SweepResults) -> str:
     sweep = results.sweep
     if not sweep.get("pick"):
         return ""
-    name, images = sweep["name"], sweep.get("gate_images")  # absent in sweeps of before
+    name, images = sweep["name"], sweep.get("gate_images")  # absent in sweeps of earlier versions
     enough, storage = images is None or images >= DECIDABLE, sweep.get("request", {}).get("storage", RUNS)
     is_here = storage in (RUNS, "runs")
     model = shlex.quote(name if is_here else f"{storage.rstrip('/')}/{name}")
@@ -218,7 +218,7 @@ def _reproduce(results: SweepResults) -> str:
     sweep = results.sweep
     commands = [f"git checkout {shlex.quote(sweep['commit'].rstrip('+'))}"] if sweep.get("commit") else []
     commands.append(sweep["command"])
-    images_left = sweep.get("gate_images")  # absent in sweeps of before
+    images_left = sweep.get("gate_images")  # absent in sweeps of earlier versions
     images = [
         (role, str(entry["spec"]), str(entry["n"]), str(entry["digest"]))
         for role, entry in sweep["data"].items()

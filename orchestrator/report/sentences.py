@@ -81,7 +81,7 @@ def why(results: SweepResults) -> str:
 
 
 def _too_short(results: SweepResults) -> str:
-    """Return the reservation of a sweep whose designs trained too shortly to tell; empty for another."""
+    """Return the reservation of a sweep whose designs trained for too few steps to compare them, or ""."""
     hours = results.sweep.get("hours") or {}
     if not hours.get("one") or not hours.get("sizes"):
         return ""
@@ -230,7 +230,7 @@ def advice(results: SweepResults) -> tuple[str, str]:
     """Return the advice to train one network in the same time, and its command; ("", "") without."""
     hours = results.sweep.get("hours") or {}
     sentence, command = hours.get("one") or "", hours.get("one_command") or ""
-    if sentence and not command:  # sweeps of before end the sentence with the command
+    if sentence and not command:  # sweeps of earlier versions end the sentence with the command
         sentence, _, command = sentence.rpartition(": ")
     return f"{sentence[:1].upper()}{sentence[1:].rstrip('.:')}" + "." * bool(sentence), command
 

@@ -62,7 +62,7 @@ class Row(TypedDict, total=False):
     last: dict[str, float]
     """Confirm: step and metrics of the last checkpoint."""
     of: str
-    """Test: trial_id of the confirmed row."""
+    """Test: trial_id of the network that was measured, a confirmed row or warm-KEY of a PSNR network."""
     inference: dict[str, Any]
     """ms and memory_mb of one output of px x px pixels on `device` (trainers/benchmarks/cost.py)."""
     per_image: dict[str, list[float]]
@@ -83,7 +83,7 @@ class EndedTrial:
     values: Mapping[str, Any]
     config: Mapping[str, Any]
     report: TrialReport
-    """The last one; its usage is that of all attempts."""
+    """The trial's last report; its usage is that of all attempts."""
     curve: Curve
     stopped_at: int | None
     error: str
@@ -189,7 +189,7 @@ class PsnrNetwork:
 
 
 def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) -> Row:
-    """Return the test stage's row of a PSNR network, which ships where no GAN deserves to."""
+    """Return the test stage's row of a PSNR network, which ships if no GAN does."""
     steps = network.config.run.psnr_steps
     row: Row = {
         "trial_id": f"psnr-{network.warm_key}",

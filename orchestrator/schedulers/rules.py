@@ -63,8 +63,8 @@ class Rung:
 def feasible_first(entry: RungEntry, rung: Rung) -> int:
     """Count the feasible and perceptually better trials; none are ahead of a feasible point on the front.
 
-    Ranked by perception alone, members of the front with better distortion were stopped, and with them a
-    twentieth of the hypervolume. An infeasible trial is still ahead of all that it dominates.
+    Ranked by perception alone, members of the front with better distortion were stopped, which
+    lost 5 % of the hypervolume. An infeasible trial is still ahead of all that it dominates.
     """
     if entry.point[0] >= entry.floor:
         return bisect_left(rung.keys, entry.key) if rung.is_dominated(entry.point) else 0

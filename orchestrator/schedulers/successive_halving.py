@@ -21,6 +21,8 @@ MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained
 class SuccessiveHalving(FIFOScheduler):
     """A scheduler that stops a trial at a rung unless it is among the best 1/`reduction` recorded there.
 
+    From the second rung on it also stops a trial that has no active GAN loss, if the rule needs one.
+
     Args:
         objectives: the two metrics, and how far distortion may fall below the warm start.
         milestones: steps of the rungs; without any, no trial is ever stopped.

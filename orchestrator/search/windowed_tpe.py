@@ -17,9 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from trainers.objectives import Point, front_ranks
 
 WINDOW = 500
-"""Ended trials that are kept each time that there are twice as many."""
+"""Ended trials that the window is reduced to when it has twice as many."""
 GOOD = 100
-"""Of these, the best ones at least: four times as many as TPE's good ones."""
+"""At least this many trials of a window are its best: four times as many as TPE's good ones."""
 CHECK_EVERY = 50
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -30,13 +30,13 @@ class WindowedTPESampler(TPESampler):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.seen = 0
-        """Trials that were looked at, which have the numbers below this."""
+        """Number of trials that were read from the study: those numbered below it."""
         self.unfinished: set[int] = set()
-        """Numbers of those that had not ended."""
+        """Numbers of trials that were read before they ended."""
         self.ended: set[int] = set()
-        """Numbers of those that had ended and are in the window."""
+        """Numbers of the ended trials of the window."""
         self.new: list[int] = []
-        """Numbers of those that ended since the last draw."""
+        """Numbers of trials that ended since the last draw."""
         self.forgets = False
         """True once trials were left out of the window."""
         self.window: _Window | None = None

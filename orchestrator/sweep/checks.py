@@ -42,14 +42,14 @@ def check_objective(config: TrainConfig) -> None:
     if o.distortion == o.perceptual:
         raise UserError(
             f"a sweep needs two objectives, but objective.distortion and objective.perceptual are both "
-            f"{o.distortion}"
+            f"{o.distortion}; change one of them"
         )
     if not run.gan_steps and METRICS[o.distortion].direction == "max":
         return
     if METRICS[o.distortion].direction != "max" or METRICS[o.perceptual].direction != "min":
         raise UserError(
-            f"a sweep needs a distortion metric that goes up and a perceptual one that goes down, but got "
-            f"objective.distortion {o.distortion} and objective.perceptual {o.perceptual}"
+            f"a sweep needs a distortion metric of which more is better and a perceptual one of which less "
+            f"is better, but got objective.distortion {o.distortion} and objective.perceptual {o.perceptual}"
         )
 
 
@@ -59,7 +59,7 @@ def check_generations(request: Request) -> None:
     first = earliest(run.eval_every_steps, run.ema_decay)
     if request.stopping == "pbt" and run.gan_steps < 2 * first:
         raise UserError(
-            f"--stopping pbt needs run.gan_steps of {2 * first} or more, two parts that can be ranked, but "
+            f"--stopping pbt needs run.gan_steps of {2 * first} or more, for two segments, but "
             f"got {run.gan_steps}"
         )
 

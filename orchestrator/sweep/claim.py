@@ -51,7 +51,7 @@ class Beat:
     every_s: float = 2.0
     """Seconds between beats."""
     progress: str = ""
-    """How far the sweep has come, in words."""
+    """Progress of the sweep, in words."""
 
     def to_json(self) -> str:
         """Return the text of the file."""

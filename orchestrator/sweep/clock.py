@@ -28,7 +28,7 @@ FREE: dict[str, tuple[str, ...]] = {
 }
 """Stage -> the sizes that may still change before it begins."""
 SEEDS = "seeds-"
-"""Before the seeds that are done: what `SweepClock.sizes` calls the confirmation of further ones."""
+"""Prefix of the key in `SweepClock.sizes` of a further confirmation round; the seeds that are done follow."""
 DRAWN = 2
 """Designs that screening may draw, as a multiple of those planned, while there is time for them."""
 
@@ -43,7 +43,7 @@ class SweepClock:
     keep: Callable[[str], Any]
     """Stores the state."""
     pace: Pace
-    """As measured before the first stage."""
+    """The pace that was measured before the first stage."""
     full: Sizes
     fixed: dict[str, int]
     work: Work
@@ -99,7 +99,7 @@ class SweepClock:
 
     @property
     def over(self) -> str:
-        """How much of the hours is over, as a line."""
+        """The part of the hours that is over, as a line."""
         return hours_in_words.passed_of(self.hours, self.elapsed())
 
     @property

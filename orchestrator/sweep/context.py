@@ -30,7 +30,7 @@ class BudgetWatch:
 
 @dataclass(frozen=True)
 class SweepContext:
-    """One sweep at work: its plan, the machines it runs on, and whom it reports to."""
+    """One sweep at work: its plan, the machines it runs on, and its MLflow record."""
 
     plan: SweepPlan
     capacity: Capacity
@@ -77,7 +77,7 @@ class SweepContext:
         return RowContext(*shared, self.plan.inference_of)
 
     def slots(self) -> int:
-        """Return how many trials run at once now; a change is printed, and why no machine comes for them."""
+        """Return how many trials run at once now; a change is printed, and why no machine starts for them."""
         slots = self.capacity.current().slots(self.request.gpus, self.request.ranks)
         self.progress.set_slots(slots)
         if self.capacity.trouble and (trouble := self.capacity.trouble(bool(self.capacity.gpus))):

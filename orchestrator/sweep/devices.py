@@ -45,5 +45,6 @@ def _check_room_for_ranks(request: Request, capacity: Capacity) -> None:
     if request.ranks > 1 and (capacity.cpus < request.ranks or 0 < capacity.gpus < request.ranks):
         device = "GPU and a CPU core" if capacity.gpus else "CPU core"
         raise UserError(
-            f"each of the {request.ranks} ranks needs a {device}, but there is {capacity.description}"
+            f"each of the {request.ranks} ranks needs a {device}, but there is {capacity.description}; lower "
+            f"--ranks-per-trial or --gpus-per-trial, or use a larger cluster"
         )

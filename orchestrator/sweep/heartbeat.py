@@ -45,9 +45,10 @@ def request_stop(storage: Storage, sweep: str, wait_s: float = 120.0) -> bool:
 
 
 class Heartbeat:
-    """The claim of this process on a sweep while the block runs, and a thread that writes heartbeats.
+    """A context manager that claims a sweep for this process and writes heartbeats in a thread.
 
-    The thread also looks for the stop marker. A new sweep that wrote no sweep.json leaves nothing behind.
+    The thread also looks for the stop marker. UserError if another driver holds the sweep. On exit all files
+    of a sweep are deleted that wrote no sweep.json.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Heartbeat:
         self.began = time.monotonic() if began is None else began
         self.over, self.ignore_stop = threading.Event(), False
         self.progress: Callable[[], str] = lambda: ""
-        """Returns in words how far the sweep has come; each heartbeat tells it."""
+        """Returns the progress of the sweep in words, which each heartbeat contains."""
         self.thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> "Heartbeat":
@@ -95,12 +96,12 @@ class Heartbeat:
                 self._write(ended=False)
                 if not self.ignore_stop and self.storage.exists(f"{self.sweep}/{STOP}"):
                     self.ignore_stop = True
-                    stopping.interrupt()  # stops in good order, whatever stage this is
+                    stopping.interrupt()  # stops cleanly, whatever stage this is
             except Superseded:
                 stopping.interrupt()  # what it would write on stopping is refused
                 return
             except OSError:
-                continue  # a storage that is away for a moment
+                continue  # a storage that is unreachable for a moment
 
     def _write(self, ended: bool) -> None:
         told = ""

@@ -45,7 +45,7 @@ class HeldOutImages:
     gpus: float = 0.0
     """GPUs of a task; a fraction is a share of one GPU."""
     objectives: Objectives | None = None
-    """Compare with sentinels by the perceptual one; None: no comparison."""
+    """If given, compare with the sentinels by its perceptual metric."""
 
 
 def evaluate_checkpoints(
@@ -81,7 +81,10 @@ def _summary(network: nn.Module, config: TrainConfig, held_out: HeldOutImages) -
 def images_of(
     role: str, request: Request, digest: str, capacity: Capacity, objectives: Objectives | None = None
 ) -> HeldOutImages:
-    """Return the arguments of the tasks that measure on the images of `role`."""
+    """Return the settings that all tasks share which measure on the images of `role`.
+
+    `digest` identifies the images; with `objectives` networks are also compared with sentinels.
+    """
     gpus = request.gpus_per_rank if capacity.gpus else 0.0
     return HeldOutImages(role, digest, request.work_dir, request.metrics, gpus, objectives)
 

@@ -41,7 +41,7 @@ RELIABILITY = 0.7
 
 @dataclass(frozen=True)
 class Sizes:
-    """The numbers that decide how long a sweep takes."""
+    """The numbers that decide how long a sweep takes, named as in Request and RunConfig."""
 
     psnr_steps: int
     gan_steps: int
@@ -56,15 +56,17 @@ class Pace:
     """Measured seconds of this hardware, and how many trials it runs at once."""
 
     psnr_step: float
-    """Of an average architecture, as the two below."""
+    """Seconds of a PSNR step of an average architecture."""
     gan_step: float
+    """Seconds of a GAN step of it."""
     evaluation: float
+    """Seconds of an evaluation of it on val."""
     start: float
     """From the begin of a stage to the first step of its trials, and from their last step to its end."""
     test: float
-    """Of one network in the test stage, with its sentinels."""
+    """Seconds of the test of one network with its sentinels."""
     ending: float
-    """From the last measurement to the exit: result, report, records. Taken to last as long as a start."""
+    """From the last measurement to the exit: result, report, records. Assumed equal to `start`."""
     slots: int
     busy: float = 0.0
     """CPU cores of this machine that other programs used."""
@@ -97,9 +99,9 @@ class Work:
     architectures: int
     missing: int
     derived: int = 0
-    """Of the missing ones, those whose PSNR phase is a part of the whole."""
+    """Missing architectures that train only `share` of the PSNR phase."""
     share: float = 1.0
-    """That part."""
+    """Part of the PSNR phase that a derived architecture trains, in (0, 1]."""
 
 
 def sizes_at(designs: float, full: Sizes, fixed: Mapping[str, int]) -> Sizes:

@@ -1,4 +1,4 @@
-"""What the hours of a sweep give, in words: the plan's lines, what twice as many would give, advice."""
+"""The hours of a sweep in words: lines of the plan, the gain of twice as many, and advice."""
 
 import shlex
 from collections.abc import Iterable, Mapping

@@ -67,7 +67,8 @@ def leave_out_slow(plan: SweepPlan, resume: bool) -> list[str]:
         fastest, cost = min(slow, key=lambda pair: pair[1].ms)
         raise UserError(
             f"no design of space {space.name} keeps to objective.max_ms {max_ms:g}: the fastest, "
-            f"{label(fastest) or 'the only one'}, takes {cost.describe()}; raise it, or add smaller networks"
+            f"{label(fastest) or 'the only one'}, takes {cost.describe()}; raise "
+            f"--objective.max-ms, or add smaller networks"
         )
     plan.space = replace(space, excluded=tuple(design for design, _ in slow))
     plan.find_architectures(resume)

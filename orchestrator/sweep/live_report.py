@@ -27,7 +27,7 @@ OPEN_WITHIN_S = 600.0
 class LiveReport:
     """A thread that writes the report of a running sweep into its storage while the block runs.
 
-    A storage that is away or full is tried again a minute later. A block that ends by an exception leaves a
+    An unreachable or full storage is tried again a minute later. A block that ends by an exception leaves a
     page that says so; after any other, the caller writes the report with the result.
     """
 

@@ -80,7 +80,7 @@ class SweepPlan:
 
     @property
     def derived(self) -> list[int]:
-        """Those of `missing` whose PSNR phase begins with the ancestor's network."""
+        """Indices in `missing` of architectures whose PSNR phase begins with the ancestor's network."""
         return [i for i in self.missing if self.phases[i].run.derived_from]
 
     @property

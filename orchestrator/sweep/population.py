@@ -40,7 +40,7 @@ class Member:
     curve: tuple[Any, ...] = ()
     """Learning curve of the network that is here now, from its warm start on."""
     history: tuple[str, ...] = ()
-    """What was taken over, in words."""
+    """Networks that were taken over, in words."""
 
     @property
     def row(self) -> Row:

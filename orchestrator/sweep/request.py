@@ -91,14 +91,15 @@ class Request:
     network every trial trains further. It decides the generator, replaces the PSNR phase, and is what to beat
     in every stage; spaces of losses and rates fit (default: finetune)."""
     start_licence: str = ""
-    """Licence of that file, if it states none; it is stored with the sweep."""
+    """Licence of the file of --start, if it states none; it is stored with the sweep."""
     seed: int = 0
     """Seed of the sampler that draws designs."""
     gpus_per_trial: float = 0.0
     """GPUs per trial: a share of one (0.5 runs two trials on each), or a whole number, each with a process of
     its own that takes its part of every batch. Trials then wait for a GPU. 0: one, if there are GPUs."""
     ranks_per_trial: int = 0
-    """Such processes per trial, on CPU cores if there are no GPUs; 0: one, or one for each whole GPU."""
+    """Processes per trial, each with its part of every batch, on CPU cores if there are no GPUs; 0: one, or
+    one for each whole GPU."""
     hours: float = 0.0
     """Hours from command to exit as a number (12 minutes are 0.2); they decide sizes that are not given."""
     effort: str = ""
@@ -214,8 +215,8 @@ class Request:
             )
         if self.ranks_per_trial and gpus not in (0, 1, self.ranks) and max(gpus, self.ranks) > 1:
             raise UserError(
-                f"each rank has one GPU of its own if there are GPUs, so --ranks-per-trial {self.ranks} "
-                f"leaves --gpus-per-trial out, but got {gpus:g}"
+                f"--gpus-per-trial {gpus:g} does not match --ranks-per-trial {self.ranks}, because each "
+                f"rank uses one GPU; leave out --gpus-per-trial"
             )
 
     @property

@@ -75,7 +75,7 @@ def pick(
     if CONSISTENCY in ranked[0]["val"]:
         rule += f", LR consistency of {MIN_CONSISTENCY_DB:g} dB or more"
     if math.isfinite(objectives.least):
-        rule += f", {objectives.distortion} no worse than {abs(objectives.least):.2f}, which champions demand"
+        rule += f", {objectives.distortion} no worse than {abs(objectives.least):.2f}, the floor of champions"
     if not feasible:
         return None, f"no confirmed design is feasible: {rule}"
     return feasible[0], f"best {objectives.perceptual} among {len(feasible)} feasible designs: {rule}"
@@ -137,7 +137,7 @@ def pick_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
     """
     if "pick_test" in facts:
         return {name: value for name, value in facts["pick_test"].items() if "/" not in name}
-    designs = facts.get("designs", ())  # absent in sweeps of before
+    designs = facts.get("designs", ())  # absent in sweeps of earlier versions
     design = next((d for d in designs if facts["pick"] in d["trial_ids"]), None)
     values = (design["test"] or design["val"]) if design else {}
     return {name: value for name, value in values.items() if "/" not in name}
@@ -151,6 +151,6 @@ def add_run_ids(record: SweepRecord, rows: list[Row], facts: dict[str, Any]) -> 
         stage, trial_id = (of.partition("-")[0], of) if of else (row["stage"], row["trial_id"])
         row["mlflow_run_id"] = run_ids.get(run_key(record.sweep, stage, trial_id)) or row.get("mlflow_run_id")
     facts["experiment_id"] = record.writer.experiment_id() or facts.get("experiment_id")
-    if record.page:  # absent in sweeps of before, whose experiments have no view
+    if record.page:  # absent in sweeps of earlier versions, whose experiments have no view
         facts["experiment_page"] = record.page
     facts["parent_run_id"] = run_ids.get(facts["name"]) or facts.get("parent_run_id")

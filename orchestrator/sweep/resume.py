@@ -38,7 +38,7 @@ FITTED = (
     "loss.pixel_weight",
     "objective.perceptual",
 )
-"""Settings of theirs that are, unless they are given."""
+"""Settings that are fitted to the images in recipes of FITTING, unless they are given."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def new_request(options: Request, words: Sequence[str] = ()) -> Request:
     request = replace(request, config=config, space=space, name=name, hours=_hours(options))
     if request.hours and not config.run.gan_steps:
         raise UserError(
-            "--hours and --effort size a PSNR and a GAN phase; without the latter (run.gan_steps 0) set "
-            "--run.psnr-steps and --trials, whose hours --dry-run tells"
+            "--hours and --effort need a GAN phase, but run.gan_steps is 0; leave them out and set "
+            "--run.psnr-steps and --trials (--dry-run estimates the hours)"
         )
     return replace(request, planned=" ".join(_planned(request, words)), given=" ".join(words))
 
@@ -108,13 +108,14 @@ def _planned(request: Request, words: Sequence[str]) -> Iterator[str]:
 def resumed_request(options: Request, name: str) -> Request:
     """Return the request of sweep `name`, with the options that may change as given now.
 
-    Other reasons to refuse a resumed sweep are found later and raise UserError there: in run.run_sweep if it
-    still runs (claim.claim_sweep) or if its images have changed (check_same_images), and when a
-    stage begins if Tune's snapshot of it cannot be read (tune_callback.StageCallback.setup).
+    Other reasons to refuse a resumed sweep are found later and raise UserError there: it still runs
+    (claim.claim_sweep), another sweep uses this machine (cluster.connect.local_lock), its images have changed
+    (check_same_images), or Tune's snapshot of a stage cannot be read (tune_callback.StageCallback.setup,
+    tune_controller). A finished sweep is not refused: its report is written again.
 
     Raises:
-        UserError: there is no such sweep, an earlier version of Upsweep began it, or an option was given that
-            decides results.
+        UserError: there is no such sweep, others may have written its folder, an earlier version of Upsweep
+            began it, or an option was given that decides results.
     """
     storage = Storage(options.storage)
     facts = sweep_folder.read_facts(storage, name)
@@ -200,7 +201,10 @@ def check_same_images(plan: "SweepPlan") -> None:
     before = sweep_folder.read_facts(plan.storage, plan.request.name)
     for role, images in plan.images.items():
         if before["data"][role]["digest"] != images.digest:
-            raise UserError(f"data.{role} holds other images than sweep '{plan.request.name}' began with")
+            raise UserError(
+                f"the images of data.{role} have changed since sweep '{plan.request.name}' began; restore "
+                f"them, or start a new sweep under another --name"
+            )
 
 
 def _check_no_result_options(options: Request, name: str) -> None:

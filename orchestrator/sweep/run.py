@@ -102,7 +102,7 @@ def run_sweep(
         capacity = usable_capacity(plan.request, capacity, say)
         say(f"running on {capacity.description}")
         if not request.address and sys.stdout.isatty():
-            say("closing this terminal stops the sweep in good order; to keep it, use tmux or nohup")
+            say("closing this terminal stops the sweep cleanly; to keep it, use tmux or nohup")
         if request.max_gpu_hours and not capacity.gpus:
             say("--max-gpu-hours counts nothing while no GPU is here; --hours would")
         with waiting("measuring this machine"):

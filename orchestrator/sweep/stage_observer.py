@@ -26,7 +26,7 @@ class StageObserver:
         self.context, self.stage, self.callback = context, stage, callback
         self.study_export = StudyExport(context.storage, context.request.name)
         self.fault: Exception | None = None
-        """Why trials fail one after the other on a machine of this sweep; None if they do not."""
+        """The reason why trials fail one after the other on a machine; None if they do not."""
 
     def slots(self) -> int:
         """Return how many trials run at once now; raise what ends the stage, if anything does."""
@@ -145,7 +145,7 @@ class StageObserver:
         self.context.storage.write_bytes(self._page(name), content)
 
     def read_page(self, name: str) -> bytes:
-        """Return such a part; FileNotFoundError if there is none."""
+        """Return the part `name` of the stage's state; FileNotFoundError if there is none."""
         return self.context.storage.read_bytes(self._page(name))
 
     def _page(self, name: str) -> str:

@@ -71,7 +71,7 @@ def _run_under_tune(context: SweepContext, stage: Stage) -> StageCallback:
     except KeyboardInterrupt:
         raise Interrupted from None
     finally:
-        with suppress(OSError):  # study.db is a copy: a storage that is away must not replace the reason
+        with suppress(OSError):  # study.db is a copy: an unreachable storage must not replace the reason
             observer.study_export.write()
     if not _is_complete(context, stage, callback, observer):
         raise Interrupted

@@ -73,7 +73,7 @@ def status(storage: Storage, name: str) -> list[str]:
 
 
 def stop(storage: Storage, name: str) -> str:
-    """Ask a running sweep to stop in good order, and return what came of it; UserError if none runs."""
+    """Ask a running sweep to stop cleanly, and return what came of it; UserError if none runs."""
     if _is_starting(storage, name):
         raise UserError(f"sweep '{name}' is starting and cannot be asked yet; try again in a minute")
     facts = read_facts(storage, name)

@@ -73,7 +73,7 @@ def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
 def _promotion(facts: Mapping[str, Any], storage: Storage) -> list[str]:
     """Return the command that promotes the pick, or what is missing for it and how to use the pick."""
     promote = f"upsweep promote {facts['name']}{storage_option(storage)}"
-    images = facts.get("gate_images")  # absent in sweeps of before
+    images = facts.get("gate_images")  # absent in sweeps of earlier versions
     if images is None or images >= DECIDABLE:
         return [f"promote: {promote}"]
     folder = shlex.quote(f"{storage.root}/{facts['name']}")

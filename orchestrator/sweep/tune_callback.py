@@ -78,7 +78,7 @@ class StageCallback(Callback):
         if self.must_restore and not self.restored:
             raise UserError(
                 f"the state of stage {self.key} could not be read, and starting over would lose finished "
-                f"trials; look at its tune/ folder, or start the sweep under another --name"
+                f"trials; restore its folder tune/ from a copy, or start the sweep under another --name"
             )
         if self.restored:
             self.hooks.on_resume([t for t in self.params if self.is_over(t)])

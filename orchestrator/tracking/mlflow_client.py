@@ -107,7 +107,7 @@ def _make_tables(database: Path) -> None:
 
 
 def get_or_create_experiment(client: MlflowClient, name: str, artifact_root: str | None) -> str:
-    """Return the id of experiment `name`; create it if absent, restore it if it was deleted by hand."""
+    """Return the id of experiment `name` (run_key.experiment_name); create it, or restore it if deleted."""
     try:
         return client.create_experiment(name, artifact_location=artifact_root)
     except MlflowException as error:

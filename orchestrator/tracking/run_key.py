@@ -1,6 +1,6 @@
 """Names in MLflow: the experiment of a sweep, its page, and the key of a trial's run, which journals use too.
 
-They are built and split only here.
+Keys are split only here; table_run.py builds the names of tables.
 """
 
 import json

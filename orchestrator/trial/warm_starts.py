@@ -29,7 +29,7 @@ class Ancestor:
     """The architecture with whose PSNR network the PSNR phases of others begin."""
 
     values: Mapping[str, Any]
-    """Its dotted values."""
+    """Dotted setting -> value, of the architecture."""
     share: float
     """Part of a PSNR phase that the others train, in (0, 1)."""
 

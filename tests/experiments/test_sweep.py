@@ -108,7 +108,7 @@ MISTAKES = {
     ),
     "objectives that point the same way": (
         "--train photos --objective.perceptual ssim_y",
-        "a sweep needs a distortion metric that goes up and a perceptual one that goes down",
+        "a sweep needs a distortion metric of which more is better and a perceptual one of which less",
     ),
     "a cluster that does not answer": (
         "--train photos --address 127.0.0.1:9",

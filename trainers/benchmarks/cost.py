@@ -69,7 +69,7 @@ class InferenceCost:
     device: str
 
     def describe(self) -> str:
-        """Return the cost in words."""
+        """Return a phrase such as "12 ms and 340 MB at 256x256 on NVIDIA H100"."""
         ms, mb = short_number(self.ms), short_number(self.memory_mb)
         return f"{ms} ms and {mb} MB at {self.px}x{self.px} on {self.device}"
 
@@ -95,16 +95,16 @@ def peak_mb(network: nn.Module, scale: int, px: int = 256) -> float:
 
 
 def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5) -> float:
-    """Return the median milliseconds of one `side` x `side` output on the network's device, warmed up."""
+    """Return the median latency in ms of a network for one output of `side` x `side` px (latencies_ms)."""
     return latencies_ms([network], scale, side, repeats)[0]
 
 
 @torch.inference_mode()
 def latencies_ms(networks: Sequence[nn.Module], scale: int, side: int = 256, repeats: int = 5) -> list[float]:
-    """Return the median milliseconds of one `side` x `side` output of each network, warmed up.
+    """Return the median latency in ms of each network for one output of `side` x `side` px.
 
-    The networks, which are on one device, take turns: what else runs on the machine slows all of them alike,
-    and one network under two names has nearly one latency.
+    It is that of `repeats` runs after a first one. All networks must be on one device. Their runs alternate,
+    so that other load on the machine slows all of them alike.
     """
     ready = [deployed(network) for network in networks]
     if not ready:

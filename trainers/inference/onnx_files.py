@@ -1,6 +1,6 @@
 """Networks as ONNX files: written, read back on other sizes, and used like a network.
 
-Needs the extra `onnx`. The file takes and returns (N, 3, H, W) RGB in [0, 1] for any N, H and W, or for one
+Needs the extra `onnx`. The file takes and returns (N, C, H, W) in [0, 1] for any N, H and W, or for one
 size if the row of the network in trainers/config/generators.py has no free sizes.
 """
 
@@ -40,7 +40,7 @@ class Clamped(nn.Module):
 
 
 class OnnxNetwork(nn.Module):
-    """An ONNX file as a network on the CPU: float32 (N, 3, h, w) in [0, 1] -> (N, 3, scale*h, scale*w)."""
+    """An ONNX file as a network on the CPU: float32 (N, C, h, w) in [0, 1] -> (N, C, scale*h, scale*w)."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -36,8 +36,8 @@ class PatchDiscriminator(nn.Module):
 class UNetDiscriminator(nn.Module):
     """U-Net with spectral norm (Wang et al., 2021, Real-ESRGAN, sec. 3.2): one logit per pixel.
 
-    (N, 3, H, W) in [0, 1] -> (N, 1, H, W) logits. Features are resized to the size of the skip they are
-    added to, so any H and W >= 8 are accepted.
+    (N, C, H, W) in [0, 1] with C = image_channels -> (N, 1, H, W) logits. Features are resized to the size of
+    the skip they are added to, so any H and W >= 8 are accepted.
     """
 
     def __init__(self, config: DiscriminatorConfig) -> None:

@@ -21,7 +21,7 @@ class Weights:
     """A set of published weights; at least one of `url` and `package` says where it comes from."""
 
     network: str
-    """The trained network, for lists."""
+    """Name of the network, as lists print it."""
     licence: str
     file: str = ""
     """Name of the published file."""

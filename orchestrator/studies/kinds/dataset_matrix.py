@@ -40,7 +40,10 @@ def measured() -> tuple[str, ...]:
 
 
 def plan(request: StudyRequest, dry: bool = False) -> Study:
-    """Return the plan; `dry` opens no image. UserError for sets of different size or without a test part."""
+    """Return the trainings and test sets; unless `dry`, import the sets and train the domain classifier.
+
+    UserError for fewer than two sets and, unless `dry`, for sets of different size or without a test part.
+    """
     sets = named_sets(request.data, DEFAULTS, at_least=2)
     configs = {n: on_set(request.config, prepared(s, request.split, request, dry)) for n, s in sets.items()}
     extractor, conditions = "", _conditions(request)

@@ -41,7 +41,7 @@ def test_the_groups_of_a_cluster_are_its_size_at_most(groups, size):
 
 
 def test_a_quantity_that_is_not_a_number_is_named():
-    with pytest.raises(UserError, match="the RayCluster has a quantity of 'many'"):
+    with pytest.raises(UserError, match="a Kubernetes quantity such as 8 or 500m, but is 'many'; correct"):
         kuberay.as_cluster_file({"workerGroupSpecs": [group(cpu="many")]})
 
 

@@ -66,7 +66,7 @@ def test_own_code_is_sent_and_both_the_command_and_the_space_find_the_copies(tmp
     assert words == ["--space", "submitted/a.yaml", *sent]
     assert set(files) == {"submitted/a.yaml", "submitted/mine.py", "submitted/nets/net.py"}
     space.write_text(f"axes: {{generator.kind: ['{tmp_path}/mine.py:Net']}}\n")
-    with pytest.raises(UserError, match="must be in a folder beside or below it"):
+    with pytest.raises(UserError, match="must be in the space file's folder or below it"):
         submission_checks.own_files([], str(space))
     write(tmp_path / "nets", CODE + "# another", "mine.py")
     with pytest.raises(UserError, match="two different files are called mine.py; rename one of them"):

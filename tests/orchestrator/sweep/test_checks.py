@@ -34,7 +34,7 @@ def test_a_batch_is_shared_evenly_or_refused():
 def test_objectives_must_oppose_each_other():
     checks.check_objective(recipes.demo())
     for change in ({"objective.perceptual": "ssim_y"}, {"objective.distortion": "rmse_y"}):
-        with pytest.raises(UserError, match="a distortion metric that goes up and a perceptual one"):
+        with pytest.raises(UserError, match="a distortion metric of which more is better"):
             checks.check_objective(override(recipes.demo(), change))
 
 

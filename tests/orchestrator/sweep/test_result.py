@@ -121,7 +121,7 @@ def test_a_network_that_contradicts_its_input_is_never_picked():
 
 def test_what_champions_demand_is_named_in_the_reason():
     found = answer(rows("a", 4, (30.0, 100.0)), least=29.5)
-    assert found["pick_reason"].endswith("psnr_y no worse than 29.50, which champions demand")
+    assert found["pick_reason"].endswith("psnr_y no worse than 29.50, the floor of champions")
     assert answer(rows("a", 4, (30.0, 100.0)), least=30.1)["pick"] is None
 
 

@@ -200,7 +200,7 @@ def test_images_that_changed_are_refused(tmp_path):
         return SimpleNamespace(request=request, storage=Storage(str(tmp_path / "runs")), images=images)
 
     resume.check_same_images(plan("a"))
-    with pytest.raises(UserError, match="data.train holds other images than sweep 'mine' began with"):
+    with pytest.raises(UserError, match="the images of data.train have changed since sweep 'mine' began"):
         resume.check_same_images(plan("b"))
     kept = {"started": 1.0, "warm_starts": {"trained": 1, "reused": 0}, "commit": "c", "command": "x"}
     kept["champion_floor"] = floor
