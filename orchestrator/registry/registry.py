@@ -161,9 +161,7 @@ class Registry:
                     f"rollback began, so nothing was rolled back; see --list, and run it again if needed"
                 )
             if champion is None or previous is None:
-                raise UserError(
-                    f"model {self.model} has no previous champion to restore; promote a second one first"
-                )
+                raise UserError(f"model {self.model} has no previous champion to restore")
             older = previous.tags.get(REPLACED)
             events = {
                 champion.number: f"rolled back to v{previous.number}",
@@ -203,9 +201,7 @@ class Registry:
             self.repair()
             versions = self.versions()
             if not versions:
-                raise UserError(
-                    f"model {self.model} has no previous champion to restore; promote a second one first"
-                )
+                raise UserError(f"model {self.model} has no previous champion to restore")
             log = self._log(versions)
             if log.pending is not None:
                 continue

@@ -183,7 +183,10 @@ def test_a_network_that_puts_out_no_numbers_is_named(storage, monkeypatch, capsy
 
     monkeypatch.setattr(evaluate, "GateImages", Real)
     assert call(storage, monkeypatch=monkeypatch) == 2
-    assert "the network of sweep first gives values that are not finite (the generator's output" in capsys.readouterr().err
+    assert (
+        "the network of sweep first gives values that are not finite (the generator's output"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_pickle_in_place_of_weights_is_refused_and_not_run(storage, tmp_path):

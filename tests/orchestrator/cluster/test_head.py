@@ -27,7 +27,10 @@ def test_a_command_returns_its_output_or_raises_with_its_error(laptop, monkeypat
     fake_command(laptop, monkeypatch, "ssh", RUN_HERE)
     head = head_of_own_machines()
     assert head.run("echo 'a b'; echo $HOME") == f"a b\n{laptop}\n"
-    with pytest.raises(UserError, match="`echo no disk >&2; exit 3` failed with status 3 on the head of cluster 'mine': no disk$"):
+    with pytest.raises(
+        UserError,
+        match="`echo no disk >&2; exit 3` failed with status 3 on the head of cluster 'mine': no disk$",
+    ):
         head.run("echo no disk >&2; exit 3")
 
 

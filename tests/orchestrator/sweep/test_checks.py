@@ -44,7 +44,7 @@ def test_without_a_gan_phase_the_second_objective_is_any_other_metric():
         checks.check_objective(override(config, {"objective.perceptual": second}))
     with pytest.raises(UserError, match="objective.distortion and objective.perceptual are both psnr_y"):
         checks.check_objective(override(config, {"objective.perceptual": "psnr_y"}))
-    with pytest.raises(UserError, match="a distortion metric that goes up"):
+    with pytest.raises(UserError, match="a distortion metric of which more"):
         checks.check_objective(override(config, {"objective.distortion": "rmse_y"}))
     with pytest.raises(UserError, match="both 0, so there is nothing to train"):
         checks.check_objective(override(config, {"run.psnr_steps": 0}))
