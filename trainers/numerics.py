@@ -1,4 +1,4 @@
-"""The arithmetic of a device: which float32 convolutions may round to TF32, and whether a run repeats to the bit.
+"""The arithmetic of a device: if float32 convolutions may round to TF32, and if a run repeats to the bit.
 
 From Ampere on, torch lets cuDNN round the factors of float32 convolutions to TF32 (10 bits of mantissa)
 unless it is told otherwise. Here run.precision decides that for training, and everything that is measured is
