@@ -260,7 +260,8 @@ def _legend(looks: Mapping[str, str]) -> list[str]:
     """Return colour swatches with their names in rows below the title; look "level" is a dashed line."""
     parts, left, top = [], float(LEFT), 36.0
     for name, look in looks.items():
-        if left + 26 + 7 * len(name) > WIDTH:
+        wide = sum(8.3 if c.isupper() else 6.4 for c in name)  # pixels at 12 px, about
+        if left + 26 + wide > WIDTH:
             left, top = float(LEFT), top + 15
         if look == "level":
             parts.append(f'<path class="level" d="M{left:.1f} {top - 4:.1f}h10"/>')
@@ -269,5 +270,5 @@ def _legend(looks: Mapping[str, str]) -> list[str]:
                 f'<rect class="swatch {look}" x="{left:.1f}" y="{top - 9:.1f}" width="10" height="10"/>'
             )
         parts.append(text(left + 14, top, name, anchor="start"))
-        left += 30 + 6.6 * len(name)
+        left += 30 + wide
     return parts

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from orchestrator.report import svg
 from orchestrator.report.svg import Line, Mark, Plot, series, text
@@ -137,7 +137,8 @@ def strip(rows: Sequence[Sequence[Path]], titles: Sequence[str], cell_px: int = 
     sheet = Image.new("RGB", (width, LABEL_PX + len(rows) * (cell_px + GAP_PX)), "white")
     pen = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
-        pen.text((column * (cell_px + GAP_PX) + 3, 3), title[: cell_px // 6], fill="black")
+        font = _font_that_fits(pen, title, cell_px - 3)
+        pen.text((column * (cell_px + GAP_PX) + 3, 3), title, fill="black", font=font)
     for j, row in enumerate(rows):
         for i, path in enumerate(row):
             with Image.open(path) as picture:
@@ -146,3 +147,9 @@ def strip(rows: Sequence[Sequence[Path]], titles: Sequence[str], cell_px: int = 
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _font_that_fits(pen: ImageDraw.ImageDraw, title: str, width_px: int) -> ImageFont.FreeTypeFont:
+    """Return Pillow's own font in the largest size, 6 to 10, at which `title` is at most `width_px` wide."""
+    fonts = [ImageFont.load_default(size) for size in (10, 9, 8, 7, 6)]
+    return next((font for font in fonts if pen.textlength(title, font=font) <= width_px), fonts[-1])
