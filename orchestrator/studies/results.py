@@ -134,7 +134,10 @@ class StudyResults:
         return between_designs(comparisons, direction(metric), least=LEAST.get(metric, 0.0))
 
     def compare(self, a: str, b: str, test: str, metric: str) -> Comparison:
-        """Return a - b over seeds and images; b may be a baseline. UserError if the protocols differ."""
+        """Return a - b over seeds and images; b may be a baseline. UserError if the protocols differ.
+
+        Arms are paired by seed, unless some of their trainings diverged.
+        """
         left, right = self._tests(a, test), self._tests(b, test)
         if a in self.baselines:
             left = left * len(right)
@@ -142,11 +145,13 @@ class StudyResults:
             raise UserError(f"{metric} of '{a}' and '{b}' was measured in two ways that do not compare")
         if b in self.baselines:  # a baseline has no seeds: repeat it, so that only a's seeds vary
             right = right * len(left)
+        arms = [arm for arm in (a, b) if arm not in self.baselines]
+        paired = len({tuple(d.training.seed for d in self.of(arm)) for arm in arms}) == 1
         if metric in left[0]["per_image"]:
             x, y = ([t["per_image"][metric] for t in side] for side in (left, right))
-            return hierarchical_bootstrap(x, y)
+            return hierarchical_bootstrap(x, y, paired=paired)
         first, second = ([t["summary"][metric] for t in side] for side in (left, right))
-        return welch_difference(first, second, len(left[0]["keys"]))
+        return welch_difference(first, second, len(left[0]["keys"]), paired=paired)
 
     def _tests(self, arm: str, test: str) -> list[Mapping[str, Any]]:
         if arm in self.baselines:

@@ -104,4 +104,4 @@ def _background(results: StudyResults, arm: str) -> Verdict:
         ]
         for m in ("chroma_centre", "chroma_border")
     )
-    return between_designs({arm: hierarchical_bootstrap(centre, border)}, "max")[arm]
+    return between_designs({arm: hierarchical_bootstrap(centre, border, paired=True)}, "max")[arm]

@@ -79,7 +79,9 @@ def conclude(
         drawn["sweep.svg"] = _sweep_plane(trials)
     images = len(results.of(PSNR)[0].measured["tests"][test]["keys"])
     further = [m for m in metrics[2:] if m != perceptual]
-    return Answer([table, _regions(points)], drawn, _claims(by_alpha, perceptual, further, images))
+    return Answer(
+        [table, _regions(points, perceptual)], drawn, _claims(by_alpha, perceptual, further, images)
+    )
 
 
 def _values_at(results: StudyResults, test: str, alpha: float) -> Values:
@@ -107,9 +109,11 @@ def _mean(values: Values, bicubic: Values, metric: str) -> Interval:
 
 
 def _difference(a: Values, b: Values, metric: str, images: int) -> Comparison:
+    """Return a - b, paired by seed: every network of a seed begins with the PSNR network of that seed."""
+    paired = len(a[metric]) == len(b[metric])
     if len(a[metric][0]) == 1:
-        return welch_difference([r[0] for r in a[metric]], [r[0] for r in b[metric]], images)
-    return hierarchical_bootstrap(a[metric], b[metric])
+        return welch_difference([r[0] for r in a[metric]], [r[0] for r in b[metric]], images, paired=paired)
+    return hierarchical_bootstrap(a[metric], b[metric], paired=paired)
 
 
 def _cell(metric: str, interval: Interval) -> str:
@@ -140,7 +144,7 @@ def _front(points: Points, x_sign: int = -1) -> list[tuple[float, float]]:
     return sorted((every[i].x, every[i].y) for i in front_of([(x_sign * m.x, -m.y) for m in every]))
 
 
-def _regions(points: Points) -> Table:
+def _regions(points: Points, perceptual: str) -> Table:
     every = [(name, mark) for name, marks in points.items() for mark in marks]
     rows: list[list[str | float]] = []
     below = 0.0
@@ -149,7 +153,8 @@ def _regions(points: Points) -> Table:
         label, best = "nothing lies here", ""
         if inside:
             name, mark = min(inside, key=lambda point: point[1].y)
-            label, best = f"{name} {mark.word}".strip(), f"{mark.y:.2f}"
+            label = name if mark.word in name else f"{name} {mark.word}"
+            best = format_value(perceptual, mark.y)
         rows.append([region, f"<= {limit:g}", label, best, len(inside)])
         below = limit
     rows.append(["beyond", f"> {below:g}", "", "", sum(mark.x > below for _, mark in every)])

@@ -215,7 +215,8 @@ def _converges(results: StudyResults) -> ClaimResult:
     third = curves[0][-1][0] / 3
     early = [min(c, key=lambda p: abs(p[0] - third))[1] for c in curves]
     images = results.done[0].training.config.data.eval_images
-    comparison = welch_difference([c[-1][1] for c in curves], early, max(images, MIN_IMAGES))
+    late = [c[-1][1] for c in curves]
+    comparison = welch_difference(late, early, max(images, MIN_IMAGES), paired=True)
     label = "PSNR on val at the end minus after five epochs:"
     verdicts = between_designs({label: comparison}, "max")
     return decide("shuffle-converges", verdicts, unit=" dB", decimals=2)

@@ -55,6 +55,18 @@ def test_too_few_images_decide_nothing_and_several_rivals_are_corrected():
     assert few.verdict("a", "b", "x", "psnr_y").word == "not enough evidence"
 
 
+def test_arms_are_paired_by_seed_unless_a_training_diverged():
+    def arm(name, gain):
+        images = range(40)
+        return [finished(name, s, [30.0 + s + gain + 0.001 * i for i in images]) for s in range(5)]
+
+    lucky_alike = results(*arm("a", 0.5), *arm("b", 0.0))
+    verdict = lucky_alike.verdict("a", "b", "x", "psnr_y")
+    assert verdict.word == "beats" and verdict.interval.low == pytest.approx(0.5, abs=0.01)
+    one_less = results(*arm("a", 0.5)[1:], *arm("b", 0.0))
+    assert one_less.verdict("a", "b", "x", "psnr_y").word != "beats"
+
+
 def test_pictures_are_those_of_the_study_or_of_a_training():
     done = finished("a", 0, [1.0, 2.0])
     paths = results(done).pictures("x", 3, ["input", "mean image", done])

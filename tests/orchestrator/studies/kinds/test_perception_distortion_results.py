@@ -6,9 +6,9 @@ from orchestrator.analysis.intervals import Interval
 from orchestrator.report.svg import Mark
 from orchestrator.studies.kinds.perception_distortion_results import (
     Alphas,
+    _correlation,
     _front,
     _limits,
-    _opposed,
     _regions,
     _sweep_plane,
 )
@@ -20,8 +20,8 @@ def test_alpha_on_the_psnr_network_is_printed_the_other_way_round():
 
 
 def test_regions_name_their_best_point_and_points_beyond_them():
-    points = {"a": [Mark(10, 5), Mark(11, 4, word="0.5")], "c": [Mark(12, 3), Mark(20, 1)]}
-    table = _regions(points)
+    points = {"a": [Mark(10, 5), Mark(11, 4, word="0.5")], "c": [Mark(12, 3, word="c"), Mark(20, 1)]}
+    table = _regions(points, "niqe")
     assert [row[2] for row in table.rows] == ["a 0.5", "c", "nothing lies here", ""]
     assert [row[3] for row in table.rows] == ["4.00", "3.00", "", ""]
     assert [row[4] for row in table.rows] == [2, 1, 0, 1]
@@ -52,6 +52,5 @@ def test_opposed_objectives_have_a_rank_correlation_of_minus_one_in_every_seed()
         alpha: {"rmse_y": [[10 + alpha + 0.01 * s] for s in range(5)], "swd": [[5 - alpha] for _ in range(5)]}
         for alpha in (0.0, 0.5, 1.0)
     }
-    answer = _opposed(by_alpha, "swd", 30)
-    assert answer.id == "plane" and answer.why.startswith("rank correlation along alpha: -1.00")
-    assert answer.status == "reproduced"
+    verdict = _correlation(by_alpha, "swd", 30)
+    assert (verdict.word, verdict.estimate) == ("beats", -1.0)
