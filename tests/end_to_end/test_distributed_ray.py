@@ -16,6 +16,7 @@ import torch
 from helpers import fp64 as double
 from helpers.paths import ROOT
 from helpers.tiny import noise, tiny
+from ray.tune import Callback
 
 from orchestrator.cluster import placement_groups
 from orchestrator.results.trial_report import Status, TrialReport
@@ -62,17 +63,29 @@ LONG = {"run.gan_steps": 100, "run.eval_every_steps": 20, "run.checkpoint_every_
 DIVERGES = {"optim.lr_g": 1e30}
 
 
-class Seen:
-    """The reports of each design that reached Tune: (phase, step) -> psnr_y, and the last one whole."""
+class Curves(Callback):
+    """The reports of each design as Tune receives them: (phase, step) -> psnr_y.
 
-    def __init__(self, grid):
+    Tune's own log files lose lines of a trial that starts again: its loggers fetch their file from the
+    storage, which is behind.
+    """
+
+    def __init__(self):
+        self.by_design = {}
+
+    def on_trial_result(self, iteration, trials, trial, result, **info):
+        report = TrialReport.from_result(result)
+        curve = self.by_design.setdefault(trial.config["index"], {})
+        curve[report.phase, report.step] = report.ranked["psnr_y"]
+
+
+class Seen:
+    """The curve of each design that reached Tune, and its last report whole."""
+
+    def __init__(self, grid, curves):
         self.errors = list(grid.errors)
         self.last = {r.config["index"]: TrialReport.from_result(r.metrics) for r in grid}
-        self.curves = {r.config["index"]: self._curve(r.metrics_dataframe) for r in grid}
-
-    def _curve(self, frame):
-        reports = [TrialReport.from_result({"report": text}) for text in frame["report"]]
-        return {(r.phase, r.step): r.ranked["psnr_y"] for r in reports}
+        self.curves = curves.by_design
 
     def weights(self, index):
         """Of the averaged generator that a trial ended with."""
@@ -106,6 +119,7 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None, stage
     )
     several = double.run_ranks, distributed.DRIVER
     function, holds = several if ranks > 1 else (double.run_trial, {"cpu": 1})
+    curves = Curves()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(function, spec=spec), holds),
         param_space={"index": tune.grid_search(list(range(len(designs))))},
@@ -116,11 +130,12 @@ def tuned(storage, photographs, designs, ranks, at_once=1, scheduler=None, stage
             name=f"tune-{stage}",
             storage_path=str(storage),
             verbose=0,
+            callbacks=[curves],
             failure_config=tune.FailureConfig(max_failures=3),
         ),
     )
     with placement_groups.removing_orphans():
-        return Seen(tuner.fit())
+        return Seen(tuner.fit(), curves)
 
 
 @pytest.fixture(scope="module")
