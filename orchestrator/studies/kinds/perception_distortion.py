@@ -24,7 +24,7 @@ BASELINES = ("bicubic", "bicubic, sharpened")
 DEFAULTS, MINIATURE = ("div2k",), ("demo",)
 SENSES = ("gan", "psnr")
 PERCEPTUAL = ("lpips_alex", "niqe", "swd")
-"""Measures of perception, the better first: NIQE rates an unsharp mask above every small network, and SWD
+"""Measures of perception, the better first: NIQE rates an unsharp mask like the best small network, and SWD
 needs no weights."""
 
 

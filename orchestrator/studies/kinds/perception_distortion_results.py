@@ -193,15 +193,14 @@ def _claims(
         f"less {perceptual} at {middle:g} than at 0:": less(middle, 0.0, perceptual),
     }
     also = {f"GAN minus PSNR, {m}:": less(1.0, 0.0, m) for m in further}
-    opposed = {
-        f"rank correlation of RMSE and {m} along alpha:": _correlation(by_alpha, m, images)
-        for m in (perceptual, *further)
-    }
-    decisive = dict(list(opposed.items())[:1])
+    decisive, listed = (
+        {f"rank correlation of RMSE and {m} along alpha:": _correlation(by_alpha, m, images) for m in metrics}
+        for metrics in ((perceptual,), further)
+    )
     return [
         decide("gan-perception", ends, also=also),
         decide("interpolation", between),
-        decide("plane", decisive, decimals=2, also=opposed),
+        decide("plane", decisive, decimals=2, also=listed),
     ]
 
 
