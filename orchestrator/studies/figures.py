@@ -149,7 +149,9 @@ def strip(rows: Sequence[Sequence[Path]], titles: Sequence[str], cell_px: int = 
     return buffer.getvalue()
 
 
-def _font_that_fits(pen: ImageDraw.ImageDraw, title: str, width_px: int) -> ImageFont.FreeTypeFont:
+def _font_that_fits(
+    pen: ImageDraw.ImageDraw, title: str, width_px: int
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font in the largest size, 6 to 10, at which `title` is at most `width_px` wide."""
     fonts = [ImageFont.load_default(size) for size in (10, 9, 8, 7, 6)]
     return next((font for font in fonts if pen.textlength(title, font=font) <= width_px), fonts[-1])
