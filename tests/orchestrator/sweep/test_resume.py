@@ -51,7 +51,7 @@ def test_the_space_follows_the_recipe(tmp_path):
     assert new(tmp_path, config=recipes.build("srgan_8")).space == "full"
     assert new(tmp_path, space="balance").space == "balance"
     assert new(tmp_path, config=recipes.build("srresnet")).space == "fidelity"
-    with pytest.raises(UserError, match="--hours and --effort size a PSNR and a GAN phase"):
+    with pytest.raises(UserError, match="--hours and --effort need a GAN phase, but run.gan_steps is 0"):
         new(tmp_path, config=recipes.build("srresnet"), hours=1.0)
 
 
