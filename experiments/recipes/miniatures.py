@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.recipes.demo import demo
 from experiments.recipes.derive import derived
+from experiments.recipes.photos import loss_on_features
 from trainers.config import TrainConfig
 
 
@@ -36,25 +37,11 @@ def judged_by_lpips() -> dict[str, Any]:
 
 def on_vgg16() -> dict[str, Any]:
     """Return the GAN's loss of `photos` on VGG16; without its weights nothing, so L1 and 0.1 adversarial."""
-    loss = vgg16("conv3_3")
-    if loss["loss.content_weights"] == "random":
+    from trainers import weights
+
+    if weights.missing(["vgg16"]):
         return {}
-    return loss | {
-        "loss.content_activation": False,
-        "loss.content_criterion": "l1",
-        "loss.content_scale": 1.0,
-        "loss.content_weight": 0.1,
-        "loss.pixel_weight": 0.1,
-        "loss.adversarial_weight": 0.05,
-    }
-
-
-def miniature_matrix() -> TrainConfig:
-    """`srgan_8` in miniature: 4 blocks of 32 channels over a bicubic skip, 88 px, VGG16 for VGG19.
-
-    360 PSNR and 240 GAN updates of 4 crops, about a CPU-minute.
-    """
-    return derived(_small, "miniature_matrix", {"run.gan_steps": 240} | on_vgg16())
+    return {f"loss.{name}": value for name, value in vars(loss_on_features("vgg16")).items()}
 
 
 def _small() -> TrainConfig:
@@ -75,6 +62,14 @@ def _small() -> TrainConfig:
             "run.checkpoint_every_steps": 120,
         },
     )
+
+
+def miniature_matrix() -> TrainConfig:
+    """`srgan_8` in miniature: 4 blocks of 32 channels over a bicubic skip, 88 px, VGG16 for VGG19.
+
+    360 PSNR and 240 GAN updates of 4 crops, about a CPU-minute.
+    """
+    return derived(_small, "miniature_matrix", {"run.gan_steps": 240} | on_vgg16())
 
 
 def miniature_colorize() -> TrainConfig:
@@ -167,7 +162,8 @@ def miniature_plane() -> TrainConfig:
     return derived(
         _small,
         "miniature_plane",
-        {
+        on_vgg16()
+        | {
             "data.crop_px": 64,
             "data.eval_crop_px": 0,
             "data.eval_crop_at": "centre",
@@ -177,8 +173,7 @@ def miniature_plane() -> TrainConfig:
             "run.psnr_steps": 960,
             "run.gan_steps": 600,
             "run.eval_every_steps": 150,
-        }
-        | on_vgg16(),
+        },
     )
 
 

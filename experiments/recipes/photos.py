@@ -79,6 +79,21 @@ def photos_small() -> TrainConfig:
     )
 
 
+def loss_on_features(network: str) -> LossConfig:
+    """Return the GAN's loss: L1 on a VGG's conv3_3 before activation, L1 on pixels, and adversarial."""
+    return LossConfig(
+        pixel="l1",
+        pixel_weight=0.1,
+        content_weight=0.1,
+        content_network=network,
+        content_layer="conv3_3",
+        content_activation=False,
+        content_criterion="l1",
+        content_scale=1.0,
+        adversarial_weight=0.05,
+    )
+
+
 def _measured() -> dict[str, Any]:
     """Return the losses and objectives that the installed weights allow."""
     from trainers import weights  # torch: --help need not wait for it
@@ -87,17 +102,6 @@ def _measured() -> dict[str, Any]:
         return not weights.missing([*filter(None, [network]), *weights.NEEDS.get(metric, ())])
 
     network, metric = next(pair for pair in MEASURES if installed(*pair))
-    shared: dict[str, Any] = {"pixel": "l1", "adversarial_weight": 0.05}
-    loss = LossConfig(pixel_weight=1.0, content_weight=0.0, **shared)
-    if network:
-        loss = LossConfig(
-            pixel_weight=0.1,
-            content_weight=0.1,
-            content_network=network,
-            content_layer="conv3_3",
-            content_activation=False,
-            content_criterion="l1",
-            content_scale=1.0,
-            **shared,
-        )
+    on_pixels = LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.05)
+    loss = loss_on_features(network) if network else on_pixels
     return {"loss": loss, "objective": ObjectiveConfig(perceptual=metric)}

@@ -134,7 +134,7 @@ def reach(address: str) -> None:
 
 
 def check_listening(address: str, timeout_s: float = 5.0) -> None:
-    """Raise UserError within `timeout_s` unless something listens at `address` (HOST:PORT)."""
+    """Raise UserError within `timeout_s` seconds unless something listens at `address` (HOST:PORT)."""
     parts = split(f"ray://{address.removeprefix('ray://')}", "--address")
     if not parts.hostname or not parts.port:
         raise UserError(f"--address must be HOST:PORT, but got '{address}'; Ray's port is 6379 by default")

@@ -167,7 +167,7 @@ def stop(site: JobSite, sweep: str) -> str:
     with site.client() as client:
         job = newest_running(client, sweep)
         if job is None:
-            raise UserError(f"no sweep '{sweep}' runs on {site.label}; --status {sweep} says how it ended")
+            raise UserError(f"no sweep '{sweep}' runs on {site.label}; see --status {sweep}")
         client.stop_job(job.id)
         status = next(s for _, s in _poll(client, job.id) if s in ENDED)
     if status != "STOPPED":

@@ -148,8 +148,8 @@ def down(cluster: KnownCluster, say: Say) -> int:
         say(str(error).partition(":")[0])
     if code := _ray("down", Path(cluster.file), config):
         raise UserError(
-            f"ray down ended with status {code}; machines may still run: see the "
-            f"provider's console, and try again"
+            f"ray down ended with status {code}; machines may still run: check "
+            f"them at the provider, and try again"
         )
     known_clusters.forget(cluster)
     say(f"cluster '{cluster.name}' is down")

@@ -105,8 +105,8 @@ def _of_row(
     row = next((r for r in rows if wanted(r) and r["checkpoint"]), None)
     if row is None:
         raise UserError(
-            f"no such run of sweep {name} has a checkpoint, so it cannot be promoted; choose one that the "
-            f"report lists, with --run"
+            f"this run of sweep {name} has no checkpoint and cannot be promoted; choose one that the report "
+            f"lists, with --run"
         )
     scratch = work_dir / "scratch"
     generator, config = checkpoint.load_generator(_fetch(storage, name, row["checkpoint"], scratch))

@@ -100,8 +100,9 @@ def decide(
     "warm start", "champion", and those of ANCHORS. The floor in distortion is that of every pick
     (Objectives.floor): delta below the warm start, or below bicubic if there is none, as for a PSNR network;
     the least LR consistency; and the lower end of the interval no more than the margin below each anchor. In
-    perception, the whole interval must be better than 0 against the champion, or without one, against bicubic
-    and the warm start. Every value of `defects` (names as in DEFECTS) must be within its threshold.
+    perception, the whole interval must be on the better side of 0 against the champion, or without one,
+    against bicubic and the warm start. Every value of `defects` (names as in DEFECTS) must be within its
+    threshold.
     ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():

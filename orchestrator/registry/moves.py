@@ -106,8 +106,8 @@ def read_log(client: MlflowClient, model: str, run_ids: list[str]) -> Log:
             moves = {int(n): Move.from_json(text, f"{MOVE}{n} of run {run_id}") for n, text in params.items()}
             return Log(run_id, moves, int(run.data.tags.get(DONE, "0")))
     raise UserError(
-        f"the aliases of model {model} cannot be moved: the MLflow runs of all its versions are deleted for "
-        f"good; restore MLflow from a backup, or register under another --model"
+        f"the aliases of model {model} cannot be moved, because no version has an MLflow run, which holds "
+        f"the log of moves; restore MLflow from a backup, or register under another --model"
     )
 
 

@@ -12,7 +12,8 @@ from experiments.common.study_command import RECIPES
 def test_a_miniature_has_the_task_of_its_study_and_fewer_steps(full, small):
     study, miniature = recipes.build(full), recipes.build(small)
     assert miniature.data.input == study.data.input and miniature.generator.scale == study.generator.scale
-    assert miniature.run.psnr_steps + miniature.run.gan_steps <= 1600  # the plane: 4 CPU-minutes a seed
+    most = 1560 if small == "miniature_plane" else 840  # a short GAN phase does not move its perception
+    assert miniature.run.psnr_steps + miniature.run.gan_steps <= most
     assert miniature.generator.channels <= 32 < study.generator.channels
 
 

@@ -43,7 +43,7 @@ def test_a_run_is_found_by_its_key(tmp_path):
     assert candidate.row["trial_id"] == "confirm-1"
     with pytest.raises(UserError, match="run 0123 is not a trial of a sweep; set --run"):
         candidate_of_run(storage, client("demo"), "0123", tmp_path)
-    with pytest.raises(UserError, match="no such run of sweep demo has a checkpoint"):
+    with pytest.raises(UserError, match="this run of sweep demo has no checkpoint"):
         candidate_of_run(storage, client("demo/screen/confirm-1"), "0123", tmp_path)
 
 

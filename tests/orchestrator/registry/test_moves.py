@@ -240,7 +240,7 @@ def test_a_log_that_was_deleted_is_named_and_a_version_without_a_run_too(uri):
     registry.promote(2, 1)
     registry.client.create_registered_model("bare")
     registry.client.create_model_version("bare", "file:///nowhere")
-    with pytest.raises(UserError, match="the aliases of model bare cannot be moved: the MLflow runs"):
+    with pytest.raises(UserError, match="the aliases of model bare cannot be moved, because no version has"):
         Registry(uri, "bare").promote(1, None)
 
 
