@@ -47,6 +47,10 @@ def may_change(default: Any) -> Any:
     return field(default=default, metadata={"may_change": True})
 
 
+FILLED_IN = {"filled_in": True}
+"""Metadata of a field that the command sets, and no user."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """Options of a sweep; every setting of a run follows under its dotted name."""
@@ -112,9 +116,9 @@ class Request:
     """Run on this machine even if there is a cluster."""
     address: str = may_change("")
     """HOST:PORT of a Ray cluster; empty: RAY_ADDRESS, a cluster of ray up, this machine."""
-    planned: str = ""
+    planned: str = field(default="", metadata=FILLED_IN)
     """Settings that were not given, which --hours or the images decide; separated by spaces."""
-    given: str = ""
+    given: str = field(default="", metadata=FILLED_IN)
     """Options that were given, without their values; separated by spaces."""
     config: TrainConfig = field(default_factory=TrainConfig)
 
@@ -292,5 +296,5 @@ class Request:
 
 
 def decides_results(option: str) -> bool:
-    """Return True for an option that a resumed sweep cannot change."""
-    return any(f.name == option and not f.metadata.get("may_change") for f in fields(Request))
+    """Return True for an option of the user that a resumed sweep cannot change."""
+    return any(f.name == option and not f.metadata for f in fields(Request))

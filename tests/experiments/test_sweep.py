@@ -160,7 +160,7 @@ MISTAKES = {
     "hours below zero": ("--hours=-1", "--hours must be 0 or more, but got -1.0"),
     "a setting beside --resume": (
         "--resume taken --trials 4",
-        "--resume taken uses the settings the sweep began with, so leave out .*",
+        "--resume taken uses the settings the sweep began with, so leave out --trials, --data.crop-px, .*",
     ),
 }
 

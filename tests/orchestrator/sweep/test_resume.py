@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from datasets.errors import UserError
 from experiments import recipes, spaces
-from experiments.common.sweep_options import SweepOptions
+from experiments.common import cli
+from experiments.common.sweep_options import SweepOptions, requested
 from orchestrator.search.space import Choice, LogFloat, Space
 from orchestrator.sweep import resume
 from orchestrator.sweep.request import Request
@@ -119,6 +120,25 @@ def test_what_may_change_is_taken_from_the_options(tmp_path):
     existing(tmp_path, "remote")
     again = resume.resumed_request(options(tmp_path, address="10.0.0.1:6379"), "remote")
     assert again.address == "10.0.0.1:6379", "where it runs is decided anew each time"
+
+
+def test_the_words_of_the_command_that_resumes_are_no_settings(tmp_path):
+    """The parser notes which options were given; a sweep keeps those that it began with."""
+    began = existing(tmp_path, given="--trials --storage")
+    words = [
+        "--resume",
+        "mine",
+        "--storage",
+        str(tmp_path / "runs"),
+        "--local",
+        "--price-per-gpu-hour",
+        "2.5",
+    ]
+    options = cli.parse(SweepOptions, recipes.build, words)
+    assert options.given, "what is tested here"
+    request, _ = requested(options)
+    assert (request.given, request.trials) == (began.given, began.trials)
+    assert request.local and request.price_per_gpu_hour == 2.5
 
 
 @pytest.mark.parametrize(
