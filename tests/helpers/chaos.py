@@ -55,6 +55,8 @@ VOLATILE = (
     "gpu_hours",
     "cpu_hours",
     "cost",
+    "seconds",
+    "inference",
     "checkpoint",
     "strip",
     "warm",
@@ -163,6 +165,15 @@ def bare(rows):
         row["verdict"] = row["verdict"].partition("; loader-bound")[0]
         kept.append(row)
     return sorted(kept, key=lambda r: (r["stage"], json.dumps(r["values"], sort_keys=True)))
+
+
+def differences(rows, expected):
+    """Return what differs between two leaderboards of `bare` rows: stage, design, entry and both values."""
+    found = [] if len(rows) == len(expected) else [("rows", len(rows), len(expected))]
+    for row, other in zip(rows, expected, strict=False):
+        keys = [key for key in {**row, **other} if row.get(key) != other.get(key)]
+        found += [(other["stage"], other["design"], key, row.get(key), other.get(key)) for key in keys]
+    return found
 
 
 def recorded(sweep):
