@@ -28,8 +28,6 @@ TOO_SMALL_PX = 40
 """Shorter side of an LR image below which correlation does not tell two pictures apart."""
 FLAT_LEVELS = 1.0
 """Standard deviation of a band-passed image, in grey levels, below which it has no edges to compare."""
-SAME_PICTURE = 0.25
-"""Least correlation of the aligned band-passed images; unrelated photographs stay below about 0.15."""
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 

@@ -16,6 +16,7 @@ NEAR_LEVELS = 8.0
 """Largest mean absolute difference of the 4x4 RGB thumbnails of near duplicates, in grey levels."""
 
 _BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))
+"""First bit and width of each band of a hash: one more than NEAR_BITS, so that one of them is equal."""
 
 
 def same_pictures(a: Sequence[IndexRow], b: Sequence[IndexRow]) -> list[tuple[int, int]]:
@@ -29,23 +30,21 @@ def _look_alike(a: str, b: str) -> bool:
     return float(np.abs(left - right).mean()) <= NEAR_LEVELS
 
 
-def near_pairs(a: Sequence[int], b: Sequence[int], bits: int = NEAR_BITS) -> list[tuple[int, int]]:
-    """Return (i, j), sorted, of all a[i], b[j] whose 64-bit hashes differ in at most `bits` (0 to 4) bits.
+def near_pairs(a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (i, j), sorted, of all a[i], b[j] whose 64-bit hashes differ in at most NEAR_BITS bits.
 
     Hashes are cut into five bands. With at most four differing bits one band is equal, so only images that
-    share a band are compared, not all pairs. ValueError if `bits` is not 0 to 4.
+    share a band are compared, not all pairs.
     """
-    if not 0 <= bits < len(_BANDS):
-        raise ValueError(f"bits must be 0 to {len(_BANDS) - 1}, but got {bits}")
     left, right = np.array(a, dtype=np.uint64), np.array(b, dtype=np.uint64)
     found: set[tuple[int, int]] = set()
     for shift, width in _BANDS:
-        found.update(_sharing_a_band(left, right, np.uint64(shift), np.uint64((1 << width) - 1), bits))
+        found.update(_sharing_a_band(left, right, np.uint64(shift), np.uint64((1 << width) - 1)))
     return sorted(found)
 
 
 def _sharing_a_band(
-    left: np.ndarray, right: np.ndarray, shift: np.uint64, mask: np.uint64, bits: int
+    left: np.ndarray, right: np.ndarray, shift: np.uint64, mask: np.uint64
 ) -> list[tuple[int, int]]:
     left_band, right_band = (left >> shift) & mask, (right >> shift) & mask
     order = np.argsort(right_band, kind="stable")
@@ -54,6 +53,6 @@ def _sharing_a_band(
     pairs: list[tuple[int, int]] = []
     for i in np.nonzero(last > first)[0]:
         candidates = order[first[i] : last[i]]
-        close = np.bitwise_count(left[i] ^ right[candidates]) <= bits
+        close = np.bitwise_count(left[i] ^ right[candidates]) <= NEAR_BITS
         pairs.extend((int(i), int(j)) for j in candidates[close])
     return pairs
