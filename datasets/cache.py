@@ -7,7 +7,6 @@ temporary folder that is renamed when complete: readers see a complete entry or 
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +17,7 @@ from datasets.cache_eviction import META, evict, hold
 from datasets.codec import decode, decoder, pixel_hash
 from datasets.errors import DiskError, Rejected, UserError
 from datasets.files import atomic_folder, locked, remove_leftovers
-from datasets.manifest import IndexRow, LrRow, Manifest
+from datasets.manifest import EncodedImage, IndexRow, Manifest
 from datasets.pixels import PixelFormat
 from datasets.shard_reader import Location, samples
 from datasets.text import short_number
@@ -84,8 +83,8 @@ def decoded(
     split: str,
     rows: list[IndexRow],
     folder: Path,
-    limit_bytes: int = 0,
-    member: int = 0,
+    limit_bytes: int,
+    member: int,
 ) -> Decoded:
     """Return the cache entry of one split in `folder`, and build it if there is none.
 
@@ -93,7 +92,9 @@ def decoded(
     make room. UserError if an image differs from its row in the index, or if the set alone exceeds the limit.
     """
     entry = folder / key_of(manifest, split, member)
-    needed = _bytes(_members(rows, member), manifest.pixels)
+    images = [row.images[member] for row in rows]
+    values = sum(image.width * image.height for image in images) * manifest.pixels.channels
+    needed = values * manifest.pixels.dtype.itemsize
     if 0 < limit_bytes < needed:
         raise UserError(
             f"data.cache_gb={limit_bytes / 1e9:g} is too small for {manifest.name}, which takes "
@@ -106,28 +107,21 @@ def decoded(
             if not (entry / META).is_file():
                 if limit_bytes:
                     evict(folder, limit_bytes - needed)
-                _build(entry, location, manifest, split, rows, member)
-    return _open(entry, _members(rows, member), manifest.pixels, in_use)
-
-
-def _bytes(rows: Sequence[IndexRow | LrRow], pixels: PixelFormat) -> int:
-    return sum(row.width * row.height for row in rows) * pixels.channels * pixels.dtype.itemsize
-
-
-def _members(rows: list[IndexRow], member: int) -> Sequence[IndexRow | LrRow]:
-    return [row.lr_image for row in rows if row.lr_image] if member else rows
+                _build(entry, needed, location, manifest, split, rows, member)
+    return _open(entry, needed, images, manifest.pixels, in_use)
 
 
 def _build(
-    entry: Path, location: Location, manifest: Manifest, split: str, rows: list[IndexRow], member: int
+    entry: Path,
+    needed: int,
+    location: Location,
+    manifest: Manifest,
+    split: str,
+    rows: list[IndexRow],
+    member: int,
 ) -> None:
     remove_leftovers(entry)
-    images = _members(rows, member)
-    needed, free = (
-        _bytes(images, manifest.pixels),
-        shutil.disk_usage(entry.parent).free,
-    )
-    if free < needed:
+    if (free := shutil.disk_usage(entry.parent).free) < needed:
         raise DiskError(
             f"the decoded images need {needed / 1e9:.1f} GB, but {entry.parent} has {free / 1e9:.1f} GB "
             f"free; choose another work folder or set data.mode streamed"
@@ -135,16 +129,16 @@ def _build(
     with atomic_folder(entry) as building:
         with open(building / PIXELS, "wb") as file:
             stream = samples(location, manifest.splits[split].shards)
-            for row, image, (key, files) in zip(rows, images, stream, strict=True):
+            for row, (key, files) in zip(rows, stream, strict=True):
                 if key != row.key:
                     raise UserError(
                         f"the shards hold image {key}, but the index lists {row.key}; import again"
                     )
-                file.write(_checked_pixels(key, image, files[member], manifest).tobytes())
+                file.write(_checked_pixels(key, row.images[member], files[member], manifest).tobytes())
         (building / META).write_text(json.dumps({"images": len(rows), "key": entry.name}))
 
 
-def _checked_pixels(key: str, image: IndexRow | LrRow, data: bytes, manifest: Manifest) -> np.ndarray:
+def _checked_pixels(key: str, image: EncodedImage, data: bytes, manifest: Manifest) -> np.ndarray:
     try:
         pixels = decode(data, manifest.transform, manifest.pixels)
     except Rejected as error:
@@ -154,13 +148,14 @@ def _checked_pixels(key: str, image: IndexRow | LrRow, data: bytes, manifest: Ma
     return pixels
 
 
-def _open(entry: Path, rows: Sequence[IndexRow | LrRow], pixels: PixelFormat, in_use: BinaryIO) -> Decoded:
-    shapes = np.array([(row.height, row.width) for row in rows], dtype=np.int64).reshape(-1, 2)
+def _open(
+    entry: Path, needed: int, images: list[EncodedImage], pixels: PixelFormat, in_use: BinaryIO
+) -> Decoded:
+    shapes = np.array([(image.height, image.width) for image in images], dtype=np.int64).reshape(-1, 2)
     sizes = shapes.prod(axis=1) * pixels.channels
     offsets = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    expected = _bytes(rows, pixels)
     size = (entry / PIXELS).stat().st_size
-    if size != expected:
-        raise UserError(f"{entry / PIXELS} must have {expected} bytes, but has {size}; delete {entry}")
+    if size != needed:
+        raise UserError(f"{entry / PIXELS} must have {needed} bytes, but has {size}; delete {entry}")
     flat = np.memmap(entry / PIXELS, dtype=pixels.dtype, mode="r")
     return Decoded(flat, offsets, shapes, pixels.channels, in_use)

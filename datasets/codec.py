@@ -9,7 +9,6 @@ import hashlib
 import io
 import struct
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from PIL import (
 from datasets import array_images, jpeg_crop
 from datasets.errors import Rejected
 from datasets.files import is_web_page
+from datasets.manifest import EncodedImage
 from datasets.pixels import RGB8, PixelFormat, named
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
@@ -35,15 +35,6 @@ MAX_PIXEL_SCANS = 15 * MAX_PIXELS
 """Work of a progressive JPEG, which is decoded once per scan; about a second."""
 DECODER = "libjpeg-turbo or pillow; rgb8; exif applied"
 """Of photographs; part of every manifest and cache key, since another decoder may give other pixels."""
-
-
-class Coded(Protocol):
-    """The row of an image in the index of its set."""
-
-    @property
-    def ext(self) -> str: ...
-    @property
-    def mode(self) -> str: ...
 
 
 def decoder(pixels: PixelFormat) -> str:
@@ -70,25 +61,21 @@ def decode(data: bytes, transform: str = "none", pixels: PixelFormat = RGB8) -> 
     return TRANSFORMS[transform](np.ascontiguousarray(image))
 
 
-def decode_checked(data: bytes, row: Coded, transform: str, pixels: PixelFormat) -> np.ndarray:
-    """Decode like `decode`, without checking the header again: for images that an import has accepted."""
-    if row.ext == "jpg" and row.mode in ("RGB", "L") and pixels.is_rgb8:
-        return TRANSFORMS[transform](_jpeg(data))
-    return decode(data, transform, pixels)
-
-
 def decode_crop(
-    data: bytes, row: Coded, transform: str, pixels: PixelFormat, top: int, left: int, side: int
+    data: bytes, image: EncodedImage, transform: str, pixels: PixelFormat, top: int, left: int, side: int
 ) -> np.ndarray:
-    """Return the square of `side` px at (top, left); a JPEG is decoded only there, if this machine can."""
-    plain = row.ext == "jpg" and row.mode in ("RGB", "L") and pixels.is_rgb8
+    """Return the square of `side` px at (top, left); a JPEG is decoded only there, if this machine can.
+
+    The header of a JPEG is not checked again: this is for images that an import has accepted.
+    """
+    plain = image.ext == "jpg" and image.mode in ("RGB", "L") and pixels.is_rgb8
     regions = jpeg_crop.find() if transform == "none" and plain else None
-    part = None
     if regions and b"Exif\0\0" not in data:  # EXIF may rotate the picture, and so move the crop
         part = regions.crop(data, top, left, side)
-    if part is None:
-        part = decode_checked(data, row, transform, pixels)[top : top + side, left : left + side]
-    return part
+        if part is not None:
+            return part
+    whole = TRANSFORMS[transform](_jpeg(data)) if plain else decode(data, transform, pixels)
+    return whole[top : top + side, left : left + side]
 
 
 def extension(data: bytes) -> str:

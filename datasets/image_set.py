@@ -12,7 +12,8 @@ from datasets.errors import UserError, unknown
 from datasets.manifest import Manifest
 from datasets.pixels import PixelFormat
 from datasets.prepare import import_once
-from datasets.shard_reader import located, read_index, read_manifest
+from datasets.remote_shards import RemoteShards, is_url
+from datasets.shard_reader import Location, read_index, read_manifest
 from datasets.validate import Progress
 
 
@@ -27,7 +28,9 @@ class ImageSet:
     def __init__(self, location: str, role: str, cache: Path, cache_gb: float = 0.0) -> None:
         if role not in ROLES:
             raise unknown("role", role, ROLES)
-        self.location, self.role = located(location, cache, int(cache_gb * 1e9)), role
+        limit_bytes = int(cache_gb * 1e9)
+        self.location: Location = RemoteShards(location, cache, limit_bytes) if is_url(location) else location
+        self.role = role
         self.manifest: Manifest = read_manifest(self.location)
         self.split = self.manifest.split_for(role)
         self.name = self.manifest.name
@@ -38,19 +41,17 @@ class ImageSet:
         self.keys = [row.key for row in self.rows]
         self.hashes = [row.pixel_sha256 for row in self.rows]
         self.sources = [row.source for row in self.rows]
-        self._cache, self._limit = cache, int(cache_gb * 1e9)
+        self._cache, self._limit = cache, limit_bytes
 
     @cached_property
     def pixels(self) -> Decoded:
         """The decoded images, from this machine's cache; the first process to use them decodes them."""
-        return decoded(self.location, self.manifest, self.split, self.rows, self._cache, self._limit)
+        return decoded(self.location, self.manifest, self.split, self.rows, self._cache, self._limit, 0)
 
     @cached_property
     def inputs(self) -> Decoded:
         """The decoded LR images of a set of pairs, from this machine's cache like `pixels`."""
-        return decoded(
-            self.location, self.manifest, self.split, self.rows, self._cache, self._limit, member=1
-        )
+        return decoded(self.location, self.manifest, self.split, self.rows, self._cache, self._limit, 1)
 
     @cached_property
     def sizes(self) -> np.ndarray:

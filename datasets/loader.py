@@ -22,13 +22,9 @@ from datasets.corruption_presets import Corruption
 from datasets.errors import UserError
 from datasets.files import usable_cpus
 from datasets.image_set import ImageSet
-from datasets.manifest import IndexRow, LrRow, Manifest
 from datasets.network_input import needs_host, network_input
 from datasets.pixels import RGB8, PixelFormat
 from datasets.upload import one_ahead, pinned, prepared, upload
-
-_Place = tuple[shuffle_buffer.Sample, np.int64, np.int64]
-"""A sample, and top and left of its HR crop."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,9 @@ class TrainLoader:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        _check(images, data, scale, rank, world)
+        images.check_training(data, scale)
+        if not 0 <= rank < world or data.batch_size % world:
+            raise UserError(f"data.batch_size={data.batch_size} must be a multiple of the {world} ranks")
         self.images, self.data, self.scale = images, data, scale
         self._corrupt = Corruption(data.train_degradation, scale) if data.train_degradation else None
         self.device, self.mine = torch.device(device), slice(rank, None, world)
@@ -147,52 +145,41 @@ class TrainLoader:
             step += 1
 
     def _streamed(self, step: int) -> Iterator["_Crops"]:
-        size, side, threads = self.data.batch_size, self.data.crop_px, usable_cpus()
-        scale = self.images.pairs_scale
+        size, side, scale = self.data.batch_size, self.data.crop_px, self.images.pairs_scale
         source = shuffle_buffer.stream(self.images, self.data.order_seed, step * size)
-        with ThreadPoolExecutor(threads) as pool:
-            while True:
-                batch = list(islice(source, size))[self.mine]
-                indices = np.array([s.index for s in batch])
-                epochs = np.array([s.epoch for s in batch])
-                of = self.images.format
-                pixels = np.empty((len(batch), side, side, of.channels), of.dtype)
-                small = (len(batch), side // scale, side // scale, of.channels) if scale else ()
-                inputs = np.empty(small, of.dtype) if scale else None
-                places = zip(batch, *self._crop_positions(indices, epochs), strict=True)
-                slots = list(zip(pixels, pixels if inputs is None else inputs, places, strict=True))
-                # One task per thread, not per image: starting a task takes a tenth of the time of a decode.
-                list(pool.map(self._decode, (slots[i::threads] for i in range(threads))))
-                yield self._crops(pixels, inputs, epochs, indices)
+        while True:
+            batch = list(islice(source, size))[self.mine]
+            indices = np.array([sample.index for sample in batch])
+            epochs = np.array([sample.epoch for sample in batch])
+            tops, lefts = self._crop_positions(indices, epochs)
+            pixels, inputs = self._decoded(batch, 0, tops, lefts, side), None
+            if scale:
+                inputs = self._decoded(batch, 1, tops // scale, lefts // scale, side // scale)
+            yield self._crops(pixels, inputs, epochs, indices)
 
-    def _decode(self, slots: list[tuple[np.ndarray, np.ndarray, _Place]]) -> None:
-        """Decode crops of samples into their slots (HR, LR); without pairs only HR."""
-        manifest, scale = self.images.manifest, self.images.pairs_scale
-        for hr, lr_image, (sample, top, left) in slots:
-            row = self.images.rows[sample.index]
-            _decode_into(hr, sample.files[0], row, manifest, int(top), int(left))
-            if row.lr_image:
-                _decode_into(
-                    lr_image, sample.files[1], row.lr_image, manifest, int(top) // scale, int(left) // scale
-                )
+    def _decoded(
+        self, batch: list[shuffle_buffer.Sample], member: int, tops: np.ndarray, lefts: np.ndarray, side: int
+    ) -> np.ndarray:
+        """Decode the square at (top, left) of the HR (`member` 0) or LR image (1) of each sample."""
+        manifest, of, threads = self.images.manifest, self.images.format, usable_cpus()
+        crops = np.empty((len(batch), side, side, of.channels), of.dtype)
+
+        def decode(first: int) -> None:
+            for i in range(first, len(batch), threads):
+                data, image = batch[i].files[member], self.images.rows[batch[i].index].images[member]
+                place = (int(tops[i]), int(lefts[i]), side)
+                crops[i] = codec.decode_crop(data, image, manifest.transform, of, *place)
+
+        # One task per thread, not per image: starting a task takes a tenth of the time of a decode.
+        list(self._pool.map(decode, range(threads)))
+        return crops
 
     def _crop_positions(self, indices: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return top and left of each HR crop in pixels; those of pairs begin with a whole LR pixel."""
-        grid = self.images.pairs_scale or 1
-        places = sampling.crop_positions(
-            self.data.order_seed,
-            epochs,
-            indices,
-            self.images.sizes[indices] // grid,
-            self.data.crop_px // grid,
-        )
-        return places[0] * grid, places[1] * grid
-
-
-def _decode_into(
-    out: np.ndarray, data: bytes, row: IndexRow | LrRow, manifest: Manifest, top: int, left: int
-) -> None:
-    out[:] = codec.decode_crop(data, row, manifest.transform, manifest.pixels, top, left, len(out))
+        seed, grid = self.data.order_seed, self.images.pairs_scale or 1
+        sizes, crop_px = self.images.sizes[indices] // grid, self.data.crop_px // grid
+        tops, lefts = sampling.crop_positions(seed, epochs, indices, sizes, crop_px)
+        return tops * grid, lefts * grid
 
 
 @dataclass(frozen=True)
@@ -206,12 +193,6 @@ class _Crops:
     indices: np.ndarray
 
 
-def _check(images: ImageSet, data: DataConfig, scale: int, rank: int, world: int) -> None:
-    images.check_training(data, scale)
-    if not 0 <= rank < world or data.batch_size % world:
-        raise UserError(f"data.batch_size={data.batch_size} must be a multiple of the {world} ranks")
-
-
 def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0) -> list[Pair]:
     """Return HR and network input of the first `limit` images by key (0: all), cropped to whole LR pixels.
 
@@ -221,15 +202,13 @@ def eval_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0
     return [_pair(images, i, data, scale) for i in _first_by_key(images, limit)]
 
 
-def smallest_pairs(
-    images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0, count: int = 2
-) -> list[Pair]:
-    """Return the `count` smallest of `eval_pairs`: if these can be measured, all of them can.
+def smallest_pairs(images: ImageSet, data: DataConfig, scale: int, *, limit: int = 0) -> list[Pair]:
+    """Return the two smallest of `eval_pairs`: if these can be measured, all of them can.
 
     UserError as from `eval_pairs`.
     """
     chosen = sorted(_first_by_key(images, limit), key=lambda i: images.sizes[i].min())
-    return [_pair(images, i, data, scale) for i in chosen[:count]]
+    return [_pair(images, i, data, scale) for i in chosen[:2]]
 
 
 def _first_by_key(images: ImageSet, limit: int) -> list[int]:

@@ -26,9 +26,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class LrRow:
-    """The LR image of a pair; `measured` (see alignment.Alignment.row) is not part of the index."""
+@dataclass(frozen=True, kw_only=True)
+class EncodedImage:
+    """One image file of a shard; width and height are after the transform."""
 
     ext: str
     n_bytes: int
@@ -37,35 +37,39 @@ class LrRow:
     width: int
     height: int
     mode: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrRow(EncodedImage):
+    """The LR image of a pair; `measured` (see alignment.Alignment.row) is not part of the index."""
+
     measured: tuple[str, ...] = field(default=(), compare=False)
 
 
-@dataclass(frozen=True)
-class IndexRow:
-    """One image: `source` is the photograph it was cut from; width and height are after the transform."""
+@dataclass(frozen=True, kw_only=True)
+class IndexRow(EncodedImage):
+    """One sample: a photograph, or the HR image of a pair; `source` is the photograph it was cut from."""
 
     key: str
     source: str
-    ext: str
-    n_bytes: int
-    bytes_sha256: str
-    pixel_sha256: str
     dhash: str
     thumb: str
-    width: int
-    height: int
-    mode: str
     lr_image: LrRow | None = None
     """The LR image of a pair; None if the set holds photographs alone."""
 
     @property
+    def images(self) -> tuple[EncodedImage, ...]:
+        """The images of the sample, in the order of its files: a photograph alone, or HR and LR of a pair."""
+        return (self, self.lr_image) if self.lr_image else (self,)
+
+    @property
     def packed_bytes(self) -> int:
         """Encoded bytes of the sample in its shard."""
-        return self.n_bytes + (self.lr_image.n_bytes if self.lr_image else 0)
+        return sum(image.n_bytes for image in self.images)
 
 
-_COLUMNS = tuple(f.name for f in dataclasses.fields(IndexRow) if f.name != "lr_image")
-_LR_COLUMNS = tuple(f.name for f in dataclasses.fields(LrRow) if f.name != "measured")
+_COLUMNS = "key source ext n_bytes bytes_sha256 pixel_sha256 dhash thumb width height mode".split()
+_LR_COLUMNS = [f.name for f in dataclasses.fields(EncodedImage)]
 _NUMBERS = ("n_bytes", "width", "height")
 
 
@@ -188,7 +192,7 @@ def _split(values: dict[str, Any]) -> Split:
 
 def write_index(rows: list[IndexRow]) -> bytes:
     """Return the rows as CSV with a header; rows of pairs have columns lr_* as well."""
-    lr_columns = _LR_COLUMNS if any(row.lr_image for row in rows) else ()
+    lr_columns = _LR_COLUMNS if any(row.lr_image for row in rows) else []
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([*_COLUMNS, *(f"lr_{name}" for name in lr_columns)])
@@ -214,7 +218,7 @@ def parse_index(data: bytes, split: Split, where: str) -> list[IndexRow]:
     return rows
 
 
-def _typed(values: dict[str, str], prefix: str, names: tuple[str, ...]) -> dict[str, Any]:
+def _typed(values: dict[str, str], prefix: str, names: list[str]) -> dict[str, Any]:
     return {n: int(values[prefix + n]) if n in _NUMBERS else values[prefix + n] for n in names}
 
 

@@ -25,7 +25,7 @@ from datasets.manifest import (
     parse_index,
     parse_manifest,
 )
-from datasets.remote_shards import RemoteShards, is_url
+from datasets.remote_shards import RemoteShards
 
 Location = str | RemoteShards
 """A local shard folder, or a shard folder at a URL."""
@@ -41,11 +41,6 @@ _END = bytes(_RECORD)
 def is_shards(location: str) -> bool:
     """Return True if `location` is a local shard folder, with a manifest.json."""
     return (Path(location) / MANIFEST).is_file()
-
-
-def located(spec: str, cache: Path, limit_bytes: int = 0) -> Location:
-    """Return the location of the shards of `spec`, a folder or a URL whose files are stored in `cache`."""
-    return RemoteShards(spec, cache, limit_bytes) if is_url(spec) else spec
 
 
 def _open(location: Location, entry: Shard | IndexFile) -> BinaryIO:
