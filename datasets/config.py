@@ -75,20 +75,21 @@ class DataConfig:
     """Disk space for decoded images and fetched shards per machine; 0 means no limit."""
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise unknown("data mode", self.mode, MODES, "data.mode")
-        if self.degradation not in DEGRADATIONS:
-            raise unknown("degradation", self.degradation, DEGRADATIONS, "data.degradation")
+        choices = {
+            "mode": ("data mode", MODES),
+            "degradation": ("degradation", DEGRADATIONS),
+            "input": ("network input", INPUTS),
+            "eval_crop_at": ("place of evaluation crops", EVAL_CROPS),
+        }
+        for name, (kind, known) in choices.items():
+            if getattr(self, name) not in known:
+                raise unknown(kind, getattr(self, name), known, f"data.{name}")
         for name in ("train_degradation", "psnr_degradation"):
             if text := getattr(self, name):
                 parse(text, DEGRADATIONS)
                 if self.input != "image":
                     raise UserError(f"data.{name} needs data.input image, but got {self.input}")
         self._check_pixels()
-        if self.input not in INPUTS:
-            raise unknown("network input", self.input, INPUTS, "data.input")
-        if self.eval_crop_at not in EVAL_CROPS:
-            raise unknown("place of evaluation crops", self.eval_crop_at, EVAL_CROPS, "data.eval_crop_at")
         if not 0 <= self.canny_low <= self.canny_high or self.canny_sigma < 0:
             raise UserError(
                 f"data.canny_low and data.canny_high must be 0 or more in this order and data.canny_sigma "

@@ -17,13 +17,8 @@ _ROWS = 256  # encoded at once
 _LEVEL = 4  # of zlib: half the time of 6 for a few percent of size
 
 
-def read_pixels(path: Path) -> np.ndarray:
-    """Return uint16 (H, W, C) of a 16-bit PNG with C channels; OSError if it is damaged."""
-    return decode(path.read_bytes())
-
-
 def decode(data: bytes) -> np.ndarray:
-    """Return uint16 (H, W, C) of the bytes of a 16-bit PNG; OSError if it is damaged."""
+    """Return uint16 (H, W, C) of a 16-bit PNG with C channels; OSError if it is damaged."""
     from torchvision.io import ImageReadMode, decode_png  # a second to import, for few files
 
     raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)

@@ -95,7 +95,12 @@ def note(number: int) -> None:
     """Remember a signal for `exit_code`; if the terminal is gone, send what is printed nowhere."""
     _received.append(number)
     for stream in (1, 2):
-        _drop_closed_terminal(stream)
+        try:
+            os.write(stream, b"")
+        except OSError:  # the terminal is gone: each print would raise an error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream)
+            os.close(nowhere)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
@@ -103,13 +108,3 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     note(number)
     if first:  # a second one while the command stops would cut that short
         interrupt()
-
-
-def _drop_closed_terminal(stream: int) -> None:
-    """Send what is printed nowhere if the terminal is gone: each print would raise an error."""
-    try:
-        os.write(stream, b"")
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream)
-        os.close(nowhere)

@@ -16,8 +16,7 @@ from pyarrow import fs
 from datasets.address import hide
 from datasets.errors import UserError
 from datasets.files import atomic_folder, atomic_write, create_file, first_missing, parse_json, user_path
-from datasets.object_creation import create_object
-from datasets.object_store import file_system, reason
+from datasets.object_store import create_object, file_system, reason
 
 MARKER = "manifest.json"
 

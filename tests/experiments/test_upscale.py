@@ -14,8 +14,8 @@ from helpers.paths import ROOT
 from helpers.tiny import tiny
 from PIL import Image
 
+from datasets import png16
 from datasets.errors import UserError
-from datasets.png16 import read_pixels, write_pixels
 from datasets.prepare import prepare
 from experiments.upscale import Args, main
 from orchestrator.console import bars
@@ -115,10 +115,10 @@ def test_a_folder_keeps_its_shape_in_the_format_asked_for(model, tmp_path):
 
 def test_16_bit_colour_goes_in_and_comes_out(model, tmp_path):
     deep = np.random.default_rng(0).integers(65_536, size=(9, 13, 3)).astype(np.uint16)
-    write_pixels(tmp_path / "a.png", deep, None, None)
+    png16.write_pixels(tmp_path / "a.png", deep, None, None)
     args = Args((str(tmp_path / "a.png"),), out=tmp_path / "out", model=model, compare=True)
     assert main(args) == 0
-    found = read_pixels(tmp_path / "out/a_x4.png")
+    found = png16.decode((tmp_path / "out/a_x4.png").read_bytes())
     assert found.shape == (36, 52, 3) and len(np.unique(found % 257)) > 50
     assert Image.open(tmp_path / "out/a_x4_compare.png").size == (104, 36)
 

@@ -168,7 +168,7 @@ def _has_16_bits(image: Image.Image) -> bool:
 def _decode_deep(image: Image.Image, path: Path) -> Picture:
     """Decode a 16-bit colour PNG: Pillow reads its metadata, png16 its pixels."""
     notes, orientation = _notes(image), image.getexif().get(_Tag.Orientation, 1)
-    planes = UPRIGHT.get(orientation, np.asarray)(png16.read_pixels(path))
+    planes = UPRIGHT.get(orientation, np.asarray)(png16.decode(path.read_bytes()))
     alpha = None
     if planes.shape[2] in (2, 4):
         alpha = eight_bit(planes[..., -1])

@@ -10,8 +10,8 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from datasets import png16
 from datasets.errors import UserError
-from datasets.png16 import read_pixels, write_pixels
 from trainers.inference.image_io import Picture, expand, read, write
 from trainers.inference.tiff import enlarged
 
@@ -54,10 +54,10 @@ def test_16_bit_colour_is_kept_with_its_metadata(tmp_path, channels, orientation
     deep[..., -1] = deep[..., -1] // 257 * 257 if channels != 3 else deep[..., -1]
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Artist] = orientation, "someone"
-    write_pixels(tmp_path / "a.png", deep, SRGB, exif.tobytes())
+    png16.write_pixels(tmp_path / "a.png", deep, SRGB, exif.tobytes())
     picture = read(tmp_path / "a.png")
     write(tmp_path / "b.png", picture)
-    again = read_pixels(tmp_path / "b.png")
+    again = png16.decode((tmp_path / "b.png").read_bytes())
     assert again.dtype == np.uint16 and picture.pixels.dtype == np.uint16
     with Image.open(tmp_path / "a.png") as eight:
         upright = ImageOps.exif_transpose(eight)
@@ -211,7 +211,7 @@ def test_exif_keeps_what_describes_the_photograph_and_not_the_file(tmp_path, kin
 def test_a_transparent_colour_of_a_16_bit_png_becomes_transparency(tmp_path, channels):
     deep = np.random.default_rng(0).integers(65_536, size=(12, 20, channels)).astype(np.uint16)
     deep[3, 4] = deep[7, 8] = 1234
-    write_pixels(tmp_path / "a.png", deep, None, None)
+    png16.write_pixels(tmp_path / "a.png", deep, None, None)
     data = (tmp_path / "a.png").read_bytes()
     at = data.index(b"IDAT") - 4  # a tRNS chunk stands before the pixels
     key = np.full(channels, 1234, ">u2").tobytes()
