@@ -63,6 +63,16 @@ def resize(pixels: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
     return functional.interpolate(pixels[None], size=sizes, mode=kernel, align_corners=corners)[0]
 
 
+def shrink(pixels: Tensor, scale: int, kind: str = "matlab") -> Tensor:
+    """Shrink (3, h, w) in [0, 1] by a fixed degradation of degrade.py, as 8-bit levels."""
+    return down(to_uint8(pixels)[None], scale, kind)[0].float() / 255
+
+
+def to_uint8(pixels: Tensor) -> Tensor:
+    """Convert [0, 1] to uint8, rounded half up."""
+    return (pixels * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8)
+
+
 @dataclass(frozen=True)
 class Blur:
     """Blur by a Gaussian, generalised, plateau or sinc kernel."""
@@ -133,13 +143,10 @@ class ToFinal:
     matlab: bool = True
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
-        (height, width), final = frame.pixels.shape[-2:], frame.final
-        if self.matlab and (height, width) == (
-            final[0] * (height // final[0]),
-            final[1] * (height // final[0]),
-        ):
-            small = down(to_uint8(frame.pixels)[None], height // final[0])[0]
-            return frame.with_pixels(small.float() / 255)
+        size, final = tuple(frame.pixels.shape[-2:]), frame.final
+        scale = size[0] // final[0]
+        if self.matlab and size == (final[0] * scale, final[1] * scale):
+            return frame.with_pixels(shrink(frame.pixels, scale))
         return frame.with_pixels(resize(frame.pixels, final, str(rng.choice(KERNELS))))
 
 
@@ -195,8 +202,8 @@ class Jpeg:
 class FinalSinc:
     """Resize to the final size and ring by a sinc filter, before or after JPEG (Real-ESRGAN, sec. 3.3)."""
 
-    chance: float = 0.8
-    jpeg: Jpeg = Jpeg()  # noqa: RUF009  (frozen)
+    chance: float
+    jpeg: Jpeg
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
         first = rng.random() < 0.5
@@ -222,11 +229,6 @@ class Shuffled:
         for i in order:
             frame = self.steps[i](frame, rng)
         return frame
-
-
-def to_uint8(pixels: Tensor) -> Tensor:
-    """Convert [0, 1] to uint8, rounded half up."""
-    return (pixels * 255 + 0.5).floor().clamp(0, 255).to(torch.uint8)
 
 
 def apply(steps: Sequence[Step], hr: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray:

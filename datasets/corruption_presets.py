@@ -27,11 +27,10 @@ from datasets.corruption import (
     apply,
     convolve,
     resize,
-    to_uint8,
+    shrink,
     uniform,
 )
 from datasets.corruption_text import DOWN, ParsedStep, parse
-from datasets.degrade import down
 
 _KINDS = (
     ("iso", 0.45),
@@ -113,7 +112,7 @@ class Bsrgan:
         height, width = (n // 2 for n in frame.pixels.shape[-2:])
         if rng.random() < 0.5:
             return frame.with_pixels(resize(frame.pixels, (height, width), str(rng.choice(KERNELS))))
-        return frame.with_pixels(down(to_uint8(frame.pixels)[None], 2)[0].float() / 255)
+        return frame.with_pixels(shrink(frame.pixels, 2))
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class Fixed:
 
     def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
         scale = frame.pixels.shape[-2] // frame.final[0]
-        return frame.with_pixels(down(to_uint8(frame.pixels)[None], scale, self.kind)[0].float() / 255)
+        return frame.with_pixels(shrink(frame.pixels, scale, self.kind))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
 DOWN = "down"
 """The step that shrinks to LR size by MATLAB's bicubic; without it the end of a chain does."""
 
+_NUMBER = r"[0-9]+\.?[0-9]*|\.[0-9]+"
+
 
 class ParsedStep(NamedTuple):
     """A step, a preset or a fixed degradation, with its bounds (0, 0 if it takes none)."""
@@ -37,13 +39,12 @@ def parse(text: str, fixed: tuple[str, ...]) -> list[list[ParsedStep]]:
 
     UserError if the text has another form, or a number is out of bounds.
     """
-    return [_chain(part.strip(), fixed) for part in text.split("+")]
-
-
-def _chain(text: str, fixed: tuple[str, ...]) -> list[ParsedStep]:
-    if text in PRESETS or text in fixed:
-        return [ParsedStep(text)]
-    return [_step(part.strip()) for part in text.split(",")]
+    chains = [chain.strip() for chain in text.split("+")]
+    whole = (*PRESETS, *fixed)
+    return [
+        [ParsedStep(chain)] if chain in whole else [_step(step.strip()) for step in chain.split(",")]
+        for chain in chains
+    ]
 
 
 def _step(text: str) -> ParsedStep:
@@ -52,12 +53,9 @@ def _step(text: str) -> ParsedStep:
         return ParsedStep(DOWN)
     if name not in BOUNDS:
         raise unknown("degradation", name, (*PRESETS, DOWN, *BOUNDS), "data.train_degradation")
-    match = re.fullmatch(r"([0-9.]+)(?:-([0-9.]+))?", bounds)
     least, most = BOUNDS[name]
-    try:
-        low, high = (float(n) for n in (match[1], match[2] or match[1])) if match else (1.0, 0.0)
-    except ValueError:
-        low, high = 1.0, 0.0
+    match = re.fullmatch(rf"({_NUMBER})(?:-({_NUMBER}))?", bounds)
+    low, high = (float(match[1]), float(match[2] or match[1])) if match else (1.0, 0.0)
     if not least <= low <= high <= most:
         raise UserError(
             f"data.train_degradation: {name} needs two numbers of {least:g} to {most:g}, as in "

@@ -47,17 +47,17 @@ class PackagedPhotographs:
 
     def __init__(self, role: str) -> None:
         self.name = "demo"
-        self._paths = {name: _folder(*where) / name for name, where in PHOTOGRAPHS[role].items()}
+        self._paths = {name: _folder(*where) / name for name, where in sorted(PHOTOGRAPHS[role].items())}
         for path in self._paths.values():
             if not path.is_file():
                 raise UserError(f"the demo photograph {path} is missing; reinstall its package")
 
     def members(self) -> Sequence[ArchiveMember]:
-        stems = {name: Path(name).stem for name in sorted(self._paths)}
+        stems = {name: path.stem for name, path in self._paths.items()}
         return [ArchiveMember(stem, name, SAME_SCENE.get(stem, stem)) for name, stem in stems.items()]
 
     def fingerprint(self) -> str:
-        hashes = [hashlib.sha256(self._paths[name].read_bytes()).hexdigest() for name in sorted(self._paths)]
+        hashes = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self._paths.values()]
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def read(self, member: ArchiveMember) -> bytes:

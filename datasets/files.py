@@ -190,18 +190,18 @@ def is_trusted(path: Path) -> bool:
         status = path.lstat()
     except OSError:
         return False
-    is_ours = status.st_uid in (os.getuid(), 0) and not status.st_mode & stat.S_IWOTH
-    return stat.S_ISREG(status.st_mode) and is_ours
+    return stat.S_ISREG(status.st_mode) and not _others_may_write(status)
 
 
 def untrusted(folder: Path) -> Path | None:
     """Return a path in `folder`, or itself, that somebody else than this user or root may have written."""
-    for path in [folder, *sorted(folder.rglob("*"))]:
-        status = path.lstat()
-        writable = status.st_mode & stat.S_IWOTH and not stat.S_ISLNK(status.st_mode)
-        if status.st_uid not in (os.getuid(), 0) or writable:
-            return path
-    return None
+    paths = [folder, *sorted(folder.rglob("*"))]
+    return next((path for path in paths if _others_may_write(path.lstat())), None)
+
+
+def _others_may_write(status: os.stat_result) -> bool:
+    writable = status.st_mode & stat.S_IWOTH and not stat.S_ISLNK(status.st_mode)
+    return bool(writable) or status.st_uid not in (os.getuid(), 0)
 
 
 def user_path(text: str | Path) -> Path:

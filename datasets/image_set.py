@@ -60,7 +60,7 @@ class ImageSet:
         sizes = np.array([(row.height, row.width) for row in self.rows], dtype=np.int64).reshape(-1, 2)
         if not scale:
             return sizes
-        lr_sizes = np.array([(row.lr_image.height, row.lr_image.width) for row in self.rows if row.lr_image])
+        lr_sizes = np.array([(row.images[1].height, row.images[1].width) for row in self.rows])
         return np.minimum(sizes // scale, lr_sizes) * scale
 
     @property

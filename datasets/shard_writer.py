@@ -217,8 +217,8 @@ def _content(accepted: Accepted) -> str:
     content = hashlib.sha256()
     for split, rows in sorted(accepted.items()):
         for _, row in rows:
-            lr_image = f" {row.lr_image.bytes_sha256}" if row.lr_image else ""
-            content.update(f"{split}/{row.key} {row.bytes_sha256}{lr_image}\n".encode())
+            hashes = " ".join(image.bytes_sha256 for image in row.images)
+            content.update(f"{split}/{row.key} {hashes}\n".encode())
     return content.hexdigest()
 
 

@@ -110,11 +110,10 @@ def _chunk(
 
     def one(member: ArchiveMember) -> IndexRow | Rejected:
         try:
-            return (
-                _pair(member, source, wanted)
-                if isinstance(source, PairSource)
-                else _single(member, source, wanted)
-            )
+            if isinstance(source, PairSource):
+                return _pair(member, source, wanted)
+            data = source.read(member)
+            return _row(member, data, codec.decode(data, wanted.transform, wanted.pixels), wanted)
         except Rejected as error:
             return error
 
@@ -133,11 +132,6 @@ def _from_note(note: str | dict) -> IndexRow | Rejected:
     if isinstance(note, str):
         return Rejected(note)
     return LeftOut(note["left_out"]) if "left_out" in note else row_from_json(note)
-
-
-def _single(member: ArchiveMember, source: Source, wanted: Examination) -> IndexRow:
-    data = source.read(member)
-    return _row(member, data, codec.decode(data, wanted.transform, wanted.pixels), wanted)
 
 
 def _row(member: ArchiveMember, data: bytes, pixels: np.ndarray, wanted: Examination) -> IndexRow:
@@ -225,7 +219,7 @@ def settle_duplicates(
 
 def _without_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
     """Drop copies of a picture, and near duplicates in two splits; the split of higher PRIORITY keeps it."""
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, ...], str] = {}
     kept: Accepted = {}
     rejected = []
     for split in sorted(accepted, key=PRIORITY.index):
@@ -233,7 +227,7 @@ def _without_duplicates(accepted: Accepted) -> tuple[Accepted, list[Rejection]]:
         near = _near_to_others([row for _, row in accepted[split]], kept)
         for i, (member, row) in enumerate(accepted[split]):
             # one photograph may stand in several pairs of a split, with other LR images
-            pixels = (row.pixel_sha256, row.lr_image.pixel_sha256 if row.lr_image else "")
+            pixels = tuple(image.pixel_sha256 for image in row.images)
             if pixels in seen:
                 reason = f"the same pixels as {seen[pixels]}"
             elif i in near:
