@@ -10,7 +10,7 @@ Reading, in the order of use:
     network_input     image, grey or edges as input; degrade: bicubic resizing as in MATLAB and others
     corruption        random degradations of training inputs: steps; corruption_presets, corruption_text,
                       blur_kernels: published pipelines, their text form, and kernels
-    upload            asynchronous copies to the device
+    upload            batches on the device, and asynchronous copies to it
     cache             decoded images of a machine, memory-mapped; cache_eviction: its size limit
     shard_reader      shards as samples; manifest: their index and checksums; remote_shards: shards at a URL
 Importing:

@@ -106,7 +106,7 @@ def _checked(height: int, width: int, bands: int, dtype: np.dtype) -> tuple[int,
 def _png(data: bytes, only_shape: bool) -> Any:
     width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))
     found = _checked(height, width, {0: 1, 2: 3, 4: 2, 6: 4}.get(data[25], 0), np.dtype(np.uint16))
-    return found if only_shape else _opaque(png16.decode(data), data[25] in (4, 6))
+    return found if only_shape else opaque(png16.decode(data), data[25] in (4, 6))
 
 
 def _npy(data: bytes, only_shape: bool) -> Any:
@@ -148,7 +148,7 @@ def _tiff(data: bytes, only_shape: bool) -> Any:
         image = series.asarray()
         image = np.moveaxis(image, 0, -1) if bands_first else image
         image = image.reshape(height, width, bands).astype(np.uint8 if bits == 8 else np.uint16, copy=False)
-        image = _opaque(image, bool(alpha))
+        image = opaque(image, bool(alpha))
         turn = page.tags.get("Orientation")
         return UPRIGHT.get(int(turn.value) if turn else 1, np.asarray)(image)
 
@@ -183,7 +183,7 @@ def _check_page(page: Any, length: int) -> None:
             raise Rejected("parts of its pixels are missing: the file is cut off or sparse")
 
 
-def _opaque(image: np.ndarray, has_alpha: bool) -> np.ndarray:
+def opaque(image: np.ndarray, has_alpha: bool) -> np.ndarray:
     """Return the bands without alpha, which must be opaque everywhere."""
     if not has_alpha:
         return image

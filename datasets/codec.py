@@ -153,9 +153,9 @@ def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
         if image.format in ("JPEG", "MPO"):
             return _jpeg(data)
         image.load()
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = _opaque(image)
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+        upright = ImageOps.exif_transpose(image).convert("RGBA" if has_alpha else "RGB")
+        return array_images.opaque(np.asarray(upright), has_alpha)
     except Rejected:
         raise
     except Exception as error:  # decoders raise any exception on broken bytes; none may end the import
@@ -192,16 +192,6 @@ def _check_jpeg_work(data: bytes) -> None:
     scans = data.count(b"\xff\xda")
     if pixels * scans > MAX_PIXEL_SCANS:
         raise Rejected(f"{scans} scans of {pixels} pixels take too long to decode")
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    rgba = image.convert("RGBA")
-    if rgba.getchannel("A").getextrema()[0] < 255:
-        raise Rejected("transparent pixels have no colour; flatten it first")
-    exif = image.getexif()
-    rgb = rgba.convert("RGB")
-    rgb.getexif().update(exif)
-    return rgb
 
 
 def _celeba128(pixels: np.ndarray) -> np.ndarray:

@@ -24,19 +24,7 @@ from datasets.files import usable_cpus
 from datasets.image_set import ImageSet
 from datasets.network_input import needs_host, network_input
 from datasets.pixels import RGB8, PixelFormat
-from datasets.upload import one_ahead, pinned, prepared, upload
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A training batch on the device, float32 in [0, 1], with the bands of the images (RGB: 3)."""
-
-    hr: Tensor
-    """Targets, (N, bands, crop, crop)."""
-    lr_image: Tensor
-    """Network inputs made from `hr`, (N, bands, crop/scale, crop/scale); of scale 1, as large as `hr`."""
-    indices: np.ndarray
-    """Index in the image set of each crop's image, int64 (N,)."""
+from datasets.upload import Batch, one_ahead, pinned, prepared, upload
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,31 @@
-"""Copies from the host to the device that nobody waits for.
+"""Training batches on the device, and copies from the host to it that nobody waits for.
 
 A copy to CUDA waits for everything queued before it unless its source is pinned and it is asked not to.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
-class OnDevice(Protocol):
-    """A batch with tensors on a device; datasets.loader.Batch is one."""
-
-    @property
-    def hr(self) -> Tensor: ...
-    @property
-    def lr_image(self) -> Tensor: ...
-
-
-T = TypeVar("T", bound=OnDevice)
 Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A training batch on the device, float32 in [0, 1], with the bands of the images (RGB: 3)."""
+
+    hr: Tensor
+    """Targets, (N, bands, crop, crop)."""
+    lr_image: Tensor
+    """Network inputs made from `hr`, (N, bands, crop/scale, crop/scale); of scale 1, as large as `hr`."""
+    indices: np.ndarray
+    """Index in the image set of each crop's image, int64 (N,)."""
 
 
 def pinned(x: Tensor, device: torch.device) -> Tensor:
@@ -34,14 +38,14 @@ def upload(x: Tensor, device: torch.device) -> Tensor:
     return pinned(x, device).to(device, non_blocking=True)
 
 
-def one_ahead(batches: Iterator[T], device: torch.device) -> Iterator[T]:
+def one_ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """Yield batches whose copies and kernels were queued one batch ahead, on a CUDA stream of their own.
 
     They run beside the step that precedes them; the stream of the step waits for them on the device.
     """
     side = torch.cuda.Stream(device)
 
-    def launch() -> tuple[T, torch.cuda.Event]:
+    def launch() -> tuple[Batch, torch.cuda.Event]:
         with torch.cuda.stream(side):
             batch = next(batches)
         return batch, side.record_event()
