@@ -81,8 +81,6 @@ class Blur:
     kinds: tuple[tuple[str, float], ...] = (("iso", 0.5), ("aniso", 0.5))
     """Kind -> probability: iso, aniso, and both with the prefix generalised_ or plateau_."""
     sizes: Sequence[int] = SIZES
-    generalised_beta: tuple[float, float] = (0.5, 4.0)
-    plateau_beta: tuple[float, float] = (1.0, 2.0)
     sinc: float = 0.0
     """Probability of a sinc kernel instead."""
     variance: tuple[float, float] | None = None
@@ -109,8 +107,8 @@ class Blur:
         else:
             sigma, theta = (width, width), 0.0
         if kind.startswith("plateau"):
-            return blur_kernels.plateau(size, sigma, theta, _beta(rng, self.plateau_beta))
-        beta = _beta(rng, self.generalised_beta) if kind.startswith("generalised") else 1.0
+            return blur_kernels.plateau(size, sigma, theta, _beta(rng, (1.0, 2.0)))
+        beta = _beta(rng, (0.5, 4.0)) if kind.startswith("generalised") else 1.0
         return blur_kernels.gaussian(size, sigma, theta, beta)
 
 
@@ -199,23 +197,6 @@ class Jpeg:
 
 
 @dataclass(frozen=True)
-class FinalSinc:
-    """Resize to the final size and ring by a sinc filter, before or after JPEG (Real-ESRGAN, sec. 3.3)."""
-
-    chance: float
-    jpeg: Jpeg
-
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
-        first = rng.random() < 0.5
-        frame = frame if first else self.jpeg(frame, rng)
-        frame = ToFinal(matlab=False)(frame, rng)
-        if rng.random() < self.chance:
-            kernel = blur_kernels.sinc(int(rng.choice(SIZES)), uniform(rng, (math.pi / 3, math.pi)))
-            frame = frame.with_pixels(convolve(frame.pixels, kernel))
-        return self.jpeg(frame, rng) if first else frame
-
-
-@dataclass(frozen=True)
 class Shuffled:
     """Steps in random order; those of `ordered` (positions) keep their order among themselves."""
 
@@ -229,15 +210,3 @@ class Shuffled:
         for i in order:
             frame = self.steps[i](frame, rng)
         return frame
-
-
-def apply(steps: Sequence[Step], hr: np.ndarray, scale: int, rng: np.random.Generator) -> np.ndarray:
-    """Make the input of uint8 `hr` (H, W, 3): uint8 (H/scale, W/scale, 3)."""
-    height, width = hr.shape[0] // scale, hr.shape[1] // scale
-    pixels = torch.from_numpy(hr).permute(2, 0, 1).float() / 255
-    frame = Frame(pixels.contiguous(), (height, width))
-    for step in steps:
-        frame = step(frame, rng)
-    if tuple(frame.pixels.shape[-2:]) != frame.final:
-        frame = ToFinal()(frame, rng)
-    return to_uint8(frame.pixels).permute(1, 2, 0).contiguous().numpy()

@@ -15,8 +15,8 @@ from datasets import blur_kernels
 from datasets.config import DEGRADATIONS
 from datasets.corruption import (
     KERNELS,
+    SIZES,
     Blur,
-    FinalSinc,
     Frame,
     Jpeg,
     Noise,
@@ -24,10 +24,10 @@ from datasets.corruption import (
     Shuffled,
     Step,
     ToFinal,
-    apply,
     convolve,
     resize,
     shrink,
+    to_uint8,
     uniform,
 )
 from datasets.corruption_text import DOWN, ParsedStep, parse
@@ -40,31 +40,42 @@ _KINDS = (
     ("plateau_iso", 0.12),
     ("plateau_aniso", 0.03),
 )
+JPEG = Jpeg((30, 95))
+NOISE_LEVEL = 25
+"""Largest standard deviation of BSRGAN's noise, in grey levels."""
+
+
+def final_sinc(frame: Frame, rng: np.random.Generator) -> Frame:
+    """Resize to the final size and ring by a sinc filter, before or after JPEG (Real-ESRGAN, sec. 3.3)."""
+    first = rng.random() < 0.5
+    frame = frame if first else JPEG(frame, rng)
+    frame = ToFinal(matlab=False)(frame, rng)
+    if rng.random() < 0.8:
+        kernel = blur_kernels.sinc(int(rng.choice(SIZES)), uniform(rng, (math.pi / 3, math.pi)))
+        frame = frame.with_pixels(convolve(frame.pixels, kernel))
+    return JPEG(frame, rng) if first else frame
+
+
 REAL_ESRGAN: tuple[Step, ...] = (
     Blur(sigma=(0.2, 3), kinds=_KINDS, sinc=0.1),
     Resize((0.15, 1.5), chances=(0.2, 0.7, 0.1)),
     Noise(sigma=(1, 30), poisson=(0.05, 3), gaussian_chance=0.5, grey_chance=0.4),
-    Jpeg((30, 95)),
+    JPEG,
     Blur(sigma=(0.2, 1.5), kinds=_KINDS, sinc=0.1, chance=0.8),
     Resize((0.3, 1.2), chances=(0.3, 0.4, 0.3), from_final=True),
     Noise(sigma=(1, 25), poisson=(0.05, 2.5), gaussian_chance=0.5, grey_chance=0.4),
-    FinalSinc(0.8, Jpeg((30, 95))),
+    final_sinc,
 )
 
 
-@dataclass(frozen=True)
-class CorrelatedNoise:
-    """BSRGAN's noise: Gaussian in colour (2 of 5), grey (2 of 5), or correlated between channels."""
-
-    levels: tuple[int, int] = (2, 25)
-
-    def __call__(self, frame: Frame, rng: np.random.Generator) -> Frame:
-        sigma, way = int(rng.integers(self.levels[0], self.levels[1] + 1)), rng.random()
-        if way < 0.8:
-            return Noise(sigma=(sigma, sigma), grey_chance=float(way < 0.4))(frame, rng)
-        factor = torch.from_numpy(channel_factor(rng, self.levels[1] / 255)).float()
-        plain = torch.from_numpy(rng.standard_normal((3, *frame.pixels.shape[-2:]), dtype=np.float32))
-        return frame.with_pixels(frame.pixels + torch.einsum("ij,jhw->ihw", factor, plain))
+def correlated_noise(frame: Frame, rng: np.random.Generator) -> Frame:
+    """Add BSRGAN's noise: Gaussian in colour (2 of 5), grey (2 of 5), or correlated between channels."""
+    sigma, way = int(rng.integers(2, NOISE_LEVEL + 1)), rng.random()
+    if way < 0.8:
+        return Noise(sigma=(sigma, sigma), grey_chance=float(way < 0.4))(frame, rng)
+    factor = torch.from_numpy(channel_factor(rng, NOISE_LEVEL / 255)).float()
+    plain = torch.from_numpy(rng.standard_normal((3, *frame.pixels.shape[-2:]), dtype=np.float32))
+    return frame.with_pixels(frame.pixels + torch.einsum("ij,jhw->ihw", factor, plain))
 
 
 def channel_factor(rng: np.random.Generator, level: float) -> np.ndarray:
@@ -104,8 +115,8 @@ class Bsrgan:
             frame, scale = self._halved(frame, rng), 2
         blur = Blur(sigma=(0.0, 2 + 0.2 * scale), sizes=range(7, 26, 2), variance=(0.0, 4.0 + scale))
         shrink, final = BsrganShrink(scale), ToFinal(matlab=False)
-        steps = (blur, blur, shrink, final, CorrelatedNoise(), Jpeg((30, 95), 0.9))
-        return Jpeg((30, 95))(Shuffled(steps, ordered=(2, 3))(frame, rng), rng)
+        steps = (blur, blur, shrink, final, correlated_noise, Jpeg((30, 95), 0.9))
+        return JPEG(Shuffled(steps, ordered=(2, 3))(frame, rng), rng)
 
     @staticmethod
     def _halved(frame: Frame, rng: np.random.Generator) -> Frame:
@@ -173,7 +184,15 @@ class Corruption:
         ]
 
     def __call__(self, hr: np.ndarray, words: tuple[int, ...]) -> np.ndarray:
-        """Make the input of uint8 `hr` (H, W, 3), with all chance from the integers `words`."""
+        """Make the input of uint8 `hr` (H, W, 3), with all chance from the integers `words`.
+
+        It is uint8 (H/scale, W/scale, 3).
+        """
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
-        steps = self.alternatives[int(rng.integers(len(self.alternatives)))]
-        return apply(steps, hr, self.scale, rng)
+        pixels = torch.from_numpy(hr).permute(2, 0, 1).float() / 255
+        frame = Frame(pixels.contiguous(), (hr.shape[0] // self.scale, hr.shape[1] // self.scale))
+        for step in self.alternatives[int(rng.integers(len(self.alternatives)))]:
+            frame = step(frame, rng)
+        if tuple(frame.pixels.shape[-2:]) != frame.final:
+            frame = ToFinal()(frame, rng)
+        return to_uint8(frame.pixels).permute(1, 2, 0).contiguous().numpy()

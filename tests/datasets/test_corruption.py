@@ -12,7 +12,7 @@ from skimage import data as pictures
 
 from datasets.config import DataConfig
 from datasets.corruption import Frame, Jpeg, Noise, Resize, Shuffled, shot_noise
-from datasets.corruption_presets import CorrelatedNoise, Corruption, channel_factor
+from datasets.corruption_presets import Corruption, channel_factor, correlated_noise
 from datasets.degrade import down
 from datasets.errors import UserError
 from datasets.image_set import ImageSet, open_images
@@ -99,7 +99,7 @@ def test_bsrgans_noise_has_the_published_covariance() -> None:
     covariance = factor @ factor.T
     assert np.allclose(covariance, covariance.T) and 0 < np.diag(covariance).max() <= 0.1**2
     spread = [
-        CorrelatedNoise()(grey(side=64), np.random.default_rng(i)).pixels.std() * 255 for i in range(200)
+        correlated_noise(grey(side=64), np.random.default_rng(i)).pixels.std() * 255 for i in range(200)
     ]
     assert 12.5 < np.mean(spread) < 16  # 14.1 with the authors' code
 
