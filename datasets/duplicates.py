@@ -39,20 +39,13 @@ def near_pairs(a: Sequence[int], b: Sequence[int]) -> list[tuple[int, int]]:
     left, right = np.array(a, dtype=np.uint64), np.array(b, dtype=np.uint64)
     found: set[tuple[int, int]] = set()
     for shift, width in _BANDS:
-        found.update(_sharing_a_band(left, right, np.uint64(shift), np.uint64((1 << width) - 1)))
+        mask = np.uint64((1 << width) - 1)
+        left_band, right_band = ((hashes >> np.uint64(shift)) & mask for hashes in (left, right))
+        order = np.argsort(right_band, kind="stable")
+        first = np.searchsorted(right_band[order], left_band, "left")
+        last = np.searchsorted(right_band[order], left_band, "right")
+        for i in np.nonzero(last > first)[0]:
+            candidates = order[first[i] : last[i]]
+            close = np.bitwise_count(left[i] ^ right[candidates]) <= NEAR_BITS
+            found.update((int(i), int(j)) for j in candidates[close])
     return sorted(found)
-
-
-def _sharing_a_band(
-    left: np.ndarray, right: np.ndarray, shift: np.uint64, mask: np.uint64
-) -> list[tuple[int, int]]:
-    left_band, right_band = (left >> shift) & mask, (right >> shift) & mask
-    order = np.argsort(right_band, kind="stable")
-    first = np.searchsorted(right_band[order], left_band, "left")
-    last = np.searchsorted(right_band[order], left_band, "right")
-    pairs: list[tuple[int, int]] = []
-    for i in np.nonzero(last > first)[0]:
-        candidates = order[first[i] : last[i]]
-        close = np.bitwise_count(left[i] ^ right[candidates]) <= NEAR_BITS
-        pairs.extend((int(i), int(j)) for j in candidates[close])
-    return pairs

@@ -87,7 +87,8 @@ class TrainLoader:
         `inputs` are the LR crops of pairs, None of photographs.
         """
         if self._corrupt:
-            inputs = self._corrupted(pixels, epochs, indices)
+            words = [(self.data.order_seed, int(e), int(i)) for e, i in zip(epochs, indices, strict=True)]
+            inputs = np.stack(list(self._pool.map(self._corrupt, pixels, words)))
         hr = self._augmented(pixels, epochs, indices)
         lr_image = None
         if inputs is not None:
@@ -97,12 +98,6 @@ class TrainLoader:
         if lr_image is not None:
             lr_image = pinned(lr_image, self.device)
         return _Crops(pinned(hr, self.device), lr_image, indices)
-
-    def _corrupted(self, pixels: np.ndarray, epochs: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Return the random inputs of uint8 crops, (N, crop/scale, crop/scale, 3)."""
-        assert self._corrupt is not None
-        words = [(self.data.order_seed, int(e), int(i)) for e, i in zip(epochs, indices, strict=True)]
-        return np.stack(list(self._pool.map(self._corrupt, pixels, words)))
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
