@@ -77,8 +77,7 @@ def _staging(out: str, *wishes: object) -> Path:
     # For a URL, the name of the temporary folder depends on the request alone, so that a retry resumes in it.
     if not is_url(out):
         return Path(out)
-    digest = hashlib.sha256(repr((out, *wishes)).encode()).hexdigest()[:16]
-    return own_folder(Path(tempfile.gettempdir())) / f"import-{digest}"
+    return own_folder(Path(tempfile.gettempdir())) / f"import-{_short(repr((out, *wishes)))}"
 
 
 def import_once(
@@ -139,11 +138,9 @@ def prepare_study_set(spec: str, split: str, work_dir: Path) -> str:
     """
     if spec == "demo" or (not split and spec not in CATALOGUE and Path(spec).exists()):
         return spec
-    if spec in CATALOGUE:
-        advice = f" --split {split}" if split in CATALOGUE[spec].splits else ""
-        return import_once(spec, split, Path(work_dir), "--data", advice)
+    is_offered = spec in CATALOGUE and split in CATALOGUE[spec].splits
     try:
-        return import_once(spec, split, Path(work_dir), "--data")
+        return import_once(spec, split, Path(work_dir), "--data", f" --split {split}" if is_offered else "")
     except splits.TooFew as error:
         raise UserError(
             f"{spec} has {error.given:,} images, but this study cuts each set into {error.sizes}; use "

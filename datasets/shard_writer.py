@@ -153,7 +153,8 @@ def _import(
     rows = [row for split in accepted.values() for _, row in split]
     if grey := sum(row.mode in GREY_MODES for row in rows) * settings.pixels.is_rgb8:
         notes["converted"] = f"{grey} grey images, repeated over red, green and blue"
-    if scale := _scale(parts):
+    scale = max((p.source.scale for p in parts.values() if isinstance(p.source, PairSource)), default=0)
+    if scale:
         notes["pairs"] = _write_measured(out, accepted, settings, rejected)
     splits = {
         split: _write_split(out, split, parts[split].source, rows, settings, report)
@@ -196,10 +197,6 @@ def pixels_of(parts: dict[str, SplitSource], settings: PackSettings) -> PixelFor
     if settings.peak and not found.peak // 256 < settings.peak <= found.peak:
         raise UserError(f"--peak must be at most {found.peak} for these images, but got {settings.peak}")
     return PixelFormat(settings.bands or found.bands, settings.peak or found.peak)
-
-
-def _scale(parts: dict[str, SplitSource]) -> int:
-    return max((p.source.scale for p in parts.values() if isinstance(p.source, PairSource)), default=0)
 
 
 def _write_measured(out: Path, accepted: Accepted, settings: PackSettings, rejected: list[Rejection]) -> str:
