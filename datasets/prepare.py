@@ -64,7 +64,8 @@ def prepare(
         settings=PackSettings(min_px=min_px, max_rejected=max_rejected, bands=bands, peak=peak),
         pairs=pairs,
     )
-    parts, settings, title = PREPARERS[name](request)
+    parts, settings = PREPARERS[name](request)
+    title = next(iter(parts.values())).source.name
     manifest = pack(request.out, title, parts, settings, progress, temporary=is_url(out))
     shutil.rmtree(request.scratch, ignore_errors=True)
     if is_url(out):

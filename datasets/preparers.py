@@ -20,8 +20,8 @@ DIV2K_TILE_PX = 256
 FFHQ_TRAIN = 60_000
 
 Parts = dict[str, SplitSource]
-Prepared = tuple[Parts, PackSettings, str]
-"""Members of each split, settings (with the transform) and title of a dataset."""
+Prepared = tuple[Parts, PackSettings]
+"""Members of each split, of sources with the dataset's name, and settings (with the transform)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,20 +59,19 @@ def divided(source: Source, members: Sequence[ArchiveMember], split: str) -> Par
 
 def _demo(request: ImportRequest) -> Prepared:
     parts = {role: SplitSource(s, request.first(s.members())) for role, s in demo_sources().items()}
-    return parts, request.settings, "demo"
+    return parts, request.settings
 
 
 def _folder(request: ImportRequest) -> Prepared:
-    source = open_source(request.source)
-    title = source.name if request.name == "folder" else request.name
-    return divided(source, request.first(source.members()), request.split), request.settings, title
+    source = open_source(request.source, "" if request.name == "folder" else request.name)
+    return divided(source, request.first(source.members()), request.split), request.settings
 
 
 def _pairs(request: ImportRequest) -> Prepared:
     source, options = open_pairs(request.pairs), request.pairs
     limit = 0.0 if options.keep_shifted else options.max_shift
     settings = replace(request.settings, max_shift_px=limit)
-    return divided(source, request.first(source.members()), request.split), settings, source.name
+    return divided(source, request.first(source.members()), request.split), settings
 
 
 def _celeba(request: ImportRequest) -> Prepared:
@@ -84,11 +83,11 @@ def _celeba(request: ImportRequest) -> Prepared:
     if people is not None:
         members = splits.by_identity(members, people)
     if request.split != "official":
-        return divided(source, members, request.split), settings, "celeba"
+        return divided(source, members, request.split), settings
     text = _list_text(source, request.source, "list_eval_partition.txt")
     if text is None:
-        return divided(source, members, "cut"), settings, "celeba"
-    return _parts(source, splits.partition(members, text)), settings, "celeba"
+        return divided(source, members, "cut"), settings
+    return _parts(source, splits.partition(members, text)), settings
 
 
 def _celeba_transform(source: Source, members: Sequence[ArchiveMember]) -> str:
@@ -108,7 +107,7 @@ def _list_text(source: Source, path: Path, name: str) -> str | None:
 
 def _lsun(request: ImportRequest) -> Prepared:
     source = LmdbSource(unpacked(request.source, request.scratch), request.name)
-    return divided(source, request.first(source.members()), request.split), request.settings, request.name
+    return divided(source, request.first(source.members()), request.split), request.settings
 
 
 def _div2k(request: ImportRequest) -> Prepared:
@@ -118,11 +117,11 @@ def _div2k(request: ImportRequest) -> Prepared:
     keep = {m.photograph for m in request.first(train.members())}
     members = [m for m in tiles.members() if m.photograph in keep]
     if request.split == "cut":
-        return divided(tiles, members, "cut"), request.settings, "div2k"
+        return divided(tiles, members, "cut"), request.settings
     test = _div2k_half(request.source, "valid")
     chosen = request.first(test.members())
     parts = _parts(tiles, splits.hold_out(members, []))
-    return parts | {"test": SplitSource(test, chosen)}, request.settings, "div2k"
+    return parts | {"test": SplitSource(test, chosen)}, request.settings
 
 
 def _div2k_half(path: Path, half: str) -> Source:
@@ -141,13 +140,13 @@ def _ffhq(request: ImportRequest) -> Prepared:
     source = open_source(request.source, "ffhq")
     members = request.first(source.members())
     if request.split != "official":
-        return divided(source, members, request.split), request.settings, "ffhq"
+        return divided(source, members, request.split), request.settings
     numbers = [int(Path(m.name).stem) if Path(m.name).stem.isdigit() else -1 for m in members]
     if min(numbers) < 0:
         raise UserError(f"{members[numbers.index(-1)].name} is not an FFHQ name such as 00000.png")
     train = [m for m, i in zip(members, numbers, strict=True) if i < FFHQ_TRAIN]
     test = [m for m, i in zip(members, numbers, strict=True) if i >= FFHQ_TRAIN]
-    return _parts(source, splits.hold_out(train, test)), request.settings, "ffhq"
+    return _parts(source, splits.hold_out(train, test)), request.settings
 
 
 def _selfie2anime(request: ImportRequest) -> Prepared:
@@ -160,9 +159,9 @@ def _selfie2anime(request: ImportRequest) -> Prepared:
     if not all(halves.values()):
         raise UserError(f"{request.source} has no trainB and testB folders; provide the selfie2anime archive")
     if request.split != "official":
-        return divided(source, sum(halves.values(), []), request.split), request.settings, "selfie2anime"
+        return divided(source, sum(halves.values(), []), request.split), request.settings
     roles = splits.hold_out(halves["trainB"], halves["testB"])
-    return _parts(source, roles), request.settings, "selfie2anime"
+    return _parts(source, roles), request.settings
 
 
 PREPARERS: dict[str, Callable[[ImportRequest], Prepared]] = {
