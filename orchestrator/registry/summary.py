@@ -7,7 +7,7 @@ from datasets.text import short_number
 from orchestrator.registry.candidate import Candidate
 from orchestrator.registry.evaluate import GateResult
 from orchestrator.registry.gate import LEVEL
-from orchestrator.search.labels import spelled_out
+from orchestrator.results.labels import spelled_out
 from trainers.config import TrainConfig
 from trainers.metrics import METRICS, format_metric, meanings
 

@@ -15,10 +15,9 @@ from orchestrator.report.comparisons import (
     format_limits,
 )
 from orchestrator.report.data import SweepResults, has_no_result, picked
-from orchestrator.results.labels import label
+from orchestrator.results.labels import label, spelled_out
 from orchestrator.results.leaderboard import counts_at
 from orchestrator.results.row import Row
-from orchestrator.search.labels import spelled_out
 from trainers.metrics import METRICS, format_metric
 
 EDITS = {"sharpened": "sharpening", "noisy": "added noise"}

@@ -2,7 +2,7 @@
 
 trial_report   TrialReport, which a trial sends to Ray Tune, and the dict in which Tune carries it
 row            Row, one trial in leaderboard.json; make_row
-labels         short names of designs for people
+labels         designs for people, short or spelled out, and their settings
 outcome        the outcome of a trial in words
 leaderboard    choices among rows: best checkpoint, designs to confirm
 sweep_folder   the layout of STORAGE/NAME, read and write

@@ -1,4 +1,4 @@
-"""Short names of designs for people."""
+"""Designs for people: short names, and spelled out; a design's settings without a space's switches."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,7 @@ from trainers.warm_start_key import in_key
 SWITCH_SUFFIX = "?"  # suffix of the switch that turns an axis on or off; it is not a setting
 OMITTED = (SWITCH_SUFFIX, "_every_steps")  # how often something is measured is not part of a design
 STEPS = "run.psnr_steps"
+SEEDS = ("run.seed", "data.order_seed")
 SHORT_NAMES = {"adversarial": "adv", "content": "vgg", "pixel": "pix"}
 SHORT_VALUES = {
     "generator.norm": {"batch": "bn", "none": "no-bn"},
@@ -18,6 +19,38 @@ SHORT_VALUES = {
         "nearest_conv": "nearest",
     },
 }
+WORDS = {
+    "generator.num_blocks": "{} residual blocks",
+    "generator.norm": "{} norm",
+    "generator.upsampler": "{} upsampler",
+    "generator.kind": "{}",
+    "run.derived_from": "derived from another's network",
+}
+"""Setting -> its phrase in a design that is spelled out."""
+RENAMED = {"none norm": "no norm", "1 residual blocks": "1 residual block"}
+
+
+def settings_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are settings of a config, without a space's switches."""
+    return {k: v for k, v in values.items() if "." in k and not k.endswith(SWITCH_SUFFIX)}
+
+
+def design_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a design, without the seeds."""
+    return {k: v for k, v in settings_of(values).items() if k not in SEEDS}
+
+
+def spelled_out(values: Mapping[str, Any]) -> str:
+    """Return a design in words: "4 residual blocks, batch norm, adversarial weight 0.1"."""
+    phrases = []
+    for name, value in sorted(
+        design_of(values).items(), key=lambda item: not item[0].startswith("generator.")
+    ):
+        text = short_number(value, 2) if isinstance(value, float) else str(value).replace("_", " ")
+        text = text.replace(" conv", " convolution")
+        phrase = WORDS.get(name, name.split(".")[-1].replace("_", " ") + " {}").format(text)
+        phrases.append(RENAMED.get(phrase, phrase))
+    return ", ".join(phrases) or "the recipe's own settings"
 
 
 def label(values: Mapping[str, Any]) -> str:

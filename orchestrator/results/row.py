@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
-from orchestrator.results.labels import STEPS, label
+from orchestrator.results.labels import SEEDS, STEPS, label
 from orchestrator.results.outcome import describe_outcome, remarks
 from orchestrator.results.trial_report import Curve, Status, TrialReport
 from trainers.config import TrainConfig, digest, flatten
 from trainers.objectives import Objectives
-
-SEEDS = ("run.seed", "data.order_seed")
 
 
 class Row(TypedDict, total=False):

@@ -7,7 +7,6 @@ sampler       ConstrainedOptunaSearch: TPE, NSGA-II, random, grid
 windowed_tpe  Optuna's TPE on a window of a long study
 proposals     designs chosen before any trial has run
 perturb       designs near another one, for population based training
-labels        designs spelled out for people
 hooks         StageHooks, the driver's side of a running stage
 study_export  study.db for optuna-dashboard
 """

@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.results.labels import label
+from orchestrator.results.labels import label, settings_of
 from orchestrator.results.row import Row
 from orchestrator.results.sweep_folder import read_stage, write_decisions, write_stage
-from orchestrator.search.labels import settings_of
 from orchestrator.search.perturb import perturb
 from orchestrator.search.proposals import draw
 from orchestrator.search.space import POPULATION

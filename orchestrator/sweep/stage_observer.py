@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets.errors import UserError, disk_trouble
-from orchestrator.results.labels import label
+from orchestrator.results.labels import design_of, label, settings_of
 from orchestrator.results.leaderboard import use_best_checkpoint
 from orchestrator.results.outcome import reached_at
 from orchestrator.results.row import EndedTrial, Row, make_row
 from orchestrator.results.trial_report import Status, TrialReport
-from orchestrator.search.labels import design_of, settings_of
 from orchestrator.search.study_export import StudyExport
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.stage import Stage

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.results.labels import SEEDS, settings_of
 from orchestrator.results.leaderboard import best_designs
 from orchestrator.results.row import PsnrNetwork, Row, psnr_row, test_row
 from orchestrator.results.sweep_folder import (
@@ -13,14 +14,12 @@ from orchestrator.results.sweep_folder import (
     write_rows,
     write_stage,
 )
-from orchestrator.search.labels import settings_of
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.held_out import evaluate_checkpoints, images_of
 from orchestrator.sweep.population import run_population
 from orchestrator.sweep.stage import Stage
 from orchestrator.sweep.stage_runner import run_stage
 from orchestrator.trial import warm_starts
-from orchestrator.trial.warm_starts import SEEDS
 from trainers.benchmarks.cost import step_flops
 from trainers.config import flatten, override
 from trainers.warm_start_key import in_key, warm_start_key

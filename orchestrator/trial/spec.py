@@ -8,7 +8,7 @@ from typing import Any
 
 from ray import tune
 
-from orchestrator.search.labels import settings_of
+from orchestrator.results.labels import settings_of
 from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.warm_starts import Ancestor
 from trainers.config import TrainConfig, from_flat, override

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.results.labels import SEEDS
 from trainers.config import TrainConfig, flatten, override
 from trainers.models.derive import CONVERTED, is_derivable
 from trainers.warm_start_key import warm_start_key
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage
-
-
-SEEDS = ("run.seed", "data.order_seed")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from datasets.image_set import open_images  # noqa: E402
 from datasets.loader import TrainLoader, eval_pairs  # noqa: E402
 from experiments.recipes.photos import photos_small  # noqa: E402
-from orchestrator.search.labels import settings_of  # noqa: E402
+from orchestrator.results.labels import settings_of  # noqa: E402
 from orchestrator.search.proposals import draw  # noqa: E402
 from orchestrator.search.space import Choice, LogFloat, Space  # noqa: E402
 from trainers.checkpoint import weights_of  # noqa: E402

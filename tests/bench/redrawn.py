@@ -18,8 +18,8 @@ import numpy as np
 from replay import Curve
 from sweep import OBJECTIVES, Recorded
 
+from orchestrator.results.labels import design_of
 from orchestrator.results.leaderboard import use_best_checkpoint
-from orchestrator.search.labels import design_of
 
 REDRAWN = 0.6
 METRICS = curves.METRICS

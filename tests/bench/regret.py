@@ -36,10 +36,10 @@ from redrawn import METRICS, Problem, warm_start  # noqa: E402
 from replay import Curve, Decide, hypervolume, ray_asha, replay  # noqa: E402
 from sweep import OBJECTIVE, OBJECTIVES, halving  # noqa: E402
 
+from orchestrator.results.labels import design_of, settings_of  # noqa: E402
 from orchestrator.results.leaderboard import best_designs  # noqa: E402
 from orchestrator.results.row import Row  # noqa: E402
 from orchestrator.results.trial_report import RANKED, TrialReport  # noqa: E402
-from orchestrator.search.labels import design_of, settings_of  # noqa: E402
 from orchestrator.search.sampler import BUILDERS, ConstrainedOptunaSearch, build_search  # noqa: E402
 from orchestrator.search.space import Choice, Space  # noqa: E402
 from orchestrator.sweep import stages  # noqa: E402

@@ -28,10 +28,10 @@ from ray.tune.utils import flatten_dict  # noqa: E402
 from replay import Curve, Decide, Replay, ray_asha, replay, whole_trials  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
+from orchestrator.results.labels import settings_of  # noqa: E402
 from orchestrator.results.trial_report import TrialReport  # noqa: E402
 from orchestrator.schedulers.rungs import rungs  # noqa: E402
 from orchestrator.schedulers.successive_halving import SuccessiveHalving  # noqa: E402
-from orchestrator.search.labels import settings_of  # noqa: E402
 from orchestrator.search.sampler import build_search  # noqa: E402
 from orchestrator.search.space import Choice, Space  # noqa: E402
 from trainers.config import ObjectiveConfig  # noqa: E402

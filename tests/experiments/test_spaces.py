@@ -8,7 +8,7 @@ import pytest
 from datasets.errors import UserError
 from experiments.recipes import RECIPES
 from experiments.spaces import SPACES, build
-from orchestrator.search.labels import settings_of
+from orchestrator.results.labels import settings_of
 from orchestrator.search.sampler import build_search
 from trainers.config import flatten, override
 

@@ -1,7 +1,6 @@
 """Names of designs for people, and settings without a space's switches."""
 
-from orchestrator.results.labels import label
-from orchestrator.search.labels import design_of, settings_of, spelled_out
+from orchestrator.results.labels import design_of, label, settings_of, spelled_out
 
 ADV, NORM, UP = "loss.adversarial_weight", "generator.norm", "generator.upsampler"
 BLOCKS, PIXEL = "generator.num_blocks", "loss.pixel_weight"
