@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from datasets.loader import Pair, eval_pairs, eval_protocol
+from datasets.loader import Pair
 from orchestrator.analysis.intervals import Interval, paired_bootstrap, set_difference
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.cluster.tasks import run_tasks
@@ -20,7 +20,7 @@ from orchestrator.results import gain_pictures
 from orchestrator.results.sentinels import SENTINELS
 from orchestrator.storage import Storage
 from orchestrator.sweep.request import Request
-from orchestrator.trial.inputs import open_role
+from orchestrator.trial.inputs import open_evaluator, open_role
 from trainers.checkpoint import load_generator
 from trainers.config import TrainConfig
 from trainers.device import limit_memory
@@ -74,7 +74,7 @@ def evaluate_on_val(
 
 def _summary(network: nn.Module, config: TrainConfig, held_out: HeldOutImages) -> dict[str, float]:
     device = _device(config, held_out)
-    _, evaluator = _open(config, held_out, held_out.role, device)
+    evaluator, _ = _open(config, held_out, held_out.role, device)
     return evaluator.measure(network.to(device)).summary
 
 
@@ -100,7 +100,7 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
     began, cpu_began = time.monotonic(), time.process_time()
     generator, config = load_generator(_fetch(url, held_out.work_dir))
     device = _device(config, held_out)
-    pairs, evaluator = _open(config, held_out, held_out.role, device)
+    evaluator, pairs = _open(config, held_out, held_out.role, device)
     bicubic = evaluator.measure_resizer("bicubic")
     images = {"": evaluator.upscale(generator.to(device))}
     networks = {name: load_generator(_fetch(of, held_out.work_dir))[0] for name, of in beside.items()}
@@ -157,15 +157,12 @@ def _device(config: TrainConfig, held_out: HeldOutImages) -> torch.device:
 
 def _open(
     config: TrainConfig, held_out: HeldOutImages, role: str, device: torch.device
-) -> tuple[Sequence[Pair], Evaluator]:
-    """Return the pairs of a role and their evaluator."""
-    images = open_role(config.data, role, held_out.work_dir)
-    if role == held_out.role and images.digest != held_out.digest:
-        raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
-    scale, protocol = config.generator.scale, eval_protocol(images, config.data)
-    limit = config.data.eval_images if role == "val" else 0
-    pairs = eval_pairs(images, config.data, scale, limit=limit)
-    return pairs, Evaluator(pairs, held_out.metrics, scale=scale, device=device, protocol=protocol)
+) -> tuple[Evaluator, Sequence[Pair]]:
+    """Return the evaluator of a role and its pairs."""
+    data, scale = config.data, config.generator.scale
+    images = open_role(data, role, held_out.work_dir, held_out.digest if role == held_out.role else "")
+    limit = data.eval_images if role == "val" else 0
+    return open_evaluator(images, data, scale, held_out.metrics, device, limit=limit)
 
 
 def _strengths(
@@ -173,7 +170,7 @@ def _strengths(
 ) -> dict[str, float]:
     """Return the strength of each edit of the warm start, chosen on val."""
     assert held_out.objectives is not None
-    _, evaluator = _open(config, held_out, "val", device)
+    evaluator, _ = _open(config, held_out, "val", device)
     images = evaluator.upscale(warm)
     measured = evaluator.measure_images(images)
     return {n: strongest(n, images, measured, evaluator, held_out.objectives) for n in STRENGTHS}

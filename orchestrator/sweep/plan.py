@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import torch
-
 from datasets.config import DECIDABLE, ROLES
 from datasets.image_set import ImageSet
-from datasets.loader import eval_pairs, eval_protocol
 from datasets.splits import least_for_gate
 from datasets.text import count
 from orchestrator.console.progress_line import StagePlan
@@ -30,6 +27,7 @@ from orchestrator.sweep.hours import repeat_runs
 from orchestrator.sweep.request import Request
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
+from orchestrator.trial.inputs import open_evaluator
 from trainers.benchmarks.cost import InferenceCost
 from trainers.config import TrainConfig, flatten, override, with_pixels
 from trainers.evaluate import Evaluator
@@ -93,12 +91,11 @@ class SweepPlan:
         """Role -> digest of its images."""
         return {role: images.digest for role, images in self.images.items()}
 
-    def val_evaluator(self, device: torch.device) -> Evaluator:
+    def val_evaluator(self) -> Evaluator:
         """Return the evaluator on val, by the protocol of every row of the sweep before the test."""
-        config, images = self.request.config, self.images["val"]
-        scale, protocol = config.generator.scale, eval_protocol(images, config.data)
-        pairs = eval_pairs(images, config.data, scale, limit=config.data.eval_images)
-        return Evaluator(pairs, self.request.metrics, scale=scale, device=device, protocol=protocol)
+        data, scale = self.request.config.data, self.request.config.generator.scale
+        images, metrics = self.images["val"], self.request.metrics
+        return open_evaluator(images, data, scale, metrics, limit=data.eval_images)[0]
 
     @property
     def milestones(self) -> list[int]:

@@ -8,8 +8,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from datasets import stopping
 from orchestrator import provenance
 from orchestrator.cluster import connect
@@ -183,7 +181,7 @@ def _run_all_stages(
         heartbeat.progress = progress.in_words
         progress.began -= heartbeat.seconds()  # from the command on, over all drivers
         progress.hours = plan.request.hours
-        evaluator = plan.val_evaluator(torch.device("cpu"))
+        evaluator = plan.val_evaluator()
         bicubic = evaluator.measure_resizer("bicubic").summary
         context = SweepContext(
             plan, capacity, record, progress, heartbeat, bicubic, evaluator.protocol, least, clock=clock

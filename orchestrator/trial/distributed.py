@@ -33,7 +33,6 @@ from orchestrator.trial.report_actor import ActorReporter, start_report_actor
 from orchestrator.trial.reporter import Reporter, TuneReporter
 from orchestrator.trial.spec import TrialSpec, identity, scratch_of
 from orchestrator.trial.trial import run_opened
-from trainers.config import TrainConfig
 from trainers.distributed import Ranks
 from trainers.numerics import use_threads
 
@@ -62,10 +61,11 @@ def run_ranks(params: Mapping[str, Any], spec: TrialSpec) -> None:
     settings = {"trial": (trial_id, config, spec, lineage), "actor": actor, "pointer": tune.pointer()}
     os.environ.update(TRAIN)
     records = scratch / "ray-train"
+    backend = "nccl" if spec.gpus and config.run.device != "cpu" else "gloo"
     trainer = Trainer(
         _run_rank,
         train_loop_config=settings,
-        torch_config=TorchConfig(backend=_backend(config, spec), timeout_s=COLLECTIVE_S),
+        torch_config=TorchConfig(backend=backend, timeout_s=COLLECTIVE_S),
         scaling_config=ScalingConfig(
             num_workers=spec.ranks, use_gpu=spec.gpus > 0, resources_per_worker=resources_per_rank(spec)
         ),
@@ -171,7 +171,3 @@ def _start_thread(call: Callable[[], Any]) -> "Future[Any]":
 
     threading.Thread(target=run, name="trainer", daemon=True).start()
     return future
-
-
-def _backend(config: TrainConfig, spec: TrialSpec) -> str:
-    return "nccl" if spec.gpus and config.run.device != "cpu" else "gloo"

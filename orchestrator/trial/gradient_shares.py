@@ -1,18 +1,21 @@
 """Means of the gradient shares that the training loop logs, over one phase of a trial."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
 SHARE = "gradient_share/"
 
 
+@dataclass
 class ShareMeans:
-    """Means of gradient shares over the present phase: the last logged step says little of a whole run."""
+    """Means of gradient shares over the present phase: the last logged step says little of a whole run.
 
-    def __init__(self, phase: str = "", sums: Mapping[str, list[float]] | None = None) -> None:
-        self.phase = phase
-        self.sums = {name: list(pair) for name, pair in (sums or {}).items()}
-        """Loss term -> sum of its logged shares, and their number."""
+    Its `vars` are plain data for a checkpoint.
+    """
+
+    phase: str = ""
+    sums: dict[str, list[float]] = field(default_factory=dict)
+    """Loss term -> sum of its logged shares, and their number."""
 
     def add(self, phase: str, values: Mapping[str, float]) -> None:
         """Add the shares among logged values; a new phase begins anew."""
@@ -25,12 +28,3 @@ class ShareMeans:
     def means(self) -> dict[str, float]:
         """Return loss term -> mean share."""
         return {name: total / count for name, (total, count) in self.sums.items()}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data for a checkpoint."""
-        return {"phase": self.phase, "sums": self.sums}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> "ShareMeans":
-        """Return the inverse of `to_dict`."""
-        return cls(plain["phase"], plain["sums"])

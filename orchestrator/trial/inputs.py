@@ -37,19 +37,33 @@ def open_inputs(
     Raises:
         RuntimeError: the images on this node differ from the driver's.
     """
-    images = {role: open_role(data, role, work_dir) for role in ("train", "val")}
-    for role, digest in digests:
-        if role in images and images[role].digest != digest:
-            raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
-    pairs = eval_pairs(images["val"], data, scale, limit=data.eval_images)
-    protocol = eval_protocol(images["val"], data)
-    return Inputs(
-        TrainLoader(images["train"], data, scale, device=device, rank=seat[0], world=seat[1]),
-        Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol),
-        pairs,
-    )
+    expected = dict(digests)
+    train, val = (open_role(data, role, work_dir, expected.get(role, "")) for role in ("train", "val"))
+    loader = TrainLoader(train, data, scale, device=device, rank=seat[0], world=seat[1])
+    return Inputs(loader, *open_evaluator(val, data, scale, metrics, device, limit=data.eval_images))
 
 
-def open_role(data: DataConfig, role: str, work_dir: str | Path) -> ImageSet:
-    """Open the images of one role; the first time they are imported and decoded below `work_dir`."""
-    return open_images(data.source(role), role, work_dir=Path(work_dir), data=data)
+def open_role(data: DataConfig, role: str, work_dir: str | Path, digest: str = "") -> ImageSet:
+    """Open the images of one role; the first time they are imported and decoded below `work_dir`.
+
+    Raises:
+        RuntimeError: `digest` is given, and the images on this node have another one.
+    """
+    images = open_images(data.source(role), role, work_dir=Path(work_dir), data=data)
+    if digest and images.digest != digest:
+        raise RuntimeError(f"data.{role} holds other images on this node than on the driver's")
+    return images
+
+
+def open_evaluator(
+    images: ImageSet,
+    data: DataConfig,
+    scale: int,
+    metrics: tuple[str, ...],
+    device: torch.device | str = "cpu",
+    *,
+    limit: int = 0,
+) -> tuple[Evaluator, list[Pair]]:
+    """Return the evaluator of the first `limit` images by key (0: all), and their HR/LR pairs."""
+    pairs, protocol = eval_pairs(images, data, scale, limit=limit), eval_protocol(images, data)
+    return Evaluator(pairs, metrics, scale=scale, device=device, protocol=protocol), pairs

@@ -87,7 +87,7 @@ class TrialMonitor:
             "progress": vars(history),
             "usage": vars(self.usage.cumulative()),
             "journal": self.journal_path.read_text() if self.journal_path.exists() else "",
-            "shares": self.shares.to_dict(),
+            "shares": vars(self.shares),
         }
         folder = context.storage.staging_dir(name, context.scratch)
         context.storage.publish(checkpoint.save(folder, self.config, state, extra), name)
@@ -116,7 +116,7 @@ class TrialMonitor:
         saved = self.context.fetch(self.pointer)
         extra = checkpoint.read_extra(saved)
         self.usage.before_checkpoint = Usage(**extra["usage"])
-        self.shares = ShareMeans.from_dict(extra["shares"])
+        self.shares = ShareMeans(**extra["shares"])
         if not self.journal_path.exists():
             self.journal_path.parent.mkdir(parents=True, exist_ok=True)
             self.journal_path.write_text(extra["journal"])
@@ -130,7 +130,7 @@ class TrialMonitor:
 
     def take_over(self, saved: Path) -> None:
         """Continue another trial's network: its gradient shares count here, its time does not."""
-        self.shares = ShareMeans.from_dict(checkpoint.read_extra(saved)["shares"])
+        self.shares = ShareMeans(**checkpoint.read_extra(saved)["shares"])
 
     def report_complete(self, state: TrainState, history: History) -> None:
         """Report a trial that ran its whole budget, with its candidates."""
@@ -258,15 +258,11 @@ class RankMonitor(SilentMonitor):
         pointer = self.context.rank.reporter.pointer()
         return self.context.fetch(pointer) if pointer else None
 
-    def report(self, state: TrainState, history: History) -> None:
+    def report(self, *_: Any) -> None:
         """Count, as the first rank does when it reports."""
         self.usage.update()
 
-    save = report_complete = report_preempted = report
-
-    def report_diverged(self, diverged: Diverged, state: TrainState, history: History) -> None:
-        """Count, as the first rank does when it reports."""
-        self.usage.update()
+    save = report_complete = report_diverged = report_preempted = report
 
     def report_failed(self, reason: str, machine_fault: bool = False) -> None:
         """Report for the trial: the first rank may not have seen the failure."""

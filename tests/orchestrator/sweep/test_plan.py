@@ -126,11 +126,8 @@ def test_val_is_measured_by_one_protocol(monkeypatch):
     from orchestrator.sweep import plan as module
 
     made = []
-    monkeypatch.setattr(module, "eval_pairs", lambda images, data, scale, limit: ["pairs", scale, limit])
-    monkeypatch.setattr(module, "eval_protocol", lambda images, data: {"p": 1})
-    monkeypatch.setattr(module, "Evaluator", lambda *args, **kwargs: made.append((args, kwargs)))
+    monkeypatch.setattr(module, "open_evaluator", lambda *args, limit: made.append((*args, limit)) or args)
     request = SimpleNamespace(config=tiny(), metrics=("psnr_y", "swd"))
-    SweepPlan(request, None, None, {"val": None}, [], []).val_evaluator("cpu")
-    ((pairs, metrics), options) = made[0]
-    assert pairs == ["pairs", tiny().generator.scale, tiny().data.eval_images]
-    assert metrics == ("psnr_y", "swd") and options["protocol"] == {"p": 1}
+    SweepPlan(request, None, None, {"val": "images"}, [], []).val_evaluator()
+    data, scale = tiny().data, tiny().generator.scale
+    assert made == [("images", data, scale, ("psnr_y", "swd"), data.eval_images)]

@@ -82,7 +82,7 @@ def sweep(tmp_path, monkeypatch):
         options = {"trials": 4, "repeat_top": 2, "confirm_top": 2, "confirm_seeds": 2}
         request = Request(config=config, name="s", storage=str(tmp_path / "runs"), **options)
         plan = make_plan(request, SPACE)
-        evaluator = plan.val_evaluator("cpu")
+        evaluator = plan.val_evaluator()
         bicubic = evaluator.measure_resizer("bicubic").summary
         capacity = SimpleNamespace(gpus=0, cpus=1, slots=lambda *_: 1)
         options = {"bicubic": bicubic, "protocol": evaluator.protocol, "clock": clock}

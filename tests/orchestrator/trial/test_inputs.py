@@ -5,7 +5,7 @@ import torch
 from helpers.tiny import noise
 
 from datasets.config import DataConfig
-from orchestrator.trial.inputs import open_inputs, open_role
+from orchestrator.trial.inputs import open_evaluator, open_inputs, open_role
 
 CPU = torch.device("cpu")
 
@@ -26,6 +26,14 @@ def test_a_later_trial_of_the_worker_gets_the_inputs_again(data, tmp_path):
     assert len(first.pairs) == 2 and first.pairs[0].lr_image.shape[-1] == 3
     bicubic = first.evaluator.measure_resizer("bicubic").summary
     assert {"psnr_y", "swd"} <= set(bicubic)
+
+
+def test_an_evaluator_measures_the_first_images_of_a_role_by_its_protocol(data, tmp_path):
+    images = open_role(data, "val", tmp_path)
+    evaluator, pairs = open_evaluator(images, data, 4, ("psnr_y",), limit=1)
+    assert len(pairs) == 1
+    assert f"images={images.digest}; scale=4" in evaluator.protocol["psnr_y"]
+    assert len(open_evaluator(images, data, 4, ("psnr_y",))[1]) == len(images)
 
 
 def test_ranks_share_each_batch(data, tmp_path):

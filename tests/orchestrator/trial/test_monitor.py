@@ -270,7 +270,7 @@ def test_a_share_is_the_mean_over_its_phase_and_survives_a_resume(run, tmp_path)
     assert reports[-1].gradient_shares["adversarial"] == pytest.approx(sum(logged) / 6)
     extra = checkpoint.read_extra(tmp_path / "runs" / trial.monitor.pointer)
     assert extra["shares"]["sums"]["adversarial"] == pytest.approx([sum(logged), 6])
-    again = ShareMeans.from_dict(extra["shares"])
+    again = ShareMeans(**extra["shares"])
     again.add("gan", {name: 0.0})
     assert again.means()["adversarial"] == pytest.approx(sum(logged) / 7)
     again.add("psnr", {"gradient_share/pixel": 1.0})
@@ -281,8 +281,8 @@ def test_only_shares_are_averaged_and_plain_data_is_a_copy():
     means = ShareMeans()
     for value in (0.2, 0.4):
         means.add("gan", {"gradient_share/content": value, "loss": 7.0})
-    plain = json.loads(json.dumps(means.to_dict()))
-    again = ShareMeans.from_dict(plain)
+    plain = json.loads(json.dumps(vars(means)))
+    again = ShareMeans(**plain)
     again.add("gan", {"gradient_share/content": 0.6})
     assert means.means() == {"content": pytest.approx(0.3)}
     assert again.means() == {"content": pytest.approx(0.4)}
