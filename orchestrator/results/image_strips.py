@@ -31,7 +31,7 @@ def draw(
 
 
 def tabulate(rows: Sequence[Sequence[np.ndarray]], models: Iterable[str]) -> bytes:
-    """Return a PNG of uint8 RGB pictures: per row input, bicubic, one of each model, target."""
+    """Return a PNG of square uint8 RGB pictures: per row input, bicubic, one of each model, target."""
     titles = ["input", "bicubic", *models, "target"]
     sheet = Image.new("RGB", (CELL_PX * len(titles), (CELL_PX + 2) * len(rows) + LABEL_PX), "white")
     pen = ImageDraw.Draw(sheet)
@@ -39,7 +39,9 @@ def tabulate(rows: Sequence[Sequence[np.ndarray]], models: Iterable[str]) -> byt
         pen.text((column * CELL_PX + 4, 3), title, fill="black")
     for row, pictures in enumerate(rows):
         for column, image in enumerate(pictures):
-            sheet.paste(_fit(image), (column * CELL_PX, LABEL_PX + row * (CELL_PX + 2)))
+            # enlarged without smoothing, so that single pixels stay visible
+            cell = Image.fromarray(image).resize((CELL_PX, CELL_PX), Image.Resampling.NEAREST)
+            sheet.paste(cell, (column * CELL_PX, LABEL_PX + row * (CELL_PX + 2)))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
@@ -75,12 +77,3 @@ def row_of(pair: Any, results: Sequence[np.ndarray], scale: int) -> list[np.ndar
         return preview(image[k * top : k * (top + side), k * left : k * (left + side)], of)
 
     return [centre(pair.lr_image, 1), *(centre(image, scale) for image in (bicubic, *results, pair.hr))]
-
-
-def _fit(image: np.ndarray) -> Image.Image:
-    """Return the centre square, enlarged without smoothing so that single pixels stay visible."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = Image.fromarray(np.ascontiguousarray(image[top : top + side, left : left + side]))
-    return square.resize((CELL_PX, CELL_PX), Image.Resampling.NEAREST)

@@ -202,12 +202,14 @@ def psnr_row(network: PsnrNetwork, evaluation: Mapping[str, Any], price: float) 
         "steps": steps,
         "max_steps": steps,
         "checkpoint": network.checkpoint,
+        "rung": None,
+        "strip": None,
+        "warm": None,
+        "diverged": False,
+        "finished": True,
+        "mlflow_run_id": None,
     }
-    return {**_EMPTY, **row, **_measured(evaluation, price)}  # type: ignore[typeddict-item]
-
-
-_EMPTY: dict[str, Any] = {"rung": None, "strip": None, "warm": None, "diverged": False, "finished": True}
-_EMPTY |= {"mlflow_run_id": None}
+    return {**row, **_measured(evaluation, price)}  # type: ignore[typeddict-item]
 
 
 def _measured(evaluation: Mapping[str, Any], price: float) -> dict[str, Any]:

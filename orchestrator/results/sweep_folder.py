@@ -147,28 +147,16 @@ def write_rows(storage: "Storage", name: str, rows: "Sequence[Row]") -> None:
     storage.write_text(f"{name}/{LEADERBOARD}", json.dumps(list(rows), indent=1) + "\n")
 
 
-def read_stage(storage: "Storage", name: str, stage: str) -> "list[Row] | None":
-    """Return the rows of a stage that is done; None if it is not."""
+def read_stage(storage: "Storage", name: str, stage: str, keys: Sequence[str] = ROW_KEYS) -> list[Any] | None:
+    """Return the list that `write_stage` stored; None if there is none yet."""
     path = f"{name}/stages/{stage}.json"
-    return storage.read_json(path, list, ROW_KEYS) if storage.exists(path) else None
+    return storage.read_json(path, list, keys) if storage.exists(path) else None
 
 
-def write_stage(storage: "Storage", name: str, stage: str, rows: "Sequence[Row]") -> None:
-    """Write the rows of a stage when all of it is done: a resumed sweep reads them back."""
-    storage.write_text(f"{name}/stages/{stage}.json", json.dumps(list(rows)))
+def write_stage(storage: "Storage", name: str, stage: str, content: Any) -> None:
+    """Write a file of a stage, which a resumed sweep reads back.
 
-
-def read_planned(storage: "Storage", name: str, part: str) -> list[dict[str, Any]] | None:
-    """Return the designs that a part of a stage was planned with; None if it was not planned yet."""
-    path = f"{name}/stages/{part}-planned.json"
-    return storage.read_json(path, list, ("trial_id",)) if storage.exists(path) else None
-
-
-def write_planned(storage: "Storage", name: str, part: str, designs: "Sequence[Mapping[str, Any]]") -> None:
-    """Write the designs of a part of a stage before it begins."""
-    storage.write_text(f"{name}/stages/{part}-planned.json", json.dumps(list(designs)))
-
-
-def write_decisions(storage: "Storage", name: str, stage: str, decisions: Any) -> None:
-    """Write what early stopping decided, so that it can be checked."""
-    storage.write_text(f"{name}/stages/{stage}-decisions.json", json.dumps(decisions))
+    STAGE holds its rows when all of it is done, STAGE-planned the designs of a part before it begins, and
+    STAGE-decisions what early stopping decided, so that it can be checked.
+    """
+    storage.write_text(f"{name}/stages/{stage}.json", json.dumps(content))

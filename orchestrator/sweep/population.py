@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.results.labels import label, settings_of
 from orchestrator.results.row import Row
-from orchestrator.results.sweep_folder import read_stage, write_decisions, write_stage
+from orchestrator.results.sweep_folder import read_stage, write_stage
 from orchestrator.search.perturb import perturb
 from orchestrator.search.proposals import draw
 from orchestrator.search.space import POPULATION
@@ -59,7 +59,7 @@ def run_population(context: SweepContext, run_stage: RunStage) -> list[Row]:
     if rows is None:
         population = Population(context, run_stage)
         rows = population.run()
-        write_decisions(context.storage, name, "screen", population.decisions)
+        write_stage(context.storage, name, "screen-decisions", population.decisions)
         write_stage(context.storage, name, "screen", rows)
     return rows
 

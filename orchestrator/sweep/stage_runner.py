@@ -10,7 +10,7 @@ from ray import tune
 
 from datasets.errors import UserError
 from orchestrator.results.row import Row
-from orchestrator.results.sweep_folder import START, read_stage, write_decisions, write_stage
+from orchestrator.results.sweep_folder import START, read_stage, write_stage
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
 from orchestrator.search.hooks import active
 from orchestrator.search.proposals import starting_points
@@ -76,7 +76,8 @@ def _run_under_tune(context: SweepContext, stage: Stage) -> StageCallback:
     if not _is_complete(context, stage, callback, observer):
         raise Interrupted
     if callback.scheduler is not None:
-        write_decisions(context.storage, context.request.name, stage.key, callback.scheduler.get_state())
+        decisions = callback.scheduler.get_state()
+        write_stage(context.storage, context.request.name, f"{stage.key}-decisions", decisions)
     return callback
 
 
@@ -139,11 +140,9 @@ def _callback_of(tuner: tune.Tuner) -> StageCallback:
 def _scheduler(context: SweepContext, stage: Stage) -> SuccessiveHalving | None:
     if not stage.draws:
         return None
-    stopping = context.request.stopping
-    rule = (
-        "feasible_first" if stopping == "none" else stopping
-    )  # unused: without milestones no trial is ranked
-    plan = context.plan
+    plan, stopping = context.plan, context.request.stopping
+    # unused: without milestones no trial is ranked
+    rule = "feasible_first" if stopping == "none" else stopping
     return SuccessiveHalving(context.objectives, plan.milestones, plan.space.reduction, rule)
 
 

@@ -8,9 +8,7 @@ from orchestrator.results.leaderboard import best_designs
 from orchestrator.results.row import PsnrNetwork, Row, psnr_row, test_row
 from orchestrator.results.sweep_folder import (
     checkpoint_url,
-    read_planned,
     read_stage,
-    write_planned,
     write_rows,
     write_stage,
 )
@@ -127,7 +125,8 @@ def confirm_warm_designs(context: SweepContext, designs: Designs, part: str = ""
     their places in it.
     """
     storage, request, plan = context.storage, context.request, context.plan
-    planned = read_planned(storage, request.name, WARM + part)
+    file = f"{WARM}{part}-planned"
+    planned = read_stage(storage, request.name, file, keys=("trial_id",))
     if planned is None:
         missing = {}
         for design in (*(() if part else longer_designs(context, designs)), *designs):
@@ -139,7 +138,7 @@ def confirm_warm_designs(context: SweepContext, designs: Designs, part: str = ""
                 own = {k: v for k, v in settings.items() if in_key(k) or k == EVALUATED}
                 missing[key] = {"trial_id": f"warm-{key}"} | own
         planned = list(missing.values())
-        write_planned(storage, request.name, WARM + part, planned)
+        write_stage(storage, request.name, file, planned)
     return tuple(planned)
 
 

@@ -20,7 +20,7 @@ def test_every_file_has_its_name(storage, tmp_path):
     sweep_folder.write_facts(storage, "s", {"name": "s"})
     sweep_folder.write_rows(storage, "s", [row()])
     sweep_folder.write_stage(storage, "s", "screen", [row()])
-    sweep_folder.write_decisions(storage, "s", "screen", {"events": []})
+    sweep_folder.write_stage(storage, "s", "screen-decisions", {"events": []})
     names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     stages = {"s/stages/screen.json", "s/stages/screen-decisions.json"}
     assert names == {"s/sweep.json", "s/leaderboard.json"} | stages
