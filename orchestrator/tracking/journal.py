@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-KINDS = ("start", "metrics", "tags", "experiment_tags", "input", "artifact", "end")
 STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 Entry = dict[str, Any]

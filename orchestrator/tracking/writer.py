@@ -32,21 +32,6 @@ class DeliveryStatus:
     state: str
     error: str
 
-    @classmethod
-    def read(cls, spool_dir: Path) -> "DeliveryStatus":
-        """Read progress.json of a spool; the state is "starting" if it does not exist yet."""
-        status = read_json(spool_dir / "progress.json")
-        return cls(status.get("offset", 0), status.get("state", "starting"), status.get("error", ""))
-
-
-def count_rejected(spool_dir: Path) -> tuple[int, str]:
-    """Return how many entries of a spool were put aside in rejected.jsonl, and the reason of the first."""
-    path = spool_dir / "rejected.jsonl"
-    if not path.exists():
-        return 0, ""
-    entries, _ = read_entries(path, limit_bytes=-1)
-    return len(entries), str(entries[0].get("reason", "")) if entries else ""
-
 
 class Writer:
     """A durable spool, and the single process that delivers it to MLflow.
@@ -103,8 +88,13 @@ class Writer:
             self._spawn()
 
     def progress(self) -> DeliveryStatus:
-        """Return how much was delivered, and the error that delays the rest, if any."""
-        return DeliveryStatus.read(self.spool_dir)
+        """Return how much was delivered, and the error that delays the rest, if any.
+
+        The state is "starting" until the writer process has written one.
+        """
+        status = read_json(self.spool_dir / "progress.json")
+        state, error = status.get("state", "starting"), status.get("error", "")
+        return DeliveryStatus(status.get("offset", 0), state, error)
 
     def delivered(self) -> bool:
         """Return True if everything appended so far is in MLflow."""
@@ -113,11 +103,14 @@ class Writer:
 
     def refusals(self) -> str:
         """Return a sentence about the entries that MLflow can never accept; "" if there are none."""
-        rejected, why = count_rejected(self.spool_dir)
+        path = self.spool_dir / "rejected.jsonl"
+        entries = read_entries(path, limit_bytes=-1)[0] if path.exists() else []
+        if not entries:
+            return ""
         return (
-            f"MLflow refused {rejected} entries of the record, the first because of {why}; they are in "
-            f"{self.spool_dir / 'rejected.jsonl'}, and the files of results are whole"
-        ) * bool(rejected)
+            f"MLflow refused {len(entries)} entries of the record, the first because of "
+            f"{entries[0].get('reason', '')}; they are in {path}, and the files of results are whole"
+        )
 
     def run_ids(self) -> dict[str, str]:
         """Return {run_key: MLflow run id} of the runs created so far."""

@@ -76,9 +76,8 @@ def main() -> None:
     for option in ("--spool", "--uri", "--experiment"):
         parser.add_argument(option, required=True)
     options = parser.parse_args()
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a stopped Ray job interrupts every child; the driver ends this one
+    # a stopped Ray job interrupts every child; the driver ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     deliver_forever(Path(options.spool), options.uri, options.experiment)
 
 
