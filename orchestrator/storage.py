@@ -162,9 +162,8 @@ class Storage:
         if self.is_local:
             shutil.rmtree(self._path(name), ignore_errors=True)
         elif self.exists(name):
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # Google's store: all is deleted, then the folder sought
+            # Google's store: all is deleted, then the folder sought
+            with contextlib.suppress(FileNotFoundError):
                 self.files.delete_dir(self._path(name))
 
     def remove_file(self, name: str) -> None:

@@ -21,13 +21,11 @@ class Choice:
         """Return the value that the sampler draws."""
         return trial.suggest_categorical(name, list(self.values))
 
-    def examples(self) -> tuple[Any, ...]:
-        """Return values for a check of the space."""
+    def every(self) -> tuple[Any, ...]:
+        """Return all values, which are also those for a check of the space."""
         return self.values
 
-    def every(self) -> tuple[Any, ...]:
-        """Return all values; empty if there are too many to list."""
-        return self.values
+    examples = every
 
     def holds(self, value: Any) -> bool:
         """Return True if a trial may have `value`."""

@@ -83,10 +83,14 @@ class Space:
 
     def __call__(self, trial: Any) -> dict[str, Any]:
         """Return the values of one design, drawn by `trial`; those of derived axes follow."""
+        return self._draw(self.axes, trial)
+
+    def _draw(self, names: Iterable[str], trial: Any) -> dict[str, Any]:
+        """Return the values of those of these axes whose condition holds, drawn by `trial`."""
         values: dict[str, Any] = {}
-        for name, axis in self.axes.items():
-            if self._applies(name, values):
-                values[name] = axis.suggest(trial, name, values)
+        for name in names:
+            if all(values.get(k) == v for k, v in self.only_if.get(name, {}).items()):
+                values[name] = self.axes[name].suggest(trial, name, values)
         return values
 
     def own_names(self) -> list[str]:
@@ -170,12 +174,7 @@ class Space:
         axes = {n: axis for n in names if not isinstance(axis := self.axes[n], Derived)}
         drawn = list(axes)
         for combination in itertools.product(*(axis.every() for axis in axes.values())):
-            fixed = FixedTrial(dict(zip(drawn, combination, strict=True)))
-            values: dict[str, Any] = {}
-            for name in names:
-                if self._applies(name, values):
-                    values[name] = self.axes[name].suggest(fixed, name, values)
-            yield values
+            yield self._draw(names, FixedTrial(dict(zip(drawn, combination, strict=True))))
 
     def check(self, config: TrainConfig) -> None:
         """Check the space against a config, with every combination of values, or a sample of very many.
@@ -251,9 +250,6 @@ class Space:
             combinations = (tuple(draw.choice(e) for e in examples) for _ in range(CHECKED_DESIGNS))
         for combination in combinations:
             yield self(FixedTrial(dict(zip(names, combination, strict=True))))
-
-    def _applies(self, name: str, values: Mapping[str, Any]) -> bool:
-        return all(values.get(k) == v for k, v in self.only_if.get(name, {}).items())
 
 
 def _is_open(axis: Axis) -> bool:

@@ -39,8 +39,7 @@ class SpaceFile:
 
     def read_beside(self, path: str) -> str:
         """Return the text of a file that the space names by its path from the space's own folder."""
-        own = self.spec if _is_yaml(self.spec) else self.spec.rpartition(":")[0]
-        return (user_path(own).parent / user_path(path)).read_text()
+        return (_path(self.spec).parent / user_path(path)).read_text()
 
     def space(self) -> Space:
         """Return the space that the text defines.
@@ -64,6 +63,10 @@ def _is_yaml(spec: str) -> bool:
     return spec.lower().endswith(YAML)
 
 
+def _path(spec: str) -> Path:
+    return user_path(spec if _is_yaml(spec) else spec.rpartition(":")[0])
+
+
 def read(spec: str) -> SpaceFile:
     """Read the file that `spec` names.
 
@@ -72,7 +75,7 @@ def read(spec: str) -> SpaceFile:
     """
     if spec.endswith(".py"):
         raise UserError(f"--space {spec} also needs the name of the class in it: --space {spec}:Name")
-    path = user_path(spec if _is_yaml(spec) else spec.rpartition(":")[0])
+    path = _path(spec)
     try:
         return SpaceFile(spec, path.read_text())
     except (OSError, UnicodeDecodeError) as error:

@@ -148,8 +148,10 @@ class SweepClock:
             progress.late = self._tell_if_late(stage, sizes, progress.say)
         self._take_over(plan, latest, progress)
         progress.fitted = stage != "confirm" or latest.confirm_seeds < self._most_seeds()
-        if stage == "screen":
-            self._let_draw_more(plan, latest)
+        # each architecture that is drawn has a warm start
+        may_draw_more = "trials" not in self.fixed and len(plan.space.architectures()) <= latest.trials
+        if stage == "screen" and may_draw_more:  # until `is_spent` ends it, when the time is over
+            plan.request = replace(plan.request, trials=DRAWN * latest.trials)
 
     def add_seeds(self, plan: SweepPlan, progress: ProgressLine) -> None:
         """Give each confirmed design further seeds if the time left is enough for them and the test.
@@ -189,13 +191,6 @@ class SweepClock:
         if is_late := late > max(60.0, 180 * self.hours):
             say(hours_in_words.told_late(self.hours, late))
         return is_late
-
-    def _let_draw_more(self, plan: SweepPlan, sizes: Sizes) -> None:
-        """Let screening draw more designs than planned, which `is_spent` ends when the time is over."""
-        request = plan.request
-        if "trials" in self.fixed or len(plan.space.architectures()) > sizes.trials:
-            return  # each architecture that is drawn has a warm start
-        plan.request = replace(request, trials=DRAWN * sizes.trials)
 
     def apply(self, plan: SweepPlan, sizes: Sizes) -> None:
         """Give the plan these sizes; what is part of the warm starts' keys stays as they were trained."""

@@ -100,19 +100,16 @@ class Estimate:
             together = f"; one of its {self.ranks} ranks, without the time they wait for one another"
         elif self.on_gpu and (sharing := int(1 / self.gpus_per_trial + 1e-9)) > 1:
             together = f"; the {sharing} that share a GPU slow one another, in all up to {sharing} times"
-        unused = "" if self.on_gpu else ", if one trained it: there is none here"
         where = f"on {self.place or f'this machine ({describe_hardware()})'}, {self.slots} at once"
-        return [
+        lines = [
             f"time     about {_approximate(self.wall_hours)} {where}: {stages}{spent}{cost}",
             f"timed    {timed} ({which}one trial alone{together})",
-        ] + (
-            [
-                f"memory   about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"
-                + unused
-            ]
-            if self.memory_gib
-            else []
-        )
+        ]
+        if self.memory_gib:
+            gib = f"about {self.memory_gib:.1f} GiB of a GPU for the largest training step (forecast)"
+            unused = "" if self.on_gpu else ", if one trained it: there is none here"
+            lines.append(f"memory   {gib}{unused}")
+        return lines
 
 
 def _range_ms(low: float, high: float) -> str:
@@ -153,11 +150,6 @@ class Timing:
     largest: Costs
     all: list[Costs]
     start: float
-
-    @property
-    def mean(self) -> Costs:
-        """The costs of an average architecture."""
-        return _mean(self.all)
 
 
 def time_costs(plan: SweepPlan, capacity: Capacity | None = None, *, one: bool = False) -> Timing:
@@ -265,12 +257,11 @@ def _approximate(hours: float) -> str:
     return f"{hours * 60:.0f} min" if hours * 60 >= 2 else f"{hours * 3600:.0f} s"
 
 
-def measure_pace(plan: SweepPlan, capacity: Capacity | None) -> Pace:
-    """Return the pace of an average architecture of a plan, timed on workers; here without `capacity`."""
-    busy = busy_cpus() if capacity is None or capacity.local else 0.0
+def measure_pace(plan: SweepPlan, capacity: Capacity) -> Pace:
+    """Return the pace of an average architecture of a plan, timed on workers."""
+    busy = busy_cpus() if capacity.local else 0.0
     timing, request = time_costs(plan, capacity, one=True), plan.request
-    capacity = capacity or Capacity("", True, 1, usable_cpus(), 0)
-    costs, slots = timing.mean, capacity.slots(request.gpus, request.ranks)
+    costs, slots = _mean(timing.all), capacity.slots(request.gpus, request.ranks)
     start = STAGE_S + timing.start
     test = test_seconds(plan, costs.evaluation)
     longer = step_flops(request.config, "gan") / step_flops(request.config, "psnr")

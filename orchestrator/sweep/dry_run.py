@@ -49,10 +49,4 @@ def describe_plan(
         told = estimate(plan, capacity).describe(price)
         if clock and not price:
             told = told[1:]  # --hours are the time
-        return [
-            plan.heading,
-            *plan.describe(),
-            *slow,
-            *told,
-            *clock,
-        ]
+        return [plan.heading, *plan.describe(), *slow, *told, *clock]

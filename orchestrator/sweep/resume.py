@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.config import ROLES
 from datasets.errors import UserError, unknown
 from datasets.files import untrusted
 from orchestrator.results import sweep_folder
@@ -14,7 +15,7 @@ from orchestrator.results.sweep_folder import START
 from orchestrator.search import space_file
 from orchestrator.search.space import Space
 from orchestrator.search.space_file import SpaceFile
-from orchestrator.storage import Storage
+from orchestrator.storage import MARKER, Storage
 from orchestrator.sweep.hours import COUNTS, EFFORTS, HOURS_DECIDE
 from orchestrator.sweep.request import Request, decides_results
 from trainers.config import TrainConfig, flatten, override
@@ -22,7 +23,6 @@ from trainers.config import TrainConfig, flatten, override
 if TYPE_CHECKING:  # --status and --help must not wait for torch
     from orchestrator.sweep.plan import SweepPlan
 
-ROLES = ("train", "val", "test", "gate")
 STARTED_SPACE = {True: "finetune", False: "fidelity_balance"}
 """Space of a sweep with --start, whose file decides the architecture: with a GAN phase, and without one."""
 FIDELITY_SPACE = "fidelity"
@@ -69,7 +69,6 @@ def new_request(options: Request, words: Sequence[str] = ()) -> Request:
         config, _ = start_in(
             folder / "starts" / name, request.start, config, words, folder, request.start_licence
         )
-    if request.start:
         space = space or STARTED_SPACE[bool(config.run.gan_steps)]
     if not config.run.gan_steps:
         space = space or FIDELITY_SPACE
@@ -127,9 +126,7 @@ def resumed_request(options: Request, name: str) -> Request:
             f"--name: its warm starts are used again"
         )
     request = replace(Request.from_json(facts["request"]), storage=options.storage)  # it may have been moved
-    if storage.exists(
-        f"{name}/{START}/manifest.json"
-    ):  # the folder that it began with may be another machine's
+    if storage.exists(f"{name}/{START}/{MARKER}"):  # the folder that it began with may be another machine's
         start = storage.fetch(f"{name}/{START}", request.work_dir)
         request = replace(request, config=override(request.config, {"run.start_from": str(start)}))
     default = type(options)()

@@ -147,9 +147,7 @@ def _run_recorded(
         record.start(flatten(request.config), _tags(facts), plan.images)
         if not resume:
             record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
-        floor = facts["champion_floor"]["value"]
-        least = -math.inf if floor is None else floor
-        rows, result = _run_all_stages(plan, capacity, heartbeat, record, facts, least, clock)
+        rows, result = _run_all_stages(plan, capacity, heartbeat, record, facts, clock)
     except (Interrupted, KeyboardInterrupt):
         _close(plan, record, facts | {"status": "interrupted"}, "KILLED")
         raise Interrupted(name) from None
@@ -168,11 +166,12 @@ def _run_all_stages(
     heartbeat: Heartbeat,
     record: SweepRecord,
     facts: Mapping[str, Any],
-    least: float,
     clock: SweepClock | None,
 ) -> tuple[list[Row], dict[str, Any]]:
     """Return the rows of all stages, and the entries of sweep.json that result from them."""
     slots = capacity.slots(plan.request.gpus, plan.request.ranks)
+    floor = facts["champion_floor"]["value"]
+    least = -math.inf if floor is None else floor
     with (
         ProgressLine(plan.stages(), slots) as progress,
         stopping.acknowledged(lambda: progress.say(STOPPING)),
