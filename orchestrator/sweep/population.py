@@ -20,7 +20,7 @@ from orchestrator.search.proposals import draw
 from orchestrator.search.space import POPULATION
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.stage import Stage
-from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.spec import Lineage
 from trainers.config import flatten
 from trainers.objectives import Objectives
 from trainers.state import RUNG_WINDOW

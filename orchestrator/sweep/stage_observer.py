@@ -13,7 +13,7 @@ from orchestrator.search.study_export import StudyExport
 from orchestrator.sweep.context import SweepContext
 from orchestrator.sweep.stage import Stage
 from orchestrator.sweep.tune_callback import StageCallback
-from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.spec import Lineage
 from trainers.config import flatten, override
 from trainers.objectives import Objectives
 

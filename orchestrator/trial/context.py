@@ -13,9 +13,8 @@ from orchestrator.cluster.worker import open_device
 from orchestrator.storage import Storage
 from orchestrator.trial import warm_starts
 from orchestrator.trial.inputs import Inputs, open_inputs
-from orchestrator.trial.lineage import Lineage
 from orchestrator.trial.reporter import Reporter, TuneReporter
-from orchestrator.trial.spec import TrialSpec, scratch_of
+from orchestrator.trial.spec import Lineage, TrialSpec, scratch_of
 from trainers import checkpoint
 from trainers.config import TrainConfig, override
 from trainers.distributed import ALONE, Ranks

@@ -116,7 +116,7 @@ def _run_rank(settings: dict[str, Any]) -> None:
 def _relay(actor: Any, training: "Future[Any]", tune: Reporter) -> None:
     """Relay reports to Tune until the ranks end; raise the error that ended them before a last report."""
     status = Status.RUNNING
-    while not status.ends_attempt:
+    while status is Status.RUNNING:  # any other status ends the attempt
         received = ray.get(actor.receive.remote(POLL_S))
         if received is None:
             if training.done():

@@ -17,8 +17,7 @@ from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.tracking.journal import Journal
 from orchestrator.tracking.run_key import run_key
 from orchestrator.trial.context import TrialContext
-from orchestrator.trial.gradient_shares import ShareMeans
-from orchestrator.trial.usage import UsageMeter
+from orchestrator.trial.totals import ShareMeans, UsageMeter
 from trainers import checkpoint
 from trainers.config import TrainConfig
 from trainers.device import describe_device, release_memory

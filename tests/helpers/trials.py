@@ -11,8 +11,7 @@ from datasets.config import DataConfig
 from orchestrator.results.trial_report import TrialReport
 from orchestrator.trial import inputs, reporter
 from orchestrator.trial.context import TrialContext
-from orchestrator.trial.lineage import Lineage
-from orchestrator.trial.spec import TrialSpec
+from orchestrator.trial.spec import Lineage, TrialSpec
 from orchestrator.trial.trial import Trial
 from trainers.config import (
     DiscriminatorConfig,

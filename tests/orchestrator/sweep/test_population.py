@@ -11,7 +11,7 @@ from orchestrator.results.row import design_key
 from orchestrator.search.space import LogFloat, Space
 from orchestrator.sweep.population import Member, Population, replacements
 from orchestrator.sweep.request import Request
-from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.spec import Lineage
 from trainers.objectives import Objectives
 
 OBJECTIVES = Objectives("psnr_y", "swd", 1.5)

@@ -11,7 +11,8 @@ from helpers.trials import new_context, numbers_of, photographs, run  # noqa: F4
 from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.trial import monitor
 from orchestrator.trial.context import RankContext
-from orchestrator.trial.monitor import RankMonitor, ShareMeans, TrialMonitor
+from orchestrator.trial.monitor import RankMonitor, TrialMonitor
+from orchestrator.trial.totals import ShareMeans
 from trainers import checkpoint
 from trainers.distributed import Ranks
 from trainers.state import Diverged, History, new_state
@@ -275,14 +276,3 @@ def test_a_share_is_the_mean_over_its_phase_and_survives_a_resume(run, tmp_path)
     assert again.means()["adversarial"] == pytest.approx(sum(logged) / 7)
     again.add("psnr", {"gradient_share/pixel": 1.0})
     assert set(again.means()) == {"pixel"}, "a phase has its own mean"
-
-
-def test_only_shares_are_averaged_and_plain_data_is_a_copy():
-    means = ShareMeans()
-    for value in (0.2, 0.4):
-        means.add("gan", {"gradient_share/content": value, "loss": 7.0})
-    plain = json.loads(json.dumps(vars(means)))
-    again = ShareMeans(**plain)
-    again.add("gan", {"gradient_share/content": 0.6})
-    assert means.means() == {"content": pytest.approx(0.3)}
-    assert again.means() == {"content": pytest.approx(0.4)}

@@ -1,5 +1,6 @@
-"""What a trial is given: its id, its config and its lineage, from Tune's parameters or a list of designs."""
+"""What a trial is given: its id, its config, its lineage, and the segments that a resumed one still runs."""
 
+import json
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,12 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.trial import spec
-from orchestrator.trial.lineage import Lineage
-from orchestrator.trial.spec import TrialSpec, identity, scratch_of
+from orchestrator.trial.spec import Lineage, TrialSpec, identity, scratch_of
 from trainers.config import TrainConfig, flatten
 
 WEIGHT = "loss.adversarial_weight"
 LINEAGE = Lineage(((0, {}), (4, {WEIGHT: 0.5})), parent="url", start_step=4, end_step=6)
+THREE = Lineage(((0, {WEIGHT: 1.0}), (20, {WEIGHT: 2.0}), (50, {WEIGHT: 3.0})))
+SEGMENTS = [({WEIGHT: 1.0}, 20), ({WEIGHT: 2.0}, 50), ({WEIGHT: 3.0}, 80)]
 
 
 def made(**more):
@@ -49,3 +51,42 @@ def test_each_rank_has_its_own_folder():
 def test_a_spec_travels_small():
     assert pickle.loads(pickle.dumps(made())) == made()
     assert len(pickle.dumps(made())) < 10_000
+
+
+def test_most_trials_have_one_segment_from_the_warm_start_to_the_end():
+    assert list(Lineage().remaining(0, 80)) == [({}, 80)]
+    assert list(Lineage.from_dict(None).remaining(33, 80)) == [({}, 80)]
+    assert Lineage().describe() == ""
+
+
+def test_a_resumed_trial_runs_the_segment_it_was_in_and_those_after_it():
+    assert list(THREE.remaining(0, 80)) == SEGMENTS
+    assert list(THREE.remaining(19, 80)) == SEGMENTS
+    assert list(THREE.remaining(20, 80)) == SEGMENTS[1:]
+    assert list(THREE.remaining(79, 80)) == SEGMENTS[2:]
+
+
+def test_a_trial_that_had_reached_its_end_still_runs_its_last_segment_of_no_steps():
+    assert list(THREE.remaining(80, 80)) == SEGMENTS[2:]
+
+
+def test_a_trial_may_end_before_its_phase():
+    part = Lineage(THREE.segments[:2], parent="url", start_step=20, end_step=50)
+    assert list(part.remaining(20, 80)) == SEGMENTS[1:2]
+    assert list(Lineage(end_step=4).remaining(0, 6)) == [({}, 4)]
+
+
+def test_steps_of_changes_follow_a_design_s_name():
+    assert THREE.describe() == " (changed at 20, 50)"
+
+
+def test_plain_data_reads_back_also_through_json():
+    part = Lineage(THREE.segments[:2], parent="url", start_step=20, end_step=50)
+    plain = part.to_dict()
+    assert plain == {
+        "segments": [[0, {WEIGHT: 1.0}], [20, {WEIGHT: 2.0}]],
+        "parent": "url",
+        "start_step": 20,
+        "end_step": 50,
+    }
+    assert Lineage.from_dict(json.loads(json.dumps(plain))) == part

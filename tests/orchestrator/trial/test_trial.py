@@ -18,7 +18,7 @@ from orchestrator.results.trial_report import Status, TrialReport, Usage
 from orchestrator.storage import Storage
 from orchestrator.trial import inputs, warm_starts
 from orchestrator.trial.context import TrialContext
-from orchestrator.trial.lineage import Lineage
+from orchestrator.trial.spec import Lineage
 from orchestrator.trial.trial import run_opened
 from trainers import checkpoint
 from trainers.config import override

@@ -1,10 +1,12 @@
-"""The time of a trial: of this attempt, over all ranks, and of attempts before its checkpoint."""
+"""The time of a trial, over all ranks and attempts, and the means of its gradient shares."""
+
+import json
 
 import pytest
 
 from orchestrator.results.trial_report import Usage
-from orchestrator.trial import usage
-from orchestrator.trial.usage import UsageMeter
+from orchestrator.trial import totals
+from orchestrator.trial.totals import ShareMeans, UsageMeter
 from trainers.distributed import ALONE, Ranks
 
 
@@ -18,8 +20,8 @@ class ThreeRanks(Ranks):
 @pytest.fixture
 def clock(monkeypatch):
     now = {"wall": 100.0, "cpu": 10.0}
-    monkeypatch.setattr(usage.time, "monotonic", lambda: now["wall"])
-    monkeypatch.setattr(usage.time, "process_time", lambda: now["cpu"])
+    monkeypatch.setattr(totals.time, "monotonic", lambda: now["wall"])
+    monkeypatch.setattr(totals.time, "process_time", lambda: now["cpu"])
     return now
 
 
@@ -41,3 +43,14 @@ def test_a_resumed_trial_adds_the_time_before_its_checkpoint(clock):
     meter.update()
     assert meter.this_attempt == Usage(1.0, 2.0)
     assert meter.cumulative() == Usage(51.0, 62.0)
+
+
+def test_only_shares_are_averaged_and_plain_data_is_a_copy():
+    means = ShareMeans()
+    for value in (0.2, 0.4):
+        means.add("gan", {"gradient_share/content": value, "loss": 7.0})
+    plain = json.loads(json.dumps(vars(means)))
+    again = ShareMeans(**plain)
+    again.add("gan", {"gradient_share/content": 0.6})
+    assert means.means() == {"content": pytest.approx(0.3)}
+    assert again.means() == {"content": pytest.approx(0.4)}
