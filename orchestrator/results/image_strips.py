@@ -17,16 +17,14 @@ ROWS = 2
 LABEL_PX = 18
 
 
-def draw(
-    pairs: Sequence[Any], models: Mapping[str, nn.Module], scale: int, device: torch.device, rows: int = ROWS
-) -> bytes:
+def draw(pairs: Sequence[Any], models: Mapping[str, nn.Module], scale: int, device: torch.device) -> bytes:
     """Return a PNG with one row per image and the columns input, bicubic, each model, target.
 
-    `pairs` are HR/LR pairs of one format, which pixels.preview shows as 8-bit RGB. The most detailed `rows`
+    `pairs` are HR/LR pairs of one format, which pixels.preview shows as 8-bit RGB. The most detailed ROWS
     of them are shown, so that all trials show equal ones, each cropped to its centre. A model maps
     (N, bands, h, w) in [0, 1] to `scale` times the size.
     """
-    chosen = sorted(pairs, key=lambda p: -_detail(p.hr))[:rows]
+    chosen = sorted(pairs, key=lambda p: -_detail(p.hr))[:ROWS]
     return tabulate([_cells(pair, models, scale, device) for pair in chosen], models)
 
 

@@ -20,11 +20,6 @@ class Status(StrEnum):
     PREEMPTED = "preempted"
 
     @property
-    def ends_attempt(self) -> bool:
-        """Return True if this attempt of the trial sends no further report."""
-        return self is not Status.RUNNING
-
-    @property
     def ends_trial(self) -> bool:
         """Return True if the trial is over; a preempted one resumes on another machine."""
         return self in (Status.COMPLETE, Status.DIVERGED, Status.FAILED)
@@ -107,9 +102,5 @@ def status_of(result: Mapping[str, Any]) -> Status:
     return TrialReport.from_result(result).status if "report" in result else Status.RUNNING
 
 
-def curve_point(report: TrialReport) -> dict[str, Any]:
-    """Return the entry of a learning curve: phase, step and each metric."""
-    return {**report.latest, "phase": report.phase, "step": report.step}
-
-
 Curve = Sequence[Mapping[str, Any]]
+"""A learning curve: phase, step and each metric of every evaluation."""

@@ -15,6 +15,8 @@ from orchestrator.schedulers.rules import RULES, Rung, RungEntry
 from trainers.objectives import Objectives
 
 GAN_TERMS = ("adversarial", "content", "perceptual")
+DECISIVE = ("phase", "step", "ranked", "warm_start", "gradient_shares")
+"""Fields of a report that a decision rests on."""
 MIN_GAIN = 0.01  # share of its warm start's value that a trial must have gained by its second rung
 
 
@@ -62,14 +64,16 @@ class SuccessiveHalving(FIFOScheduler):
         due = [m for m in self.milestones if report.step >= m and trial_id not in self.recorded[m].entries]
         decision = self._rank(trial_id, report, due)
         if due:
-            self.events.append({"trial": trial_id, "report": _ranked_part(report), "decision": decision})
+            decisive = {name: getattr(report, name) for name in DECISIVE}
+            self.events.append({"trial": trial_id, "report": decisive, "decision": decision})
         return decision
 
     def _rank(self, trial_id: str, report: TrialReport, due: list[int]) -> str:
         """Record the trial at the rungs it has reached, and stop it at the first that it does not survive."""
         second = min(1, len(self.milestones) - 1)
         for milestone in due:
-            entry = self._entry(report)
+            floor = self.objectives.floor(report.warm_start, report.ranked)
+            entry = RungEntry(self.objectives.point(report.ranked), floor)
             self.recorded[milestone].add(trial_id, entry)
             judged = self.milestones.index(milestone) >= second
             must_have_loss = judged and RULES[self.rule].needs_gan_loss
@@ -86,10 +90,6 @@ class SuccessiveHalving(FIFOScheduler):
         """
         rung = self.recorded[milestone]
         return RULES[self.rule].count_ahead(entry, rung) < -(-len(rung) // self.reduction)
-
-    def _entry(self, report: TrialReport) -> RungEntry:
-        floor = self.objectives.floor(report.warm_start, report.ranked)
-        return RungEntry(self.objectives.point(report.ranked), floor)
 
     def _gan_loss_active(self, report: TrialReport) -> bool:
         """Return True if a GAN loss moves the network, or if there is no GAN phase.
@@ -118,9 +118,3 @@ class SuccessiveHalving(FIFOScheduler):
         for event in events:
             self.decide(event["trial"], TrialReport(**event["report"]))
         self.events = list(events)  # the very objects, which a snapshot may know as final
-
-
-def _ranked_part(report: TrialReport) -> dict[str, Any]:
-    """Return the part of a report that a decision rests on, under the names of its fields."""
-    names = ("phase", "step", "ranked", "warm_start", "gradient_shares")
-    return {name: getattr(report, name) for name in names}

@@ -19,16 +19,14 @@ def describe_plan(
     request: Request,
     space: Space,
     resume: bool,
-    say: Callable[[str], Any] = print,
-    began: float | None = None,
+    say: Callable[[str], Any],
+    began: float,
 ) -> list[str]:
     """Return the lines that --dry-run prints: the plan, and its time and price by a few timed steps.
 
     On a cluster that answers they are timed on one of its workers, else on this machine; with --hours on
-    workers here too, since their start is a part of the hours, which count from `began` on (time.monotonic;
-    now if it is None).
+    workers here too, since their start is a part of the hours, which count from `began` on (time.monotonic).
     """
-    began = time.monotonic() if began is None else began
     fits_hours = bool(request.hours) and not resume
     with ExitStack() as stack:
         plan, capacity = make_plan(request, space, resume), None

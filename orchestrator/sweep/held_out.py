@@ -51,7 +51,6 @@ class HeldOutImages:
 def evaluate_checkpoints(
     checkpoints: Sequence[tuple[str, Mapping[str, str]]],
     images: HeldOutImages,
-    capacity: Capacity,
 ) -> list[dict[str, Any]]:
     """Evaluate each network in a Ray task on held-out images; return the results of `evaluate` in order.
 

@@ -60,15 +60,14 @@ def leave_out_slow(plan: SweepPlan, resume: bool) -> list[str]:
         UserError: all of them take more.
     """
     max_ms, space = plan.request.config.objective.max_ms, plan.space
-    slow = [(design, cost) for design, cost in plan.costs if max_ms and cost.ms > max_ms]
     if not max_ms or not plan.costs:
         return []
+    slow = [(design, cost) for design, cost in plan.costs if cost.ms > max_ms]
     if len(slow) == len(plan.costs):
         fastest, cost = min(slow, key=lambda pair: pair[1].ms)
         raise UserError(
             f"no design of space {space.name} keeps to objective.max_ms {max_ms:g}: the fastest, "
-            f"{label(fastest) or 'the only one'}, takes {cost.describe()}; raise "
-            f"--objective.max-ms, or add smaller networks"
+            f"{label(fastest)}, takes {cost.describe()}; raise --objective.max-ms, or add smaller networks"
         )
     plan.space = replace(space, excluded=tuple(design for design, _ in slow))
     plan.find_architectures(resume)

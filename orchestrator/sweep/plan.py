@@ -142,19 +142,15 @@ class SweepPlan:
             reached, previous = reached / self.space.reduction, milestone
         share += reached * (1 - previous / max(1, steps))
         parts = max(1, len(self.generations))
+        warm_steps = sum(self.phases[i].run.psnr_steps for i in self.missing) if run.gan_steps else 0
         return [
-            StagePlan("warm", len(self.missing), self._mean_warm_steps if run.gan_steps else 0, 0),
+            StagePlan("warm", len(self.missing), round(warm_steps / max(1, len(self.missing))), 0),
             # each segment of a member is a trial
             StagePlan("screen", r.trials * parts, *length, share / parts),
             StagePlan("repeat", repeat_runs(r.repeat_top), *length),
             StagePlan("confirm-warm", self.confirm_warm_runs, run.psnr_steps, 0),
             StagePlan("confirm", r.confirm_top * r.confirm_seeds, *length),
         ]
-
-    @property
-    def _mean_warm_steps(self) -> int:
-        steps = [self.phases[i].run.psnr_steps for i in self.missing]
-        return round(sum(steps) / max(1, len(steps)))
 
     @property
     def heading(self) -> str:

@@ -5,7 +5,7 @@ sweep.json, and a resumed sweep reads it back. Fields marked `may_change` may be
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -293,8 +293,3 @@ class Request:
     def from_json(cls, plain: Mapping[str, Any]) -> "Request":
         """Return the inverse of `to_json`."""
         return cls(**{**plain, "config": from_flat(plain["config"])})
-
-
-def decides_results(option: str) -> bool:
-    """Return True for an option of the user that a resumed sweep cannot change."""
-    return any(f.name == option and not f.metadata for f in fields(Request))

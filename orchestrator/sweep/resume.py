@@ -17,7 +17,7 @@ from orchestrator.search.space import Space
 from orchestrator.search.space_file import SpaceFile
 from orchestrator.storage import MARKER, Storage
 from orchestrator.sweep.hours import COUNTS, EFFORTS, HOURS_DECIDE
-from orchestrator.sweep.request import Request, decides_results
+from orchestrator.sweep.request import Request
 from trainers.config import TrainConfig, flatten, override
 
 if TYPE_CHECKING:  # --status and --help must not wait for torch
@@ -217,7 +217,8 @@ def _check_no_result_options(options: Request, name: str) -> None:
 
 def _options(options: Request) -> Mapping[str, Any]:
     """Return the options that decide results, and every setting under its dotted name."""
-    own = {f.name: getattr(options, f.name) for f in fields(Request) if decides_results(f.name)}
+    deciding = [f.name for f in fields(Request) if not f.metadata]  # may_change, FILLED_IN
+    own = {name: getattr(options, name) for name in deciding}
     return own | flatten(own.pop("config"))
 
 

@@ -144,7 +144,8 @@ def _run_recorded(
         storage.publish(Path(request.config.run.start_from), f"{name}/{START}")
     write_facts(storage, name, facts)
     try:
-        record.start(flatten(request.config), _tags(facts), plan.images)
+        tags = {k: facts[k] for k in TAGS} | {f"version/{k}": v for k, v in facts["versions"].items()}
+        record.start(flatten(request.config), tags, plan.images)
         if not resume:
             record.submission(provenance.save_provenance(storage, name, folder / "submission", facts))
         rows, result = _run_all_stages(plan, capacity, heartbeat, record, facts, clock)
@@ -279,7 +280,3 @@ def _facts(
         "parent_run_id": None,
         "request": request.to_json(),
     }
-
-
-def _tags(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: facts[k] for k in TAGS} | {f"version/{k}": v for k, v in facts["versions"].items()}

@@ -192,7 +192,7 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
     digest = context.plan.digests["test"]
     rivals = context.objectives if request.config.run.gan_steps else None  # sentinels are a GAN's
     images = images_of("test", request, digest, context.capacity, rivals)
-    evaluations = evaluate_checkpoints(pairs, images, context.capacity)
+    evaluations = evaluate_checkpoints(pairs, images)
     price, tests = request.price_per_gpu_hour, []
     for row, evaluation in zip(confirmed, evaluations[: len(confirmed)], strict=True):
         tests.append(_with_pictures(context, test_row(row, evaluation, price), evaluation))

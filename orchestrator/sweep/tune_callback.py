@@ -13,7 +13,7 @@ from ray.tune.experiment import Trial
 from datasets.errors import UserError, disk_trouble
 from orchestrator.results.pages import PagedPickle
 from orchestrator.results.row import Row
-from orchestrator.results.trial_report import TrialReport, Usage, curve_point
+from orchestrator.results.trial_report import TrialReport, Usage
 from orchestrator.schedulers.successive_halving import SuccessiveHalving
 from orchestrator.search.hooks import StageHooks, hooks_of
 
@@ -63,13 +63,7 @@ class StageCallback(Callback):
         final = report is not None and report.status.ends_trial and not report.machine_fault
         return final or bool(error and not disk_trouble(error)) or self.stopped_at(tune_id) is not None
 
-    def setup(
-        self,
-        stop: Any = None,
-        num_samples: int | None = None,
-        total_num_samples: int | None = None,
-        **info: Any,
-    ) -> None:
+    def setup(self, *args: Any, **info: Any) -> None:
         """Prepare for the stage; Tune calls this before the first trial, and after `set_state` on a resume.
 
         On a resume, tell the stage's hooks which trials are over. UserError if a resumed stage has no state,
@@ -102,7 +96,7 @@ class StageCallback(Callback):
         self.cuda_seconds += _cuda_seconds(report) - _cuda_seconds(before)
         curve = self.curves.setdefault(tune_id, [])
         if report.latest and (report.phase, report.step) not in [(c["phase"], c["step"]) for c in curve]:
-            curve.append(curve_point(report))
+            curve.append({**report.latest, "phase": report.phase, "step": report.step})
             # it never got so far: machines that come and go may take it any number of times
             trial.run_metadata.num_failures = 0
         self.hooks.on_report(tune_id, result)

@@ -57,9 +57,6 @@ class AppendOnlyFile:
         self._lock = threading.Lock()
         self._waiting = b""
         self._warned = False
-        self._cut_torn_line()
-
-    def _cut_torn_line(self) -> None:
         content = self.path.read_bytes()
         if content and not content.endswith(b"\n"):
             self._file.truncate(content.rfind(b"\n") + 1)
@@ -79,15 +76,12 @@ class AppendOnlyFile:
                 raise OSError(f"{written} of {len(self._waiting)} bytes written")
         except OSError as error:
             self._file.truncate(end)  # the next line would be appended to half a line
-            self._warn(error)
+            if not self._warned:
+                self._warned = True
+                warnings.warn(f"{self.path}: {error}; entries wait in memory", RuntimeWarning, stacklevel=3)
             return False
         self._waiting = b""
         return True
-
-    def _warn(self, error: OSError) -> None:
-        if not self._warned:
-            warnings.warn(f"{self.path}: {error}; entries wait in memory", RuntimeWarning, stacklevel=4)
-        self._warned = True
 
     def close(self) -> None:
         self._file.close()

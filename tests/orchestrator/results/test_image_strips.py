@@ -49,7 +49,7 @@ def test_of_a_large_picture_the_centre_is_shown_pixel_for_pixel():
     side = 2 * CELL_PX
     hr = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
     small = hr[::4, ::4]
-    sheet = np.asarray(Image.open(io.BytesIO(draw([Pair("", hr, small)], {}, 4, CPU, rows=1))))
+    sheet = np.asarray(Image.open(io.BytesIO(draw([Pair("", hr, small)], {}, 4, CPU))))
     target = sheet[LABEL_PX : LABEL_PX + CELL_PX, 2 * CELL_PX :]
     middle = slice(CELL_PX // 2, CELL_PX // 2 + CELL_PX)
     assert (target == hr[middle, middle]).all()

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import pytest
 from ray.tune.utils import flatten_dict
 
-from orchestrator.results.trial_report import Status, TrialReport, Usage, curve_point, status_of
+from orchestrator.results.trial_report import Status, TrialReport, Usage, status_of
 
 REPORT = TrialReport(
     status=Status.COMPLETE,
@@ -71,8 +71,7 @@ def test_a_result_without_a_report_is_running():
     assert status_of({}) is status_of({"training_iteration": 1}) is Status.RUNNING
 
 
-def test_which_status_ends_an_attempt_and_which_a_trial():
-    assert [s for s in Status if not s.ends_attempt] == [Status.RUNNING]
+def test_which_status_ends_a_trial():
     assert [s for s in Status if not s.ends_trial] == [Status.RUNNING, Status.PREEMPTED]
     assert [str(s) for s in Status] == ["running", "complete", "diverged", "failed", "preempted"]
 
@@ -80,10 +79,6 @@ def test_which_status_ends_an_attempt_and_which_a_trial():
 def test_times_add_up():
     assert Usage(1.0, 2.0) + Usage(0.5, 4.0) == Usage(1.5, 6.0)
     assert sum([Usage(1.0, 2.0)] * 3, Usage()) == Usage(3.0, 6.0)
-
-
-def test_a_curve_point_holds_the_newest_values_and_their_place():
-    assert curve_point(REPORT) == {"psnr_y": 29.0, "swd": 130.0, "phase": "gan", "step": 6}
 
 
 def test_a_report_is_frozen():

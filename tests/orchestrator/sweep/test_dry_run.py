@@ -56,7 +56,7 @@ def described(monkeypatch):
 
     def describe(began=None, **options):
         asked_for = replace(request, **options)
-        return dry_run.describe_plan(asked_for, spaces.build("full"), False, began=began), asked
+        return dry_run.describe_plan(asked_for, spaces.build("full"), False, print, began), asked
 
     return describe
 

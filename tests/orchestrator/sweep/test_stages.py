@@ -156,7 +156,7 @@ def test_checkpoints_that_val_chose_are_measured_once_beside_what_they_must_bett
     evaluation = {"summary": {"psnr_y": 31.0}, "per_image": {}, "keys": [], "protocol": {}}
     evaluation |= {"gpu_hours": 0.0, "cpu_hours": 0.1, "sentinels": {"noisy": {"beaten": True}}}
 
-    def evaluate(pairs, images, capacity):
+    def evaluate(pairs, images):
         asked.append((pairs, images.role, images.digest, images.objectives.perceptual))
         return [evaluation] * len(pairs)
 
