@@ -57,7 +57,14 @@ class PagedPickle:
         file = io.BytesIO(content)
         digests, paged = pickle.load(file), []
         for number, digest in enumerate(digests):
-            paged += pickle.loads(self._checked(self._page(number), digest, read))
+            name = self._page(number)
+            try:
+                page = read(name) if read else b""
+            except FileNotFoundError:
+                page = b""
+            if hashlib.sha256(page).hexdigest() != digest:
+                raise UserError(f"page {name} of a snapshot is missing or damaged; restore it from a copy")
+            paged += pickle.loads(page)
         last, state = _Unpickler(file, paged).load()
         self.objects, self.digests = [*paged, *last], digests
         self.numbers = {id(final): number for number, final in enumerate(self.objects)}
@@ -65,16 +72,6 @@ class PagedPickle:
 
     def _page(self, number: int) -> str:
         return f"{self.name}-{number:06d}"
-
-    @staticmethod
-    def _checked(name: str, digest: str, read: Callable[[str], bytes] | None) -> bytes:
-        try:
-            page = read(name) if read else b""
-        except FileNotFoundError:
-            page = b""
-        if hashlib.sha256(page).hexdigest() != digest:
-            raise UserError(f"page {name} of a snapshot is missing or damaged; restore it from a copy")
-        return page
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"numbers": {}}  # ids mean nothing in another process

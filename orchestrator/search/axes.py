@@ -31,10 +31,6 @@ class Choice:
         """Return True if a trial may have `value`."""
         return value in self.values
 
-    def mistake(self) -> str:
-        """Return the reason why this is not an axis; empty if it is one."""
-        return ""
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -122,10 +118,6 @@ class Derived:
     def examples(self) -> tuple[Any, ...]:
         """Return values for a check of the space."""
         return tuple(dict.fromkeys(value for _, value in self.table))
-
-    def mistake(self) -> str:
-        """Return the reason why this is not an axis; empty if it is one."""
-        return ""
 
 
 Axis = Choice | Interval | Derived

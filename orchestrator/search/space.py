@@ -221,7 +221,7 @@ class Space:
             if getattr(self, option) not in table:
                 raise unknown(option, getattr(self, option), table, f"{option} of space {self.name}")
         for name, axis in self.axes.items():
-            if mistake := axis.mistake():
+            if isinstance(axis, Interval) and (mistake := axis.mistake()):
                 raise UserError(f"space {self.name}: {name} {mistake}")
         order = list(self.axes)
         for name, condition in self.only_if.items():

@@ -96,10 +96,9 @@ def _check_ranks(request: Request, space: Space) -> None:
     that cannot be synchronised over ranks.
     """
     ours, config = Ranks(0, request.ranks), request.config
-    axes = [space.axes[n].examples() for n in SIZES if n in space.axes]
-    names = [n for n in SIZES if n in space.axes]
-    for values in itertools.product(*axes):
-        varied = override(config, dict(zip(names, values, strict=True)))
+    sizes = {n: space.axes[n].examples() for n in SIZES if n in space.axes}
+    for values in itertools.product(*sizes.values()):
+        varied = override(config, dict(zip(sizes, values, strict=True)))
         least = ours.world * varied.optim.micro_batches
         if varied.data.batch_size % least:
             raise UserError(

@@ -37,14 +37,10 @@ def usable_capacity(request: Request, capacity: Capacity, say: Callable[[str], A
     elif not (capacity.local or capacity.cpus or capacity.gpus):
         say("no worker is here, nor is it known how large one is: trials will wait for CPU cores alone")
         say("if workers have GPUs, stop this and pass --gpus-per-trial 1")
-    _check_room_for_ranks(request, capacity)
-    return capacity
-
-
-def _check_room_for_ranks(request: Request, capacity: Capacity) -> None:
     if request.ranks > 1 and (capacity.cpus < request.ranks or 0 < capacity.gpus < request.ranks):
-        device = "GPU and a CPU core" if capacity.gpus else "CPU core"
+        needed = "GPU and a CPU core" if capacity.gpus else "CPU core"
         raise UserError(
-            f"each of the {request.ranks} ranks needs a {device}, but there is {capacity.description}; lower "
+            f"each of the {request.ranks} ranks needs a {needed}, but there is {capacity.description}; lower "
             f"--ranks-per-trial or --gpus-per-trial, or use a larger cluster"
         )
+    return capacity

@@ -40,6 +40,7 @@ def describe_plan(
         slow = leave_out_slow(plan, resume)
         clock = []
         if fits_hours:
+            assert capacity is not None  # connected above
             pace = measure_pace(plan, capacity)
             elapsed = time.monotonic() - began  # the lines say what is over now, not after more timing
             clock = SweepClock.start(plan, pace, lambda: elapsed, lambda text: None).describe()

@@ -227,19 +227,18 @@ def _finish(
 
     Rows come first: whoever reads sweep.json finds the picked trial among them.
     """
-    name = request.name
-    add_run_ids(record, rows, facts)
-    write_rows(storage, name, rows)
-    write_facts(storage, name, facts)
-    folder = request.work_dir / name
-    report = write_report(storage, folder)
-    files = [str(report), str(folder / LEADERBOARD)]
+    name, folder = request.name, request.work_dir / request.name
+
+    def write() -> Path:
+        add_run_ids(record, rows, facts)
+        write_rows(storage, name, rows)
+        write_facts(storage, name, facts)
+        return write_report(storage, folder)
+
+    files = [str(write()), str(folder / LEADERBOARD)]
     record.finish({k: facts[k] for k in RESULT_TAGS}, files, pick=pick_metrics(facts))
     delivered = record.close()
-    add_run_ids(record, rows, facts)
-    write_rows(storage, name, rows)
-    write_facts(storage, name, facts)
-    write_report(storage, folder)
+    write()
     if not delivered:
         say(f"MLflow has not taken everything yet; it stays in {record.writer.spool_dir}")
     if refusals := record.writer.refusals():

@@ -112,7 +112,9 @@ def _tuner(context: SweepContext, stage: Stage) -> tuple[tune.Tuner, StageCallba
         tuner = tune.Tuner.restore(
             path, trainable, resume_unfinished=True, resume_errored=True, storage_filesystem=files
         )
-        callback = _callback_of(tuner)
+        # pickled with the tuner, and with it the scheduler that the tuner uses
+        callbacks = tuner._local_tuner.get_run_config().callbacks or []  # type: ignore[union-attr]
+        callback = next(c for c in callbacks if isinstance(c, StageCallback))
         callback.must_restore = True
         return tuner, callback
     begun = f"{stage.name}{stage.part}-"  # a snapshot is kept before any trial starts
@@ -129,12 +131,6 @@ def _lost(context: SweepContext, stage: Stage, place: str) -> UserError:
         f"{place} is missing, though trials of stage {stage.key} began; restore it from a copy, or delete "
         f"{trials} to begin the stage again"
     )
-
-
-def _callback_of(tuner: tune.Tuner) -> StageCallback:
-    """Return the callback that was pickled with a tuner, and with it the scheduler that the tuner uses."""
-    callbacks = tuner._local_tuner.get_run_config().callbacks or []  # type: ignore[union-attr]
-    return next(c for c in callbacks if isinstance(c, StageCallback))
 
 
 def _scheduler(context: SweepContext, stage: Stage) -> SuccessiveHalving | None:

@@ -58,10 +58,10 @@ def _pick(facts: Mapping[str, Any]) -> str:
 
 
 def _where(facts: Mapping[str, Any], storage: Storage) -> list[str]:
-    name, store = facts["name"], shlex.quote(tracking_uri(facts, Path(storage.root)))
-    uri, number = tracking_uri(facts, Path(storage.root)), facts.get("experiment_id")
+    name, number = facts["name"], facts.get("experiment_id")
+    uri = tracking_uri(facts, Path(storage.root))
     runs = f"/#/experiments/{number}/{facts.get('experiment_page', RUNS_PAGE)}" if number else ""
-    started = f"make ui   (or: mlflow ui --backend-store-uri {store})"
+    started = f"make ui   (or: mlflow ui --backend-store-uri {shlex.quote(uri)})"
     started += f", then http://127.0.0.1:5000{runs}" if runs else ""
     lines = [
         f"report:  {storage.root}/{name}/report.html",
