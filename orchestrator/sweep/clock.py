@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from datasets.text import count
@@ -89,7 +90,8 @@ class SweepClock:
         request = plan.request
         state = storage.read_json(f"{request.name}/{STATE}", keys=("pace", "full", "fixed", "work", "run"))
         pace, full, work = Pace(**state["pace"]), Sizes(**state["full"]), Work(**state["work"])
-        keep, planned = _keeper(storage, request.name), frozenset(request.planned.split())
+        planned = frozenset(request.planned.split())
+        keep = partial(storage.write_text, f"{request.name}/{STATE}")
         given = state["fixed"], work, state["run"], planned
         clock = cls(request.hours, elapsed, keep, pace, full, *given)
         clock.sizes, clock.closed = state["sizes"], state["closed"]
@@ -267,7 +269,8 @@ def open_clock(
         return clock
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
-    return SweepClock.start(plan, pace, heartbeat.seconds, _keeper(plan.storage, plan.request.name))
+    keep = partial(plan.storage.write_text, f"{plan.request.name}/{STATE}")
+    return SweepClock.start(plan, pace, heartbeat.seconds, keep)
 
 
 def full_sizes(plan: SweepPlan) -> Sizes:
@@ -287,7 +290,3 @@ def _sizes(r: Request) -> Sizes:
 def _option(size: str) -> str:
     """Return the name of the setting that holds a size."""
     return f"run.{size}" if size.endswith("_steps") else size
-
-
-def _keeper(storage: Storage, name: str) -> Callable[[str], Any]:
-    return lambda text: storage.write_text(f"{name}/{STATE}", text)
