@@ -7,7 +7,9 @@
 A study is continued by naming its --out again: its scores are kept.
 """
 
+import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,10 +20,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tyro
 
 from datasets.errors import UserError
+from datasets.files import alone
 from experiments.common import cli
-from orchestrator.rating.commands import open_or_create, print_results, serve
-from orchestrator.rating.study import RatingRequest
+from orchestrator.rating import publish
+from orchestrator.rating.scores import read_sessions
+from orchestrator.rating.server import App, Server
+from orchestrator.rating.study import RatingRequest, RatingStudy, open_study
 from orchestrator.tracking.server import default_uri
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -59,18 +66,68 @@ def main(options: RateOptions) -> int:
     say = partial(print, flush=True)
     study = open_or_create(options.out, options.request, options.tracking_uri, options.device, say)
     if options.results:
-        print_results(
-            study,
-            options.against,
-            options.min_consistency,
-            options.sweep,
-            options.tracking_uri,
-            options.track,
-            say,
-        )
+        print_results(study, options, say)
     else:
         serve(study, options.port, options.session, say)
     return 0
+
+
+def open_or_create(
+    folder: Path, request: RatingRequest, tracking_uri: str, device: str, say: Say
+) -> RatingStudy:
+    """Return the study in `folder`, made from `request` if there is none yet.
+
+    Raises:
+        UserError: if the study has other settings, or none can be made.
+    """
+    if study := open_study(folder, request):
+        return study
+    if not request.images and not request.model:
+        raise UserError(
+            f"there is no study in {folder}; name models by --images NAME=FOLDER or --model NAME=CHECKPOINT"
+        )
+    from orchestrator.rating.create import make_study  # imports torch: seconds
+
+    return make_study(folder, request, tracking_uri, device, say)
+
+
+def serve(study: RatingStudy, port: int, session_number: int, say: Say) -> None:
+    """Serve the rating page until Ctrl-C.
+
+    Raises:
+        UserError: if the port is in use or another process serves the study.
+    """
+    with alone(study.folder / ".lock", f"serves {study.folder}"):
+        app = App(study, session_number)
+        with Server(app, port) as server:
+            say(f"{app.total} pictures a rater; rate at {server.url} (this machine only; Ctrl-C ends it)")
+            try:
+                server.serve_forever(poll_interval=0.2)
+            except KeyboardInterrupt:
+                pass
+    counts = [len(session.ratings) for session in read_sessions(study.folder)]
+    say(f"\n{sum(counts)} scores by {sum(map(bool, counts))} raters are in {study.folder}")
+    say(f"results: upsweep rate --out {shlex.quote(str(study.folder))} --results")
+
+
+def print_results(study: RatingStudy, options: RateOptions, say: Say) -> None:
+    """Print the results and write them as CSV, to MLflow and to the report of a sweep, as the options say.
+
+    MLflow and the report get nothing before a rater has finished.
+    """
+    results = publish.compute_results(study, options.against, options.min_consistency)
+    say(publish.to_markdown(results, names=True))
+    folder = publish.write_tables(study, results)
+    say(f"tables and every score: {folder}")
+    if not results.panels:
+        return
+    if options.sweep:
+        sweep = Path(options.sweep)
+        sweep_dir = sweep if sweep.is_dir() else Path("runs") / sweep
+        say(f"report: {publish.add_to_report(study, results, sweep_dir)}")
+    if options.track:
+        run_id = publish.log_to_mlflow(study, results, folder, options.tracking_uri, options.sweep)
+        say(f"logged to {options.tracking_uri} as run {run_id}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Blind opinion scores: people rate pictures of several models from 1 to 5 without knowing the models.
 
-commands       serve a study, print its results
 study          a study on disk: pictures under numbers, their models, the secret that hides them
 create         a new study
 pictures       its pictures: from folders, networks, classical resizers

@@ -21,7 +21,7 @@ NOBODY = 65534
 CODE = """
 import os, runpy, sys
 import mlflow, modulefinder, ray, torch, torch._dynamo, torchvision, tyro
-import experiments.common.cli, orchestrator.rating.commands, orchestrator.registry.promote
+import experiments.common.cli, experiments.rate, orchestrator.registry.promote
 import orchestrator.studies.kinds, orchestrator.sweep.run, trainers.train
 
 def act(log, uid, umask, folder, script, *words):

@@ -11,7 +11,7 @@ from helpers.rating_panel import make, told_in
 from helpers.webdriver import CHROMIUM, DRIVER, Drivers
 from PIL import Image
 
-from orchestrator.rating.commands import open_or_create
+from experiments.rate import open_or_create
 from orchestrator.rating.publish import compute_results
 from orchestrator.rating.scores import read_sessions
 from orchestrator.rating.study import RatingRequest, open_study

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from orchestrator.rating.commands import open_or_create
+from experiments.rate import open_or_create
 from orchestrator.rating.study import RatingRequest
 
 SECRETS = ("sharpnet", "softnet", "harbour", "meadow", "orchard", "quarry", "nearest", "bicubic", "study")

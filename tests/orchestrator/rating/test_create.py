@@ -6,7 +6,7 @@ import pytest
 from helpers.rating_panel import SECRETS, make, request_of
 
 from datasets.errors import UserError
-from orchestrator.rating.commands import open_or_create
+from experiments.rate import open_or_create
 from orchestrator.rating.study import RatingRequest, open_study
 
 

@@ -6,7 +6,7 @@ import pytest
 from helpers.rating_panel import IMAGES, request_of, write_pictures
 
 from datasets.errors import UserError
-from orchestrator.rating.commands import open_or_create
+from experiments.rate import open_or_create
 from orchestrator.rating.study import RatingRequest
 
 
