@@ -55,6 +55,7 @@ class Head:
     """The head of a known cluster; every method raises UserError within seconds if it does not answer."""
 
     ui_hint = "; MLflow: upsweep cluster ui"
+    """The command that shows the cluster's MLflow, after a semicolon."""
 
     def __init__(self, cluster: KnownCluster, address: str = "") -> None:
         """Take the provider's address of the head unless `address` is given."""

@@ -10,17 +10,17 @@ import shlex
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from datasets.errors import UserError
 from orchestrator.cluster import bundle
 from orchestrator.results import sweep_folder
 
 if TYPE_CHECKING:
-    from ray.job_submission import JobSubmissionClient
+    from orchestrator.cluster.head import Head
+    from orchestrator.cluster.job_server import JobServer
 
 JOB_VARIABLE = "UPSWEEP_JOB"
 """Environment variable of a job on a cluster: the job begins its output with the name of its sweep."""
@@ -50,17 +50,11 @@ class SubmittedJob:
     """Folder of its sweep's files on the head."""
 
 
-class JobSite(Protocol):
-    """A cluster that takes jobs, by ssh to its head (Head) or at a URL (JobServer)."""
-
-    label: str
-    """The cluster's name in messages."""
-
-    def client(self) -> "AbstractContextManager[JobSubmissionClient]":
-        """Return Ray's client for its jobs. UserError if Ray does not answer or refuses the token."""
+Site: TypeAlias = "Head | JobServer"
+"""A cluster that takes jobs: by ssh to its head, or at a URL. Both have the same methods and attributes."""
 
 
-def submit(site: JobSite, command: Sequence[str], extra_files: Mapping[str, bytes]) -> SubmittedJob:
+def submit(site: Site, command: Sequence[str], extra_files: Mapping[str, bytes]) -> SubmittedJob:
     """Start `command` on the cluster with a copy of the working tree and `extra_files` (name -> content)."""
     job_id = f"upsweep-{uuid.uuid4().hex[:8]}"
     # a Ctrl-C to the job, and time to save: Ray's own default is a TERM and three seconds
@@ -82,7 +76,7 @@ def submit(site: JobSite, command: Sequence[str], extra_files: Mapping[str, byte
             time.sleep(POLL_S)
 
 
-def follow(site: JobSite, job: SubmittedJob, say: Callable[[str], None]) -> tuple[int, SubmittedJob]:
+def follow(site: Site, job: SubmittedJob, say: Callable[[str], None]) -> tuple[int, SubmittedJob]:
     """Print a job's output until the job ends; return its exit code, and the job with its sweep's name.
 
     Raises:
@@ -159,7 +153,7 @@ def newest_running(client: Any, sweep: str) -> SubmittedJob | None:
     return next((job for job in reversed(running(client)) if job.sweep == sweep), None)
 
 
-def stop(site: JobSite, sweep: str) -> str:
+def stop(site: Site, sweep: str) -> str:
     """Stop the running job of a sweep as Ctrl-C would, and return a sentence about its end.
 
     UserError if no job of the sweep runs.

@@ -40,20 +40,7 @@ def remove_orphans() -> int:
     import ray
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-    groups = find_orphans()
+    groups = ray_private.orphaned_placement_groups()
     for group in groups:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(group)))
     return len(groups)
-
-
-def find_orphans() -> list[bytes]:
-    """Return the ids of the groups of this job that an actor created which is dead now."""
-    import ray
-
-    job = bytes.fromhex(ray.get_runtime_context().get_job_id())
-    no_actor = ray.ActorID.nil().binary()  # the driver itself: Tune's own groups, which Tune removes
-    return [
-        group.id
-        for group in ray_private.placement_groups()
-        if group.job == job and group.creator_is_dead and group.creator != no_actor and not group.is_removed
-    ]

@@ -11,7 +11,6 @@ import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -119,34 +118,23 @@ def head_address(cluster_file: str) -> str:
     return get_head_node_ip(cluster_file)
 
 
-@dataclass(frozen=True)
-class PlacementGroupRow:
-    """A placement group of the connected Ray, removed ones included."""
-
-    id: bytes
-    job: bytes
-    creator: bytes
-    """The actor that created it; nil for a driver."""
-    creator_is_dead: bool
-    is_removed: bool
-
-
-def placement_groups() -> list[PlacementGroupRow]:
-    """Return all placement groups of the connected Ray."""
+def orphaned_placement_groups() -> list[bytes]:
+    """Return the ids of the placement groups of this job that an actor created which is dead now."""
+    import ray
     from ray._private.state import state
     from ray.core.generated import gcs_pb2
 
+    job = bytes.fromhex(ray.get_runtime_context().get_job_id())
+    no_actor = ray.ActorID.nil().binary()  # the driver itself: Tune's own groups, which Tune removes
     table: Any = gcs_pb2.PlacementGroupTableData  # type: ignore[attr-defined]
     rows = state._connect_and_get_accessor().get_placement_group_table()
     return [
-        PlacementGroupRow(
-            group.placement_group_id,
-            group.creator_job_id,
-            group.creator_actor_id,
-            group.creator_actor_dead,
-            group.state == table.REMOVED,
-        )
+        group.placement_group_id
         for group in map(table.FromString, rows)
+        if group.creator_job_id == job
+        and group.creator_actor_dead
+        and group.creator_actor_id != no_actor
+        and group.state != table.REMOVED
     ]
 
 

@@ -3,13 +3,12 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from datasets.address import MASK
 from datasets.errors import UserError
 from datasets.files import atomic_write
 from orchestrator.cluster import jobs
-from orchestrator.cluster.jobs import JobSite, SubmittedJob
+from orchestrator.cluster.jobs import Site, SubmittedJob
 from orchestrator.cluster.submission_checks import (
     DEFAULT_STORAGE,
     check_data,
@@ -21,35 +20,6 @@ from orchestrator.cluster.target import CommandOptions, SweepCommandOptions
 
 REPORT_FILES = ("report.html", "leaderboard.json", "sweep.json")
 Say = Callable[[str], None]
-
-
-class Site(JobSite, Protocol):
-    """A cluster as this machine sees it: a Head behind ssh, or a JobServer at a URL."""
-
-    @property
-    def storage(self) -> str:
-        """The cluster's folder or URL for sweeps; empty without one."""
-
-    @property
-    def tracking_uri(self) -> str:
-        """The cluster's MLflow server; empty without one."""
-
-    @property
-    def ui_hint(self) -> str:
-        """The command that shows the cluster's MLflow, after a semicolon; empty without one."""
-
-    def describe(self) -> str:
-        """Return one line on the cluster. UserError if it does not answer."""
-
-    def exists(self, path: str, storage: str) -> bool:
-        """Return True if the cluster has the folder `path`, as far as can be seen from here."""
-
-    def read(self, folder: str, name: str, storage: str) -> bytes | None:
-        """Return the content of file `name` of a sweep, or None if it cannot be found.
-
-        `folder` is the sweep's folder as the cluster names it, `storage` the root of all sweeps: a Head reads
-        the former, a JobServer the latter.
-        """
 
 
 def submit_and_follow(

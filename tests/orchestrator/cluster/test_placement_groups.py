@@ -5,7 +5,8 @@ import time
 import pytest
 
 from orchestrator.cluster.connect import connect
-from orchestrator.cluster.placement_groups import find_orphans, remove_orphans, removing_orphans
+from orchestrator.cluster.placement_groups import remove_orphans, removing_orphans
+from orchestrator.cluster.ray_private import orphaned_placement_groups
 
 pytestmark = pytest.mark.ray
 
@@ -34,10 +35,10 @@ def test_only_groups_of_dead_actors_are_removed(monkeypatch):
         ray.get(of_driver.ready())
         creator = Creator.remote()
         group = ray.get(creator.create.remote())
-        assert find_orphans() == [] and remove_orphans() == 0
+        assert orphaned_placement_groups() == [] and remove_orphans() == 0
         ray.kill(creator)
-        assert until(find_orphans) == [group]
+        assert until(orphaned_placement_groups) == [group]
         with removing_orphans():
-            until(lambda: find_orphans() == [])
+            until(lambda: orphaned_placement_groups() == [])
             until(lambda: ray.available_resources().get("CPU") == 1)
         assert ray.util.placement_group_table(of_driver)["state"] == "CREATED"

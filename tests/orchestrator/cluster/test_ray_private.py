@@ -1,6 +1,6 @@
 """Ray's private parts, as the installed Ray has them: a story for each function of ray_private.
 
-Three are told elsewhere: `placement_groups` in test_placement_groups.py, `head_address` in
+Three are told elsewhere: `orphaned_placement_groups` in test_placement_groups.py, `head_address` in
 tests/cluster/test_cluster_lab.py, and what `private_settings` does to a Ray in test_connect.py.
 """
 
