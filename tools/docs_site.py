@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from experiments.common import help  # noqa: E402
+from trainers.benchmarks.formats import markdown  # noqa: E402
 from trainers.config import TrainConfig  # noqa: E402
 from upsweep.__main__ import COMMANDS  # noqa: E402
 
@@ -23,29 +24,9 @@ COPIES = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Page of the site -> file at the top of the checkout."""
 
 
-def field_notes(kind: type) -> dict[str, str]:
-    """Return what is written below each field of a dataclass, its bases included."""
-    notes: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if not dataclasses.is_dataclass(base):
-            continue
-        tree = ast.parse(Path(inspect.getfile(base)).read_text())
-        (body,) = (n.body for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == base.__name__)
-        for statement, below in zip(body, body[1:], strict=False):
-            text = below.value.value if _is_text(below) else ""  # type: ignore[attr-defined]
-            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                notes[statement.target.id] = " ".join(text.split())
-    return notes
-
-
-def _is_text(node: ast.stmt) -> bool:
-    value = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)
-
-
 def rows(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     """Yield name, default and note of each field of a dataclass; dataclasses among them are left out."""
-    notes = field_notes(kind)
+    notes = help.field_notes(kind)
     for field in dataclasses.fields(kind):
         default = field.default
         if field.default_factory is not dataclasses.MISSING:
@@ -56,11 +37,11 @@ def rows(kind: type, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
 
 def table(entries: Iterator[tuple[str, Any, str]], head: str) -> str:
     """Format entries as a Markdown table."""
-    lines = [f"| {head} | default | meaning |", "|---|---|---|"]
+    cells = []
     for name, default, note in entries:
         value = "" if default is dataclasses.MISSING else f"`{_shown(default)}`"
-        lines.append(f"| `{name}` | {value} | {_cell(note)} |")
-    return "\n".join(lines) + "\n"
+        cells.append((f"`{name}`", value, _cell(note)))
+    return markdown((head, "default", "meaning"), cells) + "\n"
 
 
 def _shown(default: Any) -> str:
@@ -70,7 +51,7 @@ def _shown(default: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    return text.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
 
 
 def settings_page() -> str:
@@ -128,8 +109,8 @@ def names_page() -> str:
     """Return the page of the lists that `--list` prints."""
     parts = ["# Names\n\n`upsweep sweep --list WHAT` prints each of these lists.\n"]
     for what, entries in help.LISTS.items():
-        lines = [f"| `{name}` | {_cell(sentence.split('; first:')[0])} |" for name, sentence in entries()]
-        parts.append("\n".join([f"## {what}\n", "| name | |", "|---|---|", *lines, ""]))
+        cells = [(f"`{name}`", _cell(sentence.split("; first:")[0])) for name, sentence in entries()]
+        parts.append(f"## {what}\n\n{markdown(('name', ''), cells)}\n")
     return "\n".join(parts)
 
 

@@ -11,18 +11,23 @@ from docstring_parser import parse_from_object
 from datasets.errors import unknown
 
 
+def field_notes(options: type) -> dict[str, str]:
+    """Return what is written below each field of a dataclass, its bases included, as one paragraph each."""
+    classes = [c for c in reversed(options.__mro__) if dataclasses.is_dataclass(c)]
+    docs = {p.arg_name: p.description or "" for c in classes for p in parse_from_object(c).params}
+    return {name: " ".join(text.split()) for name, text in docs.items()}
+
+
 def for_help(options: type, hidden: Sequence[str] = ()) -> type:
     """Return `options` as --help shows them: without the fields `hidden`, each text as one paragraph.
 
     tyro keeps the line breaks of docstrings that go on over indented lines.
     """
-    hints = get_type_hints(options, include_extras=True)
-    classes = [c for c in reversed(options.__mro__) if dataclasses.is_dataclass(c)]
-    docs = {p.arg_name: p.description for c in classes for p in parse_from_object(c).params}
+    hints, notes = get_type_hints(options, include_extras=True), field_notes(options)
     fields = []
     for field in dataclasses.fields(options):
-        text = " ".join((docs.get(field.name) or "").split())
-        shown = tyro.conf.Suppress if field.name in hidden else tyro.conf.arg(help=text or None)
+        note = notes.get(field.name)
+        shown = tyro.conf.Suppress if field.name in hidden else tyro.conf.arg(help=note or None)
         fields.append((field.name, Annotated[hints[field.name], shown], field))
     own = {"__module__": options.__module__, "__doc__": options.__doc__}
     frozen = options.__dataclass_params__.frozen  # type: ignore[attr-defined]
