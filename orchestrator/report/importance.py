@@ -112,19 +112,14 @@ def column(name: str, values: Sequence[Any]) -> Column:
         scaled = [math.log10(v) for v in values] if _is_log(values) else [float(v) for v in values]
         low, high = min(scaled), max(scaled)
         if low == high:  # trials that differ in a setting may have equal metrics
-            return Column(short, [0.5] * len(scaled), [(0.5, in_digits(values[0]))])
+            return Column(short, [0.5] * len(scaled), [(0.5, short_number(values[0]))])
         places = [(v - low) / (high - low) for v in scaled]
-        return Column(short, places, [(0.0, in_digits(min(values))), (1.0, in_digits(max(values)))])
+        return Column(short, places, [(0.0, short_number(min(values))), (1.0, short_number(max(values)))])
     words = SHORT_VALUES.get(name, {})
     values = [words.get(str(v), str(v)) for v in values]
     names = sorted({str(v) for v in values}, key=lambda text: (len(text), text))
     at = {text: (k / (len(names) - 1) if len(names) > 1 else 0.5) for k, text in enumerate(names)}
     return Column(short, [at[str(v)] for v in values], [(place, text) for text, place in at.items()])
-
-
-def in_digits(value: float) -> str:
-    """Format the end of an axis in three digits, with an exponent only below 0.001: 144, 29.3, 2e-08."""
-    return short_number(value)
 
 
 def _bars(weights: dict[str, float], count: int) -> str:

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from orchestrator.report.axis import Axis
-from orchestrator.report.svg import HEIGHT, LEFT, TOP, WIDTH, about, inline
+from orchestrator.report.svg import HEIGHT, LEFT, TOP, WIDTH, about, inline, text
 
 STEP = 92
 """Least distance of two axes of parallel coordinates in pixels; many settings make the plot wider."""
@@ -51,14 +50,10 @@ def parallel(columns: Sequence[Column], lines: Sequence[PlotLine]) -> str:
     for k, (x, column) in enumerate(zip(xs, columns, strict=True)):
         name_y = TOP + 4 if k % 2 else TOP + 18  # two heights, so that long names do not meet
         parts.append(f'<line class="post" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
-        parts.append(
-            f'<text class="name" x="{x:.1f}" y="{name_y}" text-anchor="middle">{escape(column.name)}</text>'
-        )
+        parts.append(text(x, name_y, column.name, "name"))
         for place, label in column.labels:
             y = bottom + (top - bottom) * place + 4
-            parts.append(
-                f'<text class="halo" x="{x + 6:.1f}" y="{y:.1f}">{escape(_fit(label, step - 8))}</text>'
-            )
+            parts.append(text(x + 6, y, _fit(label, step - 8), "halo", "start"))
     return inline(parts, "parallel coordinates", (width, HEIGHT), f"min-width:{width}px")
 
 
@@ -72,12 +67,9 @@ def small_scatter(column: Column, ys: Sequence[float], lines: Sequence[PlotLine]
         word = _fit(label, (width - 12) / len(column.labels) - 4)
         half = len(word) * LETTER / 2 + 4  # at an end, a long label would be cut off
         x = min(max(40 + place * (width - 60), half), width - half)
-        parts.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{escape(word)}</text>')
-    parts += [
-        f'<text x="28" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>' for tick in y.ticks(3)
-    ]
-    name = escape(column.name)
-    parts.append(f'<text class="name" x="{width / 2}" y="{height - 4}" text-anchor="middle">{name}</text>')
+        parts.append(text(x, height - 20, word))
+    parts += [text(28, y(tick) + 4, f"{tick:.4g}", anchor="end") for tick in y.ticks(3)]
+    parts.append(text(width / 2, height - 4, column.name, "name"))
     for x, value, line in zip(xs, ys, lines, strict=True):
         at = f'cx="{x:.1f}" cy="{y(value):.1f}"'
         parts.append(f'<circle class="mark {line.css}"{about(line.tip, line.row)} {at} r="3.4"/>')

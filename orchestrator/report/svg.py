@@ -77,40 +77,35 @@ class Plot:
         """Draw grid, ticks and names; `words` at x positions replace the x axis' numbers and grid."""
         x, y = self.x, self.y
         for tick, word in words.items() if words else ((t, f"{t:.6g}") for t in x.ticks()):
-            at = f"{x(tick):.1f}"
             if not words:
-                self.parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="{y.end}" y2="{y.start}"/>')
-            self.parts.append(f'<text x="{at}" y="{y.start + 17}" text-anchor="middle">{escape(word)}</text>')
+                self._line("grid", x(tick), x(tick), y.end, y.start)
+            self.parts.append(text(x(tick), y.start + 17, word))
         for tick in y.ticks():
-            at = f"{y(tick):.1f}"
-            self.parts.append(f'<line class="grid" x1="{x.start}" x2="{x.end}" y1="{at}" y2="{at}"/>')
-            at = f"{float(at) + 4:.1f}"
-            self.parts.append(f'<text x="{x.start - 7}" y="{at}" text-anchor="end">{tick:.6g}</text>')
-        middle = (y.end + y.start) / 2
+            self._line("grid", x.start, x.end, y(tick), y(tick))
+            self.parts.append(text(x.start - 7, y(tick) + 4, f"{tick:.6g}", anchor="end"))
+        self.parts.append(text((x.start + x.end) / 2, HEIGHT - 6, x_name, "name"))
         self.parts.append(
-            f'<text class="name" x="{(x.start + x.end) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'
-            f"{escape(x_name)}</text>"
-            f'<text class="name upright" transform="translate(15 {middle}) rotate(-90)" text-anchor="middle">'
-            f"{escape(y_name)}</text>"
+            f'<text class="name upright" transform="translate(15 {(y.end + y.start) / 2}) rotate(-90)" '
+            f'text-anchor="middle">{escape(y_name)}</text>'
         )
 
     def vertical(self, value: float, word: str = "") -> None:
         """Draw a vertical line at x = `value` with a `word` at its upper end."""
-        at, y = f"{self.x(value):.1f}", self.y
-        self.parts.append(f'<line class="rung" x1="{at}" x2="{at}" y1="{y.end}" y2="{y.start}"/>')
+        at, y = self.x(value), self.y
+        self._line("rung", at, at, y.end, y.start)
         if word:
-            self.parts.append(text(self.x(value) - 4, y.end + 12, word, "note", "end"))
+            self.parts.append(text(at - 4, y.end + 12, word, "note", "end"))
 
     def level(self, value: float, word: str = "", span: tuple[float, float] | None = None) -> None:
         """Draw a horizontal line at y = `value` with a `word` at its right end; `span` limits it in x."""
         left, right = (self.x(v) for v in span) if span else (self.x.start, self.x.end)
-        at = f"{self.y(value):.1f}"
-        self.parts.append(f'<line class="level" x1="{left}" x2="{right}" y1="{at}" y2="{at}"/>')
+        at = self.y(value)
+        self._line("level", left, right, at, at)
         if word:
-            at = f"{self.y(value) - 4:.1f}"
-            self.parts.append(
-                f'<text class="note" x="{right}" y="{at}" text-anchor="end">{escape(word)}</text>'
-            )
+            self.parts.append(text(right, at - 4, word, "note", "end"))
+
+    def _line(self, look: str, x1: float, x2: float, y1: float, y2: float) -> None:
+        self.parts.append(f'<line class="{look}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>')
 
     def front(self, points: Sequence[tuple[float, float]]) -> None:
         """Join a Pareto front of two or more points, sorted by x, as a staircase."""

@@ -28,7 +28,7 @@ def test_labels_are_inside_a_small_plot_and_do_not_meet():
     """Of 0.000277 at the right end the last digits were outside, and long names lay upon each other."""
     names = [(0.0, "0.00161"), (0.5, "n" * 24), (1.0, "0.000277")]
     drawn = small_scatter(Column("x", [0.0, 1.0], names), [10.0, 20.0], ITEMS)
-    labels = re.findall(r'<text x="([\d.]+)" y="150" text-anchor="middle">(.*?)<', drawn)
+    labels = re.findall(r'<text x="([\d.]+)" y="150.0" text-anchor="middle">(.*?)<', drawn)
     spans = [(float(x) - 3.4 * len(word), float(x) + 3.4 * len(word)) for x, word in labels]
     assert spans[0][0] > 0 and spans[-1][1] < 230 and labels[1][1].endswith("n…")
     assert all(left[1] <= right[0] for left, right in pairwise(spans))
