@@ -18,12 +18,13 @@ import tyro
 from PIL import Image
 from rich.console import Console
 
-from datasets.degrade import down, up
+from datasets.degrade import down
 from datasets.errors import UserError
 from experiments.common import cli
 from orchestrator.console.bars import BatchProgress
 from orchestrator.registry.load_model import load_model
 from trainers.benchmarks.formats import markdown
+from trainers.evaluate import resize_up
 from trainers.metrics import require
 from trainers.metrics.gameability import MANIPULATIONS, gains
 
@@ -90,26 +91,21 @@ def _show(progress: BatchProgress, folder: str, change: str) -> None:
 def _of_set(
     hr: list[np.ndarray], network: torch.nn.Module | None, args: Args, watch: Callable[[str], None]
 ) -> dict[str, dict[str, float]]:
-    images = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in hr]
-    lr = [down(image, args.scale, "matlab") for image in images]
-    bicubic = [up(image, args.scale, "matlab") for image in lr]
+    small = [down(torch.from_numpy(image).permute(2, 0, 1)[None], args.scale, "matlab") for image in hr]
+    lr_images = [_pixels(image) for image in small]
     others = {
-        name: [_resized(image, args, method) for image in lr]
-        for name, method in (("nearest", Image.Resampling.NEAREST), ("lanczos", Image.Resampling.LANCZOS))
+        kind: [resize_up(image, args.scale, kind) for image in lr_images]
+        for kind in ("nearest", "lanczos", "bicubic")
     }
-    base = [_pixels(image) for image in bicubic]
-    if network is not None:
-        others["bicubic"] = base
-        base = [_pixels((255 * network(image / 255).clamp(0, 1)).round()) for image in lr]
-    return gains(args.metrics, base, others, hr, args.scale, [_pixels(image) for image in lr], watch)
+    if network is None:
+        base = others.pop("bicubic")
+    else:
+        base = [_pixels((255 * network(image / 255).clamp(0, 1)).round()) for image in small]
+    return gains(args.metrics, base, others, hr, args.scale, lr_images, watch)
 
 
 def _pixels(image: torch.Tensor) -> np.ndarray:
     return image[0].permute(1, 2, 0).to(torch.uint8).numpy()
-
-
-def _resized(lr: torch.Tensor, args: Args, method: Image.Resampling) -> np.ndarray:
-    return np.array(Image.fromarray(_pixels(lr)).resize((args.crop, args.crop), method))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from trainers.weights import missing
 PUBLIC = "RealSR-DF2K"
 """An RRDB of ESRGAN's size, trained as a GAN on DIV2K and Flickr2K (Ji et al., 2020): the public weights that
 packages carry; those of ESRGAN's authors are in none."""
+PUBLIC_WEIGHTS = "realsr_df2k_x4"
 SHARPENED = 1.0
 """Factor of the unsharp mask on the detail finer than its radius."""
 
@@ -41,19 +42,15 @@ def _sharpened(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Pa
     return edit("sharpened", SHARPENED, BASELINES["bicubic"](pairs, scale, data, work_dir))
 
 
-def _public(name: str) -> Baseline:
-    """Return the baseline of a published network for x4, reduced to the study's scale by MATLAB's bicubic."""
-
-    def enlarge(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
-        start = read_start(name, work_dir)
-        network, own_scale = start.build(), start.generator.scale
-        images = []
-        for pair in pairs:
-            large = torch.from_numpy(upscale(network, pair.lr_image, scale=own_scale)).permute(2, 0, 1)
-            images.append(down(large[None], own_scale // scale)[0].permute(1, 2, 0).contiguous().numpy())
-        return images
-
-    return enlarge
+def _public(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
+    """Return the outputs of PUBLIC, a network for x4, reduced to the study's scale by MATLAB's bicubic."""
+    start = read_start(PUBLIC_WEIGHTS, work_dir)
+    network, own_scale = start.build(), start.generator.scale
+    images = []
+    for pair in pairs:
+        large = torch.from_numpy(upscale(network, pair.lr_image, scale=own_scale)).permute(2, 0, 1)
+        images.append(down(large[None], own_scale // scale)[0].permute(1, 2, 0).contiguous().numpy())
+    return images
 
 
 def _mean_image(pairs: Sequence[Pair], scale: int, data: DataConfig, work_dir: Path) -> list[np.ndarray]:
@@ -82,18 +79,15 @@ BASELINES: dict[str, Baseline] = {
     "bicubic": _resized("bicubic"),
     "bicubic, sharpened": _sharpened,
     "nearest": _resized("nearest"),
-    PUBLIC: _public("realsr_df2k_x4"),
+    PUBLIC: _public,
     "grey": _resized("bicubic"),  # at scale 1 the input itself
     "tint": _tint,
     "mean image": _mean_image,
 }
 
-NEEDS = {PUBLIC: "realsr_df2k_x4"}
-"""Baseline -> the published weights that it needs."""
-
 
 def lacking(kind: str) -> str:
     """Return how to get the weights that baseline `kind` lacks; empty if it can be measured."""
-    if kind not in NEEDS or not missing([NEEDS[kind]]):
+    if kind != PUBLIC or not missing([PUBLIC_WEIGHTS]):
         return ""
-    return f"{kind} is left out: its weights are not installed (upsweep weights {NEEDS[kind]})"
+    return f"{kind} is left out: its weights are not installed (upsweep weights {PUBLIC_WEIGHTS})"

@@ -123,9 +123,4 @@ DOCUMENTS: dict[str, tuple[Claim, ...]] = {
 }
 """Document -> its claims, first those that studies answer."""
 
-_BY_ID = {c.id: c for claims in DOCUMENTS.values() for c in claims}
-
-
-def claim(name: str) -> Claim:
-    """Return the claim called `name`."""
-    return _BY_ID[name]
+CLAIMS = {c.id: c for claims in DOCUMENTS.values() for c in claims}

@@ -10,7 +10,7 @@ from typing import Any
 from datasets.files import atomic_write, read_json, reading
 from datasets.text import format_duration
 from orchestrator.studies.claims import ClaimResult
-from orchestrator.studies.documents import claim
+from orchestrator.studies.documents import CLAIMS
 from orchestrator.studies.plan import Study
 from orchestrator.studies.results import Answer, Table
 from trainers.benchmarks import formats
@@ -62,4 +62,4 @@ def markdown(table: Table) -> str:
 
 def claim_lines(results: Sequence[ClaimResult]) -> list[str]:
     """Return one Markdown item per claim: its place, its meaning, its status and the reason."""
-    return [f"- {claim(c.id).where}: {claim(c.id).says} — **{c.status}**: {c.why}" for c in results]
+    return [f"- {CLAIMS[c.id].where}: {CLAIMS[c.id].says} — **{c.status}**: {c.why}" for c in results]

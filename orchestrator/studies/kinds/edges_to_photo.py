@@ -5,8 +5,6 @@ reports as not converging (Takano & Alaghband, 2019, 5.2). "Converged" means her
 training image, which ignores the input.
 """
 
-from dataclasses import replace
-
 from datasets.errors import UserError
 from datasets.text import count
 from orchestrator.analysis.significance import BEATS, LOSES, NOT_ENOUGH, NOT_SEPARABLE, Verdict
@@ -26,7 +24,7 @@ from orchestrator.studies.plan import Study, check_scale, named_sets, on_set, pr
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.results import Answer, Column, StudyResults, Table
 from orchestrator.studies.spec import StudyTestSet, Training, open_test, seeded
-from trainers.config import TrainConfig
+from trainers.config import override
 
 KIND = "edges_to_photo"
 MEAN_IMAGE = "mean image"
@@ -53,7 +51,7 @@ def plan(request: StudyRequest, dry: bool = False) -> Study:
         if not dry:
             open_test(own.data, request.work_dir)
         for k, loss in [FURTHER_SETS] if index else [(k, loss) for k in SCALES for loss in LOSSES]:
-            arm = _arm(own, k, loss)
+            arm = override(own, {"generator.scale": k, "loss.pixel": loss.lower()})
             test = (StudyTestSet(f"{name}-x{k}", arm.data),)
             trainings += [
                 Training(f"{name} x{k} {loss}", seed, seeded(arm, seed), test, METRICS, extras=EXTRAS)
@@ -67,11 +65,6 @@ def plan(request: StudyRequest, dry: bool = False) -> Study:
         "converged: more PSNR than the mean training image",
     )
     return Study(KIND, tuple(trainings), conclude, conditions, request.split)
-
-
-def _arm(config: TrainConfig, k: int, loss: str) -> TrainConfig:
-    generator, losses = replace(config.generator, scale=k), replace(config.loss, pixel=loss.lower())
-    return replace(config, generator=generator, loss=losses)
 
 
 def conclude(results: StudyResults) -> Answer:

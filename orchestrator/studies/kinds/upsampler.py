@@ -7,7 +7,6 @@ is drawn apart from PSNR, and the factor that the change of unit explains is mea
 """
 
 from bisect import bisect_left
-from dataclasses import replace
 
 import torch
 
@@ -18,7 +17,7 @@ from orchestrator.studies.plan import Study, first_set, on_set, prepared
 from orchestrator.studies.request import StudyRequest
 from orchestrator.studies.spec import StudyTestSet, Training, arms_that_begin, installed, open_test, seeded
 from trainers.benchmarks.cost import parameters
-from trainers.config import TrainConfig
+from trainers.config import TrainConfig, override
 from trainers.models import build_generator
 
 KIND = "upsampler_study"
@@ -30,6 +29,8 @@ PERCEPTUAL = ("lpips_alex",)
 """Measured as well if its weights are installed; VGG16, a loss of this study, has no part in it."""
 LEARNING_RATES, BATCHES = (0.3, 1.0, 3.0), (0.5, 1.0, 2.0)
 """Factors of the base's learning rates and batch, which the document leaves open."""
+UPSAMPLER = "generator.upsampler"
+ON_VGG = {"loss.pixel_weight": 0.0, "loss.content_weight": 1.0}
 KERNELS = {2: "transposed_conv_2", 3: "transposed_conv_3"}
 """Kernels beside 4, the kernel of the base arm."""
 
@@ -61,14 +62,14 @@ def plan(
 
 def arms(base: TrainConfig, sensitivity: bool) -> dict[str, TrainConfig]:
     """Return the arms that train one network for all fifteen epochs."""
-    whole = replace(base, run=replace(base.run, psnr_steps=0, gan_steps=3 * base.run.gan_steps))
-    configs = {SHUFFLE: _with(whole, "pixel_shuffle")}
+    whole = override(base, {"run.psnr_steps": 0, "run.gan_steps": 3 * base.run.gan_steps})
+    configs = {SHUFFLE: override(whole, {UPSAMPLER: "pixel_shuffle"})}
     target = _parameters(configs[SHUFFLE])
     for name, upsampler in ((INTERP, "interp_transposed"), (TRANSPOSED, "transposed_conv")):
-        configs[name] = _with(whole, upsampler)
+        configs[name] = override(whole, {UPSAMPLER: upsampler})
         if sensitivity:
             configs[name + EQUAL] = _equal(configs[name], target)
-    configs[VGG] = _on_vgg(configs[TRANSPOSED])
+    configs[VGG] = override(configs[TRANSPOSED], ON_VGG)
     return configs | (_sensitivity(configs) if sensitivity else {})
 
 
@@ -78,14 +79,14 @@ def _sensitivity(configs: dict[str, TrainConfig]) -> dict[str, TrainConfig]:
     for name in (SHUFFLE, TRANSPOSED):
         c = configs[name]
         for factor in (f for f in LEARNING_RATES if f != 1):
-            optim = replace(c.optim, lr_g=c.optim.lr_g * factor, lr_d=c.optim.lr_d * factor)
-            more[f"{name}, lr_g {optim.lr_g:g}"] = replace(c, optim=optim)
+            rates = {"optim.lr_g": c.optim.lr_g * factor, "optim.lr_d": c.optim.lr_d * factor}
+            more[f"{name}, lr_g {rates['optim.lr_g']:g}"] = override(c, rates)
         for factor in (f for f in BATCHES if f != 1):
             size = max(1, int(c.data.batch_size * factor))
-            run = replace(c.run, gan_steps=round(c.run.gan_steps * c.data.batch_size / size))
-            more[f"{name}, batch {size}"] = replace(c, data=replace(c.data, batch_size=size), run=run)
+            steps = round(c.run.gan_steps * c.data.batch_size / size)
+            more[f"{name}, batch {size}"] = override(c, {"data.batch_size": size, "run.gan_steps": steps})
     for kernel, upsampler in KERNELS.items():
-        more[f"{TRANSPOSED}, kernel {kernel}"] = _with(configs[TRANSPOSED], upsampler)
+        more[f"{TRANSPOSED}, kernel {kernel}"] = override(configs[TRANSPOSED], {UPSAMPLER: upsampler})
     return more
 
 
@@ -97,26 +98,18 @@ def _stages(
     With `kept_after`, the name of a stage 1, return stages 2 and 3 that continue it with Adam's moments and
     the discriminator kept.
     """
-    first = replace(_with(base, "interp_transposed"), run=replace(base.run, psnr_steps=0))
-    second = _with(first, "transposed_conv")
-    configs = dict(zip(STAGES, (first, second, _on_vgg(second)), strict=True))
+    first = override(base, {UPSAMPLER: "interp_transposed", "run.psnr_steps": 0})
+    second = override(first, {UPSAMPLER: "transposed_conv"})
+    configs = dict(zip(STAGES, (first, second, override(second, ON_VGG)), strict=True))
     if kept_after:
         del configs[STAGES[0]]
     stages: list[Training] = []
     for arm, config in configs.items():
         after = stages[-1].name if stages else kept_after
-        config = replace(config, run=replace(config.run, start_keeps_all=bool(kept_after)))
+        config = override(config, {"run.start_keeps_all": bool(kept_after)})
         name = arm + KEPT if kept_after else arm
         stages.append(Training(name, seed, seeded(config, seed), (test,), metrics, after))
     return stages
-
-
-def _with(config: TrainConfig, upsampler: str) -> TrainConfig:
-    return replace(config, generator=replace(config.generator, upsampler=upsampler))
-
-
-def _on_vgg(config: TrainConfig) -> TrainConfig:
-    return replace(config, loss=replace(config.loss, pixel_weight=0.0, content_weight=1.0))
 
 
 def _parameters(config: TrainConfig) -> int:
@@ -128,7 +121,7 @@ def _equal(config: TrainConfig, target: int) -> TrainConfig:
     """Return `config` with the number of channels whose parameters are nearest to `target`."""
 
     def wide(channels: int) -> TrainConfig:
-        return replace(config, generator=replace(config.generator, channels=channels))
+        return override(config, {"generator.channels": channels})
 
     first = config.generator.channels
     near = range(first, 2 * first + 1)

@@ -14,6 +14,7 @@ from orchestrator.studies.claims import MECHANICS, NO_VERDICTS, UNTESTED, ClaimR
 from orchestrator.studies.results import Answer, Column, FinishedTraining, StudyResults, Table
 from orchestrator.studies.spec import open_test
 from trainers.checkpoint import load_generator
+from trainers.evaluate import to_tensor
 from trainers.losses import content_loss, pixel_loss
 from trainers.vgg_features import VGGFeatures
 
@@ -83,7 +84,7 @@ def losses_at_the_swap(results: StudyResults) -> dict[str, np.ndarray]:
     data, loss = training.tests[0].data, training.config.loss
     scale = training.config.generator.scale
     pairs = eval_pairs(open_test(data, results.work_dir), data, scale, limit=FACTOR_IMAGES)
-    hr, lr_image = (_batch([getattr(p, part) for p in pairs]) for part in ("hr", "lr_image"))
+    hr, lr_image = (to_tensor([getattr(p, part) for p in pairs], "cpu") for part in ("hr", "lr_image"))
     layers = dict.fromkeys((loss.content_layer, *LAYERS[loss.content_network]))
     with torch.inference_mode():
         outputs = [
@@ -104,10 +105,6 @@ def losses_at_the_swap(results: StudyResults) -> dict[str, np.ndarray]:
                 ]
             )
     return found
-
-
-def _batch(images: list[np.ndarray]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
 def _units_table(losses: dict[str, np.ndarray]) -> Table:

@@ -18,4 +18,4 @@ def test_claims_are_answered_by_studies_that_exist():
 
 
 def test_a_claim_is_found_by_its_name():
-    assert documents.claim("plane").where == "Figure 3"
+    assert documents.CLAIMS["plane"].where == "Figure 3"
