@@ -6,9 +6,9 @@
 import ast
 import runpy
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
+import experiments
 from datasets.errors import UserError, unknown
 from experiments.common import cli
 
@@ -29,9 +29,7 @@ COMMANDS = {
 
 def script(command: str) -> Path:
     """Return the file of a command."""
-    spec = find_spec("experiments")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).with_name(f"{COMMANDS[command]}.py")
+    return Path(experiments.__file__).with_name(f"{COMMANDS[command]}.py")
 
 
 def overview() -> str:

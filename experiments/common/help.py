@@ -63,23 +63,19 @@ def listing(what: str) -> str:
     return "\n".join(f"{name:<{width}}  {sentence}".rstrip() for name, sentence in rows)
 
 
-def _first_sentence(thing: Any) -> str:
-    sentence = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
-    return sentence.removeprefix("Return a recipe that ")
-
-
 def _recipes() -> Iterable[tuple[str, str]]:
     from experiments import recipes
 
-    return [(name, _first_sentence(build)) for name, build in recipes.RECIPES.items()]
+    for name, build in recipes.RECIPES.items():
+        sentence = (inspect.getdoc(build) or "").split("\n\n")[0].replace("\n", " ")
+        yield name, sentence.removeprefix("Return a recipe that ")
 
 
 def _spaces() -> Iterable[tuple[str, str]]:
     from experiments import spaces
 
-    return [
-        (name, f"{space.trials} trials over {', '.join(space.axes)}") for name, space in spaces.SPACES.items()
-    ]
+    for name, space in spaces.SPACES.items():
+        yield name, f"{space.trials} trials over {', '.join(space.axes)}"
 
 
 def _metrics() -> Iterable[tuple[str, str]]:

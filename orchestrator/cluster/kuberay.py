@@ -60,17 +60,16 @@ def _cluster(env: Mapping[str, str], account: Path) -> dict[str, Any] | None:
 def as_cluster_file(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the spec of a RayCluster in the form of a cluster file: its groups are node types."""
     groups = spec.get("workerGroupSpecs", [])
-    kinds = {g["groupName"]: {"max_workers": _replicas(g), "resources": _resources(g)} for g in groups}
+    kinds = {}
+    for group in groups:
+        replicas = int(group.get("maxReplicas", 0)) * int(group.get("numOfHosts", 1))
+        kinds[group["groupName"]] = {"max_workers": replicas, "resources": _resources(group)}
     return {
         "provider": {"type": "kuberay"},
         "max_workers": sum(kind["max_workers"] for kind in kinds.values()),
         "head_node_type": "head",
         "available_node_types": {"head": {}} | kinds,
     }
-
-
-def _replicas(group: Mapping[str, Any]) -> int:
-    return int(group.get("maxReplicas", 0)) * int(group.get("numOfHosts", 1))
 
 
 def _resources(group: Mapping[str, Any]) -> dict[str, int]:

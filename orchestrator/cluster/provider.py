@@ -79,7 +79,8 @@ def main(file: str, query: str) -> dict[str, str]:
     """Return {"address": ...}, empty for the query "check", or {"kind": ..., "error": ...}."""
     try:
         _describe_aws_instances(read(Path(file))["provider"])
-        return {"address": _address_from_ray(file) if query == "address" else ""}
+        with contextlib.redirect_stdout(io.StringIO()):  # Ray prints to where our answer goes
+            return {"address": ray_private.head_address(file) if query == "address" else ""}
     except (Exception, SystemExit) as error:
         code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
         return {"kind": f"{type(error).__name__} {code}".strip(), "error": " ".join(str(error).split())}
@@ -96,11 +97,6 @@ def _describe_aws_instances(provider: dict[str, Any]) -> None:
     keys = provider.get("aws_credentials") or {}
     client = boto3.client("ec2", region_name=provider.get("region"), config=once, **keys)
     client.describe_instances(MaxResults=5)
-
-
-def _address_from_ray(file: str) -> str:
-    with contextlib.redirect_stdout(io.StringIO()):
-        return ray_private.head_address(file)
 
 
 if __name__ == "__main__":

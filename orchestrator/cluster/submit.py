@@ -1,7 +1,7 @@
 """One command on a cluster, seen from the laptop: check, submit, follow, download the report."""
 
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from datasets.address import MASK
@@ -41,7 +41,9 @@ def submit_and_follow(
     if sweep:
         images = {"train": sweep.train, "val": sweep.val, "test": sweep.test, "gate": sweep.gate}
         check_data(images, lambda path: site.exists(path, storage), storage)
-        job = _running_job(site, sweep.resume)
+    if sweep and sweep.resume:
+        with site.client() as client:
+            job = jobs.newest_running(client, sweep.resume)
     if job is None:
         job = _submit(site, script, options, words, storage)
         say(f"submitted as {job.id}: it runs on the cluster even if this machine is switched off")
@@ -87,18 +89,10 @@ def _here_only(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def _running_job(site: Site, sweep: str) -> SubmittedJob | None:
-    """Return the job that runs the sweep to be resumed; None if none does."""
-    if not sweep:
-        return None
-    with site.client() as client:
-        return jobs.newest_running(client, sweep)
-
-
 def _follow(site: Site, job: SubmittedJob, storage: str, say: Say) -> int:
     """Print the job's output; after its end, copy the report here. Ctrl-C ends only the following."""
     try:
-        code, job = jobs.follow(site, job, _print)
+        code, job = jobs.follow(site, job, partial(print, end="", flush=True))
     except jobs.Unfollowed as end:
         name = end.job.sweep
         sweep = f"sweep '{name}' (--status, --resume or --stop {name})" if name else f"job {job.id}"
@@ -114,8 +108,3 @@ def _follow(site: Site, job: SubmittedJob, storage: str, say: Say) -> int:
         if None not in contents.values():
             say(f"copied here: {target / REPORT_FILES[0]}{site.ui_hint}")
     return code
-
-
-def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()

@@ -146,7 +146,7 @@ def _within_delta(objective: ObjectiveConfig, start: str, loss: float) -> Check:
     """Check the loss against the network that training began with; `loss` is candidate minus `start`."""
     signed = loss if METRICS[objective.distortion].direction == "max" else -loss
     passed, name = signed >= -objective.delta_db, objective.distortion
-    unit = f" {METRICS[name].unit}" if METRICS[name].unit else ""
+    unit = _unit(name)
     rule = f"may be at most {objective.delta_db:g}{unit} worse than {start}"
     sentence = f"{name} {loss:+.4g}{unit} against {start} ({rule})"
     return Check(f"{name} against {start}", passed, sentence, ANOTHER_RUN)
@@ -180,8 +180,7 @@ def _not_worse(metric: str, name: str, interval: Interval, limits: Thresholds) -
     margin = limits.margin_db
     passed = interval.low >= -margin
     verdict = "holds" if passed else "fails"
-    unit = f" {METRICS[metric].unit}" if METRICS[metric].unit else ""
-    rule = f"{verdict} (the lower end may not be below {-margin:+g}{unit})"
+    rule = f"{verdict} (the lower end may not be below {-margin:+g}{_unit(metric)})"
     remedy = MORE_IMAGES if interval.estimate >= -margin else ANOTHER_RUN
     return _of_interval(metric, name, interval, limits, passed, rule, remedy)
 
@@ -190,9 +189,8 @@ def _better(metric: str, name: str, interval: Interval, limits: Thresholds) -> C
     lower_is_better = METRICS[metric].direction == "min"
     passed = interval.high < 0 if lower_is_better else interval.low > 0
     verdict = "better" if passed else "not shown to be better"
-    side = "below" if lower_is_better else "above"
     looks_better = interval.estimate < 0 if lower_is_better else interval.estimate > 0
-    direction = "lower" if lower_is_better else "higher"
+    direction, side = ("lower", "below") if lower_is_better else ("higher", "above")
     rule = f"{verdict} ({direction} is better; the whole interval must be {side} 0)"
     remedy = MORE_IMAGES if looks_better else ANOTHER_RUN
     return _of_interval(metric, name, interval, limits, passed, rule, remedy)
@@ -202,17 +200,17 @@ def _of_interval(
     metric: str, name: str, interval: Interval, limits: Thresholds, passed: bool, rule: str, remedy: str
 ) -> Check:
     """Return the check of an interval, which fewer images than `limits` asks for do not decide."""
-    unit = f" {METRICS[metric].unit}" if METRICS[metric].unit else ""
     words = f"{metric} against {name}"
-    sentence = f"{metric} {format_interval(interval)}{unit} against {name}"
+    numbers = f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
+    sentence = f"{metric} {numbers}{_unit(metric)} against {name}"
     if interval.n < limits.min_images:
         return Check(words, None, f"{sentence}: not decided: {count(interval.n, 'image')}")
     return Check(words, passed, f"{sentence}: {rule}", remedy)
 
 
-def format_interval(interval: Interval) -> str:
-    """Return an interval as text: +0.12 [+0.05, +0.19]."""
-    return f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
+def _unit(metric: str) -> str:
+    """Return a metric's unit after a space; empty if it has none."""
+    return f" {METRICS[metric].unit}".rstrip()
 
 
 def legend(objective: ObjectiveConfig) -> str:

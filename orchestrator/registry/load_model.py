@@ -42,7 +42,8 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     folder = find(name) if name in WEIGHTS else Path(name).resolve()
     if not folder.exists():
         others = {*LOSSES, *itertools.chain(*NEEDS.values())}  # of losses and metrics
-        raise unknown("model", name, [*(w for w in WEIGHTS if w not in others), *_sweeps()], "--model")
+        sweeps = [path.parent.name for path in sorted(Path("runs").glob("*/sweep.json"))]
+        raise unknown("model", name, [*(w for w in WEIGHTS if w not in others), *sweeps], "--model")
     if folder.suffix == ".onnx":
         from trainers.inference.onnx_files import OnnxNetwork
 
@@ -59,11 +60,6 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     from trainers.train import checkpoint_in
 
     return checkpoint.load_generator(checkpoint_in(folder))
-
-
-def _sweeps() -> list[str]:
-    """Return the sweeps of ./runs, which a name alone may stand for."""
-    return [path.parent.name for path in sorted(Path("runs").glob("*/sweep.json"))]
 
 
 def _load_weight_file(path: Path) -> tuple[nn.Module, TrainConfig]:

@@ -8,6 +8,7 @@ from orchestrator.registry.evaluate import GateResult
 from orchestrator.registry.summary import licences, limits, summarize
 from trainers import plugins
 from trainers.benchmarks.cost import InferenceCost
+from trainers.benchmarks.formats import markdown
 from trainers.config import flatten
 
 DECISIONS = {
@@ -86,11 +87,8 @@ def _table(facts: Mapping[str, str]) -> str:
         if parts[0] == "gate" and parts[1] != "protocol":
             cells.setdefault(parts[1] if len(parts) == 3 else "this model", {})[parts[-1]] = text
     metrics = list(next(iter(cells.values())))
-    lines = ["| | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
-    lines += [
-        f"| {name} | " + " | ".join(values[m] for m in metrics) + " |" for name, values in cells.items()
-    ]
-    return "\n".join(lines)
+    rows = [[name, *(values[m] for m in metrics)] for name, values in cells.items()]
+    return markdown(["", *metrics], rows)
 
 
 def _origin(candidate: Candidate, facts: Mapping[str, str]) -> str:

@@ -5,9 +5,8 @@ data          the sweep's files, its designs and their means
 sentences     the answer in words
 comparisons   the pick against other designs and its references, with intervals
 figures       the plane, the curves, the pictures
-tables        designs, runs, outcomes
+tables        designs, runs, outcomes, opinion scores
 importance    the effect of each setting
-ratings       opinion scores
 svg, axis, parallel   plots, also for files that stand alone
 markup        HTML shared by sections
 """

@@ -153,10 +153,7 @@ def from_parts(folder: Path, sweep: dict[str, Any], rows: list[Row]) -> SweepRes
     with reading(folder / "sweep.json"):
         names = {name.removeprefix("objective."): value for name, value in sweep["objective"].items()}
         warm = _has_warm_starts(sweep)  # elsewhere bicubic took their place, and has its own name
-        rows = [
-            row if warm and "val" not in row else {**row, "metrics": _without(row["metrics"], "warm/")}
-            for row in rows
-        ]
+        rows = [row if warm and "val" not in row else _without_warm_start(row) for row in rows]
         return SweepResults(folder, sweep, rows, names["distortion"], names["perceptual"])
 
 
@@ -169,8 +166,9 @@ def _steps(sweep: dict[str, Any], phase: str) -> int | None:
     return sweep.get("request", {}).get("config", {}).get(f"run.{phase}_steps")
 
 
-def _without(metrics: dict[str, float], prefix: str) -> dict[str, float]:
-    return {name: value for name, value in metrics.items() if not name.startswith(prefix)}
+def _without_warm_start(row: Row) -> Row:
+    metrics = {name: value for name, value in row["metrics"].items() if not name.startswith("warm/")}
+    return {**row, "metrics": metrics}
 
 
 def _designs(sweep: dict[str, Any], rows: Sequence[Row]) -> list[Design]:

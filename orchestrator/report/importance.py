@@ -39,8 +39,12 @@ def settings_section(results: SweepResults) -> str:
     names.sort(key=lambda name: -weights.get(name, 0.0))
     hint = f"<p>{len(rows)} screened trials that ran their whole budget, on val.</p>"
     columns = [column(name, [row["values"][name] for row in rows]) for name in names]
-    plots = _slices(results, rows, columns) + _parallel(results, rows, columns)
-    return section("What the settings did", hint + _bars(weights, len(rows)) + plots, "settings")
+    lines = _plot_lines(results, rows)
+    body = hint + _bars(weights, len(rows)) + _slices(results, rows, columns, lines)
+    for metric in (results.distortion, results.perceptual):
+        columns.append(column(metric, [float(row["metrics"][metric]) for row in rows]))
+    body += f'<figure class="scroll" tabindex="0">{parallel(columns, lines)}</figure>'
+    return section("What the settings did", body, "settings")
 
 
 def _loss(results: SweepResults, row: Row) -> float:
@@ -153,20 +157,12 @@ def _plot_lines(results: SweepResults, rows: Sequence[Row]) -> list[PlotLine]:
     return lines
 
 
-def _slices(results: SweepResults, rows: Sequence[Row], columns: Sequence[Column]) -> str:
+def _slices(
+    results: SweepResults, rows: Sequence[Row], columns: Sequence[Column], lines: Sequence[PlotLine]
+) -> str:
     ys = [row["metrics"][results.perceptual] for row in rows]
-    lines = _plot_lines(results, rows)
     plots = "".join(small_scatter(column, ys, lines) for column in columns[:SLICES])
     return (
         f"<p>Each setting against {escape(results.perceptual)}; the best quarter is marked.</p>"
         f'<div class="slices">{plots}</div>'
     )
-
-
-def _parallel(results: SweepResults, rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    metrics = [
-        column(metric, [float(row["metrics"][metric]) for row in rows])
-        for metric in (results.distortion, results.perceptual)
-    ]
-    drawing = parallel([*columns, *metrics], _plot_lines(results, rows))
-    return f'<figure class="scroll" tabindex="0">{drawing}</figure>'

@@ -18,8 +18,7 @@ from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
 from orchestrator.report.markup import section, shown_unit, table, with_unit
-from orchestrator.report.ratings import opinions_section
-from orchestrator.report.tables import designs_table, outcomes_section, runs_table
+from orchestrator.report.tables import designs_table, opinions_section, outcomes_section, runs_table
 from trainers.metrics import METRICS, meanings
 from trainers.metrics.table import BUILT_IN
 

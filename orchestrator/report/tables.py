@@ -1,9 +1,10 @@
-"""The tables of report.html: designs, runs, outcomes."""
+"""The tables of report.html: designs, runs, outcomes, and the mean opinion scores of rating studies."""
 
 import shlex
 from html import escape
 from typing import Any
 
+from datasets.files import read_json
 from datasets.text import short_number
 from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_designs
@@ -179,3 +180,24 @@ def outcomes_section(results: SweepResults) -> str:
             f'<ul class="small">{details}</ul></details>'
         )
     return section("What became of each run", "".join(items), "verdicts")
+
+
+def opinions_section(results: SweepResults) -> str:
+    """Return the section; empty if the sweep's ratings/ folder holds no study."""
+    files = sorted((results.folder / "ratings").glob("*.json"))
+    return section(
+        "Opinion scores",
+        "".join(_opinions(read_json(f, keys=("study", "head", "panels", "notes"))) for f in files),
+        "opinions",
+    )
+
+
+def _opinions(study: dict[str, Any]) -> str:
+    tables = "".join(
+        f"<p>{escape(panel['title'])}</p>{table(study['head'], panel['rows'])}" for panel in study["panels"]
+    )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in study["notes"])
+    return (
+        f"<h3>{escape(study['study'])}</h3><p>Scores from 1, bad, to 5, excellent, by raters who did not "
+        f'know which model made a picture.</p>{tables}<ul class="small">{notes}</ul>'
+    )

@@ -62,7 +62,7 @@ def test_a_card_has_the_decision_the_metrics_and_the_origin():
         "**Refused** by the gate.",
         "- passed: 40 gate images",
         "- FAILED: a ‹b› / c",
-        "| | psnr_y | swd |",
+        "|  | psnr_y | swd |",
         "| this model | 25 | 9 |",
         "| bicubic | 24 | 10 |",
         "- Y; scale=4",

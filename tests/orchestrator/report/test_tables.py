@@ -8,7 +8,14 @@ from helpers.report_page import Page
 
 from orchestrator.report import build_report
 from orchestrator.report.data import read
-from orchestrator.report.tables import designs_table, runs_table
+from orchestrator.report.tables import designs_table, opinions_section, runs_table
+
+STUDY = {
+    "study": "a<b",
+    "head": ["model", "mean opinion score"],
+    "panels": [{"title": "all raters: 3 raters, 5 images", "rows": [["ours", "4.00"]]}],
+    "notes": ["0 of 3 raters flagged."],
+}
 
 
 def test_every_run_has_a_row_and_diverged_numbers_are_not_shown(tmp_path):
@@ -61,3 +68,15 @@ def test_a_run_has_its_whole_id_at_hand_and_its_steps_are_said_once(tmp_path):
     assert '<span title="0123456789abcdef">01234567</span>' in drawn
     assert '<summary title="0123456789abcdef">01234567</summary>' in drawn
     assert "240 of 240" not in drawn and ">60 of 240<" in drawn and ">ms<" not in drawn
+
+
+def test_each_study_of_the_sweep_is_one_block(tmp_path):
+    fake_sweep(tmp_path)
+    assert opinions_section(read(tmp_path)) == ""
+    (tmp_path / "ratings").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / f"ratings/{name}.json").write_text(json.dumps(STUDY | {"study": f"{name} a<b"}))
+    section = opinions_section(read(tmp_path))
+    assert section.index("<h3>one a&lt;b</h3>") < section.index("<h3>two a&lt;b</h3>")
+    assert "<tr><td>ours</td><td>4.00</td></tr>" in section
+    assert "<li>0 of 3 raters flagged.</li>" in section
