@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -190,34 +190,28 @@ def local_lock(name: str, folder: str = "", wait: Callable[[str], Any] | None = 
                 stack.enter_context(locked(path, blocking=False, holder=holder))
                 break
             except Held as held:
+                other, stop = _describe_holder(held.holder)
                 if wait is None:
                     raise UserError(
-                        f"{_describe_holder(held.holder)} holds this machine's devices: add --wait to a "
-                        f"sweep to wait for its end, stop it by {_stop_command(held.holder)}, or use a "
-                        f"cluster with --address"
+                        f"{other} holds this machine's devices: add --wait to a sweep to wait for its end, "
+                        f"stop it by {stop}, or use a cluster with --address"
                     ) from None
                 if not told:
-                    wait(f"waiting until {_describe_holder(held.holder)} has ended; Ctrl-C ends the wait")
+                    wait(f"waiting until {other} has ended; Ctrl-C ends the wait")
             told = True
             time.sleep(1)
         yield time.monotonic() - began if told else 0.0
 
 
-def _stop_command(text: str) -> str:
-    with suppress(ValueError, KeyError):
-        holder = json.loads(text)
-        place = holder["folder"].removesuffix(f"/{holder['name']}")
-        return f"upsweep sweep --stop {holder['name']}" + (
-            f" --storage {shlex.quote(place)}" if place else ""
-        )
-    return "upsweep sweep --stop NAME"
-
-
-def _describe_holder(text: str) -> str:
+def _describe_holder(text: str) -> tuple[str, str]:
+    """Return the sweep that the text of the lock file names, in words, and the command that stops it."""
     try:
         holder = json.loads(text)
+        name, folder = holder["name"], holder["folder"]
         since = time.strftime(", since %H:%M", time.localtime(holder["since"]))
-        folder = f" in {holder['folder']}" if holder["folder"] else ""
-        return f"sweep '{holder['name']}'{folder} (process {holder['pid']}{since})"
+        process = f"(process {holder['pid']}{since})"
     except (ValueError, KeyError):  # it has the lock and has not written the file yet
-        return "another sweep"
+        return "another sweep", "upsweep sweep --stop NAME"
+    place = folder.removesuffix(f"/{name}")
+    stop = f"upsweep sweep --stop {name}" + (f" --storage {shlex.quote(place)}" if place else "")
+    return f"sweep '{name}'{f' in {folder}' if folder else ''} {process}", stop

@@ -12,17 +12,13 @@ Result = TypeVar("Result")
 
 
 def run_tasks(
-    function: Callable[..., Result],
-    arguments: Iterable[Sequence[Any]],
-    *,
-    gpus: float = 0.0,
-    retries: int = RETRIES,
+    function: Callable[..., Result], arguments: Iterable[Sequence[Any]], *, gpus: float = 0.0
 ) -> list[Result]:
     """Call `function` with each element of `arguments` in a task; return the results in that order.
 
     `gpus` is the share of a GPU per task. Raises: what a call raised, the first in order.
     """
-    pool = TaskPool(function, gpus=gpus, retries=retries)
+    pool = TaskPool(function, gpus=gpus)
     names = []
     for number, values in enumerate(arguments):
         names.append(str(number))
@@ -33,12 +29,12 @@ def run_tasks(
 class TaskPool:
     """Named tasks of one function, for a driver that acts on each result as it arrives."""
 
-    def __init__(self, function: Callable[..., Any], *, gpus: float = 0.0, retries: int = RETRIES) -> None:
+    def __init__(self, function: Callable[..., Any], *, gpus: float = 0.0) -> None:
         """`gpus` is the share of a GPU per task; Ray starts a task when a core and that share are free."""
         import ray
 
         self._ray = ray
-        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=retries)(function)
+        self._task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(function)
         self._refs: dict[str, Any] = {}
 
     def submit(self, name: str, *arguments: Any) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from datasets.errors import UserError
 from datasets.files import atomic_file
 from orchestrator.registry.gate_images import GateImages
+from orchestrator.registry.load_model import load_weight_file
 from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig, portable
 from trainers.config.generators import GENERATORS
@@ -21,7 +22,7 @@ from trainers.device import pick_device
 from trainers.inference.onnx_files import FIXED_SIZE, OnnxNetwork, write_onnx
 from trainers.metrics import format_metric
 from trainers.weight_formats import has_public_names, public_weights
-from trainers.weight_import import ENDINGS, import_generator
+from trainers.weight_import import ENDINGS
 
 
 def possible_exports(config: GeneratorConfig) -> str:
@@ -89,12 +90,8 @@ def _write_weights(export: Export, generator: nn.Module, config: TrainConfig) ->
             save_file(weights, new, metadata={"config": json.dumps(portable(config))})
     if not public:
         return generator, "in the names of this project: no public tool knows the architecture"
-    settings, state = import_generator(export.path)
-    from trainers.models import build_generator
-
-    back = build_generator(settings)
-    back.load_state_dict(state)
-    return back.eval(), f"read back by spandrel as {settings.kind} x{settings.scale}"
+    back, read = load_weight_file(export.path)
+    return back, f"read back by spandrel as {read.generator.kind} x{read.generator.scale}"
 
 
 def _judged(written: nn.Module, generator: nn.Module, config: TrainConfig, work_dir: Path) -> str:

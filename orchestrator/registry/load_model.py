@@ -50,7 +50,7 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
         network = OnnxNetwork(folder)
         return network.eval(), TrainConfig(generator=GeneratorConfig(scale=network.scale))
     if folder.suffix in (".pth", ".safetensors") and not folder.is_dir():
-        return _load_weight_file(folder)
+        return load_weight_file(folder)
     if (folder / "sweep.json").is_file():
         from orchestrator.registry.candidate import find_candidate
         from orchestrator.storage import Storage
@@ -62,7 +62,7 @@ def load_model(name: str, tracking_uri: str) -> tuple[nn.Module, TrainConfig]:
     return checkpoint.load_generator(checkpoint_in(folder))
 
 
-def _load_weight_file(path: Path) -> tuple[nn.Module, TrainConfig]:
+def load_weight_file(path: Path) -> tuple[nn.Module, TrainConfig]:
     """Load a public weight file; of its config only the generator's settings are known."""
     settings, weights = import_generator(path)
     generator = build_generator(settings)

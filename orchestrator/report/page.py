@@ -189,10 +189,10 @@ def _tiles(results: SweepResults) -> str:
     metrics = results.perceptual, results.distortion
     tiles = [_tile(results, pick, m) for m in (reversed(metrics) if results.shipped else metrics)]
     gpu, cpu = (3600 * (results.sweep.get(f"{kind}_hours") or 0.0) for kind in ("gpu", "cpu"))
-    on_cpu = f"{sentences.duration(cpu)} of CPU time"
-    first = f"<b>{sentences.duration(gpu)}</b><span>of GPU time in training and test</span>"
-    alone = f"<b>{sentences.duration(cpu)}</b><span>of CPU time in training and test</span>"
-    tiles.append(f"<div>{f'{first}<small>{on_cpu}</small>' if gpu else alone}</div>")
+    spent, kind = (gpu, "GPU") if gpu else (cpu, "CPU")
+    beside = f"<small>{sentences.duration(cpu)} of CPU time</small>" if gpu else ""
+    words = f"<span>of {kind} time in training and test</span>"
+    tiles.append(f"<div><b>{sentences.duration(spent)}</b>{words}{beside}</div>")
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 

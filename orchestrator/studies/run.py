@@ -193,7 +193,9 @@ def _run(
                 measured = read_result(request.folder / name)
                 progress.end(name, measured["seconds"])
                 if record:
-                    _record_end(record, name, measured, _hours(measured, request, place))
+                    diverged, hours = measured["diverged"], _hours(measured, request, place)
+                    outcome, checkpoint = diverged or "ran its whole budget", measured.get("checkpoint")
+                    record.end_trial(STAGE, name, outcome, hours, None, checkpoint, failed=bool(diverged))
 
 
 def _job(training: Training, request: StudyRequest, digests: Digests, on_gpu: bool) -> TrainingJob:
@@ -232,15 +234,6 @@ def _record(study: Study, request: StudyRequest, facts: Mapping[str, Any]) -> Sw
     tags = {k: facts[k] for k in ("kind", "command", "commit", "hardware", "miniature")}
     record.start(flatten(request.config), {"study": study.kind, **tags}, {})
     return record
-
-
-def _record_end(
-    record: SweepRecord, name: str, measured: Mapping[str, Any], hours: Mapping[str, float]
-) -> None:
-    """End the MLflow run of a training."""
-    diverged = measured["diverged"]
-    outcome = diverged or "ran its whole budget"
-    record.end_trial(STAGE, name, outcome, hours, None, measured.get("checkpoint"), failed=bool(diverged))
 
 
 def _record_answer(
