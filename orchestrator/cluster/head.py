@@ -45,11 +45,6 @@ class HeadInfo:
     config: dict[str, Any]
     """Ray's description of the cluster and its node types, from ~/ray_bootstrap_config.yaml."""
 
-    @property
-    def storage(self) -> str:
-        """Folder or URL for the sweeps of this cluster; empty if its cluster file names none."""
-        return self.env.get("UPSWEEP_STORAGE", "")
-
 
 class Head:
     """The head of a known cluster; every method raises UserError within seconds if it does not answer."""
@@ -67,7 +62,7 @@ class Head:
     @property
     def storage(self) -> str:
         """Folder or URL for the sweeps of this cluster; empty if its cluster file names none."""
-        return self.info.storage
+        return self.info.env.get("UPSWEEP_STORAGE", "")
 
     @property
     def tracking_uri(self) -> str:

@@ -101,12 +101,11 @@ def status(cluster: KnownCluster) -> list[str]:
     """Return lines about nodes now and at most, storage, MLflow and running sweeps."""
     head = Head(cluster)
     nodes = [{"Alive": True, "Resources": row["resources_total"]} for row in alive_nodes(head)]
-    info = head.info
     lines = [
         f"cluster '{cluster.name}' ({cluster.provider}), head {head.address}",
-        f"nodes    {capacity.now(nodes)} now; at most {capacity.describe_maximum(info.config)}",
-        f"storage  {info.storage}",
-        f"MLflow   {info.tracking_uri or 'does not run'} (upsweep cluster ui)",
+        f"nodes    {capacity.now(nodes)} now; at most {capacity.describe_maximum(head.info.config)}",
+        f"storage  {head.storage}",
+        f"MLflow   {head.tracking_uri or 'does not run'} (upsweep cluster ui)",
     ]
     with head.client() as client:
         lines += [f"runs     {job.sweep or 'a command'} ({job.id})" for job in jobs.running(client)]
@@ -116,7 +115,7 @@ def status(cluster: KnownCluster) -> list[str]:
 def ui(cluster: KnownCluster, say: Say) -> int:
     """Forward MLflow and Ray's dashboard to ports of this machine until Ctrl-C."""
     head = Head(cluster)
-    mlflow_address = head.info.tracking_uri.removeprefix("http://")
+    mlflow_address = head.tracking_uri.removeprefix("http://")
     if not mlflow_address:
         raise UserError(
             f"MLflow does not run on the head of cluster '{cluster.name}': start it with upsweep cluster up"

@@ -55,14 +55,14 @@ def test_info_is_read_from_the_files_of_the_head(laptop, monkeypatch):
     (laptop / ".ray").mkdir(exist_ok=True)
     (laptop / ".ray" / "auth_token").write_text("a-token\n")
     (laptop / "ray_bootstrap_config.yaml").write_text('{"max_workers": 3}')
-    info = head_of_own_machines().info
-    assert (info.token, info.tracking_uri, info.storage) == ("a-token", "", "")
+    head = head_of_own_machines()
+    assert (head.info.token, head.tracking_uri, head.storage) == ("a-token", "", "")
     (laptop / "upsweep").mkdir()
     (laptop / "upsweep" / "record.json").write_text('{"uri": "http://10.0.0.1:5000"}')
     (laptop / "upsweep" / "env").write_text("export UPSWEEP_STORAGE=s3://b/upsweep UPSWEEP_DATA=\n")
-    info = head_of_own_machines().info
-    assert info.storage == "s3://b/upsweep" and info.env["UPSWEEP_DATA"] == ""
-    assert info.tracking_uri == "http://10.0.0.1:5000" and info.config == {"max_workers": 3}
+    head = head_of_own_machines()
+    assert head.storage == "s3://b/upsweep" and head.info.env["UPSWEEP_DATA"] == ""
+    assert head.tracking_uri == "http://10.0.0.1:5000" and head.info.config == {"max_workers": 3}
 
 
 LISTEN = """

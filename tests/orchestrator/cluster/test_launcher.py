@@ -10,7 +10,7 @@ from helpers.clusters import CLOUD, OWN, fake_command, laptop, write_cluster_fil
 
 from datasets.errors import UserError
 from orchestrator.cluster import jobs, known_clusters, launcher
-from orchestrator.cluster.head import HeadInfo
+from orchestrator.cluster.head import Head, HeadInfo
 from orchestrator.cluster.known_clusters import KnownCluster
 
 KINDS = {"local.cluster.node": {"min_workers": 2, "max_workers": 2}}
@@ -23,6 +23,7 @@ class FakeHead:
     """A head that answers every command with nothing."""
 
     info = HeadInfo("a-token", "http://10.0.0.1:5000", {"UPSWEEP_STORAGE": "/shared"}, CONFIG)
+    storage, tracking_uri = Head.storage, Head.tracking_uri
     commands: list[tuple[str, str]] = []
     tunnels: list[tuple[str, ...]] = []
 
