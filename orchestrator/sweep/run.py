@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -133,8 +134,7 @@ def _run_recorded(
 ) -> dict[str, Any]:
     """Run the stages with their record, and write the result; a sweep that ends early is marked so."""
     request, storage, name = plan.request, plan.storage, plan.request.name
-    folder = request.work_dir / name
-    record = SweepRecord(folder / "record", name, request.tracking_uri)
+    folder, record = request.work_dir / name, _open_record(request, facts)
     if space.file:  # first: once sweep.json exists the sweep can be resumed, and that needs this file
         storage.write_text(f"{name}/submission/{space.file.stored_name}", space.file.text)
     own = plugins.files_of([*flatten(request.config).values(), *plan.space.own_names()])
@@ -191,6 +191,13 @@ def _run_all_stages(
     return rows, sweep_result(rows, context) | (clock.facts(plan) if clock else {})
 
 
+def _open_record(request: Request, facts: Mapping[str, Any]) -> SweepRecord:
+    """Return the sweep's record; it finds its runs in MLflow even if another machine resumes the sweep."""
+    identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{request.name} {facts['started']}").hex
+    folder = request.work_dir / request.name / "record"
+    return SweepRecord(folder, request.name, request.tracking_uri or request.default_tracking_uri(), identity)
+
+
 def _close(plan: SweepPlan, record: SweepRecord, facts: Mapping[str, Any], status: str) -> None:
     """Write the status of a sweep that did not finish, then close its record, which may wait for MLflow.
 
@@ -212,9 +219,7 @@ def finish_again(request: Request, say: Say = print) -> dict[str, Any]:
         heartbeat.ignore_stop_requests()
         facts, rows = read_facts(storage, name), read_rows(storage, name)
         say(f"sweep '{name}' is finished; its report and its MLflow record are completed")
-        record = SweepRecord(
-            request.work_dir / name / "record", name, request.tracking_uri or request.default_tracking_uri()
-        )
+        record = _open_record(request, facts)
         record.writer.start()
         _finish(request, heartbeat.storage, record, rows, facts, say)
     return facts

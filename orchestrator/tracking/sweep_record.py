@@ -28,10 +28,10 @@ TRIAL_NOTE = (
 class SweepRecord:
     """Writes the start, end, costs and tables of a sweep's runs; trials write their own metrics."""
 
-    def __init__(self, folder: Path, sweep: str, tracking_uri: str) -> None:
+    def __init__(self, folder: Path, sweep: str, tracking_uri: str, identity: str = "") -> None:
         self.folder, self.sweep = folder, sweep
         self.experiment = experiment_name(sweep)
-        self.writer = Writer(folder / "spool", tracking_uri, self.experiment)
+        self.writer = Writer(folder / "spool", tracking_uri, self.experiment, identity)
         self.page = ""
         """The page of the experiment that shows the metrics of the objectives; empty until it has one."""
         self.journals: dict[str, Journal] = {}

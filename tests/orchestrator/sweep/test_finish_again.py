@@ -17,7 +17,7 @@ from orchestrator.sweep.request import Request
 class Record:
     """A record whose MLflow takes everything."""
 
-    def __init__(self, folder, sweep, tracking_uri):
+    def __init__(self, folder, sweep, tracking_uri, identity):
         self.sweep, self.page = sweep, ""
         self.writer = SimpleNamespace(
             start=lambda: None,
@@ -124,3 +124,15 @@ def test_twenty_kills_of_a_process_that_resumes_a_finished_sweep(tmp_path):
             assert answer(storage)[0]["pick"] == pick, f"kill {k}"
     run.finish_again(Request(name="demo", storage=str(tmp_path)), lambda line: None)
     assert answer(storage)[0]["parent_run_id"]
+
+
+def test_a_sweep_that_another_machine_resumes_finds_its_runs_in_mlflow(tmp_path):
+    """The record lies in the machine's own folder; the identity follows from the sweep's beginning."""
+
+    def identity(machine, started=12.5):
+        request = Request(storage=str(tmp_path / machine), name="mine", tracking_uri="http://127.0.0.1:5000")
+        record = run._open_record(request, {"started": started})
+        return (record.writer.spool_dir / "identity.json").read_text()
+
+    assert identity("here") == identity("there")
+    assert identity("elsewhere", started=13.5) != identity("here")

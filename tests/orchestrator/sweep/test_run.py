@@ -209,8 +209,10 @@ def wait_for(condition, process, seconds=300):
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["warm", "screen", "repeat", "confirm"])
+OTHERS = [pytest.param(stage, marks=pytest.mark.slow) for stage in ("warm", "screen", "confirm")]
+
+
+@pytest.mark.parametrize("stage", [*OTHERS, "repeat"])
 def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
     """Killed while the stage's first checkpoint exists and its rows do not."""
     words = " ".join(TINY).replace("--generator.num-blocks 1 ", "").split()  # the space varies them
