@@ -106,13 +106,9 @@ class SilentMonitor:
         """Do nothing: the first rank logs."""
 
     def report(self, state: TrainState, history: History, /) -> None:
-        """Do nothing: the first rank reports."""
+        """Do nothing: the first rank reports, saves and keeps candidates."""
 
-    def save(self, state: TrainState, history: History, /) -> None:
-        """Do nothing: the first rank saves."""
-
-    def keep_candidate(self, state: TrainState, history: History, /) -> None:
-        """Do nothing: the first rank keeps candidates."""
+    save = keep_candidate = report
 
     def drop_candidate(self, step: int) -> None:
         """Do nothing: the first rank drops candidates."""

@@ -6,6 +6,8 @@ computed without TF32. A CPU has none of these settings; its number of threads d
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -23,48 +25,40 @@ def use_threads(count: int) -> None:
     threadpool_limits(count, user_api="blas")
 
 
-class Numerics:
-    """A context with the settings of cuDNN on `device`; it restores the former ones. It may be entered often.
+def training_numerics(run: RunConfig, device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which a run trains: TF32 unless run.precision is fp32."""
+    fast = not run.deterministic
+    return _numerics(device, tf32=run.precision != "fp32", deterministic=run.deterministic, benchmark=fast)
+
+
+def measuring_numerics(device: torch.device) -> AbstractContextManager[None]:
+    """Return a context in which networks and metrics are evaluated: float32 without TF32, for any run.
+
+    Evaluated images have many shapes, for each of which cuDNN's benchmark would time its algorithms again.
+    """
+    return _numerics(device, tf32=False, deterministic=True, benchmark=False)
+
+
+@contextmanager
+def _numerics(device: torch.device, *, tf32: bool, deterministic: bool, benchmark: bool) -> Iterator[None]:
+    """Set cuDNN for `device` within the block.
 
     With `deterministic`, equal inputs give equal results to the bit on one model of card and one build of
     torch; without it cuDNN times its algorithms for each shape and takes the fastest (`benchmark`).
     """
-
-    def __init__(self, device: torch.device, *, tf32: bool, deterministic: bool, benchmark: bool) -> None:
-        self.active = device.type == "cuda"
-        self.wanted = {"allow_tf32": tf32, "deterministic": deterministic, "benchmark": benchmark}
-        self.before: list[tuple[dict[str, bool], tuple[bool, bool]]] = []
-
-    def __enter__(self) -> None:
-        if not self.active:
-            return
-        cudnn, warn_only = torch.backends.cudnn, torch.is_deterministic_algorithms_warn_only_enabled()
-        algorithms = torch.are_deterministic_algorithms_enabled(), warn_only
-        self.before.append(({name: getattr(cudnn, name) for name in self.wanted}, algorithms))
-        for name, value in self.wanted.items():
-            setattr(cudnn, name, value)
-        _deterministic_algorithms(self.wanted["deterministic"], warn_only=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self.active:
-            flags, (enabled, warn_only) = self.before.pop()
-            for name, value in flags.items():
-                setattr(torch.backends.cudnn, name, value)
-            _deterministic_algorithms(enabled, warn_only=warn_only)
-
-
-def training_numerics(run: RunConfig, device: torch.device) -> Numerics:
-    """Return the context in which a run trains: TF32 unless run.precision is fp32."""
-    fast = not run.deterministic
-    return Numerics(device, tf32=run.precision != "fp32", deterministic=run.deterministic, benchmark=fast)
-
-
-def measuring_numerics(device: torch.device) -> Numerics:
-    """Return the context in which networks and metrics are evaluated: float32 without TF32, for any run.
-
-    Evaluated images have many shapes, for each of which cuDNN's benchmark would time its algorithms again.
-    """
-    return Numerics(device, tf32=False, deterministic=True, benchmark=False)
+    if device.type != "cuda":
+        yield
+        return
+    cudnn, warn_only = torch.backends.cudnn, torch.is_deterministic_algorithms_warn_only_enabled()
+    before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    enabled = torch.are_deterministic_algorithms_enabled()
+    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = tf32, deterministic, benchmark
+    _deterministic_algorithms(deterministic, warn_only=True)
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
+        _deterministic_algorithms(enabled, warn_only=warn_only)
 
 
 def _deterministic_algorithms(enabled: bool, *, warn_only: bool) -> None:

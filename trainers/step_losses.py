@@ -5,6 +5,7 @@ trainers/train_step.py the order of the updates.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,6 @@ class StepLosses:
     ) -> None:
         self.config, self.ranks = config, ranks
         self.device = next(state.generator.parameters()).device
-        self.numerics = training_numerics(config.run, self.device)
         if config.run.compile:
             _prepare_compiler(config)
         perceptual = _perceptual(config, self.device) if state.phase == "gan" else None
@@ -77,12 +77,16 @@ class StepLosses:
 
     def content_of(self, hr: Tensor) -> Tensor:
         """Return the content features of real images `hr` (N, 3, H, W) in [0, 1], without a gradient."""
-        with torch.no_grad(), self.numerics:
+        with torch.no_grad(), self.numerics():
             return self._content(hr.contiguous(memory_format=torch.channels_last))
 
     def _content(self, image: Tensor) -> Tensor:
         with self.autocast():
             return self.features(image)
+
+    def numerics(self) -> AbstractContextManager[None]:
+        """Return the context of cuDNN in which all of this is computed."""
+        return training_numerics(self.config.run, self.device)
 
     def autocast(self) -> torch.autocast:
         """Return the context of run.precision: bf16 autocast, or one that changes nothing."""

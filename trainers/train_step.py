@@ -69,7 +69,7 @@ class TrainStep:
         """Update each network as a call does; `average` is the weight of the new weights in their average."""
         hr = hr.contiguous(memory_format=torch.channels_last)
         lr_image = lr_image.contiguous(memory_format=torch.channels_last)
-        with self.losses.numerics:
+        with self.losses.numerics():
             self.guard.begin()
             for network in filter(None, (self.losses.g_copy, self.losses.d_copy)):
                 network.refresh()

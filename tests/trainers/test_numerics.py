@@ -33,11 +33,11 @@ def flags():
 def test_training_follows_the_settings_and_measuring_never_does(precision, deterministic, expected):
     run = tiny(run__precision=precision, run__deterministic=deterministic).run
     before = flags()
-    training = training_numerics(run, CUDA)
     for _ in range(2):  # a context is entered at every step
-        with training:
+        with training_numerics(run, CUDA):
             assert flags() == expected
-            with measuring_numerics(CUDA), training:  # a context may be entered inside itself
+            # a context may be entered inside itself
+            with measuring_numerics(CUDA), training_numerics(run, CUDA):
                 assert flags() == expected
             with measuring_numerics(CUDA):
                 assert flags() == (False, True, False)
