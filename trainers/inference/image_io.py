@@ -271,25 +271,15 @@ def write(path: Path, picture: Picture) -> list[str]:
         if kind == "tiff":
             tiff.write(part, picture.pixels, picture.alpha, picture.icc, picture.exif, picture.tags)
         elif picture.pixels.dtype == np.uint16:
-            png16.write_pixels(part, _deep_planes(picture), picture.icc, picture.exif)
+            planes = np.atleast_3d(picture.pixels)
+            planes = planes if picture.alpha is None else tiff.with_alpha(planes, picture.alpha)
+            png16.write_pixels(part, planes, picture.icc, picture.exif)
         else:
-            image = _to_image(picture)
+            image = Image.fromarray(picture.pixels)
+            if picture.alpha is not None:
+                image.putalpha(Image.fromarray(picture.alpha))
             image.save(part, format=kind, **options, **{k: v for k, v in metadata.items() if v})
     return notes
-
-
-def _to_image(picture: Picture) -> Image.Image:
-    image = Image.fromarray(picture.pixels)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
-    return image
-
-
-def _deep_planes(picture: Picture) -> np.ndarray:
-    pixels = picture.pixels if picture.pixels.ndim == 3 else picture.pixels[..., None]
-    if picture.alpha is None:
-        return pixels
-    return np.concatenate([pixels, picture.alpha[..., None].astype(np.uint16) * 257], axis=2)
 
 
 def enlarge(plane: np.ndarray, scale: int) -> np.ndarray:

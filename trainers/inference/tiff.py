@@ -13,16 +13,8 @@ import tifffile
 from PIL import Image
 
 _ICC, _RESOLUTION = 34675, (282, 283)
-_KEPT = (
-    270,
-    271,
-    272,
-    296,
-    305,
-    306,
-    315,
-    33432,
-)  # description, camera, unit, software, date, artist, rights
+# description, camera, unit, software, date, artist, rights
+_KEPT = (270, 271, 272, 296, 305, 306, 315, 33432)
 _OF_THE_FILE = ('{"shape":', "shape=(", "ImageJ=", "<?xml", "<OME")
 """Begins of descriptions that state the sizes of the original file, by tifffile, ImageJ and OME."""
 _GEOGRAPHIC = (33922, 34735, 34736, 34737, 42112, 42113)  # GeoTIFF keys; GDAL's band names and missing value
@@ -73,11 +65,10 @@ def write(
     tags: tuple[Tag, ...],
 ) -> None:
     """Save uint8 or uint16 (H, W) or (H, W, bands), compressed without loss; `alpha` is uint8 (H, W)."""
-    planes, extra = np.atleast_3d(pixels), []
+    planes = np.atleast_3d(pixels)
     is_rgb = planes.shape[2] == 3
     if alpha is not None:
-        factor = 257 if planes.dtype == np.uint16 else 1
-        planes = np.concatenate([planes, (alpha.astype(planes.dtype) * factor)[..., None]], axis=2)
+        planes = with_alpha(planes, alpha)
     bands = planes.shape[2] - (3 if is_rgb else 1)
     extra = ["unassalpha" if alpha is not None and i == bands - 1 else "unspecified" for i in range(bands)]
     told = (t for t in (*_of_exif(exif), *tags) if not str(t.value).startswith(_OF_THE_FILE))
@@ -97,6 +88,12 @@ def write(
         software=False,
         extratags=list(entries.values()),
     )
+
+
+def with_alpha(planes: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return uint8 or uint16 (H, W, bands) with `alpha`, uint8 (H, W), as the last band of the same depth."""
+    factor = 257 if planes.dtype == np.uint16 else 1
+    return np.concatenate([planes, (alpha.astype(planes.dtype) * factor)[..., None]], axis=2)
 
 
 def _of_exif(exif: bytes | None) -> list[Tag]:
