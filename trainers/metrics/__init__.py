@@ -11,7 +11,7 @@ swd                sliced Wasserstein distance
 frechet            fid, kid, fd_efficientnet, kd_efficientnet, fd_random, on the networks in extractors
 gameability        changes that restore nothing, and the metrics that they better
 domains            set distances with a classifier of the data sets at hand
-image_view         pixels as metrics read them; metric: the description of one
+image_view         pixels as metrics read them
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,7 @@ import numpy as np
 from datasets.errors import UserError, unknown
 from trainers import plugins
 from trainers.metrics.image_view import Views
-from trainers.metrics.metric import Metric
-from trainers.metrics.table import BUILT_IN
+from trainers.metrics.table import BUILT_IN, Metric
 
 
 def _own(name: str) -> Metric:
