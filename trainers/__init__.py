@@ -3,8 +3,7 @@
 train              train(config, out, work_dir): one run in one folder, the command experiments/train.py
 training           TrainingRun: the training loop
 train_step         TrainStep: one update of each network
-live_bytes         LiveBytes: peak memory of live tensors
-memory             forecast_gib: estimated GPU memory of a training step; needs no GPU
+memory             LiveBytes: peak memory of live tensors; forecast_gib: that of a step on a GPU, without one
 cuda_graph         accelerated: a TrainStep as one CUDA graph
 step_losses        StepLosses, build_features: the losses of a step from the settings
 losses             formulas of the losses

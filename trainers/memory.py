@@ -1,17 +1,21 @@
-"""Forecast of the memory of a training step on a GPU, made without one and before anything is trained.
+"""The memory of a block of code in bytes of tensors, and the forecast of a training step on a GPU.
 
-The step runs on fake tensors: they have shapes and storages but no contents. It takes seconds on any machine.
+The forecast needs no GPU: the step runs on fake tensors, which have shapes and storages but no contents. It
+takes seconds on any machine.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from trainers.config import TrainConfig, override
-from trainers.live_bytes import LiveBytes
 from trainers.state import TrainState, build_optimizer, new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
@@ -19,6 +23,38 @@ from trainers.train_step import TrainStep
 BEYOND_TENSORS = 1.0  # GiB of a process on a card: its CUDA context, libraries, workspaces of convolutions
 FRAGMENTED = 1.1  # what the allocator holds over the bytes of tensors
 CPU = torch.device("cpu")
+BLOCK = 512  # bytes; torch's CUDA allocator rounds every tensor up to a multiple of it
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors that exist while it is active, and remembers their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: dict[int, weakref.ref] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for x in tree_leaves(out):
+            if isinstance(x, Tensor):
+                self.count(x)
+        return out
+
+    def count(self, x: Tensor) -> None:
+        """Count the storage of `x`, once, until it is freed."""
+        storage = x.untyped_storage()
+        key, size = storage._cdata, -(-storage.nbytes() // BLOCK) * BLOCK
+        if key in self.known:
+            return
+
+        def freed(_: object) -> None:
+            self.now -= size
+            del self.known[key]
+
+        self.known[key] = weakref.ref(storage, freed)
+        self.now += size
+        self.peak = max(self.peak, self.now)
 
 
 def forecast_gib(config: TrainConfig, *, world: int = 1) -> float:

@@ -22,7 +22,7 @@ from orchestrator.studies.spec import Training
 from orchestrator.tracking.journal import Journal
 from orchestrator.trial.inputs import Inputs, open_inputs
 from trainers import checkpoint, preflight
-from trainers.benchmarks.cost import latency_ms, parameters
+from trainers.benchmarks.cost import latencies_ms, parameters
 from trainers.config import TrainConfig
 from trainers.inference.interpolation import interpolate
 from trainers.monitor import FolderMonitor
@@ -188,7 +188,7 @@ def _measure(config: TrainConfig, job: TrainingJob, device: torch.device) -> dic
     return {
         "tests": tests,
         "parameters": parameters(network),
-        "latency_ms": latency_ms(network, config.generator.scale),
+        "latency_ms": latencies_ms([network], config.generator.scale)[0],
         "checkpoint": str(last),
         "log": _read_log(folder),
     }

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from datasets.text import short_number
 from trainers.config import TrainConfig, override
 from trainers.device import describe_device, wait_for_device
-from trainers.live_bytes import LiveBytes
+from trainers.memory import LiveBytes
 from trainers.models import bands_of, deployed
 from trainers.state import new_state
 from trainers.step_losses import build_features
@@ -78,7 +78,7 @@ def inference_cost(network: nn.Module, scale: int, px: int = 256) -> InferenceCo
     """Return what one `px` x `px` output costs on the network's device."""
     device = next(network.parameters()).device
     threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
-    ms = latency_ms(network, scale, px)
+    (ms,) = latencies_ms([network], scale, px)
     return InferenceCost(ms, peak_mb(network, scale, px), px, describe_device(device) + threads)
 
 
@@ -92,11 +92,6 @@ def peak_mb(network: nn.Module, scale: int, px: int = 256) -> float:
         device = next(network.parameters()).device
         used(torch.rand(1, bands_of(network), px // scale, px // scale, device=device))
     return live.peak / 1e6
-
-
-def latency_ms(network: nn.Module, scale: int, side: int = 256, repeats: int = 5) -> float:
-    """Return the median latency in ms of a network for one output of `side` x `side` px (latencies_ms)."""
-    return latencies_ms([network], scale, side, repeats)[0]
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ import pytest
 from helpers.tiny import tiny
 from torch import nn
 
-from trainers.benchmarks.cost import gmacs, inference_cost, latencies_ms, latency_ms, parameters, step_flops
+from trainers.benchmarks.cost import gmacs, inference_cost, latencies_ms, parameters, step_flops
 from trainers.config import GeneratorConfig
 from trainers.models import build_generator
 
@@ -16,7 +16,7 @@ def test_costs_of_srresnet_are_counted():
     trunk = 640 * 360 * (3 * 8 * 81 + 3 * 8 * 8 * 9 + 8 * 32 * 9)
     tail = 1280 * 720 * 8 * 3 * 81
     assert gmacs(network, 2) == pytest.approx((trunk + tail) / 1e9, rel=1e-6)
-    assert latency_ms(network, 2, side=32, repeats=2) > 0
+    assert latencies_ms([network], 2, side=32, repeats=2)[0] > 0
 
 
 def test_the_memory_of_one_convolution_is_its_weights_and_both_images():
