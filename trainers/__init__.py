@@ -18,13 +18,12 @@ checkpoint         save, load, load_generator: a run on disk
 monitor            Monitor, FolderMonitor, SilentMonitor: receivers of logs, reports and checkpoints
 objectives         Objectives: distortion and perception, dominance, feasible-first order
 evaluate           Evaluator: metrics of a generator on fixed images
-preflight          check: tests of settings and data before training
+preflight          check, check_plugins: tests of settings, data and a user's code before training
 warm_start_key     warm_start_key: the identity of a PSNR phase
 weight_import      import_generator: the network in a public weight file
 weight_formats     public_weights: our networks under other projects' tensor names
 start              read_start, write_start: a public network as the start of a run
 plugins            the user's own networks, losses and metrics: FILE.py:NAME
-plugin_checks      check_plugins: runs them once on small random images
 device             pick_device: the choice of the device; device_check: a test of it before training
 arithmetic         checked: measures again if a core of the machine divides wrongly
 sentinels          edits that restore nothing, which a GAN must beat

@@ -1,16 +1,24 @@
 """Checks before any GPU hour is spent; each failure is one sentence that names the setting to change."""
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from datasets.errors import UserError
-from trainers import losses
+from trainers import losses, plugins
 from trainers.config import TrainConfig
+from trainers.metrics import METRICS
+from trainers.metrics.image_view import View, Views
+from trainers.models import build_generator
 from trainers.state import new_state, set_rate
-from trainers.step_losses import StepLosses, build_features
+from trainers.step_losses import StepLosses, build_features, extra_loss
 from trainers.train_step import TrainStep, gradient_at_output
 
 OVERFIT_STEPS = 8
+PLUGIN_INPUTS = ((1, 32, 24), (2, 24, 40))
+"""Images, height and width of the inputs that a user's network is tried with: it must accept any size."""
+PLUGIN_SIDE = 128
+"""Side in pixels of the images that a user's loss and metric are tried with."""
 
 
 def check(config: TrainConfig, hr: Tensor, lr_image: Tensor) -> dict[str, float]:
@@ -98,3 +106,60 @@ def first_batch(loader: object, count: int = 4) -> tuple[Tensor, Tensor]:
     """
     batch = next(loader.batches(0))  # type: ignore[attr-defined]
     return batch.hr[:count].float(), batch.lr_image[:count].to(torch.float32)
+
+
+def check_plugins(config: TrainConfig) -> None:
+    """Run each network, loss and metric of the user that `config` names once.
+
+    Raises:
+        UserError: one raises, cannot be imported here, or returns another shape or type than it must.
+    """
+    if plugins.is_own(config.generator.kind):
+        _check_network(config)
+    if config.loss.extra_weight:
+        _check_loss(config)
+    for name in dict.fromkeys((config.objective.perceptual, config.objective.distortion)):
+        if plugins.is_own(name):
+            pixels = np.random.default_rng(0).integers(
+                0, 256, (2, PLUGIN_SIDE, PLUGIN_SIDE, 3), dtype=np.uint8
+            )
+            METRICS[name].function(*(Views([View(image)]) for image in pixels))
+
+
+def _check_network(config: TrainConfig) -> None:
+    kind, scale = config.generator.kind, config.generator.scale
+    with torch.random.fork_rng(devices=[]):
+        network = build_generator(config.generator)
+        if not any(p.requires_grad for p in network.parameters()):
+            raise UserError(f"generator.kind {kind} has no parameters to train")
+        for n, height, width in PLUGIN_INPUTS:
+            sr = _forward(network.eval(), torch.rand(n, 3, height, width), kind)
+            wanted = (n, 3, height * scale, width * scale)
+            if not isinstance(sr, Tensor) or tuple(sr.shape) != wanted:
+                got = tuple(sr.shape) if isinstance(sr, Tensor) else type(sr).__name__
+                raise UserError(
+                    f"generator.kind {kind} must turn {(n, 3, height, width)} into {wanted} at "
+                    f"generator.scale {scale}, but returns {got}"
+                )
+
+
+@torch.no_grad()
+def _forward(network: nn.Module, lr_image: Tensor, kind: str) -> object:
+    try:
+        return network(lr_image)
+    except Exception as error:  # whatever a user's code may raise
+        raise UserError(
+            f"generator.kind {kind} raised {plugins.describe(error)} for an input of {tuple(lr_image.shape)}"
+        ) from error
+
+
+def _check_loss(config: TrainConfig) -> None:
+    draw = torch.Generator().manual_seed(0)
+    sr, hr = torch.rand(2, 2, 3, PLUGIN_SIDE, PLUGIN_SIDE, generator=draw)
+    value = extra_loss(config.loss.extra, sr.requires_grad_(), hr)
+    if not value.requires_grad:
+        raise UserError(
+            f"loss.extra {config.loss.extra} has no gradient to the generated images, its first argument"
+        )
+    if not value.isfinite():
+        raise UserError(f"loss.extra {config.loss.extra} must be finite, but returned {value.item()}")

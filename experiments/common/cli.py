@@ -160,7 +160,7 @@ def _with_own_code(options: T) -> T:
     if all(pinned[name] == flat[name] for name in pinned):
         return options
     config = override(config, pinned)
-    from trainers.plugin_checks import check_plugins  # torch: seconds
+    from trainers.preflight import check_plugins  # torch: seconds
 
     check_plugins(config)
     return dataclasses.replace(options, config=config)  # type: ignore[type-var]

@@ -21,7 +21,7 @@ from trainers.cuda_graph import WARM_UP, accelerated
 from trainers.device import describe_device, is_out_of_memory
 from trainers.device_check import check_agreement
 from trainers.models import build_generator
-from trainers.plugin_checks import check_plugins
+from trainers.preflight import check_plugins
 from trainers.state import new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep

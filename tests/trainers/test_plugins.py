@@ -15,7 +15,7 @@ from trainers import checkpoint, plugins
 from trainers.config import digest, flatten, from_flat, override, portable
 from trainers.metrics import METRICS, require
 from trainers.models import build_generator
-from trainers.plugin_checks import check_plugins
+from trainers.preflight import check_plugins
 from trainers.state import new_state
 from trainers.train_step import TrainStep
 from trainers.warm_start_key import warm_start_key
@@ -55,7 +55,7 @@ def test_another_process_runs_the_code_from_pickled_settings_without_the_file(tm
     path.unlink()
     program = (
         "import pickle, sys; config = pickle.load(open(sys.argv[1], 'rb'))\n"
-        "from trainers.plugin_checks import check_plugins; check_plugins(config); print('ran')"
+        "from trainers.preflight import check_plugins; check_plugins(config); print('ran')"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "config.pkl")]
     assert subprocess.check_output(command, cwd=ROOT, text=True) == "ran\n"

@@ -15,7 +15,7 @@ from orchestrator.sweep.request import Request
 from orchestrator.sweep.worker_check import WorkerCheck, check_worker, largest_config, try_largest_step
 from trainers import plugins
 from trainers.config import override
-from trainers.plugin_checks import check_plugins
+from trainers.preflight import check_plugins
 from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
