@@ -2,6 +2,7 @@
 
 Images are (N, 3, H, W) in [0, 1], scaled to [-1, 1] here if the paper does so; discriminator outputs are
 logits of any shape. The network of the content loss is in vgg_features.py; weights are in step_losses.py.
+Kinds of losses are those of the tables here, which LossConfig checks.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +11,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad, relu, softplus
-
-from trainers.config.checks import choose
 
 CHARBONNIER_EPSILON = 1e-3  # Lai et al., 2017 (LapSRN), sec. 3.2
 
@@ -29,13 +28,8 @@ def pixel_loss(kind: str, sr: Tensor, hr: Tensor, colors: str = "rgb") -> Tensor
     With d = 2 * (sr - hr), their difference on the scale [-1, 1], l1 is the mean of |d|, l2 that of d^2
     (Ledig et al., 2017, eq. 4), charbonnier that of sqrt(d^2 + 1e-6). With colors="y" the images' luma is
     compared, as SRCNN does (Dong et al., 2016, sec. 4.1).
-
-    Raises:
-        UserError: kind or colors are unknown.
     """
-    distance = choose("pixel loss", kind, PIXEL, "loss.pixel")
-    project = choose("pixel colors", colors, COLORS, "loss.pixel_colors")
-    return distance(2 * project(sr - hr)).mean()
+    return PIXEL[kind](2 * COLORS[colors](sr - hr)).mean()
 
 
 def luma(image: Tensor) -> Tensor:
@@ -66,13 +60,9 @@ def content_loss(features_sr: Tensor, features_hr: Tensor, scale: float, criteri
 
     l2: mean squared difference (SRGAN); l1: mean absolute difference (ESRGAN, Wang et al., 2018, sec. 3.3).
     Features of half precision are compared in float32.
-
-    Raises:
-        UserError: the criterion is unknown.
     """
-    distance = choose("content criterion", criterion, CONTENT, "loss.content_criterion")
     precise = torch.promote_types(features_sr.dtype, torch.float32)
-    return distance(scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
+    return CONTENT[criterion](scale * (features_sr.to(precise) - features_hr.to(precise))).mean()
 
 
 CONTENT: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1": torch.abs}
@@ -86,27 +76,18 @@ def adversarial_d(
     `smoothing` lowers the target of real images from 1, for vanilla and lsgan (Salimans et al., 2016,
     sec. 3.4). `average` returns the means of real and of generated logits inside relativistic losses, with
     several processes over all of them. WGAN-GP's penalty is `gradient_penalty`.
-
-    Raises:
-        UserError: the kind is unknown.
     """
-    return _adversarial(kind).discriminator(real, fake, smoothing, average)
+    return ADVERSARIAL[kind].discriminator(real, fake, smoothing, average)
 
 
 def adversarial_g(kind: str, real: Tensor | None, fake: Tensor, *, average: Means = means) -> Tensor:
-    """Return the generator's loss from the logits of its images, and of real ones if `needs_real(kind)`.
-
-    UserError if the kind is unknown.
-    """
-    return _adversarial(kind).generator(real, fake, average)
+    """Return the generator's loss from the logits of its images, and of real ones if `needs_real(kind)`."""
+    return ADVERSARIAL[kind].generator(real, fake, average)
 
 
 def needs_real(kind: str) -> bool:
-    """Return True if the generator's part of adversarial loss `kind` also reads logits of real images.
-
-    UserError if the kind is unknown.
-    """
-    return _adversarial(kind).needs_real
+    """Return True if the generator's part of adversarial loss `kind` also reads logits of real images."""
+    return ADVERSARIAL[kind].needs_real
 
 
 def _vanilla_d(real: Tensor, fake: Tensor, smoothing: float, average: Means) -> Tensor:
@@ -192,10 +173,6 @@ ADVERSARIAL = {
     "hinge": Adversarial(_hinge_d, _negative_logit_g),
     "wgan_gp": Adversarial(_wasserstein_d, _negative_logit_g),
 }
-
-
-def _adversarial(kind: str) -> Adversarial:
-    return choose("adversarial loss", kind, ADVERSARIAL, "loss.adversarial")
 
 
 def r1_penalty(logits: Tensor, images: Tensor) -> Tensor:

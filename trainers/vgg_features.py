@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError
-from trainers.config.checks import choose
 from trainers.config.loss import content_layers, content_taps
 from trainers.weights import obtain
 from trainers.weights.readers import read_file
@@ -33,7 +32,7 @@ class VGGFeatures(nn.Module):
     is vgg16, pool5). The module is frozen and in eval mode; gradients still reach the images.
 
     Raises:
-        UserError: network or layer are unknown, or the weights cannot be read or downloaded.
+        UserError: a layer is unknown, or the weights cannot be read or downloaded.
     """
 
     mean: Tensor
@@ -50,9 +49,8 @@ class VGGFeatures(nn.Module):
         criterion: str = "l2",
     ) -> None:
         super().__init__()
-        choose("content network", network, CONFIGURATIONS, "loss.content_network")
         self.label, state = _weights(network, weights)
-        self.power = choose("content criterion", criterion, {"l1": 1, "l2": 2}, "loss.content_criterion")
+        self.power = {"l1": 1, "l2": 2}[criterion]
         self.features, self.taps = _layers(network, content_taps(network, layers), activation)
         _fill(self.features, state, weights)
         self.normalise = normalise

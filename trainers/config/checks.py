@@ -1,22 +1,9 @@
 """Checks of settings: each raises UserError with the dotted name of the setting, e.g. optim.beta1."""
 
 import math
-from collections.abc import Container, Mapping
-from typing import TypeVar
+from collections.abc import Container
 
 from datasets.errors import UserError, unknown
-
-V = TypeVar("V")
-
-
-def choose(kind: str, name: str, table: Mapping[str, V], option: str = "") -> V:
-    """Return `table[name]`.
-
-    UserError if the table has no such name; the message lists the known ones and names `option`.
-    """
-    if name not in table:
-        raise unknown(kind, name, table, option)
-    return table[name]
 
 
 def at_least(section: str, config: object, low: float, *names: str) -> None:

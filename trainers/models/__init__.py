@@ -23,7 +23,6 @@ from torch import nn
 from datasets.errors import UserError
 from trainers import plugins
 from trainers.config import DiscriminatorConfig, GeneratorConfig
-from trainers.config.checks import choose
 from trainers.config.generators import GENERATORS
 from trainers.models.discriminator import ESRGANDiscriminator, PaperDiscriminator, SizeFree
 from trainers.models.patch import PatchDiscriminator, UNetDiscriminator
@@ -46,9 +45,9 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
     Its weights are drawn from torch's global random state.
 
     Raises:
-        UserError: no generator has the name `config.kind`, or the user's own network cannot be built.
+        UserError: the user's own network cannot be built.
     """
-    row = choose("generator", config.kind, GENERATORS, "generator.kind")
+    row = GENERATORS[config.kind]
     if row.own:
         network = plugins.call("generator.kind", config.kind, config)
         if not isinstance(network, nn.Module):
@@ -76,8 +75,5 @@ def deployed(network: nn.Module) -> nn.Module:
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
-    """Return a new discriminator: (N, C, H, W) in [0, 1] -> logits.
-
-    UserError if no discriminator has the name `config.kind`.
-    """
-    return choose("discriminator", config.kind, DISCRIMINATORS, "discriminator.kind")(config)
+    """Return a new discriminator: (N, C, H, W) in [0, 1] -> logits."""
+    return DISCRIMINATORS[config.kind](config)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
-from trainers.config.checks import choose
 from trainers.models.batch_norm import BatchNorm
 
 AUTOCAST = {d for d in ("cpu", "cuda", "mps") if torch.amp.is_autocast_available(d)}
@@ -92,11 +91,8 @@ def norm_layers(name: str, channels: int) -> list[nn.Module]:
 
     layer is one mean and variance per image (Ba et al., 2016), which suits WGAN-GP and batches of one;
     none and spectral add no module.
-
-    Raises:
-        UserError: the name is unknown.
     """
-    return choose("norm", name, NORM_LAYERS)(channels)
+    return NORM_LAYERS[name](channels)
 
 
 NORM_LAYERS = {
@@ -108,8 +104,8 @@ NORM_LAYERS = {
 
 
 def activation_layer(name: str) -> nn.Module:
-    """Return LeakyReLU with slope 0.2, or PReLU with one learnt slope; UserError if the name is unknown."""
-    return choose("activation", name, ACTIVATION_LAYERS)()
+    """Return LeakyReLU with slope 0.2, or PReLU with one learnt slope."""
+    return ACTIVATION_LAYERS[name]()
 
 
 ACTIVATION_LAYERS = {

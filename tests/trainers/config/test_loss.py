@@ -33,6 +33,10 @@ def test_layers_of_vgg_are_named_by_block_and_number():
         (dict(content_layer="real_esrgn"), r"did you mean 'real_esrgan'"),
         (dict(perceptual="lpips"), r"no perceptual loss 'lpips'; .*did you mean 'lpips_"),
         (dict(content_criterion="l3"), r"no content criterion 'l3'"),
+        (dict(content_network="vgg11"), r"no content network 'vgg11'"),
+        (dict(pixel="l3"), r"no pixel loss 'l3'; known: .*loss\.pixel"),
+        (dict(pixel_colors="ycbcr"), r"no pixel colors 'ycbcr'.*loss\.pixel_colors"),
+        (dict(adversarial="vanila"), r"no adversarial loss 'vanila'.*did you mean 'vanilla'"),
         (dict(pixel_weight=-1.0), r"loss\.pixel_weight must be at least 0"),
     ],
 )
