@@ -4,12 +4,11 @@ generator.safetensors  generator_ema.safetensors  [discriminator.safetensors  st
 config.json (flat dotted names)  extra.json  manifest.json (SHA-256 of the others; written last)
 """
 
-import hashlib
 import io
-import json
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from datasets.files import atomic_folder, damaged, parse_json, read_json
+from datasets.files import atomic_folder, atomic_json, damaged, parse_json, read_json
 from trainers.config import TrainConfig, from_flat, portable
 from trainers.models import build_generator
 from trainers.state import TrainState, new_state
+from trainers.weights.store import file_sha256
 
 FORMAT = 1
 
@@ -32,7 +32,7 @@ def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, 
 
     Returns `folder`, which is replaced if it exists.
     """
-    with _new_checkpoint(folder) as new:
+    with _new_checkpoint(folder, config, extra or {}) as new:
         save_file(weights_of(state.generator), new / "generator.safetensors")
         save_file(weights_of(state.ema), new / "generator_ema.safetensors")
         rest: dict[str, Any] = {
@@ -47,17 +47,13 @@ def save(folder: Path, config: TrainConfig, state: TrainState, extra: dict[str, 
         state_bytes = io.BytesIO()  # torch's own writer to a file does not say that a disk is full
         torch.save(rest, state_bytes)
         (new / "state.pt").write_bytes(state_bytes.getbuffer())
-        _write_json(new / "config.json", portable(config))
-        _write_json(new / "extra.json", extra or {})
     return folder
 
 
 def save_generator(folder: Path, config: TrainConfig, ema: nn.Module, extra: dict[str, Any]) -> Path:
     """Write the averaged generator alone: a candidate for promotion, from which no run can resume."""
-    with _new_checkpoint(folder) as new:
+    with _new_checkpoint(folder, config, extra) as new:
         save_file(weights_of(ema), new / "generator_ema.safetensors")
-        _write_json(new / "config.json", portable(config))
-        _write_json(new / "extra.json", extra)
     return folder
 
 
@@ -182,7 +178,7 @@ def verify(folder: Path) -> None:
         raise UserError(f"the checkpoint in {folder} is damaged: manifest.json is not readable") from None
     for name, expected in hashes.items():
         path = folder / name
-        if not path.is_file() or sha256(path) != expected:
+        if not path.is_file() or file_sha256(path) != expected:
             raise UserError(f"the checkpoint in {folder} is damaged: {name} does not match its hash")
 
 
@@ -192,12 +188,15 @@ def whole(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _new_checkpoint(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that gets a manifest and becomes `folder` when the block ends well."""
+def _new_checkpoint(folder: Path, config: TrainConfig, extra: dict[str, Any]) -> Iterator[Path]:
+    """Yield a temporary folder that gets the JSON files and becomes `folder` when the block ends well."""
+    write = partial(atomic_json, durable=False, pretty=True)  # the folder is made durable as a whole
     with atomic_folder(folder) as new:
         yield new
-        hashes = {p.name: sha256(p) for p in sorted(new.iterdir())}
-        _write_json(new / "manifest.json", {"format": FORMAT, "sha256": hashes})
+        write(new / "config.json", portable(config))
+        write(new / "extra.json", extra)
+        hashes = {p.name: file_sha256(p) for p in sorted(new.iterdir())}
+        write(new / "manifest.json", {"format": FORMAT, "sha256": hashes})
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
@@ -228,13 +227,3 @@ def _load_plain(path: Path, device: torch.device) -> dict[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).split(". ")[0].split("\n")[0]
         raise UserError(f"{path} holds more than tensors and plain values, or is damaged: {reason}") from None
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -17,7 +17,7 @@ from trainers import checkpoint
 from trainers.config import GeneratorConfig, TrainConfig
 from trainers.models import build_generator
 from trainers.weight_import import import_generator
-from trainers.weights.store import find
+from trainers.weights.store import file_sha256, find
 from trainers.weights.table import LOSSES, NEEDS, WEIGHTS
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
     hashes = {k.removeprefix(HASH): v for k, v in version.tags.items() if k.startswith(HASH)}
     for name in ("config.json", "generator.safetensors"):
         # a version that was registered by other means has no hashes
-        whole = (folder / name).is_file() and hashes.get(name, "") in ("", checkpoint.sha256(folder / name))
+        whole = (folder / name).is_file() and hashes.get(name, "") in ("", file_sha256(folder / name))
         if not whole:
             raise UserError(
                 f"model {model_uri} is damaged: {name} is gone or does not match its hash; restore "
@@ -109,7 +109,7 @@ def load_generator(model_uri: str, tracking_uri: str | None = None) -> tuple[nn.
 
 def stored_hashes(client: "MlflowClient", source: str) -> dict[str, str]:
     """Return the SHA-256 of each file to continue training from, of a logged model (models:/ID)."""
-    return {path.name: checkpoint.sha256(path) for path in sorted(_download(client, source).iterdir())}
+    return {path.name: file_sha256(path) for path in sorted(_download(client, source).iterdir())}
 
 
 def _download(client: "MlflowClient", source: str) -> Path:

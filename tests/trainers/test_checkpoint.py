@@ -16,6 +16,7 @@ from trainers import checkpoint
 from trainers.config import flatten
 from trainers.state import History, new_state
 from trainers.train_step import TrainStep
+from trainers.weights.store import file_sha256
 
 CPU = torch.device("cpu")
 
@@ -126,7 +127,7 @@ def test_a_missing_or_unreadable_manifest_is_no_checkpoint(saved):
 def rehash(folder):
     """The manifest of someone who changed a file on purpose."""
     names = [p for p in folder.iterdir() if p.name != "manifest.json"]
-    hashes = {p.name: checkpoint.sha256(p) for p in names}
+    hashes = {p.name: file_sha256(p) for p in names}
     (folder / "manifest.json").write_text(json.dumps({"format": 1, "sha256": hashes}))
 
 
