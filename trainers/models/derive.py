@@ -53,7 +53,8 @@ def derive(
         if i < len(source.blocks):
             _copy(source.blocks[i].body, block.body, moments)
         else:
-            _silence(block.body)
+            for values in list(block.body)[-1].parameters():  # the last layer returns zeros: the identity
+                nn.init.zeros_(values)
     _copy(source.fuse, target.fuse, moments)
     stages = zip(STAGES[now.scale], source.upsampling, target.upsampling, strict=True)
     for factor, (layers, activation), (new_layers, new_activation) in stages:
@@ -103,14 +104,6 @@ def _copy(
         norm.bias.copy_(mean)
         norm.running_var.copy_(variance)
         norm.running_mean.copy_(mean if conv.bias is not None else mean - before.bias)
-
-
-def _silence(body: nn.Sequential) -> None:
-    """Let a residual block begin as the identity: its last layer returns zeros."""
-    last = list(body.children())[-1]
-    for name in ("weight", "bias"):
-        if (values := getattr(last, name)) is not None:
-            nn.init.zeros_(values)
 
 
 def _convert(source: nn.Module, target: nn.Module, before: str, now: str, factor: int) -> None:

@@ -11,7 +11,7 @@ from torch.nn.functional import pixel_unshuffle
 
 from trainers.config import GeneratorConfig
 from trainers.models.layers import LastConv, activation_layer, nearest_index, scale_parameters
-from trainers.models.upsample import BICUBIC_START, bicubic_skip, upsampling
+from trainers.models.upsample import bicubic_skip, upsampling
 
 RESIDUAL_SCALE = 0.2  # beta of ESRGAN, sec. 3.1, inside and outside of the dense blocks
 INITIAL_SCALE = 0.1  # "smaller initialization", ESRGAN, supplementary sec. 4
@@ -40,9 +40,7 @@ class RRDBNet(nn.Module):
         )
         self.hr = nn.Sequential(nn.Conv2d(c, c, 3, padding=1), _activation())
         self.tail = LastConv(c, config.image_channels, 3, padding=1)
-        self.skip = bicubic_skip(config)
-        if self.skip is not None:
-            scale_parameters(self.tail, BICUBIC_START)
+        self.skip = bicubic_skip(config, self.tail)
 
     def forward(self, lr_image: Tensor) -> Tensor:
         first = self.head(self._folded(lr_image))

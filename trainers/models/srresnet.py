@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from trainers.config import GeneratorConfig
-from trainers.models.layers import LastConv, norm_layers, scale_parameters
-from trainers.models.upsample import BICUBIC_START, bicubic_skip, upsampling
+from trainers.models.layers import LastConv, norm_layers
+from trainers.models.upsample import bicubic_skip, upsampling
 
 
 class SRResNet(nn.Module):
@@ -28,9 +28,7 @@ class SRResNet(nn.Module):
         self.fuse = nn.Sequential(*_conv_norm(c, config.norm, bias))
         self.upsampling = upsampling(config.upsampler, config.scale, c, nn.PReLU, icnr=config.icnr)
         self.tail = LastConv(c, config.image_channels, 9, padding=4)
-        self.skip = bicubic_skip(config)
-        if self.skip is not None:
-            scale_parameters(self.tail, BICUBIC_START)
+        self.skip = bicubic_skip(config, self.tail)
 
     def forward(self, lr_image: Tensor) -> Tensor:
         first = self.head(lr_image)

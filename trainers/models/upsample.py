@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.config import GeneratorConfig
-from trainers.models.layers import in_float32
+from trainers.models.layers import in_float32, scale_parameters
 
 BICUBIC_START = 0.1  # factor on a last convolution, so that training starts at the bicubic image
 STAGES: dict[int, tuple[int, ...]] = {1: (), 2: (2,), 3: (3,), 4: (2, 2), 8: (2, 2, 2), 16: (2, 2, 2, 2)}
@@ -35,7 +35,10 @@ def pixel_shuffle(channels: int, factor: int, icnr: bool = False) -> nn.Module:
     """
     conv = nn.Conv2d(channels, channels * factor**2, 3, padding=1)
     if icnr:
-        _repeat_kernels(conv, factor**2)
+        assert conv.bias is not None
+        with torch.no_grad():
+            for values in (conv.weight, conv.bias):
+                values.copy_(values[:: factor**2].repeat_interleave(factor**2, dim=0))
     return nn.Sequential(conv, PixelShuffle(factor))
 
 
@@ -58,13 +61,6 @@ def shuffle_channels_last(x: Tensor, factor: int) -> Tensor:
     split = x.permute(0, 2, 3, 1).view(n, height, width, channels // factor**2, factor, factor)
     shuffled = split.permute(0, 1, 4, 2, 5, 3).reshape(n, height * factor, width * factor, -1)
     return shuffled.permute(0, 3, 1, 2)
-
-
-def _repeat_kernels(conv: nn.Conv2d, times: int) -> None:
-    with torch.no_grad():
-        conv.weight.copy_(conv.weight[::times].repeat_interleave(times, dim=0))
-        assert conv.bias is not None
-        conv.bias.copy_(conv.bias[::times].repeat_interleave(times))
 
 
 def transposed_conv(channels: int, factor: int) -> nn.Module:
@@ -131,9 +127,15 @@ UPSAMPLERS: dict[str, Callable[[int, tuple[int, ...], bool], list[nn.Module]]] =
 }
 
 
-def bicubic_skip(config: GeneratorConfig) -> nn.Module | None:
-    """Return the bicubic upsampling that a generator adds its output to; None if global_skip is none."""
-    return Bicubic(config.scale) if config.global_skip == "bicubic" else None
+def bicubic_skip(config: GeneratorConfig, tail: nn.Module) -> nn.Module | None:
+    """Return the bicubic upsampling that a generator adds its output to; None if global_skip is none.
+
+    The last convolution `tail` then begins with small weights.
+    """
+    if config.global_skip == "none":
+        return None
+    scale_parameters(tail, BICUBIC_START)
+    return Bicubic(config.scale)
 
 
 class Bicubic(nn.Module):
