@@ -5,7 +5,6 @@ the images, then measured. What depends only on the HR images is computed once p
 datasets/loader.py makes the pairs; trainers/metrics defines the metrics.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from datasets.pixels import PixelFormat
 from trainers.arithmetic import on_sound_cores
 from trainers.inference.tiling import in_tiles
 from trainers.metrics import Metric, require
-from trainers.metrics.image_view import View, Views
+from trainers.metrics.image_view import View, Views, same_shaped
 from trainers.numerics import measuring_numerics
 
 BATCH_PIXELS = 1 << 17  # input pixels per forward pass: eight 128 x 128 inputs, or one larger image
@@ -136,7 +135,8 @@ class Evaluator:
         )
         for pair in pairs:
             _check_sizes(pair, scale, self.metrics)
-        self._batches = _same_shaped(self._inputs)
+        shapes = [image.shape for image in self._inputs]
+        self._batches = same_shaped(shapes, lambda shape: BATCH_PIXELS // (shape[0] * shape[1]))
         suffix = "; ".join(f"{k}={v}" for k, v in facts.items())
         self.protocol = {m.name: f"{m.protocol}{_converted(m, self.format)}; {suffix}" for m in self.metrics}
 
@@ -264,18 +264,6 @@ def _check_sizes(pair: EvaluationPair, scale: int, metrics: Sequence[Metric]) ->
                 f"metric {metric.name} needs images of at least {metric.min_side + 2 * scale} px a side, but "
                 f"{pair.key} has {side + 2 * scale}; leave it out or measure larger images"
             )
-
-
-def _same_shaped(images: Sequence[np.ndarray]) -> list[list[int]]:
-    """Return indices of `images` in batches of one shape and at most BATCH_PIXELS pixels, or one image."""
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, image in enumerate(images):
-        groups[image.shape].append(i)
-    batches = []
-    for shape, members in groups.items():
-        n = max(1, BATCH_PIXELS // (shape[0] * shape[1]))
-        batches += [members[k : k + n] for k in range(0, len(members), n)]
-    return batches
 
 
 def resize_up(

@@ -6,7 +6,6 @@ compare only at equal N. Features of the HR images are computed once per evaluat
 trainers/metrics/extractors.py.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from trainers.metrics.extractors import load_extractor
-from trainers.metrics.image_view import Views
+from trainers.metrics.image_view import Views, same_shaped
 
 BATCH = 32  # images per pass of the extractor
 _ROWS = 1024  # rows of the kernel matrix held at once
@@ -28,15 +27,10 @@ def features(views: Views, extractor: str) -> np.ndarray:
 
 def _compute(views: Views, extractor: str) -> np.ndarray:
     network = load_extractor(extractor, views.device)
-    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, view in enumerate(views):
-        by_shape[view.rgb.shape].append(i)
     rows: dict[int, np.ndarray] = {}
-    for members in by_shape.values():
-        for start in range(0, len(members), BATCH):
-            batch = members[start : start + BATCH]
-            images = torch.from_numpy(np.stack([views[i].rgb for i in batch])).permute(0, 3, 1, 2)
-            rows.update(zip(batch, network(images.to(views.device)).cpu().numpy(), strict=True))
+    for batch in same_shaped([view.pixels.shape[:2] for view in views], lambda _: BATCH):
+        images = torch.from_numpy(np.stack([views[i].rgb for i in batch])).permute(0, 3, 1, 2)
+        rows.update(zip(batch, network(images.to(views.device)).cpu().numpy(), strict=True))
     return np.stack([rows[i] for i in range(len(views))]).astype(np.float64)
 
 

@@ -4,7 +4,8 @@ A view computes each plane at most once, so an evaluator computes the planes of 
 """
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -111,6 +112,18 @@ class Views(list[View]):
             digest.update(repr(view.pixels.shape).encode())
             digest.update(np.ascontiguousarray(view.pixels))
         return digest.hexdigest()[:32]
+
+
+def same_shaped(shapes: Sequence[tuple[int, ...]], most: Callable[[tuple[int, ...]], int]) -> list[list[int]]:
+    """Return indices of images by their `shapes`, in batches of one shape and `most` images, at least one."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, shape in enumerate(shapes):
+        groups[shape].append(i)
+    batches = []
+    for shape, members in groups.items():
+        count = max(1, most(shape))
+        batches += [members[k : k + count] for k in range(0, len(members), count)]
+    return batches
 
 
 def _stored(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
