@@ -79,26 +79,21 @@ class GraphedStep:
         for terms, row in self.latched:
             self.step.guard.keep(self.step.state.step + 1, terms, row.clone())
 
-    def _recorded(self, batch: list[Tensor]) -> Callable[[], None]:
-        step, guard = self.step, self.step.guard
-        guard.raise_if_diverged()  # and forget the rows: recording must not wait for the device
-        images = [x.contiguous(memory_format=torch.channels_last).clone() for x in batch[:2]]
-        self.inputs = [*images, *(x.clone() for x in batch[2:])]
-        with self._rates_on_device():
-            replay = self.capture(lambda: step.update(*self.inputs, average=self.average))
-        self.latched = [(terms, row) for _, terms, row in guard.rows]
-        guard.rows.clear()
-        return replay
-
     def _record(self, batch: list[Tensor]) -> None:
         """Record the step for batches of this size; if CUDA refuses, say so and go on with ordinary steps."""
+        guard = self.step.guard
         try:
-            self.replay = self._recorded(batch)
+            guard.raise_if_diverged()  # and forget the rows: recording must not wait for the device
+            images = [x.contiguous(memory_format=torch.channels_last).clone() for x in batch[:2]]
+            self.inputs = [*images, *(x.clone() for x in batch[2:])]
+            with self._rates_on_device():
+                self.replay = self.capture(lambda: self.step.update(*self.inputs, average=self.average))
+            self.latched = [(terms, row) for _, terms, row in guard.rows]
         except RuntimeError as error:
             self.refused = True
-            self.step.guard.rows.clear()
             reason = str(error).strip().split("\n")[0]
             warnings.warn(f"run.cuda_graph: steps are not recorded, which is slower: {reason}", stacklevel=3)
+        guard.rows.clear()
 
     @contextmanager
     def _rates_on_device(self) -> Iterator[None]:

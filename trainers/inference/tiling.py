@@ -99,26 +99,19 @@ def plan(height: int, width: int, halo: int, max_pixels: int, align: int = 1) ->
     smallest = max(1, halo // 4)
     grids = []
     for columns in range(1, ceil(width / smallest) + 1):
-        read_width = width if columns == 1 else ceil(width / columns) + 2 * halo
-        fits = max_pixels // read_width
+        wide = width if columns == 1 else ceil(width / columns) + 2 * halo
+        fits = max_pixels // wide
         rows = 1 if fits >= height else ceil(height / max(smallest, fits - 2 * halo))
-        grids.append((_read_pixels(height, width, halo, rows, columns, max_pixels), rows, columns))
-    _, rows, columns = min(grids)
+        tall = height if rows == 1 else ceil(height / rows) + 2 * halo
+        computed = (height + 2 * halo * (rows - 1)) * (width + 2 * halo * (columns - 1))
+        # the fewest pixels of a tile beyond max_pixels, then the fewest pixels computed in all
+        grids.append((max(0, tall * wide - max_pixels), computed, rows, columns))
+    _, _, rows, columns = min(grids)
     return [
         Tile((_widen(y, halo, height, align), _widen(x, halo, width, align)), (y, x))
         for y in _cut(height, rows)
         for x in _cut(width, columns)
     ]
-
-
-def _read_pixels(
-    height: int, width: int, halo: int, rows: int, columns: int, max_pixels: int
-) -> tuple[int, int]:
-    """Return (pixels of a tile beyond max_pixels, pixels computed in all); the least wins."""
-    tall = height if rows == 1 else ceil(height / rows) + 2 * halo
-    wide = width if columns == 1 else ceil(width / columns) + 2 * halo
-    total = (height + 2 * halo * (rows - 1)) * (width + 2 * halo * (columns - 1))
-    return max(0, tall * wide - max_pixels), total
 
 
 def _cut(size: int, parts: int) -> list[slice]:
