@@ -49,7 +49,8 @@ class Ranks:
         """Return the sum of a number over ranks; every rank must call this."""
         if self.world == 1:
             return number
-        total = torch.tensor(number, dtype=torch.float64, device=_collective_device())
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        total = torch.tensor(number, dtype=torch.float64, device=device)
         dist.all_reduce(total)
         return total.item()
 
@@ -117,7 +118,3 @@ def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
         yield Ranks(dist.get_rank(), world), device
     finally:
         dist.destroy_process_group()
-
-
-def _collective_device() -> torch.device:
-    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")

@@ -98,7 +98,7 @@ class DivergenceGuard:
         if self.block is not None:
             self.block.copy_(self.buffers_before)
             return
-        parts = self.buffers_before.split([b.numel() * b.element_size() for b in self.buffers])
+        parts = self.buffers_before.split([b.nbytes for b in self.buffers])
         for b, part in zip(self.buffers, parts, strict=True):
             b.copy_(part.clone().view(b.dtype).view_as(b))
 
@@ -109,7 +109,8 @@ def _in_one_block(modules: list[nn.Module]) -> Tensor | None:
     One kernel then copies them all: a network with batch norm has dozens, counters included.
     """
     owners = [(m, name, b) for root in modules for m in root.modules() for name, b in m._buffers.items()]
-    sizes = {id(b): _padded(b.numel() * b.element_size()) for _, _, b in owners if b is not None}
+    # rounded up to what vector instructions want
+    sizes = {id(b): -(-b.nbytes // ALIGNMENT) * ALIGNMENT for _, _, b in owners if b is not None}
     if not sizes:
         return None
     block = torch.zeros(sum(sizes.values()), dtype=torch.uint8, device=owners[0][2].device)
@@ -119,13 +120,8 @@ def _in_one_block(modules: list[nn.Module]) -> Tensor | None:
         if b is None:
             continue
         if id(b) not in views:
-            part = parts[id(b)][: b.numel() * b.element_size()]
+            part = parts[id(b)][: b.nbytes]
             # .data: plain views would count as changed, for the backward pass, when any of the others changes
             views[id(b)] = part.view(b.dtype).view(b.shape).copy_(b).data
         module._buffers[name] = views[id(b)]
     return block
-
-
-def _padded(size: int) -> int:
-    """Return `size` rounded up to the alignment that vector instructions want, in bytes."""
-    return -(-size // ALIGNMENT) * ALIGNMENT

@@ -11,11 +11,10 @@ from trainers.config import TrainConfig
 from trainers.cuda_graph import WARM_UP as BEFORE_GRAPH
 from trainers.cuda_graph import GraphedStep, accelerated
 from trainers.device import wait_for_device
-from trainers.state import new_state
+from trainers.state import PHASES, new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
 
-PHASES = ("psnr", "gan")
 WARM_UP = 2  # calls: the first ones allocate memory and choose algorithms
 AT_LEAST, SECONDS = 3, 1.0  # timed calls, and how long they last together
 

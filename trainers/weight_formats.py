@@ -77,16 +77,13 @@ def public_weights(generator: nn.Module, config: GeneratorConfig) -> dict[str, T
     state = {name: t.detach().cpu().contiguous().clone() for name, t in generator.state_dict().items()}
     if GENERATORS[config.kind].public:
         return {name.removeprefix("net."): tensor for name, tensor in state.items()}
-    return renamed(state, _basicsr_names(config))
-
-
-def _basicsr_names(config: GeneratorConfig) -> Names:
     for field, value in _NEEDS.items():
         if getattr(config, field) != value:
             raise UserError(
                 f"BasicSR's names need generator.{field} {value}, but got {getattr(config, field)}"
             )
-    return BASICSR.names(config.num_blocks, doublings(4 if config.unshuffle_input else config.scale))
+    stages = doublings(4 if config.unshuffle_input else config.scale)
+    return renamed(state, BASICSR.names(config.num_blocks, stages))
 
 
 def doublings(scale: int) -> int:

@@ -24,7 +24,8 @@ from trainers.device import describe_hardware, is_out_of_memory
 from trainers.evaluate import Evaluator
 from trainers.memory import forecast_gib
 from trainers.models import build_generator
-from trainers.step_timing import PHASES, time_step, timed
+from trainers.state import PHASES
+from trainers.step_timing import time_step, timed
 
 FEW = 4
 """Workers that time the steps of one sweep at once, at most."""

