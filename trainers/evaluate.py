@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -99,7 +98,6 @@ class Evaluator:
 
     `protocol` describes the pairs (role, digest, degradation, ...); it is appended, with scale, precision and
     number of images, to the protocol of every metric. Networks and metrics compute in float32 without TF32.
-    `cache` is a folder for features of HR images that are expensive to compute.
 
     Raises:
         UserError: there are no pairs, the sizes of a pair do not fit `scale` or a metric, or a metric is
@@ -114,7 +112,6 @@ class Evaluator:
         scale: int,
         device: torch.device | str = "cpu",
         protocol: Mapping[str, object] | None = None,
-        cache: Path | None = None,
     ) -> None:
         if not pairs:
             raise UserError("there are no images to measure; check data.val and data.eval_images")
@@ -131,7 +128,6 @@ class Evaluator:
             (View(pair.hr, scale, pair.lr_image, self.format) for pair in pairs),
             device=self.device,
             degradation=str(facts["degradation"]),
-            folder=cache,
         )
         for pair in pairs:
             _check_sizes(pair, scale, self.metrics)

@@ -7,6 +7,7 @@ Adding a generator is one file in trainers/models and one row here. Public archi
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from datasets.errors import UserError, unknown
@@ -101,6 +102,8 @@ _SRCNN: tuple[tuple[str, ...], Arguments, dict[str, str]] = (
 )
 _DIRECT = (1, 2, 3, 4, 8)  # one convolution and one pixel shuffle, for any magnification
 
+_public = partial(GeneratorKind, reads=("size",))
+
 _BUILT_IN: dict[str, GeneratorKind] = {
     "srresnet": GeneratorKind("srresnet.SRResNet", ("image_channels", *_RESIDUAL, "global_skip")),
     "leftthomas": GeneratorKind("srresnet.LeftThomas", _RESIDUAL, reasons=_TANH),
@@ -108,44 +111,39 @@ _BUILT_IN: dict[str, GeneratorKind] = {
     "srcnn_915": GeneratorKind("srcnn.srcnn_915", *_SRCNN),
     "srcnn_955": GeneratorKind("srcnn.srcnn_955", *_SRCNN),
     # SRVGGNetCompact (Wang et al., 2021, code of Real-ESRGAN): animevideov3 and general-x4v3
-    "compact": GeneratorKind(
+    "compact": _public(
         "Compact.Compact",
-        ("size",),
         scales=_DIRECT,
         sizes={"conv16": {"num_conv": 16}, "conv32": {"num_conv": 32}},
     ),
     # Wan et al., 2024; 426,288 and 498,208 parameters once its branches are merged
-    "span": GeneratorKind(
+    "span": _public(
         "SPAN.SPAN",
-        ("size",),
         scales=_DIRECT,
         sizes={"ch48": {"feature_channels": 48}, "ch52": {"feature_channels": 52}},
         arguments={"num_in_ch": 3, "num_out_ch": 3},
     ),
     # Lee et al., 2024
-    "plksr": GeneratorKind(
+    "plksr": _public(
         "PLKSR.PLKSR",
-        ("size",),
         scales=_DIRECT,
         sizes={"base": {}, "tiny": {"n_blocks": 12, "kernel_size": 13, "use_ea": False}},
         arguments={"ccm_type": "DCCM"},
         scale_argument="upscaling_factor",
     ),
     # the variant of neosr, with group norm over the whole image
-    "realplksr": GeneratorKind(
+    "realplksr": _public(
         "PLKSR.RealPLKSR",
-        ("size",),
         scales=_DIRECT,
         sizes={"base": {}},
         scale_argument="upscaling_factor",
         overlap=64,
     ),
     # umzi2, 2024
-    "mosr": GeneratorKind("MoSR.MoSR", ("size",), scales=_DIRECT, sizes={"base": {}}),
+    "mosr": _public("MoSR.MoSR", scales=_DIRECT, sizes={"base": {}}),
     # Wang et al., 2023; channel attention and a grid of windows see the whole image
-    "omnisr": GeneratorKind(
+    "omnisr": _public(
         "OmniSR.OmniSR",
-        ("size",),
         scales=_DIRECT,
         sizes={"base": {"res_num": 5}},
         scale_argument="up_scale",
@@ -155,9 +153,8 @@ _BUILT_IN: dict[str, GeneratorKind] = {
         free_sizes=False,
     ),
     # Liang et al., 2021: lightweight and classical
-    "swinir": GeneratorKind(
+    "swinir": _public(
         "SwinIR.SwinIR",
-        ("size",),
         scales=(2, 3, 4, 8),
         sizes={
             "light": _swinir(60, 4, "pixelshuffledirect"),
@@ -170,9 +167,8 @@ _BUILT_IN: dict[str, GeneratorKind] = {
         free_sizes=False,
     ),
     # Chen et al., 2023: DAT-light, DAT-S, DAT-2 and DAT
-    "dat": GeneratorKind(
+    "dat": _public(
         "DAT.DAT",
-        ("size",),
         scales=(2, 3, 4),
         sizes={
             "light": {
@@ -195,9 +191,8 @@ _BUILT_IN: dict[str, GeneratorKind] = {
         smallest_batch=2,
     ),
     # Zhang et al., 2018; channel attention averages the whole image
-    "rcan": GeneratorKind(
+    "rcan": _public(
         "RCAN.RCAN",
-        ("size",),
         scales=(2, 3, 4, 8),
         sizes={"base": {}},
         scale_argument="scale",

@@ -172,11 +172,6 @@ class DiscriminatorConfig:
                 f"for 10 layers), but got {self.image_px} px and {self.num_layers} layers"
             )
 
-    @property
-    def fixed_size(self) -> bool:
-        """True if the network accepts only images of `image_px`."""
-        return self.kind in ("paper", "esrgan")
-
 
 def check_designs_together(discriminator: DiscriminatorConfig, loss: LossConfig, crop_px: int) -> None:
     """Raise UserError for combinations of sections that each section alone allows."""
@@ -185,7 +180,8 @@ def check_designs_together(discriminator: DiscriminatorConfig, loss: LossConfig,
             "loss.adversarial wgan_gp penalises the gradient of each image alone, which batch norm mixes: "
             "set discriminator.norm to layer or none (Gulrajani et al., 2017, sec. 4)"
         )
-    if discriminator.fixed_size and discriminator.image_px != crop_px:
+    takes_one_size = discriminator.kind in ("paper", "esrgan")
+    if takes_one_size and discriminator.image_px != crop_px:
         raise UserError(
             f"discriminator.image_px must equal data.crop_px={crop_px} for the {discriminator.kind} "
             f"discriminator, but got {discriminator.image_px}"

@@ -22,7 +22,7 @@ _ROWS = 1024  # rows of the kernel matrix held at once
 @torch.inference_mode()
 def features(views: Views, extractor: str) -> np.ndarray:
     """Return the features of a set as float64 (N, D), in its order; computed once per set."""
-    return views.keep_array(("features", extractor), partial(_compute, views, extractor))
+    return views.keep(("features", extractor), partial(_compute, views, extractor))
 
 
 def _compute(views: Views, extractor: str) -> np.ndarray:

@@ -3,17 +3,14 @@
 A view computes each plane at most once, so an evaluator computes the planes of its HR images only once.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from datasets.files import atomic_file
 from datasets.pixels import RGB8, PixelFormat, as_rgb8
 
 T = TypeVar("T")
@@ -78,8 +75,7 @@ class View:
 class Views(list[View]):
     """A set of views, with a cache of values that metrics compute once per set.
 
-    Networks run on `device`; `degradation` made the inputs of the set. Arrays that are expensive to compute
-    (features of real images) are also stored in `folder`, under the hash of the pixels, for later processes.
+    Networks run on `device`; `degradation` made the inputs of the set.
     """
 
     def __init__(
@@ -88,10 +84,9 @@ class Views(list[View]):
         *,
         device: torch.device | str = "cpu",
         degradation: str = "matlab",
-        folder: Path | None = None,
     ) -> None:
         super().__init__(views)
-        self.device, self.degradation, self.folder = torch.device(device), degradation, folder
+        self.device, self.degradation = torch.device(device), degradation
         self._kept: dict[Hashable, Any] = {}
 
     def keep(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -99,19 +94,6 @@ class Views(list[View]):
         if key not in self._kept:
             self._kept[key] = compute()
         return self._kept[key]
-
-    def keep_array(self, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the array cached under `key`, in memory and, if the set has a folder, in a file."""
-        if self.folder is None:
-            return self.keep(key, compute)
-        return self.keep(key, lambda: _stored(self.folder / f"{self._digest(key)}.npy", compute))
-
-    def _digest(self, key: Hashable) -> str:
-        digest = hashlib.sha256(repr(key).encode())
-        for view in self:
-            digest.update(repr(view.pixels.shape).encode())
-            digest.update(np.ascontiguousarray(view.pixels))
-        return digest.hexdigest()[:32]
 
 
 def same_shaped(shapes: Sequence[tuple[int, ...]], most: Callable[[tuple[int, ...]], int]) -> list[list[int]]:
@@ -124,12 +106,3 @@ def same_shaped(shapes: Sequence[tuple[int, ...]], most: Callable[[tuple[int, ..
         count = max(1, most(shape))
         batches += [members[k : k + count] for k in range(0, len(members), count)]
     return batches
-
-
-def _stored(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
-    """Return the array in `path`; compute and write it first if there is no such file."""
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path, durable=False) as temporary, open(temporary, "wb") as file:
-            np.save(file, compute())
-    return np.load(path, allow_pickle=False)

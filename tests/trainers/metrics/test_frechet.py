@@ -86,14 +86,6 @@ def test_features_stand_in_the_order_of_mixed_shapes_and_are_constant():
     assert together.shape == (7, 64) and np.allclose(together, alone, atol=1e-5)
 
 
-def test_features_of_real_images_are_read_from_the_folder_the_second_time(tmp_path, monkeypatch):
-    first = frechet.features(_views(_images(), folder=tmp_path), "random")
-    monkeypatch.setattr(frechet, "load_extractor", lambda *_: pytest.fail("computed again"))
-    assert np.array_equal(frechet.features(_views(_images(), folder=tmp_path), "random"), first)
-    with pytest.raises(pytest.fail.Exception):
-        frechet.features(_views(_images(seed=9), folder=tmp_path), "random")
-
-
 @pytest.fixture(scope="module")
 def inception_file(tmp_path_factory):
     """Seeded random weights with the keys of the published file, which cannot be shipped."""

@@ -1,7 +1,6 @@
 """Views: MATLAB's luma, shaved borders, grey images, and the cache of a set in memory and on disk."""
 
 import numpy as np
-import pytest
 
 from trainers.metrics.image_view import View, Views, luma
 
@@ -37,23 +36,3 @@ def test_a_set_computes_a_value_once():
     for _ in range(2):
         assert views.keep("key", lambda: calls.append(1) or 7) == 7
     assert calls == [1]
-
-
-def test_an_array_is_stored_under_the_hash_of_the_pixels_and_read_by_the_next_set(tmp_path):
-    folder, pixels = tmp_path / "cache", _noise((4, 4))
-    Views([View(pixels)], folder=folder).keep_array("key", lambda: np.arange(3))
-    (file,) = folder.iterdir()
-    assert file.suffix == ".npy" and len(file.stem) == 32
-    again = Views([View(pixels)], folder=folder)
-    assert again.keep_array("key", lambda: pytest.fail("computed again")).tolist() == [0, 1, 2]
-    other = Views([View(_noise((4, 4), 1))], folder=folder)
-    assert other.keep_array("key", lambda: np.arange(2)).tolist() == [0, 1]
-
-
-def test_an_array_that_cannot_be_computed_leaves_no_file(tmp_path):
-    def fail():
-        raise RuntimeError("no weights")
-
-    with pytest.raises(RuntimeError, match="no weights"):
-        Views([View(_noise((4, 4)))], folder=tmp_path).keep_array("key", fail)
-    assert list(tmp_path.iterdir()) == []
