@@ -120,9 +120,8 @@ def check_plugins(config: TrainConfig) -> None:
         _check_loss(config)
     for name in dict.fromkeys((config.objective.perceptual, config.objective.distortion)):
         if plugins.is_own(name):
-            pixels = np.random.default_rng(0).integers(
-                0, 256, (2, PLUGIN_SIDE, PLUGIN_SIDE, 3), dtype=np.uint8
-            )
+            shape = (2, PLUGIN_SIDE, PLUGIN_SIDE, 3)
+            pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
             METRICS[name].function(*(Views([View(image)]) for image in pixels))
 
 

@@ -107,18 +107,12 @@ def csv_text(blocks: Sequence[Block]) -> str:
 
 def _cells(block: Block, shown: Sequence[Column], mark: str) -> list[list[str]]:
     marked = {c: best(block.rows, c) if block.ranked else set() for c in shown}
-    return [
-        [
-            row.name,
-            *(_marked(_value(row, c), row.name in marked[c], mark) for c in shown),
-            *(cost(k, row.costs.get(k)) for k in COSTS),
-        ]
-        for row in block.rows
-    ]
-
-
-def _marked(text: str, best: bool, mark: str) -> str:
-    return mark.format(text) if best and text else text
+    lines = []
+    for row in block.rows:
+        values = {c: _value(row, c) for c in shown}  # those of the best rows are not empty
+        cells = [mark.format(text) if row.name in marked[c] else text for c, text in values.items()]
+        lines.append([row.name, *cells, *(cost(k, row.costs.get(k)) for k in COSTS)])
+    return lines
 
 
 def piped(cells: Sequence[object]) -> str:

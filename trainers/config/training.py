@@ -230,16 +230,12 @@ class TrainConfig:
                 f"generator.kind {self.generator.kind} takes 8-bit RGB, but the images have the bands "
                 f"{self.data.pixels}: set generator.kind srresnet, rrdb, srcnn_915 or srcnn_955"
             )
-        loss, needs_rgb = self.loss, []
-        needs_rgb += ["loss.content_weight"] if loss.content_weight else []
-        needs_rgb += ["loss.perceptual_weight"] if loss.perceptual_weight else []
-        needs_rgb += ["loss.pixel_colors"] if loss.pixel_colors == "y" else []
-        if needs_rgb and not self.data.pixels.is_rgb8:
-            raise UserError(
-                f"{needs_rgb[0]} needs 8-bit RGB, which its published network or luma was made for, but the "
-                f"images have the bands {self.data.pixels}: set {needs_rgb[0]} "
-                f"{'rgb' if needs_rgb[0].endswith('colors') else 0}"
-            )
+        for name, unset in (("content_weight", 0), ("perceptual_weight", 0), ("pixel_colors", "rgb")):
+            if getattr(self.loss, name) != unset and not self.data.pixels.is_rgb8:
+                raise UserError(
+                    f"loss.{name} needs 8-bit RGB, which its published network or luma was made for, but the "
+                    f"images have the bands {self.data.pixels}: set loss.{name} {unset}"
+                )
 
     def _check_step(self) -> None:
         part, least = self.data.batch_size // self.optim.micro_batches, self.generator.smallest_batch

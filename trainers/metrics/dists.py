@@ -14,7 +14,6 @@ from trainers.metrics.image_view import Views
 from trainers.metrics.lpips import VGG_RELUS, backbone, pairwise
 from trainers.weights import NEEDS, load
 
-CHANNELS = (3, 64, 128, 256, 512, 512)
 _STABILISER = 1e-6
 
 

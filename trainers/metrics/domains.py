@@ -6,7 +6,6 @@ ones, respond to differences between such images. It is trained once, stored in 
 hash. Its values are not FID or KID; values of two classifiers cannot be compared.
 """
 
-import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainers.metrics.frechet import frechet
+from trainers.weights.store import file_sha256
 
 DIMENSIONS = 64
 STEPS, BATCH = 240, 24
@@ -44,14 +44,14 @@ class DomainClassifier(nn.Module):
         return self.head(self(images))
 
 
-def train_classifier(domains: Sequence[Sequence[np.ndarray]], side: int, path: Path, seed: int = 0) -> float:
+def train_classifier(domains: Sequence[Sequence[np.ndarray]], side: int, path: Path) -> float:
     """Train on random crops of `side` px of each domain's images, uint8 (H, W, 3); write safetensors.
 
     Returns the training accuracy in [0, 1] over the last quarter of the steps.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         network = DomainClassifier(len(domains))
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     accuracies: list[float] = []
@@ -82,7 +82,7 @@ def load_classifier(path: str) -> tuple[DomainClassifier, str]:
     state = load_file(path)
     network = DomainClassifier(len(state["head.bias"]))
     network.load_state_dict(state)
-    return network.eval().requires_grad_(False), hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
+    return network.eval().requires_grad_(False), file_sha256(Path(path))[:8]
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ A view computes each plane at most once, so an evaluator computes the planes of 
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ def luma(rgb: np.ndarray) -> np.ndarray:
     return ((r + g + b + 16 * 255_000 + 127_500) // 255_000).astype(np.uint8)
 
 
+@dataclass(frozen=True, eq=False)
 class View:
     """One image, (H, W, bands) of `format` or uint8 (H, W) grey, with its derived planes.
 
@@ -36,16 +38,10 @@ class View:
     network's input, for metrics that compare with it.
     """
 
-    def __init__(
-        self,
-        pixels: np.ndarray,
-        border: int = 0,
-        lr_image: np.ndarray | None = None,
-        format: PixelFormat = RGB8,
-    ) -> None:
-        self.pixels, self.format = pixels, format
-        self.border = border
-        self.lr_image = lr_image
+    pixels: np.ndarray
+    border: int = 0
+    lr_image: np.ndarray | None = None
+    format: PixelFormat = RGB8
 
     @cached_property
     def y(self) -> np.ndarray:
