@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 from datasets.codec import MAX_BYTES
-from datasets.errors import Rejected, UserError
+from datasets.errors import DiskError, Rejected, UserError
 from datasets.files import atomic_file, remove_leftovers
 from datasets.sources import ArchiveMember, check_zip_member, open_zip
 
@@ -98,7 +98,7 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> No
     target.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(target.parent).free
     if free < info.file_size:
-        raise UserError(
+        raise DiskError(
             f"unpacking {info.filename} needs {info.file_size / 1e9:.1f} GB, but {target.parent} has "
             f"{free / 1e9:.1f} GB free; choose another --out"
         )

@@ -57,13 +57,13 @@ class LiveBytes(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
-def forecast_gib(config: TrainConfig, *, world: int = 1) -> float:
+def forecast_gib(config: TrainConfig) -> float:
     """Return the GiB that one process of a run needs on its card, in the phase that needs most.
 
-    The batch is shared by `world` processes. Evaluation is not counted: it takes large images in tiles.
+    The batch of `config` is that of this process. Evaluation is not counted: it takes large images in tiles.
     """
     phases = [p for p, n in (("psnr", config.run.psnr_steps), ("gan", config.run.gan_steps)) if n]
-    peak = max(peak_bytes(config, phase, world=world) for phase in phases)
+    peak = max(peak_bytes(config, phase) for phase in phases)
     return peak * FRAGMENTED / 2**30 + BEYOND_TENSORS
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from datasets.text import format_duration
 from trainers.checkpoint import save, save_generator, whole
 from trainers.config import TrainConfig
 from trainers.state import PHASES, History, TrainState
@@ -93,7 +94,7 @@ class FolderMonitor:
             return ""
         since, began = self.started
         left = (time.monotonic() - began) / (done - since) * (run.psnr_steps + run.gan_steps - done)
-        return f"{int(left // 60)}:{int(left % 60):02d} left"
+        return f"{format_duration(left)} left"
 
 
 class SilentMonitor:

@@ -229,8 +229,6 @@ def advice(results: SweepResults) -> tuple[str, str]:
     """Return the advice to train one network in the same time, and its command; ("", "") without."""
     hours = results.sweep.get("hours") or {}
     sentence, command = hours.get("one") or "", hours.get("one_command") or ""
-    if sentence and not command:  # sweeps of earlier versions end the sentence with the command
-        sentence, _, command = sentence.rpartition(": ")
     return f"{sentence[:1].upper()}{sentence[1:].rstrip('.:')}" + "." * bool(sentence), command
 
 

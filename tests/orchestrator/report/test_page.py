@@ -148,9 +148,7 @@ def test_the_commands_beside_the_answer_name_a_storage_that_is_not_the_default(t
 ADVICE, COMMAND = "with this time, train one network: it gains more", "upsweep train --recipe demo"
 
 
-@pytest.mark.parametrize(
-    "hours", [{"one": f"{ADVICE}: {COMMAND}"}, {"one": ADVICE, "one_command": COMMAND}, {"one": ""}, {}]
-)
+@pytest.mark.parametrize("hours", [{"one": ADVICE, "one_command": COMMAND}, {"one": ""}, {}])
 def test_the_advice_to_train_one_network_is_in_the_report_with_a_command_to_copy(hours, tmp_path):
     """The terminal alone gave it, where it was gone with the window."""
     sweep, _ = fake_sweep(tmp_path)
