@@ -25,13 +25,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
 import torch  # noqa: E402
 from curves import Recorder, name  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
+from second import METRICS, SPACE  # noqa: E402
 
 from datasets.image_set import open_images  # noqa: E402
 from datasets.loader import TrainLoader, eval_pairs  # noqa: E402
 from experiments.recipes.photos import photos_small  # noqa: E402
 from orchestrator.results.labels import settings_of  # noqa: E402
 from orchestrator.search.proposals import draw  # noqa: E402
-from orchestrator.search.space import Choice, LogFloat, Space  # noqa: E402
 from trainers.checkpoint import weights_of  # noqa: E402
 from trainers.config import TrainConfig, override  # noqa: E402
 from trainers.device import describe_hardware  # noqa: E402
@@ -40,7 +40,6 @@ from trainers.metrics import require  # noqa: E402
 from trainers.state import Diverged, History  # noqa: E402
 from trainers.training import TrainingRun  # noqa: E402
 
-METRICS = ("psnr_y", "lpips_alex", "lpips_vgg", "dists")
 FIXED = {
     "loss.content_network": "vgg16",
     "loss.content_activation": False,
@@ -52,20 +51,6 @@ FIXED = {
     "generator.channels": 24,
     "discriminator.base_channels": 16,
 }
-SPACE = Space(
-    "second_problem",
-    {
-        "generator.num_blocks": Choice((2, 4)),
-        "generator.norm": Choice(("batch", "none")),
-        "generator.upsampler": Choice(("pixel_shuffle", "nearest_conv")),
-        "loss.adversarial_weight": LogFloat(0.005, 0.5),
-        "loss.content_weight": LogFloat(0.01, 1.0),
-        "loss.content_layer": Choice(("conv2_2", "conv3_3", "conv4_3")),
-        "loss.pixel_weight": LogFloat(0.01, 1.0),
-        "optim.lr_g": LogFloat(5e-5, 5e-4),
-        "optim.lr_d": LogFloat(1e-4, 2e-3),
-    },
-)
 SEEDS = ("run.seed", "data.order_seed")
 
 

@@ -83,9 +83,9 @@ class Recorded:
         return draw(), ended
 
 
-def halving(problem: Any, rule: str = "feasible_first") -> Decide:
+def halving(problem: Any, rule: str = "feasible_first", objectives: Objectives = OBJECTIVES) -> Decide:
     """Return the decisions of the product's scheduler."""
-    return SuccessiveHalving(OBJECTIVES, list(problem.milestones), problem.reduction, rule).decide
+    return SuccessiveHalving(objectives, list(problem.milestones), problem.reduction, rule).decide
 
 
 # -- efficiency ---------------------------------------------------------------------------------------

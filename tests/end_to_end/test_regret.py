@@ -13,7 +13,7 @@ def bench():
 
 @pytest.fixture(scope="module")
 def problem(bench):
-    return bench.Problem()
+    return bench.Demo()
 
 
 def test_redrawn_runs_differ_as_trainings_with_other_seeds_did(problem):
@@ -35,4 +35,4 @@ def test_a_sweep_of_a_given_seed_has_known_regrets(bench, problem, seed, screene
     assert (sweep.repeat(6).best(), sweep.steps) == (pytest.approx(repeated, abs=1e-4), 7200)
     networks = 2  # of two architectures, so each has a longer PSNR phase, and no phase is shared
     assert sweep.confirm(2, 2) == pytest.approx(confirmed, abs=1e-4)
-    assert sweep.steps == 7200 + 4 * (200 + 1000) + networks * bench.LONGER
+    assert sweep.steps == 7200 + 4 * (200 + 1000) + networks * problem.longer_steps

@@ -1,0 +1,258 @@
+"""The second recorded problem: photographs of rooms, nine axes, published networks as loss and as measures.
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/second.py [FILE]
+
+tests/bench/curves/photos.jsonl (tests/bench/record.py) holds 96 designs drawn at random, 24 of them with
+three seeds of both phases, and those 24 again from derived warm starts. This prints, for each metric, how
+well one seed ranks designs as another does (the noise ceiling of any claim about ranks), how well early
+evaluations rank them as later ones, and how well derived warm starts rank them as own ones do. `Photos` is
+the problem for simulated sweeps. Asserts nothing.
+"""
+
+import json
+import math
+import sys
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench")]
+
+import numpy as np  # noqa: E402
+from curves import name  # noqa: E402
+from redrawn import DRAWS, Redrawn  # noqa: E402
+from scipy.stats import spearmanr  # noqa: E402
+
+from orchestrator.schedulers.rungs import rungs  # noqa: E402
+from orchestrator.results.labels import settings_of  # noqa: E402
+from orchestrator.search.proposals import draw  # noqa: E402
+from orchestrator.search.space import Choice, LogFloat, Space  # noqa: E402
+from trainers.config import ObjectiveConfig  # noqa: E402
+from trainers.objectives import Objectives  # noqa: E402
+
+FILE = Path(__file__).parent / "curves" / "photos.jsonl"
+METRICS = ("psnr_y", "lpips_alex", "lpips_vgg", "dists")
+SPACE = Space(
+    "second_problem",
+    {
+        "generator.num_blocks": Choice((2, 4)),
+        "generator.norm": Choice(("batch", "none")),
+        "generator.upsampler": Choice(("pixel_shuffle", "nearest_conv")),
+        "loss.adversarial_weight": LogFloat(0.005, 0.5),
+        "loss.content_weight": LogFloat(0.01, 1.0),
+        "loss.content_layer": Choice(("conv2_2", "conv3_3", "conv4_3")),
+        "loss.pixel_weight": LogFloat(0.01, 1.0),
+        "optim.lr_g": LogFloat(5e-5, 5e-4),
+        "optim.lr_d": LogFloat(1e-4, 2e-3),
+    },
+)
+EMA_DECAY = 0.99  # as recorded
+GAN_IN_PSNR_STEPS = 13
+"""Floating-point operations of an update of the GAN phase in those of the PSNR phase: 7 to 20 by layer."""
+NEAREST = 6
+"""Repeated designs that lend a design the differences between their seeds."""
+TRUTHS = 4000
+"""Random designs of which the best one has no regret."""
+
+Runs = dict[str, dict[int, np.ndarray]]
+"""Design -> seed -> curve (evaluations, metrics)."""
+
+
+@dataclass
+class Recording:
+    """The curves in a file of tests/bench/record.py."""
+
+    about: dict[str, Any]
+    steps: list[int] = field(default_factory=list)
+    runs: Runs = field(default_factory=dict)
+    derived: Runs = field(default_factory=dict)
+    diverged: int = 0
+
+    @classmethod
+    def read(cls, file: Path = FILE) -> "Recording":
+        """Return the recording; the curve of a run that diverged goes on with its last values."""
+        if not file.is_file():
+            raise SystemExit(f"{file} is not there: record it with tests/bench/record.py")
+        head, *lines = map(json.loads, file.read_text().splitlines())
+        found = cls(head["about"])
+        lines = [line for line in lines if "gan" in line]
+        found.steps = [int(p[0]) for p in max((line["points"] for line in lines), key=len)]
+        for line in lines:
+            points = line["points"] + [line["points"][-1]] * (len(found.steps) - len(line["points"]))
+            kept = found.derived if line.get("derived") else found.runs
+            kept.setdefault(name(line["gan"]), {})[line["seed"]] = np.array([p[1:] for p in points])
+            found.diverged += "diverged" in line
+        return found
+
+    def repeated(self) -> list[str]:
+        """Return the designs with the most seeds."""
+        most = max(map(len, self.runs.values()))
+        return [design for design, seeds in self.runs.items() if len(seeds) == most > 1]
+
+    @staticmethod
+    def value(curve: np.ndarray, metric: str) -> float:
+        """Return the best value of `metric` among the feasible checkpoints of a run."""
+        if metric == METRICS[0]:
+            return float(curve[1:, 0].max())
+        feasible = curve[:, 0] >= curve[0, 0] - ObjectiveConfig().delta_db
+        return float(curve[feasible, METRICS.index(metric)].min())
+
+
+class Photos(Redrawn):
+    """The problem for simulated sweeps, over the whole space.
+
+    The expected curve of a design is a least-squares fit over the settings plus the own residual of the
+    nearest recorded design, less the share of it that its seed explains. A run adds the difference of a run
+    from the mean of its design's seeds, lent by one of the repeated designs that are nearest. Costs are
+    updates of the GAN phase.
+    """
+
+    unit = 1e-3
+    reduction = 3
+
+    def __init__(self, file: Path = FILE, perceptual: str = "lpips_alex") -> None:
+        recording = Recording.read(file)
+        self.objective = ObjectiveConfig(perceptual=perceptual)
+        settings, bicubic = recording.about["settings"], recording.about["bicubic"]
+        self.reference = Objectives.of(self.objective).point(bicubic)
+        self.gan_steps = settings["run.gan_steps"]
+        self.psnr_steps = round(settings["run.psnr_steps"] / GAN_IN_PSNR_STEPS)
+        self.longer_steps = self.psnr_steps + self.gan_steps
+        every = settings["run.eval_every_steps"]
+        self.milestones = rungs(self.gan_steps, every, self.reduction, 2, EMA_DECAY)
+        columns = [0, METRICS.index(perceptual)]
+        self._fit(
+            recording,
+            {d: {s: c[:, columns] for s, c in seeds.items()} for d, seeds in recording.runs.items()},
+        )
+        found = [self.expected(settings_of(values)) for values in draw(SPACE, TRUTHS, seed=1)]
+        self.best = min(float(self.ships(mean, alike).mean()) for mean, alike in found)
+
+    def _fit(self, recording: Recording, runs: Runs) -> None:
+        """Fit the expected curves, and keep the designs' own residuals and the differences between seeds."""
+        self.known = [json.loads(design) for design in runs]
+        means = np.array([np.mean(list(seeds.values()), axis=0) for seeds in runs.values()])
+        repeated = recording.repeated()
+        deviations = []
+        for design in repeated:
+            curves = np.array(list(runs[design].values()))
+            deviations += list((curves - curves.mean(0)) * math.sqrt(len(curves) / (len(curves) - 1)))
+        super().__init__(recording.steps, np.array(deviations))
+        seeds = len(deviations) // len(repeated)
+        self.repeated = [self.known.index(json.loads(design)) for design in repeated]
+        self.lent = {place: range(i * seeds, (i + 1) * seeds) for i, place in enumerate(self.repeated)}
+        self.places = np.array([_place(s) for s in self.known])
+        rows = np.array([_terms(s) for s in self.known])
+        self.weights = np.einsum("pi,itm->ptm", np.linalg.pinv(rows), means)
+        left = (means - np.einsum("ip,ptm->itm", rows, self.weights)) * math.sqrt(
+            len(rows) / (len(rows) - rows.shape[1])
+        )
+        counts = np.array([len(s) for s in runs.values()])
+        by_seed = self.residual[:, 1:].var(axis=0) * np.mean(1 / counts)
+        share = np.clip(1 - by_seed.mean(0) / left[:, 1:].var(axis=0).mean(0), 0, 1)
+        self.residuals = left * np.sqrt(share)
+
+    def expected(self, settings: Mapping[str, Any]) -> tuple[np.ndarray, Sequence[int]]:
+        """Return the expected curve of a design, and the residuals that its runs may get."""
+        away = np.linalg.norm(self.places - _place(settings), axis=1)
+        mean = np.einsum("p,ptm->tm", _terms(settings), self.weights) + self.residuals[away.argmin()]
+        near = sorted(self.repeated, key=lambda i: away[i])[:NEAREST]
+        return mean, [number for place in near for number in self.lent[place]]
+
+    def space(self, ordered: bool = False) -> Space:
+        """Return the space; its numbers have an order."""
+        return SPACE
+
+    def number(self, settings: Mapping[str, Any]) -> int:
+        """Return the number of the design, which is added when it is first met."""
+        key = name(dict(settings))
+        return self.place[key] if key in self.place else self.add(key, *self.expected(settings))
+
+    def redraw(self, seed: Sequence[int], design: int, run: int) -> int:
+        """Return the residual of a design's run in the sweep `seed`."""
+        return self.alike[design][self._draws(tuple(seed), self.names[design])[run]]
+
+    @cache  # noqa: B019 one problem a process
+    def _draws(self, seed: tuple[int, ...], design: str) -> np.ndarray:
+        drawn = np.random.default_rng([*seed, zlib.crc32(design.encode())])
+        return drawn.integers(len(self.alike[self.place[design]]), size=DRAWS)
+
+
+def _place(settings: Mapping[str, Any]) -> np.ndarray:
+    """Return where a design lies: each axis from -1 to 1, for lists one coordinate a value."""
+    place: list[float] = []
+    for axis, values in SPACE.axes.items():
+        if isinstance(values, LogFloat):
+            low, high, own = np.log([values.low, values.high, settings[axis]])
+            place.append((2 * own - low - high) / (high - low))
+        elif isinstance(values, Choice):
+            place += [float(settings[axis] == value) for value in values.values[1:]]
+    return np.array(place)
+
+
+def _terms(settings: Mapping[str, Any]) -> np.ndarray:
+    """Return the terms of the fit: 1, all coordinates, squares and products of the rates and weights."""
+    place = _place(settings)
+    logs = _place({**settings, **{a: v.values[0] for a, v in SPACE.axes.items() if isinstance(v, Choice)}})
+    numbers = logs[logs != 0]
+    products = [a * b for a, b in combinations(numbers, 2)]
+    return np.array([1.0, *place, *numbers**2, *products])
+
+
+# -- ranks ----------------------------------------------------------------------------------------------
+
+Values = Sequence[float]
+"""One value of each design."""
+
+
+def agreement(pairs: Sequence[tuple[Values, Values]]) -> str:
+    """Return Spearman's rank correlation, the mean over `pairs`, with its bootstrap interval over designs."""
+    values = np.array(pairs)  # (pairs, 2, designs)
+
+    def mean(chosen: np.ndarray) -> float:
+        return float(np.mean([spearmanr(a[chosen], b[chosen]).statistic for a, b in values]))
+
+    count = values.shape[-1]
+    drawn = np.random.default_rng(0).integers(count, size=(2000, count))
+    low, high = np.nanquantile([mean(chosen) for chosen in drawn], [0.025, 0.975])
+    return f"{mean(np.arange(count)):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def ranks(recording: Recording) -> None:
+    """Print the rank correlations of each metric."""
+    runs, repeated = recording.runs, recording.repeated()
+    both = [design for design in runs if design in recording.derived]
+    seeds, half = sorted(runs[repeated[0]]), len(recording.steps) // 2
+    print(f"{len(runs)} designs, {len(repeated)} with {len(seeds)} seeds, {recording.diverged} runs diverged")
+    print(f"\n{'rank correlation':<40}" + "".join(f"{metric:>20}" for metric in METRICS))
+
+    def line(label: str, pairs: Callable[[str], list[tuple[Values, Values]]]) -> None:
+        print(f"{label:<40}" + "".join(f"{agreement(pairs(metric)):>20}" for metric in METRICS))
+
+    def ships(designs: Sequence[str], seed: int, metric: str, kept: Runs = runs) -> Values:
+        return [recording.value(kept[design][seed], metric) for design in designs]
+
+    def part(metric: str, first: int, last: int) -> Values:
+        curves = [runs[design][0][[0, *range(first, last)]] for design in runs]
+        return [recording.value(curve, metric) for curve in curves]
+
+    line(
+        "two seeds",
+        lambda m: [(ships(repeated, a, m), ships(repeated, b, m)) for a, b in combinations(seeds, 2)],
+    )
+    end = len(recording.steps)
+    for step in (half // 2, half):
+        label = f"until step {recording.steps[step]}, and after it"
+        line(label, lambda m, at=step: [(part(m, 1, at + 1), part(m, at + 1, end))])
+    if both:
+        derived = recording.derived
+        line("own and derived warm start", lambda m: [(ships(both, 0, m), ships(both, 0, m, derived))])
+
+
+if __name__ == "__main__":
+    ranks(Recording.read(Path(sys.argv[1]) if sys.argv[1:] else FILE))
