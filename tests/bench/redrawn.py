@@ -16,8 +16,8 @@ import numpy as np
 from replay import Curve
 from sweep import OBJECTIVE, Recorded
 
-from orchestrator.results.leaderboard import use_best_checkpoint
 from orchestrator.results.labels import design_of
+from orchestrator.results.leaderboard import use_best_checkpoint
 from orchestrator.search.space import Choice, Space
 from trainers.config import ObjectiveConfig
 from trainers.objectives import Objectives, Point

@@ -28,8 +28,8 @@ from curves import name  # noqa: E402
 from redrawn import DRAWS, Redrawn  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
-from orchestrator.schedulers.rungs import rungs  # noqa: E402
 from orchestrator.results.labels import settings_of  # noqa: E402
+from orchestrator.schedulers.rungs import rungs  # noqa: E402
 from orchestrator.search.proposals import draw  # noqa: E402
 from orchestrator.search.space import Choice, LogFloat, Space  # noqa: E402
 from trainers.config import ObjectiveConfig  # noqa: E402
