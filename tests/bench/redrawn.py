@@ -44,6 +44,8 @@ class Redrawn:
     """Regrets are given in this unit."""
     best: float
     """The truth of the best design."""
+    average: float
+    """The mean of the truths of all designs, or of random ones."""
 
     def __init__(self, steps: Sequence[int], residual: np.ndarray) -> None:
         self.steps, self.residual = steps, residual
@@ -154,7 +156,7 @@ class Demo(Redrawn):
             alike.setdefault(key, []).append(i)
         for name, mean, key in zip(names, fit + math.sqrt(1 - REDRAWN) * residual, keys, strict=True):
             self.add(name, mean, alike[key])
-        self.best = min(self.truth)
+        self.best, self.average = min(self.truth), float(np.mean(self.truth))
 
     def space(self, ordered: bool = False) -> Space:
         """Return the space of lists; `ordered`: those of three values and more are told as levels."""

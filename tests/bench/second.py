@@ -57,7 +57,7 @@ GAN_IN_PSNR_STEPS = 13
 NEAREST = 6
 """Repeated designs that lend a design the differences between their seeds."""
 TRUTHS = 4000
-"""Random designs of which the best one has no regret."""
+"""Random designs, of which the best one has no regret."""
 
 Runs = dict[str, dict[int, np.ndarray]]
 """Design -> seed -> curve (evaluations, metrics)."""
@@ -131,7 +131,8 @@ class Photos(Redrawn):
             {d: {s: c[:, columns] for s, c in seeds.items()} for d, seeds in recording.runs.items()},
         )
         found = [self.expected(settings_of(values)) for values in draw(SPACE, TRUTHS, seed=1)]
-        self.best = min(float(self.ships(mean, alike).mean()) for mean, alike in found)
+        truths = [self.ships(mean, alike).mean() for mean, alike in found]
+        self.best, self.average = float(min(truths)), float(np.mean(truths))
 
     def _fit(self, recording: Recording, runs: Runs) -> None:
         """Fit the expected curves, and keep the designs' own residuals and the differences between seeds."""
