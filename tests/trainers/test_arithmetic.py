@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from helpers import faulty_core
 from helpers.paths import ROOT
 
 from trainers import arithmetic
+from trainers.metrics import swd
 
 SUITE = """
 from pathlib import Path
@@ -129,3 +131,23 @@ def test_the_watcher_notes_a_faulty_core_and_sound_ones_are_found(tmp_path, faul
     monkeypatch.setattr(arithmetic, "_divides_wrongly", lambda: True)
     monkeypatch.setattr(faulty_core, "WAIT_S", 0.02)
     assert faulty_core.sound_cores() == {min(OWN)}, "no core is sound: any may do it"
+
+
+class Undivided(np.ndarray):
+    """An array whose vectors must not be divided."""
+
+    def __truediv__(self, other):
+        raise AssertionError("divided as a vector")
+
+
+def test_what_a_process_keeps_is_divided_number_by_number(monkeypatch):
+    """The directions of SWD had other last bits in processes that began on a faulty core."""
+    values, divisors = np.array([[-9.0, 1.0, 7.0], [2.0, 3.0, 4.0]]), np.array([[4.5], [3.0]])
+    expected = [[-9 / 4.5, 1 / 4.5, 7 / 4.5], [2 / 3, 3 / 3, 4 / 3]]
+    assert arithmetic.quotients(values.view(Undivided), divisors).tolist() == expected
+    drawn = np.random.default_rng(swd._SEED).standard_normal((swd.DIRECTIONS, 3 * swd.PATCH**2))
+    source = SimpleNamespace(standard_normal=lambda size: drawn.view(Undivided))
+    monkeypatch.setattr(swd.np.random, "default_rng", lambda seed: source)
+    norms = np.linalg.norm(drawn, axis=1).tolist()
+    wanted = [[value / norm for value in row] for row, norm in zip(drawn.tolist(), norms, strict=True)]
+    assert np.array_equal(swd._directions.__wrapped__(), np.array(wanted, dtype=np.float32))

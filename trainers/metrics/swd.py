@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainers.arithmetic import quotients
 from trainers.metrics.image_view import View, Views
 
 PATCHES = 128  # per image and level
@@ -89,7 +90,7 @@ def describe(view: View, index: int, levels: int) -> list[np.ndarray]:
 @cache
 def _directions() -> np.ndarray:
     directions = np.random.default_rng(_SEED).standard_normal((DIRECTIONS, 3 * PATCH * PATCH))
-    return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+    return quotients(directions, np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
 
 
 Norm = tuple[np.ndarray, np.ndarray]
