@@ -28,6 +28,7 @@ Shared:
     array_images      TIFF, .npy and, with png16, PNG: 16 bit or any number of bands
     pixels            PixelFormat: bands and range of a set's images
     files             atomic files and folders, locks, number of CPUs
+    arithmetic        what a core of the machine that divides wrongly computed is computed again
     object_store      file systems of s3://, gs:// and az://, and atomic creation of objects
     errors            UserError and its kinds; text, parsing: words and YAML; address: URLs without
                       their passwords; stopping: requests to stop

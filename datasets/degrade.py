@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from datasets.arithmetic import quotients
 from datasets.config import DEGRADATIONS
 from datasets.errors import UserError, unknown
 
@@ -137,11 +138,11 @@ def resize_matrix(n_in: int, n_out: int, border: str) -> np.ndarray:
     scale = n_out / n_in
     kernel_scale = min(scale, 1.0)  # below 1 the kernel is widened, which prevents aliasing
     support = 4.0 / kernel_scale
-    centre = np.arange(1, n_out + 1) / scale + 0.5 * (1 - 1 / scale)
+    centre = quotients(np.arange(1, n_out + 1), scale) + 0.5 * (1 - 1 / scale)
     left = np.floor(centre - support / 2)
     taps = left[:, None] + np.arange(math.ceil(support) + 2)
     weights = kernel_scale * _cubic(kernel_scale * (centre[:, None] - taps))
-    weights /= weights.sum(axis=1, keepdims=True)
+    weights = quotients(weights, weights.sum(axis=1, keepdims=True))
     matrix = np.zeros((n_out, n_in))
     rows = np.broadcast_to(np.arange(n_out)[:, None], taps.shape)
     np.add.at(matrix, (rows, _fold(taps.astype(np.int64) - 1, n_in, border)), weights)

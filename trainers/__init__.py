@@ -25,7 +25,6 @@ weight_formats     public_weights: our networks under other projects' tensor nam
 start              read_start, write_start: a public network as the start of a run
 plugins            the user's own networks, losses and metrics: FILE.py:NAME
 device             pick_device: the choice of the device; device_check: a test of it before training
-arithmetic         checked: measures again if a core of the machine divides wrongly
 sentinels          edits that restore nothing, which a GAN must beat
 step_timing        seconds of a training step
 distributed        Ranks: collective operations of several processes

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from datasets.arithmetic import on_sound_cores
 from datasets.config import DEGRADATIONS
 from datasets.degrade import up
 from datasets.errors import UserError, unknown
 from datasets.pixels import PixelFormat
-from trainers.arithmetic import on_sound_cores
 from trainers.inference.tiling import in_tiles
 from trainers.metrics import Metric, require
 from trainers.metrics.image_view import View, Views, same_shaped

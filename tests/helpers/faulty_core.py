@@ -1,6 +1,6 @@
 """Tests that failed on a core that divides wrongly run again, in a process of their own and on sound cores.
 
-Such a core (trainers/arithmetic.py) made a dozen tests of one process fail that fail nowhere else. It comes
+Such a core (datasets/arithmetic.py) made a dozen tests of one process fail that fail nowhere else. It comes
 and goes within seconds, and what a process or a fixture computed on it stays wrong; so a watcher beside the
 tests notes each time that one is seen, and a new process decides. For no other reason does a test run again.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from trainers.arithmetic import faulty_cores
+from datasets.arithmetic import faulty_cores
 
 NAME = "faulty core"
 """Name of the property of a test that ran again."""

@@ -21,7 +21,7 @@ MS_SSIM_MIN_SIDE = SSIM_MIN_SIDE * 2 ** (len(_MS_WEIGHTS) - 1)
 def _gaussian_11() -> tuple[float, ...]:
     """Return half of the 11-tap window with sigma 1.5: the weights of the offsets 0..5.
 
-    Without vectors: a core that divides them wrongly (trainers/arithmetic.py) spoilt it for whole processes.
+    Without vectors: a core that divides them wrongly (datasets/arithmetic.py) spoilt it for whole processes.
     """
     taps = [math.exp(-(offset**2) / (2 * 1.5**2)) for offset in range(6)]
     total = math.fsum([*taps, *taps[1:]])

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from scipy.ndimage import correlate
 from scipy.special import gamma
 
+from datasets.arithmetic import quotients
 from trainers.metrics.image_view import View, Views
 from trainers.weights import load
 
@@ -20,7 +21,8 @@ BLOCK = 96
 MIN_SIDE = 192
 
 _SHAPES = np.arange(0.2, 10.001, 0.001)
-_RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))  # falls with the shape
+_1, _2, _3 = (gamma(quotients(k, _SHAPES)) for k in (1, 2, 3))
+_RATIOS = quotients(_2**2, _1 * _3)  # falls with the shape
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.arithmetic import quotients
+from datasets.arithmetic import quotients
 from trainers.metrics.image_view import View, Views
 
 PATCHES = 128  # per image and level

@@ -52,15 +52,13 @@ def faulty_cores() -> list[int]:
     return found
 
 
-def quotients(values: np.ndarray, divisors: np.ndarray) -> np.ndarray:
+def quotients(values: float | np.ndarray, divisors: float | np.ndarray) -> np.ndarray:
     """Return values / divisors in float64, divided one by one, as also faulty cores do rightly.
 
-    For constants that a process keeps to its end: nothing measures them again.
+    For constants that a process keeps to its end: nothing computes them again.
     """
-    pairs = zip(
-        values.ravel().tolist(), np.broadcast_to(divisors, values.shape).ravel().tolist(), strict=True
-    )
-    return np.array([value / divisor for value, divisor in pairs]).reshape(values.shape)
+    pairs = np.broadcast(np.asarray(values, dtype=np.float64), np.asarray(divisors, dtype=np.float64))
+    return np.array([float(value) / float(divisor) for value, divisor in pairs]).reshape(pairs.shape)
 
 
 def _own_cores() -> set[int]:

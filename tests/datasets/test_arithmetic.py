@@ -11,7 +11,7 @@ import pytest
 from helpers import faulty_core
 from helpers.paths import ROOT
 
-from trainers import arithmetic
+from datasets import arithmetic
 from trainers.metrics import swd
 
 SUITE = """
@@ -145,6 +145,7 @@ def test_what_a_process_keeps_is_divided_number_by_number(monkeypatch):
     values, divisors = np.array([[-9.0, 1.0, 7.0], [2.0, 3.0, 4.0]]), np.array([[4.5], [3.0]])
     expected = [[-9 / 4.5, 1 / 4.5, 7 / 4.5], [2 / 3, 3 / 3, 4 / 3]]
     assert arithmetic.quotients(values.view(Undivided), divisors).tolist() == expected
+    assert arithmetic.quotients(1, np.array([3, 7])).tolist() == [1 / 3, 1 / 7]
     drawn = np.random.default_rng(swd._SEED).standard_normal((swd.DIRECTIONS, 3 * swd.PATCH**2))
     source = SimpleNamespace(standard_normal=lambda size: drawn.view(Undivided))
     monkeypatch.setattr(swd.np.random, "default_rng", lambda seed: source)
