@@ -30,11 +30,11 @@ def plan(space="demo", missing=(0, 1), derived=False, **options):
 
 def test_the_expected_work_counts_what_early_stopping_leaves():
     demo = plan(stopping="feasible_first")
-    assert demo.milestones == [64] and demo.generations == []
+    assert demo.milestones == [60] and demo.generations == []
     warm, screen, repeat, confirm_warm, confirm = demo.stages()
     assert (warm.runs, warm.psnr_steps, warm.gan_steps) == (2, 480, 0)
     assert (screen.runs, screen.gan_steps) == (8, 120)
-    assert screen.share == pytest.approx((64 + (120 - 64) / 2) / 120)
+    assert screen.share == pytest.approx((60 + (120 - 60) / 2) / 120)
     assert (repeat.runs, repeat.psnr_steps, repeat.gan_steps) == (2 + 2 * 1, 0, 120)
     assert (confirm_warm.runs, confirm_warm.psnr_steps, confirm_warm.gan_steps) == (3, 480, 0)
     assert (confirm.runs, confirm.psnr_steps, confirm.gan_steps) == (2, 0, 120)
@@ -58,7 +58,7 @@ def test_a_population_is_as_much_work_in_segments():
 def test_the_plan_in_words():
     lines = plan(stopping="feasible_first").describe()
     assert lines[0] == "warm     2 PSNR runs of 480 steps, one per architecture (1 more are there already)"
-    assert lines[1].endswith("up to 120 GAN steps from a shared warm start; one in 2 goes on at step 64")
+    assert lines[1].endswith("up to 120 GAN steps from a shared warm start; one in 2 goes on at step 60")
     assert lines[2] == "repeat   the best 2 under another seed, then the best twice more (4 runs)"
     assert plan(repeat_top=1).describe()[2] == "repeat   the best design under three other seeds"
     assert plan(repeat_top=3).describe()[2].endswith("then the best 2 twice more (7 runs)")
