@@ -27,7 +27,7 @@ def demo() -> TrainConfig:
 
     A sweep has 4 PSNR phases of 480 steps, the warm starts, and 14 GAN phases of 120: 8 trials, 4 repeats and
     2 confirmations, which have 2 PSNR phases of their own and a longer one that the GAN must better. Measured
-    on two cores: 0.14 CPU-hours of training, 6 minutes with the starts of workers, the test stage and the
+    on two cores: 0.12 CPU-hours of training, 5 minutes with the starts of workers, the test stage and the
     report.
     """
     return TrainConfig(
