@@ -21,9 +21,20 @@ WAITS = (1.0, 5.0, 20.0, 60.0)
 """Seconds before something is computed again where every core divided wrongly."""
 MOST = 16
 """Cores that are checked; a larger machine's others are left to the processes that run on them."""
+
+
+def quotients(values: float | np.ndarray, divisors: float | np.ndarray) -> np.ndarray:
+    """Return values / divisors in float64, divided one by one, as also faulty cores do rightly.
+
+    For constants that a process keeps to its end: nothing computes them again.
+    """
+    pairs = np.broadcast(np.asarray(values, dtype=np.float64), np.asarray(divisors, dtype=np.float64))
+    return np.array([float(value) / float(divisor) for value, divisor in pairs]).reshape(pairs.shape)
+
+
 _NUMERATORS = np.arange(1.0, 1025.0) * 0.37
 _DENOMINATORS = np.arange(1024.0, 0.0, -1.0) * 1.9
-_QUOTIENTS = np.array([a / b for a, b in zip(_NUMERATORS.tolist(), _DENOMINATORS.tolist(), strict=True)])
+_QUOTIENTS = quotients(_NUMERATORS, _DENOMINATORS)
 
 
 def _divides_wrongly() -> bool:
@@ -50,15 +61,6 @@ def faulty_cores() -> list[int]:
     thread.start()
     thread.join()
     return found
-
-
-def quotients(values: float | np.ndarray, divisors: float | np.ndarray) -> np.ndarray:
-    """Return values / divisors in float64, divided one by one, as also faulty cores do rightly.
-
-    For constants that a process keeps to its end: nothing computes them again.
-    """
-    pairs = np.broadcast(np.asarray(values, dtype=np.float64), np.asarray(divisors, dtype=np.float64))
-    return np.array([float(value) / float(divisor) for value, divisor in pairs]).reshape(pairs.shape)
 
 
 def _own_cores() -> set[int]:

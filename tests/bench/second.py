@@ -64,7 +64,7 @@ Runs = dict[str, dict[int, np.ndarray]]
 
 
 @dataclass
-class Recording:
+class RecordedRuns:
     """The curves in a file of tests/bench/record.py."""
 
     about: dict[str, Any]
@@ -74,7 +74,7 @@ class Recording:
     diverged: int = 0
 
     @classmethod
-    def read(cls, file: Path = FILE) -> "Recording":
+    def read(cls, file: Path = FILE) -> "RecordedRuns":
         """Return the recording; the curve of a run that diverged goes on with its last values."""
         if not file.is_file():
             raise SystemExit(f"{file} is not there: record it with tests/bench/record.py")
@@ -116,7 +116,7 @@ class Photos(Redrawn):
     reduction = 3
 
     def __init__(self, file: Path = FILE, perceptual: str = "lpips_alex") -> None:
-        recording = Recording.read(file)
+        recording = RecordedRuns.read(file)
         self.objective = ObjectiveConfig(perceptual=perceptual)
         settings, bicubic = recording.about["settings"], recording.about["bicubic"]
         self.reference = Objectives.of(self.objective).point(bicubic)
@@ -134,7 +134,7 @@ class Photos(Redrawn):
         truths = [self.ships(mean, alike).mean() for mean, alike in found]
         self.best, self.average = float(min(truths)), float(np.mean(truths))
 
-    def _fit(self, recording: Recording, runs: Runs) -> None:
+    def _fit(self, recording: RecordedRuns, runs: Runs) -> None:
         """Fit the expected curves, and keep the designs' own residuals and the differences between seeds."""
         self.known = [json.loads(design) for design in runs]
         means = np.array([np.mean(list(seeds.values()), axis=0) for seeds in runs.values()])
@@ -224,7 +224,7 @@ def agreement(pairs: Sequence[tuple[Values, Values]]) -> str:
     return f"{mean(np.arange(count)):.2f} [{low:.2f}, {high:.2f}]"
 
 
-def ranks(recording: Recording) -> None:
+def ranks(recording: RecordedRuns) -> None:
     """Print the rank correlations of each metric."""
     runs, repeated = recording.runs, recording.repeated()
     both = [design for design in runs if design in recording.derived]
@@ -256,4 +256,4 @@ def ranks(recording: Recording) -> None:
 
 
 if __name__ == "__main__":
-    ranks(Recording.read(Path(sys.argv[1]) if sys.argv[1:] else FILE))
+    ranks(RecordedRuns.read(Path(sys.argv[1]) if sys.argv[1:] else FILE))

@@ -21,8 +21,8 @@ BLOCK = 96
 MIN_SIDE = 192
 
 _SHAPES = np.arange(0.2, 10.001, 0.001)
-_1, _2, _3 = (gamma(quotients(k, _SHAPES)) for k in (1, 2, 3))
-_RATIOS = quotients(_2**2, _1 * _3)  # falls with the shape
+_GAMMAS = {k: gamma(quotients(k, _SHAPES)) for k in (1, 2, 3)}
+_RATIOS = quotients(_GAMMAS[2] ** 2, _GAMMAS[1] * _GAMMAS[3])  # falls with the shape
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
