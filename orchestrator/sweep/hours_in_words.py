@@ -8,7 +8,8 @@ from orchestrator.sweep import hours
 from orchestrator.sweep.hours import Pace, Sizes
 from trainers.config import TrainConfig, flatten
 
-LENGTHS = "run.psnr_steps", "run.gan_steps"
+IN_THE_COMMAND = "recipe", "data.train", "run.psnr_steps", "run.gan_steps"
+"""Settings that the advised command names by itself."""
 
 
 def describe(asked: float, passed: float, stages: dict[str, float], pace: Pace) -> list[str]:
@@ -78,11 +79,11 @@ def advice(
 def train_command(config: TrainConfig, given: Iterable[str]) -> str:
     """Return the command that trains one network of a sweep's recipe on its images, with the settings given.
 
-    `given` are options without values; those that are no setting, or a length of a phase, are left out.
+    `given` are options without values; those that are no setting, or IN_THE_COMMAND anyway, are left out.
     """
     settings = flatten(config)
     names = (option.removeprefix("--").replace("-", "_") for option in given)
-    own = {n: settings[n] for n in names if n in settings and n not in (*LENGTHS, "data.train")}
+    own = {n: settings[n] for n in names if n in settings and n not in IN_THE_COMMAND}
     words = [f"--{n.replace('_', '-')} {shlex.quote(str(value))}" for n, value in own.items()]
     images = f"--data.train {shlex.quote(config.data.train)}"
     return " ".join(["upsweep train --recipe", config.recipe, images, *words])

@@ -1,18 +1,19 @@
 """Record the curves of a second problem: real photographs, nine axes, four metrics, several seeds.
 
     upsweep weights vgg16 lpips_alex lpips_vgg dists
-    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/record.py --train PHOTOS --out FILE
+    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/record.py --train PHOTOS --out FILE [--processes 2]
 
-Designs are trained one after the other, first all of them with one seed, then the first ones again with two
-more, then the first ones from derived warm starts. Each is appended to FILE when it ends: the command can be
-stopped at any moment and given again. PSNR phases are trained once for each architecture and seed; their
-networks are in FILE.warm. FILE has JSON lines: {"about"}, then {"psnr" or "gan": settings, "seed", "derived",
-"points": [[step, metric, ...], ...], "cpu_seconds"}; "derived" is the share of the PSNR phase, 0 if it is
-the architecture's own.
+96 designs are trained with one seed, 24 of them with two more, and 24 once more from derived warm starts:
+all PSNR phases first, one for each architecture and seed, then the GAN phases. Each run is appended to FILE
+when it ends: the command can be stopped at any moment and given again. FILE.warm has the networks of PSNR
+phases.
+FILE has JSON lines: {"about"}, then {"psnr" or "gan": settings, "seed", "derived", "points": [[step, metric,
+...], ...], "seconds"}; "derived" is the share of the PSNR phase, 0 if it is the architecture's own.
 """
 
 import argparse
 import json
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ from orchestrator.search.proposals import draw  # noqa: E402
 from orchestrator.trial.warm_starts import SEEDS, ancestor_of  # noqa: E402
 from trainers.checkpoint import weights_of  # noqa: E402
 from trainers.config import TrainConfig, override  # noqa: E402
-from trainers.device import describe_hardware  # noqa: E402
+from trainers.device import describe_hardware, pick_device  # noqa: E402
 from trainers.evaluate import Evaluator  # noqa: E402
 from trainers.metrics import require  # noqa: E402
 from trainers.models import build_generator  # noqa: E402
@@ -58,11 +59,16 @@ FIXED = {
 }
 
 
+Run = tuple[str, dict[str, Any], int, float]
+"""Phase, settings, seed, and the share of the PSNR phase after the ancestor's network; 0: a whole one."""
+Line = dict[str, Any]
+
+
 class Recording:
-    """The file of a recording, and what trains its runs."""
+    """Settings, images and metrics of a recording, and the networks of its PSNR phases."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.file, self.warm = options.out, options.out.with_suffix(".warm")
+        self.warm: Path = options.out.with_suffix(".warm")
         self.warm.mkdir(parents=True, exist_ok=True)
         evaluations = {
             "run.psnr_eval_every_steps": max(1, options.psnr_steps // 5),
@@ -74,7 +80,7 @@ class Recording:
         )
         settings |= {"data.eval_images": options.images, "data.eval_crop_px": options.crop_px}
         self.base: TrainConfig = override(photos_small(), settings)
-        self.device = torch.device("cpu")
+        self.device = pick_device()
         torch.set_num_threads(1)
         require(list(METRICS), "tests/bench/record.py")
         data = self.base.data
@@ -86,74 +92,33 @@ class Recording:
         assert first is not None
         self.ancestor = dict(first.values)
         self.about = {"settings": settings, "metrics": METRICS, "train": images["train"].digest}
-        self.done = self._read()
 
-    def _read(self) -> set[tuple[str, str, int, float]]:
-        """Return what is recorded; begin the file if there is none, and cut off a line that a kill left."""
-        text = self.file.read_text() if self.file.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        if not whole:
-            commit = subprocess.run(
-                ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT
-            )
-            bicubic = self.evaluator.measure_resizer("bicubic").summary
-            facts = {"commit": commit.stdout.strip(), "hardware": describe_hardware()}
-            self.file.write_text("")
-            self.append({"about": self.about | facts | {"bicubic": {m: bicubic[m] for m in METRICS}}})
-            return set()
-        if whole != text:
-            self.file.write_text(whole)
-        head, *lines = map(json.loads, whole.splitlines())
-        own = json.loads(json.dumps(self.about))
-        if differing := [key for key in own if head["about"][key] != own[key]]:
-            raise SystemExit(
-                f"{self.file} was recorded with other {' and '.join(differing)}: choose another --out"
-            )
-        kinds = [(next(kind for kind in ("psnr", "gan") if kind in line), line) for line in lines]
-        return {(kind, name(line[kind]), line["seed"], line.get("derived", 0)) for kind, line in kinds}
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Write a line."""
-        with self.file.open("a") as file:
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
-
-    def train(
-        self, phase: str, settings: dict[str, Any], seed: int, weights: Any = None, derived: float = 0.0
-    ) -> Any:
-        """Train a phase, append its curve, and return the averaged weights, or None if it diverged."""
+    def train(self, run: Run) -> Line:
+        """Train a phase and return its line; keep the averaged network of a PSNR phase."""
+        phase, settings, seed, derived = run
         config = override(self.base, settings | dict.fromkeys(SEEDS, seed))
-        if phase == "psnr" and derived:
+        weights: Any = None
+        if phase == "gan":
+            weights = load_file(self._network(SPACE.architecture_of(settings), seed, derived))
+        elif derived:
+            weights = self._derived(settings, seed)
             steps = round(derived * config.run.psnr_steps)
             config = override(config, {"run.psnr_steps": steps, "run.psnr_eval_every_steps": steps})
         loader = TrainLoader(self.images, config.data, config.generator.scale, device=self.device)
-        monitor, began, ended = Recorder(METRICS), time.process_time(), {}
-        run = TrainingRun(config, loader, self.evaluator, monitor, self.device)
-        state = run.new_phase(phase, weights)
+        monitor, began = Recorder(METRICS), time.monotonic()
+        ended: dict[str, Any] = {}
+        training = TrainingRun(config, loader, self.evaluator, monitor, self.device)
+        state = training.new_phase(phase, weights)
         try:
-            run.run_phase(state, History())
+            training.run_phase(state, History())
         except Diverged as error:
             ended = {"diverged": [error.step, error.term]}
-        seconds = round(time.process_time() - began, 1)
-        line = {phase: settings, "seed": seed, "derived": derived}
-        line |= {"points": monitor.points, "cpu_seconds": seconds}
-        network = None if ended else {k: v.clone().contiguous() for k, v in weights_of(state.ema).items()}
-        if phase == "psnr" and network is not None:  # the line says that the network is there
+        seconds = round(time.monotonic() - began, 1)
+        if phase == "psnr" and not ended:
+            network = {k: v.detach().cpu().contiguous() for k, v in weights_of(state.ema).items()}
             save_file(network, self._network(settings, seed, derived))
-        self.append(line | ended)
-        print(
-            f"{phase} {name(settings)} seed {seed}: {monitor.points[-1]}, {seconds} CPU seconds", flush=True
-        )
-        return network
-
-    def record(self, design: dict[str, Any], seed: int, derived: float = 0.0) -> None:
-        """Record a design, after the PSNR phase of its architecture if that is missing."""
-        architecture = SPACE.architecture_of(design)
-        if ("psnr", name(architecture), seed, derived) not in self.done:
-            weights = self._derived(architecture, seed) if derived else None
-            self.train("psnr", architecture, seed, weights, derived)
-            self.done.add(("psnr", name(architecture), seed, derived))
-        weights = load_file(self._network(architecture, seed, derived))
-        self.train("gan", design, seed, weights, derived)
+        line = {phase: settings, "seed": seed, "derived": derived}
+        return line | {"points": monitor.points, "seconds": seconds} | ended
 
     def _derived(self, architecture: dict[str, Any], seed: int) -> Any:
         """Return the weights of the ancestor's network as the beginning of another architecture's."""
@@ -161,7 +126,7 @@ class Recording:
         now = override(self.base, architecture)
         source = build_generator(before)
         source.load_state_dict(load_file(self._network(self.ancestor, seed)))
-        loader = TrainLoader(self.images, now.data, now.generator.scale, device=self.device)
+        loader = TrainLoader(self.images, now.data, now.generator.scale, device=torch.device("cpu"))
         batches = islice(loader.batches(0), now.run.bn_recalibration_batches)
         lr_images = torch.cat([batch.lr_image for batch in batches])
         return weights_of(derive(source, before, build_generator(now.generator), now.generator, lr_images))
@@ -171,17 +136,75 @@ class Recording:
         return self.warm / f"{values}-s{seed}{'-derived' if derived else ''}.safetensors"
 
 
-Run = tuple[dict[str, Any], int, float]
-"""Design, seed, and the share of the PSNR phase that follows the ancestor's; 0 for a phase of its own."""
+class Lines:
+    """The file of a recording."""
+
+    def __init__(self, file: Path, recording: Recording) -> None:
+        self.file = file
+        text = file.read_text() if file.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a kill may have left a part of a line
+        file.write_text(whole)
+        if not whole:
+            command = ["git", "rev-parse", "--short", "HEAD"]
+            commit = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout.strip()
+            bicubic = recording.evaluator.measure_resizer("bicubic").summary
+            facts: Line = {"commit": commit, "hardware": describe_hardware()}
+            facts["bicubic"] = {m: bicubic[m] for m in METRICS}
+            self.append({"about": recording.about | facts})
+        head, *lines = map(json.loads, file.read_text().splitlines())
+        own = json.loads(json.dumps(recording.about))
+        if differing := [key for key in own if head["about"][key] != own[key]]:
+            raise SystemExit(
+                f"{file} was recorded with other {' and '.join(differing)}: choose another --out"
+            )
+        phases = ["gan" if "gan" in line else "psnr" for line in lines]
+        self.done = {
+            (p, name(line[p]), line["seed"], line["derived"]) for p, line in zip(phases, lines, strict=True)
+        }
+
+    def append(self, line: Line) -> None:
+        """Write a line."""
+        with self.file.open("a") as file:
+            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+    def lack(self, run: Run) -> bool:
+        """Return whether a run is not recorded yet."""
+        phase, settings, *rest = run
+        return (phase, name(settings), *rest) not in self.done
 
 
-def plan(designs: int, repeated: int, seeds: int, share: float, ancestor: dict[str, Any]) -> Iterator[Run]:
-    """Yield all designs with the first seed, then the first `repeated` again: with others, and derived."""
-    drawn = [settings_of(values) for values in draw(SPACE, designs, seed=0)]
-    yield from ((design, 0, 0.0) for design in drawn)
-    yield from ((design, seed, 0.0) for seed in range(1, seeds) for design in drawn[:repeated])
+def plan(options: argparse.Namespace, ancestor: dict[str, Any]) -> Iterator[list[Run]]:
+    """Yield the runs in three lists, each of which needs networks of those before it.
+
+    PSNR phases of their own, derived ones, and the GAN phases: all designs with the first seed, the first
+    `repeated` with the others, and the first `repeated` of other architectures than the ancestor's derived.
+    """
+    drawn = [settings_of(values) for values in draw(SPACE, options.designs, seed=0)]
     others = (design for design in drawn if SPACE.architecture_of(design) != ancestor)
-    yield from ((design, 0, share) for design in islice(others, repeated if share else 0))
+    gan: list[Run] = [("gan", design, 0, 0.0) for design in drawn]
+    gan += [("gan", design, s, 0.0) for s in range(1, options.seeds) for design in drawn[: options.repeated]]
+    if options.derived:
+        gan += [("gan", design, 0, options.derived) for design in islice(others, options.repeated)]
+    psnr: dict[tuple[str, int, float], Run] = {}
+    for _, design, seed, derived in [("psnr", ancestor, 0, 0.0), *gan]:
+        architecture = SPACE.architecture_of(design)
+        psnr[name(architecture), seed, derived] = ("psnr", architecture, seed, derived)
+    yield [run for run in psnr.values() if not run[3]]
+    yield [run for run in psnr.values() if run[3]]
+    yield gan
+
+
+_recording: Recording
+
+
+def _begin(options: argparse.Namespace) -> None:
+    """Open images and metrics in a process of the pool."""
+    global _recording
+    _recording = Recording(options)
+
+
+def _train(run: Run) -> tuple[Run, Line]:
+    return run, _recording.train(run)
 
 
 def main() -> None:
@@ -189,6 +212,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--train", required=True, help="folder or zip of photographs, or a catalogue name")
     parser.add_argument("--out", type=Path, required=True, help="file of JSON lines")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="that train at once, on the GPU if there is one"
+    )
     parser.add_argument("--designs", type=int, default=96)
     parser.add_argument("--repeated", type=int, default=24, help="designs that get all seeds")
     parser.add_argument("--seeds", type=int, default=3)
@@ -198,14 +224,24 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=16, help="of a GAN phase")
     parser.add_argument("--images", type=int, default=12, help="val images that are measured")
     parser.add_argument("--crop-px", type=int, default=96, help="their measured squares; 0: whole images")
-    parser.add_argument("--most", type=int, help="end after so many new designs")
     options = parser.parse_args()
     recording = Recording(options)
-    runs = plan(options.designs, options.repeated, options.seeds, options.derived, recording.ancestor)
-    missing = [run for run in runs if ("gan", name(run[0]), *run[1:]) not in recording.done]
-    print(f"{len(missing)} runs are missing in {options.out}")
-    for run in islice(missing, options.most):
-        recording.record(*run)
+    lines = Lines(options.out, recording)
+    lists = [list(filter(lines.lack, runs)) for runs in plan(options, recording.ancestor)]
+    missing, began = sum(map(len, lists)), time.monotonic()
+    print(f"{missing} runs are missing in {options.out}", flush=True)
+    done = 0
+    with multiprocessing.get_context("spawn").Pool(options.processes, _begin, (options,)) as pool:
+        for runs in lists:
+            for run, line in pool.imap_unordered(_train, runs):
+                lines.append(line)
+                done += 1
+                minutes = (time.monotonic() - began) / done * (missing - done) / 60
+                last = f"{line['points'][-1]}, {line['seconds']} s"
+                print(
+                    f"{done} of {missing}, {minutes:.0f} minutes left: {run[0]} {name(run[1])} seed {run[2]} {last}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

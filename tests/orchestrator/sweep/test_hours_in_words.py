@@ -39,9 +39,17 @@ def test_one_network_is_advised_where_it_trains_longer_and_designs_too_shortly()
 
 
 def test_the_command_of_the_advice_has_the_settings_that_were_given():
-    """A sweep of x2 was told to train a network of x4 instead."""
+    """A sweep of x2 was told to train a network of x4 instead, and the recipe was named twice."""
     config = override(recipes.build("demo"), {"generator.scale": 2, "data.train": "my photos"})
-    given = ["--name", "--hours", "--generator.scale", "--run.psnr-steps", "--train", "--data.train"]
+    given = [
+        "--recipe",
+        "--name",
+        "--hours",
+        "--generator.scale",
+        "--run.psnr-steps",
+        "--train",
+        "--data.train",
+    ]
     assert hours_in_words.train_command(config, given) == (
         "upsweep train --recipe demo --data.train 'my photos' --generator.scale 2"
     )
