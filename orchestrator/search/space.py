@@ -72,8 +72,9 @@ class Space:
     reduction: int = 3
     """Early stopping keeps one of this many at each rung."""
     rungs: int = 2
-    sampler: str = "tpe"
-    """The sampler if --sampler names none (orchestrator/search/sampler.py)."""
+    sampler: str = "random"
+    """The sampler if --sampler names none (orchestrator/search/sampler.py): on no recorded problem did another
+    one beat random designs (docs/performance.md)."""
     stopping: str = "none"
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
     excluded: tuple[dict[str, Any], ...] = ()

@@ -4,7 +4,7 @@
 
 Each sweep runs the product's own sampler, sizes, order of designs and pick on a recorded problem, whose runs
 are redrawn: `demo`, 324 designs (tests/bench/redrawn.py), or `photos` (tests/bench/second.py). Regret is the
-expected perception (SWD, or LPIPS, both x 1000) of what the picked design ships under seeds that chose
+expected perception (SWD, LPIPS or DISTS, all x 1000) of what the picked design ships under seeds that chose
 nothing, less the best design's. All arms of a sweep see the same redraws, so differences are paired. Steps
 are those of all runs but the shared warm starts. Prints means with 95 % intervals over sweeps; asserts
 nothing. With --save, finished sweeps are read from that file and new ones are appended to it, so that a run
@@ -297,7 +297,11 @@ PARTS: dict[str, Callable[[Redrawn, int, str], Arms]] = {
 }
 
 
-PROBLEMS: dict[str, Callable[[], Redrawn]] = {"demo": Demo, "photos": Photos}
+PROBLEMS: dict[str, Callable[[], Redrawn]] = {
+    "demo": Demo,
+    "photos": Photos,
+    "photos_dists": partial(Photos, perceptual="dists"),
+}
 
 
 def main() -> None:
