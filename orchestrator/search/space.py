@@ -73,8 +73,8 @@ class Space:
     """Early stopping keeps one of this many at each rung."""
     rungs: int = 2
     sampler: str = "random"
-    """The sampler if --sampler names none (orchestrator/search/sampler.py): on no recorded problem did another
-    one beat random designs (docs/performance.md)."""
+    """The sampler if --sampler names none (orchestrator/search/sampler.py): no other one was better on both
+    recorded problems (docs/performance.md)."""
     stopping: str = "none"
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
     excluded: tuple[dict[str, Any], ...] = ()

@@ -17,6 +17,7 @@ from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.hours import COUNTS, Pace, Sizes, Work
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
+from orchestrator.trial.warm_starts import LONG_PHASE
 from trainers.config import flatten, override
 from trainers.warm_start_key import in_key
 
@@ -127,6 +128,9 @@ class SweepClock:
     def fitted(self, stage: str, fixed: Mapping[str, int]) -> Sizes:
         """Return the sizes from `stage` on for the time that is left, and store them."""
         sizes = hours.fit(self.seconds_left, self.present_pace(), self.full, fixed, self.work, stage)
+        if stage == "warm" and self.work.derived and sizes.psnr_steps < LONG_PHASE:
+            self.work = replace(self.work, derived=0)
+            return self.fitted(stage, fixed)
         if stage == "repeat" and not sizes.repeat_top and "repeat_top" not in fixed:
             return self.fitted(stage, {**fixed, "repeat_top": 0})  # what repeats do not need, seeds get
         self.sizes[stage] = vars(sizes)

@@ -67,9 +67,9 @@ class Request:
     """Designs to confirm with several seeds; 0 takes the space's own number."""
     confirm_seeds: int = 0
     """Seeds per confirmed design; 0 takes the space's own number."""
-    derive: float = 0.0
-    """Part of the PSNR phase, such as 0.15, that an architecture trains for screening and repeats if it can
-    begin with the network of another one; the confirmation trains whole phases. 0: each trains its own."""
+    derive: float = 0.15
+    """Part of a PSNR phase of 2,000 steps or more that an architecture trains for screening and repeats if it
+    can begin with the network of another one; the confirmation trains whole phases. 0: always whole ones."""
     sampler: str = ""
     """Sampler of designs: random, nsga2, tpe or grid (every combination); empty: the space's own."""
     stopping: str = ""

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from orchestrator.storage import Storage
 
 
+LONG_PHASE = 2_000
+"""Steps of the shortest PSNR phase that others are derived from: at 2,000 derived networks rank designs as
+whole phases do, at 400 they end as far below them as architectures differ (docs/sweeps.md)."""
+
+
 @dataclass(frozen=True)
 class Ancestor:
     """The architecture with whose PSNR network the PSNR phases of others begin."""
@@ -46,11 +51,12 @@ def ancestor_of(
 ) -> Ancestor | None:
     """Return the architecture from which most of the others can be derived; None if there is none.
 
+    There is none for a PSNR phase of fewer than LONG_PHASE steps.
     `architectures` are values that replace those of `base`. Among equals it is one without norm, of the
     fewest blocks, and with the first upsampler in CONVERTED.
     """
     run = base.run
-    if not (share and run.psnr_steps and run.gan_steps) or run.start_from:
+    if not (share and run.gan_steps) or run.psnr_steps < LONG_PHASE or run.start_from:
         return None
     designs = [override(base, values) for values in architectures]
 

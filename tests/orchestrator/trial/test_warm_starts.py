@@ -67,7 +67,7 @@ def test_a_warm_start_that_is_not_ready_has_no_checkpoint(tmp_path):
 
 
 BASE = TrainConfig(
-    generator=GeneratorConfig(num_blocks=2, channels=8, norm="none"), run=RunConfig(psnr_steps=200)
+    generator=GeneratorConfig(num_blocks=2, channels=8, norm="none"), run=RunConfig(psnr_steps=2_000)
 )
 BLOCKS, NORM, UPSAMPLER = "generator.num_blocks", "generator.norm", "generator.upsampler"
 FULL = [
@@ -90,6 +90,7 @@ def test_the_ancestor_is_the_small_network_from_which_all_others_can_be_derived(
         ([], {}, 0.15),
         (FULL, {}, 0.0),
         (FULL, {"run.gan_steps": 0}, 0.15),
+        (FULL, {"run.psnr_steps": 1_999}, 0.15),
         (FULL, {"run.start_from": "given"}, 0.15),
         ([{"generator.channels": c} for c in (8, 16)], {}, 0.15),
     ],
@@ -103,7 +104,7 @@ def test_screening_starts_from_derived_networks_and_the_confirmation_from_its_ow
     own, base = override(BASE, {BLOCKS: 4, "run.seed": 7}), flatten(BASE)
     first = override(BASE, ancestor.values)
     derived = warm_starts.source(own, "screen", base, "images", ancestor)
-    assert (derived.run.psnr_steps, derived.run.seed, derived.generator) == (30, 0, own.generator)
+    assert (derived.run.psnr_steps, derived.run.seed, derived.generator) == (300, 0, own.generator)
     assert derived.run.derived_from == warm_start_key(first, "images")
     assert warm_starts.source(own, "repeat", base, "images", ancestor) == derived
     assert warm_starts.source(own, "confirm", base, "images", ancestor) == own
