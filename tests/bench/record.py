@@ -3,10 +3,9 @@
     upsweep weights vgg16 lpips_alex lpips_vgg dists
     PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/record.py --train PHOTOS --out FILE [--processes 2]
 
-96 designs are trained with one seed, 24 of them with two more, and 24 once more from derived warm starts:
-all PSNR phases first, one for each architecture and seed, then the GAN phases. Each run is appended to FILE
-when it ends: the command can be stopped at any moment and given again. FILE.warm has the networks of PSNR
-phases.
+96 designs are trained with three seeds, and once more from derived warm starts: all PSNR phases first, one
+for each architecture and seed, then the GAN phases. Each run is appended to FILE when it ends: the command
+can be stopped at any moment and given again. FILE.warm has the networks of PSNR phases.
 FILE has JSON lines: {"about"}, then {"psnr" or "gan": settings, "seed", "derived", "points": [[step, metric,
 ...], ...], "seconds"}; "derived" is the share of the PSNR phase, 0 if it is the architecture's own.
 """
@@ -176,15 +175,13 @@ class Lines:
 def plan(options: argparse.Namespace, ancestor: dict[str, Any]) -> Iterator[list[Run]]:
     """Yield the runs in three lists, each of which needs networks of those before it.
 
-    PSNR phases of their own, derived ones, and the GAN phases: all designs with the first seed, the first
-    `repeated` with the others, and the first `repeated` of other architectures than the ancestor's derived.
+    PSNR phases of their own, derived ones, and the GAN phases: all designs with each seed, and those of
+    other architectures than the ancestor's derived.
     """
     drawn = [settings_of(values) for values in draw(SPACE, options.designs, seed=0)]
     others = (design for design in drawn if SPACE.architecture_of(design) != ancestor)
-    gan: list[Run] = [("gan", design, 0, 0.0) for design in drawn]
-    gan += [("gan", design, s, 0.0) for s in range(1, options.seeds) for design in drawn[: options.repeated]]
-    if options.derived:
-        gan += [("gan", design, 0, options.derived) for design in islice(others, options.repeated)]
+    gan: list[Run] = [("gan", design, s, 0.0) for s in range(options.seeds) for design in drawn]
+    gan += [("gan", design, 0, options.derived) for design in others if options.derived]
     psnr: dict[tuple[str, int, float], Run] = {}
     for _, design, seed, derived in [("psnr", ancestor, 0, 0.0), *gan]:
         architecture = SPACE.architecture_of(design)
@@ -216,7 +213,6 @@ def main() -> None:
         "--processes", type=int, default=1, help="that train at once, on the GPU if there is one"
     )
     parser.add_argument("--designs", type=int, default=96)
-    parser.add_argument("--repeated", type=int, default=24, help="designs that get all seeds")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--derived", type=float, default=0.15, help="part of the PSNR phase of derived ones")
     parser.add_argument("--psnr-steps", type=int, default=2000)
@@ -237,9 +233,9 @@ def main() -> None:
                 lines.append(line)
                 done += 1
                 minutes = (time.monotonic() - began) / done * (missing - done) / 60
-                last = f"{line['points'][-1]}, {line['seconds']} s"
+                last = f"seed {run[2]} {line['points'][-1]}, {line['seconds']} s"
                 print(
-                    f"{done} of {missing}, {minutes:.0f} minutes left: {run[0]} {name(run[1])} seed {run[2]} {last}",
+                    f"{done} of {missing}, {minutes:.0f} minutes left: {run[0]} {name(run[1])} {last}",
                     flush=True,
                 )
 

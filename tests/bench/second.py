@@ -2,20 +2,20 @@
 
     PYTHONPATH=. OMP_NUM_THREADS=1 python tests/bench/second.py [FILE]
 
-tests/bench/curves/photos.jsonl (tests/bench/record.py) holds 96 designs drawn at random, 24 of them with
-three seeds of both phases, and those 24 again from derived warm starts. This prints, for each metric, how
-well one seed ranks designs as another does (the noise ceiling of any claim about ranks), how well early
-evaluations rank them as later ones, and how well derived warm starts rank them as own ones do. `Photos` is
-the problem for simulated sweeps. Asserts nothing.
+tests/bench/curves/photos.jsonl (tests/bench/record.py) holds 96 designs drawn at random with three seeds of
+both phases, and those of other architectures than the ancestor's again from derived warm starts. This prints,
+for each metric, how well one seed ranks designs as another does (the noise ceiling of any claim about ranks),
+how well early evaluations rank them as later ones, and how well derived warm starts rank them as the other
+seeds do. `Photos` is the problem for simulated sweeps. Asserts nothing.
 """
 
 import json
 import math
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ EMA_DECAY = 0.99  # as recorded
 GAN_IN_PSNR_STEPS = 13
 """Floating-point operations of an update of the GAN phase in those of the PSNR phase: 7 to 20 by layer."""
 NEAREST = 6
-"""Repeated designs that lend a design the differences between their seeds."""
+"""Designs that lend a design the differences between their seeds."""
 TRUTHS = 4000
 """Random designs, of which the best one has no regret."""
 
@@ -89,11 +89,6 @@ class RecordedRuns:
             found.diverged += "diverged" in line
         return found
 
-    def repeated(self) -> list[str]:
-        """Return the designs with the most seeds."""
-        most = max(map(len, self.runs.values()))
-        return [design for design, seeds in self.runs.items() if len(seeds) == most > 1]
-
     @staticmethod
     def value(curve: np.ndarray, metric: str) -> float:
         """Return the best value of `metric` among the feasible checkpoints of a run."""
@@ -107,9 +102,9 @@ class Photos(Redrawn):
     """The problem for simulated sweeps, over the whole space.
 
     The expected curve of a design is a least-squares fit over the settings plus the own residual of the
-    nearest recorded design, less the share of it that its seed explains. A run adds the difference of a run
-    from the mean of its design's seeds, lent by one of the repeated designs that are nearest. Costs are
-    updates of the GAN phase.
+    nearest recorded design, less the share of it that its seeds explain. A run adds the difference of a run
+    from the mean of its design's seeds, lent by one of the nearest designs. Costs are updates of the GAN
+    phase.
     """
 
     unit = 1e-3
@@ -136,25 +131,18 @@ class Photos(Redrawn):
 
     def _fit(self, recording: RecordedRuns, runs: Runs) -> None:
         """Fit the expected curves, and keep the designs' own residuals and the differences between seeds."""
-        self.known = [json.loads(design) for design in runs]
-        means = np.array([np.mean(list(seeds.values()), axis=0) for seeds in runs.values()])
-        repeated = recording.repeated()
-        deviations = []
-        for design in repeated:
-            curves = np.array(list(runs[design].values()))
-            deviations += list((curves - curves.mean(0)) * math.sqrt(len(curves) / (len(curves) - 1)))
-        super().__init__(recording.steps, np.array(deviations))
-        seeds = len(deviations) // len(repeated)
-        self.repeated = [self.known.index(json.loads(design)) for design in repeated]
-        self.lent = {place: range(i * seeds, (i + 1) * seeds) for i, place in enumerate(self.repeated)}
-        self.places = np.array([_place(s) for s in self.known])
-        rows = np.array([_terms(s) for s in self.known])
+        known = [json.loads(design) for design in runs]
+        curves = np.array([list(seeds.values()) for seeds in runs.values()])  # design, seed, step, metric
+        means, self.seeds = curves.mean(1), curves.shape[1]
+        deviations = (curves - means[:, None]) * math.sqrt(self.seeds / (self.seeds - 1))
+        super().__init__(recording.steps, deviations.reshape(-1, *means.shape[1:]))
+        self.places = np.array([_place(s) for s in known])
+        rows = np.array([_terms(s) for s in known])
         self.weights = np.einsum("pi,itm->ptm", np.linalg.pinv(rows), means)
         left = (means - np.einsum("ip,ptm->itm", rows, self.weights)) * math.sqrt(
             len(rows) / (len(rows) - rows.shape[1])
         )
-        counts = np.array([len(s) for s in runs.values()])
-        by_seed = self.residual[:, 1:].var(axis=0) * np.mean(1 / counts)
+        by_seed = self.residual[:, 1:].var(axis=0) / self.seeds
         share = np.clip(1 - by_seed.mean(0) / left[:, 1:].var(axis=0).mean(0), 0, 1)
         self.residuals = left * np.sqrt(share)
 
@@ -162,8 +150,8 @@ class Photos(Redrawn):
         """Return the expected curve of a design, and the residuals that its runs may get."""
         away = np.linalg.norm(self.places - _place(settings), axis=1)
         mean = np.einsum("p,ptm->tm", _terms(settings), self.weights) + self.residuals[away.argmin()]
-        near = sorted(self.repeated, key=lambda i: away[i])[:NEAREST]
-        return mean, [number for place in near for number in self.lent[place]]
+        near = np.argsort(away, kind="stable")[:NEAREST, None]
+        return mean, (near * self.seeds + np.arange(self.seeds)).ravel().tolist()
 
     def space(self, ordered: bool = False) -> Space:
         """Return the space; its numbers have an order."""
@@ -226,33 +214,33 @@ def agreement(pairs: Sequence[tuple[Values, Values]]) -> str:
 
 def ranks(recording: RecordedRuns) -> None:
     """Print the rank correlations of each metric."""
-    runs, repeated = recording.runs, recording.repeated()
-    both = [design for design in runs if design in recording.derived]
-    seeds, half = sorted(runs[repeated[0]]), len(recording.steps) // 2
-    print(f"{len(runs)} designs, {len(repeated)} with {len(seeds)} seeds, {recording.diverged} runs diverged")
+    runs, derived, value = recording.runs, recording.derived, recording.value
+    seeds, half, end = sorted(next(iter(runs.values()))), len(recording.steps) // 2, len(recording.steps)
+    print(f"{len(runs)} designs, {len(seeds)} seeds, {recording.diverged} runs diverged")
     print(f"\n{'rank correlation':<40}" + "".join(f"{metric:>20}" for metric in METRICS))
 
     def line(label: str, pairs: Callable[[str], list[tuple[Values, Values]]]) -> None:
         print(f"{label:<40}" + "".join(f"{agreement(pairs(metric)):>20}" for metric in METRICS))
 
-    def ships(designs: Sequence[str], seed: int, metric: str, kept: Runs = runs) -> Values:
-        return [recording.value(kept[design][seed], metric) for design in designs]
+    def ships(kept: Runs, designs: Iterable[str], seed: int, metric: str) -> Values:
+        return [value(kept[design][seed], metric) for design in designs]
 
-    def part(metric: str, first: int, last: int) -> Values:
-        curves = [runs[design][0][[0, *range(first, last)]] for design in runs]
-        return [recording.value(curve, metric) for curve in curves]
+    def of_seeds(
+        metric: str, first: Runs, designs: Iterable[str], pairs: Iterable[tuple[int, int]]
+    ) -> list[tuple[Values, Values]]:
+        return [(ships(first, designs, a, metric), ships(runs, designs, b, metric)) for a, b in pairs]
 
-    line(
-        "two seeds",
-        lambda m: [(ships(repeated, a, m), ships(repeated, b, m)) for a, b in combinations(seeds, 2)],
-    )
-    end = len(recording.steps)
-    for step in (half // 2, half):
-        label = f"until step {recording.steps[step]}, and after it"
-        line(label, lambda m, at=step: [(part(m, 1, at + 1), part(m, at + 1, end))])
-    if both:
-        derived = recording.derived
-        line("own and derived warm start", lambda m: [(ships(both, 0, m), ships(both, 0, m, derived))])
+    def halves(metric: str, at: int) -> list[tuple[Values, Values]]:
+        parts = range(1, at + 1), range(at + 1, end)
+        early, late = ([value(runs[d][0][[0, *part]], metric) for d in runs] for part in parts)
+        return [(early, late)]
+
+    line("two seeds", partial(of_seeds, first=runs, designs=runs, pairs=list(combinations(seeds, 2))))
+    for at in (half // 2, half):
+        line(f"until step {recording.steps[at]}, and after it", partial(halves, at=at))
+    others = [(seeds[0], seed) for seed in seeds[1:]]
+    line("own warm start, and two other seeds", partial(of_seeds, first=runs, designs=derived, pairs=others))
+    line("derived, and those seeds", partial(of_seeds, first=derived, designs=derived, pairs=others))
 
 
 if __name__ == "__main__":
