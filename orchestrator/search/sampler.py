@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
+from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
@@ -18,10 +18,19 @@ from orchestrator.search.space import Space
 from orchestrator.search.windowed_tpe import WindowedTPESampler
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
+from trainers.objectives import Objectives
 
 CONSTRAINT = "missing budget"
+FEASIBLE, FARTHEST = -1.0, 1.0
+"""Constraint of a whole trial in a search for the pick: if it is feasible, and at most if it is below the
+floor (by its distance in dB), lest one such trial hide all others."""
 METRICS_OF = "metrics"  # attribute of a study: the names of its objectives
 TRIAL = "trial"  # attribute of a study's trial: Tune's id
+
+
+def _gp(seed: int, trials: int) -> BaseSampler:
+    """Return a Gaussian process sampler with constraints (Jones et al., 1998; Gardner et al., 2014)."""
+    return GPSampler(seed=seed, n_startup_trials=min(20, max(2, trials // 2)))
 
 
 def _tpe(seed: int, trials: int) -> BaseSampler:
@@ -47,18 +56,20 @@ def _random(seed: int, trials: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-BUILDERS = {"tpe": _tpe, "nsga2": _nsga2, "random": _random, "grid": _random}
+BUILDERS = {"gp": _gp, "tpe": _tpe, "nsga2": _nsga2, "random": _random, "grid": _random}
 
 
 class ConstrainedOptunaSearch(OptunaSearch):
-    """A sampler of two objectives: full-length trials outrank stopped ones, and those diverged ones.
+    """A sampler with constraints: full-length trials outrank stopped ones, and those diverged ones.
 
     Ray tells Optuna that a stopped trial is complete with its early values, so without a constraint its
-    half-trained point would be on the sampler's front.
+    half-trained point would be on the sampler's front. In a search of one metric, perception, a whole trial
+    below the floor of the pick violates the constraint as well.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, objectives: Objectives, **options: Any) -> None:
         super().__init__(**options)
+        self.objectives = objectives
         self.pages = PagedPickle("search")
 
     def suggest(self, trial_id: str) -> Any:
@@ -97,8 +108,14 @@ class ConstrainedOptunaSearch(OptunaSearch):
         if report is not None and report.status is Status.FAILED:
             result, error = None, True  # it measured nothing: Optuna counts it as failed and learns nothing
         elif report is not None and trial_id in self._ot_trials:
-            share = report.step / max(1, report.max_steps)
-            missing = 2.0 if report.status is Status.DIVERGED else 1.0 - share
+            share, has_diverged = report.step / max(1, report.max_steps), report.status is Status.DIVERGED
+            missing = 2.0 if has_diverged else 1.0 - share
+            if len(self.metric) == 1 and not missing:
+                infeasible, distance, _ = self.objectives.order(report.ranked, report.warm_start)
+                missing = min(distance, FARTHEST) if infeasible else FEASIBLE
+            elif len(self.metric) == 1 and has_diverged:
+                assert result is not None  # a grey image's perception would dwarf all differences
+                result = result | {m: report.warm_start[m.removeprefix(RANKED)] for m in self.metric}
             self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
         super().on_trial_complete(trial_id, result, error)
         if trial_id in self._ot_trials:  # Tune may say it twice
@@ -124,11 +141,13 @@ def build_search(
     """Return the search of a stage, with its study in memory.
 
     `name` is the study's name and the key of the stage's hooks; `points` are designs to try first (all of
-    them for a grid); `trials` is how many will be drawn.
+    them for a grid); `trials` is how many will be drawn. "gp" searches by the criterion of the pick, others
+    for the front of both metrics.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    metrics = [objective.distortion, objective.perceptual]
+    metrics = [objective.perceptual] if sampler == "gp" else [objective.distortion, objective.perceptual]
     return ConstrainedOptunaSearch(
+        objectives=Objectives.of(objective),
         space=space,
         metric=[RANKED + m for m in metrics],
         mode=[METRICS[m].direction for m in metrics],

@@ -50,7 +50,7 @@ FIXED_PER_SWEEP = (  # settings that all trials of a sweep share, because they d
 LENGTHS = ("run.psnr_steps", "run.psnr_eval_every_steps")
 CHECKED_DESIGNS = 1000
 SMALLEST = {"trials": 1, "repeat_top": 0, "confirm_top": 1, "confirm_seeds": 1, "reduction": 2, "rungs": 0}
-SAMPLERS = ("tpe", "nsga2", "random", "grid")
+SAMPLERS = ("gp", "random", "nsga2", "tpe", "grid")
 STOPPING = ("feasible_first", "front", "asha", "none", "pbt")
 POPULATION = 4  # the smallest population, since population based training replaces a quarter of it
 
@@ -72,9 +72,8 @@ class Space:
     reduction: int = 3
     """Early stopping keeps one of this many at each rung."""
     rungs: int = 2
-    sampler: str = "random"
-    """The sampler if --sampler names none (orchestrator/search/sampler.py): no other one was better on both
-    recorded problems (docs/performance.md)."""
+    sampler: str = "gp"
+    """The sampler if --sampler names none (orchestrator/search/sampler.py)."""
     stopping: str = "none"
     """The rule of early stopping if --stopping names none (orchestrator/schedulers/rules.py)."""
     excluded: tuple[dict[str, Any], ...] = ()

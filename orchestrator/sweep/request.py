@@ -71,7 +71,8 @@ class Request:
     """Part of a PSNR phase of 2,000 steps or more that an architecture trains for screening and repeats if it
     can begin with the network of another one; the confirmation trains whole phases. 0: always whole ones."""
     sampler: str = ""
-    """Sampler of designs: random, nsga2, tpe or grid (every combination); empty: the space's own."""
+    """Sampler of designs: gp (Gaussian process), random, nsga2, tpe or grid (every combination); empty: the
+    space's own."""
     stopping: str = ""
     """Rule of early stopping at a rung: none (whole trials), feasible_first, front or asha (perceptual metric
     alone); or pbt: no trial is stopped, but the last quarter takes over networks of the first and

@@ -46,7 +46,6 @@ from orchestrator.search.space import Space  # noqa: E402
 from orchestrator.sweep import stages  # noqa: E402
 from orchestrator.sweep.hours import repeat_runs  # noqa: E402
 from orchestrator.sweep.result import confirmed_designs, pick  # noqa: E402
-from trainers.objectives import Objectives  # noqa: E402
 from trainers.warm_start_key import in_key  # noqa: E402
 
 REPEATED, CONFIRMED = 40, 50
@@ -56,39 +55,18 @@ BEFORE, WITH = 50, 90
 """Designs whose screening and repeats fit into 15,000 steps, and, with the confirmation, into fba4cc1's."""
 
 
-class PickSearch(ConstrainedOptunaSearch):
-    """The product's search with the criterion of the pick: perception alone, of designs above the floor."""
-
-    objectives: Objectives
-
-    def suggest(self, trial_id: str) -> Any:
-        """Return the next design."""
-        return super(ConstrainedOptunaSearch, self).suggest(trial_id)
-
-    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """Attach the distance from the floor, then tell Optuna."""
-        assert result is not None
-        report = TrialReport.from_result(result)
-        infeasible, distance, _ = self.objectives.order(report.ranked, report.warm_start)
-        self._ot_trials[trial_id].set_constraint("floor", distance if infeasible else -1.0)
-        super().on_trial_complete(trial_id, result, error)
-
-
 def search_of(problem: Redrawn, sampler: str, seed: int, trials: int) -> ConstrainedOptunaSearch:
     """Return the product's search, or TPE on the pick's criterion, whose axes have an order."""
     if sampler != "pick":
         return build_search(problem.space(), problem.objective, "regret", seed, [], trials, sampler)
-    perceptual = RANKED + problem.objective.perceptual
-    tpe = BUILDERS["tpe"](seed, trials)
-    search = PickSearch(
+    return ConstrainedOptunaSearch(
+        objectives=problem.objectives,
         space=problem.space(ordered=True),
-        metric=perceptual,
-        mode="min",
-        sampler=tpe,
+        metric=[RANKED + problem.objective.perceptual],
+        mode=["min"],
+        sampler=BUILDERS["tpe"](seed, trials),
         study_name="regret",
     )
-    search.objectives = problem.objectives
-    return search
 
 
 @dataclass
@@ -290,7 +268,7 @@ def sizes(problem: Redrawn, seed: int, twice: str) -> Arms:
 
 
 PARTS: dict[str, Callable[[Redrawn, int, str], Arms]] = {
-    **{sampler: partial(present, sampler) for sampler in ("random", "tpe", "pick", "nsga2")},
+    **{sampler: partial(present, sampler) for sampler in ("random", "gp", "tpe", "pick", "nsga2")},
     "fba4cc1": fba4cc1,
     "ray": ray,
     "sizes": sizes,

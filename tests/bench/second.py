@@ -27,6 +27,14 @@ import numpy as np  # noqa: E402
 from curves import name  # noqa: E402
 from redrawn import DRAWS, Redrawn  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
+from sklearn.gaussian_process import GaussianProcessRegressor  # noqa: E402
+from sklearn.gaussian_process.kernels import (  # noqa: E402
+    RBF,
+    ConstantKernel,
+    DotProduct,
+    Kernel,
+    WhiteKernel,
+)
 
 from orchestrator.results.labels import settings_of  # noqa: E402
 from orchestrator.schedulers.rungs import rungs  # noqa: E402
@@ -101,9 +109,10 @@ class RecordedRuns:
 class Photos(Redrawn):
     """The problem for simulated sweeps, over the whole space.
 
-    The expected curve of a design is a least-squares fit over the settings plus the own residual of the
-    nearest recorded design, less the share of it that its seeds explain. A run adds the difference of a run
-    from the mean of its design's seeds, lent by one of the nearest designs. Costs are updates of the GAN
+    The expected curve of a design is the mean of a Gaussian process over the settings, whose kernel is fitted
+    to the last evaluations: linear, plus an RBF with a length for each coordinate. (A quadratic fit predicted
+    designs left out worse, and promised corners that trainings did not keep.) A run adds the difference of a
+    run from the mean of its design's seeds, lent by one of the nearest designs. Costs are updates of the GAN
     phase.
     """
 
@@ -120,38 +129,44 @@ class Photos(Redrawn):
         self.longer_steps = self.psnr_steps + self.gan_steps
         every = settings["run.eval_every_steps"]
         self.milestones = rungs(self.gan_steps, every, self.reduction, 2, EMA_DECAY)
-        columns = [0, METRICS.index(perceptual)]
-        self._fit(
-            recording,
-            {d: {s: c[:, columns] for s, c in seeds.items()} for d, seeds in recording.runs.items()},
-        )
+        curves = np.array([list(seeds.values()) for seeds in recording.runs.values()])
+        curves = curves[..., [0, METRICS.index(perceptual)]]  # design, seed, step, metric
+        self.places = np.array([_place(json.loads(design)) for design in recording.runs])
+        means, self.seeds = curves.mean(1), curves.shape[1]
+        deviations = (curves - means[:, None]) * math.sqrt(self.seeds / (self.seeds - 1))
+        super().__init__(recording.steps, deviations.reshape(-1, *means.shape[1:]))
+        self.centre = means.mean(0)
+        self.fits = [self._fit(means[..., metric] - self.centre[:, metric]) for metric in (0, 1)]
         found = [self.expected(settings_of(values)) for values in draw(SPACE, TRUTHS, seed=1)]
         truths = [self.ships(mean, alike).mean() for mean, alike in found]
         self.best, self.average = float(min(truths)), float(np.mean(truths))
 
-    def _fit(self, recording: RecordedRuns, runs: Runs) -> None:
-        """Fit the expected curves, and keep the designs' own residuals and the differences between seeds."""
-        known = [json.loads(design) for design in runs]
-        curves = np.array([list(seeds.values()) for seeds in runs.values()])  # design, seed, step, metric
-        means, self.seeds = curves.mean(1), curves.shape[1]
-        deviations = (curves - means[:, None]) * math.sqrt(self.seeds / (self.seeds - 1))
-        super().__init__(recording.steps, deviations.reshape(-1, *means.shape[1:]))
-        self.places = np.array([_place(s) for s in known])
-        rows = np.array([_terms(s) for s in known])
-        self.weights = np.einsum("pi,itm->ptm", np.linalg.pinv(rows), means)
-        left = (means - np.einsum("ip,ptm->itm", rows, self.weights)) * math.sqrt(
-            len(rows) / (len(rows) - rows.shape[1])
+    def _fit(self, curves: np.ndarray) -> tuple[Kernel, np.ndarray]:
+        """Return the kernel of a metric, and the weights (designs, steps) of its designs' curves."""
+        lengths = RBF(np.ones(self.places.shape[1]), (0.3, 30))
+        process = GaussianProcessRegressor(
+            DotProduct() + ConstantKernel() * lengths + WhiteKernel(0.1),
+            n_restarts_optimizer=2,
+            random_state=0,
         )
-        by_seed = self.residual[:, 1:].var(axis=0) / self.seeds
-        share = np.clip(1 - by_seed.mean(0) / left[:, 1:].var(axis=0).mean(0), 0, 1)
-        self.residuals = left * np.sqrt(share)
+        kernel = process.fit(self.places, curves[:, -1] / curves[:, -1].std()).kernel_
+        return kernel, np.linalg.solve(kernel(self.places), curves)
+
+    def left_out(self) -> list[float]:
+        """Return the share of each metric's variance, at the last step, that designs left out are given."""
+        shares = []
+        for kernel, weights in self.fits:
+            error = weights[:, -1] / np.diag(np.linalg.inv(kernel(self.places)))
+            shares.append(float(1 - error.var() / (kernel(self.places) @ weights[:, -1]).var()))
+        return shares
 
     def expected(self, settings: Mapping[str, Any]) -> tuple[np.ndarray, Sequence[int]]:
         """Return the expected curve of a design, and the residuals that its runs may get."""
-        away = np.linalg.norm(self.places - _place(settings), axis=1)
-        mean = np.einsum("p,ptm->tm", _terms(settings), self.weights) + self.residuals[away.argmin()]
+        place = _place(settings)[None]
+        mean = [kernel(place, self.places)[0] @ weights for kernel, weights in self.fits]
+        away = np.linalg.norm(self.places - place, axis=1)
         near = np.argsort(away, kind="stable")[:NEAREST, None]
-        return mean, (near * self.seeds + np.arange(self.seeds)).ravel().tolist()
+        return self.centre + np.stack(mean, 1), (near * self.seeds + np.arange(self.seeds)).ravel().tolist()
 
     def space(self, ordered: bool = False) -> Space:
         """Return the space; its numbers have an order."""
@@ -182,15 +197,6 @@ def _place(settings: Mapping[str, Any]) -> np.ndarray:
         elif isinstance(values, Choice):
             place += [float(settings[axis] == value) for value in values.values[1:]]
     return np.array(place)
-
-
-def _terms(settings: Mapping[str, Any]) -> np.ndarray:
-    """Return the terms of the fit: 1, all coordinates, squares and products of the rates and weights."""
-    place = _place(settings)
-    logs = _place({**settings, **{a: v.values[0] for a, v in SPACE.axes.items() if isinstance(v, Choice)}})
-    numbers = logs[logs != 0]
-    products = [a * b for a, b in combinations(numbers, 2)]
-    return np.array([1.0, *place, *numbers**2, *products])
 
 
 # -- ranks ----------------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from helpers.optuna_search import SPACE, result, search
+from helpers.optuna_search import OBJECTIVE, SPACE, result, search
 from ray.tune.search import Searcher
 
 from orchestrator.results.trial_report import Status
 from orchestrator.search.hooks import active
-from orchestrator.search.sampler import CONSTRAINT, build_search
+from orchestrator.search.sampler import CONSTRAINT, FARTHEST, FEASIBLE, build_search
 from trainers.config import ObjectiveConfig
 
 
@@ -39,7 +39,10 @@ def test_a_diverged_trial_is_worse_than_a_stopped_one():
     assert 0 < missing[1] < missing[2] < missing[3]
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+SAMPLERS = ["gp", "tpe", "nsga2", "random"]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_takes_constraints_and_suggests_on(sampler, recwarn):
     s = search(sampler=sampler)
     for k in range(30):
@@ -49,6 +52,25 @@ def test_every_sampler_takes_constraints_and_suggests_on(sampler, recwarn):
     assert {t.state for t in s._ot_study.trials} == {optuna.trial.TrialState.COMPLETE}
     full = [t for t in s._ot_study.best_trials if t.constraints[CONSTRAINT] <= 0]
     assert full == s._ot_study.best_trials
+
+
+def test_a_search_for_the_pick_knows_perception_and_the_floor():
+    """A diverged trial is told as its warm start: a grey image's SWD would dwarf every other difference."""
+    s = search(sampler="gp")
+    ends = {
+        "whole": result(28.5, 150.0),
+        "below the floor": result(28.5 - OBJECTIVE.delta_db, 100.0),
+        "far below": result(15.0, 100.0),
+        "diverged": result(12.0, 900.0, status=Status.DIVERGED),
+    }
+    for trial_id in ends:
+        s.suggest(trial_id)
+    for trial_id, end in ends.items():
+        s.on_trial_complete(trial_id, end)
+    assert [t.values for t in s._ot_study.trials] == [[150.0], [100.0], [100.0], [400.0]]
+    missing = [t.constraints[CONSTRAINT] for t in s._ot_study.trials]
+    assert missing == [FEASIBLE, 0.5, FARTHEST, 2.0]
+    assert [t.values for t in s._ot_study.best_trials] == [[150.0]]
 
 
 def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever():
@@ -92,7 +114,7 @@ def test_points_to_start_from_come_first():
     assert search(points=[point]).suggest("t0") == point
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_restored_search_goes_on_as_it_would_have(sampler, tmp_path):
     s, again = search(sampler=sampler), search(sampler=sampler)
     for k in range(12):

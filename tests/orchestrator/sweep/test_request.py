@@ -113,7 +113,7 @@ def test_a_grid_has_as_many_trials_as_designs(tmp_path):
 def test_a_sampler_follows_the_space_or_the_option(tmp_path):
     with pytest.raises(UserError, match="no sampler 'nsga'; known: .*; did you mean 'nsga2'"):
         filled(tmp_path, sampler="nsga")
-    assert filled(tmp_path).sampler == "random"
+    assert filled(tmp_path).sampler == "gp"
     assert filled(tmp_path, sampler="tpe").sampler == "tpe"
 
 
