@@ -3,8 +3,8 @@
 axes          Choice, Float, Int, LogFloat, LogInt, Derived
 space         Space: a table of axes
 space_file    a user's own space, path.py:Name or path.yaml
-sampler       ConstrainedOptunaSearch: TPE, NSGA-II, random, grid
-windowed_tpe  Optuna's TPE on a window of a long study
+sampler       ConstrainedOptunaSearch: Gaussian process, TPE, NSGA-II, random, grid
+windowed      Optuna's samplers on a window of a long study
 proposals     designs chosen before any trial has run
 perturb       designs near another one, for population based training
 hooks         StageHooks, the driver's side of a running stage

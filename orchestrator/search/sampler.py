@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
@@ -15,7 +15,7 @@ from orchestrator.results.pages import PagedPickle
 from orchestrator.results.trial_report import RANKED, Status, TrialReport
 from orchestrator.search.hooks import hooks_of
 from orchestrator.search.space import Space
-from orchestrator.search.windowed_tpe import WindowedTPESampler
+from orchestrator.search.windowed import WindowedGPSampler, WindowedTPESampler
 from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 from trainers.objectives import Objectives
@@ -30,7 +30,8 @@ TRIAL = "trial"  # attribute of a study's trial: Tune's id
 
 def _gp(seed: int, trials: int) -> BaseSampler:
     """Return a Gaussian process sampler with constraints (Jones et al., 1998; Gardner et al., 2014)."""
-    return GPSampler(seed=seed, n_startup_trials=min(20, max(2, trials // 2)))
+    startup = min(20, max(2, trials // 2))
+    return WindowedGPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
 
 
 def _tpe(seed: int, trials: int) -> BaseSampler:
@@ -78,16 +79,21 @@ class ConstrainedOptunaSearch(OptunaSearch):
         drawn = len(self._ot_trials) + len(self._completed_trials)
         if drawn and hooks is not None and hooks.is_budget_spent(drawn):
             return Searcher.FINISHED
-        values = super().suggest(trial_id)
+        values = self._draw(trial_id)
         assert self._ot_study is not None  # suggest has created it
         while isinstance(self._space, Space) and values and not self._space.allows(values):
             # Optuna learns nothing from a trial that failed
             self._ot_study.tell(self._ot_trials[trial_id], state=TrialState.FAIL)
             self._forget(trial_id)
-            values = super().suggest(trial_id)
+            values = self._draw(trial_id)
         self._ot_trials[trial_id].set_user_attr(TRIAL, trial_id)
         self._ot_study.set_user_attr(METRICS_OF, [name.removeprefix(RANKED) for name in self.metric])
         return values
+
+    def _draw(self, trial_id: str) -> Any:
+        with warnings.catch_warnings():  # Ray warns of a draw that takes a second, as a Gaussian process may
+            warnings.filterwarnings("ignore", "Define-by-run function")
+            return super().suggest(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Write Tune's snapshot and show the study to the stage's hooks."""

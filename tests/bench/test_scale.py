@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from bench import scale
 
-from orchestrator.search import windowed_tpe
+from orchestrator.search.windowed import WindowedTPESampler
 
 SLOTS, REPORTS = 8, 2
 
@@ -17,9 +17,9 @@ SLOTS, REPORTS = 8, 2
 def small(monkeypatch):
     """Make every bound as small as the sweep, and snapshots follow the virtual clock alone."""
     monkeypatch.setenv("TUNE_GLOBAL_CHECKPOINT_S", "inf")
-    monkeypatch.setattr("orchestrator.search.windowed_tpe.WINDOW", 20)
-    monkeypatch.setattr("orchestrator.search.windowed_tpe.GOOD", 10)
-    monkeypatch.setattr("orchestrator.search.windowed_tpe.CHECK_EVERY", 5)
+    monkeypatch.setattr(WindowedTPESampler, "WINDOW", 20)
+    monkeypatch.setattr(WindowedTPESampler, "GOOD", 10)
+    monkeypatch.setattr("orchestrator.search.windowed.CHECK_EVERY", 5)
     monkeypatch.setattr("orchestrator.results.pages.PAGE", 16)
     monkeypatch.setattr("orchestrator.sweep.tune_controller.ENDED", 8)
     monkeypatch.setattr("orchestrator.search.study_export.PAUSE", 1e9)
@@ -43,13 +43,13 @@ def counted_calls() -> Iterator[list[int]]:
 
 def test_what_a_trial_costs_does_not_grow_with_the_trials_before_it(tmp_path, monkeypatch):
     seen, files = [], []
-    own = windowed_tpe.WindowedTPESampler._sample
+    own = WindowedTPESampler._sample
 
     def sample(self, study, *words):
         seen.append(len(study._get_trials()))
         return own(self, study, *words)
 
-    monkeypatch.setattr(windowed_tpe.WindowedTPESampler, "_sample", sample)
+    monkeypatch.setattr(WindowedTPESampler, "_sample", sample)
     with scale.open_driver(tmp_path, 140, REPORTS, SLOTS) as driver:
         costs = []
         for ended in (30, 60, 90, 120):

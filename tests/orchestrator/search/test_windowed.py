@@ -1,21 +1,23 @@
-"""TPE on a window: Optuna's own draws while it holds every trial, and the right trials when it does not."""
+"""Samplers on a window: Optuna's own draws while it holds every trial, then the right trials."""
 
 import random
 
 import optuna
 import pytest
-from optuna.samplers import TPESampler
+from optuna.samplers import GPSampler, TPESampler
 from optuna.trial import TrialState
 
-from orchestrator.search import windowed_tpe
-from orchestrator.search.windowed_tpe import WindowedTPESampler
+from orchestrator.search import windowed
+from orchestrator.search.windowed import WindowedGPSampler, WindowedTPESampler
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-SETTINGS = {"seed": 3, "multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 4}
+TPE = {"seed": 3, "multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 4}
+GP = {"seed": 3, "n_startup_trials": 4, "warn_independent_sampling": False}
 
 
 def study_of(sampler):
-    return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    directions = ["minimize"] if isinstance(sampler, GPSampler) else ["maximize", "minimize"]
+    return optuna.create_study(directions=directions, sampler=sampler)
 
 
 def run(study, trials, at_once=5):
@@ -30,20 +32,27 @@ def run(study, trials, at_once=5):
         if len(running) > at_once:
             ended, values = running.pop(order.randrange(len(running)))
             failed = k % 11 == 0
-            study.tell(ended, None if failed else values, state=TrialState.FAIL if failed else None)
+            values = None if failed else values[-len(study.directions) :]
+            study.tell(ended, values, state=TrialState.FAIL if failed else None)
     return drawn
 
 
-def test_draws_are_optunas_own_while_the_window_holds_every_trial():
-    assert run(study_of(WindowedTPESampler(**SETTINGS)), 80) == run(study_of(TPESampler(**SETTINGS)), 80)
+@pytest.mark.parametrize(
+    "own, optunas, settings, trials",
+    [(WindowedTPESampler, TPESampler, TPE, 80), (WindowedGPSampler, GPSampler, GP, 25)],
+)
+def test_draws_are_optunas_own_while_the_window_holds_every_trial(own, optunas, settings, trials):
+    assert run(study_of(own(**settings)), trials) == run(study_of(optunas(**settings)), trials)
 
 
-def test_a_window_holds_the_best_the_newest_and_those_that_run(monkeypatch):
-    for name, value in (("WINDOW", 20), ("GOOD", 8), ("CHECK_EVERY", 5)):
-        monkeypatch.setattr(windowed_tpe, name, value)
-    sampler = WindowedTPESampler(**SETTINGS)
+@pytest.mark.parametrize("own, settings", [(WindowedTPESampler, TPE), (WindowedGPSampler, GP)])
+def test_a_window_holds_the_best_the_newest_and_those_that_run(own, settings, monkeypatch):
+    for name, value in (("WINDOW", 20), ("GOOD", 8)):
+        monkeypatch.setattr(own, name, value)
+    monkeypatch.setattr(windowed, "CHECK_EVERY", 5)
+    sampler = own(**settings)
     study = study_of(sampler)
-    run(study, 150)
+    run(study, 100)
     (newest,) = (t.number for t in study.trials[-1:])
     seen = sampler._window(study, study.trials[-1])._get_trials()
     assert [t.number for t in seen] == sorted(t.number for t in seen) and seen[-1].number == newest
