@@ -110,16 +110,18 @@ class ConstrainedOptunaSearch(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell Optuna."""
-        report = TrialReport.from_result(result) if result else None
-        if report is not None and report.status is Status.FAILED:
-            result, error = None, True  # it measured nothing: Optuna counts it as failed and learns nothing
+        report, for_pick = TrialReport.from_result(result) if result else None, len(self.metric) == 1
+        if report is not None and (
+            report.status is Status.FAILED or for_pick and not report.warm_start
+        ):  # it measured nothing: Optuna counts it as failed and learns nothing
+            result, error = None, True
         elif report is not None and trial_id in self._ot_trials:
             share, has_diverged = report.step / max(1, report.max_steps), report.status is Status.DIVERGED
             missing = 2.0 if has_diverged else 1.0 - share
-            if len(self.metric) == 1 and not missing:
+            if for_pick and not missing:
                 infeasible, distance, _ = self.objectives.order(report.ranked, report.warm_start)
                 missing = min(distance, FARTHEST) if infeasible else FEASIBLE
-            elif len(self.metric) == 1 and has_diverged:
+            elif for_pick and has_diverged:
                 assert result is not None  # a grey image's perception would dwarf all differences
                 result = result | {m: report.warm_start[m.removeprefix(RANKED)] for m in self.metric}
             self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)

@@ -19,6 +19,6 @@ def search(name="sweep-screen", points=(), sampler="tpe"):
 def result(psnr=None, swd=None, step=120, phase="gan", **more):
     """Return a report as Tune passes it to a searcher; without values, one that measured nothing."""
     ranked = {} if psnr is None else {"psnr_y": psnr, "swd": swd}
-    warm_start = {"psnr_y": 29.0, "swd": 400.0}
-    report = TrialReport(phase=phase, step=step, max_steps=120, ranked=ranked, warm_start=warm_start, **more)
+    more = {"warm_start": {"psnr_y": 29.0, "swd": 400.0}} | more
+    report = TrialReport(phase=phase, step=step, max_steps=120, ranked=ranked, **more)
     return flatten_dict(report.to_result())

@@ -71,6 +71,9 @@ def test_a_search_for_the_pick_knows_perception_and_the_floor():
     missing = [t.constraints[CONSTRAINT] for t in s._ot_study.trials]
     assert missing == [FEASIBLE, 0.5, FARTHEST, 2.0]
     assert [t.values for t in s._ot_study.best_trials] == [[150.0]]
+    s.suggest("at once")
+    s.on_trial_complete("at once", result(12.0, 900.0, step=0, status=Status.DIVERGED, warm_start={}))
+    assert s._ot_study.trials[-1].state.name == "FAIL", "its first evaluation diverged"
 
 
 def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever():
