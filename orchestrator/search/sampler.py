@@ -16,7 +16,6 @@ from orchestrator.results.trial_report import RANKED, Status, TrialReport
 from orchestrator.search.hooks import hooks_of
 from orchestrator.search.space import Space
 from orchestrator.search.windowed import WindowedGPSampler, WindowedTPESampler
-from trainers.config import ObjectiveConfig
 from trainers.metrics import METRICS
 from trainers.objectives import Objectives
 
@@ -110,24 +109,35 @@ class ConstrainedOptunaSearch(OptunaSearch):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """Attach the constraint (<= 0 is feasible, Optuna's convention), then tell Optuna."""
-        report, for_pick = TrialReport.from_result(result) if result else None, len(self.metric) == 1
+        report = TrialReport.from_result(result) if result else None
         if report is not None and (
-            report.status is Status.FAILED or for_pick and not report.warm_start
+            report.status is Status.FAILED or self.is_for_pick and not report.warm_start
         ):  # it measured nothing: Optuna counts it as failed and learns nothing
             result, error = None, True
         elif report is not None and trial_id in self._ot_trials:
-            share, has_diverged = report.step / max(1, report.max_steps), report.status is Status.DIVERGED
-            missing = 2.0 if has_diverged else 1.0 - share
-            if for_pick and not missing:
-                infeasible, distance, _ = self.objectives.order(report.ranked, report.warm_start)
-                missing = min(distance, FARTHEST) if infeasible else FEASIBLE
-            elif for_pick and has_diverged:
-                assert result is not None  # a grey image's perception would dwarf all differences
-                result = result | {m: report.warm_start[m.removeprefix(RANKED)] for m in self.metric}
-            self._ot_trials[trial_id].set_constraint(CONSTRAINT, missing)
+            self._ot_trials[trial_id].set_constraint(CONSTRAINT, self._missing(report))
+            if self.is_for_pick and report.status is Status.DIVERGED:
+                # as what it would ship: a grey image's perception would dwarf all differences
+                shipped = {m: report.warm_start[m.removeprefix(RANKED)] for m in self.metric}
+                result = (result or {}) | shipped
         super().on_trial_complete(trial_id, result, error)
         if trial_id in self._ot_trials:  # Tune may say it twice
             self._forget(trial_id)
+
+    @property
+    def is_for_pick(self) -> bool:
+        """True for a search of perception alone."""
+        return len(self.metric) == 1
+
+    def _missing(self, report: TrialReport) -> float:
+        """Return the constraint of a trial: above 0 if it diverged, was stopped, or is below the floor."""
+        if report.status is Status.DIVERGED:
+            return 2.0
+        missing = 1.0 - report.step / max(1, report.max_steps)
+        if missing or not self.is_for_pick:
+            return missing
+        infeasible, distance, _ = self.objectives.order(report.ranked, report.warm_start)
+        return min(distance, FARTHEST) if infeasible else FEASIBLE
 
     def _forget(self, trial_id: str) -> None:
         """Leave an ended trial to the study alone, where it is final."""
@@ -139,7 +149,7 @@ class ConstrainedOptunaSearch(OptunaSearch):
 
 def build_search(
     space: Callable[[Any], dict | None],
-    objective: ObjectiveConfig,
+    objectives: Objectives,
     name: str,
     seed: int,
     points: list[dict[str, Any]],
@@ -153,9 +163,9 @@ def build_search(
     for the front of both metrics.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    metrics = [objective.perceptual] if sampler == "gp" else [objective.distortion, objective.perceptual]
+    metrics = [objectives.perceptual] if sampler == "gp" else [objectives.distortion, objectives.perceptual]
     return ConstrainedOptunaSearch(
-        objectives=Objectives.of(objective),
+        objectives=objectives,
         space=space,
         metric=[RANKED + m for m in metrics],
         mode=[METRICS[m].direction for m in metrics],

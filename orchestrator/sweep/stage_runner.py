@@ -173,7 +173,7 @@ def _search(context: SweepContext, stage: Stage, callback: StageCallback) -> dic
     request, space = context.request, context.plan.space
     trials, sampler, seed = request.trials, request.sampler, request.seed
     points = starting_points(space, trials, sampler, seed)
-    search = build_search(space, request.config.objective, callback.key, seed, points, trials, sampler)
+    search = build_search(space, context.objectives, callback.key, seed, points, trials, sampler)
     return {"search_alg": search, "scheduler": callback.scheduler, "num_samples": trials}
 
 

@@ -243,7 +243,7 @@ def no_op(trials: int, reports: int, folder: Path) -> dict[str, float]:
         tune.Tuner(
             tune.with_resources(trial, {"cpu": 1}),
             tune_config=tune.TuneConfig(
-                search_alg=build_search(space, demo().objective, KEY, 0, [], trials),
+                search_alg=build_search(space, Objectives.of(demo().objective), KEY, 0, [], trials),
                 scheduler=scheduler,
                 num_samples=trials,
                 max_concurrent_trials=2,

@@ -4,7 +4,7 @@
 
 Each sweep runs the product's own sampler, sizes, order of designs and pick on a recorded problem, whose runs
 are redrawn: `demo`, 324 designs (tests/bench/redrawn.py), or `photos` (tests/bench/second.py). Regret is the
-expected perception (SWD, LPIPS or DISTS, all x 1000) of what the picked design ships under seeds that chose
+expected perception (SWD, or LPIPS x 1000) of what the picked design ships under seeds that chose
 nothing, less the best design's. All arms of a sweep see the same redraws, so differences are paired. Steps
 are those of all runs but the shared warm starts. Prints means with 95 % intervals over sweeps; asserts
 nothing. With --save, finished sweeps are read from that file and new ones are appended to it, so that a run
@@ -58,7 +58,7 @@ BEFORE, WITH = 50, 90
 def search_of(problem: Redrawn, sampler: str, seed: int, trials: int) -> ConstrainedOptunaSearch:
     """Return the product's search, or TPE on the pick's criterion, whose axes have an order."""
     if sampler != "pick":
-        return build_search(problem.space(), problem.objective, "regret", seed, [], trials, sampler)
+        return build_search(problem.space(), problem.objectives, "regret", seed, [], trials, sampler)
     return ConstrainedOptunaSearch(
         objectives=problem.objectives,
         space=problem.space(ordered=True),
@@ -275,11 +275,7 @@ PARTS: dict[str, Callable[[Redrawn, int, str], Arms]] = {
 }
 
 
-PROBLEMS: dict[str, Callable[[], Redrawn]] = {
-    "demo": Demo,
-    "photos": Photos,
-    "photos_dists": partial(Photos, perceptual="dists"),
-}
+PROBLEMS: dict[str, Callable[[], Redrawn]] = {"demo": Demo, "photos": Photos}
 
 
 def main() -> None:

@@ -68,6 +68,7 @@ from orchestrator.sweep.stage_observer import StageObserver  # noqa: E402
 from orchestrator.sweep.tune_callback import StageCallback  # noqa: E402
 from orchestrator.sweep.tune_controller import UpsweepTuneController, restore_snapshot  # noqa: E402
 from orchestrator.tracking.sweep_record import SweepRecord  # noqa: E402
+from trainers.objectives import Objectives  # noqa: E402
 
 SNAPSHOT_S = 5.0  # virtual seconds between snapshots
 UNIT_EVERY_S = 2.0  # seconds between two timings of the fixed work
@@ -189,7 +190,7 @@ def open_driver(
     rule = "feasible_first" if stopping == "none" else stopping
     scheduler = SuccessiveHalving(context.objectives, milestones, 2, rule)
     callback = CountingCallback(stage.study_name(NAME), scheduler)
-    search = build_search(space, config.objective, callback.key, 0, list(space.points), trials)
+    search = build_search(space, Objectives.of(config.objective), callback.key, 0, list(space.points), trials)
     experiment = Experiment(
         "screen",
         lambda config: None,

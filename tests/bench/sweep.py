@@ -68,7 +68,7 @@ class Recorded:
     def tpe(self, seed: int, trials: int) -> tuple[Iterator[Curve], Callable[[int, Curve, int], None]]:
         """Return designs drawn by the product's sampler, and the function that reports their ends to it."""
         space = Space("recorded", {name: Choice(tuple(values)) for name, values in self.axes.items()})
-        search = build_search(space, OBJECTIVE, f"replay-{seed}", seed, [], trials)
+        search = build_search(space, Objectives.of(OBJECTIVE), f"replay-{seed}", seed, [], trials)
 
         def draw() -> Iterator[Curve]:
             for number in range(trials):

@@ -11,6 +11,7 @@ from experiments.spaces import SPACES, build
 from orchestrator.results.labels import settings_of
 from orchestrator.search.sampler import build_search
 from trainers.config import flatten, override
+from trainers.objectives import Objectives
 
 
 def is_gan_of_srresnets(recipe):
@@ -59,7 +60,7 @@ def test_points_to_start_from_are_drawn_as_written(name):
 def test_what_ray_is_given_becomes_a_config(name):
     """Ray hands on Optuna's own parameters, a space's switches included, beside the values it returns."""
     config, space = RECIPES["demo"](), SPACES[name]
-    search = build_search(space, config.objective, name, 0, list(space.points), 20)
+    search = build_search(space, Objectives.of(config.objective), name, 0, list(space.points), 20)
     for k in range(20):
         given = settings_of(search.suggest(f"t{k}"))
         assert set(given) <= set(space.axes) and given

@@ -6,14 +6,15 @@ from orchestrator.results.trial_report import TrialReport
 from orchestrator.search.sampler import build_search
 from orchestrator.search.space import Choice, LogFloat, Space
 from trainers.config import ObjectiveConfig
+from trainers.objectives import Objectives
 
 SPACE = Space("s", {"generator.num_blocks": Choice((2, 4)), "loss.adversarial_weight": LogFloat(1e-3, 1)})
-OBJECTIVE = ObjectiveConfig(perceptual="swd")
+OBJECTIVES = Objectives.of(ObjectiveConfig(perceptual="swd"))
 
 
-def search(name="sweep-screen", points=(), sampler="tpe"):
+def search(name="sweep-screen", points=(), sampler="tpe", objectives=OBJECTIVES):
     """Return the search of a stage of eight trials."""
-    return build_search(SPACE, OBJECTIVE, name, seed=0, points=list(points), trials=8, sampler=sampler)
+    return build_search(SPACE, objectives, name, seed=0, points=list(points), trials=8, sampler=sampler)
 
 
 def result(psnr=None, swd=None, step=120, phase="gan", **more):

@@ -1,16 +1,18 @@
 """The sampler: constraints of trials that stopped early, diverged or failed, and its state."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import optuna
 import pytest
-from helpers.optuna_search import OBJECTIVE, SPACE, result, search
+from helpers.optuna_search import OBJECTIVES, result, search
 from ray.tune.search import Searcher
 
 from orchestrator.results.trial_report import Status
 from orchestrator.search.hooks import active
-from orchestrator.search.sampler import CONSTRAINT, FARTHEST, FEASIBLE, build_search
+from orchestrator.search.sampler import CONSTRAINT, FARTHEST, FEASIBLE
 from trainers.config import ObjectiveConfig
+from trainers.objectives import Objectives
 
 
 def test_a_stopped_trial_never_outranks_a_full_one():
@@ -59,7 +61,7 @@ def test_a_search_for_the_pick_knows_perception_and_the_floor():
     s = search(sampler="gp")
     ends = {
         "whole": result(28.5, 150.0),
-        "below the floor": result(28.5 - OBJECTIVE.delta_db, 100.0),
+        "below the floor": result(28.5 - OBJECTIVES.delta_db, 100.0),
         "far below": result(15.0, 100.0),
         "diverged": result(12.0, 900.0, status=Status.DIVERGED),
     }
@@ -74,6 +76,13 @@ def test_a_search_for_the_pick_knows_perception_and_the_floor():
     s.suggest("at once")
     s.on_trial_complete("at once", result(12.0, 900.0, step=0, status=Status.DIVERGED, warm_start={}))
     assert s._ot_study.trials[-1].state.name == "FAIL", "its first evaluation diverged"
+
+
+def test_a_search_for_the_pick_knows_the_floor_of_the_champion():
+    s = search(sampler="gp", objectives=replace(OBJECTIVES, least=28.75))
+    s.suggest("t")
+    s.on_trial_complete("t", result(28.5, 150.0))
+    assert [t.constraints[CONSTRAINT] for t in s._ot_study.trials] == [0.25]
 
 
 def test_a_trial_that_measured_nothing_counts_as_failed_not_as_running_for_ever():
@@ -132,6 +141,6 @@ def test_a_restored_search_goes_on_as_it_would_have(sampler, tmp_path):
 
 @pytest.mark.parametrize("metric", ["swd", "lpips_alex"])
 def test_directions_follow_the_metrics(metric):
-    s = build_search(SPACE, ObjectiveConfig(perceptual=metric), "x", seed=0, points=[], trials=8)
+    s = search(objectives=Objectives.of(ObjectiveConfig(perceptual=metric)))
     s.suggest("t")
     assert [d.name for d in s._ot_study.directions] == ["MAXIMIZE", "MINIMIZE"]

@@ -16,6 +16,7 @@ from orchestrator.search.space import Choice, LogFloat
 from orchestrator.sweep.request import Request
 from orchestrator.sweep.resume import load_space
 from trainers import plugins
+from trainers.objectives import Objectives
 
 CLASS = """
 from orchestrator.search.space import Choice, LogFloat, Space
@@ -140,7 +141,7 @@ def test_a_space_that_cannot_be_swept_is_refused(write, text, sentence):
 
 def test_a_users_class_is_found_by_whoever_reads_the_search_again(write, tmp_path):
     spec = f"{write('mine.py', CLASS)}:Mine"
-    search = build_search(load(spec), demo().objective, "x", 0, [], 4)
+    search = build_search(load(spec), Objectives.of(demo().objective), "x", 0, [], 4)
     first = search.suggest("t0")
     search.save(str(tmp_path / "state"))
     code = (

@@ -13,6 +13,7 @@ from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
 from trainers.benchmarks.cost import InferenceCost
 from trainers.config import override
+from trainers.objectives import Objectives
 
 BLOCKS, NORM, WEIGHT = "generator.num_blocks", "generator.norm", "loss.adversarial_weight"
 SPACE = Space(
@@ -49,7 +50,8 @@ def test_an_architecture_above_the_limit_is_said_and_never_drawn():
     assert len(limited.architectures) == 3 and SLOW not in limited.architectures
     assert starting_points(space, 4, "tpe", 0) == [SPACE.points[1]]
     assert all(space.allows(values) for values in draw(space, 40, seed=0))
-    search = build_search(space, demo().objective, "latency", 0, starting_points(space, 4, "tpe", 0), 40)
+    objectives, points = Objectives.of(demo().objective), starting_points(space, 4, "tpe", 0)
+    search = build_search(space, objectives, "latency", 0, points, 40)
     designs = [search.suggest(f"t{k}") for k in range(40)]
     assert all(space.allows(d) for d in designs) and {d[BLOCKS] for d in designs} == {1, 2}
     states = [t.state for t in search._ot_study.get_trials()]

@@ -35,6 +35,7 @@ from orchestrator.sweep.tune_controller import (
     restore_snapshot,
     using_upsweep_controller,
 )
+from trainers.objectives import Objectives
 
 REPORT = TrialReport(Status.COMPLETE, "gan", 1, 1, ranked={"psnr_y": 30.0, "swd": 9.0})
 
@@ -123,7 +124,8 @@ def test_another_controller_than_ours_is_an_error():
 @pytest.mark.parametrize("ahead", [1, 5])
 def test_no_more_designs_are_drawn_than_there_is_room_for(ahead):
     """The sampler draws again when there is more room, and when there is less waits until fewer run."""
-    search = ConcurrencyLimiter(build_search(space, demo().objective, "s", 0, [], 20), max_concurrent=ahead)
+    search = build_search(space, Objectives.of(demo().objective), "s", 0, [], 20)
+    search = ConcurrencyLimiter(search, max_concurrent=ahead)
     controller = UpsweepTuneController.__new__(UpsweepTuneController)
     controller._search_alg = SearchGenerator(search)
     drawn = iter(range(100))
