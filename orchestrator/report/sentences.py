@@ -80,13 +80,13 @@ def why(results: SweepResults) -> str:
 
 
 def _too_short(results: SweepResults) -> str:
-    """Return the reservation of a sweep whose designs trained for too few steps to compare them, or ""."""
+    """Return the reservation of a sweep whose time one network had better got alone, or ""."""
     hours = results.sweep.get("hours") or {}
     if not hours.get("one") or not hours.get("sizes"):
         return ""
     steps = list(hours["sizes"].values())[-1]["gan_steps"]
     return (
-        f" GANs of {count(steps, 'step')} say little of what a GAN can do here: the advice below, one longer "
+        f" GANs of {count(steps, 'step')} do not tell what a GAN can do here: the advice below, one longer "
         f"training, may well give a better one."
     )
 

@@ -6,7 +6,8 @@ checks, plan     checks before anything is spent; stages, rungs and warm starts
 latency          latency and memory of architectures; those too slow to train
 cost_estimate    hours and cost of a plan, from timed steps
 dry_run          the lines of --dry-run
-hours, clock     sizes that fit into --hours (pure functions); measured times and new sizes before each stage
+wall_time, hours how long sizes take; the sizes that fit into --hours (pure functions)
+clock            measured times, and sizes fitted again before each stage
 fit_images       crops and losses of the photos recipes, from the images
 run              run_sweep
 context          SweepContext, what the stages share

@@ -11,15 +11,15 @@ from orchestrator.cluster.capacity import Capacity
 from orchestrator.console.progress_line import ProgressLine
 from orchestrator.results.row import Row
 from orchestrator.storage import Storage
-from orchestrator.sweep import hours, hours_in_words
+from orchestrator.sweep import hours, hours_in_words, wall_time
 from orchestrator.sweep.cost_estimate import measure_pace
 from orchestrator.sweep.heartbeat import Heartbeat
-from orchestrator.sweep.hours import COUNTS, Pace, Sizes, Work
+from orchestrator.sweep.hours import COUNTS
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
+from orchestrator.sweep.wall_time import Pace, Sizes, Work
 from orchestrator.trial.warm_starts import LONG_PHASE
 from trainers.config import flatten, override
-from trainers.warm_start_key import in_key
 
 STATE = "hours.json"
 """File in the sweep's folder: the pace and the sizes of each stage, which a resumed sweep reads back."""
@@ -70,10 +70,10 @@ class SweepClock:
     ) -> "SweepClock":
         """Return the clock of a new sweep, and give its plan the sizes of all stages."""
         request, full, designs = plan.request, full_sizes(plan), len(plan.architectures)
-        fixed = {n: v for n, v in vars(_sizes(request)).items() if _option(n) not in request.planned.split()}
+        planned = frozenset(request.planned.split())
+        fixed = {n: v for n, v in vars(_sizes(request)).items() if _option(n) not in planned}
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
         work = Work(designs, designs, plan.derivable, request.derive)
-        planned = frozenset(request.planned.split())
         clock = cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned)
         clock.apply(plan, sizes := clock.fitted("warm", fixed))
         plan.find_architectures(False)
@@ -91,9 +91,8 @@ class SweepClock:
         request = plan.request
         state = storage.read_json(f"{request.name}/{STATE}", keys=("pace", "full", "fixed", "work", "run"))
         pace, full, work = Pace(**state["pace"]), Sizes(**state["full"]), Work(**state["work"])
-        planned = frozenset(request.planned.split())
         keep = partial(storage.write_text, f"{request.name}/{STATE}")
-        given = state["fixed"], work, state["run"], planned
+        given = state["fixed"], work, state["run"], frozenset(request.planned.split())
         clock = cls(request.hours, elapsed, keep, pace, full, *given)
         clock.sizes, clock.closed = state["sizes"], state["closed"]
         clock.starts, clock.advice = state["starts"], state.get("advice", {})
@@ -131,11 +130,15 @@ class SweepClock:
         if stage == "warm" and self.work.derived and sizes.psnr_steps < LONG_PHASE:
             self.work = replace(self.work, derived=0)
             return self.fitted(stage, fixed)
-        if stage == "repeat" and not sizes.repeat_top and "repeat_top" not in fixed:
-            return self.fitted(stage, {**fixed, "repeat_top": 0})  # what repeats do not need, seeds get
+        sizes = self._stretched(stage, sizes) if stage == "confirm" else sizes
         self.sizes[stage] = vars(sizes)
         self._keep()
         return sizes
+
+    def _stretched(self, stage: str, sizes: Sizes) -> Sizes:
+        """Return the sizes of a confirmation that takes the time left by the stages from `stage` on."""
+        left, pace = self.seconds_left, self.present_pace()
+        return hours.stretched(left, sizes, self.full, self.fixed, pace, self.work, stage)
 
     def replan(self, plan: SweepPlan, stage: str, progress: ProgressLine) -> None:
         """Fit the sizes of `stage` and later ones to the time left; a resumed stage keeps its own."""
@@ -148,7 +151,8 @@ class SweepClock:
             elif len(plan.space.architectures()) > latest.trials:  # further ones have no warm start
                 fixed["trials"] = latest.trials
             sizes = self.fitted(stage, fixed)
-            if sizes != latest:
+            told = self._latest("screen") if stage == "confirm" and not latest.repeat_top else latest
+            if sizes != told and (stage != "repeat" or sizes.repeat_top):  # without repeats: with confirm
                 progress.say(f"{self.over}; {hours_in_words.refitted(stage, sizes)}")
             latest = sizes
             progress.late = self._tell_if_late(stage, sizes, progress.say)
@@ -188,21 +192,21 @@ class SweepClock:
         """Give the plan these sizes, and the progress line the plan."""
         self.apply(plan, sizes)
         progress.plan = plan.stages()
-        progress.beside = hours.seconds_beside(sizes, self.present_pace(), self.work)
+        progress.beside = wall_time.seconds_beside(sizes, self.present_pace(), self.work)
 
     def _tell_if_late(self, stage: str, sizes: Sizes, say: Callable[[str], Any]) -> bool:
         """Return True, and say it, if the stages from `stage` on end later by a minute and a twentieth."""
-        seconds = hours.stage_seconds(sizes, self.present_pace(), self.work)
-        late = sum(list(seconds.values())[list(seconds).index(stage) :]) - self.seconds_left
+        least = sizes if stage == "confirm" else self._stretched(stage, sizes)
+        late = wall_time.seconds_of(least, self.present_pace(), self.work, stage) - self.seconds_left
         if is_late := late > max(60.0, 180 * self.hours):
             say(hours_in_words.told_late(self.hours, late))
         return is_late
 
     def apply(self, plan: SweepPlan, sizes: Sizes) -> None:
-        """Give the plan these sizes; what is part of the warm starts' keys stays as they were trained."""
+        """Give the plan these sizes; the average of the weights, which all phases share, stays as it was."""
         request, counts = plan.request, vars(sizes)
         first = hours.run_settings(Sizes(**self.sizes["warm"]), self.run)
-        settings = hours.run_settings(sizes, self.run) | {n: v for n, v in first.items() if in_key(n)}
+        settings = hours.run_settings(sizes, self.run) | {"run.ema_decay": first["run.ema_decay"]}
         settings = {n: v for n, v in settings.items() if n in self.planned}
         options = {n: v for n, v in counts.items() if not n.endswith("_steps")}
         plan.request = replace(request, config=override(request.config, settings), **options)
@@ -233,14 +237,14 @@ class SweepClock:
 
     def stage_took(self, seconds: float, rows: Sequence[Row]) -> None:
         """Take over how long a stage took that this process ran from its begin to its end."""
-        busy = hours.makespan([row.get("seconds", 0.0) for row in rows], self.pace.slots)
+        busy = wall_time.makespan([row.get("seconds", 0.0) for row in rows], self.pace.slots)
         if rows:
             self.starts.append(max(0.0, seconds - busy))
 
     def describe(self) -> list[str]:
         """Return lines on the hours for the start of a sweep."""
         sizes, pace = self._latest(), self.present_pace()
-        stages = hours.stage_seconds(sizes, pace, self.work)
+        stages = wall_time.stage_seconds(sizes, pace, self.work)
         lines = hours_in_words.describe(self.hours, self.elapsed(), stages, pace)
         if (missing := sum(stages.values()) - self.seconds_left) > 0:
             lines.append(hours_in_words.short(self.hours, missing))

@@ -14,8 +14,8 @@ from datasets.text import short_number
 from orchestrator.cluster.capacity import Capacity, busy_cpus
 from orchestrator.cluster.tasks import run_tasks
 from orchestrator.cluster.worker import memory_advice, open_device
-from orchestrator.sweep.hours import Pace
 from orchestrator.sweep.plan import SweepPlan
+from orchestrator.sweep.wall_time import Pace
 from orchestrator.sweep.worker_check import largest_config
 from orchestrator.trial.inputs import open_inputs
 from trainers.benchmarks.cost import parameters, step_flops

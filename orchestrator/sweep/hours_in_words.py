@@ -1,15 +1,19 @@
 """The hours of a sweep in words: lines of the plan, the gain of twice as many, and advice."""
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 
 from datasets.text import count, short_number
 from orchestrator.sweep import hours
-from orchestrator.sweep.hours import Pace, Sizes
+from orchestrator.sweep.wall_time import Pace, Sizes, repeat_runs
 from trainers.config import TrainConfig, flatten
 
 IN_THE_COMMAND = "recipe", "data.train", "run.psnr_steps", "run.gan_steps"
 """Settings that the advised command names by itself."""
+RELIABILITY = 0.7
+"""Share of the variance between single runs that is due to their designs, in the recorded problem."""
 
 
 def describe(asked: float, passed: float, stages: dict[str, float], pace: Pace) -> list[str]:
@@ -46,12 +50,24 @@ def double(sizes: Sizes, twice: Sizes, asked: float) -> str:
         return f"{count(s.trials, 'design')} of {s.psnr_steps:,} PSNR and {s.gan_steps:,} GAN steps"
 
     told = f"double   {2 * asked:g} h would give {said(twice)} instead of {said(sizes)}"
-    if now := hours.lead(sizes):
-        more = hours.lead(twice) / now - 1
-        return f"{told}; the pick would lead an average design by {more:.0%} more (model), and longer " + (
-            "training adds to that"
-        )
-    return told
+    before, now = lead(sizes), lead(twice)
+    if not 0 < before < now:
+        return told
+    more = f"the pick would lead an average design by {now / before - 1:.0%} more (model)"
+    return f"{told}; {more}, and longer training adds to that"
+
+
+def lead(sizes: Sizes) -> float:
+    """Return by how much the pick is expected to lead an average design, in standard deviations of designs.
+
+    A model: designs are normal, and one run tells them apart with RELIABILITY, a mean of runs with more
+    (Spearman, 1910; Brown, 1910). It knows nothing of what longer phases gain.
+    """
+    repeats = 1 + (3 if sizes.repeat_top else 0) / 2
+    known = repeats * RELIABILITY / (1 + (repeats - 1) * RELIABILITY)
+    n = max(1, sizes.trials)
+    # Blom (1958): expected value of the largest of n normal values
+    return math.sqrt(known) * NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
 
 
 def advice(
@@ -59,19 +75,19 @@ def advice(
 ) -> tuple[str, str]:
     """Return the advice to train one network in place of a sweep, and the flags of its length.
 
-    Both are empty if designs train long enough. `seconds` are those of `asked` hours that are left, `enough`
-    those of a sweep whose designs do.
+    Both are empty if the designs are enough, or if one network would not train longer than they do. `seconds`
+    are those of `asked` hours that are left, `enough` those of a sweep of enough designs.
     """
     whole = pace.psnr_phase(full.psnr_steps) + pace.gan_phase(full.gan_steps)
     part = min(1.0, max(0.0, seconds) / whole)
     psnr, gan = int(full.psnr_steps * part), int(full.gan_steps * part)
-    if not 0 < sizes.psnr_steps < min(hours.ENOUGH_PSNR_STEPS, full.psnr_steps, psnr):
+    if sizes.trials >= min(hours.ENOUGH_DESIGNS, full.trials) or psnr <= sizes.psnr_steps:
         return "", ""
     return (
         f"with less than about {short_number(enough / 3600, 2)} h here, train one network of the recipe's "
         f"own design in place of a sweep: in at most {60 * asked:g} minutes it gets {psnr:,} PSNR steps, "
-        f"each network of this sweep {sizes.psnr_steps:,}, and below {hours.ENOUGH_PSNR_STEPS:,} PSNR steps "
-        f"longer training gains more than the choice of a design",
+        f"each network of this sweep {sizes.psnr_steps:,}, and so much longer training gains more than the "
+        f"choice among fewer than {hours.ENOUGH_DESIGNS} designs",
         f"--run.psnr-steps {psnr} --run.gan-steps {gan}",
     )
 
@@ -111,9 +127,12 @@ def passed_of(asked: float, passed: float) -> str:
 
 def refitted(stage: str, sizes: Sizes) -> str:
     """Return the sizes from `stage` on, as refitted before it."""
-    words = [f"confirm {count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')}"]
-    if stage != "confirm":
-        words.insert(0, repeats(sizes.repeat_top))
+    confirm = f"confirm {count(sizes.confirm_top, 'design')} x {count(sizes.confirm_seeds, 'seed')}"
+    words = [repeats(sizes.repeat_top), confirm]
+    if stage == "confirm":
+        words[-1] += f" of {sizes.psnr_steps:,} PSNR and {sizes.gan_steps:,} GAN steps"
+    if stage == "confirm" and sizes.repeat_top:
+        words.pop(0)
     if stage == "screen":
         words.insert(0, f"screen {count(sizes.trials, 'design')} of {sizes.gan_steps:,} GAN steps")
     return "now planned: " + ", ".join(words)
@@ -121,4 +140,4 @@ def refitted(stage: str, sizes: Sizes) -> str:
 
 def repeats(top: int) -> str:
     """Return how many designs and runs the stage of repeats has if it begins with the `top` best designs."""
-    return f"repeat {count(top, 'design')} ({hours.repeat_runs(top)} runs)" if top else "repeat none"
+    return f"repeat {count(top, 'design')} ({repeat_runs(top)} runs)" if top else "repeat none"

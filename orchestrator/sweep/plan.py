@@ -23,8 +23,8 @@ from orchestrator.sweep.checks import (
     undo_on_error,
 )
 from orchestrator.sweep.fit_images import fit_to_images
-from orchestrator.sweep.hours import repeat_runs
 from orchestrator.sweep.request import Request
+from orchestrator.sweep.wall_time import repeat_runs
 from orchestrator.tracking import server
 from orchestrator.trial import warm_starts
 from orchestrator.trial.inputs import open_evaluator

@@ -44,8 +44,8 @@ from orchestrator.results.trial_report import RANKED, TrialReport  # noqa: E402
 from orchestrator.search.sampler import BUILDERS, ConstrainedOptunaSearch, build_search  # noqa: E402
 from orchestrator.search.space import Space  # noqa: E402
 from orchestrator.sweep import stages  # noqa: E402
-from orchestrator.sweep.hours import repeat_runs  # noqa: E402
 from orchestrator.sweep.result import confirmed_designs, pick  # noqa: E402
+from orchestrator.sweep.wall_time import repeat_runs  # noqa: E402
 from trainers.warm_start_key import in_key  # noqa: E402
 
 REPEATED, CONFIRMED = 40, 50

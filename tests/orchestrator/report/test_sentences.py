@@ -242,4 +242,4 @@ def test_gans_that_trained_too_shortly_are_no_verdict_on_gans(tmp_path):
         "one_command": "train",
     }
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
-    assert " GANs of 83 steps say little of what a GAN can do here: the advice below" in why(read(tmp_path))
+    assert " GANs of 83 steps do not tell what a GAN can do here: the advice below" in why(read(tmp_path))

@@ -8,7 +8,8 @@ import pytest
 
 from experiments import recipes
 from orchestrator.sweep import hours
-from orchestrator.sweep.hours import Pace, Sizes, Work, fit, makespan, sizes_at, stage_seconds
+from orchestrator.sweep.hours import fit, sizes_at
+from orchestrator.sweep.wall_time import Pace, Sizes, Work, seconds_of, stage_seconds
 from trainers.config import flatten
 
 FULL = Sizes(psnr_steps=24_000, gan_steps=12_000, trials=64, repeat_top=12, confirm_top=2, confirm_seeds=5)
@@ -18,8 +19,7 @@ WORK = Work(architectures=4, missing=4)
 
 
 def total(sizes, pace=CPU, work=WORK, first="warm"):
-    stages = stage_seconds(sizes, pace, work)
-    return sum(list(stages.values())[list(stages).index(first) :])
+    return seconds_of(sizes, pace, work, first)
 
 
 @pytest.mark.parametrize("pace", [CPU, GPUS, replace(CPU, slots=1)])
@@ -36,9 +36,28 @@ def test_more_hours_never_give_less_of_anything(pace, fixed):
 def test_the_sizes_fit_and_one_design_more_would_not(pace):
     for seconds in (720, 3_600, 20_000, 400_000):
         sizes = fit(seconds, pace, FULL, {}, WORK)
-        assert 0.75 * seconds < total(sizes, pace) <= seconds
+        assert 0.7 * seconds < total(sizes, pace) <= seconds
         more = sizes_at(sizes.trials + 1, FULL, {})
         assert total(more, pace) > seconds
+
+
+@pytest.mark.parametrize("seconds", [720, 3_600, 7_200, 20_000])
+def test_the_confirmation_takes_what_whole_designs_leave_and_never_more(seconds):
+    sizes = fit(seconds, CPU, FULL, {}, WORK)
+    before = total(sizes) - total(sizes, first="confirm")
+    longer = hours.stretched(seconds - before, sizes, FULL, {}, CPU, WORK)
+    assert before + total(longer, first="confirm") <= seconds
+    assert before + total(longer, first="confirm") > 0.94 * seconds or longer.gan_steps == FULL.gan_steps
+    assert longer.psnr_steps / sizes.psnr_steps == pytest.approx(longer.gan_steps / sizes.gan_steps, rel=0.01)
+    assert replace(longer, psnr_steps=0, gan_steps=0) == replace(sizes, psnr_steps=0, gan_steps=0)
+    half = hours.stretched(1, sizes, FULL, {}, CPU, WORK)
+    assert (half.psnr_steps, half.gan_steps) == (round(sizes.psnr_steps / 2), round(sizes.gan_steps / 2))
+    assert hours.stretched(1e9, sizes, FULL, {}, CPU, WORK).gan_steps == FULL.gan_steps, "the recipe's length"
+    just = total(sizes, first="confirm")
+    assert hours.stretched(1, sizes, FULL, {"gan_steps": sizes.gan_steps}, CPU, WORK) == sizes, "as given"
+    assert hours.stretched(1.01 * just, sizes, FULL, {}, CPU, WORK) == sizes, (
+        "no reason to differ from screening"
+    )
 
 
 def test_the_full_number_of_designs_has_the_recipes_own_phases_and_beyond_it_only_designs_grow():
@@ -47,7 +66,17 @@ def test_the_full_number_of_designs_has_the_recipes_own_phases_and_beyond_it_onl
     assert (double.psnr_steps, double.gan_steps) == (FULL.psnr_steps, FULL.gan_steps)
     assert (double.trials, double.repeat_top, double.confirm_seeds) == (128, 24, 5)
     half = sizes_at(32, FULL, {})
-    assert (half.psnr_steps, half.gan_steps, half.trials) == (6_000, 3_000, 32)
+    share = (5_000 / 24_000) ** (1 / 5)
+    assert (half.psnr_steps, half.trials) == (int(share * 24_000), 32)
+
+
+def test_a_short_sweep_spends_its_time_on_longer_phases_of_two_designs():
+    assert [sizes_at(n, FULL, {}).psnr_steps for n in (0.5, 1, 2)] == [1_250, 2_500, 5_000]
+    assert [sizes_at(n, FULL, {}).trials for n in (0.5, 1, 2, 2.9, 3)] == [2, 2, 2, 2, 3]
+    short = replace(FULL, psnr_steps=4_000, gan_steps=2_000)
+    assert sizes_at(2, short, {}).psnr_steps == 4_000, "a recipe that is short anyway"
+    few = sizes_at(1, replace(FULL, trials=2), {})
+    assert (few.trials, few.psnr_steps) == (2, 12_000), "a space of two designs"
 
 
 def test_what_is_given_stays_and_the_rest_takes_what_it_leaves():
@@ -57,10 +86,13 @@ def test_what_is_given_stays_and_the_rest_takes_what_it_leaves():
     assert sizes.psnr_steps > fit(3_600, CPU, FULL, {}, WORK).psnr_steps
 
 
-def test_the_time_from_which_designs_train_long_enough():
+def test_the_time_from_which_there_are_enough_designs():
     enough = hours.enough_seconds(CPU, FULL, {}, WORK)
-    at, before = fit(enough, CPU, FULL, {}, WORK), fit(0.9 * enough, CPU, FULL, {}, WORK)
-    assert before.psnr_steps < hours.ENOUGH_PSNR_STEPS <= at.psnr_steps + 1
+    at, before = fit(enough + 1, CPU, FULL, {}, WORK), fit(0.9 * enough, CPU, FULL, {}, WORK)
+    assert before.trials < hours.ENOUGH_DESIGNS == at.trials
+    few = replace(FULL, trials=3, repeat_top=2)
+    whole = total(replace(few, confirm_seeds=1))
+    assert hours.enough_seconds(CPU, few, {}, WORK) == whole, "a space that has no more"
 
 
 def test_too_little_time_gives_the_least_sweep():
@@ -69,16 +101,6 @@ def test_too_little_time_gives_the_least_sweep():
     never_psnr = replace(FULL, psnr_steps=0)
     assert sizes_at(2, never_psnr, {}).psnr_steps == 0
     assert stage_seconds(sizes_at(8, never_psnr, {}), CPU, WORK)["warm"] == 0
-
-
-def test_derived_warm_starts_take_their_part_of_the_time():
-    whole = stage_seconds(FULL, CPU, WORK)["warm"]
-    derived = stage_seconds(FULL, CPU, replace(WORK, derived=3, share=0.15))["warm"]
-    phase, part = CPU.psnr_phase(FULL.psnr_steps), CPU.psnr_phase(int(0.15 * FULL.psnr_steps))
-    assert whole == CPU.start + 2 * phase, "four phases in two slots"
-    assert derived == CPU.start + phase + CPU.start + 2 * part
-    few = replace(WORK, derived=3, share=0.15)
-    assert stage_seconds(replace(FULL, trials=1), CPU, few)["warm"] == CPU.start + phase
 
 
 def test_later_stages_are_fitted_by_themselves():
@@ -107,13 +129,6 @@ def test_further_seeds_are_as_many_as_there_is_time_for_with_their_test():
     assert hours.further_seeds(1e6, done, 1, CPU, WORK) == 0, "all that may be"
 
 
-def test_trials_start_in_order_as_soon_as_a_slot_is_free():
-    assert makespan([], 2) == 0
-    assert makespan([3.0, 1.0, 1.0, 1.0], 2) == 3.0
-    assert makespan([1.0, 1.0, 1.0], 2) == 2.0
-    assert makespan([1.0] * 5, 1) == 5.0
-
-
 @pytest.mark.parametrize("name", ["photos_small", "photos", "srgan_8", "demo"])
 def test_cadences_follow_the_phases_and_are_never_wider_than_the_recipes(name):
     run = {n: v for n, v in flatten(recipes.build(name)).items() if n.startswith("run.")}
@@ -133,11 +148,3 @@ def test_cadences_follow_the_phases_and_are_never_wider_than_the_recipes(name):
 def settings_at(full, run):
     every = min(run["run.eval_every_steps"], full.gan_steps // hours.GAN_EVALUATIONS)
     return min(run["run.checkpoint_every_steps"], 3 * every)
-
-
-def test_the_model_of_the_lead_is_that_of_normal_designs():
-    assert hours.lead(replace(FULL, trials=1, repeat_top=0)) == 0
-    few, many = replace(FULL, trials=8, repeat_top=0), replace(FULL, trials=64, repeat_top=0)
-    assert hours.lead(few) == pytest.approx(1.42 * math.sqrt(0.7), rel=0.02), "the mean of the largest of 8"
-    assert hours.lead(many) == pytest.approx(2.37 * math.sqrt(0.7), rel=0.02)
-    assert hours.lead(FULL) > hours.lead(many), "repeats tell designs apart"
