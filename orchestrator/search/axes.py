@@ -123,3 +123,15 @@ class Derived:
 Axis = Choice | Interval | Derived
 INTERVALS = {"float": Float, "int": Int, "log": LogFloat, "log_int": LogInt}
 """Names of the intervals in a YAML space."""
+
+
+def as_point(values: Mapping[Any, Any], axes: Mapping[str, Axis]) -> dict[str, Any]:
+    """Return a starting point for the sampler: an axis that may be off has a switch beside its value."""
+    point: dict[str, Any] = {}
+    for name, value in values.items():
+        axis = axes.get(name)
+        if isinstance(axis, LogFloat) and axis.or_zero:
+            point[str(name) + SWITCH_SUFFIX] = bool(value)
+        if not (isinstance(axis, LogFloat) and axis.or_zero and not value):
+            point[str(name)] = value
+    return point

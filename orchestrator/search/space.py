@@ -22,9 +22,10 @@ from orchestrator.search.axes import (
     Interval,
     LogFloat,
     LogInt,
+    as_point,
 )
 from trainers import plugins
-from trainers.config import TrainConfig, override
+from trainers.config import TrainConfig, flatten, override
 from trainers.plugins import is_own
 from trainers.warm_start_key import in_key
 
@@ -116,6 +117,21 @@ class Space:
         }
         points = tuple({name: pin(name, v) for name, v in point.items()} for point in self.points)
         return replace(self, axes=axes, points=points)
+
+    def beginning_with(self, config: TrainConfig) -> "Space":
+        """Return the space with the design that `config` has itself as its starting point, if it has none.
+
+        So the first of few designs is the recipe's. A space that does not hold it stays as it is.
+        """
+        if self.points or self.only_if:
+            return self
+        settings = flatten(config)
+        point = as_point({name: settings.get(name) for name in self.axes}, self.axes)
+        for name, value in point.items():
+            axis = self.axes.get(name)  # a switch has none
+            if isinstance(axis, Derived) or (axis is not None and not axis.holds(value)):
+                return self
+        return replace(self, points=(point,))
 
     def architectures(self) -> list[dict[str, Any]]:
         """Return every distinct setting of the axes that decide a warm start; of a fidelity sweep, which has

@@ -14,7 +14,7 @@ from typing import Any
 from datasets.errors import UserError, unknown
 from datasets.files import user_path
 from datasets.parsing import parse_yaml
-from orchestrator.search.axes import INTERVALS, SWITCH_SUFFIX, Axis, Choice, LogFloat
+from orchestrator.search.axes import INTERVALS, Axis, Choice, LogFloat, as_point
 from orchestrator.search.space import Space
 from trainers.plugins import execute, named
 
@@ -141,14 +141,7 @@ def _is_value(value: Any) -> bool:
 
 
 def _point(given: Any, axes: Mapping[str, Axis]) -> dict[str, Any]:
-    """Return a starting point for the sampler: an axis that may be off has a switch beside its value."""
+    """Return a starting point of the file."""
     if not isinstance(given, dict) or not all(map(_is_value, given.values())):
         raise UserError(f"a point must be a table of settings and values, but got {reprlib.repr(given)}")
-    point: dict[str, Any] = {}
-    for name, value in given.items():
-        axis = axes.get(name)
-        if isinstance(axis, LogFloat) and axis.or_zero:
-            point[str(name) + SWITCH_SUFFIX] = bool(value)
-        if not (isinstance(axis, LogFloat) and axis.or_zero and not value):
-            point[str(name)] = value
-    return point
+    return as_point(given, axes)

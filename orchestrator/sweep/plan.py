@@ -271,6 +271,7 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
         UserError: the sweep cannot be run; the disk is as it was.
     """
     space = replace(space, fidelity=space.fidelity or not request.config.run.gan_steps)
+    space = space.beginning_with(request.config)
     request = request.filled(space)
     require(list(request.metrics), "objective.perceptual")
     check_objective(request.config)

@@ -110,3 +110,11 @@ def test_every_axis_is_a_setting():
 def test_an_unknown_space_is_named_with_the_known_ones():
     with pytest.raises(UserError, match=r"no space 'ful'; known: .*full.*; did you mean 'full'"):
         build("ful")
+
+
+@pytest.mark.parametrize("name", ["photos", "photos_small"])
+def test_sweeps_of_photographs_begin_with_the_recipe_itself(name):
+    config = RECIPES[name]()
+    (first, *_) = build(name).beginning_with(config).points
+    assert set(first) == set(build(name).axes)
+    assert override(config, settings_of(first)) == config

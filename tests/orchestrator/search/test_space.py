@@ -145,3 +145,22 @@ def test_a_grid_holds_every_design_once_as_the_sampler_knows_it():
 def test_a_grid_over_a_continuous_axis_is_refused():
     with pytest.raises(UserError, match="adversarial_weight runs from 0.001 to 1 and has no grid; give it a"):
         space({ADV: LogFloat(1e-3, 1)}).grid()
+
+
+def test_a_space_without_points_begins_with_the_design_of_the_recipe():
+    """A sweep of two designs drew two random ones, and the recipe's own was none of them."""
+    config = override(TrainConfig(), {BLOCKS: 8, UP: "pixel_shuffle", ADV: 1e-3, PIXEL: 0.0})
+    axes = {BLOCKS: Choice((4, 8)), ADV: LogFloat(1e-4, 1), PIXEL: LogFloat(1e-3, 1, or_zero=True)}
+    begun = space(axes).beginning_with(config)
+    begun.check(config)
+    assert begun.points == ({BLOCKS: 8, ADV: 1e-3, PIXEL + "?": False},)
+    on = space(axes).beginning_with(override(config, {PIXEL: 0.1}))
+    assert on.points == ({BLOCKS: 8, ADV: 1e-3, PIXEL + "?": True, PIXEL: 0.1},)
+    own = space(axes, points=({BLOCKS: 4},))
+    assert own.beginning_with(config) == own, "a space that names its points"
+    off = space({**axes, BLOCKS: Choice((4, 16))})
+    assert off.beginning_with(config) == off, "the recipe's design is off an axis"
+    followed = space({**axes, UP: Derived((BLOCKS,), (((4,), "transposed_conv"), ((8,), "pixel_shuffle")))})
+    assert followed.beginning_with(config) == followed
+    unknown_axis = space({"generator.blocks": Choice((1, 2))})
+    assert unknown_axis.beginning_with(config) == unknown_axis, "check says what is wrong"
