@@ -110,7 +110,8 @@ def runs_table(results: SweepResults) -> str:
         f"</select>"
         f'<span class="count"></span></p><div class="wide tall" tabindex="0"><table class="trials">'
         f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
-        f"<p class='small'>Rows of test are measured on other images than the rest: compare within a stage. "
+        f"<p class='small'>Rows of test are measured on other images than the rest, and --hours can confirm "
+        f"with longer or shorter phases than it screened with: compare within a stage. "
         f"The value of a screened or repeated run is the best median of {RUNG_WINDOW} evaluations in a row, "
         f"for each metric by itself, so it need not be a point of its curve. "
         f"A run's id unfolds the command that promotes its network. "

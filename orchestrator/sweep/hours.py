@@ -123,15 +123,15 @@ def stretched(
         return sizes
 
     def at(factor: float) -> Sizes:
-        steps = {n: round(factor * getattr(sizes, n)) for n in ("psnr_steps", "gan_steps")}
-        return replace(sizes, **steps)
+        psnr, gan = round(factor * sizes.psnr_steps), round(factor * sizes.gan_steps)
+        return replace(sizes, psnr_steps=min(full.psnr_steps, psnr), gan_steps=min(full.gan_steps, gan))
 
     before = seconds_of(sizes, pace, work, first, "confirm")
     factor = _largest(
         lambda factor: before + seconds_of(at(factor), pace, work, "confirm"),
         seconds,
         0.5,
-        full.gan_steps / sizes.gan_steps,
+        max(full.gan_steps / sizes.gan_steps, full.psnr_steps / max(1, sizes.psnr_steps)),
     )
     return sizes if abs(factor - 1) < 1 / 20 else at(factor)
 

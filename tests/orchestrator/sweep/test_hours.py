@@ -53,6 +53,12 @@ def test_the_confirmation_takes_what_whole_designs_leave_and_never_more(seconds)
     half = hours.stretched(1, sizes, FULL, {}, CPU, WORK)
     assert (half.psnr_steps, half.gan_steps) == (round(sizes.psnr_steps / 2), round(sizes.gan_steps / 2))
     assert hours.stretched(1e9, sizes, FULL, {}, CPU, WORK).gan_steps == FULL.gan_steps, "the recipe's length"
+    shorter = replace(sizes, gan_steps=sizes.gan_steps // 2)
+    longest = hours.stretched(1e9, shorter, FULL, {}, CPU, WORK)
+    assert (longest.psnr_steps, longest.gan_steps) == (FULL.psnr_steps, FULL.gan_steps)
+    without = replace(sizes, psnr_steps=0)
+    never_psnr = replace(FULL, psnr_steps=0)
+    assert hours.stretched(1e9, without, never_psnr, {}, CPU, WORK).gan_steps == FULL.gan_steps
     just = total(sizes, first="confirm")
     assert hours.stretched(1, sizes, FULL, {"gan_steps": sizes.gan_steps}, CPU, WORK) == sizes, "as given"
     assert hours.stretched(1.01 * just, sizes, FULL, {}, CPU, WORK) == sizes, (
