@@ -34,7 +34,13 @@ from orchestrator.cluster import ray_private
 from orchestrator.results.trial_report import Status, status_of
 from orchestrator.storage import Storage
 
-STATE_FILES = ("experiment_state-", "searcher-state-", "search_gen_state-", "callback-states-")
+STATE_FILES = (
+    "experiment_state-",
+    "callback-states-",
+    "searcher-state-",
+    "search_gen_state-",
+    "basic-variant-state-",  # of a list of designs: those that no slot was free for yet
+)
 SLOTS_PER_SPARE = 16
 """One spare design is drawn ahead for so many slots: with 800 there is a snapshot per 50 trials, and the
 sampler lacks the results of at most 50. Fewer slots than this have no spare design."""

@@ -166,6 +166,33 @@ def test_a_list_of_designs_follows_the_room_too():
     assert [bool(designs.next_trial()) for _ in range(3)] == [True, True, False]
 
 
+def test_a_snapshot_holds_the_designs_of_a_list_that_no_slot_was_free_for(tmp_path):
+    """A driver killed while two of three PSNR phases ran could be resumed, but the third was never begun."""
+
+    def generator():
+        return BasicVariantGenerator(max_concurrent=2)
+
+    def drawn(designs):
+        trials = iter(designs.next_trial, None)
+        return {trial.config["i"]: trial.trial_id for trial in trials}
+
+    before, storage = generator(), Storage(str(tmp_path / "runs"))
+    before.add_configurations(
+        [Experiment("s", lambda config: None, config={"i": tune.grid_search([*"abc"])})]
+    )
+    running = drawn(before)
+    assert list(running) == ["a", "b"]
+    (tmp_path / "staging").mkdir()
+    before.save_to_dir(str(tmp_path / "staging"), "2026-01-01_10-00-00")
+    storage.write_bytes("warm.snapshot", pack_snapshot(tmp_path / "staging"))
+    assert restore_snapshot(storage, "warm.snapshot", "warm")
+    after = generator()
+    after.restore_from_dir(str(tmp_path / "runs" / "warm"))
+    assert not drawn(after), "two of them run"
+    after.on_trial_complete(running["a"])
+    assert list(drawn(after)) == ["c"]
+
+
 @pytest.mark.parametrize(
     ("slots", "snapshots", "most"), [(4, 1 + 60, 4), (32, 1 + 60 // 2, 32 + 2), (160, 1 + 60 // 10, 160 + 10)]
 )
