@@ -163,10 +163,10 @@ def longer_designs(context: SweepContext, designs: Designs) -> Designs:
     return tuple(longer.values())
 
 
-def psnr_networks(context: SweepContext, designs: Designs) -> list[PsnrNetwork]:
-    """Return the networks of `longer_designs` that were trained, here or by an earlier sweep."""
+def psnr_networks(context: SweepContext, phases: Designs) -> list[PsnrNetwork]:
+    """Return the networks of these PSNR phases that were trained, here or by an earlier sweep."""
     found = []
-    for settings in longer_designs(context, designs):
+    for settings in phases:
         config = override(context.request.config, settings)
         key = warm_start_key(config, context.plan.digests["train"])
         if warm_starts.ready(context.storage, key):
@@ -174,6 +174,19 @@ def psnr_networks(context: SweepContext, designs: Designs) -> list[PsnrNetwork]:
             val = warm_starts.metrics(context.storage, key)
             found.append(PsnrNetwork(key, settings, config, place, val))
     return found
+
+
+def better_warm_start(
+    context: SweepContext, designs: Designs, longer: Sequence[PsnrNetwork]
+) -> list[PsnrNetwork]:
+    """Return the confirmed warm start that has less distortion on val than every longer phase, if one has.
+
+    A longer phase can collapse: the best network without a GAN is then another.
+    """
+    phases = tuple({k: v for k, v in settings_of(design).items() if in_key(k)} for design in designs)
+    networks = [*longer, *psnr_networks(context, phases)] if longer else []
+    best = max(networks, key=lambda n: context.objectives.point(n.val)[0], default=None)
+    return [] if best is None or best in longer else [best]
 
 
 def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
@@ -184,9 +197,11 @@ def run_test(context: SweepContext, rows: list[Row]) -> list[Row]:
         return tests
     context.progress.begin("test")
     confirmed = [r for r in rows if r["stage"] == "confirm" and r["finished"]]
-    networks = psnr_networks(context, confirm_designs(context, rows))
+    designs = confirm_designs(context, rows)
+    longer = psnr_networks(context, longer_designs(context, designs))
+    networks = [*longer, *better_warm_start(context, designs, longer)]
     own = [checkpoint_url(storage, request.name, str(r["checkpoint"])) for r in confirmed]
-    beside = [_beside(context, r, networks) for r in confirmed]
+    beside = [_beside(context, r, longer) for r in confirmed]
     pairs = list(zip(own, beside, strict=True))
     pairs += [(storage.url(n.checkpoint), {}) for n in networks]
     digest = context.plan.digests["test"]
@@ -215,10 +230,10 @@ def _with_pictures(context: SweepContext, row: Row, evaluation: Mapping[str, Any
     return {**row, "strip": context.storage.url(place), "captions": evaluation["pictures"]["captions"]}
 
 
-def _beside(context: SweepContext, row: Row, networks: Sequence[PsnrNetwork]) -> dict[str, str]:
+def _beside(context: SweepContext, row: Row, longer: Sequence[PsnrNetwork]) -> dict[str, str]:
     """Return the URLs of the networks that a confirmed one is compared with: warm start, longer phase."""
     beside = {"warm": context.storage.url(row["warm"])} if row["warm"] else {}
-    for network in networks:
+    for network in longer:
         own = {k: v for k, v in network.values.items() if k not in (*SEEDS, "run.psnr_steps", EVALUATED)}
         if all(row["config"][name] == value for name, value in own.items()):
             beside["longer"] = context.storage.url(network.checkpoint)
