@@ -117,10 +117,11 @@ def stretched(
     """Return `sizes` with phases of the confirmation such that the stages from `first` on take `seconds`.
 
     They are at most as long as the recipe's, and at least half as long as in screening. Less than a twentieth
-    is no reason to differ from it. Lengths that are `fixed` stay.
+    is no reason to differ from it. Lengths that are `fixed` stay. Seeds are added that take no time, because
+    a slot would be idle.
     """
     if {"psnr_steps", "gan_steps"} & fixed.keys():
-        return sizes
+        return _with_idle_slots(sizes, full, fixed, pace, work)
 
     def at(factor: float) -> Sizes:
         psnr, gan = round(factor * sizes.psnr_steps), round(factor * sizes.gan_steps)
@@ -133,7 +134,19 @@ def stretched(
         0.5,
         max(full.gan_steps / sizes.gan_steps, full.psnr_steps / max(1, sizes.psnr_steps)),
     )
-    return sizes if abs(factor - 1) < 1 / 20 else at(factor)
+    sizes = sizes if abs(factor - 1) < 1 / 20 else at(factor)
+    return _with_idle_slots(sizes, full, fixed, pace, work)
+
+
+def _with_idle_slots(sizes: Sizes, full: Sizes, fixed: Mapping[str, int], pace: Pace, work: Work) -> Sizes:
+    """Return the sizes with the most seeds that make confirmation and test longer by a fiftieth at most."""
+    most = fixed.get("confirm_seeds", max(full.confirm_seeds, sizes.confirm_seeds))
+    taken = seconds_of(sizes, pace, work, "confirm")
+    for seeds in range(most, sizes.confirm_seeds, -1):
+        more = replace(sizes, confirm_seeds=seeds)
+        if seconds_of(more, pace, work, "confirm") <= 1.02 * taken:
+            return more
+    return sizes
 
 
 def fit(

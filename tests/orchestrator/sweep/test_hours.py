@@ -66,6 +66,21 @@ def test_the_confirmation_takes_what_whole_designs_leave_and_never_more(seconds)
     )
 
 
+def test_seeds_that_fill_an_idle_slot_are_confirmed_as_well():
+    """One seed left a core idle in its GAN phase, and beside the longer PSNR phase of its comparison."""
+    one = replace(
+        FULL, psnr_steps=2_500, gan_steps=1_250, trials=2, repeat_top=0, confirm_top=1, confirm_seeds=1
+    )
+    costly = replace(CPU, longer=9.0)
+    time = total(one, costly, first="confirm")
+    two = hours.stretched(time, one, FULL, {}, costly, WORK)
+    assert two == replace(one, confirm_seeds=2)
+    assert total(two, costly, first="confirm") <= 1.02 * time
+    assert hours.stretched(time, one, FULL, {"confirm_seeds": 1}, costly, WORK) == one, "as given"
+    alone = replace(costly, slots=1)
+    assert hours.stretched(total(one, alone, first="confirm"), one, FULL, {}, alone, WORK) == one
+
+
 def test_the_full_number_of_designs_has_the_recipes_own_phases_and_beyond_it_only_designs_grow():
     assert sizes_at(64, FULL, {}) == FULL
     double = sizes_at(128, FULL, {})
