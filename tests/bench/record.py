@@ -78,7 +78,8 @@ class Recording:
             FIXED | lengths | evaluations | {"run.log_every_steps": evaluations["run.eval_every_steps"]}
         )
         settings |= {"data.eval_images": options.images, "data.eval_crop_px": options.crop_px}
-        self.base: TrainConfig = override(photos_small(), settings)
+        # the recipe's rate when photos.jsonl was recorded; not among the settings that its head names
+        self.base: TrainConfig = override(photos_small(), {"optim.lr_psnr": 1e-3} | settings)
         self.device = pick_device()
         torch.set_num_threads(1)
         require(list(METRICS), "tests/bench/record.py")
