@@ -233,7 +233,8 @@ def test_a_killed_driver_resumes_and_nothing_is_lost_or_doubled(stage, place):
     rows, facts = place.rows("tiny"), place.facts("tiny")
     assert facts["started"] == started and facts["status"] == "finished"
     stages = [r["stage"] for r in rows]
-    assert [stages.count(s) for s in ("warm", "screen", "repeat", "confirm", "test")] == [7, 4, 3, 2, 3]
+    assert [stages.count(s) for s in ("warm", "screen", "repeat", "confirm")] == [7, 4, 3, 2]
+    assert stages.count("test") in (3, 4), "one more if a warm start is better than the longer PSNR phase"
     assert not [r["verdict"] for r in rows if r["verdict"].startswith(("failed", "unfinished"))]
     runs = place.ask("select run_uuid, status from runs")
     assert len(runs) == 1 + 7 + 4 + 3 + 2, "no run orphaned or doubled"

@@ -105,7 +105,7 @@ def test_the_stages_hand_on_to_each_other_and_something_ships(sweep):
     repeated = {r["warm"] for r in rows if r["stage"] == "repeat"}
     assert repeated <= {r["warm"] for r in rows if r["stage"] == "screen"}, "from the shared warm starts"
     tests = [r for r in rows if r["stage"] == "test"]
-    assert len(tests) == 4 + architectures
+    assert len(tests) - 4 - architectures in (0, 1), "one more if a warm start is better than these"
     for row in tests[:4]:
         assert set(row["sentinels"]) == {"sharpened", "noisy", "longer", "grid"}
         assert {"warm/swd", "longer/swd", "sharpened/swd", "lr_consistency"} <= set(row["metrics"])
