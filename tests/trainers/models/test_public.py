@@ -143,7 +143,7 @@ def test_one_step_changes_every_parameter_and_a_resumed_run_is_equal_to_the_bit(
     before = {name: p.detach().clone() for name, p in straight.generator.named_parameters()}
     _steps(config, straight, 0, 1)
     still = [name for name, p in straight.generator.named_parameters() if torch.equal(p, before[name])]
-    # DAT's position biases are added before softmax, which no constant changes: a gradient of 0 but for rounding
+    # DAT adds these biases before softmax, which no constant changes: their gradient is 0 but for rounding
     assert [name for name in still if not name.endswith("pos3.2.bias")] == []
     checkpoint.save(tmp_path / "step-1", config, straight)
     _steps(config, straight, 1, 3)
