@@ -244,6 +244,13 @@ def spread(problem: Redrawn, left: list[Row]) -> list[Row]:
     return chosen
 
 
+def few(problem: Redrawn, seed: int, twice: str) -> Arms:
+    """Return the arms of few random designs, the best of which is chosen by one run each."""
+    screened = Sweep(problem, seed, twice).screen("random", 32)
+    sweeps = {n: screened.copy(n) for n in (1, 2, 4, 8, 16, 32)}
+    return {f"random: {n} designs, one run each": (s.best(), s.steps) for n, s in sweeps.items()}
+
+
 def sizes(problem: Redrawn, seed: int, twice: str) -> Arms:
     """Return arms of other sizes of the stages, with random designs, at up to 15,000 and 30,000 steps."""
     screened, arms = Sweep(problem, seed, twice).screen("random", 150), {}
@@ -271,6 +278,7 @@ PARTS: dict[str, Callable[[Redrawn, int, str], Arms]] = {
     **{sampler: partial(present, sampler) for sampler in ("random", "gp", "tpe", "pick", "nsga2")},
     "fba4cc1": fba4cc1,
     "ray": ray,
+    "few": few,
     "sizes": sizes,
 }
 
@@ -326,6 +334,7 @@ def _mean(values: np.ndarray) -> str:
 
 
 REFERENCES = (
+    "random: 1 designs, one run each",
     f"random: {BEFORE} designs, repeats",
     f"random: {WITH} designs, repeats, {TOP} x {SEEDS}",
     "fba4cc1: 64 designs, early stopping, 5 x 5 (best five)",
