@@ -17,6 +17,12 @@ inputs, has means of 37.5 to 38.1 dB on central crops of 160 px of Set5, Set14, 
 (10), and 33.3 dB on its worst image; bicubic enlargement has 36.5 to 38.2. Below 32 dB, a root mean square
 error of 6.4 grey levels, a result shows other content than its input."""
 
+GRID = "grid_detail"
+GRID_LIMIT = 0.05
+"""Share of fine detail on the upsampling grid that a feasible network may have beyond its warm start, a mean
+over images. Photographs have 0.02; a checkerboard of one grey level, which LPIPS rewards, adds 0.5 to a
+smooth image."""
+
 
 @dataclass(frozen=True)
 class Objectives:
@@ -47,15 +53,18 @@ class Objectives:
         """Return the signed distortion at which a network is feasible: checkpoint, pick and gate alike.
 
         It is its warm start's less delta, at least `least`. `warm_start` are the warm start's metrics, stored
-        under `prefix`; `own` are the network's. If its LR consistency is below MIN_CONSISTENCY_DB, the
-        floor is that many dB above its own distortion, so that it is infeasible by this distance.
+        under `prefix`; `own` are the network's. A network with an LR consistency below MIN_CONSISTENCY_DB, or
+        with a pattern of the upsampling grid above GRID_LIMIT, has a floor above its own distortion, so that
+        it is infeasible: by the dB that it lacks, or by 1 dB per GRID_LIMIT that it has too much. Metrics
+        that were not measured set no floor.
         """
         sign = 1 if METRICS[self.distortion].direction == "max" else -1
         floor = max(sign * warm_start[prefix + self.distortion] - self.delta_db, self.least)
-        lacking = MIN_CONSISTENCY_DB - (own or {}).get(CONSISTENCY, math.inf)
-        return (
-            floor if own is None or lacking <= 0 else max(floor, self._signed(self.distortion, own) + lacking)
-        )
+        if own is None:
+            return floor
+        beyond = own.get(GRID, 0.0) - warm_start.get(prefix + GRID, math.inf)
+        lacking = max(MIN_CONSISTENCY_DB - own.get(CONSISTENCY, math.inf), beyond / GRID_LIMIT - 1)
+        return floor if lacking <= 0 else max(floor, self._signed(self.distortion, own) + lacking)
 
     def order(
         self, own: Mapping[str, float], warm_start: Mapping[str, float], prefix: str = ""
@@ -106,10 +115,11 @@ def order_feasible_first(point: Point, floor: float) -> tuple[bool, float, float
 
 
 def measured_metrics(config: TrainConfig) -> tuple[str, ...]:
-    """Return the metrics that decide: both objectives, and LR consistency if the input is the HR image made
-    small, so that the result can be made small again and compared."""
+    """Return the metrics that decide: both objectives and, if the input is the HR image made small, LR
+    consistency and, of 8-bit RGB, the pattern of the upsampling grid."""
     o, enlarges = config.objective, config.data.input == "image" and config.generator.scale > 1
-    return tuple(dict.fromkeys((o.distortion, o.perceptual, *((CONSISTENCY,) if enlarges else ()))))
+    floor = ((CONSISTENCY, GRID) if config.data.pixels.is_rgb8 else (CONSISTENCY,)) if enlarges else ()
+    return tuple(dict.fromkeys((o.distortion, o.perceptual, *floor)))
 
 
 def similarity(config: TrainConfig) -> str:

@@ -13,9 +13,6 @@ from scipy.ndimage import gaussian_filter
 from trainers.evaluate import Evaluation, Evaluator
 from trainers.objectives import Objectives
 
-GRID_LIMIT = 0.05
-"""Share of fine detail on the upsampling grid (metric grid_detail) that a GAN may have beyond its warm start.
-Photographs have 0.02; a checkerboard of one grey level, which LPIPS rewards, adds 0.5 to a smooth image."""
 SIGMA_PX = 1.0
 STRENGTHS = {"sharpened": (0.25, 0.5, 1.0, 2.0), "noisy": (1.0, 2.0, 4.0, 8.0)}
 """Sentinel -> strengths to choose from: factor on the detail above SIGMA_PX, or deviation in grey levels."""

@@ -19,7 +19,7 @@ from orchestrator.report.markup import shown_unit, stacked_table
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS, is_worse
 from trainers.metrics import METRICS
-from trainers.sentinels import GRID_LIMIT
+from trainers.objectives import GRID, GRID_LIMIT
 
 BETTER, WORSE = "better", "worse"
 WORDS = {BEATS: BETTER, LOSES: WORSE}
@@ -27,8 +27,8 @@ DIFFERENCE = ("metric", "difference")
 """The titles of the last columns."""
 STRENGTHS = {"sharpened": "strength {:g}", "noisy": "{:g} of 255 grey levels"}
 ESTIMATE = f"an estimate from fewer than {SEEDS_TO_BEAT} seeds"
-GRID_SENTINEL, GRID = "grid", "grid_detail"
-"""The sentinel that has a metric of its own."""
+GRID_SENTINEL = "grid"
+"""The sentinel that has a metric of its own, GRID."""
 
 
 def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -26,11 +25,9 @@ from trainers.config import TrainConfig
 from trainers.device import limit_memory
 from trainers.evaluate import Evaluator
 from trainers.metrics import METRICS
-from trainers.metrics.artifacts import grid_detail
-from trainers.metrics.image_view import View, Views
 from trainers.numerics import use_threads
-from trainers.objectives import Objectives
-from trainers.sentinels import GRID_LIMIT, STRENGTHS, edit, strongest
+from trainers.objectives import GRID, GRID_LIMIT, Objectives
+from trainers.sentinels import STRENGTHS, edit, strongest
 
 
 @dataclass(frozen=True)
@@ -124,8 +121,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
             differences = evaluator.differences(metric, images[""], {n: images[n] for n in named})
             intervals = {n: set_difference(d, len(own.keys)) for n, d in differences.items()}
         sentinels = {n: {"strength": strengths.get(n), **_plain(i, metric)} for n, i in intervals.items()}
-    if held_out.objectives is not None and "warm" in images:
-        sentinels["grid"] = _grid(images[""], images["warm"], config.generator.scale)
+    if held_out.objectives is not None and "warm" in found and GRID in own.per_image:
+        sentinels["grid"] = _grid(own.per_image[GRID], found["warm"].per_image[GRID])
     pictures = None
     if held_out.objectives is not None and pairs[0].hr.ndim == 3:
         reference = gain_pictures.WARM if "warm" in networks else gain_pictures.BICUBIC
@@ -175,10 +172,9 @@ def _strengths(
     return {n: strongest(n, images, measured, evaluator, held_out.objectives) for n in STRENGTHS}
 
 
-def _grid(own: Sequence[np.ndarray], warm: Sequence[np.ndarray], scale: int) -> dict[str, Any]:
-    """Return the difference in grid_detail against the warm start, beaten if it is within GRID_LIMIT."""
-    ours, theirs = (grid_detail(views := Views(View(x, scale) for x in made), views) for made in (own, warm))
-    interval = _plain(paired_bootstrap(ours, theirs), "grid_detail")
+def _grid(own: Sequence[float], warm: Sequence[float]) -> dict[str, Any]:
+    """Return the difference in GRID against the warm start, beaten if it is within GRID_LIMIT."""
+    interval = _plain(paired_bootstrap(own, warm), GRID)
     return interval | {"strength": None, "beaten": interval["interval"][0] <= GRID_LIMIT}
 
 

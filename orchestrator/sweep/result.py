@@ -11,7 +11,7 @@ from orchestrator.sweep.context import SweepContext
 from orchestrator.tracking.run_key import run_key
 from orchestrator.tracking.sweep_record import SweepRecord
 from trainers.metrics import METRICS
-from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB, Objectives, front
+from trainers.objectives import CONSISTENCY, GRID, MIN_CONSISTENCY_DB, Objectives, front
 
 STAGES = ("warm", "screen", "repeat", "confirm", "test")
 
@@ -74,6 +74,8 @@ def pick(
     rule = f"at most {objectives.delta_db:g} dB below {opponent}"
     if CONSISTENCY in ranked[0]["val"]:
         rule += f", LR consistency of {MIN_CONSISTENCY_DB:g} dB or more"
+    if GRID in ranked[0]["val"]:
+        rule += ", no pattern of the upsampling grid"
     if math.isfinite(objectives.least):
         rule += f", {objectives.distortion} no worse than {abs(objectives.least):.2f}, the floor of champions"
     if not feasible:

@@ -63,14 +63,25 @@ def test_lr_consistency_that_is_lacking_makes_infeasible_by_that_distance():
     assert objectives.floor(warm, {"psnr_y": 29.0}) == 28.5, "pairs without a known degradation have none"
 
 
+def test_a_pattern_of_the_upsampling_grid_makes_infeasible_by_1_db_per_limit_beyond_the_warm_start():
+    objectives, warm = Objectives("psnr_y", "swd", 1.5), {"warm/psnr_y": 30.0, "warm/grid_detail": 0.02}
+    floors = {
+        g: objectives.floor(warm, {"psnr_y": 29.0, "grid_detail": g}, "warm/") for g in (0.06, 0.12, 0.32)
+    }
+    assert floors == pytest.approx({0.06: 28.5, 0.12: 30.0, 0.32: 34.0})
+    both = {"psnr_y": 29.0, "grid_detail": 0.12, "lr_consistency": 30.0}
+    assert objectives.floor(warm, both, "warm/") == 31.0, "the larger of both"
+    assert objectives.floor({"psnr_y": 30.0}, {"psnr_y": 29.0, "grid_detail": 0.9}) == 28.5, "not measured"
+
+
 def test_what_champions_demand_is_a_floor_beside_delta():
     objectives = Objectives("psnr_y", "swd", 1.5, least=29.0)
     assert objectives.floor({"psnr_y": 30.0}) == 29.0 and objectives.floor({"psnr_y": 31.0}) == 29.5
     assert objectives.order({"psnr_y": 28.8, "swd": 1.0}, {"psnr_y": 30.0})[0] is True
 
 
-def test_lr_consistency_is_measured_where_the_input_is_the_image_made_small():
-    assert measured_metrics(tiny()) == ("psnr_y", "swd", "lr_consistency")
+def test_what_the_floor_needs_is_measured_where_the_input_is_the_image_made_small():
+    assert measured_metrics(tiny()) == ("psnr_y", "swd", "lr_consistency", "grid_detail")
     assert measured_metrics(tiny(data__input="grey")) == ("psnr_y", "swd")
 
 

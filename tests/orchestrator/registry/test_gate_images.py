@@ -58,8 +58,8 @@ def opened(monkeypatch, tmp_path):
 def test_pairs_that_came_as_such_have_no_lr_consistency_and_are_decided_without_it(opened):
     gate = opened(pairs_scale=4)
     measured = gate.measure(bicubic_network()).evaluation
-    assert gate.metrics == tuple(measured.summary) == ("psnr_y", "swd")
-    assert opened().metrics == ("psnr_y", "swd", "lr_consistency")
+    assert gate.metrics == tuple(measured.summary) == ("psnr_y", "swd", "grid_detail")
+    assert opened().metrics == ("psnr_y", "swd", "lr_consistency", "grid_detail")
 
 
 def bicubic_network(shift=0.0):

@@ -88,9 +88,9 @@ def test_whole_gpus_are_as_many_ranks(tmp_path, gpus, ranks, expected):
 
 
 def test_both_objectives_are_measured_first(tmp_path):
-    assert filled(tmp_path).metrics == ("psnr_y", "swd", "lr_consistency", "ssim_y")
+    assert filled(tmp_path).metrics == ("psnr_y", "swd", "lr_consistency", "grid_detail", "ssim_y")
     other = override(recipes.demo(), {"objective.distortion": "ssim_y"})
-    assert Request(config=other).metrics == ("ssim_y", "swd", "lr_consistency")
+    assert Request(config=other).metrics == ("ssim_y", "swd", "lr_consistency", "grid_detail")
 
 
 def designs(request):

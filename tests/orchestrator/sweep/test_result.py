@@ -119,6 +119,14 @@ def test_a_network_that_contradicts_its_input_is_never_picked():
     assert found["pick_design"] == "a" and "LR consistency of 32 dB or more" in found["pick_reason"]
 
 
+def test_a_network_that_draws_the_upsampling_grid_is_not_picked_before_one_that_does_not():
+    given = rows("a", 4, (30.0, 100.0)) + rows("b", 8, (30.0, 10.0))
+    for row in given:
+        row["metrics"] |= {"warm/grid_detail": 0.02, "grid_detail": 0.3 if row["design"] == "b" else 0.05}
+    found = answer(given)
+    assert found["pick_design"] == "a" and "no pattern of the upsampling grid" in found["pick_reason"]
+
+
 def test_what_champions_demand_is_named_in_the_reason():
     found = answer(rows("a", 4, (30.0, 100.0)), least=29.5)
     assert found["pick_reason"].endswith("psnr_y no worse than 29.50, the floor of champions")
