@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, pad, relu, softplus
+from torch.nn.functional import avg_pool2d, conv2d, pad, pixel_unshuffle, relu, softplus
 
 CHARBONNIER_EPSILON = 1e-3  # Lai et al., 2017 (LapSRN), sec. 3.2
+GRID_CELLS = 8
+"""Cells of the upsampling grid, in each direction, over which `grid_loss` averages."""
 
 Means = Callable[[Tensor, Tensor], Sequence[Tensor]]
 
@@ -224,3 +226,18 @@ def color_loss(sr: Tensor, hr: Tensor) -> Tensor:
     difference = pad(sr - hr, (10, 10, 10, 10), mode="replicate")
     blurred = conv2d(conv2d(difference, row, groups=3), row.transpose(2, 3), groups=3)
     return blurred.square().mean()
+
+
+def grid_loss(sr: Tensor, hr: Tensor, scale: int) -> Tensor:
+    """Return how much fine detail of `sr` repeats on the upsampling grid and is not in `hr`, in [0, 1].
+
+    Fine detail is the difference of two batches (N, 3, H, W) less its 3x3 mean. It is averaged at each of the
+    `scale` x `scale` positions of the grid over tiles of GRID_CELLS x GRID_CELLS cells; the loss is the mean
+    absolute average. Texture that does not repeat on the grid averages out; the defect is that of metric
+    grid_detail. Cells that fill no tile do not count; smaller images are one tile.
+    """
+    difference = sr - hr
+    detail = difference - avg_pool2d(pad(difference, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    positions = pixel_unshuffle(detail, scale)
+    rows, columns = positions.shape[2:]
+    return avg_pool2d(positions, (min(GRID_CELLS, rows), min(GRID_CELLS, columns))).abs().mean()

@@ -119,6 +119,8 @@ class StepLosses:
             )
         if loss.color_weight:
             terms["color"] = loss.color_weight * losses.color_loss(sr, hr)
+        if loss.grid_weight:
+            terms["grid"] = loss.grid_weight * losses.grid_loss(sr, hr, self.config.generator.scale)
         if loss.extra_weight:
             terms["extra"] = loss.extra_weight * extra_loss(loss.extra, sr, hr)
         if loss.tv_weight:

@@ -27,7 +27,7 @@ from trainers.models.batch_norm import synchronise
 SIZES = ("data.batch_size", "optim.micro_batches")
 GENERATOR_WEIGHTS = tuple(
     f"loss.{term}_weight"
-    for term in ("pixel", "content", "perceptual", "adversarial", "tv", "color", "extra")
+    for term in ("pixel", "content", "perceptual", "adversarial", "tv", "color", "grid", "extra")
 )
 
 

@@ -16,6 +16,7 @@ from trainers.losses import (
     color_loss,
     content_loss,
     gradient_penalty,
+    grid_loss,
     luma,
     needs_real,
     pixel_loss,
@@ -202,3 +203,25 @@ def test_the_color_loss_is_the_square_of_a_cast_and_hardly_sees_texture():
     assert color_loss(hr + cast, hr).item() == pytest.approx(2 * 0.1**2 / 3, rel=1e-5)
     board = 0.1 * (1 - 2 * ((torch.arange(40)[:, None] + torch.arange(40)) % 2))
     assert color_loss(hr + board, hr).item() < 0.05 * 0.1**2
+
+
+def test_the_grid_loss_is_the_height_of_a_pattern_that_repeats_on_the_grid_and_hardly_sees_texture():
+    draw = torch.Generator().manual_seed(0)
+    hr = torch.rand(2, 3, 64, 64, generator=draw)
+    board = 0.1 * (1 - 2 * ((torch.arange(64)[:, None] + torch.arange(64)) % 2))
+    assert grid_loss(hr, hr, 4) == 0 and grid_loss(hr + 0.1, hr, 4).item() == pytest.approx(0, abs=1e-7)
+    # a 3x3 mean of the board is a ninth of it, a third at the borders
+    assert grid_loss(hr + board, hr, 4).item() == pytest.approx(0.1 * 8 / 9, rel=0.02)
+    noise = 0.1 * (1 - 2 * torch.randint(0, 2, (2, 3, 64, 64), generator=draw))
+    assert grid_loss(hr + noise, hr, 4).item() < 0.15 * 0.1, "64 cells average it to an eighth"
+    period_3 = 0.1 * (torch.arange(64) % 3 == 0).float().expand(64, 64)
+    assert grid_loss(hr + period_3, hr, 4).item() < 0.1 * grid_loss(hr + board, hr, 4).item()
+
+
+def test_the_grid_loss_takes_images_smaller_than_a_tile_and_leaves_cells_that_fill_none():
+    hr = torch.zeros(1, 3, 16, 16)
+    board = 1 - 2 * ((torch.arange(16)[:, None] + torch.arange(16)) % 2)
+    assert grid_loss(hr + board, hr, 4).item() == pytest.approx(8 / 9, rel=0.1)
+    hr = torch.zeros(1, 3, 40, 40)
+    hr[..., 33:, :] = torch.rand(1, 3, 7, 40)
+    assert grid_loss(hr, torch.zeros_like(hr), 4) == 0

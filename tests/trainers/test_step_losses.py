@@ -15,6 +15,7 @@ from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 CONTENT = {"loss__content_weight": 0.3, "loss__content_scale": 0.1, "loss__tv_weight": 1e-3}
+GRID = {"loss__grid_weight": 2.0}
 
 
 def start(config):
@@ -29,7 +30,7 @@ def of(config):
 
 
 def test_terms_are_the_weighted_losses_of_the_settings():
-    config = tiny(loss__adversarial="relativistic", **CONTENT)
+    config = tiny(loss__adversarial="relativistic", **CONTENT, **GRID)
     step_losses, (hr, lr_image) = of(config), batch()
     sr = step_losses.generate(lr_image)
     fake, real = step_losses.judge(sr), step_losses.judge(hr)
@@ -38,6 +39,7 @@ def test_terms_are_the_weighted_losses_of_the_settings():
         "pixel": 0.5 * losses.pixel_loss("l2", sr, hr),
         "content": 0.3 * losses.content_loss(step_losses.features(sr), step_losses.features(hr), 0.1),
         "adversarial": 0.1 * losses.adversarial_g("relativistic", real, fake),
+        "grid": 2.0 * losses.grid_loss(sr, hr, config.generator.scale),
         "tv": 1e-3 * losses.total_variation(sr),
     }
     torch.testing.assert_close(terms, expected)

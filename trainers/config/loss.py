@@ -117,6 +117,9 @@ class LossConfig:
     color_weight: float = 0.0
     """Weight of the colour loss, the mean squared difference of blurred images in [0, 1] (Ignatov et al.,
     2017); larger holds colours, not texture, near the target."""
+    grid_weight: float = 0.0
+    """Weight of the grid loss, the pattern of the upsampling grid that the target lacks; larger draws less of
+    it."""
     extra: str = ""
     """A loss of your own, FILE.py:NAME: a function of generated and real images, (N, 3, H, W) in [0, 1], that
     returns one number, with a gradient to the generated images."""
@@ -136,7 +139,7 @@ class LossConfig:
         )
         at_least("loss", self, 0, "pixel_weight", "content_weight", "adversarial_weight", "tv_weight")
         at_least("loss", self, 0, "r1_weight", "gradient_penalty_weight", "perceptual_weight")
-        at_least("loss", self, 0, "color_weight", "extra_weight")
+        at_least("loss", self, 0, "color_weight", "grid_weight", "extra_weight")
         if self.extra and not is_own(self.extra) or self.extra_weight and not self.extra:
             raise UserError(
                 f"loss.extra_weight needs a loss of your own, loss.extra FILE.py:NAME, but got '{self.extra}'"

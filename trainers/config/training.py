@@ -212,6 +212,8 @@ class TrainConfig:
                     f"data.{name} must be a multiple of generator.scale={self.generator.scale}, "
                     f"but got {side}"
                 )
+        if self.loss.grid_weight and self.generator.scale == 1:
+            raise UserError("generator.scale 1 has no upsampling grid: set loss.grid_weight 0")
         self._check_bands()
         check_designs_together(self.discriminator, self.loss, self.data.crop_px)
         check_objective_apart(self.loss, self.objective)
