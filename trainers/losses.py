@@ -234,7 +234,7 @@ def grid_loss(sr: Tensor, hr: Tensor, scale: int) -> Tensor:
     Fine detail is the difference of two batches (N, 3, H, W) less its 3x3 mean. It is averaged at each of the
     `scale` x `scale` positions of the grid over tiles of GRID_CELLS x GRID_CELLS cells; the loss is the mean
     absolute average, 8/9 of c for a checkerboard of c. Texture that does not repeat on the grid averages out;
-    the defect is that of metric grid_detail. Cells that fill no tile do not count; smaller images are one tile.
+    the defect is that of metric grid_detail. Cells that fill no tile do not count; a smaller image is a tile.
     """
     difference = sr - hr
     detail = difference - avg_pool2d(pad(difference, (1, 1, 1, 1), mode="replicate"), 3, 1)
