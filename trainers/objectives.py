@@ -50,13 +50,14 @@ class Objectives:
     def floor(
         self, warm_start: Mapping[str, float], own: Mapping[str, float] | None = None, prefix: str = ""
     ) -> float:
-        """Return the signed distortion at which a network is feasible: checkpoint, pick and gate alike.
+        """Return the signed distortion at which a network is feasible, as a checkpoint and as a pick.
 
         It is its warm start's less delta, at least `least`. `warm_start` are the warm start's metrics, stored
         under `prefix`; `own` are the network's. A network with an LR consistency below MIN_CONSISTENCY_DB, or
         with a pattern of the upsampling grid above GRID_LIMIT, has a floor above its own distortion, so that
         it is infeasible: by the dB that it lacks, or by 1 dB per GRID_LIMIT that it has too much. Metrics
-        that were not measured set no floor.
+        that were not measured set no floor. The gate checks the same parts one by one (registry/gate.py), but
+        the pattern by a measure of its own.
         """
         sign = 1 if METRICS[self.distortion].direction == "max" else -1
         floor = max(sign * warm_start[prefix + self.distortion] - self.delta_db, self.least)

@@ -15,7 +15,6 @@ from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 CONTENT = {"loss__content_weight": 0.3, "loss__content_scale": 0.1, "loss__tv_weight": 1e-3}
-GRID = {"loss__grid_weight": 2.0}
 
 
 def start(config):
@@ -30,7 +29,7 @@ def of(config):
 
 
 def test_terms_are_the_weighted_losses_of_the_settings():
-    config = tiny(loss__adversarial="relativistic", **CONTENT, **GRID)
+    config = tiny(loss__adversarial="relativistic", loss__grid_weight=2.0, **CONTENT)
     step_losses, (hr, lr_image) = of(config), batch()
     sr = step_losses.generate(lr_image)
     fake, real = step_losses.judge(sr), step_losses.judge(hr)
