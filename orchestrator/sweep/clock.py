@@ -12,11 +12,10 @@ from orchestrator.console.progress_line import ProgressLine
 from orchestrator.results.row import Row
 from orchestrator.storage import Storage
 from orchestrator.sweep import hours, hours_in_words, wall_time
-from orchestrator.sweep.cost_estimate import measure_pace
+from orchestrator.sweep.cost_estimate import measure_pace, pace_alone
 from orchestrator.sweep.heartbeat import Heartbeat
 from orchestrator.sweep.hours import COUNTS
 from orchestrator.sweep.plan import SweepPlan
-from orchestrator.sweep.request import Request
 from orchestrator.sweep.wall_time import Pace, Sizes, Work
 from orchestrator.trial.warm_starts import LONG_PHASE
 from trainers.config import flatten, override
@@ -66,19 +65,28 @@ class SweepClock:
 
     @classmethod
     def start(
-        cls, plan: SweepPlan, pace: Pace, elapsed: Callable[[], float], keep: Callable[[str], Any]
+        cls,
+        plan: SweepPlan,
+        pace: Pace,
+        elapsed: Callable[[], float],
+        keep: Callable[[str], Any],
+        alone: Callable[[], Pace],
     ) -> "SweepClock":
-        """Return the clock of a new sweep, and give its plan the sizes of all stages."""
+        """Return the clock of a new sweep, and give its plan the sizes of all stages.
+
+        `alone` measures the pace of one training in place of the sweep, if one may be advised.
+        """
         request, full, designs = plan.request, full_sizes(plan), len(plan.architectures)
         planned = frozenset(request.planned.split())
-        fixed = {n: v for n, v in vars(_sizes(request)).items() if _option(n) not in planned}
+        free = {name.removeprefix("run.") for name in planned}
+        fixed = {n: v for n, v in vars(Sizes.of(request)).items() if n not in free}
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
         work = Work(designs, designs, plan.derivable, request.derive)
         clock = cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned)
         clock.apply(plan, sizes := clock.fitted("warm", fixed))
         plan.find_architectures(False)
         enough = hours.enough_seconds(pace, full, fixed, work)
-        words, flags = hours_in_words.advice(request.hours, clock.seconds_left, sizes, full, pace, enough)
+        words, flags = hours_in_words.advice(clock.seconds_left, sizes, full, alone, enough)
         if words:  # said once, and repeated at the end as it was said: later paces would change its numbers
             command = hours_in_words.train_command(request.config, request.given.split())
             clock.advice = {"one": words, "one_command": f"{command} {flags}"}
@@ -278,7 +286,7 @@ def open_clock(
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
     keep = partial(plan.storage.write_text, f"{plan.request.name}/{STATE}")
-    return SweepClock.start(plan, pace, heartbeat.seconds, keep)
+    return SweepClock.start(plan, pace, heartbeat.seconds, keep, pace_alone(plan, capacity, pace))
 
 
 def full_sizes(plan: SweepPlan) -> Sizes:
@@ -287,14 +295,4 @@ def full_sizes(plan: SweepPlan) -> Sizes:
     A given number of designs is none of them: three of a space of 64 can train as shortly as hours ask.
     """
     own = replace(plan.request, trials=0, repeat_top=-1, confirm_top=0, confirm_seeds=0)
-    return _sizes(own.filled(plan.space))
-
-
-def _sizes(r: Request) -> Sizes:
-    run = r.config.run
-    return Sizes(run.psnr_steps, run.gan_steps, r.trials, r.repeat_top, r.confirm_top, r.confirm_seeds)
-
-
-def _option(size: str) -> str:
-    """Return the name of the setting that holds a size."""
-    return f"run.{size}" if size.endswith("_steps") else size
+    return Sizes.of(own.filled(plan.space))

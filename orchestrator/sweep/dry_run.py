@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.cluster import connect
 from orchestrator.search.space import Space
 from orchestrator.sweep.clock import SweepClock
-from orchestrator.sweep.cost_estimate import estimate, measure_pace
+from orchestrator.sweep.cost_estimate import estimate, measure_pace, pace_alone
 from orchestrator.sweep.devices import usable_capacity
 from orchestrator.sweep.latency import leave_out_slow, measure_architectures
 from orchestrator.sweep.plan import make_plan
@@ -43,7 +43,8 @@ def describe_plan(
             assert capacity is not None  # connected above
             pace = measure_pace(plan, capacity)
             elapsed = time.monotonic() - began  # the lines say what is over now, not after more timing
-            clock = SweepClock.start(plan, pace, lambda: elapsed, lambda text: None).describe()
+            alone = pace_alone(plan, capacity, pace)
+            clock = SweepClock.start(plan, pace, lambda: elapsed, lambda text: None, alone).describe()
         price = plan.request.price_per_gpu_hour
         told = estimate(plan, capacity).describe(price)
         if clock and not price:

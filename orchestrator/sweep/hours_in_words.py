@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from statistics import NormalDist
 
 from datasets.text import count, short_number
@@ -71,21 +71,26 @@ def lead(sizes: Sizes) -> float:
 
 
 def advice(
-    asked: float, seconds: float, sizes: Sizes, full: Sizes, pace: Pace, enough: float
+    seconds: float, sizes: Sizes, full: Sizes, alone: Callable[[], Pace], enough: float
 ) -> tuple[str, str]:
     """Return the advice to train one network in place of a sweep, and the flags of its length.
 
-    Both are empty if the designs are enough, or if one network would not train longer than they do. `seconds`
-    are those of `asked` hours that are left, `enough` those of a sweep of enough designs.
+    Both are empty if the designs are enough, or if one network would not train longer than they do. `alone`
+    measures the pace of one network, which trains no longer than the recipe says. `seconds` are those that
+    the sweep has left, `enough` those of a sweep of enough designs.
     """
+    if sizes.trials >= min(hours.ENOUGH_DESIGNS, full.trials):
+        return "", ""
+    pace = alone()
     whole = pace.psnr_phase(full.psnr_steps) + pace.gan_phase(full.gan_steps)
     part = min(1.0, max(0.0, seconds) / whole)
     psnr, gan = int(full.psnr_steps * part), int(full.gan_steps * part)
-    if sizes.trials >= min(hours.ENOUGH_DESIGNS, full.trials) or psnr <= sizes.psnr_steps:
+    if psnr <= sizes.psnr_steps:
         return "", ""
+    minutes = count(math.ceil(whole * part / 60), "minute")
     return (
         f"with less than about {short_number(enough / 3600, 2)} h here, train one network of the recipe's "
-        f"own design in place of a sweep: in at most {60 * asked:g} minutes it gets {psnr:,} PSNR steps, "
+        f"own design in place of a sweep: in about {minutes} it gets {psnr:,} PSNR steps, "
         f"each network of this sweep {sizes.psnr_steps:,}, and so much longer training gains more than the "
         f"choice among fewer than {hours.ENOUGH_DESIGNS} designs",
         f"--run.psnr-steps {psnr} --run.gan-steps {gan}",

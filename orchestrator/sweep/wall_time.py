@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from orchestrator.sweep.request import Request
+
 PSNR_EVALUATIONS, GAN_EVALUATIONS = 3, 8
 """Evaluations on val in a phase, unless the recipe has them further apart."""
 
@@ -19,6 +21,12 @@ class Sizes:
     repeat_top: int
     confirm_top: int
     confirm_seeds: int
+
+    @classmethod
+    def of(cls, request: Request) -> "Sizes":
+        """Return the sizes of a sweep as asked for."""
+        run, r = request.config.run, request
+        return cls(run.psnr_steps, run.gan_steps, r.trials, r.repeat_top, r.confirm_top, r.confirm_seeds)
 
 
 @dataclass(frozen=True)

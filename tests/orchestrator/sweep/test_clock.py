@@ -43,7 +43,7 @@ def made(tmp_path):
         plan.find_architectures(False)
         time = SimpleNamespace(now=passed)
         keep = lambda text: storage.write_text(f"s/{STATE}", text)  # noqa: E731
-        clock = SweepClock.start(plan, PACE, lambda: time.now, keep)
+        clock = SweepClock.start(plan, PACE, lambda: time.now, keep, lambda: PACE)
         return plan, clock, time, storage
 
     return make

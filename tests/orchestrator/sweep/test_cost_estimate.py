@@ -13,6 +13,7 @@ from orchestrator.console.progress_line import StagePlan
 from orchestrator.sweep import cost_estimate
 from orchestrator.sweep.cost_estimate import Costs, Estimate
 from orchestrator.sweep.request import Request
+from orchestrator.sweep.wall_time import Pace
 from trainers.benchmarks.cost import parameters
 from trainers.config import override
 from trainers.memory import forecast_gib
@@ -144,3 +145,36 @@ def test_workers_time_as_many_trials_at_once_as_run_and_their_start(monkeypatch)
     )
     assert [c.gan_step for c in cost_estimate.time_costs(plan, one=True).all] == [0.2] * 3
     assert [c.generator.num_blocks for c in timed] == [2], "the one of middle size"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "cores", "timed"),
+    [
+        (Capacity("", True, 1, 2, 0), 2, True),
+        (Capacity("", True, 1, 2, 0), 1, False),
+        (Capacity("", True, 1, 2, 1), 2, False),
+        (Capacity("ray://a", False, 2, 8, 0), 2, False),
+    ],
+    ids=["here", "one core", "a GPU", "a cluster"],
+)
+def test_one_training_has_all_cores_of_this_machine_and_the_evaluations_of_its_recipe(
+    capacity, cores, timed, monkeypatch
+):
+    """The advice promised "at most 15 minutes" for one that took 7.8 on two cores."""
+    asked = []
+
+    def measure(configs, metrics, work_dir, ranks, gpus):
+        asked.append(configs[0].run.threads)
+        return [SMALL], 1.0
+
+    monkeypatch.setattr(cost_estimate, "measure_on_device", measure)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    config = override(tiny(), {"run.psnr_eval_every_steps": 10, "run.eval_every_steps": 5})
+    plan = SimpleNamespace(request=Request(config=config, name="s"))
+    pace = Pace(psnr_step=1.0, gan_step=2.0, evaluation=10.0, start=8, test=16, ending=16, slots=2)
+    measured = cost_estimate.pace_alone(plan, capacity, pace)
+    assert not asked, "only when it is called"
+    psnr, gan, evaluation = (0.1, 0.2, 1.0) if timed else (1.0, 2.0, 10.0)
+    alone = {"psnr_step": psnr + evaluation / 10, "gan_step": gan + evaluation / 5, "evaluation": evaluation}
+    assert vars(measured()) == pytest.approx(vars(pace) | alone)
+    assert asked == [2] * timed
