@@ -44,7 +44,8 @@ class FolderMonitor:
 
     def __init__(self, folder: Path, config: TrainConfig, say: Callable[[str], None] = print) -> None:
         self.folder, self.config, self.say = folder, config, say
-        self.started: tuple[int, float] | None = None
+        self.started = "", 0, 0.0
+        """Phase, step and time of the first report of the present phase."""
 
     def log(self, phase: str, step: int, values: dict[str, float]) -> None:
         """Write one line of metrics.jsonl."""
@@ -87,14 +88,18 @@ class FolderMonitor:
             f.write(json.dumps(entry) + "\n")
 
     def _time_left(self, phase: str, step: int) -> str:
-        run = self.config.run
-        done = step + (run.psnr_steps if phase == "gan" else 0)
-        if self.started is None or done <= self.started[0]:
-            self.started = self.started or (done, time.monotonic())
+        """Return the time until this phase ends, by the pace since its first report here.
+
+        A GAN step costs several PSNR steps, so one phase tells nothing of the other.
+        """
+        run, now = self.config.run, time.monotonic()
+        first_phase, first, began = self.started
+        if phase != first_phase or step <= first:
+            self.started = phase, step, now
             return ""
-        since, began = self.started
-        left = (time.monotonic() - began) / (done - since) * (run.psnr_steps + run.gan_steps - done)
-        return f"{format_duration(left)} left"
+        left = (now - began) / (step - first) * (run.steps(phase) - step)
+        of = " of this phase" if phase == "psnr" and run.gan_steps else ""
+        return f"{format_duration(left)} left{of}"
 
 
 class SilentMonitor:

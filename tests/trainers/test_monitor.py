@@ -5,7 +5,9 @@ import json
 import torch
 from helpers.tiny import tiny
 
+from datasets.text import format_duration
 from trainers import checkpoint
+from trainers.config import override
 from trainers.monitor import FolderMonitor, SilentMonitor
 from trainers.state import History, new_state
 
@@ -35,7 +37,25 @@ def test_a_report_is_a_line_for_the_file_and_one_for_the_reader(tmp_path):
     assert lines[0] == {"phase": "psnr", "step": 2, "log": {"pixel": 0.5}}
     assert lines[1] == {"phase": "psnr", "step": 3, "val": {"psnr_y": 20.0, "swd": 3.0}}
     assert said[0].startswith("psnr       3/6  psnr_y 20  swd 3")
-    assert said[1].rstrip().endswith("0:00 left")
+    assert said[1].endswith("  0:00 left of this phase")
+
+
+def test_the_time_left_is_that_of_each_phase_by_its_own_pace(tmp_path, monkeypatch):
+    """A GAN phase of 22 minutes began with "5:39 left", as if its steps were PSNR steps."""
+    clock, said = iter((0.0, 10.0, 12.0, 52.0, 92.0)), []
+    monkeypatch.setattr("trainers.monitor.time.monotonic", lambda: next(clock))
+    monitor, state, progress = some(tmp_path, said)
+    for state.phase, state.step in (("psnr", 1), ("psnr", 3), ("gan", 0), ("gan", 2), ("gan", 4)):
+        monitor.report(state, progress)
+    run = monitor.config.run
+    ends = [line.rpartition("  ")[2] for line in said]
+    assert ends[:3] == ["", f"0:{5 * (run.psnr_steps - 3):02d} left of this phase", ""]
+    assert ends[3:] == [f"{format_duration(20 * (run.gan_steps - step))} left" for step in (2, 4)]
+    config = override(monitor.config, {"run.gan_steps": 0})
+    clock, alone = iter((0.0, 10.0)), FolderMonitor(tmp_path / "alone", config, said.append)
+    for state.phase, state.step in (("psnr", 1), ("psnr", 3)):
+        alone.report(state, progress)
+    assert said[-1].endswith(" left"), "no phase comes after it"
 
 
 def test_the_newest_checkpoint_replaces_the_one_before_and_what_a_kill_left(tmp_path):
