@@ -74,7 +74,7 @@ class SweepClock:
     ) -> "SweepClock":
         """Return the clock of a new sweep, and give its plan the sizes of all stages.
 
-        `alone` measures the pace of one training in place of the sweep, if one may be advised.
+        `alone` measures the pace of one training in place of the sweep, for advice to shorter sweeps.
         """
         request, full, designs = plan.request, full_sizes(plan), len(plan.architectures)
         planned = frozenset(request.planned.split())
@@ -83,10 +83,11 @@ class SweepClock:
         run = {n: v for n, v in flatten(request.config).items() if n.startswith("run.")}
         work = Work(designs, designs, plan.derivable, request.derive)
         clock = cls(request.hours, elapsed, keep, pace, full, fixed, work, run, planned)
+        enough = hours.enough_seconds(pace, full, fixed, work)
+        one = alone() if clock.seconds_left < enough else pace  # before the fit: it takes time
         clock.apply(plan, sizes := clock.fitted("warm", fixed))
         plan.find_architectures(False)
-        enough = hours.enough_seconds(pace, full, fixed, work)
-        words, flags = hours_in_words.advice(clock.seconds_left, sizes, full, alone, enough)
+        words, flags = hours_in_words.advice(clock.seconds_left, sizes, full, one, enough)
         if words:  # said once, and repeated at the end as it was said: later paces would change its numbers
             command = hours_in_words.train_command(request.config, request.given.split())
             clock.advice = {"one": words, "one_command": f"{command} {flags}"}

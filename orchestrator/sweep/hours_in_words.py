@@ -2,7 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from statistics import NormalDist
 
 from datasets.text import count, short_number
@@ -70,22 +70,17 @@ def lead(sizes: Sizes) -> float:
     return math.sqrt(known) * NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
 
 
-def advice(
-    seconds: float, sizes: Sizes, full: Sizes, alone: Callable[[], Pace], enough: float
-) -> tuple[str, str]:
+def advice(seconds: float, sizes: Sizes, full: Sizes, pace: Pace, enough: float) -> tuple[str, str]:
     """Return the advice to train one network in place of a sweep, and the flags of its length.
 
-    Both are empty if the designs are enough, or if one network would not train longer than they do. `alone`
-    measures the pace of one network, which trains no longer than the recipe says. `seconds` are those that
-    the sweep has left, `enough` those of a sweep of enough designs.
+    Both are empty if the designs are enough, or if one network would not train longer than they do. `pace` is
+    that of one network, which trains no longer than the recipe says. `seconds` are those that the sweep has
+    left, `enough` those of a sweep of enough designs.
     """
-    if sizes.trials >= min(hours.ENOUGH_DESIGNS, full.trials):
-        return "", ""
-    pace = alone()
     whole = pace.psnr_phase(full.psnr_steps) + pace.gan_phase(full.gan_steps)
     part = min(1.0, max(0.0, seconds) / whole)
     psnr, gan = int(full.psnr_steps * part), int(full.gan_steps * part)
-    if psnr <= sizes.psnr_steps:
+    if sizes.trials >= min(hours.ENOUGH_DESIGNS, full.trials) or psnr <= sizes.psnr_steps:
         return "", ""
     minutes = count(math.ceil(whole * part / 60), "minute")
     return (

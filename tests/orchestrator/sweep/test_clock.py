@@ -29,9 +29,12 @@ class Progress:
 
 @pytest.fixture
 def made(tmp_path):
-    """A function that makes a plan and its clock, at which so many seconds have passed."""
+    """A function that makes a plan and its clock, at which so many seconds have passed.
 
-    def make(hours=0.2, passed=30.0, words=(), **options):
+    The pace of one training takes `timing` seconds to measure.
+    """
+
+    def make(hours=0.2, passed=30.0, words=(), timing=0.0, **options):
         config = recipes.build("photos_small")
         request = new_request(
             SweepOptions(storage=str(tmp_path), config=config, hours=hours, name="s", **options), words
@@ -43,7 +46,12 @@ def made(tmp_path):
         plan.find_architectures(False)
         time = SimpleNamespace(now=passed)
         keep = lambda text: storage.write_text(f"s/{STATE}", text)  # noqa: E731
-        clock = SweepClock.start(plan, PACE, lambda: time.now, keep, lambda: PACE)
+
+        def alone():
+            time.now += timing
+            return PACE
+
+        clock = SweepClock.start(plan, PACE, lambda: time.now, keep, alone)
         return plan, clock, time, storage
 
     return make
@@ -104,6 +112,14 @@ def test_the_plan_has_what_the_hours_allow_and_says_what_twice_as_many_would(mad
     assert short.startswith("short    even the least sweep takes about 0.") and one.startswith("one ")
     _, short, *more = made(hours=0.01)[1].describe()
     assert short.startswith("short    ") and not more, "no time for one training either"
+
+
+def test_the_plan_has_no_time_that_measuring_for_the_advice_took(made):
+    """A sweep of half an hour began with "even the least sweep takes about 0.51 h here"."""
+    _, clock, time, _ = made(timing=40.0)
+    assert time.now == 70.0 and not any(line.startswith("short ") for line in clock.describe())
+    _, _, time, _ = made(hours=10.0, timing=40.0)
+    assert time.now == 30.0, "no advice comes with enough designs, so nothing is measured"
 
 
 def test_what_is_given_wins(made):
