@@ -1,7 +1,6 @@
 """The recipe of commands without options; the studies' miniatures are derived from it."""
 
 from datasets.config import DataConfig
-from experiments.recipes.photos import GRID_WEIGHT
 from trainers.config import (
     DiscriminatorConfig,
     GeneratorConfig,
@@ -22,9 +21,7 @@ def demo() -> TrainConfig:
     briefly as a GAN. There is no VGG loss, because the weights of VGG would have to be downloaded; the
     perceptual metric is SWD, because it needs no network. Batches have 4 crops, because in a fixed time many
     small updates gained twice as much as few large ones. The GAN phase may lose at most 0.15 dB: networks
-    that lost more in so few steps had learnt to add noise, not texture. The grid loss keeps it from drawing
-    the pattern of the upsampling grid: without it no GAN of the demo's sweep was feasible, and a PSNR network
-    of SWD 118 shipped on 27 test images; with it a GAN of SWD 99 does.
+    that lost more in so few steps had learnt to add noise, not texture.
 
     A GAN phase is evaluated 6 times: an evaluation of 24 images costs as much as 4 updates.
 
@@ -38,9 +35,7 @@ def demo() -> TrainConfig:
         data=DataConfig(train="demo", crop_px=64, batch_size=4, eval_images=24),
         generator=GeneratorConfig(num_blocks=4, channels=32, norm="none", global_skip="bicubic"),
         discriminator=DiscriminatorConfig(base_channels=32, num_layers=6, norm="none"),
-        loss=LossConfig(
-            pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1, grid_weight=GRID_WEIGHT
-        ),
+        loss=LossConfig(pixel="l1", pixel_weight=1.0, content_weight=0.0, adversarial_weight=0.1),
         optim=OptimConfig(
             lr_psnr=1e-3, lr_g=2e-4, lr_d=4e-4, psnr_schedule="one_cycle", gan_schedule="constant"
         ),

@@ -55,7 +55,6 @@ def _small() -> TrainConfig:
             "data.eval_crop_px": 88,
             "data.eval_crop_at": "key",
             "discriminator.base_channels": 24,
-            "loss.grid_weight": 0.0,
             "objective.delta_db": 1.5,
             "run.psnr_steps": 360,
             "run.eval_every_steps": 60,

@@ -13,7 +13,7 @@ from trainers.train_step import TrainStep
 
 CPU = torch.device("cpu")
 DIGESTS = {
-    "demo": "227955ec4fec863b",
+    "demo": "9bfd34224d29d5d3",
     "srcnn_915": "7142f5c1d5b5927d",
     "srcnn_915_fast": "6636c34825dd6602",
     "srcnn_955": "d01a904bfa56482a",
