@@ -287,7 +287,7 @@ def open_clock(
     say(f"timing steps for --hours {plan.request.hours:g}, which takes half a minute or so")
     pace = measure_pace(plan, capacity)
     keep = partial(plan.storage.write_text, f"{plan.request.name}/{STATE}")
-    return SweepClock.start(plan, pace, heartbeat.seconds, keep, pace_alone(plan, capacity, pace))
+    return SweepClock.start(plan, pace, heartbeat.seconds, keep, partial(pace_alone, plan, capacity, pace))
 
 
 def full_sizes(plan: SweepPlan) -> Sizes:

@@ -1,7 +1,7 @@
 """Estimate the hours and cost of a plan from a few timed steps, here or on a cluster's worker."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -269,25 +269,21 @@ def measure_pace(plan: SweepPlan, capacity: Capacity) -> Pace:
     return Pace(costs.psnr_step, costs.gan_step, costs.evaluation, start, test, start, slots, busy, longer)
 
 
-def pace_alone(plan: SweepPlan, capacity: Capacity, pace: Pace) -> Callable[[], Pace]:
-    """Return a function that measures the pace of the recipe's own network if it alone is trained here.
+def pace_alone(plan: SweepPlan, capacity: Capacity, pace: Pace) -> Pace:
+    """Return the pace of the recipe's own network if it alone is trained here.
 
-    A trial on a CPU has one core; `upsweep train` has all of this machine. Elsewhere one training is assumed
-    to be as fast as a trial. Evaluations are as frequent as in the recipe.
+    A trial on a CPU has one core; `upsweep train` has all of this machine, and is timed with them. Elsewhere
+    one training is assumed to be as fast as a trial. Evaluations are as frequent as in the recipe.
     """
-    config, request = plan.request.config, plan.request
-    run, threads = config.run, config.run.threads or torch.get_num_threads()
-
-    def measure() -> Pace:
-        costs = Costs(0, pace.psnr_step, pace.gan_step, pace.evaluation)
-        if capacity.local and not capacity.gpus and threads > 1:
-            own = replace(config, run=replace(run, threads=threads))
-            (costs,), _ = measure_on_device([own], request.metrics, str(request.work_dir), 1, 0.0)
-        return replace(
-            pace,
-            psnr_step=costs.psnr_step + costs.evaluation / run.psnr_eval_every_steps,
-            gan_step=costs.gan_step + costs.evaluation / run.eval_every_steps,
-            evaluation=costs.evaluation,
-        )
-
-    return measure
+    request, run = plan.request, plan.request.config.run
+    costs = Costs(0, pace.psnr_step, pace.gan_step, pace.evaluation)
+    threads = run.threads or torch.get_num_threads()
+    if capacity.local and not capacity.gpus and threads > 1:
+        own = replace(request.config, run=replace(run, threads=threads))
+        (costs,), _ = measure_on_device([own], request.metrics, str(request.work_dir), 1, 0.0)
+    return replace(
+        pace,
+        psnr_step=costs.psnr_step + costs.evaluation / run.psnr_eval_every_steps,
+        gan_step=costs.gan_step + costs.evaluation / run.eval_every_steps,
+        evaluation=costs.evaluation,
+    )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from orchestrator.cluster import connect
@@ -43,7 +44,7 @@ def describe_plan(
             assert capacity is not None  # connected above
             pace = measure_pace(plan, capacity)
             elapsed = time.monotonic() - began  # the lines say what is over now, not after more timing
-            alone = pace_alone(plan, capacity, pace)
+            alone = partial(pace_alone, plan, capacity, pace)
             clock = SweepClock.start(plan, pace, lambda: elapsed, lambda text: None, alone).describe()
         price = plan.request.price_per_gpu_hour
         told = estimate(plan, capacity).describe(price)

@@ -43,9 +43,7 @@ def test_one_network_is_advised_where_it_trains_longer_and_designs_are_few():
     for seconds, sizes, full in ((600, SIZES, FULL), (30, few, FULL), (600, few, whole_space)):
         assert hours_in_words.advice(seconds, sizes, full, PACE, 21_600) == ("", "")
     whole, _ = hours_in_words.advice(36_000, few, FULL, PACE, 360_000)
-    assert "in about 81 minutes it gets 24,000 PSNR steps" in whole, (
-        "no longer than the recipe, and the time of that"
-    )
+    assert "in about 81 minutes it gets 24,000 PSNR steps" in whole, "the recipe's length, and its time"
 
 
 def test_twice_the_hours_tell_how_much_better_a_choice_among_more_designs_is():
