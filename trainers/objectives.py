@@ -56,8 +56,7 @@ class Objectives:
         under `prefix`; `own` are the network's. A network with an LR consistency below MIN_CONSISTENCY_DB, or
         with a pattern of the upsampling grid above GRID_LIMIT, has a floor above its own distortion, so that
         it is infeasible: by the dB that it lacks, or by 1 dB per GRID_LIMIT that it has too much. Metrics
-        that were not measured set no floor. The gate checks the same parts one by one (registry/gate.py), but
-        the pattern by a measure of its own.
+        that were not measured set no floor. The gate checks the same parts one by one (registry/gate.py).
         """
         sign = 1 if METRICS[self.distortion].direction == "max" else -1
         floor = max(sign * warm_start[prefix + self.distortion] - self.delta_db, self.least)
@@ -117,10 +116,9 @@ def order_feasible_first(point: Point, floor: float) -> tuple[bool, float, float
 
 def measured_metrics(config: TrainConfig) -> tuple[str, ...]:
     """Return the metrics that decide: both objectives and, if the input is the HR image made small, LR
-    consistency and, of 8-bit RGB, the pattern of the upsampling grid."""
+    consistency and the pattern of the upsampling grid."""
     o, enlarges = config.objective, config.data.input == "image" and config.generator.scale > 1
-    floor = ((CONSISTENCY, GRID) if config.data.pixels.is_rgb8 else (CONSISTENCY,)) if enlarges else ()
-    return tuple(dict.fromkeys((o.distortion, o.perceptual, *floor)))
+    return tuple(dict.fromkeys((o.distortion, o.perceptual, *((CONSISTENCY, GRID) if enlarges else ()))))
 
 
 def similarity(config: TrainConfig) -> str:

@@ -4,7 +4,6 @@ promote           the steps of a promotion, in order
 candidate         the model to be promoted
 candidate_source  the choice of it, for the command line
 gate_images       measuring models on the gate set
-defects           tints and grid patterns
 evaluate          the gate's measurements, here or in a Ray task
 gate              the decision
 registry          versions and aliases of a registered model

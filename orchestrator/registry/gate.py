@@ -13,7 +13,7 @@ from orchestrator.analysis.intervals import Interval, paired_bootstrap
 from trainers.config import ObjectiveConfig
 from trainers.evaluate import Evaluation
 from trainers.metrics import METRICS, meanings
-from trainers.objectives import CONSISTENCY, MIN_CONSISTENCY_DB
+from trainers.objectives import CONSISTENCY, GRID, GRID_LIMIT, MIN_CONSISTENCY_DB
 
 USES = 20
 """Decisions that one gate set serves, dry runs included, before it must be renewed."""
@@ -39,9 +39,7 @@ class Thresholds:
     min_images: int = 30
     """Gate images below which no model is promoted; larger is stricter."""
     mean_tint: float = 2.0
-    """Largest tint (defects.mean_tint, grey levels of 255); smaller is stricter."""
-    grid_pattern: float = 1.0
-    """Largest grid pattern (defects.grid_pattern, grey levels of 255); smaller is stricter."""
+    """Largest tint (gate_images.mean_tint, grey levels of 255); smaller is stricter."""
     slowdown: float = 4.0
     """Longest time per pixel, in multiples of the champion's; smaller is stricter."""
 
@@ -77,7 +75,6 @@ class Decision:
 
 DEFECTS = {
     "mean_tint": "mean tint of {value:.2f} grey levels of 255 (at most {limit:g})",
-    "grid_pattern": "grid pattern of {value:.2f} grey levels of 255 (at most {limit:g})",
     "slowdown": "{value:.2f} times the champion's time for an image (at most {limit:g} times)",
 }
 """Sentences for the values that are limited by the threshold of their name. None is a metric of METRICS."""
@@ -99,10 +96,10 @@ def decide(
     There must be at least `thresholds.min_images` images. `references` has "bicubic", and, if they are known,
     "warm start", "champion", and those of ANCHORS. The floor in distortion is that of every pick
     (Objectives.floor): delta below the warm start, or below bicubic if there is none, as for a PSNR network;
-    the least LR consistency; and the lower end of the interval no more than the margin below each anchor. In
-    perception, the whole interval must be on the better side of 0 against the champion, or without one,
-    against bicubic and the warm start. Every value of `defects` (names as in DEFECTS) must be within its
-    threshold.
+    the least LR consistency; at most GRID_LIMIT more of the grid's pattern; and the lower end of the
+    interval no more than the margin below each anchor. In perception, the whole interval must be on the
+    better side of 0 against the champion, or without one, against bicubic and the warm start. Every value of
+    `defects` (names as in DEFECTS) must be within its threshold.
     ValueError if a reference was measured by another protocol or on other images than the candidate.
     """
     for name, reference in references.items():
@@ -120,6 +117,8 @@ def decide(
         checks.append(_not_worse(objective.distortion, name, interval, thresholds))
     if CONSISTENCY in candidate.summary:
         checks.append(_consistent(candidate.summary[CONSISTENCY]))
+    if GRID in candidate.summary:
+        checks.append(_off_grid(candidate.summary[GRID] - references[start].summary[GRID], start))
     rivals = ["champion"] if "champion" in references else [n for n in references if n not in ANCHORS]
     for name in rivals:
         interval = difference(objective.perceptual, name)
@@ -158,6 +157,14 @@ def _consistent(value: float) -> Check:
         f"(at least {MIN_CONSISTENCY_DB:g} dB)"
     )
     return Check(CONSISTENCY, value >= MIN_CONSISTENCY_DB, sentence, ANOTHER_RUN)
+
+
+def _off_grid(beyond: float, start: str) -> Check:
+    sentence = (
+        f"share of fine detail that repeats on the upsampling grid {beyond:+.3f} against {start} (at most "
+        f"{GRID_LIMIT:+g})"
+    )
+    return Check(GRID, beyond <= GRID_LIMIT, sentence, ANOTHER_RUN)
 
 
 def _limited(name: str, value: float, limit: float) -> Check:

@@ -5,7 +5,7 @@ about the measured values.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from torch import Tensor
 from datasets.image_set import disjoint, open_images
 from datasets.loader import eval_pairs, eval_protocol
 from orchestrator.analysis.intervals import Interval, set_difference
-from orchestrator.registry.defects import grid_pattern, mean_tint
 from orchestrator.registry.gate import LEVEL
 from orchestrator.results import gain_pictures
 from trainers.config import TrainConfig
@@ -113,10 +112,7 @@ class GateImages:
     def defects(self, candidate: Measured, champion: Measured | None) -> dict[str, float]:
         """Return the values that the gate limits (names as in gate.DEFECTS); slowdown needs a champion."""
         real, level = [pair.hr for pair in self.pairs], 255 / self.evaluator.format.peak
-        values = {
-            "mean_tint": level * mean_tint(candidate.images, real),
-            "grid_pattern": level * grid_pattern(candidate.images, real, self.scale),
-        }
+        values = {"mean_tint": level * mean_tint(candidate.images, real)}
         return values | ({"slowdown": candidate.seconds / champion.seconds} if champion else {})
 
     def set_differences(
@@ -133,3 +129,13 @@ class GateImages:
             for name, difference in self.evaluator.differences(metric, candidate.images, others).items():
                 intervals[metric, name] = set_difference(difference, len(self.pairs), level=LEVEL)
         return intervals
+
+
+def mean_tint(made: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> float:
+    """Return the largest mean difference of a band over the set, in grey levels of the images.
+
+    `made` and `real` are equally long lists of images (H, W, bands). Signed differences are averaged over the
+    set first, so that noise cancels and a tint does not. The metric colour_shift is another quantity.
+    """
+    shifts = [sr.mean(axis=(0, 1)) - hr.mean(axis=(0, 1)) for sr, hr in zip(made, real, strict=True)]
+    return float(np.abs(np.mean(shifts, axis=0)).max())

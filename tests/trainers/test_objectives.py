@@ -3,9 +3,10 @@
 import pytest
 from helpers.tiny import tiny
 
-from trainers.config import ObjectiveConfig
+from trainers.config import ObjectiveConfig, override
 from trainers.metrics import METRICS
 from trainers.objectives import (
+    GRID,
     Objectives,
     dominates,
     front,
@@ -82,6 +83,8 @@ def test_what_champions_demand_is_a_floor_beside_delta():
 
 def test_what_the_floor_needs_is_measured_where_the_input_is_the_image_made_small():
     assert measured_metrics(tiny()) == ("psnr_y", "swd", "lr_consistency", "grid_detail")
+    bands = {"data.bands": ("a", "b"), "generator.image_channels": 2, "discriminator.image_channels": 2}
+    assert GRID in measured_metrics(override(tiny(objective__distortion="psnr"), bands))
     assert measured_metrics(tiny(data__input="grey")) == ("psnr_y", "swd")
 
 

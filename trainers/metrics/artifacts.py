@@ -72,13 +72,13 @@ def _unevenness(y: np.ndarray, scale: int) -> float:
 def grid_detail(sr: Views, hr: Views) -> list[float]:
     """Return the share of fine detail that repeats on the upsampling grid, in [0, 1], one value per image.
 
-    Fine detail is the difference of luminance and its 3x3 mean. It is averaged at each of the `scale` x
-    `scale` grid positions; the value is the root mean square of the averages over that of all detail, 0 at
-    scale 1. Pixel shuffle without ICNR and short GANs leave such patterns, often with a period of 2 px.
-    Centres of 14 images of Set14 at four sizes have 0.02, at most 0.04; bicubic enlargements of them have
-    0.02, at most 0.08, and 0.55 with a checkerboard of one grey level.
+    Fine detail is the difference of `View.brightness` and its 3x3 mean. It is averaged at each of the
+    `scale` x `scale` grid positions; the value is the root mean square of the averages over that of all
+    detail, 0 at scale 1. Pixel shuffle without ICNR and short GANs leave such patterns, often with a period
+    of 2 px. Centres of 14 images of Set14 at four sizes have 0.02, at most 0.04; bicubic enlargements of them
+    have 0.02, at most 0.08, and 0.55 with a checkerboard of one grey level.
     """
-    return [_repeating(view.y, view.border) for view in sr]
+    return [_repeating(view.brightness, view.border) for view in sr]
 
 
 def _repeating(y: np.ndarray, scale: int) -> float:

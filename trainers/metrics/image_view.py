@@ -56,6 +56,11 @@ class View:
         return shaved if shaved.ndim == 2 else shaved @ np.array(_Y_THOUSANDTHS) / 255_000 + 16
 
     @property
+    def brightness(self) -> np.ndarray:
+        """`y` of 8-bit RGB, the mean of the bands of other images, without the border."""
+        return self.y if self.format.is_rgb8 else np.atleast_3d(self.shaved).mean(axis=2)
+
+    @property
     def shaved(self) -> np.ndarray:
         """The pixels without their border."""
         b, (height, width) = self.border, self.pixels.shape[:2]

@@ -274,7 +274,9 @@ BUILT_IN: dict[str, Metric] = {
         name="grid_detail",
         meaning="The grid detail is the share of fine detail that repeats on the upsampling grid",
         direction="min",
-        protocol=f"share of fine detail that repeats on the upsampling grid, BT.601 Y rounded to {_SHAVE}",
+        protocol="share of fine detail that repeats on the upsampling grid, BT.601 Y rounded to 8-bit, of "
+        "other images the mean of the bands, border of scale px shaved",
+        reads="bands",
         function=artifacts.grid_detail,
     ),
     "sharpness_gap": Metric(

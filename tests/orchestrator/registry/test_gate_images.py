@@ -13,7 +13,7 @@ from datasets.errors import UserError
 from datasets.loader import Pair
 from datasets.pixels import RGB8
 from orchestrator.registry import gate_images
-from orchestrator.registry.gate_images import GateImages
+from orchestrator.registry.gate_images import GateImages, mean_tint
 from orchestrator.results.image_strips import CELL_PX, LABEL_PX
 from trainers.config import GeneratorConfig, ObjectiveConfig, TrainConfig
 
@@ -101,6 +101,15 @@ def test_a_tinted_network_is_worse_and_its_tint_is_measured_in_grey_levels(opene
     assert tinted.evaluation.summary["psnr_y"] < clean.evaluation.summary["psnr_y"]
     defects = gate.defects(tinted, clean)
     assert defects["mean_tint"] - gate.defects(clean, None)["mean_tint"] == pytest.approx(10, abs=1.5)
+
+
+def test_three_levels_of_red_are_a_tint_of_three_and_noise_is_none():
+    draw = np.random.default_rng(0)
+    real = [draw.integers(40, 200, (48, 65, 3), dtype=np.uint8) for _ in range(6)]
+    assert mean_tint(real, real) == 0
+    assert mean_tint([image + np.array([3, 0, 0], np.uint8) for image in real], real) == pytest.approx(3)
+    noisy = [(image + draw.normal(0, 8, image.shape)).round().astype(np.uint8) for image in real]
+    assert mean_tint(noisy, real) < 0.3
 
 
 def test_the_interval_of_a_set_level_metric_is_known(opened):

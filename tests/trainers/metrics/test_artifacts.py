@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from datasets.degrade import down, up
+from datasets.pixels import named
 from trainers.metrics import artifacts
-from trainers.metrics.image_view import View, Views
+from trainers.metrics.image_view import View, Views, luma
 
 
 def _scene(side=64, block=8):
@@ -65,6 +66,10 @@ def test_a_screen_door_of_two_pixels_is_seen_at_every_scale(scale):
     assert seen > 3 * plain and seen > 0.3
     flat = np.clip(128 + door[..., None].repeat(3, 2), 0, 255).astype(np.uint8)
     assert artifacts.grid_detail(Views([View(flat, scale)]), None)[0] == pytest.approx(1.0, abs=0.05)
+    bands = named(4, 65_535)  # of equal bands, so as much as their luminance
+    many = [np.repeat(luma(x)[..., None], 4, axis=2).astype(np.uint16) for x in (hr, marked)]
+    of_bands = [artifacts.grid_detail(Views([View(x, scale, format=bands)]), None)[0] for x in many]
+    assert of_bands == pytest.approx([plain, seen])
     assert artifacts.grid_detail(Views([View(hr, 0)]), None) == [0.0]
     assert artifacts.grid_detail(Views([View(np.full((32, 32, 3), 9, np.uint8), scale)]), None) == [0.0]
 
