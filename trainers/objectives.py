@@ -23,6 +23,9 @@ GRID_LIMIT = 0.05
 over images. Photographs have 0.02; a checkerboard of one grey level, which LPIPS rewards, adds 0.5 to a
 smooth image."""
 
+OPINIONS = ("dists", "lpips_alex")
+"""Metrics that may contradict an objective, the better first (Objectives; `second_opinion`)."""
+
 
 @dataclass(frozen=True)
 class Objectives:
@@ -119,6 +122,19 @@ def measured_metrics(config: TrainConfig) -> tuple[str, ...]:
     consistency and the pattern of the upsampling grid."""
     o, enlarges = config.objective, config.data.input == "image" and config.generator.scale > 1
     return tuple(dict.fromkeys((o.distortion, o.perceptual, *((CONSISTENCY, GRID) if enlarges else ()))))
+
+
+def second_opinion(config: TrainConfig) -> str:
+    """Return the perceptual metric that is measured on test and decides nothing; "" if none is available.
+
+    It is the first of OPINIONS that is installed, reads the images, and shares no weights with the objective.
+    """
+    pixels, objective = config.data.pixels, METRICS[config.objective.perceptual]
+    for metric in (METRICS[name] for name in OPINIONS):
+        is_other = metric != objective and not set(metric.needs) & set(objective.needs)
+        if is_other and (pixels.is_rgb8 or pixels.rgb) and not metric.unavailable():
+            return metric.name
+    return ""
 
 
 def similarity(config: TrainConfig) -> str:

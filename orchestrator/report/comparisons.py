@@ -81,8 +81,8 @@ class Compared:
     """Its 95 % interval as [low, high]; empty if there is not enough evidence for one."""
     word: str
     """BETTER, WORSE, or why it is neither."""
-    passed: bool = False
-    """True if the GAN may ship by this comparison, of those to ship."""
+    passed: bool | None = False
+    """True if the GAN may ship by this comparison, of those to ship; None if it decides nothing."""
 
 
 def compared_to_ship(results: SweepResults) -> list[Compared]:
@@ -100,6 +100,20 @@ def compared_to_ship(results: SweepResults) -> list[Compared]:
             against += f" ({STRENGTHS[name].format(strength)})"
         interval = format_limits(low, high)
         found.append(Compared(name, against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
+    return found
+
+
+def second_opinions(results: SweepResults) -> list[Compared]:
+    """Return the picked GAN's comparisons in the metric that decides nothing; empty if there are none."""
+    metric, found = results.second_opinion, []
+    opinions = results.tested_pick.get("second_opinion", {}) if results.tested_pick else {}
+    for name, opinion in opinions.items():
+        difference, low, high = opinion["interval"]
+        worse = is_worse(low, high, _is_less_better(metric))
+        word = BETTER if opinion["beaten"] else WORSE if worse else NOT_SEPARABLE
+        against = results.longer_name if name == "longer" else results.warm_name
+        interval = format_limits(low, high)
+        found.append(Compared(name, against, metric, difference or 0.0, interval, word, passed=None))
     return found
 
 
@@ -133,11 +147,11 @@ def comparisons_tables(results: SweepResults) -> str:
     if pick is None or tested is None:
         return ""
     images, tables = count(len(tested.get("keys", ())), "test image"), ""
-    if rows := compared_to_ship(results):
+    if rows := [*compared_to_ship(results), *second_opinions(results)]:
         which = "The network that ships"
         if results.sweep.get("unbeaten"):
             which = "The best GAN, which does not ship"
-        marks = {True: "passed", False: "failed"}
+        marks = {True: "passed", False: "failed", None: "decides nothing"}
         body = [(c.against, c.word, marks[c.passed], *_difference(c)) for c in rows]
         head = ["compared with", "this network is", "to ship", *DIFFERENCE]
         caption = f"{which}: seed {tested['seed']} of {pick.name}, on {images}"

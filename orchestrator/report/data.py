@@ -108,6 +108,11 @@ class SweepResults:
         return self.tested_pick.get("sentinels", {}) if self.tested_pick else {}
 
     @property
+    def second_opinion(self) -> str:
+        """The perceptual metric that decided nothing; "" if there was none."""
+        return str(self.sweep.get("request", {}).get("second_opinion", ""))
+
+    @property
     def tested_pick(self) -> Row | None:
         """The test row of the picked network: the picked GAN's best seed on val; None before the test."""
         tests = self.pick.tests if self.pick else []

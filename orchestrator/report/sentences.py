@@ -7,12 +7,14 @@ from datasets.text import count, short_number
 from orchestrator.analysis.intervals import paired_bootstrap
 from orchestrator.analysis.significance import BEATS, MIN_IMAGES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT
 from orchestrator.report.comparisons import (
+    BETTER,
     GRID_SENTINEL,
     WORSE,
     against_references,
     compared_to_ship,
     compared_with_references,
     format_limits,
+    second_opinions,
 )
 from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.labels import label, spelled_out
@@ -76,7 +78,18 @@ def why(results: SweepResults) -> str:
     names = {"bicubic": "bicubic", "warm": results.warm_name}
     gains = [(name, results.gain(pick, key)) for key, name in names.items()]
     known = " and ".join(f"{share(gain)} than {name}" for name, gain in gains if gain is not None)
-    return f"It has {design}. Its {results.perceptual} on {role} is {known or 'not known'}."
+    gained = f"It has {design}. Its {results.perceptual} on {role} is {known or 'not known'}."
+    return gained + _second_opinion(results)
+
+
+def _second_opinion(results: SweepResults) -> str:
+    """Return what the metric that decides nothing says of the GAN that ships; "" if it was not measured."""
+    metric, opinions = results.second_opinion, second_opinions(results)
+    worse = " and than ".join(c.against for c in opinions if c.word == WORSE)
+    if worse:
+        return f" But {metric}, the second opinion, contradicts: by it the GAN is worse than {worse}."
+    better = " and than ".join(c.against for c in opinions if c.word == BETTER)
+    return f" By {metric}, the second opinion, it is better than {better}." if better else ""
 
 
 def _too_short(results: SweepResults) -> str:

@@ -67,6 +67,8 @@ class Row(TypedDict, total=False):
     keys: list[str]
     sentinels: dict[str, dict[str, Any]]
     """Test: sentinel -> interval of the network's difference in the perceptual metric, beaten, strength."""
+    second_opinion: dict[str, dict[str, Any]]
+    """Test: warm, longer -> as in `sentinels`, in the metric that decides nothing; {} if not measured."""
     val: dict[str, float]
     """Test, PSNR networks: metrics on val."""
 
@@ -222,6 +224,7 @@ def _measured(evaluation: Mapping[str, Any], price: float) -> dict[str, Any]:
         "per_image": evaluation["per_image"],
         "keys": evaluation["keys"],
         "sentinels": evaluation.get("sentinels", {}),
+        "second_opinion": evaluation.get("second_opinion", {}),
         "gpu_hours": evaluation["gpu_hours"],
         "cpu_hours": evaluation["cpu_hours"],
         "cost": evaluation["gpu_hours"] * price,

@@ -1,6 +1,7 @@
-"""Names of sentinels for people: what a GAN must better to be shipped."""
+"""Names of sentinels for people: what a GAN must better to be shipped; and the second opinion on one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets.text import count
 
@@ -10,6 +11,9 @@ SENTINELS = {
     "longer": "the PSNR network of equal cost",
     "grid": "its warm start, pattern of the upsampling grid",
 }
+
+OPPONENTS = {"warm": "its warm start", "longer": SENTINELS["longer"]}
+"""Networks that the second opinion compares a GAN with."""
 
 
 def is_worse(low: float | None, high: float | None, lower_is_better: bool) -> bool:
@@ -26,3 +30,13 @@ def in_words(names: Sequence[str], worse: Sequence[str] = ()) -> str:
     found += [f"not clearly better than {others}"] * bool(others)
     found += ["it draws the pattern of the upsampling grid"] * ("grid" in names)
     return f"fails {count(len(names), 'comparison')} on test: {'; '.join(found)}"
+
+
+def contradiction(metric: str, opinions: Mapping[str, Mapping[str, Any]], lower_is_better: bool) -> str:
+    """Return as a phrase that a GAN is worse in a metric that decides nothing; "" if it is in no comparison.
+
+    `opinions` are the comparisons by name (Row.second_opinion).
+    """
+    worse = [name for name, found in opinions.items() if is_worse(*found["interval"][1:], lower_is_better)]
+    than = " and than ".join(OPPONENTS[name] for name in worse)
+    return f"{metric}, the second opinion, contradicts: it is worse than {than}" if worse else ""

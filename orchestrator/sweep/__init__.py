@@ -4,7 +4,8 @@ request          Request, every option that decides what a sweep does
 resume           the request of a new sweep, and of one that is resumed
 checks, plan     checks before anything is spent; stages, rungs and warm starts
 latency          latency and memory of architectures; those too slow to train
-cost_estimate    hours and cost of a plan, from timed steps
+step_costs       steps and evaluations of a plan's architectures, timed on workers
+cost_estimate    hours and cost of a plan, and the pace, from them
 dry_run          the lines of --dry-run
 wall_time, hours how long sizes take; the sizes that fit into --hours (pure functions)
 clock            measured times, and sizes fitted again before each stage

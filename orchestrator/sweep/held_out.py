@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from orchestrator.trial.inputs import open_evaluator, open_role
 from trainers.checkpoint import load_generator
 from trainers.config import TrainConfig
 from trainers.device import limit_memory
-from trainers.evaluate import Evaluator
+from trainers.evaluate import Evaluation, Evaluator
 from trainers.metrics import METRICS
 from trainers.numerics import use_threads
 from trainers.objectives import GRID, GRID_LIMIT, Objectives
@@ -43,6 +43,8 @@ class HeldOutImages:
     """GPUs of a task; a fraction is a share of one GPU."""
     objectives: Objectives | None = None
     """If given, compare with the sentinels by its perceptual metric."""
+    second_opinion: str = ""
+    """If given, compare with the networks beside by this metric too, where its weights are installed."""
 
 
 def evaluate_checkpoints(
@@ -79,10 +81,12 @@ def images_of(
 ) -> HeldOutImages:
     """Return the settings that all tasks share which measure on the images of `role`.
 
-    `digest` identifies the images; with `objectives` networks are also compared with sentinels.
+    `digest` identifies the images; with `objectives` networks are also compared with sentinels, and by the
+    second opinion.
     """
-    gpus = request.gpus_per_rank if capacity.gpus else 0.0
-    return HeldOutImages(role, digest, request.work_dir, request.metrics, gpus, objectives)
+    gpus, second = request.gpus_per_rank if capacity.gpus else 0.0, request.second_opinion
+    asked = request.work_dir, request.metrics, gpus, objectives, second if objectives else ""
+    return HeldOutImages(role, digest, *asked)
 
 
 def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> dict[str, Any]:
@@ -91,7 +95,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
     The network's warm start is beside it under the name "warm"; without one bicubic takes its place.
     Returns summary and per_image (the others' under warm/, bicubic/ and so on), keys, protocol, the time
     spent and, with `held_out.objectives`, `sentinels`: name -> the interval of the network's difference in
-    the perceptual metric, and the strength; and `pictures` of gain_pictures.draw, or None.
+    the perceptual metric, and the strength; `second_opinion`, the same in that metric against the networks
+    `beside`; and `pictures` of gain_pictures.draw, or None.
     """
     began, cpu_began = time.monotonic(), time.process_time()
     generator, config = load_generator(_fetch(url, held_out.work_dir))
@@ -106,6 +111,10 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         strengths = _strengths(config, networks["warm"], held_out, device)
         images |= {name: edit(name, by, images["warm"]) for name, by in strengths.items()}
     found = {name: evaluator.measure_images(made) for name, made in images.items()}
+    second = held_out.second_opinion
+    if second and not METRICS[second].unavailable():
+        other, _ = _open(config, replace(held_out, metrics=(second,)), held_out.role, device)
+        found |= {n: _joined(found[n], other.measure_images(images[n])) for n in ("", *networks)}
     own = found.pop("")
     per_image, summary = dict(own.per_image), dict(own.summary)
     for name, other in ({"warm": bicubic, "bicubic": bicubic} | found).items():
@@ -123,6 +132,10 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         sentinels = {n: {"strength": strengths.get(n), **_plain(i, metric)} for n, i in intervals.items()}
     if held_out.objectives is not None and "warm" in found and GRID in own.per_image:
         sentinels["grid"] = _grid(own.per_image[GRID], found["warm"].per_image[GRID])
+    opinions = {
+        name: _plain(paired_bootstrap(own.per_image[second], found[name].per_image[second]), second)
+        for name in (networks if second in own.per_image else ())
+    }
     pictures = None
     if held_out.objectives is not None and pairs[0].hr.ndim == 3:
         reference = gain_pictures.WARM if "warm" in networks else gain_pictures.BICUBIC
@@ -136,10 +149,17 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         "keys": own.keys,
         "protocol": own.protocol,
         "sentinels": sentinels,
+        "second_opinion": opinions,
         "pictures": pictures,
         "gpu_hours": seconds / 3600 * held_out.gpus if device.type == "cuda" else 0.0,
         "cpu_hours": (time.process_time() - cpu_began) / 3600,
     }
+
+
+def _joined(one: Evaluation, other: Evaluation) -> Evaluation:
+    """Return the values of two evaluations of the same images in different metrics."""
+    per_image, summary = one.per_image | other.per_image, one.summary | other.summary
+    return Evaluation(one.keys, per_image, summary, one.protocol | other.protocol)
 
 
 def _device(config: TrainConfig, held_out: HeldOutImages) -> torch.device:

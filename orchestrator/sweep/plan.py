@@ -32,6 +32,7 @@ from trainers.benchmarks.cost import InferenceCost
 from trainers.config import TrainConfig, flatten, override, with_pixels
 from trainers.evaluate import Evaluator
 from trainers.metrics import require
+from trainers.objectives import second_opinion
 from trainers.warm_start_key import warm_start_key
 
 
@@ -160,13 +161,13 @@ class SweepPlan:
         crops = f"x{scale}, {c.data.crop_px} px crops" if scale > 1 else f"{c.data.crop_px} px crops"
         if c.data.eval_crop_px:
             crops += f", {c.data.eval_crop_px} px of each image measured"
-        is_last_resort = c.recipe.startswith("photos") and c.objective.perceptual == "swd"
-        return (
-            f"recipe   {c.recipe} over space {self.space.name}: {crops}; "
-            f"{c.objective.distortion} and {c.objective.perceptual} decide"
-            + " as no weights are installed; upsweep weights vgg16 lpips_alex brings LPIPS and a VGG loss"
-            * is_last_resort
-        )
+        decide = f"{c.objective.distortion} and {c.objective.perceptual} decide"
+        if self.request.second_opinion:
+            decide += f", {self.request.second_opinion} gives a second opinion on test"
+        elif c.recipe.startswith("photos") and c.objective.perceptual == "swd" and c.data.pixels.is_rgb8:
+            told = "upsweep weights vgg16 lpips_alex dists brings LPIPS, DISTS and a VGG loss"
+            decide += f" as no weights are installed; {told}"
+        return f"recipe   {c.recipe} over space {self.space.name}: {crops}; {decide}"
 
     def describe(self) -> list[str]:
         """Return the plan in words, for --dry-run and the start of a sweep."""
@@ -287,6 +288,8 @@ def make_plan(request: Request, space: Space, resume: bool = False) -> SweepPlan
         fitting = fit_to_images(request.config, images["train"], request.planned.split())
         request = replace(request, config=fitting)
         request = replace(request, config=with_pixels(request.config, images["train"].format))
+        if request.config.run.gan_steps and not resume:
+            request = replace(request, second_opinion=second_opinion(request.config))
         check_training(request, space, images)
     plan = SweepPlan(request, space, storage, images)
     plan.find_architectures(resume)

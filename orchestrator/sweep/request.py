@@ -121,6 +121,8 @@ class Request:
     """Settings that were not given, which --hours or the images decide; separated by spaces."""
     given: str = field(default="", metadata=FILLED_IN)
     """Options that were given, without their values; separated by spaces."""
+    second_opinion: str = field(default="", metadata=FILLED_IN)
+    """Perceptual metric that is measured on test beside the objective and decides nothing; empty: none."""
     config: TrainConfig = field(default_factory=TrainConfig)
 
     def check(self) -> None:

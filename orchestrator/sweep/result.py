@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator.results.leaderboard import group_by_design, mean_metrics
 from orchestrator.results.row import Row
-from orchestrator.results.sentinels import in_words, is_worse
+from orchestrator.results.sentinels import contradiction, in_words, is_worse
 from orchestrator.sweep.context import SweepContext
 from orchestrator.tracking.run_key import run_key
 from orchestrator.tracking.sweep_record import SweepRecord
@@ -29,7 +29,7 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
         "designs": designs,
         "front": [trial_id for d in on_front for trial_id in d["trial_ids"]],
         "front_designs": [d["design"] for d in on_front],
-        **shipped(best, reason, rows, objectives),
+        **shipped(best, reason, rows, objectives, context.request.second_opinion),
         "bicubic": {"val": context.bicubic, "test": _bicubic_on_test(rows, context.request.metrics)},
         "counts": _counts(rows),
         "budget_reached": context.budget.reached,
@@ -84,13 +84,18 @@ def pick(
 
 
 def shipped(
-    best: Mapping[str, Any] | None, reason: str, rows: list[Row], objectives: Objectives
+    best: Mapping[str, Any] | None,
+    reason: str,
+    rows: list[Row],
+    objectives: Objectives,
+    second_opinion: str = "",
 ) -> dict[str, Any]:
     """Return the network that ships, and the GAN that was picked, with what it is not better than on test.
 
     The pick ships if its network is better than every sentinel by an interval over test images without 0.
     Otherwise the best PSNR network ships: the largest distortion metric on val. A sweep that trained none
-    (from a file, or without a PSNR phase) then ships nothing.
+    (from a file, or without a PSNR phase) then ships nothing. Where the metric `second_opinion` has the GAN
+    that ships behind its warm start or the PSNR network of equal cost, the reason says so.
     """
     gan = best and _best_seed(best, rows, objectives)
     tested = next((r for r in rows if r["stage"] == "test" and r["of"] == gan), None)
@@ -111,7 +116,14 @@ def shipped(
     if unbeaten:
         told = f"{reason}; so nothing ships, as the sweep trained no PSNR network"
         return facts | {"pick": None, "pick_design": None, "pick_reason": told}
+    if against := _contradiction(tested, second_opinion):
+        reason = f"{reason}; but {against}"
     return facts | {"pick": gan, "pick_design": best and best["design"], "pick_reason": reason}
+
+
+def _contradiction(tested: Row | None, metric: str) -> str:
+    opinions = tested.get("second_opinion", {}) if tested else {}
+    return contradiction(metric, opinions, METRICS[metric].direction == "min") if opinions else ""
 
 
 def _best_seed(design: Mapping[str, Any], rows: list[Row], objectives: Objectives) -> str:

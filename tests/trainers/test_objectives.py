@@ -3,6 +3,7 @@
 import pytest
 from helpers.tiny import tiny
 
+from trainers import weights
 from trainers.config import ObjectiveConfig, override
 from trainers.metrics import METRICS
 from trainers.objectives import (
@@ -13,6 +14,7 @@ from trainers.objectives import (
     measured_metrics,
     order_feasible_first,
     running_front,
+    second_opinion,
 )
 
 
@@ -86,6 +88,29 @@ def test_what_the_floor_needs_is_measured_where_the_input_is_the_image_made_smal
     bands = {"data.bands": ("a", "b"), "generator.image_channels": 2, "discriminator.image_channels": 2}
     assert GRID in measured_metrics(override(tiny(objective__distortion="psnr"), bands))
     assert measured_metrics(tiny(data__input="grey")) == ("psnr_y", "swd")
+
+
+@pytest.mark.parametrize(
+    ("objective", "installed", "second"),
+    [
+        ("lpips_alex", {"dists", "lpips_alex", "lpips_vgg"}, "dists"),
+        ("lpips_vgg", {"dists", "lpips_alex", "lpips_vgg"}, "lpips_alex"),
+        ("dists", {"dists", "lpips_alex"}, "lpips_alex"),
+        ("swd", {"lpips_alex"}, "lpips_alex"),
+        ("swd", set(), ""),
+        ("lpips_alex", {"lpips_alex"}, ""),
+    ],
+)
+def test_the_second_opinion_shares_no_network_with_the_objective(objective, installed, second, monkeypatch):
+    there = {name for metric in installed for name in weights.NEEDS[metric]}
+    monkeypatch.setattr(weights, "missing", lambda names: [n for n in names if n not in there])
+    assert second_opinion(tiny(objective__perceptual=objective)) == second
+
+
+def test_images_without_red_green_and_blue_have_no_second_opinion(monkeypatch):
+    monkeypatch.setattr(weights, "missing", lambda names: [])
+    bands = {"data.bands": ("a", "b"), "generator.image_channels": 2, "discriminator.image_channels": 2}
+    assert second_opinion(override(tiny(objective__distortion="psnr"), bands)) == ""
 
 
 def test_objectives_turn_both_so_that_larger_is_better():

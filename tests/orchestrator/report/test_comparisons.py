@@ -12,6 +12,7 @@ from orchestrator.report.comparisons import (
     compared_to_ship,
     compared_with_references,
     comparisons_tables,
+    second_opinions,
 )
 from orchestrator.report.data import read
 from orchestrator.report.sentences import headline, why
@@ -87,6 +88,30 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
     assert "to ship" in page and "+3 [+1, +5] ×10⁻³" in page
     captions = [f"{of} of b4 bn shuffle adv=0.1, on 31" for of in ("ships: seed 1", "Mean over 2 seeds")]
     assert page.index(captions[0]) < page.index(captions[1])
+
+
+def test_a_second_opinion_is_told_and_decides_nothing(tmp_path):
+    sweep, rows = fake_sweep(tmp_path)
+    opinions = {"warm": {"interval": [-0.02, -0.03, -0.01], "beaten": True}}
+    opinions["longer"] = {"interval": [0.02, 0.01, 0.03], "beaten": False}
+    for row in rows:
+        if row["stage"] == "test":
+            row |= {"sentinels": {"longer": {"interval": [-3.0, -4.0, -2.0], "beaten": True}}}
+            row |= {"second_opinion": opinions}
+    sweep["request"] = {"second_opinion": "dists"}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    told = [(c.against, c.metric, c.word, c.passed) for c in second_opinions(read(tmp_path))]
+    longer = "the PSNR network of equal cost"
+    assert told == [("its warm start", "dists", "better", None), (longer, "dists", "worse", None)]
+    assert why(read(tmp_path)).endswith(
+        f" But dists, the second opinion, contradicts: by it the GAN is worse than {longer}."
+    )
+    assert "decides nothing" in comparisons_tables(read(tmp_path))
+    assert "passes 1 of 1 comparison to ship" in Page(build_report(tmp_path)).text
+    del opinions["longer"]
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    assert why(read(tmp_path)).endswith(" By dists, the second opinion, it is better than its warm start.")
 
 
 def test_differences_of_one_network_and_of_means_are_apart_and_no_verdict_contradicts_a_count(tmp_path):

@@ -10,9 +10,10 @@ from helpers.tiny import Loader, tiny
 from datasets.errors import UserError
 from orchestrator.cluster.capacity import Capacity
 from orchestrator.console.progress_line import StagePlan
-from orchestrator.sweep import cost_estimate
-from orchestrator.sweep.cost_estimate import Costs, Estimate
+from orchestrator.sweep import cost_estimate, step_costs
+from orchestrator.sweep.cost_estimate import Estimate
 from orchestrator.sweep.request import Request
+from orchestrator.sweep.step_costs import Costs
 from orchestrator.sweep.wall_time import Pace
 from trainers.benchmarks.cost import parameters
 from trainers.config import override
@@ -23,7 +24,7 @@ SMALL, LARGE = Costs(100, 0.1, 0.2, 1.0), Costs(300, 0.3, 0.4, 3.0)
 
 
 def test_an_architecture_lies_on_the_line_between_the_extremes():
-    middle = {"parameters": 200, "psnr_step": 0.2, "gan_step": 0.3, "evaluation": 2.0}
+    middle = {"parameters": 200, "psnr_step": 0.2, "gan_step": 0.3, "evaluation": 2.0, "opinion": 0.0}
     assert vars(SMALL.interpolate(LARGE, 200)) == pytest.approx(middle)
     assert SMALL.interpolate(SMALL, 100) == SMALL
 
@@ -80,14 +81,24 @@ def test_of_several_ranks_one_is_timed_and_all_are_paid_for():
 def test_the_step_of_both_phases_and_an_evaluation_are_timed():
     measured = []
     evaluator = SimpleNamespace(measure=measured.append)
-    costs = cost_estimate.measure_costs(tiny(), Loader(), evaluator, torch.device("cpu"))
+    costs = step_costs.measure_costs(tiny(), Loader(), evaluator, torch.device("cpu"))
     assert costs.psnr_step > 0 and costs.gan_step > 0 and costs.evaluation > 0
     assert costs.parameters == parameters(build_generator(tiny().generator))
     assert len(measured) >= 2 and not measured[0].training, "the first evaluation is not timed"
+    assert costs.opinion == 0
+    assert step_costs.measure_costs(tiny(), Loader(), evaluator, torch.device("cpu"), evaluator).opinion > 0
+
+
+def test_the_second_opinion_on_test_is_of_three_networks():
+    request = SimpleNamespace(config=SimpleNamespace(data=SimpleNamespace(eval_images=4)))
+    plan = SimpleNamespace(request=request, images={"val": range(8), "test": range(12)})
+    costs = Costs(1, 0.0, 0.0, evaluation=2.0, opinion=0.0)
+    assert cost_estimate.test_seconds(plan, costs) == 2.0 * (6 * 3 + 9)
+    assert cost_estimate.test_seconds(plan, replace(costs, opinion=1.0)) == 2.0 * (6 * 3 + 9) + 3 * 3
 
 
 def test_the_memory_of_the_largest_step_is_forecast(monkeypatch):
-    monkeypatch.setattr(cost_estimate, "measure_on_device", lambda configs, *_: ([SMALL] * len(configs), 1.0))
+    monkeypatch.setattr(step_costs, "measure_on_device", lambda configs, *_: ([SMALL] * len(configs), 1.0))
     monkeypatch.setattr(cost_estimate, "stage_hours", lambda plan, costs: {})
     request = Request(config=tiny(), name="s")
     plan = SimpleNamespace(
@@ -115,10 +126,10 @@ def test_an_estimate_that_finds_no_memory_gives_the_advice_of_a_trial(monkeypatc
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(cost_estimate, "measure_costs", full)
-    monkeypatch.setattr(cost_estimate, "open_inputs", lambda *_: SimpleNamespace(loader=None, evaluator=None))
+    monkeypatch.setattr(step_costs, "measure_costs", full)
+    monkeypatch.setattr(step_costs, "open_inputs", lambda *_: SimpleNamespace(loader=None, evaluator=None))
     with pytest.raises(UserError, match="it needs more memory than a share of 0.5"):
-        cost_estimate.measure_on_device([tiny()], (), "", 1, 0.5)
+        step_costs.measure_on_device([tiny()], (), "", "", 1, 0.5)
 
 
 def test_workers_time_as_many_trials_at_once_as_run_and_their_start(monkeypatch):
@@ -131,19 +142,19 @@ def test_workers_time_as_many_trials_at_once_as_run_and_their_start(monkeypatch)
             ([LARGE, LARGE], -200.0),
         ]  # so that the start is the time since then
 
-    monkeypatch.setattr(cost_estimate, "run_tasks", tasks)
+    monkeypatch.setattr(step_costs, "run_tasks", tasks)
     blocks = [{"generator.num_blocks": b} for b in (1, 2, 4)]
     request = Request(config=tiny(), name="s")
     plan = SimpleNamespace(request=request, architectures=blocks)
-    timing = cost_estimate.time_costs(plan, Capacity("", True, 1, 2, 0))
-    assert asked == [(cost_estimate.measure_on_device, 2, 0.0)]
+    timing = step_costs.time_costs(plan, Capacity("", True, 1, 2, 0))
+    assert asked == [(step_costs.measure_on_device, 2, 0.0)]
     assert timing.smallest.gan_step == pytest.approx(0.3) and timing.largest == LARGE
     assert timing.start == pytest.approx(100, abs=5)
     timed = []
     monkeypatch.setattr(
-        cost_estimate, "measure_on_device", lambda configs, *_: timed.extend(configs) or ([SMALL], 0.0)
+        step_costs, "measure_on_device", lambda configs, *_: timed.extend(configs) or ([SMALL], 0.0)
     )
-    assert [c.gan_step for c in cost_estimate.time_costs(plan, one=True).all] == [0.2] * 3
+    assert [c.gan_step for c in step_costs.time_costs(plan, one=True).all] == [0.2] * 3
     assert [c.generator.num_blocks for c in timed] == [2], "the one of middle size"
 
 
@@ -163,11 +174,11 @@ def test_one_training_has_all_cores_of_this_machine_and_the_evaluations_of_its_r
     """The advice promised "at most 15 minutes" for one that took 7.8 on two cores."""
     asked = []
 
-    def measure(configs, metrics, work_dir, ranks, gpus):
+    def measure(configs, metrics, second_opinion, work_dir, ranks, gpus):
         asked.append(configs[0].run.threads)
         return [SMALL], 1.0
 
-    monkeypatch.setattr(cost_estimate, "measure_on_device", measure)
+    monkeypatch.setattr(step_costs, "measure_on_device", measure)
     monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
     config = override(tiny(), {"run.psnr_eval_every_steps": 10, "run.eval_every_steps": 5})
     plan = SimpleNamespace(request=Request(config=config, name="s"))

@@ -9,10 +9,10 @@ import pytest
 
 from experiments import recipes, spaces
 from orchestrator.cluster.capacity import Capacity
-from orchestrator.sweep import cost_estimate, dry_run
-from orchestrator.sweep.cost_estimate import Costs, Timing
+from orchestrator.sweep import cost_estimate, dry_run, step_costs
 from orchestrator.sweep.plan import SweepPlan
 from orchestrator.sweep.request import Request
+from orchestrator.sweep.step_costs import Costs, Timing
 
 COSTS = Costs(1_000, psnr_step=0.02, gan_step=0.05, evaluation=2.0)
 CLUSTER = Capacity("the Ray cluster at h:1: 4 nodes, 16 GPUs, 64 CPU cores now", False, 4, 64, 16)
@@ -43,8 +43,8 @@ def described(monkeypatch):
     def connected(address):
         yield CLUSTER if address else HERE
 
-    monkeypatch.setattr(cost_estimate, "time_costs", time_costs)
-    monkeypatch.setattr(cost_estimate, "measure_on_device", lambda *_: ([COSTS], 1.0))
+    monkeypatch.setattr(step_costs, "time_costs", time_costs)
+    monkeypatch.setattr(step_costs, "measure_on_device", lambda *_: ([COSTS], 1.0))
     monkeypatch.setattr(cost_estimate, "busy_cpus", lambda: 0.0)
     monkeypatch.setattr(cost_estimate, "forecast_gib", lambda config: 2.0)
     monkeypatch.setattr(cost_estimate, "largest_config", lambda plan: None)

@@ -72,8 +72,13 @@ def test_a_network_is_compared_with_its_warm_start_sharpened_and_with_noise(tmp_
     digest = open_role(data, "test", tmp_path / "work").digest
     objectives = Objectives("psnr_y", "rmse_y", 1.0)
     metrics = ("psnr_y", "rmse_y", "grid_detail")
-    images = HeldOutImages("test", digest, tmp_path / "work", metrics, objectives=objectives)
+    asked = {"objectives": objectives, "second_opinion": "sharpness_gap"}
+    images = HeldOutImages("test", digest, tmp_path / "work", metrics, **asked)
     found = evaluate(folder, {"warm": folder, "longer": folder}, images)
+    same = {"interval": [0.0, 0.0, 0.0], "beaten": False}
+    assert found["second_opinion"] == {"warm": same, "longer": same}
+    assert "longer/sharpness_gap" in found["summary"] and "sharpness_gap" in found["protocol"]
+    assert "noisy/sharpness_gap" not in found["summary"], "edits have no second opinion"
     assert set(found["sentinels"]) == {"sharpened", "noisy", "longer", "grid"}
     assert found["sentinels"]["grid"]["beaten"], "no pattern beyond the warm start's own"
     sharpened, noisy, longer = (found["sentinels"][n] for n in ("sharpened", "noisy", "longer"))

@@ -69,6 +69,9 @@ def test_the_plan_in_words():
     assert limited[6] == "budget   no new designs after 3 GPU-hours; the rest comes on top"
     assert plan().heading == "recipe   demo over space demo: x4, 64 px crops; psnr_y and swd decide"
     assert limited[5].endswith(", shared by 2 ranks")
+    second = plan()
+    second.request = replace(second.request, second_opinion="dists")
+    assert second.heading.endswith("; psnr_y and swd decide, dists gives a second opinion on test")
 
 
 def test_the_plan_of_derived_warm_starts():

@@ -38,7 +38,7 @@ def answer(given, reached="", least=-math.inf, objectives=OBJECTIVES):
     """Return what sweep.json gains."""
     context = SimpleNamespace(
         objectives=replace(objectives, least=least),
-        request=SimpleNamespace(metrics=("psnr_y", "swd"), opponent="its warm start"),
+        request=SimpleNamespace(metrics=("psnr_y", "swd"), opponent="its warm start", second_opinion="dists"),
         bicubic=BICUBIC,
         budget=BudgetWatch(reached=reached),
     )
@@ -167,6 +167,22 @@ def with_sentinels(given, **beaten):
 def test_a_gan_that_betters_every_sentinel_ships():
     found = answer(with_sentinels(rows("a", 4, (30.0, 100.0)), sharpened=True, noisy=True, longer=True))
     assert (found["pick"], found["gan_pick"], found["unbeaten"]) == ("a-s1", "a-s1", [])
+
+
+def test_a_gan_that_ships_although_a_second_opinion_contradicts_is_said_to_be_so():
+    opinions = {"warm": {"interval": [-0.01, -0.02, -0.005]}, "longer": {"interval": [0.02, 0.01, 0.03]}}
+
+    def found(**beaten):
+        given = with_sentinels(rows("a", 4, (30.0, 100.0)), **beaten)
+        return answer([row | {"second_opinion": opinions} for row in given])
+
+    ships = found(sharpened=True, longer=True)
+    assert ships["pick"] == "a-s1" and ships["pick_reason"].endswith(
+        "; but dists, the second opinion, contradicts: it is worse than the PSNR network of equal cost"
+    )
+    assert "second opinion" not in found(longer=False)["pick_reason"], "it does not ship"
+    opinions["longer"]["interval"] = [0.02, -0.01, 0.03]
+    assert "second opinion" not in found(longer=True)["pick_reason"], "it is not clearly worse"
 
 
 def test_where_no_gan_betters_an_unsharp_mask_the_best_psnr_network_ships():
