@@ -37,6 +37,7 @@ def contradiction(metric: str, opinions: Mapping[str, Mapping[str, Any]], lower_
 
     `opinions` are the comparisons by name (Row.second_opinion).
     """
-    worse = [name for name, found in opinions.items() if is_worse(*found["interval"][1:], lower_is_better)]
+    ends = {name: found["interval"][1:] for name, found in opinions.items()}
+    worse = [name for name, (low, high) in ends.items() if is_worse(low, high, lower_is_better)]
     than = " and than ".join(OPPONENTS[name] for name in worse)
     return f"{metric}, the second opinion, contradicts: it is worse than {than}" if worse else ""
