@@ -55,6 +55,7 @@ class SweepOptions(Request):
     open: bool = False
     """Show the report in a browser, as it grows."""
     planned: cli.NoFlag = ""
+    second_opinion: cli.NoFlag = ""
     given: cli.NoFlag = ""
     """Options of the command line, without their values."""
     jobs: str = ""

@@ -88,7 +88,7 @@ def test_a_driver_does_not_wait_for_mlflow():
 def test_every_setting_is_a_flag_of_its_dotted_name_with_a_line_of_help():
     _, said = loaded_by("sweep.py", "--help-all")
     words = " ".join(line.strip("│ ") for line in said.splitlines())
-    inner = ("config", "planned", "given")
+    inner = ("config", "planned", "given", "second_opinion")
     names = [f.name for f in dataclasses.fields(sweep.SweepOptions) if f.name not in inner]
     flags = ["--" + n.replace("_", "-") for n in (*names, *flatten(recipes.demo()))]
     pieces = words.split(" --")
