@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -111,10 +112,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         strengths = _strengths(config, networks["warm"], held_out, device)
         images |= {name: edit(name, by, images["warm"]) for name, by in strengths.items()}
     found = {name: evaluator.measure_images(made) for name, made in images.items()}
-    second = held_out.second_opinion
-    if second and not METRICS[second].unavailable():
-        other, _ = _open(config, replace(held_out, metrics=(second,)), held_out.role, device)
-        found |= {n: _joined(found[n], other.measure_images(images[n])) for n in ("", *networks)}
+    by_second = _by_second_opinion(config, {n: images[n] for n in ("", *networks)}, held_out, device)
+    found |= {name: _joined(found[name], other) for name, other in by_second.items()}
     own = found.pop("")
     per_image, summary = dict(own.per_image), dict(own.summary)
     for name, other in ({"warm": bicubic, "bicubic": bicubic} | found).items():
@@ -132,10 +131,10 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         sentinels = {n: {"strength": strengths.get(n), **_plain(i, metric)} for n, i in intervals.items()}
     if held_out.objectives is not None and "warm" in found and GRID in own.per_image:
         sentinels["grid"] = _grid(own.per_image[GRID], found["warm"].per_image[GRID])
-    opinions = {
-        name: _plain(paired_bootstrap(own.per_image[second], found[name].per_image[second]), second)
-        for name in (networks if second in own.per_image else ())
-    }
+    second, opinions = held_out.second_opinion, {}
+    if by_second:
+        others = {name: found[name].per_image[second] for name in networks}
+        opinions = {n: _plain(paired_bootstrap(own.per_image[second], o), second) for n, o in others.items()}
     pictures = None
     if held_out.objectives is not None and pairs[0].hr.ndim == 3:
         reference = gain_pictures.WARM if "warm" in networks else gain_pictures.BICUBIC
@@ -154,6 +153,17 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         "gpu_hours": seconds / 3600 * held_out.gpus if device.type == "cuda" else 0.0,
         "cpu_hours": (time.process_time() - cpu_began) / 3600,
     }
+
+
+def _by_second_opinion(
+    config: TrainConfig, images: Mapping[str, list[np.ndarray]], held_out: HeldOutImages, device: torch.device
+) -> dict[str, Evaluation]:
+    """Evaluate each of these sets of `images` by the second opinion; {} if there is none on this node."""
+    second = held_out.second_opinion
+    if not second or METRICS[second].unavailable():
+        return {}
+    evaluator, _ = _open(config, replace(held_out, metrics=(second,)), held_out.role, device)
+    return {name: evaluator.measure_images(made) for name, made in images.items()}
 
 
 def _joined(one: Evaluation, other: Evaluation) -> Evaluation:
