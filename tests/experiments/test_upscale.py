@@ -220,7 +220,7 @@ def test_a_network_of_five_bands_comes_from_16_bit_tiffs_and_upscales_one(tmp_pa
     )
     best = train(config, tmp_path / "run", tmp_path)  # as train.py without --metrics
     measured = set(checkpoint.read_extra(best)["progress"]["curve"][-1])
-    assert measured == {"step", "psnr", "sam", "lr_consistency", "ssim"}
+    assert measured == {"step", "psnr", "sam", "lr_consistency", "grid_detail", "ssim"}
     learned = checkpoint.read_config(best)
     assert learned.data.bands == bands and learned.data.peak == 65_535
     picture, out = str(source / "0.tif"), tmp_path / "out"
