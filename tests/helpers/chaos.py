@@ -201,7 +201,8 @@ def fire(words, kinds, check, count, label, seed, nodes=False):
             left[kind] -= 1
         hit, lost = hit + now, lost + sweep.lost
         print(f"{label}: {len(hit)} kills so far: {dict(Counter(hit))}, {lost} files lost", flush=True)
-    assert not nodes or lost, "the disks that went had something on them"
+    # two nodes that die early can have had empty disks, four hardly
+    assert not nodes or lost or count < 4, "the disks that went had something on them"
     return Counter(kind for kind, _ in hit)
 
 
