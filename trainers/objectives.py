@@ -24,7 +24,7 @@ over images. Photographs have 0.02; a checkerboard of one grey level, which LPIP
 smooth image."""
 
 OPINIONS = ("dists", "lpips_alex")
-"""Metrics that may contradict an objective, the better first (Objectives; `second_opinion`)."""
+"""Metrics that may contradict an objective, the better first (`second_opinion`)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Comparisons with intervals, paired by seed: the pick against other designs and against its references."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from html import escape
+from typing import Any
 
 from datasets.text import count, short_number
 from orchestrator.analysis.intervals import Comparison, hierarchical_bootstrap, welch_difference
@@ -87,34 +89,32 @@ class Compared:
 
 def compared_to_ship(results: SweepResults) -> list[Compared]:
     """Return the comparisons that the picked GAN must pass to ship, by the images of one network."""
-    found = []
-    for name, sentinel in results.sentinels.items():
+    rows = []
+    for name, found in results.sentinels.items():
         metric = GRID if name == GRID_SENTINEL else results.perceptual
-        difference, low, high = sentinel["interval"]
-        worse = is_worse(low, high, _is_less_better(metric))
-        word = BETTER if sentinel["beaten"] else WORSE if worse else NOT_SEPARABLE
-        if name == GRID_SENTINEL:
-            word = f"{'within' if sentinel['beaten'] else 'above'} the limit of {GRID_LIMIT:g}"
         against = results.longer_name if name == "longer" else SENTINELS[name]
-        if strength := sentinel.get("strength"):
+        if strength := found.get("strength"):
             against += f" ({STRENGTHS[name].format(strength)})"
-        interval = format_limits(low, high)
-        found.append(Compared(name, against, metric, difference or 0.0, interval, word, sentinel["beaten"]))
-    return found
+        row = replace(_of_one_network(name, against, metric, found), passed=found["beaten"])
+        if name == GRID_SENTINEL:
+            row = replace(row, word=f"{'within' if row.passed else 'above'} the limit of {GRID_LIMIT:g}")
+        rows.append(row)
+    return rows
 
 
 def second_opinions(results: SweepResults) -> list[Compared]:
     """Return the picked GAN's comparisons in the metric that decides nothing; empty if there are none."""
-    metric, found = results.second_opinion, []
-    opinions = results.tested_pick.get("second_opinion", {}) if results.tested_pick else {}
-    for name, opinion in opinions.items():
-        difference, low, high = opinion["interval"]
-        worse = is_worse(low, high, _is_less_better(metric))
-        word = BETTER if opinion["beaten"] else WORSE if worse else NOT_SEPARABLE
-        against = results.longer_name if name == "longer" else results.warm_name
-        interval = format_limits(low, high)
-        found.append(Compared(name, against, metric, difference or 0.0, interval, word, passed=None))
-    return found
+    return [
+        _of_one_network(name, results.opponents[name], found["metric"], found)
+        for name, found in results.second_opinion.items()
+    ]
+
+
+def _of_one_network(name: str, against: str, metric: str, found: Mapping[str, Any]) -> Compared:
+    """Return a comparison by the images of one network, which decides nothing."""
+    difference, low, high = found["interval"]
+    word = BETTER if found["beaten"] else WORSE if is_worse(found["interval"], metric) else NOT_SEPARABLE
+    return Compared(name, against, metric, difference or 0.0, format_limits(low, high), word, passed=None)
 
 
 def compared_with_references(results: SweepResults) -> list[Compared]:

@@ -108,9 +108,14 @@ class SweepResults:
         return self.tested_pick.get("sentinels", {}) if self.tested_pick else {}
 
     @property
-    def second_opinion(self) -> str:
-        """The perceptual metric that decided nothing; "" if there was none."""
-        return str(self.sweep.get("request", {}).get("second_opinion", ""))
+    def second_opinion(self) -> dict[str, dict[str, Any]]:
+        """Comparisons of the picked GAN in a metric that decides nothing (Row.second_opinion); {} if none."""
+        return self.tested_pick.get("second_opinion", {}) if self.tested_pick else {}
+
+    @property
+    def opponents(self) -> dict[str, str]:
+        """The networks of `second_opinion` in words."""
+        return {"warm": self.warm_name, "longer": self.longer_name}
 
     @property
     def tested_pick(self) -> Row | None:

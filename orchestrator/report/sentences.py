@@ -20,6 +20,7 @@ from orchestrator.report.data import SweepResults, has_no_result, picked
 from orchestrator.results.labels import label, spelled_out
 from orchestrator.results.leaderboard import counts_at
 from orchestrator.results.row import Row
+from orchestrator.results.sentinels import contradiction
 from trainers.metrics import METRICS, format_metric
 
 EDITS = {"sharpened": "sharpening", "noisy": "added noise"}
@@ -84,12 +85,11 @@ def why(results: SweepResults) -> str:
 
 def _second_opinion(results: SweepResults) -> str:
     """Return what the metric that decides nothing says of the GAN that ships; "" if it was not measured."""
-    metric, opinions = results.second_opinion, second_opinions(results)
-    worse = " and than ".join(c.against for c in opinions if c.word == WORSE)
-    if worse:
-        return f" But {metric}, the second opinion, contradicts: by it the GAN is worse than {worse}."
-    better = " and than ".join(c.against for c in opinions if c.word == BETTER)
-    return f" By {metric}, the second opinion, it is better than {better}." if better else ""
+    if against := contradiction(results.second_opinion, results.opponents):
+        return f" But {against}."
+    better = [c for c in second_opinions(results) if c.word == BETTER]
+    than = " and than ".join(c.against for c in better)
+    return f" By {better[0].metric}, the second opinion, it is better than {than}." if better else ""
 
 
 def _too_short(results: SweepResults) -> str:

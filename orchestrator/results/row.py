@@ -68,7 +68,7 @@ class Row(TypedDict, total=False):
     sentinels: dict[str, dict[str, Any]]
     """Test: sentinel -> interval of the network's difference in the perceptual metric, beaten, strength."""
     second_opinion: dict[str, dict[str, Any]]
-    """Test: warm, longer -> as in `sentinels`, in the metric that decides nothing; {} if not measured."""
+    """Test: warm, longer -> metric that decides nothing, interval, beaten; {} if it was not measured."""
     val: dict[str, float]
     """Test, PSNR networks: metrics on val."""
 

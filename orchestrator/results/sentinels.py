@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets.text import count
+from trainers.metrics import METRICS
 
 SENTINELS = {
     "sharpened": "its warm start, sharpened",
@@ -16,10 +17,15 @@ OPPONENTS = {"warm": "its warm start", "longer": SENTINELS["longer"]}
 """Networks that the second opinion compares a GAN with."""
 
 
-def is_worse(low: float | None, high: float | None, lower_is_better: bool) -> bool:
-    """Return True if the interval of a difference is wholly on the worse side of 0; None is no limit."""
-    end = low if lower_is_better else high
-    return end is not None and (end > 0 if lower_is_better else end < 0)
+def is_worse(interval: Sequence[float | None], metric: str) -> bool:
+    """Return True if a difference in `metric` is wholly on the worse side of 0.
+
+    `interval` is the difference with the ends of its interval, of which None is no limit.
+    """
+    _, low, high = interval
+    is_less_better = METRICS[metric].direction == "min"
+    end = low if is_less_better else high
+    return end is not None and (end > 0 if is_less_better else end < 0)
 
 
 def in_words(names: Sequence[str], worse: Sequence[str] = ()) -> str:
@@ -32,12 +38,13 @@ def in_words(names: Sequence[str], worse: Sequence[str] = ()) -> str:
     return f"fails {count(len(names), 'comparison')} on test: {'; '.join(found)}"
 
 
-def contradiction(metric: str, opinions: Mapping[str, Mapping[str, Any]], lower_is_better: bool) -> str:
+def contradiction(opinions: Mapping[str, Mapping[str, Any]], names: Mapping[str, str] = OPPONENTS) -> str:
     """Return as a phrase that a GAN is worse in a metric that decides nothing; "" if it is in no comparison.
 
-    `opinions` are the comparisons by name (Row.second_opinion).
+    `opinions` are the comparisons by name (Row.second_opinion), `names` those of the networks for people.
     """
-    ends = {name: found["interval"][1:] for name, found in opinions.items()}
-    worse = [name for name, (low, high) in ends.items() if is_worse(low, high, lower_is_better)]
-    than = " and than ".join(OPPONENTS[name] for name in worse)
-    return f"{metric}, the second opinion, contradicts: it is worse than {than}" if worse else ""
+    worse = [name for name, found in opinions.items() if is_worse(found["interval"], found["metric"])]
+    if not worse:
+        return ""
+    than = " and than ".join(names[name] for name in worse)
+    return f"{opinions[worse[0]]['metric']}, the second opinion, contradicts: it is worse than {than}"

@@ -85,9 +85,9 @@ def images_of(
     `digest` identifies the images; with `objectives` networks are also compared with sentinels, and by the
     second opinion.
     """
-    gpus, second = request.gpus_per_rank if capacity.gpus else 0.0, request.second_opinion
-    asked = request.work_dir, request.metrics, gpus, objectives, second if objectives else ""
-    return HeldOutImages(role, digest, *asked)
+    gpus = request.gpus_per_rank if capacity.gpus else 0.0
+    second = request.second_opinion if objectives else ""
+    return HeldOutImages(role, digest, request.work_dir, request.metrics, gpus, objectives, second)
 
 
 def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> dict[str, Any]:
@@ -134,7 +134,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
     second, opinions = held_out.second_opinion, {}
     if by_second:
         others = {name: found[name].per_image[second] for name in networks}
-        opinions = {n: _plain(paired_bootstrap(own.per_image[second], o), second) for n, o in others.items()}
+        intervals = {n: paired_bootstrap(own.per_image[second], other) for n, other in others.items()}
+        opinions = {n: {"metric": second, **_plain(i, second)} for n, i in intervals.items()}
     pictures = None
     if held_out.objectives is not None and pairs[0].hr.ndim == 3:
         reference = gain_pictures.WARM if "warm" in networks else gain_pictures.BICUBIC

@@ -10,7 +10,6 @@ from orchestrator.results.sentinels import contradiction, in_words, is_worse
 from orchestrator.sweep.context import SweepContext
 from orchestrator.tracking.run_key import run_key
 from orchestrator.tracking.sweep_record import SweepRecord
-from trainers.metrics import METRICS
 from trainers.objectives import CONSISTENCY, GRID, MIN_CONSISTENCY_DB, Objectives, front
 
 STAGES = ("warm", "screen", "repeat", "confirm", "test")
@@ -29,7 +28,7 @@ def sweep_result(rows: list[Row], context: SweepContext) -> dict[str, Any]:
         "designs": designs,
         "front": [trial_id for d in on_front for trial_id in d["trial_ids"]],
         "front_designs": [d["design"] for d in on_front],
-        **shipped(best, reason, rows, objectives, context.request.second_opinion),
+        **shipped(best, reason, rows, objectives),
         "bicubic": {"val": context.bicubic, "test": _bicubic_on_test(rows, context.request.metrics)},
         "counts": _counts(rows),
         "budget_reached": context.budget.reached,
@@ -84,26 +83,21 @@ def pick(
 
 
 def shipped(
-    best: Mapping[str, Any] | None,
-    reason: str,
-    rows: list[Row],
-    objectives: Objectives,
-    second_opinion: str = "",
+    best: Mapping[str, Any] | None, reason: str, rows: list[Row], objectives: Objectives
 ) -> dict[str, Any]:
     """Return the network that ships, and the GAN that was picked, with what it is not better than on test.
 
     The pick ships if its network is better than every sentinel by an interval over test images without 0.
     Otherwise the best PSNR network ships: the largest distortion metric on val. A sweep that trained none
-    (from a file, or without a PSNR phase) then ships nothing. Where the metric `second_opinion` has the GAN
-    that ships behind its warm start or the PSNR network of equal cost, the reason says so.
+    (from a file, or without a PSNR phase) then ships nothing. Where the second opinion contradicts a GAN that
+    ships, the reason says so.
     """
     gan = best and _best_seed(best, rows, objectives)
     tested = next((r for r in rows if r["stage"] == "test" and r["of"] == gan), None)
     sentinels = (tested or {}).get("sentinels", {})
     unbeaten = [name for name, s in sentinels.items() if not s["beaten"]]
-    lower = METRICS[objectives.perceptual].direction == "min"
-    ends = {name: sentinels[name]["interval"][1:] for name in unbeaten if name != "grid"}
-    worse = [name for name, (low, high) in ends.items() if is_worse(low, high, lower)]
+    compared = {name: sentinels[name]["interval"] for name in unbeaten if name != "grid"}
+    worse = [name for name, interval in compared.items() if is_worse(interval, objectives.perceptual)]
     facts = {"gan_pick": gan, "unbeaten": unbeaten}
     networks = [r for r in rows if r["stage"] == "test" and "val" in r]
     if best and unbeaten:
@@ -116,14 +110,9 @@ def shipped(
     if unbeaten:
         told = f"{reason}; so nothing ships, as the sweep trained no PSNR network"
         return facts | {"pick": None, "pick_design": None, "pick_reason": told}
-    if against := _contradiction(tested, second_opinion):
+    if against := contradiction((tested or {}).get("second_opinion", {})):
         reason = f"{reason}; but {against}"
     return facts | {"pick": gan, "pick_design": best and best["design"], "pick_reason": reason}
-
-
-def _contradiction(tested: Row | None, metric: str) -> str:
-    opinions = tested.get("second_opinion", {}) if tested else {}
-    return contradiction(metric, opinions, METRICS[metric].direction == "min") if opinions else ""
 
 
 def _best_seed(design: Mapping[str, Any], rows: list[Row], objectives: Objectives) -> str:

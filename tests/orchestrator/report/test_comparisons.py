@@ -91,21 +91,19 @@ def test_what_a_gan_must_better_to_ship_is_better_worse_or_not_separable(tmp_pat
 
 
 def test_a_second_opinion_is_told_and_decides_nothing(tmp_path):
-    sweep, rows = fake_sweep(tmp_path)
-    opinions = {"warm": {"interval": [-0.02, -0.03, -0.01], "beaten": True}}
-    opinions["longer"] = {"interval": [0.02, 0.01, 0.03], "beaten": False}
+    _, rows = fake_sweep(tmp_path)
+    opinions = {"warm": {"metric": "dists", "interval": [-0.02, -0.03, -0.01], "beaten": True}}
+    opinions["longer"] = {"metric": "dists", "interval": [0.02, 0.01, 0.03], "beaten": False}
     for row in rows:
         if row["stage"] == "test":
             row |= {"sentinels": {"longer": {"interval": [-3.0, -4.0, -2.0], "beaten": True}}}
             row |= {"second_opinion": opinions}
-    sweep["request"] = {"second_opinion": "dists"}
-    (tmp_path / "sweep.json").write_text(json.dumps(sweep))
     (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
     told = [(c.against, c.metric, c.word, c.passed) for c in second_opinions(read(tmp_path))]
     longer = "the PSNR network of equal cost"
     assert told == [("its warm start", "dists", "better", None), (longer, "dists", "worse", None)]
     assert why(read(tmp_path)).endswith(
-        f" But dists, the second opinion, contradicts: by it the GAN is worse than {longer}."
+        f" But dists, the second opinion, contradicts: it is worse than {longer}."
     )
     assert "decides nothing" in comparisons_tables(read(tmp_path))
     assert "passes 1 of 1 comparison to ship" in Page(build_report(tmp_path)).text

@@ -18,8 +18,9 @@ def test_a_network_that_is_clearly_worse_is_said_to_be_worse():
         "fails 2 comparisons on test: worse than the PSNR network of equal cost; not clearly better than its "
         "warm start with added noise"
     )
-    assert is_worse(0.1, 0.2, True) and is_worse(-0.2, -0.1, False)
-    assert not any((is_worse(-0.1, 0.2, True), is_worse(-0.2, 0.1, False), is_worse(None, 0.2, True)))
+    assert is_worse([0.15, 0.1, 0.2], "swd") and is_worse([-0.15, -0.2, -0.1], "psnr_y")
+    unsure = (([0.1, -0.1, 0.2], "swd"), ([-0.1, -0.2, 0.1], "psnr_y"), ([0.1, None, 0.2], "swd"))
+    assert not any(is_worse(interval, metric) for interval, metric in unsure)
 
 
 def test_a_pattern_is_drawn_and_not_compared():

@@ -75,7 +75,7 @@ def test_a_network_is_compared_with_its_warm_start_sharpened_and_with_noise(tmp_
     asked = {"objectives": objectives, "second_opinion": "sharpness_gap"}
     images = HeldOutImages("test", digest, tmp_path / "work", metrics, **asked)
     found = evaluate(folder, {"warm": folder, "longer": folder}, images)
-    same = {"interval": [0.0, 0.0, 0.0], "beaten": False}
+    same = {"metric": "sharpness_gap", "interval": [0.0, 0.0, 0.0], "beaten": False}
     assert found["second_opinion"] == {"warm": same, "longer": same}
     assert "longer/sharpness_gap" in found["summary"] and "sharpness_gap" in found["protocol"]
     assert "noisy/sharpness_gap" not in found["summary"], "edits have no second opinion"

@@ -38,7 +38,7 @@ def answer(given, reached="", least=-math.inf, objectives=OBJECTIVES):
     """Return what sweep.json gains."""
     context = SimpleNamespace(
         objectives=replace(objectives, least=least),
-        request=SimpleNamespace(metrics=("psnr_y", "swd"), opponent="its warm start", second_opinion="dists"),
+        request=SimpleNamespace(metrics=("psnr_y", "swd"), opponent="its warm start"),
         bicubic=BICUBIC,
         budget=BudgetWatch(reached=reached),
     )
@@ -170,7 +170,8 @@ def test_a_gan_that_betters_every_sentinel_ships():
 
 
 def test_a_gan_that_ships_although_a_second_opinion_contradicts_is_said_to_be_so():
-    opinions = {"warm": {"interval": [-0.01, -0.02, -0.005]}, "longer": {"interval": [0.02, 0.01, 0.03]}}
+    ends = {"warm": [-0.01, -0.02, -0.005], "longer": [0.02, 0.01, 0.03]}
+    opinions = {name: {"metric": "dists", "interval": interval} for name, interval in ends.items()}
 
     def found(**beaten):
         given = with_sentinels(rows("a", 4, (30.0, 100.0)), **beaten)
