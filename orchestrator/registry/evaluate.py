@@ -152,7 +152,7 @@ def _measure(
             runs = TIMED_RUNS if name in timed else 1
             placed = network.to(gate_images.device)
             measured[name] = gate_images.measure(placed, runs, partial(bar.update, name))
-    if champion and champion.config.objective == candidate.config.objective:
+    if champion and champion.config.objective.pair == candidate.config.objective.pair:
         measured[ANCHORS[0]] = measured["champion"]
     return measured.pop("candidate"), measured
 

@@ -31,7 +31,7 @@ from orchestrator.registry.export_file import Export, possible_exports, write_ex
 from orchestrator.registry.gate import USES, Decision, Thresholds, gate_metrics, legend
 from orchestrator.registry.load_model import HASH, load_generator, stored_hashes
 from orchestrator.registry.model_card import PICTURE, model_card
-from orchestrator.registry.registry import CHAMPION, Registry, objective_tag
+from orchestrator.registry.registry import CHAMPION, Registry
 from orchestrator.registry.source_registry import registry_of
 from orchestrator.registry.summary import describe_model
 from orchestrator.results import sweep_folder
@@ -101,7 +101,7 @@ def promote(
     registry = registry_of(source, candidate.sweep)
     if not dry_run:
         registry.repair()
-    number, champion = _champion(registry, objective_tag(candidate.config.objective))
+    number, champion = _champion(registry, candidate.config.objective.pair)
     if champion and _are_equal(candidate.generator, champion.generator):
         raise AlreadyChampion(
             f"{candidate.row['design']} of {candidate.sweep['name']} is the champion of {registry.model} "
@@ -113,7 +113,7 @@ def promote(
     if uses > USES:
         raise UserError(
             f"the gate images ({len(result.candidate.keys)}, {result.gate_digest}) have served {USES} "
-            f"decisions on {registry.model}, so nothing more can be concluded from them; set --gate to "
+            f"decisions in this registry, so nothing more can be concluded from them; set --gate to "
             f"images that no decision has used"
         )
     tags = _version_tags(candidate, result, force, uses)
@@ -169,7 +169,7 @@ def _are_equal(one: nn.Module, other: nn.Module) -> bool:
 def _champion(registry: Registry, objective: str) -> tuple[int, Champion] | tuple[None, None]:
     """Return the champion's version number and network, or (None, None) if there is no champion.
 
-    With it comes the first champion of the same `objective` (objective_tag), if that is another version.
+    With it comes the first champion of the same `objective` (ObjectiveConfig.pair), if that is another version.
     """
     version, first = registry.by_alias(CHAMPION), registry.first_champion(objective)
     if version is None:
@@ -194,7 +194,7 @@ def _version_tags(candidate: Candidate, result: GateResult, force: str, uses: in
         "trial_id": candidate.row["trial_id"],
         "design": candidate.row["design"],
         "recipe": candidate.sweep["recipe"],
-        "objective": objective_tag(candidate.config.objective),
+        "objective": candidate.config.objective.pair,
         "commit": candidate.sweep["commit"],
         "train.digest": result.train_digest,
         "gate.digest": result.gate_digest,

@@ -21,7 +21,6 @@ from datasets.errors import UserError
 from datasets.files import reading
 from orchestrator.registry.moves import DONE, Log, Move, append, author, complete, event_line, read_log
 from orchestrator.tracking.mlflow_client import open_client, using_tracking_uri
-from trainers.config import ObjectiveConfig
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 EVENTS, REPLACED = "upsweep.events", "upsweep.replaced_version"
@@ -112,7 +111,7 @@ class Registry:
         return self._get(int(raw.version))
 
     def first_champion(self, objective: str) -> Version | None:
-        """Return the first version that became champion under `objective` (objective_tag), or None."""
+        """Return the first version that became champion under `objective` (ObjectiveConfig.pair), or None."""
         promoted = [v for v in self.versions() if any(PROMOTED in event for event in v.events)]
         return next((v for v in reversed(promoted) if v.tags.get(OBJECTIVE) == objective), None)
 
@@ -249,25 +248,27 @@ class Registry:
     def count_gate_use(self, digest: str) -> int:
         """Count one use of the gate set `digest`, in a tag of the model; return the uses with this one.
 
-        A version that was measured on it is registered later, or never.
+        Uses for other models of this registry count, as the error is the set's. A version that was measured on
+        it is registered later, or never.
         """
         versions = sum(v.tags.get(GATE_DIGEST) == digest for v in self.versions())
-        uses = max(self.gate_uses(digest), versions) + 1  # two machines may count at the same time
+        uses = self.gate_uses(digest)
+        own = max(uses.get(self.model, 0), versions) + 1  # two machines may count at the same time
         with suppress(MlflowException):  # it is registered: a dry run may be the first that asks
             self.client.create_registered_model(self.model)
-        self.client.set_registered_model_tag(self.model, GATE_USES + digest, str(uses))
-        return uses
+        self.client.set_registered_model_tag(self.model, GATE_USES + digest, str(own))
+        return sum((uses | {self.model: own}).values())
 
-    def gate_uses(self, digest: str) -> int:
-        """Return how often the gate set `digest` was used for this model."""
-        try:
-            tags = self.client.get_registered_model(self.model).tags
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return 0
-        with reading(f"tag {GATE_USES}{digest} of model {self.model}"):
-            return int(tags.get(GATE_USES + digest, "0"))
+    def gate_uses(self, digest: str) -> dict[str, int]:
+        """Return how often the gate set `digest` was used, by model of this registry."""
+        uses, tag, token = {}, GATE_USES + digest, None
+        while token != "":
+            page = self.client.search_registered_models(page_token=token)
+            for model in page:
+                with reading(f"tag {tag} of model {model.name}"):
+                    uses[model.name] = int(model.tags.get(tag, "0"))
+            token = page.token or ""
+        return {name: number for name, number in uses.items() if number}
 
     def _get(self, number: int) -> Version:
         return self._version(self.client.get_model_version(self.model, str(number)), {})
@@ -288,11 +289,6 @@ def _with_alias(versions: list[Version], alias: str) -> Version | None:
 def _number(versions: list[Version], alias: str) -> int | None:
     version = _with_alias(versions, alias)
     return version.number if version else None
-
-
-def objective_tag(objective: ObjectiveConfig) -> str:
-    """Return the tag that names both metrics and delta; equal for versions that compare."""
-    return f"{objective.distortion}, {objective.perceptual}, delta {objective.delta_db:g}"
 
 
 def _name(version: int | None) -> str:

@@ -55,12 +55,12 @@ def _champions(
     server.probe(uri)
     from orchestrator.registry.candidate import registered_name  # MLflow, a second or two
     from orchestrator.registry.load_model import load_generator
-    from orchestrator.registry.registry import CHAMPION, Registry, objective_tag
+    from orchestrator.registry.registry import CHAMPION, Registry
 
     registry, objective = Registry(uri, registered_name(request.name)), request.config.objective
     named = (
         (registry.by_alias(CHAMPION), "champion"),
-        (registry.first_champion(objective_tag(objective)), "first champion"),
+        (registry.first_champion(objective.pair), "first champion"),
     )
     versions = {version.number: who for version, who in reversed(named) if version}
     found = []
@@ -73,5 +73,5 @@ def _champions(
 
 def _comparable(champion: TrainConfig, own: TrainConfig) -> bool:
     """Return True for equal objectives and delta, scale and network input: values on the same pairs."""
-    same = champion.objective == own.objective and champion.generator.scale == own.generator.scale
+    same = champion.objective.pair == own.objective.pair and champion.generator.scale == own.generator.scale
     return same and input_protocol(champion.data) == input_protocol(own.data)

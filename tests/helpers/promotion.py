@@ -57,8 +57,8 @@ class Known(GateImages):
         return {("swd", n): Interval(difference(n), difference(n), difference(n), 40) for n in references}
 
 
-def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn"):
-    objective = ObjectiveConfig(perceptual="swd")
+def sweep(storage, name, quality, *, ended=1.0, pick="confirm-1", design="b1 bn", max_ms=0.0):
+    objective = ObjectiveConfig(perceptual="swd", max_ms=max_ms)
     small = GeneratorConfig(num_blocks=1, channels=4)
     config = TrainConfig(recipe="demo", generator=small, objective=objective)
     generator = build_generator(config.generator)

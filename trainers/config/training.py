@@ -169,6 +169,11 @@ class ObjectiveConfig:
         at_least("objective", self, 0, "max_ms")
         at_least("objective", self, 64, "ms_px")
 
+    @property
+    def pair(self) -> str:
+        """Both metrics and delta, as text; networks of an equal pair compare, whatever else is set."""
+        return f"{self.distortion}, {self.perceptual}, delta {self.delta_db:g}"
+
 
 def check_objective_apart(loss: LossConfig, objective: ObjectiveConfig) -> None:
     """Raise UserError if a loss and an objective compare images by the same published network.

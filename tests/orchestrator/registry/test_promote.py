@@ -67,7 +67,7 @@ def test_every_look_at_the_gate_images_counts_and_the_twenty_first_is_refused(st
     registry = open_registry(source)
     for _ in range(USES - 2):
         registry.count_gate_use("gate0123")
-    with pytest.raises(UserError, match=r"have served 20 decisions on upsweep-demo.*set --gate to images"):
+    with pytest.raises(UserError, match=r"have served 20 decisions in this registry.*set --gate to images"):
         promote(source)
     assert registry.versions() == []
 
@@ -103,6 +103,15 @@ def test_a_challenger_of_many_small_losses_meets_the_first_champion(storage):
     sweep(storage, "demo", 1.4)
     sentences = [c.sentence for c in promote(source, dry_run=True).decision.checks]
     assert any("against first champion of the same objective: holds" in s for s in sentences)
+
+
+def test_another_limit_of_latency_does_not_rid_a_challenger_of_the_champions_margin(storage):
+    source = CandidateSource(str(storage), "demo", model="m")
+    sweep(storage, "demo", 1.0)
+    assert promote(source).is_champion
+    sweep(storage, "demo", 1.3, max_ms=9.0)
+    sentences = [c.sentence for c in promote(source, dry_run=True).decision.checks]
+    assert any("against champion of the same objective" in s for s in sentences)
 
 
 @pytest.mark.parametrize("other", [{"run": "0123"}, {"checkpoint": "some/folder"}])

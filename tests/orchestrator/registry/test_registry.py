@@ -78,6 +78,8 @@ def test_the_uses_of_a_gate_set_are_counted(uri):
     registry = registered(uri, 1)
     assert [registry.count_gate_use("abcd") for _ in range(3)] == [1, 2, 3]
     assert registry.count_gate_use("ef01") == 1
+    assert Registry(uri, "upsweep-other").count_gate_use("abcd") == 4, "its error is spent by any model"
+    assert registry.count_gate_use("abcd") == 5
     registry.client.set_registered_model_tag("upsweep-demo", f"{GATE_USES}abcd", "many")
     with pytest.raises(UserError, match="tag upsweep.gate_uses.abcd of model upsweep-demo is damaged"):
         registry.count_gate_use("abcd")

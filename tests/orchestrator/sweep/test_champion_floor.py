@@ -10,7 +10,7 @@ from helpers.tiny import tiny
 
 from datasets.address import hide
 from orchestrator.registry import load_model
-from orchestrator.registry.registry import Registry, objective_tag
+from orchestrator.registry.registry import Registry
 from orchestrator.sweep.champion_floor import _comparable, champion_floor
 from orchestrator.sweep.request import Request
 from orchestrator.tracking.server import default_uri
@@ -30,7 +30,7 @@ def ask(tmp_path, migrated_database, monkeypatch):
         run = registry.client.create_run(
             registry.client.create_experiment("e", artifact_location="file:///t")
         )
-        tags = {"upsweep.objective": objective_tag(kept.objective)}
+        tags = {"upsweep.objective": kept.objective.pair}
         for number in range(1, len(champions) + 1):
             registry.register("file:///nowhere", run.info.run_id, tags, "card")
             if promoted:
@@ -77,6 +77,7 @@ def test_a_champion_of_another_task_or_delta_demands_nothing(ask, kept):
         ({"optim__lr_g": 1e-5, "data__train": "elsewhere"}, True),
         ({"generator__scale": 2}, False),
         ({"objective__delta_db": 0.1}, False),
+        ({"objective__max_ms": 9.0, "objective__ms_px": 512}, True),
         ({"data__degradation": "pil"}, False),
         ({"data__canny_high": 0.3}, False),
         ({"data__canny_low": 0.05}, False),
