@@ -205,17 +205,25 @@ Values = Sequence[float]
 """One value of each design."""
 
 
-def agreement(pairs: Sequence[tuple[Values, Values]]) -> str:
-    """Return Spearman's rank correlation, the mean over `pairs`, with its bootstrap interval over designs."""
-    values = np.array(pairs)  # (pairs, 2, designs)
+Pairs = Sequence[tuple[Values, Values]]
 
-    def mean(chosen: np.ndarray) -> float:
+
+def agreement(pairs: Pairs, less: Pairs = ()) -> str:
+    """Return Spearman's rank correlation, the mean over `pairs`, with its bootstrap interval over designs.
+
+    With `less` return the difference to those pairs, on the same designs.
+    """
+
+    def mean(values: np.ndarray, chosen: np.ndarray) -> float:  # values: (pairs, 2, designs)
         return float(np.mean([spearmanr(a[chosen], b[chosen]).statistic for a, b in values]))
 
-    count = values.shape[-1]
+    def difference(chosen: np.ndarray) -> float:
+        return mean(np.array(pairs), chosen) - (mean(np.array(less), chosen) if less else 0.0)
+
+    count = len(pairs[0][0])
     drawn = np.random.default_rng(0).integers(count, size=(2000, count))
-    low, high = np.nanquantile([mean(chosen) for chosen in drawn], [0.025, 0.975])
-    return f"{mean(np.arange(count)):.2f} [{low:.2f}, {high:.2f}]"
+    low, high = np.nanquantile([difference(chosen) for chosen in drawn], [0.025, 0.975])
+    return f"{difference(np.arange(count)):.2f} [{low:.2f}, {high:.2f}]"
 
 
 def ranks(recording: RecordedRuns) -> None:
@@ -225,18 +233,20 @@ def ranks(recording: RecordedRuns) -> None:
     print(f"{len(runs)} designs, {len(seeds)} seeds, {recording.diverged} runs diverged")
     print(f"\n{'rank correlation':<40}" + "".join(f"{metric:>20}" for metric in METRICS))
 
-    def line(label: str, pairs: Callable[[str], list[tuple[Values, Values]]]) -> None:
-        print(f"{label:<40}" + "".join(f"{agreement(pairs(metric)):>20}" for metric in METRICS))
+    def line(
+        label: str, pairs: Callable[[str], Pairs], less: Callable[[str], Pairs] = lambda metric: ()
+    ) -> None:
+        print(f"{label:<40}" + "".join(f"{agreement(pairs(m), less(m)):>20}" for m in METRICS))
 
     def ships(kept: Runs, designs: Iterable[str], seed: int, metric: str) -> Values:
         return [value(kept[design][seed], metric) for design in designs]
 
     def of_seeds(
         metric: str, first: Runs, designs: Iterable[str], pairs: Iterable[tuple[int, int]]
-    ) -> list[tuple[Values, Values]]:
+    ) -> Pairs:
         return [(ships(first, designs, a, metric), ships(runs, designs, b, metric)) for a, b in pairs]
 
-    def halves(metric: str, at: int) -> list[tuple[Values, Values]]:
+    def halves(metric: str, at: int) -> Pairs:
         parts = range(1, at + 1), range(at + 1, end)
         early, late = ([value(runs[d][0][[0, *part]], metric) for d in runs] for part in parts)
         return [(early, late)]
@@ -245,8 +255,11 @@ def ranks(recording: RecordedRuns) -> None:
     for at in (half // 2, half):
         line(f"until step {recording.steps[at]}, and after it", partial(halves, at=at))
     others = [(seeds[0], seed) for seed in seeds[1:]]
-    line("own warm start, and two other seeds", partial(of_seeds, first=runs, designs=derived, pairs=others))
-    line("derived, and those seeds", partial(of_seeds, first=derived, designs=derived, pairs=others))
+    own = partial(of_seeds, first=runs, designs=derived, pairs=others)
+    from_derived = partial(of_seeds, first=derived, designs=derived, pairs=others)
+    line("own warm start, and two other seeds", own)
+    line("derived, and those seeds", from_derived)
+    line("the second less the first", from_derived, own)
 
 
 if __name__ == "__main__":

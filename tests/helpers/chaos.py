@@ -113,7 +113,7 @@ class Sweep:
             return database.execute(sql).fetchall()
 
     def working(self, driver, kind):
-        """Return the processes of running trials that a kill of that kind would affect."""
+        """Return the processes of trials, and of tasks of the test stage, that such a kill would affect."""
         if self.nodes:
             return self.nodes.trials(second_only=kind == "raylet")
         return trials_below(driver.pid)
@@ -123,14 +123,14 @@ class Sweep:
         hit, left = [], list(kills)
         driver = self.start()
         while driver.poll() is None:
-            due = left and STAGES.index(left[0][1]) <= STAGES.index(self.stage()) < len(STAGES) - 1
+            due = left and STAGES.index(left[0][1]) <= STAGES.index(self.stage())
             if not (due and self.working(driver, left[0][0])):
                 time.sleep(0.2)
                 continue
-            time.sleep(draw.uniform(0.0, 8.0))
+            time.sleep(draw.uniform(0.0, 1.0 if self.stage() == "test" else 8.0))  # a test task takes seconds
             kind, stage = left[0][0], self.stage()
             trials = self.working(driver, kind)
-            if not trials or driver.poll() is not None or stage == "test":
+            if not trials or driver.poll() is not None:
                 continue
             driver = self._kill(kind, driver, draw.choice(trials))
             left.pop(0)
@@ -210,7 +210,7 @@ def _plan(left, draw):
     """Return one kill of each kind that is due in each stage, in any order: (kind, earliest stage)."""
     left = dict(left)
     plan = []
-    for stage in STAGES[:-1]:
+    for stage in STAGES:
         for kind in draw.sample(sorted(left), len(left)):
             if left[kind]:
                 left[kind] -= 1

@@ -154,8 +154,9 @@ def command_line(pid):
 
 
 def trials_below(pid):
-    """Return the processes of running trials below a driver or a node."""
-    return [child for child in below(pid) if "ImplicitFunc" in command_line(child)]
+    """Return the processes of running trials, and of tasks of the test stage, below a driver or a node."""
+    named = ("ImplicitFunc", "ray::evaluate")
+    return [child for child in below(pid) if any(name in command_line(child) for name in named)]
 
 
 def wait_until_gone(pids, seconds=60):
