@@ -30,7 +30,7 @@ CATALOGUE: dict[str, CatalogueEntry] = {
     "demo": CatalogueEntry(
         0,
         "nothing",
-        "public domain and CC, as scikit-image and scikit-learn state",
+        "public domain and CC, as scikit-image and scikit-learn state; the portrait: US Navy, public domain",
         "comes with the installed packages",
         ("packaged",),
     ),

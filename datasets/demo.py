@@ -1,4 +1,4 @@
-"""The demo dataset: photographs from the installed scikit-image and scikit-learn packages, without download.
+"""The demo dataset: photographs that scikit-image, scikit-learn and matplotlib bring, without download.
 
 Drawings, phantoms and blurred simulations are left out. Roles are split by photograph; both views of the
 stereo pair are training images.
@@ -15,11 +15,13 @@ from datasets.tiles import TiledSource
 
 TILE_PX = 128
 TRAIN_STRIDE_PX = 48
-TRAIN_TILES_PER_PHOTOGRAPH = 64
+TILES_PER_PHOTOGRAPH = {"train": 64, "test": 11}
+"""The most of each, for speed; roles that are not named have no limit."""
 MIN_CONTRAST = 6.0
 """In grey levels; a tile with less is empty sky, for which bicubic is already perfect."""
 
 SKIMAGE, SKLEARN = ("skimage", "data"), ("sklearn", "datasets/images")
+MATPLOTLIB = ("matplotlib", "mpl-data/sample_data")
 
 PHOTOGRAPHS: dict[str, dict[str, tuple[str, str]]] = {
     "train": {
@@ -35,7 +37,7 @@ PHOTOGRAPHS: dict[str, dict[str, tuple[str, str]]] = {
         "retina.jpg": SKIMAGE,
     },
     "val": {"chelsea.png": SKIMAGE, "coffee.png": SKIMAGE},
-    "test": {"china.jpg": SKLEARN, "flower.jpg": SKLEARN},
+    "test": {"china.jpg": SKLEARN, "flower.jpg": SKLEARN, "grace_hopper.jpg": MATPLOTLIB},
     "gate": {"camera.png": SKIMAGE, "rocket.jpg": SKIMAGE},
 }
 
@@ -80,7 +82,7 @@ def demo_sources() -> dict[str, TiledSource]:
             tile_px=TILE_PX,
             stride_px=TRAIN_STRIDE_PX if role == "train" else TILE_PX,
             min_contrast=MIN_CONTRAST,
-            limit=TRAIN_TILES_PER_PHOTOGRAPH if role == "train" else 0,
+            limit=TILES_PER_PHOTOGRAPH.get(role, 0),
         )
         for role in PHOTOGRAPHS
     }

@@ -159,8 +159,11 @@ def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bo
     if data and has_gpus():
         return real, f"recipe srgan_8 over space full on {data}/celeba"
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
-    own = "upsweep sweep --train path/to/photos --name mine --hours 8"
-    return [], f"this is only the demo ({missing}); with photographs of your own: {own}"
+    demo = f"this is only the demo, a check of the mechanics ({missing})"
+    return (
+        [],
+        f"{demo}; with photographs of your own: upsweep sweep --train path/to/photos --name mine --hours 8",
+    )
 
 
 def _own_images(words: list[str]) -> str:

@@ -169,7 +169,7 @@ def _are_equal(one: nn.Module, other: nn.Module) -> bool:
 def _champion(registry: Registry, objective: str) -> tuple[int, Champion] | tuple[None, None]:
     """Return the champion's version number and network, or (None, None) if there is no champion.
 
-    With it comes the first champion of the same `objective` (ObjectiveConfig.pair), if that is another version.
+    With it comes the first champion of that `objective` (ObjectiveConfig.pair), if it is another version.
     """
     version, first = registry.by_alias(CHAMPION), registry.first_champion(objective)
     if version is None:

@@ -248,8 +248,8 @@ class Registry:
     def count_gate_use(self, digest: str) -> int:
         """Count one use of the gate set `digest`, in a tag of the model; return the uses with this one.
 
-        Uses for other models of this registry count, as the error is the set's. A version that was measured on
-        it is registered later, or never.
+        Uses for other models of this registry count, because the error is that of the set. A version that was
+        measured on it is registered later, or never.
         """
         versions = sum(v.tags.get(GATE_DIGEST) == digest for v in self.versions())
         uses = self.gate_uses(digest)

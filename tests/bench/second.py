@@ -241,9 +241,7 @@ def ranks(recording: RecordedRuns) -> None:
     def ships(kept: Runs, designs: Iterable[str], seed: int, metric: str) -> Values:
         return [value(kept[design][seed], metric) for design in designs]
 
-    def of_seeds(
-        metric: str, first: Runs, designs: Iterable[str], pairs: Iterable[tuple[int, int]]
-    ) -> Pairs:
+    def of_seeds(metric: str, first: Runs, designs: Iterable[str], pairs: Iterable[tuple[int, int]]) -> Pairs:
         return [(ships(first, designs, a, metric), ships(runs, designs, b, metric)) for a, b in pairs]
 
     def halves(metric: str, at: int) -> Pairs:

@@ -20,7 +20,7 @@ def test_the_demos_roles_share_no_picture(work: Path) -> None:
 
 def test_the_demo_has_as_many_tiles_as_ever() -> None:
     members = {role: source.members() for role, source in demo_sources().items()}
-    assert {role: len(m) for role, m in members.items()} == {"train": 600, "val": 18, "test": 27, "gate": 31}
+    assert {role: len(m) for role, m in members.items()} == {"train": 600, "val": 18, "test": 33, "gate": 31}
     assert members["train"][0].key == "astronaut-y0000x0000"
 
 

@@ -169,7 +169,9 @@ def test_the_address_of_the_chosen_ray_is_in_the_options(here, monkeypatch, caps
 
 def test_a_bare_sweep_without_data_says_that_it_is_only_the_demo(here, capsys):
     assert here.parse("--trials", "3").config.recipe == "demo"
-    assert capsys.readouterr().out.startswith("this is only the demo (UPSWEEP_DATA names no prepared data)")
+    assert capsys.readouterr().out.startswith(
+        "this is only the demo, a check of the mechanics (UPSWEEP_DATA names no prepared data)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,11 @@ def test_a_bare_command_is_the_published_recipe_with_data_and_a_gpu_and_otherwis
     assert sentence == "recipe srgan_8 over space full on s3://b/data/celeba"
     for env, gpu, why in [({}, True, "names no prepared data"), ({"UPSWEEP_DATA": "/d"}, False, "no GPU")]:
         words, sentence = target.defaults(["--trials", "3"], env, lambda gpu=gpu: gpu)
-        assert words == [] and f"only the demo ({'UPSWEEP_DATA ' * (not env)}" in sentence and why in sentence
+        assert (
+            words == []
+            and f"only the demo, a check of the mechanics ({'UPSWEEP_DATA ' * (not env)}" in sentence
+            and why in sentence
+        )
         assert "upsweep sweep --train path/to/photos" in sentence
     for word in ("--recipe", "--train=demo", "--resume", "--status", "--data.crop-px"):
         assert target.defaults([word], {"UPSWEEP_DATA": "/d"}, lambda: True) == ([], "")

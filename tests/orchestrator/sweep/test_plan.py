@@ -19,7 +19,7 @@ class Images(list):
 
 def plan(space="demo", missing=(0, 1), derived=False, **options):
     request = Request(config=recipes.demo(), name="s", **options).filled(spaces.build(space))
-    images = {"train": Images(range(90)), "test": Images(range(27))}
+    images = {"train": Images(range(90)), "test": Images(range(33))}
     architectures = [{"generator.num_blocks": 1}, {"generator.num_blocks": 2}, {"generator.num_blocks": 3}]
     part = {"run.psnr_steps": 72, "run.derived_from": "a"}
     phases = [override(request.config, values) for values in ({}, part if derived else {}, {})]
@@ -63,7 +63,7 @@ def test_the_plan_in_words():
     assert plan(repeat_top=1).describe()[2] == "repeat   the best design under three other seeds"
     assert plan(repeat_top=3).describe()[2].endswith("then the best 2 twice more (7 runs)")
     assert lines[3].startswith("confirm  1 design x 2 seeds, with at most 3 PSNR phases of their own")
-    assert lines[4] == "test     3 networks on 27 images that nothing before has seen"
+    assert lines[4] == "test     3 networks on 33 images that nothing before has seen"
     assert lines[5].startswith("in all   about ") and lines[6].startswith("images   ")
     limited = plan(max_gpu_hours=3.0, ranks_per_trial=2).describe()
     assert limited[6] == "budget   no new designs after 3 GPU-hours; the rest comes on top"
@@ -87,7 +87,7 @@ def test_the_plan_of_a_fidelity_sweep():
     config = override(recipes.demo(), {"run.gan_steps": 0, "objective.perceptual": "ssim_y"})
     space = spaces.build("fidelity")
     request = Request(config=config, name="s", trials=6, stopping="feasible_first").filled(space)
-    images = {"train": Images(range(90)), "test": Images(range(27))}
+    images = {"train": Images(range(90)), "test": Images(range(33))}
     made = SweepPlan(request, space, None, images, space.architectures())
     assert made.milestones[-1] == 360 < config.run.psnr_steps
     work = {stage.name: (stage.runs, stage.psnr_steps, stage.gan_steps) for stage in made.stages()}
