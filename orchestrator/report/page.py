@@ -18,7 +18,13 @@ from orchestrator.report.data import Design, SweepResults
 from orchestrator.report.figures import curves_section, pictures, plane_section
 from orchestrator.report.importance import settings_section
 from orchestrator.report.markup import section, shown_unit, table, with_unit
-from orchestrator.report.tables import designs_table, opinions_section, outcomes_section, runs_table
+from orchestrator.report.tables import (
+    designs_table,
+    opinions_section,
+    outcomes_section,
+    runs_table,
+    stages_table,
+)
 from trainers.metrics import METRICS, meanings
 from trainers.metrics.table import BUILT_IN
 
@@ -37,6 +43,7 @@ def render(results: SweepResults) -> str:
         pictures(results),
         plane_section(results),
         designs_table(results),
+        stages_table(results),
         opinions_section(results),
         curves_section(results),
         settings_section(results),

@@ -10,6 +10,7 @@ from orchestrator.report import sentences
 from orchestrator.report.comparisons import compare_designs
 from orchestrator.report.data import Design, SweepResults, has_no_result
 from orchestrator.report.markup import section, shown_unit, table
+from orchestrator.results.leaderboard import design_key, group_by_design
 from orchestrator.results.row import Row
 from orchestrator.results.sentinels import SENTINELS
 from trainers.metrics import METRICS, format_metric
@@ -88,6 +89,40 @@ def _mean_and_range(design: Design, metric: str) -> str:
 def _protocol(rows: list[Row]) -> str:
     items = "".join(f"<li>{escape(m)}: {escape(text)}</li>" for m, text in rows[0]["protocol"].items())
     return f'<details><summary>What the numbers mean</summary><ul class="small">{items}</ul></details>'
+
+
+def stages_table(results: SweepResults) -> str:
+    """Return the perceptual metric of confirmed designs in each stage, side by side.
+
+    A design was chosen by its values in earlier stages, so they flatter it; later ones show by how much.
+    """
+    metric, head, columns = results.perceptual, ["design"], []
+    titles = {"screen": "screened", "repeat": "repeated", "confirm": "confirmed", "test": "on test"}
+    for stage, title in titles.items():
+        if rows := [row for row in results.of_stage(stage) if not has_no_result(row) and "val" not in row]:
+            columns.append(group_by_design(rows))
+            head.append(title + f", {rows[0]['max_steps']} steps" * (stage != "test"))
+    if not results.designs or len(columns) < 2:
+        return ""
+    lines = []
+    for design in results.designs:
+        found = [designs.get(design_key(design.rows[0]), []) for designs in columns]
+        lines.append([design.name + _part(results, design), *(_mean_of_runs(rows, metric) for rows in found)])
+    firsts = (next(iter(designs.values()))[0]["metrics"] for designs in columns)
+    lines.append(["bicubic", *(format_metric(metric, first.get(f"bicubic/{metric}")) for first in firsts)])
+    notes = (
+        f"Mean {' '.join(filter(None, (metric, shown_unit(metric))))} of the runs in each stage, and their "
+        f"number. Screened, repeated and confirmed values are of val, by which designs are chosen, so luck "
+        f"flatters them, the earlier the more. Test has other images; bicubic tells how much harder or "
+        f"easier they are."
+    )
+    return section("From screening to test", f"<p>{escape(notes)}</p>{table(head, lines)}", "stages")
+
+
+def _mean_of_runs(rows: list[Row], metric: str) -> str:
+    """Return the mean of a design's runs in one stage and their number; a dash if there are none."""
+    values = [row["metrics"][metric] for row in rows if metric in row["metrics"]]
+    return f"{format_metric(metric, sum(values) / len(values))} ({len(values)})" if values else "–"
 
 
 def runs_table(results: SweepResults) -> str:

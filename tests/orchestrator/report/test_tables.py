@@ -8,7 +8,7 @@ from helpers.report_page import Page
 
 from orchestrator.report import build_report
 from orchestrator.report.data import read
-from orchestrator.report.tables import designs_table, opinions_section, runs_table
+from orchestrator.report.tables import designs_table, opinions_section, runs_table, stages_table
 
 STUDY = {
     "study": "a<b",
@@ -80,3 +80,37 @@ def test_each_study_of_the_sweep_is_one_block(tmp_path):
     assert section.index("<h3>one a&lt;b</h3>") < section.index("<h3>two a&lt;b</h3>")
     assert "<tr><td>ours</td><td>4.00</td></tr>" in section
     assert "<li>0 of 3 raters flagged.</li>" in section
+
+
+def test_what_a_design_promised_stands_beside_what_it_kept(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    pick = next(r for r in rows if r["trial_id"] == "confirm-0-s0")
+    chosen = next(r for r in rows if r["trial_id"] == "screen-0")
+    others = [r for r in rows if r["stage"] == "screen" and r is not chosen]
+    chosen |= {"values": {"loss.adversarial_weight": 0.1}, "steps": 240}
+    chosen["metrics"] |= {"swd": 21.0}
+    repeats = [chosen | {"stage": "repeat", "trial_id": f"r{n}"} for n in (1, 2)]
+    for n, repeat in enumerate(repeats):
+        repeat["metrics"] = chosen["metrics"] | {"swd": 25.0 + 2 * n}
+    for r in rows:
+        if r["stage"] == "test":
+            r["metrics"]["bicubic/swd"] = 60.0
+    (tmp_path / "leaderboard.json").write_text(json.dumps([*rows, *repeats]))
+    drawn = stages_table(read(tmp_path))
+    lines = [re.findall("<t[dh]>(.*?)</t[dh]>", line) for line in re.findall("<tr>(.*?)</tr>", drawn)]
+    assert lines[0] == [
+        "design",
+        "screened, 240 steps",
+        "repeated, 240 steps",
+        "confirmed, 240 steps",
+        "on test",
+    ]
+    assert lines[1][0] == f"{pick['design']} – the pick" and lines[1][1:3] == ["21.0 (1)", "26.0 (2)"]
+    assert lines[2][1:3] == ["–", "–"], "a design that no run of these stages has"
+    assert lines[-1] == ["bicubic", "50.0", "50.0", "50.0", "60.0"] and len(others) > 1
+
+
+def test_a_sweep_without_screening_has_no_such_table(tmp_path):
+    _, rows = fake_sweep(tmp_path)
+    (tmp_path / "leaderboard.json").write_text(json.dumps([r for r in rows if r["stage"] == "confirm"]))
+    assert stages_table(read(tmp_path)) == ""
