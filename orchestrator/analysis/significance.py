@@ -8,11 +8,15 @@ orchestrator/analysis/intervals.py computes the numbers.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scipy.special import stdtrit
+
 from orchestrator.analysis.intervals import Comparison, Interval
 
 MIN_IMAGES = 30  # percentile intervals covered 73 % at 3 values, 84 % at 5, 92 % at 14
 MIN_SEEDS = 3
 SEEDS_TO_BEAT = 5
+POWER = 0.8
+"""The power of which `seen_with_power` tells the difference."""
 
 BEATS, LOSES = "beats", "loses to"
 NOT_SEPARABLE, NOT_ENOUGH = "not separable", "not enough evidence"
@@ -71,3 +75,14 @@ def between_designs(
 
 def _word(estimate: float, direction: str) -> str:
     return BEATS if (estimate > 0) == (direction == "max") else LOSES
+
+
+def seen_with_power(verdict: Verdict) -> float:
+    """Return the size of difference that so many seeds would see with a power of POWER; inf without interval.
+
+    It is (t(0.975) + t(POWER)) standard errors: the interval's, with Student's t for one seed fewer.
+    """
+    if verdict.interval is None or verdict.interval.n < 2:
+        return float("inf")
+    level, power = (float(stdtrit(verdict.interval.n - 1, q)) for q in (0.975, POWER))
+    return (verdict.interval.high - verdict.interval.low) / 2 * (level + power) / level

@@ -12,9 +12,11 @@ from orchestrator.analysis.significance import (
     LOSES,
     NOT_ENOUGH,
     NOT_SEPARABLE,
+    POWER,
     SEEDS_TO_BEAT,
     Verdict,
     between_designs,
+    seen_with_power,
 )
 from orchestrator.report.data import SweepResults
 from orchestrator.report.markup import shown_unit, stacked_table
@@ -129,6 +131,7 @@ def compared_with_references(results: SweepResults) -> list[Compared]:
                 word = f"{BETTER if is_better else WORSE}, {ESTIMATE}"
             interval = format_limits(limits.low, limits.high) if limits else ""
             word = too_few(seeds) if word == NOT_ENOUGH else word
+            word += f" ({_undecided(verdict)})" if word == NOT_SEPARABLE else ""
             found.append(Compared(name, names[name], metric, verdict.estimate, interval, word))
     return found
 
@@ -205,4 +208,17 @@ def _format_verdict(verdict: Verdict, seeds: int) -> str:
     if verdict.word == NOT_ENOUGH:
         return f"{too_few(seeds)} ({estimate})"
     limits = verdict.interval
+    if limits and verdict.word == NOT_SEPARABLE:
+        estimate += f" {format_limits(limits.low, limits.high)}: {_undecided(verdict)}"
+        return f"{verdict.word} ({estimate})"
     return f"{verdict.word} ({estimate}{f' {format_limits(limits.low, limits.high)}' if limits else ''})"
+
+
+def _undecided(verdict: Verdict) -> str:
+    """Return how far apart two designs are at most, and which difference so many seeds would have seen."""
+    limits = verdict.interval
+    if limits is None:
+        return ""
+    seen = short_number(seen_with_power(verdict))
+    most = short_number(max(abs(limits.low), abs(limits.high)))
+    return f"at most {most} apart; {seen} would be seen with power {POWER:g}"

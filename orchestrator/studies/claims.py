@@ -8,13 +8,19 @@ reason gives the difference that the study would have seen with a power of 0.8.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.special import stdtrit
-
-from orchestrator.analysis.significance import BEATS, LOSES, NOT_ENOUGH, NOT_SEPARABLE, SEEDS_TO_BEAT, Verdict
+from orchestrator.analysis.significance import (
+    BEATS,
+    LOSES,
+    NOT_ENOUGH,
+    NOT_SEPARABLE,
+    POWER,
+    SEEDS_TO_BEAT,
+    Verdict,
+    seen_with_power,
+)
 
 REPRODUCED, NOT_REPRODUCED, UNTESTED = "reproduced", "not reproduced", "untested"
 MECHANICS = "mechanics shown with random VGG features, claim untested"
-POWER = 0.8
 NO_VERDICTS: Mapping[str, Verdict] = {}
 LEAST: Mapping[str, float] = {
     "psnr_y": 0.1,
@@ -73,17 +79,6 @@ def _too_small(verdict: Verdict) -> bool:
     if not least or interval is None:
         return False
     return interval.high < least if least > 0 else interval.low > least
-
-
-def seen_with_power(verdict: Verdict) -> float:
-    """Return the size of difference that the study would see with a power of POWER; inf without interval.
-
-    It is (t(0.975) + t(POWER)) standard errors: the interval's, with Student's t for one seed fewer.
-    """
-    if verdict.interval is None or verdict.interval.n < 2:
-        return float("inf")
-    level, power = (float(stdtrit(verdict.interval.n - 1, q)) for q in (0.975, POWER))
-    return (verdict.interval.high - verdict.interval.low) / 2 * (level + power) / level
 
 
 def combined_status(verdicts: Mapping[str, Verdict]) -> str:

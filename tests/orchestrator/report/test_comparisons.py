@@ -29,6 +29,24 @@ def test_designs_differ_from_the_pick_only_with_enough_seeds(tmp_path):
     assert "against the pick, swd" in Page(build_report(tmp_path)).text
 
 
+def test_what_is_not_separable_says_how_far_apart_it_can_be_and_what_would_be_seen(tmp_path):
+    """Five differences with a mean of 0 and a standard deviation of 1: half-width 1.24, with power 1.66."""
+    _, rows = fake_sweep(tmp_path, seeds=5)
+    apart = [-1.2649, -0.6325, 0.0, 0.6325, 1.2649]
+    for row in (r for r in rows if r["stage"] == "test"):
+        other = row["of"].startswith("confirm-1")
+        row["metrics"]["swd"] = 30.0 + other * apart[row["seed"]]
+        row["metrics"]["warm/swd"] = 30.0 - apart[row["seed"]]
+    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
+    told = compare_designs(read(tmp_path))[1]["b8 bn transposed adv=0.01"]
+    assert re.fullmatch(
+        r"not separable \(\S+ \[-1.24, \+1.24\]: at most 1.24 apart; 1.66 would be seen with power 0.8\)",
+        told,
+    )
+    word = next(c.word for c in compared_with_references(read(tmp_path)) if c.name == "warm")
+    assert word == "not separable (at most 1.24 apart; 1.66 would be seen with power 0.8)"
+
+
 def test_a_seed_that_one_design_lacks_is_left_out_of_both(tmp_path):
     _, rows = fake_sweep(tmp_path, seeds=6)
     lost = ("confirm-1-s0", "test-1-s0")
