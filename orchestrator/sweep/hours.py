@@ -40,12 +40,12 @@ EFFORTS = {"quick": 0.25, "overnight": 10.0}
 """--effort -> hours."""
 LEAST_PSNR, LEAST_GAN, LEAST_DESIGNS, MOST_DESIGNS = 40, 24, 2, 4096.0
 SHORT_STEPS = 5_000
-"""PSNR steps below which longer phases gain more than further designs: 0.02 LPIPS-alex per doubling up to
-4,200 steps of recipe photos_small, then 0.01. In the recorded photographs the better of two designs gains
-0.01, the best of four another 0.007, that of eight another 0.004 (docs/hours.md)."""
+"""PSNR steps below which longer phases gain more than further designs: 0.01 to 0.03 LPIPS-alex per doubling
+of recipe photos_small. In the recorded photographs the better of two designs gains 0.01, the best of four
+another 0.007, that of eight another 0.004 (docs/hours.md)."""
 ENOUGH_DESIGNS = 8
 """Designs from which a sweep is expected to beat one network that gets all its time: the best of eight gains
-0.02 over an average one, as much as phases that are four times as long."""
+0.02 over an average one, as much as one or two doublings of a short phase (docs/hours.md)."""
 
 
 def sizes_at(designs: float, full: Sizes, fixed: Mapping[str, int]) -> Sizes:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from experiments.spaces import PHOTOS_SMALL
 from orchestrator.search.proposals import draw, planned_architectures, starting_points
 from orchestrator.search.space import Choice, LogFloat, Space
 
@@ -22,6 +23,13 @@ def test_with_fewer_trials_than_architectures_all_designs_are_drawn_before():
     assert len(points) == 4 and points[:2] == list(POINTS)
     assert all(set(p) == set(AXES) for p in points)
     assert points == starting_points(SPACE, 4, "tpe", seed=0) != starting_points(SPACE, 4, "tpe", seed=1)
+
+
+def test_a_sweep_of_two_designs_is_one_of_random_designs_whichever_the_sampler():
+    """docs/hours.md, "One training in place of a sweep", needs no second sweep because of this."""
+    assert len(PHOTOS_SMALL.architectures()) > 2
+    drawn = [starting_points(PHOTOS_SMALL, 2, sampler, seed=0) for sampler in ("gp", "random")]
+    assert drawn[0] == drawn[1] and len(drawn[0]) == 2
 
 
 def test_a_grid_is_run_whole_or_a_random_part_of_it():
