@@ -103,8 +103,9 @@ def _better(metric: str) -> str:
 
 
 def _designs(facts: Mapping[str, Any]) -> list[str]:
-    """Return a line for bicubic and for each confirmed design."""
-    from trainers.metrics import format_metric  # torch, which --status does without
+    """Return a line for bicubic, for each confirmed design, and for the sentinels of the picked one."""
+    from orchestrator.results.sentinels import SENTINELS  # both import torch, which --status does without
+    from trainers.metrics import format_metric
 
     distortion, perceptual = facts["objective"]["distortion"], facts["objective"]["perceptual"]
 
@@ -124,6 +125,11 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         has_start = warm != facts["bicubic"]["test"].get(perceptual)
         more = f" (its warm start {format_metric(perceptual, warm)}{shares})" if has_start else ""
         lines.append(line(mark, d["design"], d["test"], more))
+        if facts.get("gan_pick") in d["trial_ids"]:
+            shown = [key for key in SENTINELS if key != "longer" or "pick_test" not in facts]  # which ships
+            for key in shown:
+                values = {m: d["test"].get(f"{key}/{m}") for m in (distortion, perceptual)}
+                lines += [line(" ", f"  {SENTINELS[key]}", values)] if None not in values.values() else []
     if "pick_test" in facts:
         lines.append(line("*", facts["pick_design"], facts["pick_test"]))
     return lines

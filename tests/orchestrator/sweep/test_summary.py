@@ -101,6 +101,21 @@ def test_a_psnr_network_that_ships_has_its_own_line(tmp_path):
     assert [line[0] for line in lines[2:5]] == [" ", "-", "-"], "no design is starred"
 
 
+def test_the_sentinels_of_the_picked_gan_stand_below_it(tmp_path):
+    test = FACTS["designs"][0]["test"] | {"sharpened/psnr_y": 31.0, "sharpened/swd": 111.0}
+    test |= {"longer/psnr_y": 33.0, "longer/swd": 115.0, "noisy/psnr_y": 29.0}
+    designs = [FACTS["designs"][0] | {"test": test}, FACTS["designs"][1]]
+    facts = FACTS | {"designs": designs, "gan_pick": "confirm-0-s0"}
+    lines = format_summary(facts, Storage(str(tmp_path)))
+    assert lines[3].startswith("* b4 bn")
+    assert lines[4] == f"  {'  its warm start, sharpened':<44}   31.00 dB  swd    111.0"
+    assert lines[5] == f"  {'  the PSNR network of equal cost':<44}   33.00 dB  swd    115.0"
+    assert lines[6].startswith("- b8"), "what was not measured has no line"
+    shipped = {"pick": "psnr-1", "pick_design": "PSNR b4", "pick_test": {"psnr_y": 33.0, "swd": 115.0}}
+    again = format_summary(facts | shipped, Storage(str(tmp_path)))
+    assert "of equal cost" not in "\n".join(again), "it ships, and has its own line"
+
+
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
