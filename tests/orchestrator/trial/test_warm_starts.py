@@ -5,7 +5,10 @@ import json
 import pytest
 from pyarrow import fs
 
+from experiments import spaces
+from experiments.recipes import build
 from orchestrator.storage import Storage
+from orchestrator.sweep.request import Request
 from orchestrator.trial import warm_starts
 from trainers.config import GeneratorConfig, RunConfig, TrainConfig, flatten, override
 from trainers.warm_start_key import warm_start_key
@@ -117,3 +120,12 @@ def test_a_derived_warm_start_has_a_key_of_its_own():
         for a in (None, *(warm_starts.ancestor_of(FULL, BASE, share) for share in (0.1, 0.2)))
     }
     assert len(keys) == 3
+
+
+def test_derived_warm_starts_save_three_quarters_of_the_steps_of_space_full():
+    config, architectures = build("srgan_8"), spaces.FULL.architectures()
+    ancestor = warm_starts.ancestor_of(architectures, config, Request(config=config).derive)
+    designs = [override(config, values) for values in architectures]
+    phases = [warm_starts.source(d, "screen", flatten(config), "d", ancestor) for d in designs]
+    assert sum(phase.run.psnr_steps for phase in phases) == 265_000
+    assert sum(d.run.psnr_steps for d in designs) == 1_200_000
