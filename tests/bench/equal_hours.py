@@ -3,10 +3,10 @@
     PYTHONPATH=. python tests/bench/equal_hours.py PHOTOS NAME=FOLDER ... [--sharpen NAME] [--sheet FILE]
 
 PHOTOS is a folder or zip as --train of the sweep had it, or "demo"; its test images are those of the sweep.
-FOLDER is what `upsweep train` wrote (its best checkpoint is taken) or a checkpoint's own, such as a candidate
-of a run. Prints each network's values and, with 95 % intervals over images, what it has less the first one. With
---sharpen one of them is added sharpened, at the strength that is best on val under the rules of a sweep.
---sheet writes pictures: the targets, then a row for each network. Asserts nothing.
+FOLDER is what `upsweep train` wrote (its best checkpoint is taken) or a checkpoint's own, such as a
+candidate of a run. Prints each network's values and, with 95 % intervals over images, what it has less the
+first one. With --sharpen one of them is added sharpened, at the strength that is best on val under the
+rules of a sweep. --sheet writes pictures: the targets, then a row for each network. Asserts nothing.
 """
 
 import argparse
