@@ -16,7 +16,7 @@ MIN_IMAGES = 30  # percentile intervals covered 73 % at 3 values, 84 % at 5, 92 
 MIN_SEEDS = 3
 SEEDS_TO_BEAT = 5
 POWER = 0.8
-"""The power of which `seen_with_power` tells the difference."""
+"""The probability with which a difference of `seen_with_power` is seen."""
 
 BEATS, LOSES = "beats", "loses to"
 NOT_SEPARABLE, NOT_ENOUGH = "not separable", "not enough evidence"
@@ -77,12 +77,14 @@ def _word(estimate: float, direction: str) -> str:
     return BEATS if (estimate > 0) == (direction == "max") else LOSES
 
 
-def seen_with_power(verdict: Verdict) -> float:
+def seen_with_power(verdict: Verdict, arms: int = 1) -> float:
     """Return the size of difference that so many seeds would see with a power of POWER; inf without interval.
 
-    It is (t(0.975) + t(POWER)) standard errors: the interval's, with Student's t for one seed fewer.
+    It is (t(1 - 0.025 / arms) + t(POWER)) standard errors: the interval's, with Student's t for one seed
+    fewer. `arms` are the compared ones, of which Holm's correction takes the clearest first.
     """
     if verdict.interval is None or verdict.interval.n < 2:
         return float("inf")
-    level, power = (float(stdtrit(verdict.interval.n - 1, q)) for q in (0.975, POWER))
-    return (verdict.interval.high - verdict.interval.low) / 2 * (level + power) / level
+    quantiles = (0.975, 1 - 0.025 / max(1, arms), POWER)
+    own, level, power = (float(stdtrit(verdict.interval.n - 1, q)) for q in quantiles)
+    return (verdict.interval.high - verdict.interval.low) / 2 * (level + power) / own

@@ -112,7 +112,7 @@ def _origin(candidate: Candidate, facts: Mapping[str, str]) -> str:
         "Started from": "{source} (key {key}, licence {licence})".format(**start) if start else "",
         "Gate images": facts.get("upsweep.gate.other", ""),
         "Gate set": f"{facts['upsweep.gate.images']} images, {facts['upsweep.gate.digest']}; decision number "
-        f"{facts['upsweep.gate.uses']} on them for this model",
+        f"{facts['upsweep.gate.uses']} on them in this registry",
         "Steps": " of ".join(str(row[name]) for name in ("steps", "max_steps") if name in row),
         "GPU-hours of the sweep": str(sweep.get("gpu_hours", "")),
     }

@@ -53,7 +53,11 @@ def compare_designs(results: SweepResults) -> tuple[str, dict[str, str]]:
             ours, theirs = ([own[seed] for seed in seeds] for own in rows)
             comparisons[design.name] = _compare(ours, metric, theirs, metric)
     verdicts = between_designs(comparisons, METRICS[metric].direction)
-    words = {d.name: _format_verdict(verdicts[d.name], len(d.tests)) for d in others if d.name in verdicts}
+    words = {
+        d.name: _format_verdict(verdicts[d.name], metric, len(d.tests), len(verdicts))
+        for d in others
+        if d.name in verdicts
+    }
     return metric, words
 
 
@@ -126,12 +130,12 @@ def compared_with_references(results: SweepResults) -> list[Compared]:
     for metric in (results.perceptual, results.distortion):
         for name, verdict in against_references(results, metric).items():
             limits, word = verdict.interval, WORDS.get(verdict.word, verdict.word)
-            if limits and limits.excludes_zero and word == NOT_SEPARABLE:
+            if limits and limits.excludes_zero and word == NOT_SEPARABLE and limits.n < SEEDS_TO_BEAT:
                 is_better = (limits.high < 0) == _is_less_better(metric)
                 word = f"{BETTER if is_better else WORSE}, {ESTIMATE}"
             interval = format_limits(limits.low, limits.high) if limits else ""
             word = too_few(seeds) if word == NOT_ENOUGH else word
-            word += f" ({_undecided(verdict)})" if word == NOT_SEPARABLE else ""
+            word += f" ({_undecided(verdict, metric, len(names))})" if word == NOT_SEPARABLE else ""
             found.append(Compared(name, names[name], metric, verdict.estimate, interval, word))
     return found
 
@@ -203,22 +207,27 @@ def _compare(ours: list[Row], metric: str, theirs: list[Row], other: str) -> Com
     return welch_difference(*means, images, paired=True)
 
 
-def _format_verdict(verdict: Verdict, seeds: int) -> str:
-    estimate = short_number(verdict.estimate, sign="+")
+def _format_verdict(verdict: Verdict, metric: str, seeds: int, arms: int) -> str:
+    estimate, limits = short_number(verdict.estimate, sign="+"), verdict.interval
     if verdict.word == NOT_ENOUGH:
         return f"{too_few(seeds)} ({estimate})"
-    limits = verdict.interval
-    if limits and verdict.word == NOT_SEPARABLE:
-        estimate += f" {format_limits(limits.low, limits.high)}: {_undecided(verdict)}"
-        return f"{verdict.word} ({estimate})"
-    return f"{verdict.word} ({estimate}{f' {format_limits(limits.low, limits.high)}' if limits else ''})"
+    numbers = estimate + (f" {format_limits(limits.low, limits.high)}" if limits else "")
+    more = f": {_undecided(verdict, metric, arms)}" if verdict.word == NOT_SEPARABLE else ""
+    return f"{verdict.word} ({numbers}{more})"
 
 
-def _undecided(verdict: Verdict) -> str:
-    """Return how far apart two designs are at most, and which difference so many seeds would have seen."""
-    limits = verdict.interval
-    if limits is None:
-        return ""
-    seen = short_number(seen_with_power(verdict))
-    most = short_number(max(abs(limits.low), abs(limits.high)))
-    return f"at most {most} apart; {seen} would be seen with power {POWER:g}"
+def _undecided(verdict: Verdict, metric: str, arms: int) -> str:
+    """Return how far apart two designs can be, and why that is no difference, of `arms` that are compared."""
+    assert verdict.interval is not None, "there is none only without enough evidence"
+    low, high, seeds = verdict.interval.low, verdict.interval.high, verdict.interval.n
+    if seeds < SEEDS_TO_BEAT:
+        why = f"fewer than {SEEDS_TO_BEAT} seeds decide nothing"
+    elif verdict.interval.excludes_zero:
+        why = f"no clear difference among {arms} comparisons"
+    else:
+        why = f"{_in_unit(metric, seen_with_power(verdict, arms))} would be seen with power {POWER:g}"
+    return f"at most {_in_unit(metric, max(abs(low), abs(high)))} apart, at 95 %; {why}"
+
+
+def _in_unit(metric: str, value: float) -> str:
+    return f"{short_number(value)} {shown_unit(metric)}".rstrip()

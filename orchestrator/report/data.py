@@ -1,6 +1,6 @@
 """The data of a report: a sweep's files, its confirmed designs and their means.
 
-Numbers of two roles are never compared: screening and confirmation were measured on val, the answer on test.
+Screening and confirmation were measured on val, the answer on test; no difference mixes the two.
 """
 
 from collections import Counter

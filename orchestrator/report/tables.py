@@ -92,17 +92,19 @@ def _protocol(rows: list[Row]) -> str:
 
 
 def stages_table(results: SweepResults) -> str:
-    """Return the perceptual metric of confirmed designs in each stage, side by side.
+    """Return the perceptual metric of confirmed designs in each stage, side by side; empty without screening.
 
-    A design was chosen by its values in earlier stages, so they flatter it; later ones show by how much.
+    Designs were chosen by their values in earlier stages, so these flatter them.
     """
     metric, head, columns = results.perceptual, ["design"], []
     titles = {"screen": "screened", "repeat": "repeated", "confirm": "confirmed", "test": "on test"}
     for stage, title in titles.items():
-        if rows := [row for row in results.of_stage(stage) if not has_no_result(row) and "val" not in row]:
+        rows = [row for row in results.of_stage(stage) if not has_no_result(row) and "val" not in row]
+        steps = {row["max_steps"] for row in rows}
+        if rows:
             columns.append(group_by_design(rows))
-            head.append(title + f", {rows[0]['max_steps']} steps" * (stage != "test"))
-    if not results.designs or len(columns) < 2:
+            head.append(f"{title}, {min(steps)} steps" if stage != "test" and len(steps) == 1 else title)
+    if not results.designs or "screened" not in head[1].partition(",")[0] or len(columns) < 2:
         return ""
     lines = []
     for design in results.designs:
@@ -112,8 +114,9 @@ def stages_table(results: SweepResults) -> str:
     lines.append(["bicubic", *(format_metric(metric, first.get(f"bicubic/{metric}")) for first in firsts)])
     notes = (
         f"Mean {' '.join(filter(None, (metric, shown_unit(metric))))} of the runs in each stage, and their "
-        f"number. Screened, repeated and confirmed values are of val, by which designs are chosen, so luck "
-        f"flatters them, the earlier the more. Test has other images; bicubic tells how much harder or "
+        f"number. Screened and repeated values are best medians of {RUNG_WINDOW} evaluations on val, from "
+        f"shared warm starts; designs are chosen by them, so luck flatters the best ones. Confirmed values "
+        f"are those of chosen checkpoints on val. Test has other images; bicubic tells how much harder or "
         f"easier they are."
     )
     return section("From screening to test", f"<p>{escape(notes)}</p>{table(head, lines)}", "stages")

@@ -126,10 +126,14 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         more = f" (its warm start {format_metric(perceptual, warm)}{shares})" if has_start else ""
         lines.append(line(mark, d["design"], d["test"], more))
         if facts.get("gan_pick") in d["trial_ids"]:
-            shown = [key for key in SENTINELS if key != "longer" or "pick_test" not in facts]  # which ships
-            for key in shown:
-                values = {m: d["test"].get(f"{key}/{m}") for m in (distortion, perceptual)}
-                lines += [line(" ", f"  {SENTINELS[key]}", values)] if None not in values.values() else []
+            ships = {
+                m: facts.get("pick_test", {}).get(m) for m in (distortion, perceptual)
+            }  # has its own line
+            start = "the file you started from" if facts.get("start") else "its warm start"
+            for key, name in SENTINELS.items():
+                values = {m: d["test"].get(f"{key}/{m}") for m in ships}
+                if None not in values.values() and values != ships:
+                    lines.append(line(" ", f"  {name.replace('its warm start', start)}", values))
     if "pick_test" in facts:
         lines.append(line("*", facts["pick_design"], facts["pick_test"]))
     return lines

@@ -18,7 +18,7 @@ def test_the_demos_roles_share_no_picture(work: Path) -> None:
     assert len({s.digest for s in sets}) == 4 and all(len(s) >= 16 for s in sets)
 
 
-def test_the_demo_has_as_many_tiles_as_ever() -> None:
+def test_the_demo_has_as_many_tiles_as_its_figures_were_measured_on() -> None:
     members = {role: source.members() for role, source in demo_sources().items()}
     assert {role: len(m) for role, m in members.items()} == {"train": 600, "val": 18, "test": 33, "gate": 31}
     assert members["train"][0].key == "astronaut-y0000x0000"

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from helpers.paths import ROOT
 from helpers.two_nodes import SETTINGS as RAY_SETTINGS
-from helpers.two_nodes import TwoNodes, below, trials_below, wait_until_gone
+from helpers.two_nodes import TwoNodes, below, command_line, trials_below, wait_until_gone
 
 from datasets.loader import TrainLoader, eval_pairs
 from orchestrator.results.trial_report import TrialReport
@@ -129,7 +129,7 @@ class Sweep:
                 continue
             time.sleep(draw.uniform(0.0, 1.0 if self.stage() == "test" else 8.0))  # a test task takes seconds
             kind, stage = left[0][0], self.stage()
-            trials = self.working(driver, kind)
+            trials = [pid for pid in self.working(driver, kind) if is_working(pid, stage)]
             if not trials or driver.poll() is not None:
                 continue
             driver = self._kill(kind, driver, draw.choice(trials))
@@ -153,6 +153,11 @@ class Sweep:
             wait_until_gone(others)
             return self.start()
         return driver
+
+
+def is_working(pid, stage):
+    """Return True if a process trains or, in the test stage, measures: workers of trials outlive theirs."""
+    return ("ray::evaluate" if stage == "test" else "ImplicitFunc") in command_line(pid)
 
 
 def bare(rows):

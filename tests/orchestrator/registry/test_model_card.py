@@ -68,7 +68,7 @@ def test_a_card_has_the_decision_the_metrics_and_the_origin():
         "- Y; scale=4",
         "- Sweep: demo (recipe demo, trial confirm-1, seed 3)",
         "- Data: train: demo (100 images, 0123)",
-        "- Gate set: 40 images, 4567; decision number 2 on them for this model",
+        "- Gate set: 40 images, 4567; decision number 2 on them in this registry",
         "- Steps: 10 of 20",
         "- GPU-hours of the sweep: 0.5",
     ):
@@ -102,8 +102,8 @@ def test_its_limits_and_the_licences_of_its_data_are_named():
         "- Judged on demo alone, sides of 96 to 128 px: not on other kinds of images, and not on video.",
         "- A GAN adds detail that may not be there: do not use it where a detail decides.",
         "- Licence of the train images, photos/: not known here; its owner has to say",
-        "- Licence of the gate images, demo: public domain and CC, as scikit-image and scikit-learn state "
-        "(comes with the installed packages)",
+        "- Licence of the gate images, demo: public domain and CC, as scikit-image and scikit-learn state; "
+        "the portrait: US Navy, public domain (comes with the installed packages)",
     ):
         assert line in lines
     blind = card(config=replace(CONFIG, run=replace(CONFIG.run, gan_steps=0)))

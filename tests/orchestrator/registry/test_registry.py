@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from mlflow.store.entities import PagedList
 
 from datasets.errors import UserError
 from orchestrator.registry.registry import CHALLENGER, CHAMPION, GATE_USES, PREVIOUS, Registry
@@ -74,12 +75,33 @@ def test_a_name_that_was_never_registered_has_no_versions(uri):
     assert registry.versions() == [] and registry.by_alias(CHAMPION) is None
 
 
+class Model:
+    """A double of a registered model that used a gate set."""
+
+    def __init__(self, name, uses):
+        self.name, self.tags = name, {f"{GATE_USES}abcd": uses}
+
+
+class Pages:
+    """A double of a client whose registry has several pages of models."""
+
+    def __init__(self, pages):
+        self.pages = iter(pages)
+
+    def search_registered_models(self, page_token=None):
+        return next(self.pages)
+
+
 def test_the_uses_of_a_gate_set_are_counted(uri):
     registry = registered(uri, 1)
     assert [registry.count_gate_use("abcd") for _ in range(3)] == [1, 2, 3]
     assert registry.count_gate_use("ef01") == 1
     assert Registry(uri, "upsweep-other").count_gate_use("abcd") == 4, "its error is spent by any model"
     assert registry.count_gate_use("abcd") == 5
+    many = [PagedList([Model(f"m{n}", "1")], "more" if n < 2 else None) for n in range(3)]
+    registry.client, own = Pages(many), registry.client
+    assert sum(registry.gate_uses("abcd").values()) == 3, "models of all pages"
+    registry.client = own
     registry.client.set_registered_model_tag("upsweep-demo", f"{GATE_USES}abcd", "many")
     with pytest.raises(UserError, match="tag upsweep.gate_uses.abcd of model upsweep-demo is damaged"):
         registry.count_gate_use("abcd")

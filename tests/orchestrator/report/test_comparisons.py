@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from helpers.fake_sweep import fake_sweep, ship_psnr_network
 from helpers.report_page import Page
 
@@ -29,22 +30,35 @@ def test_designs_differ_from_the_pick_only_with_enough_seeds(tmp_path):
     assert "against the pick, swd" in Page(build_report(tmp_path)).text
 
 
-def test_what_is_not_separable_says_how_far_apart_it_can_be_and_what_would_be_seen(tmp_path):
-    """Five differences with a mean of 0 and a standard deviation of 1: half-width 1.24, with power 1.66."""
-    _, rows = fake_sweep(tmp_path, seeds=5)
-    apart = [-1.2649, -0.6325, 0.0, 0.6325, 1.2649]
+@pytest.mark.parametrize(
+    "seeds, shift, least, why",
+    [
+        (5, 0.0, "1.24", "1.98 ×10⁻³ would be seen with power 0.8"),
+        (4, 0.0, "1.59", "fewer than 5 seeds decide nothing"),
+        (5, 1.3, "2.54", "no clear difference among 2 comparisons"),  # p 0.04, twice that by Holm
+    ],
+)
+def test_what_is_not_separable_says_how_far_apart_it_can_be_and_why(tmp_path, seeds, shift, least, why):
+    """Five differences of a standard deviation of 1 have an interval of +-2.776 / sqrt(5) = 1.24. Of two arms
+    (3.495 + 0.941) / sqrt(5) = 1.98 would be seen, of one (2.776 + 0.941) / sqrt(5) = 1.66."""
+    _, rows = fake_sweep(tmp_path, seeds=seeds)
+    apart = {5: [-1.2649, -0.6325, 0.0, 0.6325, 1.2649], 4: [-1.1619, -0.3873, 0.3873, 1.1619]}[seeds]
     for row in (r for r in rows if r["stage"] == "test"):
-        other = row["of"].startswith("confirm-1")
-        row["metrics"]["swd"] = 30.0 + other * apart[row["seed"]]
-        row["metrics"]["warm/swd"] = 30.0 - apart[row["seed"]]
-    (tmp_path / "leaderboard.json").write_text(json.dumps(rows))
-    told = compare_designs(read(tmp_path))[1]["b8 bn transposed adv=0.01"]
-    assert re.fullmatch(
-        r"not separable \(\S+ \[-1.24, \+1.24\]: at most 1.24 apart; 1.66 would be seen with power 0.8\)",
-        told,
-    )
-    word = next(c.word for c in compared_with_references(read(tmp_path)) if c.name == "warm")
-    assert word == "not separable (at most 1.24 apart; 1.66 would be seen with power 0.8)"
+        difference = apart[row["seed"]]
+        row["metrics"] |= {
+            "swd": 30.0,
+            "warm/swd": 30.0 - shift - difference,
+            "bicubic/swd": 30.0 - difference,
+        }
+        row["metrics"]["swd"] += difference if row["of"].startswith("confirm-1") else 0.0
+    kept = [r for r in rows if not r["trial_id"].startswith(("test-2", "confirm-2"))]
+    (tmp_path / "leaderboard.json").write_text(json.dumps(kept))
+    told = compared_with_references(read(tmp_path))
+    word = next(c.word for c in told if (c.name, c.metric) == ("warm", "swd"))
+    assert word == f"not separable (at most {least} ×10⁻³ apart, at 95 %; {why})"
+    if why.startswith("1.98"):
+        of_one = compare_designs(read(tmp_path))[1]["b8 bn transposed adv=0.01"]
+        assert "[-1.24, +1.24]: at most 1.24 ×10⁻³ apart, at 95 %; 1.66 ×10⁻³ would be seen" in of_one
 
 
 def test_a_seed_that_one_design_lacks_is_left_out_of_both(tmp_path):

@@ -86,31 +86,30 @@ def test_what_a_design_promised_stands_beside_what_it_kept(tmp_path):
     _, rows = fake_sweep(tmp_path)
     pick = next(r for r in rows if r["trial_id"] == "confirm-0-s0")
     chosen = next(r for r in rows if r["trial_id"] == "screen-0")
-    others = [r for r in rows if r["stage"] == "screen" and r is not chosen]
     chosen |= {"values": {"loss.adversarial_weight": 0.1}, "steps": 240}
     chosen["metrics"] |= {"swd": 21.0}
     repeats = [chosen | {"stage": "repeat", "trial_id": f"r{n}"} for n in (1, 2)]
     for n, repeat in enumerate(repeats):
-        repeat["metrics"] = chosen["metrics"] | {"swd": 25.0 + 2 * n}
+        repeat |= {"metrics": chosen["metrics"] | {"swd": 25.0 + 2 * n}, "max_steps": 100 + n}
     for r in rows:
         if r["stage"] == "test":
-            r["metrics"]["bicubic/swd"] = 60.0
+            r["metrics"] |= {"bicubic/swd": 60.0, "swd": 33.0}
+        if r["stage"] == "confirm":
+            r |= {"max_steps": 480}
+            r["metrics"]["swd"] = 27.0 + r["seed"]
+    network = next(r for r in rows if r["stage"] == "test") | {"val": {}, "trial_id": "psnr"}
+    rows.append(network | {"metrics": network["metrics"] | {"swd": 900.0}})
     (tmp_path / "leaderboard.json").write_text(json.dumps([*rows, *repeats]))
     drawn = stages_table(read(tmp_path))
     lines = [re.findall("<t[dh]>(.*?)</t[dh]>", line) for line in re.findall("<tr>(.*?)</tr>", drawn)]
-    assert lines[0] == [
-        "design",
-        "screened, 240 steps",
-        "repeated, 240 steps",
-        "confirmed, 240 steps",
-        "on test",
-    ]
-    assert lines[1][0] == f"{pick['design']} – the pick" and lines[1][1:3] == ["21.0 (1)", "26.0 (2)"]
+    assert lines[0] == ["design", "screened, 240 steps", "repeated", "confirmed, 480 steps", "on test"]
+    assert lines[1] == [f"{pick['design']} – the pick", "21.0 (1)", "26.0 (2)", "27.5 (2)", "33.0 (2)"]
     assert lines[2][1:3] == ["–", "–"], "a design that no run of these stages has"
-    assert lines[-1] == ["bicubic", "50.0", "50.0", "50.0", "60.0"] and len(others) > 1
+    assert lines[-1] == ["bicubic", "50.0", "50.0", "50.0", "60.0"]
 
 
 def test_a_sweep_without_screening_has_no_such_table(tmp_path):
     _, rows = fake_sweep(tmp_path)
-    (tmp_path / "leaderboard.json").write_text(json.dumps([r for r in rows if r["stage"] == "confirm"]))
+    kept = [r for r in rows if r["stage"] in ("confirm", "test")]
+    (tmp_path / "leaderboard.json").write_text(json.dumps(kept))
     assert stages_table(read(tmp_path)) == ""
