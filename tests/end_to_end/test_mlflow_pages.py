@@ -19,7 +19,7 @@ DESIGNS = {"b4 bn shuffle adv=0.1": "batch", "b4 no-bn shuffle adv=0.3": "none"}
 
 
 def documented_filters():
-    """The three filter strings of docs/mlflow.md."""
+    """The filter strings of docs/mlflow.md."""
     return re.findall(r"^ {4}((?:tags|params|metrics)\..*)$", (ROOT / "docs/mlflow.md").read_text(), re.M)
 
 
@@ -35,7 +35,8 @@ def store(tmp_path, migrated_database):
     record.start({"objective.perceptual": "swd", "objective.distortion": "psnr_y"}, {}, {})
     for k, (design, norm) in enumerate(DESIGNS.items()):
         config = {"run.seed": 1, "generator.norm": norm}
-        for stage, words in (("screen", "screened out at step 60 of 240"), ("confirm", "confirmed")):
+        stages = {"screen": "screened out at step 60 of 240", "confirm": "confirmed"}
+        for stage, words in (stages | ({} if k else {"repeat": "repeated"})).items():
             name = f"{stage}-{k}"
             record.start_trial(stage, name, design, config)
             trial = Journal(tmp_path / f"{name}.jsonl", f"demo/{stage}/{name}")
@@ -62,6 +63,7 @@ def test_the_documented_filters_find_the_runs_they_promise(store):
         ["confirm b4 no-bn shuffle adv=0.3 seed 1"],
         ["screen b4 no-bn shuffle adv=0.3"],
         ["confirm b4 bn shuffle adv=0.1 seed 1"],
+        ["repeat b4 bn shuffle adv=0.1 seed 1"],
     ]
 
 
@@ -75,11 +77,11 @@ def test_the_pages_list_the_runs_and_complain_of_nothing(store):
     try:
         page = f"{server.uri}/#/experiments/{delivery.experiment_id}/runs"
         everything, console = look(page.removesuffix("runs") + RUNS_PAGE, folder / "profile")
-        assert "5 matching runs" in everything
+        assert "6 matching runs" in everything
         names = [run.info.run_name for run in delivery.client.search_runs([delivery.experiment_id])]
         assert all(name in everything for name in names), "no trial is folded below the sweep"
         viewed, some = look(page.removesuffix("runs") + VIEW_PAGE, folder / "profile")
-        assert "5 matching runs" in viewed and all(name in viewed for name in names)
+        assert "6 matching runs" in viewed and all(name in viewed for name in names)
         assert all(text in viewed for text in ("best/swd", "best/psnr_y", "28.625", "29.625"))
         sorted_by = quote("metrics.`test/swd`", safe="")  # without it children hide below their parent
         chosen = f"?searchFilter={quote(documented_filters()[0], safe='')}&orderByKey={sorted_by}"

@@ -82,7 +82,7 @@ def test_a_storage_that_was_moved_and_a_bare_checkpoint_are_promoted_too(place, 
     folder = source.work_dir / "s" / "trials" / "confirm-0-s0" / "best"
     other = CandidateSource(source.storage, model="upsweep-x", checkpoint=str(folder))
     outcome = promotion.promote(other, dry_run=True)
-    assert outcome.model == "upsweep-x" and "decision number 1 on them" in outcome.card
+    assert outcome.model == "upsweep-x" and "decision number 3 on them" in outcome.card
     with pytest.raises(UserError, match="exclude each other"):
         promotion.promote(CandidateSource(source.storage, "s", run="abc"))
     with pytest.raises(UserError, match="no MLflow run abc"):
