@@ -102,8 +102,10 @@ def import_once(
     if spec == "demo":
         demo = demo_sources()
         out = folder / f"demo-{_short(''.join(source.fingerprint() for source in demo.values()))}"
-        parts = {role: SplitSource(s, s.members()) for role, s in demo.items()}
-        return _packed(out, spec, lambda: parts, progress)
+        # members decode every photograph to find the tiles with contrast, so only the import asks for them
+        return _packed(
+            out, spec, lambda: {role: SplitSource(s, s.members()) for role, s in demo.items()}, progress
+        )
     if spec in CATALOGUE:
         if is_shards(place := str(folder / spec)):
             return place

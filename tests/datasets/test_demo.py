@@ -37,3 +37,12 @@ def test_a_missing_package_or_photograph_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(demo.PHOTOGRAPHS, "val", {"cat.png": ("no_such_package", "data")})
     with pytest.raises(UserError, match="the demo needs no_such_package; install"):
         PackagedPhotographs("val")
+
+
+def test_photographs_are_decoded_by_the_first_import_alone(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each worker opens two roles of the demo, and spent two seconds on each."""
+    open_images("demo", "val", work_dir=work)
+    monkeypatch.setattr(demo.TiledSource, "members", lambda self: pytest.fail("decoded again"))
+    assert len(open_images("demo", "test", work_dir=work)) == 33
