@@ -12,7 +12,7 @@ from orchestrator.report.data import Design, SweepResults, has_no_result
 from orchestrator.report.markup import section, shown_unit, table
 from orchestrator.results.leaderboard import design_key, group_by_design
 from orchestrator.results.row import Row
-from orchestrator.results.sentinels import SENTINELS
+from orchestrator.results.sentinels import SENTINELS, is_same_network
 from trainers.metrics import METRICS, format_metric
 from trainers.state import RUNG_WINDOW
 
@@ -71,7 +71,9 @@ def _references(results: SweepResults, design: Design) -> dict[str, str]:
     owner = results.pick_name if design.is_pick else design.name
     warm = results.warm_name.replace("its warm start", f"{owner}'s warm start")
     names = {"warm": warm} | {k: name.replace("its warm start", warm) for k, name in SENTINELS.items()}
-    if results.shipped and results.shipped.name == results.longer_name:
+    metrics = (results.perceptual, results.distortion)
+    longer = [design.mean(f"longer/{m}") for m in metrics]
+    if results.shipped and is_same_network(longer, [results.shipped.mean(m) for m in metrics]):
         del names["longer"]  # its values are those of the row that ships
     else:
         names["longer"] = results.longer_name

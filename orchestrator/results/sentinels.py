@@ -1,6 +1,7 @@
 """Names of sentinels for people: what a GAN must better to be shipped; and the second opinion on one."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from datasets.text import count
@@ -26,6 +27,12 @@ def is_worse(interval: Sequence[float | None], metric: str) -> bool:
     is_less_better = METRICS[metric].direction == "min"
     end = low if is_less_better else high
     return end is not None and (end > 0 if is_less_better else end < 0)
+
+
+def is_same_network(values: Iterable[float | None], others: Iterable[float | None]) -> bool:
+    """Return True if all values are there and equal, up to the rounding of means: they are one network's."""
+    pairs = zip(values, others, strict=True)
+    return all(a is not None and b is not None and math.isclose(a, b, rel_tol=1e-9) for a, b in pairs)
 
 
 def in_words(names: Sequence[str], worse: Sequence[str] = ()) -> str:

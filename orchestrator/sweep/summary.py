@@ -104,7 +104,10 @@ def _better(metric: str) -> str:
 
 def _designs(facts: Mapping[str, Any]) -> list[str]:
     """Return a line for bicubic, for each confirmed design, and for the sentinels of the picked one."""
-    from orchestrator.results.sentinels import SENTINELS  # both import torch, which --status does without
+    from orchestrator.results.sentinels import (
+        SENTINELS,
+        is_same_network,
+    )  # torch, which --status does without
     from trainers.metrics import format_metric
 
     distortion, perceptual = facts["objective"]["distortion"], facts["objective"]["perceptual"]
@@ -132,7 +135,7 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
             start = "the file you started from" if facts.get("start") else "its warm start"
             for key, name in SENTINELS.items():
                 values = {m: d["test"].get(f"{key}/{m}") for m in ships}
-                if None not in values.values() and values != ships:
+                if None not in values.values() and not is_same_network(values.values(), ships.values()):
                     lines.append(line(" ", f"  {name.replace('its warm start', start)}", values))
     if "pick_test" in facts:
         lines.append(line("*", facts["pick_design"], facts["pick_test"]))

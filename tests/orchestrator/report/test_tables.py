@@ -59,6 +59,8 @@ def test_the_table_says_whose_warm_start_it_is_and_which_network_ships(tmp_path)
     ]
     assert lines[0][-1] == "against the best GAN, swd"
     assert re.findall('<tr id="([^"]*)"[^>]*class="picked"', runs_table(read(tmp_path))) == ["psnr-1"]
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"gan_pick": None, "unbeaten": []}))
+    assert "of equal cost" not in designs_table(read(tmp_path)), "no GAN was feasible, and that network ships"
 
 
 def test_a_run_has_its_whole_id_at_hand_and_its_steps_are_said_once(tmp_path):
