@@ -103,9 +103,7 @@ def import_once(
         demo = demo_sources()
         out = folder / f"demo-{_short(''.join(source.fingerprint() for source in demo.values()))}"
         # members decode every photograph to find the tiles with contrast, so only the import asks for them
-        return _packed(
-            out, spec, lambda: {role: SplitSource(s, s.members()) for role, s in demo.items()}, progress
-        )
+        return _packed(out, spec, lambda: {r: SplitSource(s, s.members()) for r, s in demo.items()}, progress)
     if spec in CATALOGUE:
         if is_shards(place := str(folder / spec)):
             return place

@@ -160,10 +160,8 @@ def defaults(words: list[str], env: Mapping[str, str], has_gpus: Callable[[], bo
         return real, f"recipe srgan_8 over space full on {data}/celeba"
     missing = "UPSWEEP_DATA names no prepared data" if not data else "there is no GPU"
     demo = f"this is only the demo, a check of the mechanics ({missing})"
-    return (
-        [],
-        f"{demo}; with photographs of your own: upsweep sweep --train path/to/photos --name mine --hours 8",
-    )
+    own = "upsweep sweep --train path/to/photos --name mine --hours 8"
+    return [], f"{demo}; with photographs of your own: {own}"
 
 
 def _own_images(words: list[str]) -> str:

@@ -98,21 +98,22 @@ def stages_table(results: SweepResults) -> str:
 
     Designs were chosen by their values in earlier stages, so these flatter them.
     """
-    metric, head, columns = results.perceptual, ["design"], []
+    metric, head = results.perceptual, ["design"]
+    columns: dict[str, dict[str, list[Row]]] = {}
     titles = {"screen": "screened", "repeat": "repeated", "confirm": "confirmed", "test": "on test"}
     for stage, title in titles.items():
         rows = [row for row in results.of_stage(stage) if not has_no_result(row) and "val" not in row]
         steps = {row["max_steps"] for row in rows}
         if rows:
-            columns.append(group_by_design(rows))
+            columns[stage] = group_by_design(rows)
             head.append(f"{title}, {min(steps)} steps" if stage != "test" and len(steps) == 1 else title)
-    if not results.designs or "screened" not in head[1].partition(",")[0] or len(columns) < 2:
+    if not results.designs or "screen" not in columns:
         return ""
     lines = []
     for design in results.designs:
-        found = [designs.get(design_key(design.rows[0]), []) for designs in columns]
+        found = [designs.get(design_key(design.rows[0]), []) for designs in columns.values()]
         lines.append([design.name + _part(results, design), *(_mean_of_runs(rows, metric) for rows in found)])
-    firsts = (next(iter(designs.values()))[0]["metrics"] for designs in columns)
+    firsts = (next(iter(designs.values()))[0]["metrics"] for designs in columns.values())
     lines.append(["bicubic", *(format_metric(metric, first.get(f"bicubic/{metric}")) for first in firsts)])
     notes = (
         f"Mean {' '.join(filter(None, (metric, shown_unit(metric))))} of the runs in each stage, and their "

@@ -104,10 +104,8 @@ def _better(metric: str) -> str:
 
 def _designs(facts: Mapping[str, Any]) -> list[str]:
     """Return a line for bicubic, for each confirmed design, and for the sentinels of the picked one."""
-    from orchestrator.results.sentinels import (
-        SENTINELS,
-        is_same_network,
-    )  # torch, which --status does without
+    # both import torch, which --status does without
+    from orchestrator.results.sentinels import SENTINELS, is_same_network
     from trainers.metrics import format_metric
 
     distortion, perceptual = facts["objective"]["distortion"], facts["objective"]["perceptual"]
@@ -129,9 +127,8 @@ def _designs(facts: Mapping[str, Any]) -> list[str]:
         more = f" (its warm start {format_metric(perceptual, warm)}{shares})" if has_start else ""
         lines.append(line(mark, d["design"], d["test"], more))
         if facts.get("gan_pick") in d["trial_ids"]:
-            ships = {
-                m: facts.get("pick_test", {}).get(m) for m in (distortion, perceptual)
-            }  # has its own line
+            # the network that ships has a line of its own
+            ships = {m: facts.get("pick_test", {}).get(m) for m in (distortion, perceptual)}
             start = "the file you started from" if facts.get("start") else "its warm start"
             for key, name in SENTINELS.items():
                 values = {m: d["test"].get(f"{key}/{m}") for m in ships}

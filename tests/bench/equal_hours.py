@@ -21,10 +21,9 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from datasets.image_set import open_images  # noqa: E402
-from datasets.loader import eval_pairs  # noqa: E402
 from experiments import recipes  # noqa: E402
 from orchestrator.analysis.intervals import paired_bootstrap  # noqa: E402
+from orchestrator.trial.inputs import open_evaluator, open_role  # noqa: E402
 from trainers.checkpoint import load_generator  # noqa: E402
 from trainers.evaluate import Evaluator  # noqa: E402
 from trainers.objectives import Objectives  # noqa: E402
@@ -32,8 +31,8 @@ from trainers.sentinels import edit, strongest  # noqa: E402
 from trainers.train import checkpoint_in  # noqa: E402
 
 RECIPE = "photos_small"
-METRICS = ["psnr_y", "lpips_alex", "lpips_vgg", "dists", "grid_detail"]
-OF_FLOOR = ["lr_consistency"]
+METRICS = ("psnr_y", "lpips_alex", "lpips_vgg", "dists", "grid_detail")
+OF_FLOOR = ("lr_consistency",)
 SHOWN = 8
 """Images of the sheet."""
 
@@ -73,10 +72,8 @@ def main() -> None:
 def _evaluator(role: str, photos: str, storage: Path) -> tuple[Evaluator, list[np.ndarray]]:
     """Return an evaluator of the whole images of a role, and their targets, uint8 (H, W, 3)."""
     config = recipes.build(RECIPE)
-    data = replace(config.data, train=photos, eval_crop_px=0, eval_images=0)
-    images = open_images(data.source(role), role, work_dir=storage, data=data)
-    pairs = eval_pairs(images, replace(data, eval_images=len(images)), config.generator.scale)
-    evaluator = Evaluator(pairs, [*METRICS, *OF_FLOOR], scale=config.generator.scale)
+    data, scale = replace(config.data, train=photos, eval_crop_px=0), config.generator.scale
+    evaluator, pairs = open_evaluator(open_role(data, role, storage), data, scale, METRICS + OF_FLOOR)
     return evaluator, [pair.hr for pair in pairs]
 
 

@@ -203,9 +203,8 @@ def _place(settings: Mapping[str, Any]) -> np.ndarray:
 
 Values = Sequence[float]
 """One value of each design."""
-
-
 Pairs = Sequence[tuple[Values, Values]]
+"""Values to correlate with each other."""
 
 
 def agreement(pairs: Pairs, less: Pairs = ()) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from helpers.paths import ROOT
 from helpers.two_nodes import SETTINGS as RAY_SETTINGS
-from helpers.two_nodes import TwoNodes, below, command_line, trials_below, wait_until_gone
+from helpers.two_nodes import TRIAL, TwoNodes, below, trials_below, wait_until_gone
 
 from datasets.loader import TrainLoader, eval_pairs
 from orchestrator.results.trial_report import TrialReport
@@ -112,11 +112,12 @@ class Sweep:
         with sqlite3.connect(self.storage / "mlflow.db") as database:
             return database.execute(sql).fetchall()
 
-    def working(self, driver, kind):
-        """Return the processes of trials, and of tasks of the test stage, that such a kill would affect."""
+    def working(self, driver, kind, stage):
+        """Return the processes that such a kill would affect: they train or, in the test stage, measure."""
+        task = "ray::evaluate" if stage == "test" else TRIAL
         if self.nodes:
-            return self.nodes.trials(second_only=kind == "raylet")
-        return trials_below(driver.pid)
+            return self.nodes.trials(second_only=kind == "raylet", task=task)
+        return trials_below(driver.pid, task)
 
     def under_fire(self, kills, draw):
         """Run to the end through these (kind, earliest stage); return (kind, stage) of each kill."""
@@ -124,12 +125,12 @@ class Sweep:
         driver = self.start()
         while driver.poll() is None:
             due = left and STAGES.index(left[0][1]) <= STAGES.index(self.stage())
-            if not (due and self.working(driver, left[0][0])):
+            if not (due and self.working(driver, left[0][0], self.stage())):
                 time.sleep(0.2)
                 continue
             time.sleep(draw.uniform(0.0, 1.0 if self.stage() == "test" else 8.0))  # a test task takes seconds
             kind, stage = left[0][0], self.stage()
-            trials = [pid for pid in self.working(driver, kind) if is_working(pid, stage)]
+            trials = self.working(driver, kind, stage)
             if not trials or driver.poll() is not None:
                 continue
             driver = self._kill(kind, driver, draw.choice(trials))
@@ -153,11 +154,6 @@ class Sweep:
             wait_until_gone(others)
             return self.start()
         return driver
-
-
-def is_working(pid, stage):
-    """Return True if a process trains or, in the test stage, measures: workers of trials outlive theirs."""
-    return ("ray::evaluate" if stage == "test" else "ImplicitFunc") in command_line(pid)
 
 
 def bare(rows):

@@ -24,6 +24,8 @@ mount --make-rprivate / || exit
 for folder in $FOLDERS; do mount -t tmpfs tmpfs "$folder" || exit; done
 exec "$@"
 """
+TRIAL = "ImplicitFunc"
+"""Part of the command line of a process that Ray Tune runs a trial in."""
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "RAY_AUTH_MODE": "token",
@@ -93,10 +95,10 @@ class TwoNodes:
         seen = Path(f"/proc/{self._raylets()[0]}/root") / self.scratch.relative_to("/")
         return [path for path in seen.rglob("*") if path.is_file()]
 
-    def trials(self, *, second_only=False):
-        """Return the processes of running trials."""
+    def trials(self, *, second_only=False, task=TRIAL):
+        """Return the processes of running trials, or of another Ray task."""
         nodes = [self.second] if second_only else [self.second, self.head]
-        return [pid for node in nodes if node for pid in trials_below(node.pid)]
+        return [pid for node in nodes if node for pid in trials_below(node.pid, task)]
 
     def lose_second(self):
         """Kill the second node, its disk included; return the files of sweeps that were on it."""
@@ -153,10 +155,9 @@ def command_line(pid):
         return ""
 
 
-def trials_below(pid):
-    """Return the processes of running trials, and of tasks of the test stage, below a driver or a node."""
-    named = ("ImplicitFunc", "ray::evaluate")
-    return [child for child in below(pid) if any(name in command_line(child) for name in named)]
+def trials_below(pid, task=TRIAL):
+    """Return the processes of running trials, or of another Ray `task`, below a driver or a node."""
+    return [child for child in below(pid) if task in command_line(child)]
 
 
 def wait_until_gone(pids, seconds=60):
