@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainers.metrics.image_view import Views
-from trainers.metrics.lpips import VGG_RELUS, backbone, pairwise
+from trainers.metrics.lpips import VGG_RELUS, FeatureDistance, backbone, pairwise
 from trainers.weights import NEEDS, load
 
 _STABILISER = 1e-6
@@ -32,7 +32,7 @@ class L2Pool(nn.Module):
         return (pooled + 1e-12).sqrt()
 
 
-class Dists(nn.Module):
+class Dists(FeatureDistance):
     """The DISTS network; `alpha` and `beta`, (1, 1475, 1, 1), weight texture and structure of `features`."""
 
     def __init__(self, features: nn.Sequential, alpha: Tensor, beta: Tensor) -> None:
@@ -45,7 +45,8 @@ class Dists(nn.Module):
         self.register_buffer("mean", torch.tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1))
 
-    def _maps(self, x: Tensor) -> list[Tensor]:
+    def read(self, x: Tensor) -> list[Tensor]:
+        x = (x + 1) / 2
         maps, x = [x], (x - self.mean) / self.std
         for i, layer in enumerate(self.features):
             x = layer(x)
@@ -53,10 +54,8 @@ class Dists(nn.Module):
                 maps.append(x)
         return maps
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the distances (N,) of two batches (N, 3, H, W) in [-1, 1]; 0 when equal."""
-        pairs = zip(self._maps((a + 1) / 2), self._maps((b + 1) / 2), strict=True)
-        terms = [_similarities(p, q) for p, q in pairs]
+    def compare(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        terms = [_similarities(p, q) for p, q in zip(a, b, strict=True)]
         texture, structure = (torch.cat(kind, dim=1) for kind in zip(*terms, strict=True))
         return 1 - (texture * self.alpha).sum(1) - (structure * self.beta).sum(1)
 

@@ -15,13 +15,31 @@ from trainers.weights import NEEDS, load
 
 ALEX_RELUS = (1, 4, 7, 9, 11)
 VGG_RELUS = (3, 8, 15, 22, 29)  # relu1_2, 2_2, 3_3, 4_3, 5_3
+KEPT_BYTES = 2**29
+"""Features of the HR images of an evaluation that a process keeps for each network."""
 
 # ImageNet statistics for inputs in [-1, 1], as in the authors' scaling layer
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 
 
-class Lpips(nn.Module):
+class FeatureDistance(nn.Module):
+    """A network whose features of two images are compared. Subclasses define `read` and `compare`."""
+
+    def read(self, x: Tensor) -> list[Tensor]:
+        """Return features (N, C, h, w) of images (N, 3, H, W) in [-1, 1]."""
+        raise NotImplementedError
+
+    def compare(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Return the distances (N,) of the features of two batches; 0 when equal."""
+        raise NotImplementedError
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distances (N,) of two batches (N, 3, H, W) in [-1, 1]."""
+        return self.compare(self.read(a), self.read(b))
+
+
+class Lpips(FeatureDistance):
     """The LPIPS network: `features` read after each layer in `taps`, one head (1, C, 1, 1) per tap."""
 
     def __init__(self, features: nn.Sequential, taps: tuple[int, ...], heads: list[Tensor]) -> None:
@@ -31,7 +49,7 @@ class Lpips(nn.Module):
         self.register_buffer("shift", torch.tensor(_SHIFT).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(_SCALE).view(1, 3, 1, 1))
 
-    def _unit_features(self, x: Tensor) -> list[Tensor]:
+    def read(self, x: Tensor) -> list[Tensor]:
         x, out = (x - self.shift) / self.scale, []
         for i, layer in enumerate(self.features[: self.taps[-1] + 1]):
             x = layer(x)
@@ -41,9 +59,8 @@ class Lpips(nn.Module):
                 out.append(x / (torch.linalg.vector_norm(wide, dim=1, keepdim=True) + 1e-10))
         return out
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return the distances (N,) of two batches (N, 3, H, W) in [-1, 1]; eq. 1 of the paper."""
-        pairs = zip(self._unit_features(a), self._unit_features(b), self.heads, strict=True)
+    def compare(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        pairs = zip(a, b, self.heads, strict=True)
         return torch.stack([((p - q).pow(2) * w).sum(1).mean((1, 2)) for p, q, w in pairs]).sum(0)
 
 
@@ -75,10 +92,25 @@ def load_lpips(name: str, device: torch.device) -> Lpips:
 
 
 @torch.inference_mode()
-def pairwise(network: nn.Module, sr: Views, hr: Views) -> list[float]:
-    """Return `network` of each pair, (1, 3, H, W) in [-1, 1]; one pair at a time, to limit memory."""
-    pairs = zip(sr, hr, strict=True)
-    return [float(network(_signed(a.rgb, sr.device), _signed(b.rgb, sr.device))) for a, b in pairs]
+def pairwise(network: FeatureDistance, sr: Views, hr: Views) -> list[float]:
+    """Return the distance of each pair by `network`; one pair at a time, to limit memory.
+
+    On a CPU, where reading is slow, features of `hr` are kept for the next call, up to KEPT_BYTES of them.
+    """
+    kept: dict[int, list[Tensor]] = hr.keep(network, dict)
+    room = KEPT_BYTES - sum(_size(features) for features in kept.values())
+    distances = []
+    for i, (a, b) in enumerate(zip(sr, hr, strict=True)):
+        if (target := kept.get(i)) is None:
+            target = network.read(_signed(b.rgb, sr.device))
+            if sr.device.type == "cpu" and _size(target) <= room:
+                kept[i], room = target, room - _size(target)
+        distances.append(float(network.compare(network.read(_signed(a.rgb, sr.device)), target)))
+    return distances
+
+
+def _size(features: list[Tensor]) -> int:
+    return sum(feature.nbytes for feature in features)
 
 
 def _signed(pixels: np.ndarray, device: torch.device) -> Tensor:

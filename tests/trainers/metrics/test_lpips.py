@@ -58,3 +58,25 @@ def test_a_network_read_for_a_measurement_can_be_trained_against(random_weights)
     image = torch.rand(1, 3, 64, 64, requires_grad=True)
     network(image, torch.rand(1, 3, 64, 64)).mean().backward()
     assert image.grad.abs().sum() > 0 and not any(p.requires_grad for p in network.parameters())
+
+
+@pytest.mark.parametrize(("room", "reads"), [(2**20, [6, 3]), (2 * 3 * 8 * 8 * 4, [6, 4]), (0, [6, 6])])
+def test_hr_images_are_read_once_as_long_as_their_features_fit(monkeypatch, room, reads):
+    monkeypatch.setattr(lpips, "KEPT_BYTES", room)
+    seen: list[torch.Tensor] = []
+
+    class Counted(lpips.Lpips):
+        def read(self, x):
+            seen.append(x)
+            return super().read(x)
+
+    network = Counted(nn.Sequential(nn.Identity()), (0,), [torch.ones(1, 3, 1, 1)])
+    sides = (8, 8, 9)
+    hr, *results = (Views(View(_image(10 * s + k, side)) for k, side in enumerate(sides)) for s in range(3))
+    counts = []
+    for sr in results:
+        seen.clear()
+        found = lpips.pairwise(network, sr, hr)
+        counts.append(len(seen))
+        assert found == lpips.pairwise(network, sr, Views(list(hr)))
+    assert counts == reads
