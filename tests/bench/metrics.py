@@ -22,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from skimage.metrics import structural_similarity
+from torchvision.models import vgg16
 
 from trainers import weights
-from trainers.metrics import distortion, frechet, swd
+from trainers.metrics import distortion, dists, frechet, lpips, swd
 from trainers.metrics.image_view import View, Views, luma
 
 
@@ -206,6 +207,35 @@ def bench_fid(n: int) -> None:
         print(f"  {values['ours']:.8g} and {values['theirs']:.8g}")
 
 
+def bench_pairwise(n: int) -> None:
+    """LPIPS and DISTS, with random weights, of a second set of results on the same real images."""
+    hr = pictures(n, 192)
+    sr = noisy(hr)
+    vgg = vgg16(weights=None).features
+    heads = [torch.rand(1, channels, 1, 1) for channels in (64, 128, 256, 512, 512)]
+    half = torch.full((1, 1475, 1, 1), 0.5)
+    for name, network in (
+        ("LPIPS-vgg", lpips.Lpips(vgg, lpips.VGG_RELUS, heads)),
+        ("DISTS", dists.Dists(vgg, half, half)),
+    ):
+        real = Views(View(x) for x in hr)
+        first = lpips.pairwise(network, Views(View(x) for x in sr), real)
+        own = cpu_seconds(lambda n=network, r=real: lpips.pairwise(n, Views(View(x) for x in sr), r))
+
+        def both(network: torch.nn.Module = network) -> list[float]:
+            with torch.inference_mode():
+                return [float(network(signed(a), signed(b))) for a, b in zip(sr, hr, strict=True)]
+
+        other = cpu_seconds(both)
+        print(f"{name}, {n} images: {own:.2f} CPU s, against both images read: x{other / own:.2f}")
+        print(f"  equal values: {both() == first}")
+
+
+def signed(pixels: np.ndarray) -> torch.Tensor:
+    """Return (H, W, 3) uint8 as (1, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=96, help="images of the FID line")
@@ -213,6 +243,7 @@ def main() -> None:
     torch.set_num_threads(1)
     bench_distortion(64)
     bench_swd()
+    bench_pairwise(16)
     bench_fid(images)
 
 

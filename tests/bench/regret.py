@@ -34,6 +34,7 @@ import numpy as np  # noqa: E402
 from ray.tune.utils import flatten_dict  # noqa: E402
 from redrawn import Demo, Redrawn  # noqa: E402
 from replay import Curve, Decide, hypervolume, ray_asha, replay  # noqa: E402
+from scipy.special import stdtrit  # noqa: E402
 from second import Photos  # noqa: E402
 from sweep import halving  # noqa: E402
 
@@ -133,13 +134,37 @@ class Sweep:
         """Return the regret of the best design before the confirmation."""
         return self.problem.regret(best_designs(self.rows, self.problem.objectives, 1)[0]["values"])
 
-    def confirm(self, top: int, seeds: int) -> float:
-        """Confirm the best designs as the product does, and return the regret of the pick."""
+    def confirm(self, top: int, seeds: int, drop_after: int = 0) -> float:
+        """Confirm the best designs as the product does, and return the regret of the pick.
+
+        With `drop_after`, hopeless designs are trained with so many seeds only, which the product does not.
+        """
         designs = stages.confirm_designs(self._context(confirm_top=top, confirm_seeds=seeds), self.rows)
-        phases = {str({k: v for k, v in sorted(settings_of(d).items()) if in_key(k)}) for d in designs}
         # designs of one architecture and seed share a PSNR phase; each architecture has a longer one
-        self.steps += (self.problem.psnr_steps + self.problem.longer_steps / seeds) * len(phases)
+        self.steps += self.problem.longer_steps / seeds * len(_phases(designs))
+        if drop_after:
+            hopeless = self._hopeless(designs, drop_after)
+            designs = tuple(
+                d for d in designs if d["run.seed"] <= drop_after or self._run(d, 0)[0] not in hopeless
+            )
+        self.steps += self.problem.psnr_steps * len(_phases(designs))
         return self.pick_of(designs)
+
+    def _hopeless(self, designs: Sequence[dict[str, Any]], seeds: int) -> set[int]:
+        """Return the designs whose perception under the first seeds is worse than the best one's.
+
+        The 95 % t-interval of the differences paired by seed must exclude 0.
+        """
+        shipped: dict[int, list[float]] = {}
+        for design in designs:
+            if design["run.seed"] <= seeds:
+                run = self._run(design, CONFIRMED - 1)
+                metrics = self.problem.shipped(*run)
+                shipped.setdefault(run[0], []).append(metrics[self.problem.objective.perceptual])
+        best, quantile = min(shipped.values(), key=np.mean), stdtrit(seeds - 1, 0.975)
+        differences = {design: np.subtract(values, best) for design, values in shipped.items()}
+        error = {design: d.std(ddof=1) / math.sqrt(seeds) for design, d in differences.items()}
+        return {design for design, d in differences.items() if d.mean() > quantile * error[design]}
 
     def confirm_old(self, chosen: Sequence[Row]) -> float:
         """Confirm designs with five seeds and a PSNR phase for each, as fba4cc1 did; return the regret."""
@@ -186,6 +211,11 @@ class Sweep:
         self.rows.append(row)
         self.steps += steps
         return row
+
+
+def _phases(designs: Sequence[dict[str, Any]]) -> set[str]:
+    """Return the PSNR phases of these runs."""
+    return {str({k: v for k, v in sorted(settings_of(d).items()) if in_key(k)}) for d in designs}
 
 
 # -- arms -----------------------------------------------------------------------------------------------
@@ -244,6 +274,15 @@ def spread(problem: Redrawn, left: list[Row]) -> list[Row]:
     return chosen
 
 
+def drop(problem: Redrawn, seed: int, twice: str) -> Arms:
+    """Return the arms of confirmations, with and without hopeless designs dropped after three seeds."""
+    screened, arms = Sweep(problem, seed, twice).screen("random", WITH).repeat(DOZEN), {}
+    for top, (name, after) in itertools.product((2, 3), (("", 0), (", hopeless designs dropped", 3))):
+        sweep = replace(screened, rows=list(screened.rows), steps=0.0)
+        arms[f"{top} x {SEEDS} confirmed{name}"] = sweep.confirm(top, SEEDS, after), sweep.steps
+    return arms
+
+
 def few(problem: Redrawn, seed: int, twice: str) -> Arms:
     """Return the arms of few random designs, the best of which is chosen by one run each."""
     screened = Sweep(problem, seed, twice).screen("random", 32)
@@ -278,6 +317,7 @@ PARTS: dict[str, Callable[[Redrawn, int, str], Arms]] = {
     **{sampler: partial(present, sampler) for sampler in ("random", "gp", "tpe", "pick", "nsga2")},
     "fba4cc1": fba4cc1,
     "ray": ray,
+    "drop": drop,
     "few": few,
     "sizes": sizes,
 }
@@ -335,6 +375,7 @@ def _mean(values: np.ndarray) -> str:
 
 REFERENCES = (
     "random: 1 designs, one run each",
+    f"2 x {SEEDS} confirmed",
     f"random: {BEFORE} designs, repeats",
     f"random: {WITH} designs, repeats, {TOP} x {SEEDS}",
     "fba4cc1: 64 designs, early stopping, 5 x 5 (best five)",
