@@ -18,9 +18,10 @@ from trainers.benchmarks.cost import step_flops
 from trainers.device import describe_hardware
 from trainers.memory import forecast_gib
 
-TEST_MEASUREMENTS, TEST_OPINIONS, VAL_MEASUREMENTS = 6, 3, 9
+TEST_MEASUREMENTS, TEST_OPINIONS, VAL_MEASUREMENTS = 6, 4, 9
 """Evaluations of the test stage: on test the network, its warm start, the longer PSNR phase, bicubic and two
-edits, the first three by the second opinion too; on val the strengths of the edits (trainers/sentinels)."""
+edits, the first three by the second opinion too, which once reads the real images; on val the strengths of
+the edits (trainers/sentinels)."""
 STAGE_S = 3.0
 """Seconds that Tune takes for a stage beside the start of its workers."""
 TIMED = ("", "a PSNR step", "a GAN step", "an evaluation", "a second opinion")

@@ -89,12 +89,12 @@ def test_the_step_of_both_phases_and_an_evaluation_are_timed():
     assert step_costs.measure_costs(tiny(), Loader(), evaluator, torch.device("cpu"), evaluator).opinion > 0
 
 
-def test_the_second_opinion_on_test_is_of_three_networks():
+def test_the_second_opinion_on_test_reads_three_networks_and_once_the_real_images():
     request = SimpleNamespace(config=SimpleNamespace(data=SimpleNamespace(eval_images=4)))
     plan = SimpleNamespace(request=request, images={"val": range(8), "test": range(12)})
     costs = Costs(1, 0.0, 0.0, evaluation=2.0, opinion=0.0)
     assert cost_estimate.test_seconds(plan, costs) == 2.0 * (6 * 3 + 9)
-    assert cost_estimate.test_seconds(plan, replace(costs, opinion=1.0)) == 2.0 * (6 * 3 + 9) + 3 * 3
+    assert cost_estimate.test_seconds(plan, replace(costs, opinion=1.0)) == 2.0 * (6 * 3 + 9) + 4 * 3
 
 
 def test_the_memory_of_the_largest_step_is_forecast(monkeypatch):
