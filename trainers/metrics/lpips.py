@@ -40,7 +40,7 @@ class FeatureDistance(nn.Module):
 
 
 class Lpips(FeatureDistance):
-    """The LPIPS network: `features` read after each layer in `taps`, one head (1, C, 1, 1) per tap."""
+    """The LPIPS network (eq. 1): `features` read after each layer in `taps`, a head (1, C, 1, 1) per tap."""
 
     def __init__(self, features: nn.Sequential, taps: tuple[int, ...], heads: list[Tensor]) -> None:
         super().__init__()
