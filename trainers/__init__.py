@@ -7,6 +7,7 @@ memory             LiveBytes: peak memory of live tensors; forecast_gib: that of
 cuda_graph         accelerated: a TrainStep as one CUDA graph
 step_losses        StepLosses, build_features: the losses of a step from the settings
 losses             formulas of the losses
+backbones          layers of AlexNet and VGG, the networks of the content loss and of LPIPS and DISTS
 vgg_features       VGGFeatures: the network of the content loss
 content_cache      ContentCache: stored content features of real images
 mixed_precision    ComputeCopy: bf16 copies of weights, cast once per update

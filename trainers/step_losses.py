@@ -19,6 +19,7 @@ from trainers.mixed_precision import ComputeCopy
 from trainers.models.batch_norm import has_batch_norm, joined_batches
 from trainers.numerics import training_numerics
 from trainers.state import TrainState
+from trainers.vgg_features import VGGFeatures
 from trainers.weights import NEEDS, obtain
 
 
@@ -172,9 +173,6 @@ def build_features(config: TrainConfig, device: torch.device) -> nn.Module | Non
     loss = config.loss
     if not loss.content_weight:
         return None
-    # imports torchvision: seconds that runs without a content loss need not wait for
-    from trainers.vgg_features import VGGFeatures
-
     features = VGGFeatures(
         loss.content_network,
         loss.content_layer,

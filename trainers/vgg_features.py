@@ -8,15 +8,14 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.vgg import cfgs, make_layers
 
 from datasets.errors import UserError
+from trainers.backbones import POOL, VGG, vgg_layers
 from trainers.config.loss import content_layers, content_taps
 from trainers.weights import obtain
 from trainers.weights.readers import read_file
 from trainers.weights.store import file_sha256, is_published
 
-CONFIGURATIONS = {"vgg16": "D", "vgg19": "E"}  # Simonyan & Zisserman, 2015, table 1
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in [0, 1], as torchvision's weights expect
 STD = (0.229, 0.224, 0.225)
 RANDOM_SEED = 20_170_525  # constant, so that random features are equal in every run
@@ -75,15 +74,15 @@ class VGGFeatures(nn.Module):
 def _layers(
     network: str, weights: dict[str, float], activation: bool
 ) -> tuple[nn.Sequential, dict[int, float]]:
-    """Return torchvision's VGG up to the last layer in `weights`, and the weights by place in it."""
+    """Return VGG up to the last layer in `weights`, and the weights by place in it."""
     known = content_layers(network)
-    entries = cfgs[CONFIGURATIONS[network]][: max(known.index(layer) for layer in weights) + 1]
-    features, taps = make_layers(entries), {}
+    entries = VGG[network][: max(known.index(layer) for layer in weights) + 1]
+    features, taps = vgg_layers(entries), {}
     place = -1
     for layer, entry in zip(known, entries, strict=False):
-        place += 1 if entry == "M" else 2  # a convolution brings its ReLU
+        place += 1 if entry == POOL else 2  # a convolution brings its ReLU
         if layer in weights:
-            before = entry != "M" and not activation
+            before = entry != POOL and not activation
             taps[place - before] = weights[layer]
             if before:
                 features[place].inplace = False  # else it would change the features that were taken

@@ -12,7 +12,7 @@ from torchvision.models.vgg import cfgs, make_layers
 from datasets.errors import UserError
 from trainers.config.loss import PERCEPTUAL_NETWORKS, LossConfig, content_layers
 from trainers.losses import content_loss
-from trainers.vgg_features import CONFIGURATIONS, VGGFeatures
+from trainers.vgg_features import VGGFeatures
 from trainers.weights import WEIGHTS, identity
 
 
@@ -112,7 +112,7 @@ def test_an_unknown_layer():
 
 @pytest.mark.parametrize("network", PERCEPTUAL_NETWORKS)
 def test_layers_are_named_after_the_convolutions_and_pools_of_torchvision(network):
-    entries = cfgs[CONFIGURATIONS[network]]
+    entries = cfgs[{"vgg16": "D", "vgg19": "E"}[network]]
     names = content_layers(network)
     assert len(names) == len(entries) and names[-1] == "pool5"
     assert all((entry == "M") == name.startswith("pool") for entry, name in zip(entries, names, strict=True))

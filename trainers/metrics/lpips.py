@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainers.backbones import VGG, alexnet_layers, vgg_layers
 from trainers.metrics.image_view import Views
 from trainers.weights import NEEDS, load
 
@@ -67,15 +68,12 @@ class Lpips(FeatureDistance):
 @cache
 @torch.inference_mode(False)  # the parameters may be used by a loss, too
 def backbone(network: str, device: torch.device) -> nn.Sequential:
-    """Return the features of torchvision's alexnet or vgg16 with ImageNet weights, read once per device.
+    """Return the features of alexnet or vgg16 with torchvision's ImageNet weights, read once per device.
 
     UserError if the file is missing or damaged.
     """
-    from torchvision.models import alexnet
-    from torchvision.models.vgg import cfgs, make_layers
-
     with torch.device("meta"):  # without it, torch would draw random weights first
-        features = alexnet(weights=None).features if network == "alexnet" else make_layers(cfgs["D"])
+        features = alexnet_layers() if network == "alexnet" else vgg_layers(VGG[network])
     state = {name.removeprefix("features."): tensor for name, tensor in load(network).items()}
     features.load_state_dict(state, assign=True)
     return features.to(device).eval().requires_grad_(False)
