@@ -8,6 +8,7 @@ listed in rejected.csv.
 import hashlib
 import io
 import struct
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -33,6 +34,9 @@ MAX_BYTES = 64 << 20
 MAX_PIXELS = array_images.MAX_PIXELS
 MAX_PIXEL_SCANS = 15 * MAX_PIXELS
 """Work of a progressive JPEG, which is decoded once per scan; about a second."""
+WORTH_TORCHVISION = 800_000_000
+"""Pixels of JPEGs on which torchvision saves the five seconds that its import takes: 3 in place of 9 ms per
+million."""
 DECODER = "libjpeg-turbo or pillow; rgb8; exif applied"
 """Of photographs; part of every manifest and cache key, since another decoder may give other pixels."""
 
@@ -162,19 +166,46 @@ def _upright_rgb(image: Image.Image, data: bytes) -> np.ndarray:
         raise Rejected(f"cannot be decoded: {type(error).__name__}: {error}") from None
 
 
-def _jpeg(data: bytes) -> np.ndarray:
-    # torchvision's libjpeg-turbo gives Pillow's pixels (tested) in half the time. Its import takes seconds,
-    # which a run on cached images saves.
+class _Jpeg:
+    """Decoder of JPEGs to (H, W, 3), upright: by Pillow, after many pixels by torchvision.
+
+    What one cannot read the other one tries, so a damaged file is accepted or not whatever was decoded
+    before. Where both can, their pixels are equal (tested).
+    """
+
+    def __init__(self) -> None:
+        self.pixels = 0
+
+    def __call__(self, data: bytes) -> np.ndarray:
+        """Decode a JPEG; Rejected, or an error of the decoders, if that is impossible."""
+        self.pixels += _check_jpeg_work(data)
+        decoders = [_by_pillow, _by_torchvision]
+        if self.pixels > WORTH_TORCHVISION or "torchvision" in sys.modules:
+            decoders.reverse()
+        try:
+            return decoders[0](data)
+        except Exception:  # of any type, on broken bytes
+            return decoders[1](data)
+
+
+_jpeg = _Jpeg()
+
+
+def _by_pillow(data: bytes) -> np.ndarray:
+    # a copy, because the array of a picture is read-only
+    return np.array(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+
+
+def _by_torchvision(data: bytes) -> np.ndarray:
     from torchvision.io import ImageReadMode, decode_jpeg
 
-    _check_jpeg_work(data)
     raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     pixels = decode_jpeg(raw, ImageReadMode.RGB, apply_exif_orientation=True)
     return np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
 
 
-def _check_jpeg_work(data: bytes) -> None:
-    """Raise Rejected for a JPEG with too many pixels, or too many scans over them, from its markers alone.
+def _check_jpeg_work(data: bytes) -> int:
+    """Return the pixels of a JPEG; Rejected if they, or the scans over them, are too many by its markers.
 
     A progressive file of 422 kB with 600 scans took 15 s; ordinary ones have about ten.
     """
@@ -192,6 +223,7 @@ def _check_jpeg_work(data: bytes) -> None:
     scans = data.count(b"\xff\xda")
     if pixels * scans > MAX_PIXEL_SCANS:
         raise Rejected(f"{scans} scans of {pixels} pixels take too long to decode")
+    return pixels
 
 
 def _celeba128(pixels: np.ndarray) -> np.ndarray:

@@ -172,10 +172,35 @@ def test_exif_turns_the_picture_upright(orientation: int, kind: str) -> None:
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
-def test_both_jpeg_decoders_give_the_same_pixels(quality: int, subsampling: int) -> None:
-    data = saved(Image.fromarray(NOISE), "JPEG", quality=quality, subsampling=subsampling)
-    with Image.open(io.BytesIO(data)) as image:
-        assert np.array_equal(decode(data), np.asarray(image))
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_both_jpeg_decoders_give_the_same_pixels(quality: int, subsampling: int, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.fromarray(NOISE), "JPEG", quality=quality, subsampling=subsampling, exif=exif)
+    assert np.array_equal(codec._by_pillow(data), codec._by_torchvision(data))
+    assert np.array_equal(decode(data), codec._by_pillow(data))
+
+
+@pytest.mark.parametrize("name", ["_by_pillow", "_by_torchvision"])
+def test_what_one_jpeg_decoder_cannot_read_the_other_one_tries(name: str, monkeypatch: pytest.MonkeyPatch):
+    def refuse(data: bytes) -> np.ndarray:
+        raise OSError("broken marker")
+
+    expected = decode(JPEG)
+    monkeypatch.setattr(codec, name, refuse)
+    assert np.array_equal(decode(JPEG), expected)
+
+
+def test_torchvision_decodes_only_once_its_import_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    for name in ("pillow", "torchvision"):
+        monkeypatch.setattr(codec, f"_by_{name}", lambda data, name=name: used.append(name) or NOISE)
+    monkeypatch.delitem(sys.modules, "torchvision", raising=False)
+    monkeypatch.setattr(codec, "WORTH_TORCHVISION", 2.5 * 48 * 40)
+    jpeg = codec._Jpeg()
+    for _ in range(4):
+        jpeg(JPEG)
+    assert used == ["pillow", "pillow", "torchvision", "torchvision"]
 
 
 def growth(files: list[Path]) -> int:
