@@ -13,6 +13,7 @@ content_cache      ContentCache: stored content features of real images
 mixed_precision    ComputeCopy: bf16 copies of weights, cast once per update
 numerics           TF32 and determinism of a GPU, in training and in measurements
 divergence         DivergenceGuard: detects values that are not finite
+optimizers         build_optimizer, set_rate
 lr_schedule        lr_factor: learning rate over a phase
 state              TrainState, History, Diverged, Stopped
 checkpoint         save, load, load_generator: a run on disk

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from trainers.config import TrainConfig, override
-from trainers.state import TrainState, build_optimizer, new_state
+from trainers.optimizers import build_optimizer
+from trainers.state import TrainState, new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
 

@@ -10,7 +10,8 @@ from trainers.config import TrainConfig
 from trainers.metrics import METRICS
 from trainers.metrics.image_view import View, Views
 from trainers.models import build_generator
-from trainers.state import new_state, set_rate
+from trainers.optimizers import set_rate
+from trainers.state import new_state
 from trainers.step_losses import StepLosses, build_features, extra_loss
 from trainers.train_step import TrainStep, gradient_at_output
 

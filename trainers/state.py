@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainers.config import OptimConfig, TrainConfig
+from trainers.config import TrainConfig
 from trainers.models import build_discriminator, build_generator
+from trainers.optimizers import build_optimizer
 
 PHASES = ("psnr", "gan")
 RUNG_WINDOW = 3  # a rung value is the median of this many evaluations
@@ -115,36 +116,3 @@ def _seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 def _on(module: nn.Module, device: torch.device) -> nn.Module:
     # channels_last: 1.3x on CPUs and the layout that tensor cores read
     return module.to(device=device, memory_format=torch.channels_last).train()
-
-
-def build_optimizer(module: nn.Module, optim: OptimConfig, peak: float) -> torch.optim.Optimizer:
-    """Return Adam, AdamW or SGD over `module`, with learning rate `peak` times the factor of each group.
-
-    Fused, because only fused optimizers read the flag that skips updates that are not finite.
-    """
-    groups = _groups(module, optim.lr_tail_factor)
-    made: torch.optim.Optimizer
-    if optim.kind == "sgd":
-        made = torch.optim.SGD(groups, lr=peak, momentum=optim.momentum, fused=True)
-    elif optim.kind == "adamw":
-        betas, decay = (optim.beta1, optim.beta2), optim.weight_decay
-        made = torch.optim.AdamW(groups, lr=peak, betas=betas, weight_decay=decay, fused=True)
-    else:
-        made = torch.optim.Adam(groups, lr=peak, betas=(optim.beta1, optim.beta2), fused=True)
-    set_rate(made, peak)
-    return made
-
-
-def _groups(module: nn.Module, tail_factor: float) -> list[dict]:
-    """Return one parameter group, or two if the generator's last convolution has its own factor."""
-    if tail_factor == 1.0 or not isinstance(tail := getattr(module, "tail", None), nn.Module):
-        return [{"params": list(module.parameters()), "factor": 1.0}]
-    last = list(tail.parameters())
-    body = [p for p in module.parameters() if all(p is not q for q in last)]
-    return [{"params": body, "factor": 1.0}, {"params": last, "factor": tail_factor}]
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of every group: `rate` times the group's factor."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]

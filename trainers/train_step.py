@@ -180,7 +180,9 @@ class TrainStep:
         self.images = sr.detach(), hr
         gradients = list(self.output_gradients.values()) or [torch.zeros_like(sr)]
         assert self.losses.g_copy is not None
-        return torch.autograd.grad(sr, self.losses.g_copy.parameters, sum(gradients[1:], gradients[0]))
+        at_output = sum(gradients[1:], gradients[0])
+        # of a number, because gradients that are handed over import sympy, two seconds of each worker
+        return torch.autograd.grad((sr * at_output).sum(), self.losses.g_copy.parameters)
 
     # -- updates ---------------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ from trainers.lr_schedule import lr_factor
 from trainers.models.batch_norm import recalibrate_batch_norm
 from trainers.monitor import Monitor
 from trainers.objectives import running_front
-from trainers.state import Diverged, History, Stopped, TrainState, new_state, set_rate
+from trainers.optimizers import set_rate
+from trainers.state import Diverged, History, Stopped, TrainState, new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
 

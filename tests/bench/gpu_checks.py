@@ -21,7 +21,8 @@ from trainers.cuda_graph import WARM_UP, accelerated
 from trainers.evaluate import Evaluator
 from trainers.inference.tiling import footprint, upscale
 from trainers.monitor import FolderMonitor
-from trainers.state import Diverged, TrainState, new_state, set_rate
+from trainers.optimizers import set_rate
+from trainers.state import Diverged, TrainState, new_state
 from trainers.train_step import TrainStep, build_features
 from trainers.training import TrainingRun
 

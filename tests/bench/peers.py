@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from experiments.recipes import build
 from trainers.config import TrainConfig, override
-from trainers.state import TrainState, build_optimizer
+from trainers.optimizers import build_optimizer
+from trainers.state import TrainState
 
 
 @dataclass

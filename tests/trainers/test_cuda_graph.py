@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from trainers.cuda_graph import WARM_UP, GraphedStep, accelerated
-from trainers.state import Diverged, new_state, set_rate
+from trainers.optimizers import set_rate
+from trainers.state import Diverged, new_state
 from trainers.step_losses import build_features
 from trainers.train_step import TrainStep
 

@@ -5,7 +5,7 @@ import torch
 from helpers.tiny import tiny
 
 from datasets.errors import UserError
-from trainers import device_check, state
+from trainers import device_check, optimizers
 from trainers.device_check import check_agreement
 
 CPU = torch.device("cpu")
@@ -56,11 +56,11 @@ def test_rounding_is_no_disagreement(monkeypatch):
 def test_an_optimizer_that_applies_what_is_not_finite_is_refused(monkeypatch):
     """Such was the fused Adam of MPS: it did not read the flag that skips an update."""
 
-    class Adam(torch.optim.Adam):
+    class Adam(optimizers.Adam):
         def step(self, closure=None):
             self.found_inf = None
             return super().step(closure)
 
-    monkeypatch.setattr(state.torch.optim, "Adam", Adam)
+    monkeypatch.setattr(optimizers, "Adam", Adam)
     with pytest.raises(UserError, match="applies updates that are not finite .* torch 2.14 or newer"):
         check_agreement(tiny(), CPU)

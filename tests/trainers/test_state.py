@@ -6,7 +6,8 @@ import pytest
 import torch
 from helpers.tiny import same, snapshot, tiny
 
-from trainers.state import Diverged, Stopped, new_state, set_rate
+from trainers.optimizers import set_rate
+from trainers.state import Diverged, Stopped, new_state
 
 CPU = torch.device("cpu")
 

@@ -284,3 +284,15 @@ def final(out: Path) -> dict[str, torch.Tensor]:
     (folder,) = checkpoint.whole(out / "checkpoints")
     state, _ = checkpoint.load(folder, config, torch.device("cpu"))
     return snapshot(state.generator, state.ema, state.discriminator)
+
+
+def test_a_training_starts_without_torchs_compiler(photographs, storage, tmp_path):
+    """Its import takes each worker three seconds, sympy two and torchvision five."""
+    code = "import sys; from experiments.train import main; main(); print(*sys.modules)"
+    words = command(small(photographs), tmp_path / "run", storage)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "trainers.train_step" in loaded and not loaded & {"torch._dynamo", "sympy", "torchvision"}
