@@ -7,24 +7,24 @@ from collections.abc import Sequence
 
 from torch import nn
 
-POOL = "M"
-VGG: dict[str, tuple[int | str, ...]] = {
-    "vgg16": (64, 64, POOL, 128, 128, POOL, *(256,) * 3, POOL, *(512,) * 3, POOL, *(512,) * 3, POOL),
-    "vgg19": (64, 64, POOL, 128, 128, POOL, *(256,) * 4, POOL, *(512,) * 4, POOL, *(512,) * 4, POOL),
-}
-"""Channels of each convolution, and the pools (Simonyan and Zisserman, 2015, table 1, D and E)."""
+VGG_CHANNELS = (64, 128, 256, 512, 512)
+"""Of the five blocks of VGG16 and VGG19 (Simonyan and Zisserman, 2015, table 1, D and E)."""
 
 
-def vgg_layers(entries: Sequence[int | str]) -> nn.Sequential:
-    """Return the layers of `entries`, a beginning of one of VGG: each convolution brings its ReLU."""
+def vgg_layers(names: Sequence[str]) -> nn.Sequential:
+    """Return VGG up to the last of `names`, which are the first of `content_layers`.
+
+    A convolution brings its ReLU.
+    """
     layers: list[nn.Module] = []
     inside = 3
-    for entry in entries:
-        if isinstance(entry, int):
-            layers += [nn.Conv2d(inside, entry, 3, padding=1), nn.ReLU(inplace=True)]
-            inside = entry
-        else:
+    for name in names:
+        if name.startswith("pool"):
             layers.append(nn.MaxPool2d(2, 2))
+        else:
+            outside = VGG_CHANNELS[int(name.removeprefix("conv").partition("_")[0]) - 1]
+            layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.ReLU(inplace=True)]
+            inside = outside
     return nn.Sequential(*layers)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from datasets.errors import UserError
-from trainers.backbones import POOL, VGG, vgg_layers
+from trainers.backbones import vgg_layers
 from trainers.config.loss import content_layers, content_taps
 from trainers.weights import obtain
 from trainers.weights.readers import read_file
@@ -76,13 +76,14 @@ def _layers(
 ) -> tuple[nn.Sequential, dict[int, float]]:
     """Return VGG up to the last layer in `weights`, and the weights by place in it."""
     known = content_layers(network)
-    entries = VGG[network][: max(known.index(layer) for layer in weights) + 1]
-    features, taps = vgg_layers(entries), {}
+    names = known[: max(known.index(layer) for layer in weights) + 1]
+    features, taps = vgg_layers(names), {}
     place = -1
-    for layer, entry in zip(known, entries, strict=False):
-        place += 1 if entry == POOL else 2  # a convolution brings its ReLU
+    for layer in names:
+        is_pool = layer.startswith("pool")
+        place += 1 if is_pool else 2  # a convolution brings its ReLU
         if layer in weights:
-            before = entry != POOL and not activation
+            before = not is_pool and not activation
             taps[place - before] = weights[layer]
             if before:
                 features[place].inplace = False  # else it would change the features that were taken

@@ -112,8 +112,8 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
         strengths = _strengths(config, networks["warm"], held_out, device)
         images |= {name: edit(name, by, images["warm"]) for name, by in strengths.items()}
     found = {name: evaluator.measure_images(made) for name, made in images.items()}
-    compared = {n: images[n] for n in ("", *networks)} if networks else {}
-    by_second = _by_second_opinion(config, compared, held_out, device)
+    compared = {n: images[n] for n in ("", *networks)}
+    by_second = _by_second_opinion(config, compared, held_out, device) if networks else {}
     found |= {name: _joined(found[name], other) for name, other in by_second.items()}
     own = found.pop("")
     per_image, summary = dict(own.per_image), dict(own.summary)
@@ -160,9 +160,9 @@ def evaluate(url: str, beside: Mapping[str, str], held_out: HeldOutImages) -> di
 def _by_second_opinion(
     config: TrainConfig, images: Mapping[str, list[np.ndarray]], held_out: HeldOutImages, device: torch.device
 ) -> dict[str, Evaluation]:
-    """Evaluate each set of `images` by the second opinion; {} without any, or without its weights here."""
+    """Evaluate each of these sets of `images` by the second opinion; {} if there is none on this node."""
     second = held_out.second_opinion
-    if not second or not images or METRICS[second].unavailable():
+    if not second or METRICS[second].unavailable():
         return {}
     evaluator, _ = _open(config, replace(held_out, metrics=(second,)), held_out.role, device)
     return {name: evaluator.measure_images(made) for name, made in images.items()}

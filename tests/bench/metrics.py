@@ -224,16 +224,14 @@ def bench_pairwise(n: int) -> None:
 
         def both(network: torch.nn.Module = network) -> list[float]:
             with torch.inference_mode():
-                return [float(network(signed(a), signed(b))) for a, b in zip(sr, hr, strict=True)]
+                pairs = [
+                    [lpips._signed(x, torch.device("cpu")) for x in pair] for pair in zip(sr, hr, strict=True)
+                ]
+                return [float(network(*pair)) for pair in pairs]
 
         other = cpu_seconds(both)
         print(f"{name}, {n} images: {own:.2f} CPU s, against both images read: x{other / own:.2f}")
         print(f"  equal values: {both() == first}")
-
-
-def signed(pixels: np.ndarray) -> torch.Tensor:
-    """Return (H, W, 3) uint8 as (1, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
 
 
 def main() -> None:

@@ -34,10 +34,10 @@ import numpy as np  # noqa: E402
 from ray.tune.utils import flatten_dict  # noqa: E402
 from redrawn import Demo, Redrawn  # noqa: E402
 from replay import Curve, Decide, hypervolume, ray_asha, replay  # noqa: E402
-from scipy.special import stdtrit  # noqa: E402
 from second import Photos  # noqa: E402
 from sweep import halving  # noqa: E402
 
+from orchestrator.analysis.intervals import welch_difference  # noqa: E402
 from orchestrator.results.labels import design_of, settings_of  # noqa: E402
 from orchestrator.results.leaderboard import best_designs  # noqa: E402
 from orchestrator.results.row import Row  # noqa: E402
@@ -161,10 +161,9 @@ class Sweep:
                 run = self._run(design, CONFIRMED - 1)
                 metrics = self.problem.shipped(*run)
                 shipped.setdefault(run[0], []).append(metrics[self.problem.objective.perceptual])
-        best, quantile = min(shipped.values(), key=np.mean), stdtrit(seeds - 1, 0.975)
-        differences = {design: np.subtract(values, best) for design, values in shipped.items()}
-        error = {design: d.std(ddof=1) / math.sqrt(seeds) for design, d in differences.items()}
-        return {design for design, d in differences.items() if d.mean() > quantile * error[design]}
+        best = min(shipped.values(), key=np.mean)
+        against = {d: welch_difference(values, best, 0, paired=True) for d, values in shipped.items()}
+        return {design for design, found in against.items() if found.interval.low > 0}
 
     def confirm_old(self, chosen: Sequence[Row]) -> float:
         """Confirm designs with five seeds and a PSNR phase for each, as fba4cc1 did; return the regret."""

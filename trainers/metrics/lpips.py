@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainers.backbones import VGG, alexnet_layers, vgg_layers
+from trainers.backbones import alexnet_layers, vgg_layers
+from trainers.config.loss import content_layers
 from trainers.metrics.image_view import Views
 from trainers.weights import NEEDS, load
 
@@ -73,7 +74,7 @@ def backbone(network: str, device: torch.device) -> nn.Sequential:
     UserError if the file is missing or damaged.
     """
     with torch.device("meta"):  # without it, torch would draw random weights first
-        features = alexnet_layers() if network == "alexnet" else vgg_layers(VGG[network])
+        features = alexnet_layers() if network == "alexnet" else vgg_layers(content_layers(network))
     state = {name.removeprefix("features."): tensor for name, tensor in load(network).items()}
     features.load_state_dict(state, assign=True)
     return features.to(device).eval().requires_grad_(False)
